@@ -1,0 +1,68 @@
+//! The one error type of Ring 0.
+
+use std::path::PathBuf;
+
+/// What can go wrong in Ring 0 that is not a bug; bugs panic.
+#[derive(Debug, thiserror::Error, Clone, PartialEq)]
+pub enum Error {
+    /// The machine does not allow what the engine was told to use (exit code 1).
+    #[error("{what}; {hint}")]
+    Preflight {
+        /// What was refused.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A shard ended by panicking: a bug, carried to the host.
+    #[error("shard {shard} panicked: {message}")]
+    ShardPanicked {
+        /// The shard's number.
+        shard: usize,
+        /// The panic's message.
+        message: String,
+    },
+    /// A source could not be opened.
+    #[error("source {name}: cannot open {}: {message}", path.display())]
+    Open {
+        /// Name of the source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's message.
+        message: String,
+    },
+    /// A source could be opened and then not be read.
+    #[error("source {name}: cannot read {}: {message}", path.display())]
+    Read {
+        /// Name of the source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's message.
+        message: String,
+    },
+    /// A record could not be parsed.
+    #[error("source {name}: {}: byte {offset}: {message}", path.display())]
+    BadRecord {
+        /// Name of the source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Byte offset of the record in the file.
+        offset: u64,
+        /// What was wrong.
+        message: String,
+    },
+    /// An expression or aggregate failed on a record's values.
+    #[error("{message}")]
+    Row {
+        /// What was wrong, with the operation.
+        message: String,
+    },
+    /// A program that Ring 0 cannot run.
+    #[error("invalid program: {0}")]
+    Program(String),
+}
+
+/// Result with Ring 0's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,88 @@
+//! A frame: columns of fixed capacity in motion. It has one owner; consumers on the same shard
+//! borrow it in turn, and then it goes home to its pool.
+
+use crate::column::Column;
+use crate::limits::FRAME_BYTES;
+use crate::schema::Schema;
+
+/// Rows in columns, all of one length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// The columns, in the order of the frame's schema.
+    pub columns: Vec<Column>,
+    rows: usize,
+    rows_max: usize,
+}
+
+impl Frame {
+    /// An empty frame for `schema` that is full at `rows_max` rows.
+    pub fn new(schema: &Schema, rows_max: usize) -> Self {
+        assert!(rows_max > 0, "a frame holds at least one row");
+        let columns = schema
+            .fields
+            .iter()
+            .map(|f| Column::new(f.physical()))
+            .collect();
+        Self {
+            columns,
+            rows: 0,
+            rows_max,
+        }
+    }
+
+    /// Number of rows.
+    #[inline]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Most rows.
+    #[inline]
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
+    /// Rows that still fit by number.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.rows_max - self.rows
+    }
+
+    /// Whether the next row has to go into another frame.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.rows >= self.rows_max
+            || self.columns.iter().map(Column::string_bytes).sum::<usize>() >= FRAME_BYTES
+    }
+
+    /// Says that `count` rows were appended to every column.
+    ///
+    /// # Panics
+    /// Where a column has another number of rows: a row was lost or doubled.
+    #[inline]
+    pub fn commit_rows(&mut self, count: usize) {
+        self.rows += count;
+        assert!(
+            self.rows <= self.rows_max,
+            "a frame holds more rows than it may"
+        );
+        assert!(
+            self.columns.iter().all(|c| c.len() == self.rows),
+            "columns of unlike length"
+        );
+    }
+
+    /// Forgets all rows, keeps the memory.
+    pub fn clear(&mut self) {
+        self.columns.iter_mut().for_each(Column::clear);
+        self.rows = 0;
+    }
+
+    /// Appends the rows `rows` of `from`, which has the same schema.
+    pub fn append_rows(&mut self, from: &Frame, rows: &[u32]) {
+        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
+            to.append_rows(from, rows);
+        }
+        self.commit_rows(rows.len());
+    }
+}

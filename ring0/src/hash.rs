@@ -1,0 +1,1 @@
+//! Canonical hashes of keys, key groups, owners.

@@ -1,0 +1,1 @@
+//! Kernels: expressions over columns.

@@ -1,0 +1,30 @@
+//! Ring 0 of Trefoil: the hot path.
+//!
+//! One executor per pinned core, a *shard*, runs the same [`program::Program`] as every other
+//! shard. Records travel in [`frame::Frame`]s: a source fills one, operators filter and project
+//! it, a router hashes its keys, SPSC rings carry it to the shard that owns the key, an operator
+//! updates that shard's own state, and the one emit path hands result rows out.
+//!
+//! What is absent: locks, contended atomics, allocation in steady state on a native path,
+//! blocking calls on a shard's thread, the clock per row, Tokio and DataFusion.
+//!
+//! Modules stand in the order of a record's journey.
+
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod schema;
+
+pub mod column;
+pub mod frame;
+
+pub mod expr;
+pub mod program;
+
+pub mod format;
+pub mod hash;
+pub mod kernel;
+pub mod operator;
+pub mod table;

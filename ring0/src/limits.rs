@@ -1,0 +1,32 @@
+//! Every limit of Ring 0, and how they relate.
+
+/// Rows of a frame when nothing else is said.
+pub const FRAME_ROWS_DEFAULT: usize = 1024;
+/// Most rows of a frame.
+pub const FRAME_ROWS_MAX: usize = 65_536;
+/// A frame that holds this many bytes of strings is full, whatever its rows.
+pub const FRAME_BYTES: usize = 256 * 1024;
+/// Most bytes of one record; a longer one is bad data.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages of one ring of a lane when nothing else is said.
+pub const RING_MESSAGES_DEFAULT: usize = 64;
+/// Fewest messages of a ring with which programs still make progress.
+pub const RING_MESSAGES_MIN: usize = 2;
+/// Number of key groups: the unit of ownership and of rescaling.
+pub const KEY_GROUPS: usize = 1024;
+/// Most shards: each owns at least one key group.
+pub const SHARDS_MAX: usize = KEY_GROUPS;
+/// Bytes of a file that one shard parses before the next chunk.
+pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// Bytes of one page of state.
+pub const PAGE_BYTES: usize = 64 * 1024;
+/// Turns without work before an idle shard parks.
+pub const IDLE_SPINS: u32 = 2_000;
+/// Deepest nesting of an expression.
+pub const EXPR_DEPTH_MAX: usize = 256;
+
+const _: () = assert!(FRAME_ROWS_DEFAULT <= FRAME_ROWS_MAX);
+const _: () = assert!(KEY_GROUPS.is_power_of_two());
+const _: () = assert!(PAGE_BYTES.is_power_of_two());
+// Offsets of strings are 32 bits wide: a full frame plus one greatest record has to fit.
+const _: () = assert!(FRAME_BYTES + RECORD_BYTES_MAX < i32::MAX as usize);

@@ -1,0 +1,3 @@
+//! Operators, one file each.
+
+pub mod aggregate;

@@ -1,0 +1,206 @@
+//! A program: what every shard runs, as plain data. Stages are joined by exchanges; both are
+//! numbered so that records only ever move to higher numbers, hence there is no cycle.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::expr::Expr;
+use crate::frame::Frame;
+use crate::id::{ExchangeId, OutputId, SourceId};
+use crate::schema::Schema;
+
+/// What every shard runs.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// Where records come from; each is read once.
+    pub sources: Vec<SourceSpec>,
+    /// Chains of operators, topologically ordered.
+    pub stages: Vec<StageSpec>,
+    /// How records change shards, topologically ordered.
+    pub exchanges: Vec<ExchangeSpec>,
+    /// Where results go.
+    pub outputs: Vec<OutputSpec>,
+}
+
+/// A source.
+#[derive(Debug, Clone)]
+pub struct SourceSpec {
+    /// Its name, for errors and statistics.
+    pub name: String,
+    /// The columns to produce: those that a query names, in order.
+    pub schema: Arc<Schema>,
+    /// Which of them is event time, if any query needs it.
+    pub event_time: Option<EventTime>,
+    /// Where the records are.
+    pub kind: SourceKind,
+}
+
+/// Event time of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTime {
+    /// The column, a TIMESTAMP.
+    pub column: usize,
+    /// How far the watermark stays behind the greatest event time, in nanoseconds; allowed
+    /// lateness included. `None`: no watermark before the end.
+    pub lag_ns: Option<i64>,
+}
+
+/// Kinds of sources.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// A file of JSON objects, one a line; chunk k is parsed by shard k mod shards.
+    NdjsonFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Columns in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
+    Memory {
+        /// The frames, of the source's schema.
+        frames: Arc<Vec<Frame>>,
+        /// How many times each is given.
+        repeat: usize,
+    },
+}
+
+/// A chain of operators with one input and one output.
+#[derive(Debug, Clone)]
+pub struct StageSpec {
+    /// Where its records come from.
+    pub input: StageInput,
+    /// The operators, in order.
+    pub operators: Vec<OperatorSpec>,
+    /// Where its records go.
+    pub output: StageOutput,
+}
+
+/// Input of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageInput {
+    /// A source.
+    Source(SourceId),
+    /// An exchange.
+    Exchange(ExchangeId),
+}
+
+/// Output of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageOutput {
+    /// An exchange, numbered higher than the stage's input exchange.
+    Exchange(ExchangeId),
+    /// Results.
+    Output(OutputId),
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+pub enum OperatorSpec {
+    /// Keeps rows for which the expression is true.
+    Filter(Expr),
+    /// Computes columns.
+    Project {
+        /// One for each column of the result.
+        exprs: Vec<Expr>,
+        /// The result's columns.
+        schema: Arc<Schema>,
+    },
+    /// Groups and aggregates.
+    Aggregate(Arc<AggregateSpec>),
+}
+
+/// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with
+/// [`Phase::Partial`] the keys, then the cells of each call's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateSpec {
+    /// The input's columns.
+    pub input: Arc<Schema>,
+    /// Key columns of the input; none: one group, which also exists without input.
+    pub keys: Vec<usize>,
+    /// What to compute.
+    pub calls: Vec<AggregateCall>,
+    /// Whole, or one of two phases.
+    pub phase: Phase,
+    /// When a group is closed by the watermark: it is emitted and freed.
+    pub window: Option<WindowKey>,
+    /// The output's columns.
+    pub output: Arc<Schema>,
+}
+
+/// Which of an aggregate's keys is the start of a tumbling window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowKey {
+    /// Position among the keys; a TIMESTAMP.
+    pub key: usize,
+    /// Size of the window in nanoseconds.
+    pub size_ns: i64,
+}
+
+/// Phases of an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Rows in, results out.
+    Complete,
+    /// Rows in, state out.
+    Partial,
+    /// State in (the output of [`Phase::Partial`]), results out.
+    Final,
+}
+
+/// One aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AggregateCall {
+    /// Which.
+    pub function: AggregateFunction,
+    /// The argument's column in the input of the first phase; `None` for `COUNT(*)`.
+    pub argument: Option<usize>,
+}
+
+/// Native aggregates. NULL arguments are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    /// `COUNT(*)` and `COUNT(x)`: BIGINT.
+    Count,
+    /// BIGINT -> BIGINT, summed in 128 bits, an overflow is an error at emission; DOUBLE ->
+    /// DOUBLE, compensated.
+    Sum,
+    /// BIGINT or DOUBLE -> DOUBLE.
+    Avg,
+    /// Any type -> the same. NaN is the greatest.
+    Min,
+    /// Any type -> the same.
+    Max,
+    /// BIGINT or DOUBLE -> DOUBLE; n - 1.
+    StddevSamp,
+    /// n.
+    StddevPop,
+    /// n - 1.
+    VarSamp,
+    /// n.
+    VarPop,
+}
+
+/// An exchange: who gets which record.
+#[derive(Debug, Clone)]
+pub struct ExchangeSpec {
+    /// The records' columns.
+    pub schema: Arc<Schema>,
+    /// Who gets which.
+    pub routing: Routing,
+    /// Whether receivers must take chunks in the source's order.
+    pub ordered: bool,
+}
+
+/// How an exchange chooses the receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routing {
+    /// By the hash of these columns; all rows of a key meet on its owner.
+    Hash(Vec<usize>),
+    /// All to one shard.
+    Single,
+}
+
+/// An output.
+#[derive(Debug, Clone)]
+pub struct OutputSpec {
+    /// The result's columns.
+    pub schema: Arc<Schema>,
+}
