@@ -19,12 +19,29 @@ pub mod schema;
 
 pub mod column;
 pub mod frame;
+pub mod message;
 
 pub mod expr;
 pub mod program;
 
 pub mod format;
+mod source;
+
 pub mod hash;
 pub mod kernel;
 pub mod operator;
 pub mod table;
+
+mod exchange;
+mod mesh;
+mod stage;
+mod wake;
+
+mod io;
+pub mod metrics;
+pub mod output;
+pub mod preflight;
+mod shard;
+mod build;
+
+pub mod runtime;

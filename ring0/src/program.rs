@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::column::Column;
 use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
@@ -43,6 +44,9 @@ pub struct EventTime {
     /// How far the watermark stays behind the greatest event time, in nanoseconds; allowed
     /// lateness included. `None`: no watermark before the end.
     pub lag_ns: Option<i64>,
+    /// The column (BIGINT, the schema's last, filled by the source and not read from the file)
+    /// that takes each row's watermark in nanoseconds, where an operator needs it.
+    pub bound: Option<usize>,
 }
 
 /// Kinds of sources.
@@ -105,6 +109,41 @@ pub enum OperatorSpec {
     },
     /// Groups and aggregates.
     Aggregate(Arc<AggregateSpec>),
+    /// Drops, and counts, rows none of whose windows is open; right behind the source.
+    DropLate(LateRule),
+}
+
+/// When a row of a tumbling window is late: when the watermark that it carries, its own split's
+/// at the time it was read, has reached its window's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRule {
+    /// The event time column, a TIMESTAMP.
+    pub time: usize,
+    /// Nanoseconds of one unit of that column.
+    pub unit_ns: i64,
+    /// The column with the row's watermark in nanoseconds, a BIGINT.
+    pub bound: usize,
+    /// Size of the window, in the time column's unit.
+    pub size: i64,
+    /// Offset of the window, in the time column's unit.
+    pub offset: i64,
+}
+
+impl LateRule {
+    /// Appends the rows of `frame` that are not late.
+    pub fn on_time(&self, frame: &Frame, rows: &mut Vec<u32>) {
+        let (Column::I64(times), Column::I64(bounds)) =
+            (&frame.columns[self.time], &frame.columns[self.bound])
+        else {
+            panic!("event time and its bound are 64-bit columns");
+        };
+        let pairs = times.values.iter().zip(&bounds.values).enumerate();
+        rows.extend(pairs.filter_map(|(row, (&time, &bound))| {
+            let start = time - (time - self.offset).rem_euclid(self.size);
+            let end = start.saturating_add(self.size).saturating_mul(self.unit_ns);
+            (end > bound).then_some(row as u32)
+        }));
+    }
 }
 
 /// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with

@@ -1,0 +1,211 @@
+//! From a program to what runs: lanes between all shards, then, on each shard's own thread, its
+//! sources and chains.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::exchange::{ExchangeReceiver, ExchangeSender};
+use crate::id::OutputId;
+use crate::limits::KEY_GROUPS;
+use crate::mesh::{LaneReceiver, LaneSender, lane};
+use crate::program::{OperatorSpec, Program, StageInput, StageOutput, StageSpec};
+use crate::runtime::Config;
+use crate::schema::Schema;
+use crate::shard::Shard;
+use crate::source::{OpenFile, Source, open};
+use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::wake::Bell;
+
+/// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
+pub const HASH_SEED: u64 = 0x7472_6566_6f69_6c01;
+
+/// One shard's ends of all lanes.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    senders: Vec<Vec<LaneSender>>,
+    receivers: Vec<Vec<LaneReceiver>>,
+    outputs: Vec<Option<LaneSender>>,
+    files: Vec<Option<OpenFile>>,
+}
+
+/// Joins stages over exchanges that one shard would only have with itself.
+///
+/// On one shard an exchange has one lane; where one stage sends and one receives it, the two are
+/// one chain, and no record is copied.
+pub fn fuse(program: &Program) -> Program {
+    let mut program = program.clone();
+    let mut stages: Vec<StageSpec> = Vec::new();
+    for stage in program.stages.drain(..) {
+        let before = stages.iter_mut().find(|s| match (s.output, stage.input) {
+            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
+            _ => false,
+        });
+        match before {
+            Some(before) => {
+                before.operators.extend(stage.operators);
+                before.output = stage.output;
+            }
+            None => stages.push(stage),
+        }
+    }
+    program.stages = stages;
+    program
+}
+
+fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
+    stage.operators.iter().fold(Arc::clone(input), |schema, operator| match operator {
+        OperatorSpec::Filter(_) | OperatorSpec::DropLate(_) => schema,
+        OperatorSpec::Project { schema, .. } => Arc::clone(schema),
+        OperatorSpec::Aggregate(spec) => Arc::clone(&spec.output),
+    })
+}
+
+fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
+    match stage.input {
+        StageInput::Source(id) => Arc::clone(&program.sources[id.index()].schema),
+        StageInput::Exchange(id) => Arc::clone(&program.exchanges[id.index()].schema),
+    }
+}
+
+/// Checks that a program is what it says: types meet, exchanges only go forward.
+fn check(program: &Program) -> Result<()> {
+    let refuse = |what: String| Err(Error::Program(what));
+    for (number, stage) in program.stages.iter().enumerate() {
+        let schema = output_schema(stage, &input_schema(program, stage));
+        let wanted = match stage.output {
+            StageOutput::Exchange(id) => &program.exchanges[id.index()].schema,
+            StageOutput::Output(id) => &program.outputs[id.index()].schema,
+        };
+        let types = |s: &Schema| s.fields.iter().map(|f| f.data_type.clone()).collect::<Vec<_>>();
+        if types(&schema) != types(wanted) {
+            return refuse(format!("stage {number} makes other columns than its output takes"));
+        }
+        if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
+            && from >= to
+        {
+            return refuse(format!("stage {number} sends records backwards"));
+        }
+    }
+    let sent = |id| program.stages.iter().filter(|s| s.output == StageOutput::Exchange(id)).count();
+    let exchanges = 0..program.exchanges.len() as u32;
+    match exchanges.map(crate::id::ExchangeId).find(|&id| sent(id) != 1) {
+        Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
+        None => Ok(()),
+    }
+}
+
+type HostLanes = Vec<(OutputId, LaneReceiver)>;
+
+/// Makes all lanes, and opens all files.
+pub(crate) fn wire(
+    program: &Program,
+    config: &Config,
+    bells: &[Arc<Bell>],
+    host: &Arc<Bell>,
+) -> Result<(Vec<Parts>, HostLanes)> {
+    check(program)?;
+    let files = program.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let mut parts: Vec<Parts> = (0..config.shards)
+        .map(|_| Parts {
+            senders: Vec::new(),
+            receivers: Vec::new(),
+            outputs: Vec::new(),
+            files: files.clone(),
+        })
+        .collect();
+    let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
+        lane(schema, config.frame_rows, config.ring_messages, Arc::clone(from), Arc::clone(to))
+    };
+    for exchange in used_exchanges(program) {
+        let schema = &program.exchanges[exchange].schema;
+        for part in &mut parts {
+            part.receivers.push(Vec::new());
+        }
+        for sender in 0..config.shards {
+            let mut lanes = Vec::with_capacity(config.shards);
+            for receiver in 0..config.shards {
+                let (tx, rx) = lane(schema, &bells[sender], &bells[receiver]);
+                lanes.push(tx);
+                parts[receiver].receivers.last_mut().expect("just pushed").push(rx);
+            }
+            parts[sender].senders.push(lanes);
+        }
+    }
+    let mut host_lanes = Vec::new();
+    for (number, output) in program.outputs.iter().enumerate() {
+        for (part, bell) in parts.iter_mut().zip(bells) {
+            let (tx, rx) = lane(&output.schema, bell, host);
+            part.outputs.push(Some(tx));
+            host_lanes.push((OutputId(number as u32), rx));
+        }
+    }
+    Ok((parts, host_lanes))
+}
+
+/// Exchanges that some stage sends into; fused ones have none.
+fn used_exchanges(program: &Program) -> Vec<usize> {
+    let sent = |id: usize| {
+        program.stages.iter().any(
+            |s| matches!(s.output, StageOutput::Exchange(to) if to.index() == id),
+        )
+    };
+    (0..program.exchanges.len()).filter(|&id| sent(id)).collect()
+}
+
+/// Makes a shard, on its own thread: its memory is touched first where it is used.
+pub(crate) fn build(
+    program: &Program,
+    config: &Config,
+    shard: usize,
+    parts: Parts,
+) -> Result<Shard> {
+    let Parts { senders, receivers, mut outputs, files } = parts;
+    let used = used_exchanges(program);
+    let mut senders: Vec<Option<Vec<LaneSender>>> = senders.into_iter().map(Some).collect();
+    let slot = |id: usize| used.iter().position(|&u| u == id).expect("the exchange is used");
+    let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
+    let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
+    let place = Place {
+        frame_rows: config.frame_rows,
+        first_group: first_group as u32,
+        groups: (end_group - first_group) as u32,
+        seed: HASH_SEED,
+    };
+    let mut chains = Vec::with_capacity(program.stages.len());
+    for stage in &program.stages {
+        let sink = match stage.output {
+            StageOutput::Exchange(id) => {
+                let spec = &program.exchanges[id.index()];
+                let lanes = senders[slot(id.index())].take().expect("one stage sends");
+                let (routing, schema) = (spec.routing.clone(), Arc::clone(&spec.schema));
+                Sink::Exchange(ExchangeSender::new(lanes, routing, schema, place.seed))
+            }
+            StageOutput::Output(id) => {
+                let lane = outputs[id.index()].take().ok_or_else(|| {
+                    Error::Program(format!("output {} has more than one stage", id.0))
+                })?;
+                Sink::Output { lane, rows: Vec::new(), next: 0 }
+            }
+        };
+        let input = match stage.input {
+            StageInput::Source(_) => ChainInput::Source,
+            StageInput::Exchange(_) => ChainInput::Exchange,
+        };
+        let schema = input_schema(program, stage);
+        chains.push(Chain::new(&stage.operators, &schema, sink, input, place)?);
+    }
+    let readers = |wanted: StageInput| -> Vec<usize> {
+        let stages = program.stages.iter().enumerate();
+        stages.filter(|(_, s)| s.input == wanted).map(|(number, _)| number).collect()
+    };
+    let sources = program.sources.iter().zip(&files).enumerate().map(|(number, (spec, file))| {
+        let source =
+            Source::new(number, spec, file.as_ref(), config.frame_rows, shard, config.shards);
+        (source, readers(StageInput::Source(crate::id::SourceId(number as u32))))
+    });
+    let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
+        let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
+        (ExchangeReceiver::new(lanes), consumers)
+    });
+    Ok(Shard::new(sources.collect(), exchanges.collect(), chains))
+}

@@ -1,0 +1,226 @@
+//! The mesh: one ring per (exchange, sender, receiver), and beside each a ring on which frames go
+//! home empty. A lane's frames are all made at the start; its return ring holds all of them, so
+//! that going home never waits.
+
+use std::sync::Arc;
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::frame::Frame;
+use crate::message::{Mark, Message};
+use crate::schema::Schema;
+use crate::wake::Bell;
+
+/// Whether something was taken whole, or has to be offered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// All of it.
+    Done,
+    /// Part of it: offer the same again; what was taken is remembered.
+    Full,
+}
+
+/// The sender's end of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneSender {
+    ring: Producer<Message>,
+    home: Consumer<Box<Frame>>,
+    free: Vec<Box<Frame>>,
+    staged: Option<Box<Frame>>,
+    bell: Arc<Bell>,
+    pushed: bool,
+    /// Records that crossed this ring.
+    pub(crate) rows: u64,
+}
+
+/// The receiver's end of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneReceiver {
+    ring: Consumer<Message>,
+    home: Producer<Box<Frame>>,
+    bell: Arc<Bell>,
+    popped: bool,
+}
+
+/// A lane of `ring_messages` messages for frames of `schema`.
+///
+/// The pool is a sum: what the ring holds, the frame being filled, and the one being read.
+pub(crate) fn lane(
+    schema: &Schema,
+    frame_rows: usize,
+    ring_messages: usize,
+    sender: Arc<Bell>,
+    receiver: Arc<Bell>,
+) -> (LaneSender, LaneReceiver) {
+    let frames = ring_messages + 2;
+    let (ring_in, ring_out) = RingBuffer::new(ring_messages);
+    let (home_in, home_out) = RingBuffer::new(frames);
+    let free = (0..frames).map(|_| Box::new(Frame::new(schema, frame_rows))).collect();
+    let tx = LaneSender {
+        ring: ring_in,
+        home: home_out,
+        free,
+        staged: None,
+        bell: receiver,
+        pushed: false,
+        rows: 0,
+    };
+    (tx, LaneReceiver { ring: ring_out, home: home_in, bell: sender, popped: false })
+}
+
+impl LaneSender {
+    /// Copies rows `rows[*next..]` of `frame` into the lane as far as they fit.
+    pub(crate) fn send(&mut self, frame: &Frame, rows: &[u32], next: &mut usize) -> Flow {
+        // Strings have no fixed size: rows go in runs, and after each the frame is looked at.
+        const RUN: usize = 64;
+        while *next < rows.len() {
+            let Some(mut staged) = self.take_staged() else { return Flow::Full };
+            while *next < rows.len() && !staged.is_full() {
+                let run = RUN.min(rows.len() - *next).min(staged.room());
+                staged.append_rows(frame, &rows[*next..*next + run]);
+                *next += run;
+            }
+            let full = staged.is_full();
+            self.staged = Some(staged);
+            if full && self.push_staged() == Flow::Full {
+                return Flow::Full;
+            }
+        }
+        Flow::Done
+    }
+
+    fn take_staged(&mut self) -> Option<Box<Frame>> {
+        if self.staged.as_ref().is_some_and(|f| f.is_full()) && self.push_staged() == Flow::Full {
+            return None;
+        }
+        if let Some(frame) = self.staged.take() {
+            return Some(frame);
+        }
+        while let Ok(frame) = self.home.pop() {
+            debug_assert_eq!(frame.rows(), 0, "frames come home empty");
+            self.free.push(frame);
+        }
+        self.free.pop()
+    }
+
+    /// Pushes the frame being filled, if it holds a row.
+    fn push_staged(&mut self) -> Flow {
+        let Some(frame) = self.staged.take_if(|f| f.rows() > 0) else { return Flow::Done };
+        let rows = frame.rows() as u64;
+        match self.ring.push(Message::Frame(frame)) {
+            Ok(()) => {
+                self.rows += rows;
+                self.pushed = true;
+                Flow::Done
+            }
+            Err(rtrb::PushError::Full(Message::Frame(frame))) => {
+                self.staged = Some(frame);
+                Flow::Full
+            }
+            Err(rtrb::PushError::Full(Message::Mark(_))) => unreachable!("a frame was pushed"),
+        }
+    }
+
+    /// Pushes what is staged and then the mark.
+    pub(crate) fn mark(&mut self, mark: Mark) -> Flow {
+        if self.push_staged() == Flow::Full || self.ring.push(Message::Mark(mark)).is_err() {
+            return Flow::Full;
+        }
+        self.pushed = true;
+        Flow::Done
+    }
+
+    /// End of a turn: with little load a frame leaves as it is, with much it waits for company.
+    /// Wakes the receiver. Returns whether rows are still waiting here.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        let idle = self.ring.slots() == self.ring.buffer().capacity();
+        if idle {
+            self.push_staged();
+        }
+        if std::mem::take(&mut self.pushed) {
+            self.bell.ring();
+        }
+        self.staged.as_ref().is_some_and(|f| f.rows() > 0)
+    }
+}
+
+impl LaneReceiver {
+    /// The next message, if there is one.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let message = self.ring.pop().ok()?;
+        self.popped = true;
+        Some(message)
+    }
+
+    /// Whether a message is waiting.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// Sends a frame home.
+    pub(crate) fn give_back(&mut self, mut frame: Box<Frame>) {
+        frame.clear();
+        self.popped = true;
+        let sent = self.home.push(frame);
+        assert!(sent.is_ok(), "a return ring holds the lane's whole pool");
+    }
+
+    /// End of a turn: a sender that sleeps because the ring was full is woken.
+    pub(crate) fn end_turn(&mut self) {
+        if std::mem::take(&mut self.popped) {
+            self.bell.ring();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::Column;
+    use crate::schema::Field;
+    use arrow_schema::DataType;
+
+    fn numbers(schema: &Schema, values: std::ops::Range<i64>) -> Frame {
+        let mut frame = Frame::new(schema, 1 << 16);
+        let count = values.clone().count();
+        let Column::I64(c) = &mut frame.columns[0] else { panic!("not BIGINT") };
+        values.for_each(|v| c.push(Some(v)));
+        frame.commit_rows(count);
+        frame
+    }
+
+    /// Every row arrives once and in order, whatever the ring's size and the frames'.
+    #[test]
+    fn rows_arrive_once_and_in_order() {
+        let schema = Schema::new(vec![Field::new("a", DataType::Int64)]);
+        for (frame_rows, ring) in [(1, 2), (7, 2), (64, 3), (1024, 8)] {
+            let bell = Arc::new(Bell::new().expect("a descriptor"));
+            let (mut tx, mut rx) =
+                lane(&schema, frame_rows, ring, Arc::clone(&bell), Arc::clone(&bell));
+            let input = numbers(&schema, 0..1000);
+            let rows: Vec<u32> = (0..1000).collect();
+            let (mut next, mut marked, mut got) = (0, false, Vec::new());
+            loop {
+                let sent = tx.send(&input, &rows, &mut next) == Flow::Done;
+                if sent && !marked {
+                    marked = tx.mark(Mark::End) == Flow::Done;
+                }
+                tx.end_turn();
+                let Some(message) = rx.pop() else { panic!("stalled at {}", got.len()) };
+                match message {
+                    Message::Frame(f) => {
+                        let Column::I64(c) = &f.columns[0] else { panic!("not BIGINT") };
+                        got.extend_from_slice(&c.values);
+                        rx.give_back(f);
+                    }
+                    Message::Mark(m) => {
+                        assert_eq!(m, Mark::End);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(got, (0..1000).collect::<Vec<i64>>());
+            assert_eq!(tx.rows, 1000);
+        }
+    }
+}

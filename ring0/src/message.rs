@@ -1,0 +1,24 @@
+//! What travels in a ring: a frame, or a mark. Marks stay in order with the frames around them,
+//! and a mark enters all of a sender's rings of an exchange before any later frame enters any.
+
+use crate::frame::Frame;
+
+/// An entry of a ring.
+#[derive(Debug)]
+pub enum Message {
+    /// Records.
+    Frame(Box<Frame>),
+    /// A mark.
+    Mark(Mark),
+}
+
+/// A point in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// No later record of this lane has an event time below this one (ns), but for late ones.
+    Watermark(i64),
+    /// The lane's records of this epoch end here.
+    Barrier(u64),
+    /// The lane has no further record.
+    End,
+}

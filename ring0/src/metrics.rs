@@ -1,0 +1,52 @@
+//! Counters of a run: the ledger. Each shard counts for itself; sums are made at the end.
+
+/// What one source did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceCounters {
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Records found.
+    pub rows_read: u64,
+    /// Records that went on.
+    pub rows_passed: u64,
+    /// Records that could not be parsed.
+    pub rows_bad: u64,
+}
+
+/// What the query did with one input. In = filtered + failed + late + applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryCounters {
+    /// Rows from the source.
+    pub rows_in: u64,
+    /// Rows for which WHERE was not true.
+    pub rows_filtered: u64,
+    /// Rows on which an expression failed.
+    pub rows_failed: u64,
+    /// Rows behind the watermark.
+    pub rows_late: u64,
+}
+
+impl SourceCounters {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes_read += other.bytes_read;
+        self.rows_read += other.rows_read;
+        self.rows_passed += other.rows_passed;
+        self.rows_bad += other.rows_bad;
+    }
+}
+
+impl QueryCounters {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.rows_in += other.rows_in;
+        self.rows_filtered += other.rows_filtered;
+        self.rows_failed += other.rows_failed;
+        self.rows_late += other.rows_late;
+    }
+
+    /// Rows that reached the query's state or output.
+    pub fn rows_applied(&self) -> u64 {
+        self.rows_in - self.rows_filtered - self.rows_failed - self.rows_late
+    }
+}

@@ -1,0 +1,448 @@
+//! The runtime: starts one executor per pinned core, each running the same program, and gives the
+//! host their results. The only file, with `io`, that names glommio.
+//!
+//! A start counts when every shard has reported. A shard that fails or panics stops the others,
+//! and the host gets its error.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use crate::error::{Error, Result};
+use crate::io::{Io, LocalEvent, ThreadIo, UringIo, listen};
+use crate::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
+use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
+use crate::mesh::LaneReceiver;
+use crate::message::{Mark, Message};
+use crate::output::Block;
+use crate::preflight;
+use crate::program::Program;
+use crate::shard::{Shard, Turn};
+use crate::wake::Bell;
+
+pub use crate::build::{HASH_SEED, fuse};
+pub use crate::shard::ShardReport;
+
+use crate::build::{Parts, build, wire};
+
+/// What a shard runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Executor {
+    /// io_uring where the machine allows it, else plain threads, and says so.
+    #[default]
+    Auto,
+    /// glommio on io_uring.
+    Uring,
+    /// Plain pinned threads.
+    Threads,
+}
+
+/// How a program is run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Number of shards.
+    pub shards: usize,
+    /// Cores to pin shards to, in turn; where there are fewer than shards they share.
+    pub cores: Vec<usize>,
+    /// What shards run on.
+    pub executor: Executor,
+    /// Rows of a frame.
+    pub frame_rows: usize,
+    /// Messages of a ring.
+    pub ring_messages: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            cores: preflight::allowed_cores(),
+            executor: Executor::Auto,
+            frame_rows: FRAME_ROWS_DEFAULT,
+            ring_messages: RING_MESSAGES_DEFAULT,
+        }
+    }
+}
+
+/// What all shards know of each other's health.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    failed: AtomicBool,
+    started: AtomicUsize,
+}
+
+/// A program that runs. Dropping it stops the shards.
+#[derive(Debug)]
+pub struct Running {
+    executor: Executor,
+    notes: Vec<String>,
+    lanes: Vec<(crate::id::OutputId, LaneReceiver, bool)>,
+    next: usize,
+    host: Arc<Bell>,
+    bells: Vec<Arc<Bell>>,
+    threads: Vec<JoinHandle<Result<ShardReport>>>,
+    shared: Arc<Shared>,
+}
+
+/// Starts a program on its shards.
+///
+/// # Errors
+/// [`Error::Preflight`] where the machine does not allow it, [`Error::Open`] where a source cannot
+/// be opened, [`Error::Program`] where the program is not sound.
+pub fn start(program: &Program, config: &Config) -> Result<Running> {
+    check(config)?;
+    let (executor, notes) = choose_executor(config)?;
+    let program = if config.shards == 1 { fuse(program) } else { program.clone() };
+    let host = Arc::new(bell()?);
+    let bells = (0..config.shards).map(|_| bell().map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    let (parts, lanes) = wire(&program, config, &bells, &host)?;
+    let shared = Arc::new(Shared::default());
+    let program = Arc::new(program);
+    let mut running = Running {
+        executor,
+        notes,
+        lanes: lanes.into_iter().map(|(output, lane)| (output, lane, false)).collect(),
+        next: 0,
+        host,
+        bells,
+        threads: Vec::new(),
+        shared,
+    };
+    for (shard, parts) in parts.into_iter().enumerate() {
+        let seat = Seat {
+            shard,
+            core: config.cores[shard % config.cores.len()],
+            may_spin: config.shards <= config.cores.len(),
+            executor,
+            bell: Arc::clone(&running.bells[shard]),
+            host: Arc::clone(&running.host),
+            shared: Arc::clone(&running.shared),
+        };
+        let (program, config) = (Arc::clone(&program), config.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("trefoil-{shard}"))
+            .spawn(move || seat.run(&program, &config, parts))
+            .map_err(|e| preflight_error("a shard's thread cannot start", &e))?;
+        running.threads.push(thread);
+    }
+    running.await_start()?;
+    Ok(running)
+}
+
+fn check(config: &Config) -> Result<()> {
+    let refuse = |what: String| Err(Error::Program(what));
+    if config.shards == 0 || config.shards > SHARDS_MAX {
+        return refuse(format!("{} shards: 1 to {SHARDS_MAX} are possible", config.shards));
+    }
+    if config.frame_rows == 0 || config.frame_rows > FRAME_ROWS_MAX {
+        return refuse(format!("{} rows a frame: 1 to {FRAME_ROWS_MAX}", config.frame_rows));
+    }
+    if config.ring_messages < RING_MESSAGES_MIN {
+        return refuse(format!("a ring holds at least {RING_MESSAGES_MIN} messages"));
+    }
+    if config.cores.is_empty() {
+        return refuse("no core to run on".to_owned());
+    }
+    preflight::check_cores(&config.cores)
+}
+
+fn choose_executor(config: &Config) -> Result<(Executor, Vec<String>)> {
+    let mut notes = Vec::new();
+    if config.shards > config.cores.len() {
+        notes.push(format!("{} shards share {} cores", config.shards, config.cores.len()));
+    }
+    let executor = match config.executor {
+        Executor::Threads => Executor::Threads,
+        Executor::Uring => preflight::check_uring().map(|()| Executor::Uring)?,
+        Executor::Auto => match preflight::check_uring() {
+            Ok(()) => Executor::Uring,
+            Err(error) => {
+                notes.push(format!("running on plain threads: {error}"));
+                Executor::Threads
+            }
+        },
+    };
+    Ok((executor, notes))
+}
+
+fn bell() -> Result<Bell> {
+    Bell::new().map_err(|e| preflight_error("no eventfd can be made", &e))
+}
+
+fn preflight_error(what: &str, error: &std::io::Error) -> Error {
+    Error::Preflight {
+        what: format!("{what}: {error}"),
+        hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
+    }
+}
+
+impl Running {
+    /// What the shards run on.
+    pub fn executor(&self) -> Executor {
+        self.executor
+    }
+
+    /// What the user should know about this start.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn await_start(&mut self) -> Result<()> {
+        while self.shared.started.load(Ordering::Acquire) < self.threads.len() {
+            if self.shared.failed.load(Ordering::Acquire) {
+                return Err(self.failure());
+            }
+            self.host.announce_sleep();
+            self.host.sleep(10);
+            self.host.awake();
+        }
+        Ok(())
+    }
+
+    /// Waits for the next results; `None` when all inputs have ended and all results were given.
+    ///
+    /// # Errors
+    /// The error of the shard that failed; then all shards have been stopped.
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
+        loop {
+            if let Some(block) = self.try_block() {
+                return Ok(Some(block));
+            }
+            if self.shared.failed.load(Ordering::Acquire) {
+                return Err(self.failure());
+            }
+            if self.lanes.iter().all(|(_, _, ended)| *ended) {
+                return Ok(None);
+            }
+            self.host.announce_sleep();
+            let nothing = self.lanes.iter().all(|(_, lane, _)| lane.is_empty());
+            if nothing && !self.shared.failed.load(Ordering::Acquire) {
+                self.host.sleep(-1);
+            }
+            self.host.awake();
+        }
+    }
+
+    fn try_block(&mut self) -> Option<Block> {
+        for _ in 0..self.lanes.len() {
+            let at = self.next;
+            let (output, lane, ended) = &mut self.lanes[at];
+            match lane.pop() {
+                Some(Message::Frame(frame)) => {
+                    return Some(Block { output: *output, lane: at, frame });
+                }
+                Some(Message::Mark(Mark::End)) => *ended = true,
+                Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
+                None => self.next = (at + 1) % self.lanes.len(),
+            }
+        }
+        None
+    }
+
+    /// Gives a block back, so that its memory is used again.
+    pub fn give_back(&mut self, block: Block) {
+        let lane = &mut self.lanes[block.lane].1;
+        lane.give_back(block.frame);
+        lane.end_turn();
+    }
+
+    /// Waits for the shards' end and gives what they counted.
+    ///
+    /// # Errors
+    /// As [`Running::next_block`].
+    pub fn finish(mut self) -> Result<Vec<ShardReport>> {
+        let threads = std::mem::take(&mut self.threads);
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(lost()))).collect()
+    }
+
+    /// Stops all shards and picks the error to show: that of the earliest bad record, if any.
+    fn failure(&mut self) -> Error {
+        self.halt();
+        let mut errors: Vec<Error> = std::mem::take(&mut self.threads)
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap_or_else(|_| Err(lost())).err())
+            .collect();
+        errors.sort_by_key(|error| match error {
+            Error::ShardPanicked { .. } => (0, 0),
+            Error::BadRecord { offset, .. } => (1, *offset),
+            _ => (2, 0),
+        });
+        errors.into_iter().next().unwrap_or_else(lost)
+    }
+
+    fn halt(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.bells.iter().for_each(|bell| bell.ring_always());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.halt();
+        for thread in std::mem::take(&mut self.threads) {
+            // Its error was either given already or is of no interest to who drops the run.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::ShardPanicked { shard: 0, message: "the shard ended without a word".to_owned() }
+}
+
+/// A shard's place: its core, its bell, and whom it tells.
+struct Seat {
+    shard: usize,
+    core: usize,
+    may_spin: bool,
+    executor: Executor,
+    bell: Arc<Bell>,
+    host: Arc<Bell>,
+    shared: Arc<Shared>,
+}
+
+impl Seat {
+    fn run(self, program: &Program, config: &Config, parts: Parts) -> Result<ShardReport> {
+        let body = AssertUnwindSafe(|| match self.executor {
+            Executor::Threads => self.run_on_thread(program, config, parts),
+            Executor::Uring | Executor::Auto => self.run_on_uring(program, config, parts),
+        });
+        let result = std::panic::catch_unwind(body).unwrap_or_else(|panic| {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Error::ShardPanicked { shard: self.shard, message: text.to_owned() })
+        });
+        if result.is_err() {
+            self.shared.failed.store(true, Ordering::Release);
+        }
+        self.host.ring_always();
+        result
+    }
+
+    fn started(&self) {
+        self.shared.started.fetch_add(1, Ordering::AcqRel);
+        self.host.ring_always();
+    }
+
+    fn stopped(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    fn run_on_thread(
+        &self,
+        program: &Program,
+        config: &Config,
+        parts: Parts,
+    ) -> Result<ShardReport> {
+        preflight::pin_thread(self.core)
+            .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
+        let reader = ThreadIo::start(Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard))
+            .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
+        let mut io = Io::Thread(reader);
+        let mut shard = build(program, config, self.shard, parts)?;
+        self.started();
+        let mut idle = 0;
+        while !self.stopped() {
+            match shard.turn(&mut io)? {
+                Turn::Finished => break,
+                Turn::Busy => idle = 0,
+                Turn::Idle if self.may_spin && idle < IDLE_SPINS => {
+                    idle += 1;
+                    std::hint::spin_loop();
+                }
+                Turn::Idle => {
+                    self.bell.announce_sleep();
+                    match shard.turn(&mut io)? {
+                        Turn::Finished => break,
+                        Turn::Idle if !self.stopped() => self.bell.sleep(-1),
+                        Turn::Idle | Turn::Busy => {}
+                    }
+                    self.bell.awake();
+                    idle = 0;
+                }
+            }
+        }
+        Ok(shard.report())
+    }
+
+    fn run_on_uring(
+        &self,
+        program: &Program,
+        config: &Config,
+        parts: Parts,
+    ) -> Result<ShardReport> {
+        let executor = LocalExecutorBuilder::new(Placement::Fixed(self.core))
+            .name(&format!("trefoil-{}", self.shard))
+            .io_memory(URING_MEMORY_BYTES)
+            .make()
+            .map_err(|e| Error::Preflight {
+                what: format!("the io_uring executor of shard {} cannot start: {e}", self.shard),
+                hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
+            })?;
+        executor.run(async {
+            let event = Rc::new(LocalEvent::default());
+            let closed = Rc::new(Cell::new(false));
+            let ear = listen(Arc::clone(&self.bell), Rc::clone(&event), Rc::clone(&closed));
+            let ear = glommio::spawn_local(ear);
+            let mut io = Io::Uring(UringIo::new(Rc::clone(&event)));
+            let mut shard = build(program, config, self.shard, parts)?;
+            self.started();
+            let result = self.loop_on_uring(&mut shard, &mut io, &event).await;
+            closed.set(true);
+            self.bell.ring_always();
+            let heard = ear.await;
+            result?;
+            heard.map_err(|e| preflight_error("the shard's eventfd cannot be read", &e))?;
+            Ok(shard.report())
+        })
+    }
+
+    async fn loop_on_uring(
+        &self,
+        shard: &mut Shard,
+        io: &mut Io,
+        event: &LocalEvent,
+    ) -> Result<()> {
+        let mut idle = 0;
+        while !self.stopped() {
+            match shard.turn(io)? {
+                Turn::Finished => return Ok(()),
+                Turn::Busy => idle = 0,
+                Turn::Idle if self.may_spin && idle < IDLE_SPINS => {
+                    idle += 1;
+                    std::hint::spin_loop();
+                }
+                Turn::Idle => {
+                    self.bell.announce_sleep();
+                    match shard.turn(io)? {
+                        Turn::Finished => return Ok(()),
+                        Turn::Idle if !self.stopped() => event.wait().await,
+                        Turn::Idle | Turn::Busy => {}
+                    }
+                    self.bell.awake();
+                    idle = 0;
+                }
+            }
+            if io.needs_reactor() {
+                // Reads are only carried out while the executor has the thread.
+                glommio::executor().yield_now().await;
+            } else {
+                glommio::yield_if_needed().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Memory that an executor registers with the kernel; files are read through the page cache, so
+/// that little of it is used.
+const URING_MEMORY_BYTES: usize = 256 * 1024;

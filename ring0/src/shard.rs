@@ -1,0 +1,274 @@
+//! A shard: its sources, its ends of every exchange, its stages, and the turn that moves them.
+//!
+//! A turn is five calls: take completed reads, poll sources, drain the mesh, flush, report. What
+//! is in hand (a frame or a mark that a stage has not taken whole) is kept per source and per
+//! exchange, so that one that is blocked holds up no other; a blocked source is not polled, which
+//! is the only back-pressure.
+
+use crate::error::Result;
+use crate::exchange::{ExchangeReceiver, Received};
+use crate::frame::Frame;
+use crate::io::Io;
+use crate::mesh::Flow;
+use crate::message::Mark;
+use crate::metrics::{QueryCounters, SourceCounters};
+use crate::source::{Polled, Source, TAGS};
+use crate::stage::{Chain, Item, Sink};
+
+/// Messages taken from one exchange in one turn.
+const MESSAGES_PER_TURN: usize = 8;
+/// Frames of results that one item may set free in one turn.
+const FUEL_PER_ITEM: u32 = 16;
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something moved, or will without anybody else's doing.
+    Busy,
+    /// Nothing to do before somebody rings.
+    Idle,
+    /// All inputs have ended and everything was handed on.
+    Finished,
+}
+
+/// What a source or exchange has in hand for its stages.
+#[derive(Debug)]
+enum Hand {
+    Empty,
+    /// The source's own frame; the next consumer to offer it to; then, maybe, the watermark.
+    SourceFrame(usize),
+    LaneFrame(usize, Box<Frame>, usize),
+    Mark(Mark, usize),
+}
+
+#[derive(Debug)]
+struct SourceSlot {
+    source: Source,
+    consumers: Vec<usize>,
+    hand: Hand,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct ExchangeSlot {
+    receiver: ExchangeReceiver,
+    consumers: Vec<usize>,
+    hand: Hand,
+}
+
+/// What a shard counted.
+#[derive(Debug, Clone, Default)]
+pub struct ShardReport {
+    /// For each source of the program.
+    pub sources: Vec<SourceCounters>,
+    /// For each stage of the program that reads a source: stage and counts.
+    pub inputs: Vec<(usize, QueryCounters)>,
+    /// For each stage that sends into an exchange: stage and rows that crossed each lane.
+    pub crossed: Vec<(usize, Vec<u64>)>,
+    /// Rows of results that left.
+    pub rows_out: u64,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    sources: Vec<SourceSlot>,
+    exchanges: Vec<ExchangeSlot>,
+    chains: Vec<Chain>,
+}
+
+impl Shard {
+    /// `sources` and `exchanges` with the chains (by index) that read them.
+    pub(crate) fn new(
+        sources: Vec<(Source, Vec<usize>)>,
+        exchanges: Vec<(ExchangeReceiver, Vec<usize>)>,
+        chains: Vec<Chain>,
+    ) -> Self {
+        let sources = sources
+            .into_iter()
+            .map(|(source, consumers)| SourceSlot {
+                source,
+                consumers,
+                hand: Hand::Empty,
+                ended: false,
+            })
+            .collect();
+        let exchanges = exchanges
+            .into_iter()
+            .map(|(receiver, consumers)| ExchangeSlot { receiver, consumers, hand: Hand::Empty })
+            .collect();
+        Self { sources, exchanges, chains }
+    }
+
+    /// Moves what can move.
+    pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
+        let mut moved = self.take_reads(io)?;
+        moved |= self.poll_sources(io)?;
+        moved |= self.drain_mesh()?;
+        let staged = self.flush();
+        Ok(self.verdict(moved, staged))
+    }
+
+    fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
+        let mut moved = false;
+        while let Some(completion) = io.poll() {
+            self.sources[completion.tag / TAGS].source.complete(completion)?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
+        let mut moved = false;
+        for slot in &mut self.sources {
+            if matches!(slot.hand, Hand::Empty) && !slot.ended {
+                match slot.source.poll(io)? {
+                    Polled::Frame => slot.hand = Hand::SourceFrame(0),
+                    Polled::Pending => {}
+                    Polled::End => {
+                        slot.ended = true;
+                        slot.hand = Hand::Mark(Mark::End, 0);
+                    }
+                }
+            }
+            moved |= slot.hand_on(&mut self.chains)?;
+        }
+        Ok(moved)
+    }
+
+    fn drain_mesh(&mut self) -> Result<bool> {
+        let mut moved = false;
+        for slot in &mut self.exchanges {
+            for _ in 0..MESSAGES_PER_TURN {
+                if matches!(slot.hand, Hand::Empty) {
+                    match slot.receiver.poll() {
+                        None => break,
+                        Some(Received::Frame(lane, frame)) => {
+                            slot.hand = Hand::LaneFrame(lane, frame, 0);
+                        }
+                        Some(Received::Mark(mark)) => slot.hand = Hand::Mark(mark, 0),
+                    }
+                    moved = true;
+                }
+                if !slot.hand_on(&mut self.chains, &mut moved)? {
+                    break;
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    fn flush(&mut self) -> bool {
+        self.exchanges.iter_mut().for_each(|slot| slot.receiver.end_turn());
+        self.chains.iter_mut().fold(false, |staged, chain| chain.end_turn() | staged)
+    }
+
+    fn verdict(&self, moved: bool, staged: bool) -> Turn {
+        let empty = |hand: &Hand| matches!(hand, Hand::Empty);
+        let finished = !staged
+            && self.sources.iter().all(|s| s.ended && empty(&s.hand))
+            && self.exchanges.iter().all(|e| e.receiver.is_ended() && empty(&e.hand));
+        match (finished, moved) {
+            (true, _) => Turn::Finished,
+            (false, true) => Turn::Busy,
+            (false, false) => Turn::Idle,
+        }
+    }
+
+    pub(crate) fn report(&self) -> ShardReport {
+        let mut report = ShardReport {
+            sources: self.sources.iter().map(|s| s.source.counters()).collect(),
+            ..ShardReport::default()
+        };
+        for (stage, chain) in self.chains.iter().enumerate() {
+            if self.sources.iter().any(|s| s.consumers.contains(&stage)) {
+                report.inputs.push((stage, chain.counters));
+            }
+            match &chain.sink {
+                Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
+                Sink::Output { lane, .. } => report.rows_out += lane.rows,
+            }
+        }
+        report
+    }
+}
+
+impl SourceSlot {
+    /// Offers what is in hand. Returns whether something moved.
+    fn hand_on(&mut self, chains: &mut [Chain]) -> Result<bool> {
+        let mut moved = false;
+        loop {
+            match &mut self.hand {
+                Hand::Empty => return Ok(moved),
+                Hand::SourceFrame(next) => {
+                    let frame = self.source.frame();
+                    let first = *next;
+                    let flow = offer(chains, &self.consumers, next, Item::Frame(frame), &mut moved)?;
+                    for &stage in &self.consumers[first..*next] {
+                        chains[stage].counters.rows_in += frame.rows() as u64;
+                    }
+                    if flow == Flow::Full {
+                        return Ok(moved);
+                    }
+                    self.hand = match self.source.watermark() {
+                        Some(time) => Hand::Mark(Mark::Watermark(time), 0),
+                        None => Hand::Empty,
+                    };
+                }
+                Hand::Mark(mark, next) => {
+                    let mark = Item::Mark(*mark);
+                    if offer(chains, &self.consumers, next, mark, &mut moved)? == Flow::Full {
+                        return Ok(moved);
+                    }
+                    self.hand = Hand::Empty;
+                }
+                Hand::LaneFrame(..) => unreachable!("a source has no lane"),
+            }
+            moved = true;
+        }
+    }
+}
+
+impl ExchangeSlot {
+    /// Offers what is in hand. Returns whether all of it was taken.
+    fn hand_on(&mut self, chains: &mut [Chain], moved: &mut bool) -> Result<bool> {
+        let flow = match &mut self.hand {
+            Hand::Empty => return Ok(false),
+            Hand::LaneFrame(_, frame, next) => {
+                offer(chains, &self.consumers, next, Item::Frame(frame), moved)?
+            }
+            Hand::Mark(mark, next) => {
+                offer(chains, &self.consumers, next, Item::Mark(*mark), moved)?
+            }
+            Hand::SourceFrame(_) => unreachable!("an exchange has no source"),
+        };
+        if flow == Flow::Full {
+            return Ok(false);
+        }
+        if let Hand::LaneFrame(lane, frame, _) = std::mem::replace(&mut self.hand, Hand::Empty) {
+            self.receiver.give_back(lane, frame);
+        }
+        Ok(true)
+    }
+}
+
+/// Offers an item to the consumers from `next` on.
+fn offer(
+    chains: &mut [Chain],
+    consumers: &[usize],
+    next: &mut usize,
+    item: Item<'_>,
+    moved: &mut bool,
+) -> Result<Flow> {
+    while *next < consumers.len() {
+        let mut fuel = FUEL_PER_ITEM;
+        let flow = chains[consumers[*next]].offer(item, &mut fuel)?;
+        // A chain that only stopped to let others have their turn goes on by itself.
+        *moved |= fuel < FUEL_PER_ITEM || flow == Flow::Done;
+        if flow == Flow::Full {
+            return Ok(Flow::Full);
+        }
+        *next += 1;
+    }
+    Ok(Flow::Done)
+}

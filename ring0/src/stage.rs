@@ -1,0 +1,282 @@
+//! A stage on one shard: a chain of operators that resume, and the sink at its end.
+//!
+//! An item (a frame or a mark) is offered until the chain says that it took all of it. Each level
+//! holds at most one frame of results, which the rest of the chain consumes before the level goes
+//! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::exchange::ExchangeSender;
+use crate::frame::Frame;
+use crate::hash::hash_keys;
+use crate::kernel::{Evaluator, Projection, RowError};
+use crate::mesh::{Flow, LaneSender};
+use crate::message::Mark;
+use crate::metrics::QueryCounters;
+use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
+use crate::program::{AggregateSpec, LateRule, OperatorSpec};
+use crate::schema::Schema;
+
+/// What is offered to a chain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Item<'a> {
+    /// Records.
+    Frame(&'a Frame),
+    /// A mark.
+    Mark(Mark),
+}
+
+/// The end of a chain.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// Into the mesh.
+    Exchange(ExchangeSender),
+    /// To the host.
+    Output {
+        /// The lane to the host.
+        lane: LaneSender,
+        /// Row numbers of the frame in hand.
+        rows: Vec<u32>,
+        /// How many of them were sent.
+        next: usize,
+    },
+}
+
+impl Sink {
+    fn offer(&mut self, item: Item<'_>) -> Flow {
+        match (self, item) {
+            (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
+            (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),
+            (Self::Output { lane, rows, next }, Item::Frame(frame)) => {
+                if *next == 0 {
+                    rows.clear();
+                    rows.extend(0..frame.rows() as u32);
+                }
+                let flow = lane.send(frame, rows, next);
+                if flow == Flow::Done {
+                    *next = 0;
+                }
+                flow
+            }
+            (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
+        }
+    }
+}
+
+/// An operator's live form.
+#[derive(Debug)]
+enum Operator {
+    Filter { condition: Evaluator, rows: Vec<u32>, of_input: bool },
+    Project(Projection),
+    DropLate { rule: LateRule, rows: Vec<u32> },
+    Aggregate(Box<AggregateState>),
+}
+
+#[derive(Debug)]
+struct AggregateState {
+    spec: Arc<AggregateSpec>,
+    aggregate: Aggregate,
+    hashes: Vec<u64>,
+    cursor: EmitCursor,
+    seed: u64,
+}
+
+/// One operator, and the frame it writes into.
+#[derive(Debug)]
+struct Level {
+    operator: Operator,
+    out: Frame,
+    /// `out` holds rows that the rest of the chain has not taken yet.
+    pending: bool,
+    /// The operator has taken all of the item in hand.
+    finished: bool,
+}
+
+/// The operators of a stage and their sink.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    levels: Vec<Level>,
+    pub(crate) sink: Sink,
+    pub(crate) counters: QueryCounters,
+}
+
+/// Where a chain's records come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChainInput {
+    /// A source.
+    Source,
+    /// The mesh.
+    Exchange,
+}
+
+/// What a chain needs to know of its shard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) frame_rows: usize,
+    pub(crate) first_group: u32,
+    pub(crate) groups: u32,
+    pub(crate) seed: u64,
+}
+
+impl Chain {
+    /// A chain over records of `schema`.
+    pub(crate) fn new(
+        operators: &[OperatorSpec],
+        schema: &Arc<Schema>,
+        sink: Sink,
+        input: ChainInput,
+        place: Place,
+    ) -> Result<Self> {
+        // Rows that HAVING drops are groups, and no rows of the input's ledger.
+        let mut of_input = input == ChainInput::Source;
+        let mut schema = Arc::clone(schema);
+        let mut levels = Vec::with_capacity(operators.len());
+        for spec in operators {
+            let operator = match spec {
+                OperatorSpec::Filter(expr) => {
+                    let condition = Evaluator::new(expr, &schema)?;
+                    Operator::Filter { condition, rows: Vec::new(), of_input }
+                }
+                OperatorSpec::Project { exprs, schema: output } => {
+                    let projection = Projection::new(exprs, &schema)?;
+                    schema = Arc::clone(output);
+                    Operator::Project(projection)
+                }
+                OperatorSpec::DropLate(rule) => {
+                    Operator::DropLate { rule: *rule, rows: Vec::new() }
+                }
+                OperatorSpec::Aggregate(spec) => {
+                    schema = Arc::clone(&spec.output);
+                    of_input = false;
+                    Operator::Aggregate(Box::new(AggregateState {
+                        aggregate: Aggregate::new(
+                            Arc::clone(spec),
+                            place.first_group,
+                            place.groups,
+                        )?,
+                        spec: Arc::clone(spec),
+                        hashes: Vec::new(),
+                        cursor: EmitCursor::default(),
+                        seed: place.seed,
+                    }))
+                }
+            };
+            let out = Frame::new(&schema, place.frame_rows);
+            levels.push(Level { operator, out, pending: false, finished: false });
+        }
+        Ok(Self { levels, sink, counters: QueryCounters::default() })
+    }
+
+    /// Offers an item; after `Full` the same item has to be offered again. `fuel` bounds how many
+    /// frames of results leave in one turn.
+    pub(crate) fn offer(&mut self, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+        drive(&mut self.levels, &mut self.sink, &mut self.counters, item, fuel)
+    }
+
+    /// End of a turn. Returns whether rows are still staged here.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        match &mut self.sink {
+            Sink::Exchange(exchange) => exchange.end_turn(),
+            Sink::Output { lane, .. } => lane.end_turn(),
+        }
+    }
+}
+
+fn drive(
+    levels: &mut [Level],
+    sink: &mut Sink,
+    counters: &mut QueryCounters,
+    item: Item<'_>,
+    fuel: &mut u32,
+) -> Result<Flow> {
+    let Some((level, rest)) = levels.split_first_mut() else {
+        return Ok(sink.offer(item));
+    };
+    loop {
+        if level.pending {
+            if drive(rest, sink, counters, Item::Frame(&level.out), fuel)? == Flow::Full {
+                return Ok(Flow::Full);
+            }
+            level.out.clear();
+            level.pending = false;
+            // A frame's results are bounded by the frame; what a mark sets free is not.
+            *fuel = fuel.saturating_sub(1);
+            if *fuel == 0 && !level.finished {
+                return Ok(Flow::Full);
+            }
+        }
+        if level.finished {
+            if let Item::Mark(mark) = item
+                && level.forwards(mark)
+                && drive(rest, sink, counters, item, fuel)? == Flow::Full
+            {
+                return Ok(Flow::Full);
+            }
+            level.finished = false;
+            return Ok(Flow::Done);
+        }
+        level.finished = level.step(item, counters)? == Flow::Done;
+        level.pending = level.out.rows() > 0;
+    }
+}
+
+impl Level {
+    /// A watermark speaks of the input's event time, which an aggregate's output has no more.
+    fn forwards(&self, mark: Mark) -> bool {
+        !matches!((&self.operator, mark), (Operator::Aggregate(_), Mark::Watermark(_)))
+    }
+
+    fn step(&mut self, item: Item<'_>, counters: &mut QueryCounters) -> Result<Flow> {
+        match (&mut self.operator, item) {
+            (Operator::Filter { condition, rows, of_input }, Item::Frame(frame)) => {
+                rows.clear();
+                condition.select(frame, rows).map_err(row_error)?;
+                if *of_input {
+                    counters.rows_filtered += (frame.rows() - rows.len()) as u64;
+                }
+                self.out.append_rows(frame, rows);
+                Ok(Flow::Done)
+            }
+            (Operator::Project(projection), Item::Frame(frame)) => {
+                projection.apply(frame, &mut self.out).map_err(row_error)?;
+                Ok(Flow::Done)
+            }
+            (Operator::DropLate { rule, rows }, Item::Frame(frame)) => {
+                rows.clear();
+                rule.on_time(frame, rows);
+                counters.rows_late += (frame.rows() - rows.len()) as u64;
+                self.out.append_rows(frame, rows);
+                Ok(Flow::Done)
+            }
+            (Operator::Aggregate(state), Item::Frame(frame)) => {
+                let spec = &state.spec;
+                hash_keys(frame, &spec.input, &spec.keys, state.seed, &mut state.hashes);
+                state.aggregate.update(frame, &state.hashes)?;
+                Ok(Flow::Done)
+            }
+            (Operator::Aggregate(state), Item::Mark(mark)) => {
+                let upto = match mark {
+                    Mark::End => None,
+                    Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
+                    Mark::Watermark(_) | Mark::Barrier(_) => return Ok(Flow::Done),
+                };
+                match state.aggregate.emit(upto, &mut state.cursor, &mut self.out)? {
+                    Progress::Done => {
+                        state.cursor = EmitCursor::default();
+                        Ok(Flow::Done)
+                    }
+                    Progress::Full => Ok(Flow::Full),
+                }
+            }
+            (
+                Operator::Filter { .. } | Operator::Project(_) | Operator::DropLate { .. },
+                Item::Mark(_),
+            ) => Ok(Flow::Done),
+        }
+    }
+}
+
+fn row_error(error: RowError) -> Error {
+    Error::Row { message: error.message }
+}
