@@ -217,4 +217,5 @@ impl Visitor<'_> for &mut Names {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -252,6 +252,7 @@ pub fn write_timestamp(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
