@@ -75,6 +75,17 @@ impl Bitmap {
         self.words.clear();
         self.len = 0;
     }
+    /// Forgets all bits from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        if len >= self.len {
+            return;
+        }
+        self.words.truncate(len.div_ceil(64));
+        if !len.is_multiple_of(64) {
+            self.words[len / 64] &= (1 << (len % 64)) - 1;
+        }
+        self.len = len;
+    }
     /// Number of set bits.
     pub fn count_ones(&self) -> usize {
         self.words.iter().map(|w| w.count_ones() as usize).sum()
@@ -136,6 +147,21 @@ impl Validity {
         }
         self.len += count;
     }
+    /// Forgets all rows from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        if len >= self.len {
+            return;
+        }
+        if self.nulls > 0 {
+            self.nulls -= (len..self.len).filter(|&i| !self.bits.get(i)).count();
+            if self.nulls > 0 {
+                self.bits.truncate(len);
+            } else {
+                self.bits.clear();
+            }
+        }
+        self.len = len;
+    }
     /// Forgets all rows, keeps the memory.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -160,6 +186,11 @@ impl<T: Copy + Default> Fixed<T> {
         self.values.push(value.unwrap_or_default());
         self.validity.push(value.is_some());
     }
+    /// Forgets all rows from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.validity.truncate(len);
+    }
     /// Row `i`, `None` where NULL.
     #[inline]
     pub fn get(&self, i: usize) -> Option<T> {
@@ -182,6 +213,11 @@ impl Bools {
     pub fn push(&mut self, value: Option<bool>) {
         self.values.push(value.unwrap_or(false));
         self.validity.push(value.is_some());
+    }
+    /// Forgets all rows from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.validity.truncate(len);
     }
     /// Row `i`, `None` where NULL.
     #[inline]
@@ -224,6 +260,14 @@ impl Strings {
         let end = i32::try_from(self.data.len()).expect("a column of strings stays below 2 GiB");
         self.offsets.push(end);
         self.validity.push(valid);
+    }
+    /// Forgets all rows from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.validity.len() {
+            self.data.truncate(self.offsets[len] as usize);
+            self.offsets.truncate(len + 1);
+            self.validity.truncate(len);
+        }
     }
     /// Row `i`, the empty string where NULL.
     #[inline]
@@ -341,6 +385,16 @@ impl Column {
                 c.data.clear();
                 c.validity.clear();
             }
+        }
+    }
+    /// Forgets all rows from `len` on; nothing where there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Bool(c) => c.truncate(len),
+            Self::I32(c) => c.truncate(len),
+            Self::I64(c) => c.truncate(len),
+            Self::F64(c) => c.truncate(len),
+            Self::Utf8(c) => c.truncate(len),
         }
     }
     /// Appends a NULL.

@@ -72,6 +72,12 @@ impl Frame {
         );
     }
 
+    /// Takes back what was appended to columns since the last [`Frame::commit_rows`].
+    pub fn roll_back(&mut self) {
+        let rows = self.rows;
+        self.columns.iter_mut().for_each(|c| c.truncate(rows));
+    }
+
     /// Forgets all rows, keeps the memory.
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(Column::clear);
@@ -84,5 +90,51 @@ impl Frame {
             to.append_rows(from, rows);
         }
         self.commit_rows(rows.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Field;
+    use arrow_schema::DataType;
+
+    fn append(frame: &mut Frame, i: usize, null: bool) {
+        for column in &mut frame.columns {
+            match column {
+                _ if null => column.push_null(),
+                Column::Bool(c) => c.push(Some(i.is_multiple_of(3))),
+                Column::I32(c) => c.push(Some(i as i32)),
+                Column::I64(c) => c.push(Some(i as i64)),
+                Column::F64(c) => c.push(Some(i as f64)),
+                Column::Utf8(c) => c.push(Some(["", "a", "ü"][i % 3])),
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_rolled_back_equals_one_that_never_had_more() {
+        let types = [
+            DataType::Boolean,
+            DataType::Date32,
+            DataType::Int64,
+            DataType::Float64,
+            DataType::Utf8,
+        ];
+        let schema = Schema::new(types.map(|t| Field::new("x", t)).into());
+        for kept in [0, 1, 63, 64, 65, 130] {
+            for more in [0, 1, 63, 64, 65] {
+                for null in [0, 64, kept.max(1) - 1, kept, usize::MAX] {
+                    let mut want = Frame::new(&schema, 1000);
+                    (0..kept).for_each(|i| append(&mut want, i, i == null));
+                    want.commit_rows(kept);
+                    let mut got = want.clone();
+                    (kept..kept + more).for_each(|i| append(&mut got, i, i == null));
+                    got.columns[3].push_null();
+                    got.roll_back();
+                    assert_eq!(got, want, "{kept} rows and {more}, row {null} NULL");
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,250 @@
+//! Rows of a frame as text: JSON objects, CSV, and plain cells of tables. Every writer appends to
+//! a buffer of the caller's and never fails. A DOUBLE has the shortest digits that read back the
+//! same.
+
+use arrow_schema::{DataType, TimeUnit};
+
+use crate::column::Column;
+use crate::format::time::{write_date, write_timestamp};
+use crate::frame::Frame;
+use crate::schema::{Field, Schema};
+
+/// Appends row `row` as a JSON object without newline, keys in the order of the columns. NaN and
+/// the infinities, which JSON has not, are strings.
+pub fn write_json_row(schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (i, (field, column)) in schema.fields.iter().zip(&frame.columns).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_json_string(&field.name, out);
+        out.push(b':');
+        write_json_value(field, column, row, out);
+    }
+    out.push(b'}');
+}
+
+/// Appends the names of the columns as a line of CSV.
+pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
+    for (i, field) in schema.fields.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_csv_string(&field.name, out);
+    }
+    out.push(b'\n');
+}
+
+/// Appends row `row` as a line of CSV: NULL is an empty cell, the empty string is `""`.
+pub fn write_csv_row(schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    for (i, (field, column)) in schema.fields.iter().zip(&frame.columns).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        match column {
+            _ if !column.is_valid(row) => {}
+            Column::Utf8(c) => write_csv_string(c.value(row), out),
+            _ => write_plain(field, column, row, out),
+        }
+    }
+    out.push(b'\n');
+}
+
+/// Appends the value of a column in row `row` as plain text, NULL as `NULL`.
+pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out: &mut Vec<u8>) {
+    let (field, column) = (&schema.fields[column], &frame.columns[column]);
+    if column.is_valid(row) {
+        write_plain(field, column, row, out);
+    } else {
+        out.extend_from_slice(b"NULL");
+    }
+}
+
+fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+    match (&field.data_type, column) {
+        _ if !column.is_valid(row) => out.extend_from_slice(b"null"),
+        (_, Column::Utf8(c)) => write_json_string(c.value(row), out),
+        (DataType::Date32 | DataType::Timestamp(..), _) => quoted(field, column, row, out),
+        (_, Column::F64(c)) if !c.values[row].is_finite() => quoted(field, column, row, out),
+        _ => write_plain(field, column, row, out),
+    }
+}
+
+/// Text between quotes that has nothing to escape.
+fn quoted(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+    out.push(b'"');
+    write_plain(field, column, row, out);
+    out.push(b'"');
+}
+
+/// A value that is not NULL, as plain text.
+fn write_plain(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+    match column {
+        Column::Bool(c) => {
+            let text: &[u8] = if c.values.get(row) { b"true" } else { b"false" };
+            out.extend_from_slice(text);
+        }
+        Column::I32(c) => write_date(c.values[row], out),
+        Column::I64(c) => match timestamp_unit(&field.data_type) {
+            Some(unit) => write_timestamp(c.values[row], unit, out),
+            None => serde_json::to_writer(out, &c.values[row]).expect("memory takes all bytes"),
+        },
+        Column::F64(c) => write_double(c.values[row], out),
+        Column::Utf8(c) => out.extend_from_slice(c.bytes(row)),
+    }
+}
+
+fn timestamp_unit(data_type: &DataType) -> Option<TimeUnit> {
+    match data_type {
+        DataType::Timestamp(unit, _) => Some(*unit),
+        _ => None,
+    }
+}
+
+fn write_double(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        let start = out.len();
+        serde_json::to_writer(&mut *out, &value).expect("memory takes all bytes");
+        // Some versions of serde_json write 1e+300; the shortest form has no plus.
+        if let Some(at) = out[start..].iter().position(|&b| b == b'+') {
+            out.remove(start + at);
+        }
+    } else if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if value > 0.0 {
+        out.extend_from_slice(b"Infinity");
+    } else {
+        out.extend_from_slice(b"-Infinity");
+    }
+}
+
+fn write_json_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("memory takes all bytes");
+}
+
+/// A cell of CSV; one that is empty is quoted, so that it is no NULL.
+fn write_csv_string(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let special = |b: &u8| matches!(b, b',' | b'"' | b'\r' | b'\n');
+    if !bytes.is_empty() && !bytes.iter().any(special) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    for &b in bytes {
+        if b == b'"' {
+            out.push(b'"');
+        }
+        out.push(b);
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Schema, Frame) {
+        let schema = Schema::new(vec![
+            Field::new("b", DataType::Boolean),
+            Field::new("a \"day\"", DataType::Date32),
+            Field::new("n", DataType::Int64),
+            Field::new("t", DataType::Timestamp(TimeUnit::Millisecond, None)),
+            Field::new("x,y", DataType::Float64),
+            Field::new("s", DataType::Utf8),
+        ]);
+        let mut frame = Frame::new(&schema, 8);
+        let doubles = [1.0, 1e300, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        let texts = ["", "plain", "a,\"b\"", "line\nfeed", "ü\u{1}", "cr\r"];
+        for row in 0..6 {
+            for column in &mut frame.columns {
+                match column {
+                    Column::Bool(c) => c.push(Some(row == 0)),
+                    Column::I32(c) => c.push(Some(19_618)),
+                    Column::I64(c) => c.push(Some(1_695_045_600_120 + row as i64)),
+                    Column::F64(c) => c.push(Some(doubles[row])),
+                    Column::Utf8(c) => c.push(Some(texts[row])),
+                }
+            }
+        }
+        frame.columns.iter_mut().for_each(Column::push_null);
+        frame.commit_rows(7);
+        (schema, frame)
+    }
+
+    fn lines(write: impl Fn(usize, &mut Vec<u8>)) -> Vec<String> {
+        let line = |row| {
+            let mut out = Vec::new();
+            write(row, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        (0..7).map(line).collect()
+    }
+
+    #[test]
+    fn json_rows() {
+        let (schema, frame) = sample();
+        let got = lines(|row, out| write_json_row(&schema, &frame, row, out));
+        let start = |b: &str, n: i64| {
+            format!(
+                "{{\"b\":{b},\"a \\\"day\\\"\":\"2023-09-18\",\"n\":{},\
+                 \"t\":\"2023-09-18T14:00:00.{}\",\"x,y\":",
+                1_695_045_600_120 + n,
+                120 + n
+            )
+        };
+        assert_eq!(got[0], start("true", 0) + "1.0,\"s\":\"\"}");
+        assert_eq!(got[1], start("false", 1) + "1e300,\"s\":\"plain\"}");
+        assert_eq!(got[2], start("false", 2) + "-0.0,\"s\":\"a,\\\"b\\\"\"}");
+        assert_eq!(got[3], start("false", 3) + "\"NaN\",\"s\":\"line\\nfeed\"}");
+        assert_eq!(
+            got[4],
+            start("false", 4) + "\"Infinity\",\"s\":\"ü\\u0001\"}"
+        );
+        assert_eq!(got[5], start("false", 5) + "\"-Infinity\",\"s\":\"cr\\r\"}");
+        let nulls =
+            "{\"b\":null,\"a \\\"day\\\"\":null,\"n\":null,\"t\":null,\"x,y\":null,\"s\":null}";
+        assert_eq!(got[6], nulls);
+    }
+
+    #[test]
+    fn csv_rows() {
+        let (schema, frame) = sample();
+        let mut header = Vec::new();
+        write_csv_header(&schema, &mut header);
+        assert_eq!(header, b"b,\"a \"\"day\"\"\",n,t,\"x,y\",s\n");
+        let got = lines(|row, out| write_csv_row(&schema, &frame, row, out));
+        let first = "true,2023-09-18,1695045600120,2023-09-18T14:00:00.120,1.0,\"\"\n";
+        assert_eq!(got[0], first);
+        for (row, end) in [
+            (1, ",1e300,plain\n"),
+            (2, ",-0.0,\"a,\"\"b\"\"\"\n"),
+            (3, ",NaN,\"line\nfeed\"\n"),
+            (4, ",Infinity,ü\u{1}\n"),
+            (5, ",-Infinity,\"cr\r\"\n"),
+            (6, ",,,,,\n"),
+        ] {
+            assert!(got[row].ends_with(end), "{}", got[row]);
+        }
+    }
+
+    #[test]
+    fn cells() {
+        let (schema, frame) = sample();
+        for (column, row, want) in [
+            (0, 0, "true"),
+            (1, 0, "2023-09-18"),
+            (2, 0, "1695045600120"),
+            (3, 0, "2023-09-18T14:00:00.120"),
+            (4, 0, "1.0"),
+            (5, 0, ""),
+            (5, 2, "a,\"b\""),
+            (5, 6, "NULL"),
+        ] {
+            let mut out = Vec::new();
+            write_cell(&schema, &frame, column, row, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Dates and timestamps as text. Timestamps are without zone and taken as UTC; the calendar is
+//! the proleptic Gregorian one; days have 86 400 seconds, so a leap second is refused. A year
+//! has four digits, or a sign and at least four.
+
+use arrow_schema::TimeUnit;
+
+use crate::schema::unit_nanos;
+
+const SECONDS_OF_DAY: i64 = 86_400;
+/// Digits of a year: the last year of a timestamp in seconds has twelve.
+const YEAR_DIGITS_MAX: usize = 12;
+
+/// Days since 1970-01-01 of a date of the calendar.
+///
+/// Years are counted from March on in eras of 400, so that the leap day comes last.
+fn days_of_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = year - i64::from(month <= 2);
+    let era = y.div_euclid(400);
+    let year_of_era = y.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month and day of a number of days since 1970-01-01.
+fn civil_of_days(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The number that two digits at the start of `text` are.
+#[inline]
+fn two_digits(text: &[u8]) -> Option<i64> {
+    let (tens, ones) = (
+        text.first()?.wrapping_sub(b'0'),
+        text.get(1)?.wrapping_sub(b'0'),
+    );
+    (tens <= 9 && ones <= 9).then(|| i64::from(tens) * 10 + i64::from(ones))
+}
+
+/// The year that `text` starts with, and the rest behind it.
+#[inline]
+fn take_year(text: &[u8]) -> Option<(i64, &[u8])> {
+    let signed = matches!(text.first(), Some(b'+' | b'-'));
+    let digits = &text[usize::from(signed)..];
+    let count = if signed {
+        digits.iter().take_while(|b| b.is_ascii_digit()).count()
+    } else {
+        4
+    };
+    if !(4..=YEAR_DIGITS_MAX).contains(&count) || digits.len() < count {
+        return None;
+    }
+    let mut year = 0;
+    for &b in &digits[..count] {
+        if !b.is_ascii_digit() {
+            return None;
+        }
+        year = year * 10 + i64::from(b - b'0');
+    }
+    Some((if text[0] == b'-' { -year } else { year }, &digits[count..]))
+}
+
+/// The days of the date that `text` starts with, and the rest behind it.
+#[inline]
+fn take_date(text: &[u8]) -> Option<(i64, &[u8])> {
+    let (year, rest) = take_year(text)?;
+    if rest.len() < 6 || rest[0] != b'-' || rest[3] != b'-' {
+        return None;
+    }
+    let (month, day) = (two_digits(&rest[1..])?, two_digits(&rest[4..])?);
+    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    Some((days_of_civil(year, month, day), &rest[6..]))
+}
+
+/// The second of the day of the `HH:MM:SS` that `text` starts with, and the rest behind it.
+#[inline]
+fn take_clock(text: &[u8]) -> Option<(i64, &[u8])> {
+    if text.len() < 8 || text[2] != b':' || text[5] != b':' {
+        return None;
+    }
+    let (h, m, s) = (
+        two_digits(text)?,
+        two_digits(&text[3..])?,
+        two_digits(&text[6..])?,
+    );
+    (h < 24 && m < 60 && s < 60).then(|| (h * 3600 + m * 60 + s, &text[8..]))
+}
+
+/// The nanoseconds of the fraction that `text` may start with, and the rest behind it. Digits
+/// behind the ninth are read and dropped.
+#[inline]
+fn take_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    if text.first() != Some(&b'.') {
+        return Some((0, text));
+    }
+    let (mut nanos, mut worth, mut end) = (0, 100_000_000, 1);
+    while let Some(b) = text.get(end).filter(|b| b.is_ascii_digit()) {
+        nanos += i64::from(b - b'0') * worth;
+        worth /= 10;
+        end += 1;
+    }
+    (end > 1).then(|| (nanos, &text[end..]))
+}
+
+/// The seconds that the zone `text` is ahead of UTC; no zone is UTC.
+#[inline]
+fn zone_seconds(text: &[u8]) -> Option<i64> {
+    match text {
+        [] | [b'Z' | b'z'] => Some(0),
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let (h, m) = (two_digits(&text[1..])?, two_digits(&text[4..])?);
+            let ahead = h * 3600 + m * 60;
+            (h < 24 && m < 60).then_some(if *sign == b'-' { -ahead } else { ahead })
+        }
+        _ => None,
+    }
+}
+
+/// Seconds since 1970 and nanoseconds behind them.
+#[inline]
+fn seconds_and_nanos(text: &[u8]) -> Option<(i64, i64)> {
+    let (days, rest) = take_date(text)?;
+    let (b'T' | b't' | b' ', clock) = rest.split_first()? else {
+        return None;
+    };
+    let (second_of_day, rest) = take_clock(clock)?;
+    let (nanos, zone) = take_fraction(rest)?;
+    // Years of twelve digits go beyond 64 bits of seconds.
+    let seconds = days
+        .checked_mul(SECONDS_OF_DAY)?
+        .checked_add(second_of_day)?
+        .checked_sub(zone_seconds(zone)?)?;
+    Some((seconds, nanos))
+}
+
+/// Up to 64 characters of bad data, for an error.
+pub(crate) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The timestamp that `text` is, in `unit`s since 1970: RFC 3339, or `YYYY-MM-DD HH:MM:SS[.f]`
+/// with a `T` or a blank, which is UTC where no zone follows. What the unit cannot hold of a
+/// fraction is cut off, towards the past.
+///
+/// # Errors
+/// Where `text` is none, or beyond what 64 bits hold.
+pub fn parse_timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
+    let Some((seconds, nanos)) = seconds_and_nanos(text.as_bytes()) else {
+        return Err(format!("invalid timestamp {}", shorten(text)));
+    };
+    let nanos_of_unit = unit_nanos(unit);
+    let units_of_second = 1_000_000_000 / nanos_of_unit;
+    // The sum can fit where the product does not: the first second of the range.
+    let units =
+        i128::from(seconds) * i128::from(units_of_second) + i128::from(nanos / nanos_of_unit);
+    i64::try_from(units).map_err(|_| format!("timestamp {} out of range", shorten(text)))
+}
+
+/// The date `YYYY-MM-DD` that `text` is, in days since 1970-01-01.
+///
+/// # Errors
+/// Where `text` is none, or beyond what 32 bits hold.
+pub fn parse_date(text: &str) -> Result<i32, String> {
+    match take_date(text.as_bytes()) {
+        Some((days, [])) => {
+            i32::try_from(days).map_err(|_| format!("date {} out of range", shorten(text)))
+        }
+        _ => Err(format!("invalid date {}", shorten(text))),
+    }
+}
+
+fn push_two_digits(value: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+}
+
+fn push_padded(value: u64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let (mut at, mut rest) = (digits.len(), value);
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&digits[at.min(digits.len() - width)..]);
+}
+
+fn push_days(days: i64, out: &mut Vec<u8>) {
+    let (year, month, day) = civil_of_days(days);
+    if year > 9999 {
+        out.push(b'+');
+    } else if year < 0 {
+        out.push(b'-');
+    }
+    push_padded(year.unsigned_abs(), 4, out);
+    out.push(b'-');
+    push_two_digits(month, out);
+    out.push(b'-');
+    push_two_digits(day, out);
+}
+
+/// Appends a date as `2023-09-18`.
+pub fn write_date(days: i32, out: &mut Vec<u8>) {
+    push_days(i64::from(days), out);
+}
+
+/// Appends a timestamp as `2023-09-18T14:00:00.120`: no fraction where it is zero, else all
+/// digits of the unit.
+pub fn write_timestamp(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
+    let units_of_second = 1_000_000_000 / unit_nanos(unit);
+    let seconds = value.div_euclid(units_of_second);
+    let fraction = value.rem_euclid(units_of_second);
+    push_days(seconds.div_euclid(SECONDS_OF_DAY), out);
+    let second_of_day = seconds.rem_euclid(SECONDS_OF_DAY);
+    out.push(b'T');
+    push_two_digits(second_of_day / 3600, out);
+    out.push(b':');
+    push_two_digits(second_of_day / 60 % 60, out);
+    out.push(b':');
+    push_two_digits(second_of_day % 60, out);
+    if fraction > 0 {
+        out.push(b'.');
+        push_padded(
+            fraction.unsigned_abs(),
+            units_of_second.ilog10() as usize,
+            out,
+        );
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    use proptest::prelude::*;
+
+    fn written(value: i64, unit: TimeUnit) -> String {
+        let mut out = Vec::new();
+        write_timestamp(value, unit, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn date_written(days: i32) -> String {
+        let mut out = Vec::new();
+        write_date(days, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn timestamps_are_read() {
+        for (text, unit, want) in [
+            ("1970-01-01T00:00:00Z", Second, 0),
+            ("1970-01-01T00:00:00+00:00", Millisecond, 0),
+            ("2023-09-18T14:00:00.12Z", Millisecond, 1_695_045_600_120),
+            ("2023-09-18 14:00:00.12", Millisecond, 1_695_045_600_120),
+            (
+                "2023-09-18t16:00:00.12+02:00",
+                Millisecond,
+                1_695_045_600_120,
+            ),
+            (
+                "2023-09-18T08:30:00.1200009-05:30",
+                Microsecond,
+                1_695_045_600_120_000,
+            ),
+            ("1969-12-31T23:59:59.9999", Millisecond, -1),
+            ("1969-12-31T23:59:59.0001", Millisecond, -1000),
+            ("1969-12-31T23:59:59.9999", Second, -1),
+            ("1970-01-01 00:00:00.1234567899999", Nanosecond, 123_456_789),
+            ("2024-02-29 00:00:00", Second, 1_709_164_800),
+            ("2262-04-11T23:47:16.854775807", Nanosecond, i64::MAX),
+            ("1677-09-21T00:12:43.145224192", Nanosecond, i64::MIN),
+            ("0000-01-01T00:00:00", Second, -62_167_219_200),
+            ("-0001-12-31T23:59:59", Second, -62_167_219_201),
+            ("+10000-01-01T00:00:00", Second, 253_402_300_800),
+        ] {
+            assert_eq!(parse_timestamp(text, unit), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_timestamp_is_refused() {
+        for text in [
+            "",
+            "x",
+            "2023-09-18",
+            "2023-09-18T",
+            "2023-09-18T14:00",
+            "2023-02-29T00:00:00",
+            "1900-02-29T00:00:00",
+            "2023-04-31T00:00:00",
+            "2023-13-01T00:00:00",
+            "2023-00-01T00:00:00",
+            "2023-01-00T00:00:00",
+            "2023-01-01T24:00:00",
+            "2023-01-01T00:60:00",
+            "2023-01-01T00:00:60",
+            "2023-01-01T00:00:00.",
+            "2023-01-01T00:00:00.Z",
+            "2023-01-01T00:00:00,5",
+            "2023-01-01T00:00:00ZZ",
+            "2023-01-01T00:00:00+1",
+            "2023-01-01T00:00:00+0100",
+            "2023-01-01T00:00:00+24:00",
+            "2023-01-01T00:00:00+01:60",
+            "2023-01-01T00:00:00 Z",
+            " 2023-01-01T00:00:00",
+            "2023-1-01T00:00:00",
+            "20230-01-01T00:00:00",
+            "+203-01-01T00:00:00",
+            "+1000000000000-01-01T00:00:00",
+            "２023-01-01T00:00:00",
+            "2023-01-01T00:00:00é",
+        ] {
+            assert!(parse_timestamp(text, Millisecond).is_err(), "{text}");
+        }
+        for (text, unit) in [
+            ("2262-04-11T23:47:16.854775808", Nanosecond),
+            ("1677-09-21T00:12:43.145224191", Nanosecond),
+            ("+999999999999-01-01T00:00:00", Second),
+        ] {
+            let message = parse_timestamp(text, unit).unwrap_err();
+            assert!(message.contains("timestamp"), "{message}");
+        }
+    }
+
+    #[test]
+    fn timestamps_are_written() {
+        for (value, unit, want) in [
+            (1_695_045_600_120, Millisecond, "2023-09-18T14:00:00.120"),
+            (1_695_045_600_000, Millisecond, "2023-09-18T14:00:00"),
+            (1_695_045_600, Second, "2023-09-18T14:00:00"),
+            (1, Microsecond, "1970-01-01T00:00:00.000001"),
+            (-1, Nanosecond, "1969-12-31T23:59:59.999999999"),
+            (-62_167_219_201, Second, "-0001-12-31T23:59:59"),
+            (253_402_300_800, Second, "+10000-01-01T00:00:00"),
+        ] {
+            assert_eq!(written(value, unit), want);
+        }
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        for (text, want) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("2000-02-29", 11_016),
+            ("2025-09-07", 20_338),
+        ] {
+            assert_eq!(parse_date(text), Ok(want));
+            assert_eq!(date_written(want), text);
+        }
+        for text in [
+            "",
+            "2023-02-29",
+            "2023-2-01",
+            "2023-01-01T",
+            "+9999999-01-01",
+        ] {
+            assert!(parse_date(text).is_err(), "{text}");
+        }
+        // Every day of nine centuries comes after the one before.
+        let mut previous = civil_of_days(-200_000);
+        for days in -199_999..130_000 {
+            let (y, m, d) = civil_of_days(days);
+            assert_eq!(days_of_civil(y, m, d), days);
+            let (py, pm, pd) = previous;
+            let next = if pd < days_in_month(py, pm) {
+                (py, pm, pd + 1)
+            } else if pm < 12 {
+                (py, pm + 1, 1)
+            } else {
+                (py + 1, 1, 1)
+            };
+            assert_eq!((y, m, d), next);
+            previous = next;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn timestamps_read_back(value in any::<i64>(), small in -10_000_000_000_000i64..10_000_000_000_000) {
+            for unit in [Second, Millisecond, Microsecond, Nanosecond] {
+                prop_assert_eq!(parse_timestamp(&written(small, unit), unit), Ok(small));
+                prop_assert_eq!(parse_timestamp(&written(value, unit), unit), Ok(value));
+            }
+        }
+
+        #[test]
+        fn dates_read_back(days in any::<i32>()) {
+            prop_assert_eq!(parse_date(&date_written(days)), Ok(days));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+0-9T:. Z]{0,40}|\\PC{0,30}") {
+            let _ = parse_timestamp(&text, Nanosecond);
+            let _ = parse_date(&text);
+        }
+    }
+}
