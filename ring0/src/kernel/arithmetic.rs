@@ -180,7 +180,7 @@ pub(super) fn tumble(
     for (i, &t) in time.values.iter().enumerate() {
         if let Some(start) = last
             && t >= start
-            && t.wrapping_sub(start) as u64 <= size as u64 - 1
+            && (t.wrapping_sub(start) as u64) < size as u64
         {
             out.values.push(start);
             continue;
