@@ -2,6 +2,8 @@
 //! significant on. Buffers are vectors, so that handing one to Arrow and taking it back copies
 //! nothing. A NULL's value is zero (an empty string), so that bytes never depend on history.
 
+mod bulk;
+
 use crate::schema::Physical;
 
 /// A growing vector of bits.
@@ -380,11 +382,7 @@ impl Column {
                 c.values.clear();
                 c.validity.clear();
             }
-            Self::Utf8(c) => {
-                c.offsets.truncate(1);
-                c.data.clear();
-                c.validity.clear();
-            }
+            Self::Utf8(c) => c.clear(),
         }
     }
     /// Forgets all rows from `len` on; nothing where there are no more.

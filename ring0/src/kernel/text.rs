@@ -1,0 +1,104 @@
+//! Text of values, character for character as arrow-cast prints them, and the case of text.
+
+use std::fmt::Write;
+
+use crate::column::Strings;
+
+/// The days that chrono, and with it arrow, can print: the years -262143 to 262142.
+const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
+const DAY_SECONDS: i64 = 86_400;
+
+/// Decimal digits.
+pub(super) fn bigint(value: i64, out: &mut String) -> Option<()> {
+    write!(out, "{value}").ok()
+}
+
+/// The shortest digits that read back as the same value.
+pub(super) fn double(value: f64, out: &mut String) -> Option<()> {
+    // Ryu, which arrow prints with, writes an exponent from 1e-6 downwards, Rust from 1e-5.
+    if (1e-5..1e-4).contains(&value.abs()) {
+        write!(out, "{value}").ok()
+    } else {
+        write!(out, "{value:?}").ok()
+    }
+}
+
+/// `YYYY-MM-DD` of days since 1970-01-01; a sign before other years than 0 to 9999.
+pub(super) fn date(days: i64, out: &mut String) -> Option<()> {
+    if !DAYS.contains(&days) {
+        return None;
+    }
+    let (year, month, day) = civil(days);
+    if (0..=9999).contains(&year) {
+        write!(out, "{year:04}-{month:02}-{day:02}").ok()
+    } else {
+        write!(out, "{year:+05}-{month:02}-{day:02}").ok()
+    }
+}
+
+/// Year, month and day in the proleptic Gregorian calendar: Howard Hinnant's `civil_from_days`.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Years begin in March here, so that the day that leap years add is the last of them.
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// `YYYY-MM-DDThh:mm:ss` with 0, 3, 6 or 9 digits of the second's fraction; `per_second` units
+/// make a second.
+pub(super) fn timestamp(value: i64, per_second: i64, out: &mut String) -> Option<()> {
+    let seconds = value.div_euclid(per_second);
+    let nanos = value.rem_euclid(per_second) * (1_000_000_000 / per_second);
+    date(seconds.div_euclid(DAY_SECONDS), out)?;
+    let second = seconds.rem_euclid(DAY_SECONDS);
+    let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+    write!(out, "T{h:02}:{m:02}:{s:02}").ok()?;
+    match nanos {
+        0 => Some(()),
+        n if n % 1_000_000 == 0 => write!(out, ".{:03}", n / 1_000_000).ok(),
+        n if n % 1_000 == 0 => write!(out, ".{:06}", n / 1_000).ok(),
+        n => write!(out, ".{n:09}").ok(),
+    }
+}
+
+/// UPPER, of all of Unicode.
+pub(super) fn upper(from: &Strings, out: &mut Strings) {
+    change(from, out, str::make_ascii_uppercase, str::to_uppercase);
+}
+
+/// LOWER, of all of Unicode.
+pub(super) fn lower(from: &Strings, out: &mut Strings) {
+    change(from, out, str::make_ascii_lowercase, str::to_lowercase);
+}
+
+fn change(
+    from: &Strings,
+    out: &mut Strings,
+    ascii: impl Fn(&mut str),
+    unicode: impl Fn(&str) -> String,
+) {
+    out.clear();
+    let mut buffer = String::new();
+    for i in 0..from.validity.len() {
+        match from.get(i) {
+            Some(text) if text.is_ascii() => {
+                buffer.clear();
+                buffer.push_str(text);
+                ascii(&mut buffer);
+                out.push(Some(&buffer));
+            }
+            text => out.push(text.map(&unicode).as_deref()),
+        }
+    }
+}
