@@ -227,7 +227,7 @@ mod tests {
         ) {
             let alone = hashes(std::slice::from_ref(&row));
             let mut other = row.clone();
-            other.1 = other.1.map(|f| if f.is_nan() { -f } else if f == 0.0 { -f } else { f });
+            other.1 = other.1.map(|f| if f.is_nan() || f == 0.0 { -f } else { f });
             let mut rows = before;
             rows.push(other);
             let last = hashes(&rows).last().copied();

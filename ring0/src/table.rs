@@ -53,7 +53,9 @@ impl TableLayout {
     pub fn new(keys: KeyLayout, initial: Vec<u64>, first_group: u32, groups: u32) -> Result<Self> {
         let bits = KEY_GROUPS.trailing_zeros();
         if groups == 0 || (first_group + groups) as usize > KEY_GROUPS {
-            return Err(Error::Program(format!("no key groups {first_group} + {groups}")));
+            return Err(Error::Program(format!(
+                "no key groups {first_group} + {groups}"
+            )));
         }
         let slot_words = 1 + keys.words() + initial.len();
         let slots = PAGE_BYTES / (slot_words * 8);
@@ -92,7 +94,7 @@ impl TableLayout {
 
     #[inline(always)]
     fn slot_index(&self, place: u64, depth: u32) -> usize {
-        (((place << depth) >> 32) * self.slots as u64 >> 32) as usize
+        ((((place << depth) >> 32) * self.slots as u64) >> 32) as usize
     }
 
     /// The slot behind `slot` in its page, the first behind the last.
@@ -193,7 +195,10 @@ impl Table {
         from: usize,
         out: &mut Slots,
     ) -> Result<usize> {
-        assert!(from < hashes.len() && hashes.len() <= BATCH_ROWS, "a batch of rows");
+        assert!(
+            from < hashes.len() && hashes.len() <= BATCH_ROWS,
+            "a batch of rows"
+        );
         let words = layout.keys.words();
         if layout.keys.is_var() {
             let same = |store: &PageStore, slot: *mut u64, i: usize| {
@@ -209,7 +214,10 @@ impl Table {
             };
             return self.probe(layout, store, &keys.masks, hashes, from, out, same, put);
         }
-        assert!(keys.words.len() >= words * hashes.len(), "keys of every row");
+        assert!(
+            keys.words.len() >= words * hashes.len(),
+            "keys of every row"
+        );
         let rows = keys.words.as_ptr();
         let put = |_: &mut PageStore, _: &mut VarHeap, slot: *mut u64, i: usize| {
             // SAFETY: the batch has `words` words for row i, and the slot after its header.
@@ -218,9 +226,8 @@ impl Table {
         };
         if words == 1 {
             // SAFETY: as for `put`.
-            let same = |_: &PageStore, slot: *mut u64, i: usize| unsafe {
-                *slot.add(1) == *rows.add(i)
-            };
+            let same =
+                |_: &PageStore, slot: *mut u64, i: usize| unsafe { *slot.add(1) == *rows.add(i) };
             return self.probe(layout, store, &keys.masks, hashes, from, out, same, put);
         }
         let same = |_: &PageStore, slot: *mut u64, i: usize| {
@@ -231,7 +238,10 @@ impl Table {
     }
 
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "one loop, inlined for each form of keys")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one loop, inlined for each form of keys"
+    )]
     fn probe(
         &mut self,
         layout: &TableLayout,
@@ -314,7 +324,11 @@ impl Table {
         }
         let span = 1usize << (self.depth - entry.depth());
         let first = index & !(span - 1);
-        debug_assert!(self.directory[first..first + span].iter().all(|&e| e == entry));
+        debug_assert!(
+            self.directory[first..first + span]
+                .iter()
+                .all(|&e| e == entry)
+        );
         let (left_half, right_half) = self.directory[first..first + span].split_at_mut(span / 2);
         left_half.fill(Entry::new(entry.id(), depth));
         right_half.fill(Entry::new(right, depth));

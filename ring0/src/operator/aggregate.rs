@@ -96,7 +96,10 @@ impl Aggregate {
         let mut keys_to: Vec<usize> = (0..table_keys.len()).collect();
         let mut window_unit_ns = 1;
         if let Some(window) = spec.window {
-            let field = spec.keys.get(window.key).and_then(|&k| spec.input.fields.get(k));
+            let field = spec
+                .keys
+                .get(window.key)
+                .and_then(|&k| spec.input.fields.get(k));
             match field.map(|f| &f.data_type) {
                 Some(DataType::Timestamp(unit, None)) => window_unit_ns = unit_nanos(*unit),
                 other => return Err(Error::Program(format!("a window key of type {other:?}"))),
@@ -108,7 +111,11 @@ impl Aggregate {
         let plan = Plan::new(&spec, 1 + keys.words())?;
         let layout = TableLayout::new(keys, plan.initial.clone(), first_group, groups)?;
         check_output(&spec, &plan)?;
-        let has_strings = spec.output.fields.iter().any(|f| f.physical() == Physical::Utf8);
+        let has_strings = spec
+            .output
+            .fields
+            .iter()
+            .any(|f| f.physical() == Physical::Utf8);
         let mut shared = Shared {
             plan,
             layout,
@@ -162,9 +169,12 @@ impl Aggregate {
             splitter.frame.clear();
             splitter.frame.append_rows(frame, rows);
             splitter.hashes.clear();
-            splitter.hashes.extend(rows.iter().map(|&r| hashes[r as usize]));
+            splitter
+                .hashes
+                .extend(rows.iter().map(|&r| hashes[r as usize]));
             let table = open(&mut self.windows, &mut self.shared, *start)?;
-            self.shared.apply(table, &splitter.frame, &splitter.hashes)?;
+            self.shared
+                .apply(table, &splitter.frame, &splitter.hashes)?;
         }
         Ok(())
     }
@@ -203,7 +213,11 @@ impl Aggregate {
 
     /// Number of groups in state.
     pub fn groups(&self) -> usize {
-        self.whole.iter().chain(self.windows.values()).map(Table::len).sum()
+        self.whole
+            .iter()
+            .chain(self.windows.values())
+            .map(Table::len)
+            .sum()
     }
 
     /// Pages of state in use.
@@ -277,7 +291,14 @@ impl Shared {
         if self.spec.keys.is_empty() {
             // The one group of all rows exists without any.
             let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
-            table.resolve(&self.layout, &mut self.store, &self.batch, &[0], 0, &mut slots)?;
+            table.resolve(
+                &self.layout,
+                &mut self.store,
+                &self.batch,
+                &[0],
+                0,
+                &mut slots,
+            )?;
         }
         Ok(table)
     }
@@ -289,8 +310,13 @@ impl Shared {
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         for (batch, hashes) in hashes.chunks(BATCH_ROWS).enumerate() {
             let start = batch * BATCH_ROWS;
-            let hashes = if keyless { &one_group[..hashes.len()] } else { hashes };
-            self.batch.fill(&self.layout.keys, frame, start, hashes.len());
+            let hashes = if keyless {
+                &one_group[..hashes.len()]
+            } else {
+                hashes
+            };
+            self.batch
+                .fill(&self.layout.keys, frame, start, hashes.len());
             let mut from = 0;
             while from < hashes.len() {
                 let store = &mut self.store;
@@ -299,7 +325,15 @@ impl Shared {
                 for cell in &self.plan.cells {
                     let slots = &slots[from..end];
                     let phase = self.spec.phase;
-                    update::apply(cell, phase, &mut table.heap, store, frame, start + from, slots)?;
+                    update::apply(
+                        cell,
+                        phase,
+                        &mut table.heap,
+                        store,
+                        frame,
+                        start + from,
+                        slots,
+                    )?;
                 }
                 from = end;
             }
@@ -337,9 +371,18 @@ impl Shared {
             if out.is_full() {
                 return Ok(Progress::Full);
             }
-            let rows_max = if self.has_strings { out.room().min(STRING_ROWS) } else { out.room() };
-            let count =
-                table.scan(&self.layout, &self.store, &mut cursor.scan, rows_max, &mut slots);
+            let rows_max = if self.has_strings {
+                out.room().min(STRING_ROWS)
+            } else {
+                out.room()
+            };
+            let count = table.scan(
+                &self.layout,
+                &self.store,
+                &mut cursor.scan,
+                rows_max,
+                &mut slots,
+            );
             if count == 0 {
                 return Ok(Progress::Done);
             }
@@ -357,7 +400,9 @@ impl Shared {
         for &slot in slots {
             // SAFETY: slots of a scan are valid while the table does not change.
             let slot = unsafe { std::slice::from_raw_parts(slot.cast_const(), words) };
-            self.layout.keys.push(&self.store, slot, &mut out.columns, &self.keys_to);
+            self.layout
+                .keys
+                .push(&self.store, slot, &mut out.columns, &self.keys_to);
         }
         let mut at = self.spec.keys.len();
         match self.spec.phase {
