@@ -134,8 +134,8 @@ const REFUSED: [(&str, u64, u64, &str); 31] = [
     ("E0104", 1, 34, "CREATE SOURCE a (b BIGINT) WITH (path = 'x')"),
     ("E0205", 1, 28, "CREATE SOURCE a (b BIGINT, b DATE) WITH (path = 'x')"),
     ("E0302", 1, 20, "CREATE SOURCE a (b BIGNT) WITH (path = 'x')"),
-    ("E0401", 1, 36, "SELECT COUNT(*) FROM trades, GROUP BY 1"),
-    ("E0401", 1, 53, "SELECT COUNT(*) FROM trades GROUP BY TUMBLE(symbol, INTERVAL '1' HOUR)"),
+    ("E0401", 1, 8, "SELECT TUMBLE_END(event_time, INTERVAL '1' DAY) FROM trades"),
+    ("E0401", 1, 45, "SELECT COUNT(*) FROM trades GROUP BY TUMBLE(symbol, INTERVAL '1' HOUR)"),
 ];
 
 #[test]
