@@ -1,1 +1,425 @@
-//! Grouped aggregation.
+//! Grouped aggregation: rows of a shard's keys change cells of state in a table, groups leave in
+//! the order of their hashes.
+//!
+//! With a window key there is one table for each window start; closing a window gives its pages
+//! back at once. NULL is a key like any other, but never a window's start.
+
+mod cells;
+mod emit;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ptr;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+pub use self::cells::{partial_schema, result_type};
+
+use self::cells::Plan;
+use crate::column::Column;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::limits::FRAME_ROWS_MAX;
+use crate::program::{AggregateSpec, Phase};
+use crate::schema::{Physical, unit_nanos};
+use crate::table::keys::{KeyBatch, KeyLayout};
+use crate::table::store::PageStore;
+use crate::table::{BATCH_ROWS, ScanCursor, Slots, Table, TableLayout};
+
+/// Rows emitted at a time where strings decide when a frame is full.
+const STRING_ROWS: usize = 16;
+
+/// How far a resumable call got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is nothing left.
+    Done,
+    /// The output is full; call again with an empty one and the same cursor.
+    Full,
+}
+
+/// Where an emission stands. A new one starts at [`EmitCursor::default`]; between
+/// [`Progress::Full`] and the next call there must be no update.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EmitCursor {
+    scan: ScanCursor,
+}
+
+/// Everything that updates and emissions of any window share.
+#[derive(Debug)]
+struct Shared {
+    spec: Arc<AggregateSpec>,
+    plan: Plan,
+    layout: TableLayout,
+    store: PageStore,
+    batch: KeyBatch,
+    /// Columns of the output that the table's keys go to.
+    keys_to: Vec<usize>,
+    /// Nanoseconds of the window key's unit.
+    window_unit_ns: i64,
+    has_strings: bool,
+}
+
+/// The state of an aggregation on one shard.
+#[derive(Debug)]
+pub struct Aggregate {
+    shared: Shared,
+    /// The one table without windows.
+    whole: Option<Table>,
+    /// By the window's start, in the key's unit.
+    windows: BTreeMap<i64, Table>,
+    splitter: Splitter,
+}
+
+/// Rows of a frame by window, where a frame has several.
+#[derive(Debug)]
+struct Splitter {
+    /// Starts in this frame, ascending, with their rows; only the first `used` count.
+    starts: Vec<i64>,
+    rows: Vec<Vec<u32>>,
+    frame: Frame,
+    hashes: Vec<u64>,
+}
+
+impl Aggregate {
+    /// An aggregation of the keys whose hashes lie in `groups` key groups from `first_group` on.
+    ///
+    /// # Errors
+    /// [`Error::Program`] where `spec` does not fit together, [`Error::Preflight`] where the
+    /// system gives no memory.
+    pub fn new(spec: Arc<AggregateSpec>, first_group: u32, groups: u32) -> Result<Self> {
+        let mut table_keys = spec.keys.clone();
+        let mut keys_to: Vec<usize> = (0..table_keys.len()).collect();
+        let mut window_unit_ns = 1;
+        if let Some(window) = spec.window {
+            let field = spec
+                .keys
+                .get(window.key)
+                .and_then(|&k| spec.input.fields.get(k));
+            match field.map(|f| &f.data_type) {
+                Some(DataType::Timestamp(unit, None)) => window_unit_ns = unit_nanos(*unit),
+                other => return Err(Error::Program(format!("a window key of type {other:?}"))),
+            }
+            table_keys.remove(window.key);
+            keys_to.remove(window.key);
+        }
+        let keys = KeyLayout::new(&spec.input, &table_keys);
+        let plan = Plan::new(&spec, 1 + keys.words())?;
+        let layout = TableLayout::new(keys, plan.initial.clone(), first_group, groups)?;
+        check_output(&spec, &plan)?;
+        let has_strings = spec
+            .output
+            .fields
+            .iter()
+            .any(|f| f.physical() == Physical::Utf8);
+        let mut shared = Shared {
+            plan,
+            layout,
+            store: PageStore::new()?,
+            batch: KeyBatch::default(),
+            keys_to,
+            window_unit_ns,
+            has_strings,
+            spec,
+        };
+        let whole = match shared.spec.window {
+            Some(_) => None,
+            None => Some(shared.new_table()?),
+        };
+        let frame = Frame::new(&shared.spec.input, FRAME_ROWS_MAX);
+        Ok(Self {
+            shared,
+            whole,
+            windows: BTreeMap::new(),
+            splitter: Splitter {
+                starts: Vec::new(),
+                rows: Vec::new(),
+                frame,
+                hashes: Vec::new(),
+            },
+        })
+    }
+
+    /// Takes the rows of `frame`; `hashes` are those of its keys, by
+    /// [`hash_keys`](crate::hash::hash_keys).
+    ///
+    /// # Errors
+    /// [`Error::Row`] where a value is too long for state or a window's start is NULL; memory.
+    pub fn update(&mut self, frame: &Frame, hashes: &[u64]) -> Result<()> {
+        assert_eq!(frame.rows(), hashes.len(), "one hash a row");
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        if let Some(table) = &mut self.whole {
+            return self.shared.apply(table, frame, hashes);
+        }
+        let starts = self.shared.window_starts(frame)?;
+        let first = starts[0];
+        if starts.iter().all(|&s| s == first) {
+            let table = open(&mut self.windows, &mut self.shared, first)?;
+            return self.shared.apply(table, frame, hashes);
+        }
+        let splitter = &mut self.splitter;
+        splitter.split(starts);
+        for (start, rows) in splitter.starts.iter().zip(&splitter.rows) {
+            splitter.frame.clear();
+            splitter.frame.append_rows(frame, rows);
+            splitter.hashes.clear();
+            splitter
+                .hashes
+                .extend(rows.iter().map(|&r| hashes[r as usize]));
+            let table = open(&mut self.windows, &mut self.shared, *start)?;
+            self.shared
+                .apply(table, &splitter.frame, &splitter.hashes)?;
+        }
+        Ok(())
+    }
+
+    /// Emits groups into `out` until it is full: with `None` all of them, the end of the input;
+    /// else those of windows that end at or before `upto_ns`. Windows that were emitted are gone.
+    /// Strings can make `out` fuller than full by a few rows.
+    ///
+    /// # Errors
+    /// [`Error::Row`] where a result does not fit its type; `out` is then of no use but cleared.
+    pub fn emit(
+        &mut self,
+        upto_ns: Option<i64>,
+        cursor: &mut EmitCursor,
+        out: &mut Frame,
+    ) -> Result<Progress> {
+        if let Some(table) = &self.whole {
+            return match upto_ns {
+                Some(_) => Ok(Progress::Done),
+                None => self.shared.emit(table, None, cursor, out),
+            };
+        }
+        while let Some(first) = self.windows.first_entry() {
+            let start = *first.key();
+            if upto_ns.is_some_and(|upto| self.shared.window_end_ns(start) > i128::from(upto)) {
+                break;
+            }
+            if self.shared.emit(first.get(), Some(start), cursor, out)? == Progress::Full {
+                return Ok(Progress::Full);
+            }
+            first.remove().release(&mut self.shared.store);
+            *cursor = EmitCursor::default();
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Number of groups in state.
+    pub fn groups(&self) -> usize {
+        self.whole
+            .iter()
+            .chain(self.windows.values())
+            .map(Table::len)
+            .sum()
+    }
+
+    /// Pages of state in use.
+    pub fn pages(&self) -> usize {
+        self.shared.store.used()
+    }
+}
+
+/// The table of the window that starts at `start`.
+fn open<'a>(
+    windows: &'a mut BTreeMap<i64, Table>,
+    shared: &mut Shared,
+    start: i64,
+) -> Result<&'a mut Table> {
+    use std::collections::btree_map::Entry;
+    Ok(match windows.entry(start) {
+        Entry::Occupied(table) => table.into_mut(),
+        Entry::Vacant(place) => place.insert(shared.new_table()?),
+    })
+}
+
+/// Refuses an output schema whose columns could not take what is emitted.
+fn check_output(spec: &AggregateSpec, plan: &Plan) -> Result<()> {
+    let columns = spec.keys.len()
+        + match spec.phase {
+            Phase::Partial => plan.cells.iter().map(|c| c.kind.columns()).sum(),
+            Phase::Complete | Phase::Final => plan.outputs.len(),
+        };
+    if spec.output.fields.len() != columns {
+        return Err(Error::Program(format!(
+            "{} columns for the {columns} of an aggregation",
+            spec.output.fields.len()
+        )));
+    }
+    for (i, &key) in spec.keys.iter().enumerate() {
+        if spec.output.fields[i].data_type != spec.input.fields[key].data_type {
+            return Err(Error::Program(format!("key {i} of another type")));
+        }
+    }
+    Ok(())
+}
+
+impl Splitter {
+    fn split(&mut self, starts: &[i64]) {
+        self.starts.clear();
+        self.rows.iter_mut().for_each(Vec::clear);
+        let mut last = 0;
+        for (row, &start) in starts.iter().enumerate() {
+            if self.starts.get(last) != Some(&start) {
+                last = match self.starts.binary_search(&start) {
+                    Ok(at) => at,
+                    Err(at) => {
+                        self.starts.insert(at, start);
+                        let spare = match self.rows.len() >= self.starts.len() {
+                            true => self.rows.pop().unwrap_or_default(),
+                            false => Vec::new(),
+                        };
+                        self.rows.insert(at, spare);
+                        at
+                    }
+                };
+            }
+            self.rows[last].push(row as u32);
+        }
+    }
+}
+
+impl Shared {
+    fn new_table(&mut self) -> Result<Table> {
+        let mut table = Table::new(&mut self.store)?;
+        if self.spec.keys.is_empty() {
+            // The one group of all rows exists without any.
+            let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
+            table.resolve(
+                &self.layout,
+                &mut self.store,
+                &self.batch,
+                &[0],
+                0,
+                &mut slots,
+            )?;
+        }
+        Ok(table)
+    }
+
+    fn apply(&mut self, table: &mut Table, frame: &Frame, hashes: &[u64]) -> Result<()> {
+        // Without keys in the table there is one group, wherever the hashes point.
+        let one_group = [0; BATCH_ROWS];
+        let keyless = self.layout.keys.words() == 0;
+        let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
+        for (batch, hashes) in hashes.chunks(BATCH_ROWS).enumerate() {
+            let start = batch * BATCH_ROWS;
+            let hashes = if keyless {
+                &one_group[..hashes.len()]
+            } else {
+                hashes
+            };
+            self.batch
+                .fill(&self.layout.keys, frame, start, hashes.len());
+            let mut from = 0;
+            while from < hashes.len() {
+                let store = &mut self.store;
+                let end =
+                    table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
+                for cell in &self.plan.cells {
+                    let slots = &slots[from..end];
+                    let phase = self.spec.phase;
+                    update::apply(
+                        cell,
+                        phase,
+                        &mut table.heap,
+                        store,
+                        frame,
+                        start + from,
+                        slots,
+                    )?;
+                }
+                from = end;
+            }
+        }
+        Ok(())
+    }
+
+    fn window_starts<'a>(&self, frame: &'a Frame) -> Result<&'a [i64]> {
+        let key = self.spec.window.map_or(0, |w| self.spec.keys[w.key]);
+        let Column::I64(starts) = &frame.columns[key] else {
+            unreachable!("a window's start is a TIMESTAMP")
+        };
+        if starts.validity.nulls() > 0 {
+            return Err(Error::Row {
+                message: "NULL as the start of a window in GROUP BY".to_owned(),
+            });
+        }
+        Ok(&starts.values)
+    }
+
+    fn window_end_ns(&self, start: i64) -> i128 {
+        let size = self.spec.window.map_or(0, |w| w.size_ns);
+        i128::from(start) * i128::from(self.window_unit_ns) + i128::from(size)
+    }
+
+    fn emit(
+        &self,
+        table: &Table,
+        window: Option<i64>,
+        cursor: &mut EmitCursor,
+        out: &mut Frame,
+    ) -> Result<Progress> {
+        let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
+        loop {
+            if out.is_full() {
+                return Ok(Progress::Full);
+            }
+            let rows_max = if self.has_strings {
+                out.room().min(STRING_ROWS)
+            } else {
+                out.room()
+            };
+            let count = table.scan(
+                &self.layout,
+                &self.store,
+                &mut cursor.scan,
+                rows_max,
+                &mut slots,
+            );
+            if count == 0 {
+                return Ok(Progress::Done);
+            }
+            self.push(&slots[..count], window, out)?;
+        }
+    }
+
+    fn push(&self, slots: &[*mut u64], window: Option<i64>, out: &mut Frame) -> Result<()> {
+        let words = self.layout.slot_words();
+        if let (Some(key), Some(start)) = (self.spec.window, window)
+            && let Column::I64(c) = &mut out.columns[key.key]
+        {
+            slots.iter().for_each(|_| c.push(Some(start)));
+        }
+        for &slot in slots {
+            // SAFETY: slots of a scan are valid while the table does not change.
+            let slot = unsafe { std::slice::from_raw_parts(slot.cast_const(), words) };
+            self.layout
+                .keys
+                .push(&self.store, slot, &mut out.columns, &self.keys_to);
+        }
+        let mut at = self.spec.keys.len();
+        match self.spec.phase {
+            Phase::Partial => {
+                for cell in &self.plan.cells {
+                    emit::push_state(cell, &self.store, slots, &mut out.columns[at..]);
+                    at += cell.kind.columns();
+                }
+            }
+            Phase::Complete | Phase::Final => {
+                for output in &self.plan.outputs {
+                    emit::push_results(output, &self.store, slots, &mut out.columns[at])?;
+                    at += 1;
+                }
+            }
+        }
+        out.commit_rows(slots.len());
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! How rows, or cells of an earlier phase, change the cells of the slots of a batch: one tight
+//! loop a cell, over slots that lie in the first cache.
+
+use crate::column::{Column, Fixed, Strings, Validity};
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::operator::aggregate::cells::{Cell, Kind};
+use crate::program::Phase;
+use crate::schema::Physical;
+use crate::table::store::PageStore;
+use crate::table::var::{VarHeap, VarRef, var_bytes};
+
+/// Changes the word `at` of each slot with the row's value, NULLs left out.
+#[inline(always)]
+fn each<T: Copy, const N: usize>(
+    slots: &[*mut u64],
+    at: usize,
+    values: &[T],
+    validity: &Validity,
+    start: usize,
+    mut change: impl FnMut(&mut [u64; N], T),
+) {
+    let values = &values[start..start + slots.len()];
+    if validity.nulls() == 0 {
+        for (&slot, &value) in slots.iter().zip(values) {
+            // SAFETY: slots of a batch are valid and distinct words of this cell lie at `at`; one
+            // reference at a time.
+            change(unsafe { &mut *slot.add(at).cast() }, value);
+        }
+    } else {
+        for (i, (&slot, &value)) in slots.iter().zip(values).enumerate() {
+            if validity.is_valid(start + i) {
+                // SAFETY: as above.
+                change(unsafe { &mut *slot.add(at).cast() }, value);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn each_fixed<T: Copy, const N: usize>(
+    slots: &[*mut u64],
+    at: usize,
+    column: &Fixed<T>,
+    start: usize,
+    change: impl FnMut(&mut [u64; N], T),
+) {
+    each(slots, at, &column.values, &column.validity, start, change);
+}
+
+/// Changes the cell `cell` of each slot with the rows of `frame` from `start` on.
+pub(super) fn apply(
+    cell: &Cell,
+    phase: Phase,
+    heap: &mut VarHeap,
+    store: &mut PageStore,
+    frame: &Frame,
+    start: usize,
+    slots: &[*mut u64],
+) -> Result<()> {
+    let at = cell.at;
+    if cell.kind == Kind::Rows && phase != Phase::Final {
+        count(slots, at);
+        return Ok(());
+    }
+    let column = &frame.columns[cell.column];
+    match (cell.kind, column) {
+        (Kind::Min(Physical::Utf8), Column::Utf8(c)) => {
+            return texts(slots, at, c, start, heap, store, |new, old| new < old);
+        }
+        (Kind::Max(Physical::Utf8), Column::Utf8(c)) => {
+            return texts(slots, at, c, start, heap, store, |new, old| new > old);
+        }
+        (Kind::Min(_), _) => least(slots, at, column, start),
+        (Kind::Max(_), _) => greatest(slots, at, column, start),
+        _ if phase == Phase::Final => merge(cell, frame, start, slots),
+        (Kind::Values, _) => count_values(slots, at, column.validity(), start),
+        (Kind::SumI64, Column::I64(c)) => {
+            each_fixed(slots, at, c, start, |w, v| add_i128(w, i128::from(v)));
+        }
+        (Kind::SumF64, Column::F64(c)) => each_fixed(slots, at, c, start, add_f64),
+        (Kind::Moments, Column::I64(c)) => {
+            each_fixed(slots, at, c, start, |w, v| add_moments(w, v as f64));
+        }
+        (Kind::Moments, Column::F64(c)) => each_fixed(slots, at, c, start, add_moments),
+        (kind, _) => unreachable!("{kind:?} of a column of {:?}", column.physical()),
+    }
+    Ok(())
+}
+
+fn count(slots: &[*mut u64], at: usize) {
+    for &slot in slots {
+        // SAFETY: slots of a batch are valid, this cell's word lies at `at`.
+        unsafe { *slot.add(at) += 1 };
+    }
+}
+
+fn count_values(slots: &[*mut u64], at: usize, validity: &Validity, start: usize) {
+    if validity.nulls() == 0 {
+        return count(slots, at);
+    }
+    for (i, &slot) in slots.iter().enumerate() {
+        // SAFETY: as for `count`.
+        unsafe { *slot.add(at) += u64::from(validity.is_valid(start + i)) };
+    }
+}
+
+#[inline(always)]
+fn add_i128(cell: &mut [u64; 2], value: i128) {
+    let (low, carry) = cell[0].overflowing_add(value as u64);
+    cell[0] = low;
+    cell[1] = cell[1]
+        .wrapping_add((value >> 64) as u64)
+        .wrapping_add(u64::from(carry));
+}
+
+/// Knuth's two-sum: what rounding loses goes into the second word. Without a branch; where the
+/// sum is not finite the second word is nothing to go by.
+#[inline(always)]
+fn add_f64(cell: &mut [u64; 2], value: f64) {
+    let sum = f64::from_bits(cell[0]);
+    let next = sum + value;
+    let part = next - sum;
+    let lost = (sum - (next - part)) + (value - part);
+    cell[0] = next.to_bits();
+    cell[1] = (f64::from_bits(cell[1]) + lost).to_bits();
+}
+
+/// Welford's step.
+#[inline(always)]
+fn add_moments(cell: &mut [u64; 3], value: f64) {
+    let (mean, squares) = (f64::from_bits(cell[1]), f64::from_bits(cell[2]));
+    cell[0] += 1;
+    let delta = value - mean;
+    let next = mean + delta / cell[0] as f64;
+    cell[1] = next.to_bits();
+    cell[2] = (squares + delta * (value - next)).to_bits();
+}
+
+/// Chan's step.
+fn merge_moments(cell: &mut [u64; 3], count: i64, mean: f64, squares: f64) {
+    if count == 0 {
+        return;
+    }
+    if cell[0] == 0 {
+        *cell = [count as u64, mean.to_bits(), squares.to_bits()];
+        return;
+    }
+    let (n, m) = (cell[0] as f64, count as f64);
+    let old = f64::from_bits(cell[1]);
+    let delta = mean - old;
+    cell[0] += count as u64;
+    let all = cell[0] as f64;
+    cell[1] = (old + delta * (m / all)).to_bits();
+    cell[2] = (f64::from_bits(cell[2]) + squares + delta * delta * (n * m / all)).to_bits();
+}
+
+fn least(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
+    let word = |w: &mut [u64; 1], v: i64| w[0] = (w[0] as i64).min(v) as u64;
+    match column {
+        Column::I64(c) => each_fixed(slots, at, c, start, word),
+        Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
+        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v: f64| {
+            let old = f64::from_bits(w[0]);
+            let next = if v < old || old.is_nan() { v } else { old };
+            w[0] = next.to_bits();
+        }),
+        Column::Bool(_) => bools(slots, at, column, start, word),
+        Column::Utf8(_) => unreachable!("strings have their own cells"),
+    }
+}
+
+fn greatest(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
+    let word = |w: &mut [u64; 1], v: i64| w[0] = (w[0] as i64).max(v) as u64;
+    match column {
+        Column::I64(c) => each_fixed(slots, at, c, start, word),
+        Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
+        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v: f64| {
+            let old = f64::from_bits(w[0]);
+            let next = if v > old || v.is_nan() { v } else { old };
+            w[0] = next.to_bits();
+        }),
+        Column::Bool(_) => bools(slots, at, column, start, word),
+        Column::Utf8(_) => unreachable!("strings have their own cells"),
+    }
+}
+
+fn bools(
+    slots: &[*mut u64],
+    at: usize,
+    column: &Column,
+    start: usize,
+    change: impl Fn(&mut [u64; 1], i64),
+) {
+    let Column::Bool(c) = column else {
+        unreachable!("a column of booleans")
+    };
+    for (i, &slot) in slots.iter().enumerate() {
+        if let Some(value) = c.get(start + i) {
+            // SAFETY: as for `each`.
+            change(unsafe { &mut *slot.add(at).cast() }, i64::from(value));
+        }
+    }
+}
+
+fn texts(
+    slots: &[*mut u64],
+    at: usize,
+    column: &Strings,
+    start: usize,
+    heap: &mut VarHeap,
+    store: &mut PageStore,
+    better: impl Fn(&[u8], &[u8]) -> bool,
+) -> Result<()> {
+    for (i, &slot) in slots.iter().enumerate() {
+        if !column.validity.is_valid(start + i) {
+            continue;
+        }
+        let new = column.bytes(start + i);
+        // SAFETY: as for `each`; the heap's pages are others than the slot's.
+        let cell: &mut [u64; 2] = unsafe { &mut *slot.add(at).cast() };
+        let old = VarRef(cell[0], cell[1]);
+        if !old.is_some() || better(new, var_bytes(store, cell)) {
+            let VarRef(a, b) = heap.replace(store, old, new)?;
+            *cell = [a, b];
+        }
+    }
+    Ok(())
+}
+
+/// Adds the cell's columns of state.
+fn merge(cell: &Cell, frame: &Frame, start: usize, slots: &[*mut u64]) {
+    let columns = &frame.columns[cell.column..cell.column + cell.kind.columns()];
+    let at = cell.at;
+    match (cell.kind, columns) {
+        (Kind::Rows | Kind::Values, [Column::I64(c)]) => {
+            each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| w[0] += v as u64);
+        }
+        (Kind::SumI64, [Column::I64(high), Column::I64(low)]) => {
+            let mut row = start;
+            each(
+                slots,
+                at,
+                &high.values,
+                &Validity::default(),
+                start,
+                |w, v| {
+                    add_i128(w, i128::from(v) << 64 | i128::from(low.values[row] as u64));
+                    row += 1;
+                },
+            );
+        }
+        (Kind::SumF64, [Column::F64(sum), Column::F64(lost)]) => {
+            let mut row = start;
+            each(
+                slots,
+                at,
+                &sum.values,
+                &Validity::default(),
+                start,
+                |w, v| {
+                    add_f64(w, v);
+                    w[1] = (f64::from_bits(w[1]) + lost.values[row]).to_bits();
+                    row += 1;
+                },
+            );
+        }
+        (Kind::Moments, [Column::I64(n), Column::F64(mean), Column::F64(squares)]) => {
+            let mut row = start;
+            each(slots, at, &n.values, &Validity::default(), start, |w, v| {
+                merge_moments(w, v, mean.values[row], squares.values[row]);
+                row += 1;
+            });
+        }
+        (kind, _) => unreachable!("state of {kind:?} in other columns"),
+    }
+}
