@@ -21,8 +21,17 @@ use crate::select::{self, Shape};
 use crate::window::{self, Window};
 
 const AGGREGATES: [&str; 11] = [
-    "count", "sum", "avg", "min", "max", "stddev", "stddev_samp", "stddev_pop", "variance",
-    "var_samp", "var_pop",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "variance",
+    "var_samp",
+    "var_pop",
 ];
 const SCALARS: [&str; 2] = ["upper", "lower"];
 const WINDOWS: [&str; 5] = ["tumble", "hop", "sliding", "session", "cumulate"];
@@ -472,10 +481,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn project(
-        &self,
-        items: Vec<Item>,
-    ) -> Result<(Vec<SelectItem>, Vec<ResultColumn>), SqlError> {
+    fn project(&self, items: Vec<Item>) -> Result<(Vec<SelectItem>, Vec<ResultColumn>), SqlError> {
         let mut projection = Vec::new();
         let mut results = Vec::new();
         let mut add = |expr: Expr| {

@@ -109,9 +109,9 @@ fn cut_emit(place: Place<'_>, mut chunk: Chunk) -> Result<(Chunk, Emit), SqlErro
         t.and_then(word).is_some_and(|x| w.contains(&x.as_str()))
     };
     let clause = ["FINAL", "ON", "CHANGES", "EVERY"];
-    let found = (0..chunk.tokens.len()).rev().find(|&i| {
-        is(chunk.tokens.get(i), &["EMIT"]) && is(chunk.tokens.get(i + 1), &clause)
-    });
+    let found = (0..chunk.tokens.len())
+        .rev()
+        .find(|&i| is(chunk.tokens.get(i), &["EMIT"]) && is(chunk.tokens.get(i + 1), &clause));
     let Some(index) = found else {
         return Ok((chunk, Emit::Default));
     };
