@@ -233,3 +233,22 @@ fn the_ungrouped_column_of_the_analysis_is_found() {
     assert_eq!((e.code, e.line, e.column), ("E0203", 9, 6));
     assert!(e.to_string().contains("\"value\""), "{e}");
 }
+
+#[test]
+fn conditions_are_lowered_and_the_oracle_runs_the_same_text() {
+    for text in [
+        "SELECT order_id FROM orders WHERE order_date >= DATE '2025-11-06' - INTERVAL '30' DAY",
+        "SELECT order_id FROM orders WHERE order_date >= '2025-11-06' AND customer_id IN ('a', 'b')",
+        "SELECT order_id FROM orders WHERE event_time < TIMESTAMP '2025-11-06 00:00:00'",
+        "SELECT o.* FROM orders o WHERE NOT o.order_amount BETWEEN 1 AND 2.5",
+        "SELECT COUNT(*) FROM orders",
+        "SELECT symbol, AVG(volume), STDDEV(volume), VARIANCE(price) FROM trades GROUP BY 1",
+        "SELECT TUMBLE(event_time, INTERVAL '1' HOUR), COUNT(*) FROM trades \
+         GROUP BY TUMBLING(event_time, INTERVAL '1' HOUR)",
+    ] {
+        plan(text).unwrap_or_else(|e| panic!("{e}"));
+        let files = [read("schema.sql"), file("q.sql", text)];
+        let got = trefoil::oracle::batch(&files, &[]).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(got.len(), 1);
+    }
+}
