@@ -53,12 +53,14 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
                 (Some("CREATE"), _) => {
                     let create = ddl::create(place, &chunk)?;
                     let name = create.def.name.clone();
-                    if !catalog.sources.contains_key(&name) {
-                        catalog.sources.insert(name, create.def);
-                    } else if !create.if_not_exists {
-                        let message = format!("relation \"{name}\" is defined twice");
+                    if let Some(before) = catalog.sources.get(&name) {
+                        if create.if_not_exists {
+                            continue;
+                        }
+                        let message = format!("relation \"{}\" is defined twice", before.name);
                         return Err(place.error("E0205", create.name_at, message));
                     }
+                    catalog.sources.insert(name, create.def);
                 }
                 (Some("SELECT" | "WITH" | "VALUES"), _) | (None, Token::LParen) => {
                     queries.push(select(place, chunk, &catalog)?);
