@@ -188,7 +188,9 @@ pub(crate) fn build(
         };
         let input = match stage.input {
             StageInput::Source(_) => ChainInput::Source,
-            StageInput::Exchange(_) => ChainInput::Exchange,
+            StageInput::Exchange(id) => {
+                ChainInput::Exchange(&program.exchanges[id.index()].routing)
+            }
         };
         let schema = input_schema(program, stage);
         chains.push(Chain::new(&stage.operators, &schema, sink, input, place)?);

@@ -15,7 +15,8 @@ use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::program::{AggregateSpec, LateRule, OperatorSpec};
+use crate::limits::KEY_GROUPS;
+use crate::program::{AggregateSpec, LateRule, OperatorSpec, Routing};
 use crate::schema::Schema;
 
 /// What is offered to a chain.
@@ -77,6 +78,8 @@ enum Operator {
 struct AggregateState {
     spec: Arc<AggregateSpec>,
     aggregate: Aggregate,
+    /// Columns that are hashed: the keys without the window.
+    keys: Vec<usize>,
     hashes: Vec<u64>,
     cursor: EmitCursor,
     seed: u64,
@@ -105,11 +108,11 @@ pub(crate) struct Chain {
 
 /// Where a chain's records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChainInput {
+pub(crate) enum ChainInput<'a> {
     /// A source.
     Source,
-    /// The mesh.
-    Exchange,
+    /// The mesh, which routed them so.
+    Exchange(&'a Routing),
 }
 
 /// What a chain needs to know of its shard.
@@ -127,11 +130,12 @@ impl Chain {
         operators: &[OperatorSpec],
         schema: &Arc<Schema>,
         sink: Sink,
-        input: ChainInput,
+        input: ChainInput<'_>,
         place: Place,
     ) -> Result<Self> {
         // Rows that HAVING drops are groups, and no rows of the input's ledger.
         let mut of_input = input == ChainInput::Source;
+        let all = Place { first_group: 0, groups: KEY_GROUPS as u32, ..place };
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -151,13 +155,19 @@ impl Chain {
                 OperatorSpec::Aggregate(spec) => {
                     schema = Arc::clone(&spec.output);
                     of_input = false;
+                    // The window of a group never decides where it lives.
+                    let window = spec.window.map(|w| spec.keys[w.key]);
+                    let keys: Vec<usize> =
+                        spec.keys.iter().copied().filter(|k| Some(*k) != window).collect();
+                    // Keys come from this shard's own groups only if they were routed by just
+                    // these columns.
+                    let routed = levels.is_empty()
+                        && matches!(input, ChainInput::Exchange(Routing::Hash(by)) if *by == keys);
+                    let Place { first_group, groups, .. } = if routed { place } else { all };
                     Operator::Aggregate(Box::new(AggregateState {
-                        aggregate: Aggregate::new(
-                            Arc::clone(spec),
-                            place.first_group,
-                            place.groups,
-                        )?,
+                        aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
                         spec: Arc::clone(spec),
+                        keys,
                         hashes: Vec::new(),
                         cursor: EmitCursor::default(),
                         seed: place.seed,
@@ -259,8 +269,8 @@ impl Level {
                 Ok(if self.taken > 0 { Flow::Full } else { Flow::Done })
             }
             (Operator::Aggregate(state), Item::Frame(frame)) => {
-                let spec = &state.spec;
-                hash_keys(frame, &spec.input, &spec.keys, state.seed, &mut state.hashes);
+                let schema = &state.spec.input;
+                hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
                 state.aggregate.update(frame, &state.hashes)?;
                 Ok(Flow::Done)
             }

@@ -157,14 +157,31 @@ impl Lowering<'_> {
             field.nullable = column.nullable;
             field
         });
-        self.schema = Arc::new(Schema::new(fields.collect()));
+        let mut fields: Vec<Field> = fields.collect();
         let window = self.query.window.as_ref();
         let timed = window.filter(|w| source.event_time.is_none_or(|e| e == w.column));
         let event_time = timed.and_then(|w| {
             let column = columns.iter().position(|&c| c == w.column)?;
             let lag_ns = source.event_time.and(source.lag_ns);
-            Some(EventTime { column, lag_ns })
+            let bound = lag_ns.map(|_| fields.len());
+            Some((w, EventTime { column, lag_ns, bound }))
         });
+        if let Some((window, EventTime { column, bound: Some(bound), .. })) = event_time {
+            let DataType::Timestamp(unit, _) = fields[column].data_type else {
+                return Err(("E0302", "event time is not a TIMESTAMP".to_owned()));
+            };
+            fields.push(Field { nullable: false, ..Field::new("_BOUND", DataType::Int64) });
+            let unit_ns = unit_nanos(unit);
+            self.operators.push(OperatorSpec::DropLate(LateRule {
+                time: column,
+                unit_ns,
+                bound,
+                size: window.size_ns / unit_ns,
+                offset: window.offset_ns / unit_ns,
+            }));
+        }
+        let event_time = event_time.map(|(_, e)| e);
+        self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
