@@ -1,1 +1,118 @@
-//! Ring 2.
+//! Ring 2 of Trefoil: SQL. A script is split and read ([`dialect`], `script`), its sources go into
+//! the [`catalog`], its queries are resolved and refused by place (`resolve`), typed by DataFusion
+//! (`planner`), and lowered to Ring 0's programs (`lower`). Nothing here runs per record.
+
+#![warn(missing_docs)]
+
+pub mod error;
+
+pub mod dialect;
+mod interval;
+
+pub mod catalog;
+mod ddl;
+mod script;
+
+mod resolve;
+mod select;
+mod window;
+
+mod planner;
+
+mod lower;
+mod lower_expr;
+
+pub mod convert;
+pub mod oracle;
+
+use std::path::PathBuf;
+
+use datafusion::common::DataFusionError;
+use trefoil_ring0::program::Program;
+
+pub use error::{Error, Result, SqlError};
+
+/// A file of a script.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Its name, for errors.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// What relative paths in it are relative to.
+    pub base: PathBuf,
+}
+
+/// A query that can run.
+#[derive(Debug, Clone)]
+pub struct PlannedQuery {
+    /// Its text, without the semicolon.
+    pub sql: String,
+    /// What every shard runs; one source, one output.
+    pub program: Program,
+    /// How the output's columns are printed, in order.
+    pub columns: Vec<ResultColumn>,
+}
+
+/// A result as it is printed, of one column of the output or two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResultColumn {
+    /// One column.
+    Plain {
+        /// Its name.
+        name: String,
+        /// The output's column.
+        index: usize,
+    },
+    /// A window, printed as `{"start": .., "end": ..}`.
+    Window {
+        /// Its name.
+        name: String,
+        /// The output's column with the start.
+        start: usize,
+        /// The output's column with the end.
+        end: usize,
+    },
+}
+
+/// Reads a script and plans its queries.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused; then nothing runs.
+pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
+    let mut planned = Vec::new();
+    for select in script::read(files)? {
+        let resolved = resolve::resolve(&select)?;
+        let context = planner::session();
+        let at = select.chunk.tokens.first();
+        let at = at.map_or(select.chunk.end, |t| t.span.start);
+        let refuse = |e: DataFusionError| plan_error(&select, at, &e);
+        let schema = planner::arrow_schema(&resolved.source);
+        planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
+        let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
+        let program = lower::lower(&plan, &resolved)
+            .map_err(|(code, message)| select.place.error(code, at, message))?;
+        planned.push(PlannedQuery {
+            sql: select.sql,
+            program,
+            columns: resolved.results,
+        });
+    }
+    Ok(planned)
+}
+
+/// DataFusion's refusal, at the place it names, else at the statement.
+fn plan_error(
+    select: &script::Select<'_>,
+    at: datafusion::sql::sqlparser::tokenizer::Location,
+    error: &DataFusionError,
+) -> SqlError {
+    let span = error.diagnostic().and_then(|d| d.span);
+    let at = span.map_or(at, |s| {
+        let (line, column) = (s.start.line, s.start.column);
+        datafusion::sql::sqlparser::tokenizer::Location { line, column }
+    });
+    let text = error.strip_backtrace();
+    let text = text.rsplit("caused by\n").next().unwrap_or(&text);
+    select.place.error("E0206", at, text)
+}

@@ -1,0 +1,103 @@
+//! What can go wrong before a query runs: a refused statement, shown with its place in the text
+//! as the Rust compiler shows its errors. Codes are stable.
+//!
+//! E01xx: syntax (E0101 unexpected token, E0102 unreadable text, E0103 unknown option, E0104 bad
+//! or missing option, E0105 bad definition). E02xx: meaning (E0201 unknown column, E0202 unknown
+//! relation, E0203 neither grouped nor aggregated, E0204 unknown function, E0205 name defined
+//! twice, E0206 types that do not fit, E0207 an aggregate or window where none may stand).
+//! E03xx: not supported yet (E0301 syntax, E0302 types). E04xx: windows (E0401 arguments, E0402 a
+//! query that can never emit as asked).
+
+use std::fmt;
+
+/// A refused statement and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlError {
+    /// Stable code, such as `E0201`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Name of the file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+    /// The text of that line.
+    pub source_line: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(f, "error[{}]: {}", self.code, self.message)?;
+        writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(f, "{margin} |")?;
+        writeln!(f, "{number} | {}", self.source_line)?;
+        let before = usize::try_from(self.column.saturating_sub(1)).unwrap_or(0);
+        let pad: String = (self.source_line.chars())
+            .chain(std::iter::repeat(' '))
+            .take(before)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        write!(f, "{margin} | {pad}^")?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SqlError {}
+
+/// Errors of Ring 2.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A statement was refused.
+    #[error(transparent)]
+    Sql(Box<SqlError>),
+    /// Running failed.
+    #[error(transparent)]
+    Ring0(#[from] trefoil_ring0::error::Error),
+    /// DataFusion failed where it only serves as the oracle of tests.
+    #[error("batch query failed: {0}")]
+    Batch(String),
+}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(Box::new(error))
+    }
+}
+
+/// Result with Ring 2's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The known word nearest to `word`, where it is near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (word.chars().count() / 3).max(1);
+    known
+        .map(|k| (distance(word, k), k))
+        .filter(|(d, _)| *d <= most)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// Number of single-character edits between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

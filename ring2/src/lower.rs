@@ -1,0 +1,326 @@
+//! From DataFusion's analyzed plan to a program: a chain of filters and projections, at most one
+//! aggregation, over one source. Keys and arguments of aggregates are computed before the
+//! exchange. The time part of a window is never a routing key.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::program::{
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec, WindowKey,
+};
+use trefoil_ring0::schema::{Field, Schema, physical};
+
+use crate::ResultColumn;
+use crate::lower_expr::{Scope, expression, unaliased};
+use crate::resolve::Resolved;
+use crate::window::START;
+
+/// Why a plan is not lowered: code and message.
+pub(crate) type Refusal = (&'static str, String);
+
+struct Lowering<'a> {
+    query: &'a Resolved,
+    program: Program,
+    input: StageInput,
+    operators: Vec<OperatorSpec>,
+    schema: Arc<Schema>,
+}
+
+/// Lowers a plan.
+pub(crate) fn lower(plan: &LogicalPlan, query: &Resolved) -> Result<Program, Refusal> {
+    let mut lowering = Lowering {
+        query,
+        program: Program::default(),
+        input: StageInput::Source(SourceId(0)),
+        operators: Vec::new(),
+        schema: Arc::default(),
+    };
+    lowering.node(plan)?;
+    let schema = named(&lowering.schema, &query.results);
+    if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
+        *last = Arc::clone(&schema);
+    }
+    lowering.program.outputs.push(OutputSpec { schema });
+    lowering.seal(StageOutput::Output(OutputId(0)));
+    Ok(lowering.program)
+}
+
+/// The results under the names that are printed.
+fn named(schema: &Schema, results: &[ResultColumn]) -> Arc<Schema> {
+    let mut schema = schema.clone();
+    for result in results {
+        match result {
+            ResultColumn::Plain { name, index } => schema.fields[*index].name.clone_from(name),
+            ResultColumn::Window { name, start, end } => {
+                schema.fields[*start].name = format!("{name}.start");
+                schema.fields[*end].name = format!("{name}.end");
+            }
+        }
+    }
+    Arc::new(schema)
+}
+
+impl Lowering<'_> {
+    fn seal(&mut self, output: StageOutput) {
+        let operators = std::mem::take(&mut self.operators);
+        let input = self.input;
+        self.program.stages.push(StageSpec {
+            input,
+            operators,
+            output,
+        });
+    }
+
+    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, ordered: bool) {
+        let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
+        self.program.exchanges.push(ExchangeSpec {
+            schema: Arc::clone(&schema),
+            routing,
+            ordered,
+        });
+        self.seal(StageOutput::Exchange(ExchangeId(id)));
+        self.input = StageInput::Exchange(ExchangeId(id));
+        self.schema = schema;
+    }
+
+    fn project(&mut self, exprs: Vec<Expr>, schema: Schema) {
+        self.schema = Arc::new(schema);
+        let schema = Arc::clone(&self.schema);
+        self.operators.push(OperatorSpec::Project { exprs, schema });
+    }
+
+    fn node(&mut self, plan: &LogicalPlan) -> Result<(), Refusal> {
+        match plan {
+            LogicalPlan::TableScan(_) => self.scan(),
+            LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
+            LogicalPlan::Filter(filter) => {
+                self.node(&filter.input)?;
+                let scope = self.scope(&filter.input);
+                let predicate = expression(&filter.predicate, &scope)?;
+                self.operators.push(OperatorSpec::Filter(predicate));
+                Ok(())
+            }
+            LogicalPlan::Projection(projection) => {
+                self.node(&projection.input)?;
+                let scope = self.scope(&projection.input);
+                let mut exprs = Vec::new();
+                let mut fields = Vec::new();
+                for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
+                    let lowered = expression(expr, &scope)?;
+                    fields.push(self.field(field.name(), &lowered, field.is_nullable())?);
+                    exprs.push(lowered);
+                }
+                self.project(exprs, Schema::new(fields));
+                Ok(())
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                self.node(&aggregate.input)?;
+                self.aggregate(aggregate)
+            }
+            other => Err(("E0301", format!("{} is not supported yet", other.display()))),
+        }
+    }
+
+    fn scope<'p>(&self, plan: &'p LogicalPlan) -> Scope<'p> {
+        let scan = matches!(plan, LogicalPlan::TableScan(_))
+            || matches!(plan, LogicalPlan::Filter(f) if matches!(*f.input, LogicalPlan::TableScan(_)))
+            || matches!(plan, LogicalPlan::SubqueryAlias(_));
+        Scope {
+            plan: plan.schema(),
+            schema: Arc::clone(&self.schema),
+            columns: scan.then(|| self.query.columns.clone()),
+        }
+    }
+
+    fn field(&self, name: &str, expr: &Expr, nullable: bool) -> Result<Field, Refusal> {
+        let data_type = expr.data_type(&self.schema);
+        if physical(&data_type).is_none() {
+            let message = format!("a result of type {data_type} is not supported yet");
+            return Err(("E0302", message));
+        }
+        let mut field = Field::new(name, data_type);
+        field.nullable = nullable;
+        Ok(field)
+    }
+
+    fn scan(&mut self) -> Result<(), Refusal> {
+        let source = &self.query.source;
+        let columns = &self.query.columns;
+        let fields = columns.iter().map(|&c| {
+            let column = &source.columns[c];
+            let mut field = Field::new(&column.name, column.data_type.clone());
+            field.nullable = column.nullable;
+            field
+        });
+        self.schema = Arc::new(Schema::new(fields.collect()));
+        let window = self.query.window.as_ref();
+        let timed = window.filter(|w| source.event_time.is_none_or(|e| e == w.column));
+        let event_time = timed.and_then(|w| {
+            let column = columns.iter().position(|&c| c == w.column)?;
+            let lag_ns = source.event_time.and(source.lag_ns);
+            Some(EventTime { column, lag_ns })
+        });
+        self.program.sources.push(SourceSpec {
+            name: source.name.clone(),
+            schema: Arc::clone(&self.schema),
+            event_time,
+            kind: SourceKind::NdjsonFile {
+                path: source.path.clone(),
+            },
+        });
+        Ok(())
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregate: &datafusion::logical_expr::Aggregate,
+    ) -> Result<(), Refusal> {
+        let scope = self.scope(&aggregate.input);
+        let mut exprs = Vec::new();
+        let mut fields = Vec::new();
+        let mut window = None;
+        for (i, key) in aggregate.group_expr.iter().enumerate() {
+            if let PlanExpr::ScalarFunction(f) = unaliased(key)
+                && f.name() == START
+            {
+                window = self.query.window.as_ref().map(|w| (i, w.size_ns));
+            }
+            let lowered = expression(key, &scope)?;
+            let planned = aggregate.schema.field(i);
+            fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
+            exprs.push(lowered);
+        }
+        let keys: Vec<usize> = (0..exprs.len()).collect();
+        let mut calls = Vec::new();
+        for expr in &aggregate.aggr_expr {
+            let (function, argument) = call(expr, &scope)?;
+            let argument = match argument {
+                None => None,
+                Some(lowered) => match exprs.iter().position(|e| *e == lowered) {
+                    Some(at) => Some(at),
+                    None => {
+                        fields.push(self.field(&format!("arg{}", exprs.len()), &lowered, true)?);
+                        exprs.push(lowered);
+                        Some(exprs.len() - 1)
+                    }
+                },
+            };
+            calls.push(AggregateCall { function, argument });
+        }
+        self.project(exprs, Schema::new(fields));
+        let mut output: Vec<Field> = keys
+            .iter()
+            .map(|&k| self.schema.fields[k].clone())
+            .collect();
+        for planned in aggregate.schema.fields().iter().skip(keys.len()) {
+            output.push(Field::new(planned.name(), planned.data_type().clone()));
+        }
+        let input = Arc::clone(&self.schema);
+        let timed = self.program.sources.iter().any(|s| s.event_time.is_some());
+        let spec = AggregateSpec {
+            input: Arc::clone(&input),
+            keys: keys.clone(),
+            calls,
+            phase: Phase::Complete,
+            window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
+            output: Arc::new(Schema::new(output)),
+        };
+        if keys.is_empty() {
+            self.two_phases(spec)?;
+        } else {
+            let time = window.map(|(i, _)| i);
+            let routing: Vec<usize> = keys.into_iter().filter(|k| Some(*k) != time).collect();
+            let routing = match routing.is_empty() {
+                true => Routing::Single,
+                false => Routing::Hash(routing),
+            };
+            self.exchange(input, routing, spec.window.is_some());
+            self.add(spec);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, spec: AggregateSpec) {
+        self.schema = Arc::clone(&spec.output);
+        self.operators.push(OperatorSpec::Aggregate(Arc::new(spec)));
+    }
+
+    fn two_phases(&mut self, whole: AggregateSpec) -> Result<(), Refusal> {
+        let partial = partial_schema(&whole.input, &whole.keys, &whole.calls)?;
+        let state = Arc::new(partial);
+        self.add(AggregateSpec {
+            phase: Phase::Partial,
+            output: Arc::clone(&state),
+            ..whole.clone()
+        });
+        self.exchange(state, Routing::Single, false);
+        self.add(AggregateSpec {
+            phase: Phase::Final,
+            ..whole
+        });
+        Ok(())
+    }
+}
+
+/// Columns between two phases: the keys, then the state of each call.
+/// The one place to call `trefoil_ring0::operator::aggregate::partial_schema` from.
+fn partial_schema(
+    input: &Schema,
+    keys: &[usize],
+    calls: &[AggregateCall],
+) -> Result<Schema, Refusal> {
+    let mut fields: Vec<Field> = keys.iter().map(|&k| input.fields[k].clone()).collect();
+    for (i, call) in calls.iter().enumerate() {
+        let data_type = match (call.function, call.argument) {
+            (AggregateFunction::Count, _) | (_, None) => {
+                datafusion::arrow::datatypes::DataType::Int64
+            }
+            (_, Some(a)) => input.fields[a].data_type.clone(),
+        };
+        fields.push(Field::new(format!("state{i}"), data_type));
+    }
+    Ok(Schema::new(fields))
+}
+
+fn call(
+    expr: &PlanExpr,
+    scope: &Scope<'_>,
+) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
+    use AggregateFunction as F;
+    let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
+        return Err(("E0301", format!("{expr} is not supported yet")));
+    };
+    let function = match f.func.name() {
+        "count" => F::Count,
+        "sum" => F::Sum,
+        "avg" => F::Avg,
+        "min" => F::Min,
+        "max" => F::Max,
+        "stddev" | "stddev_samp" => F::StddevSamp,
+        "stddev_pop" => F::StddevPop,
+        "var" | "var_samp" => F::VarSamp,
+        "var_pop" => F::VarPop,
+        other => return Err(("E0301", format!("aggregate {other} is not supported yet"))),
+    };
+    let [argument] = f.params.args.as_slice() else {
+        return Err(("E0206", format!("{expr} takes one argument")));
+    };
+    if let (F::Count, PlanExpr::Literal(value, _)) = (function, argument)
+        && !value.is_null()
+    {
+        return Ok((function, None));
+    }
+    let mut lowered = expression(argument, scope)?;
+    let averages = !matches!(function, F::Count | F::Sum | F::Min | F::Max);
+    if let Expr::Cast(inner, _) = &lowered
+        && averages
+        && inner.data_type(&scope.schema) == datafusion::arrow::datatypes::DataType::Int64
+    {
+        lowered = inner.as_ref().clone();
+    }
+    Ok((function, Some(lowered)))
+}
