@@ -68,7 +68,7 @@ fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
 }
 
 /// Checks that a program is what it says: types meet, exchanges only go forward.
-fn check(program: &Program) -> Result<()> {
+pub(crate) fn check(program: &Program) -> Result<()> {
     let refuse = |what: String| Err(Error::Program(what));
     for (number, stage) in program.stages.iter().enumerate() {
         let schema = output_schema(stage, &input_schema(program, stage));
@@ -103,7 +103,6 @@ pub(crate) fn wire(
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
 ) -> Result<(Vec<Parts>, HostLanes)> {
-    check(program)?;
     let files = program.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {

@@ -13,7 +13,7 @@ use crate::wake::Bell;
 
 /// Whether something was taken whole, or has to be offered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     /// All of it.
     Done,
     /// Part of it: offer the same again; what was taken is remembered.

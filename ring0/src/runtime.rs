@@ -28,7 +28,7 @@ use crate::wake::Bell;
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{Parts, build, wire};
+use crate::build::{Parts, build, check as check_program, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,6 +97,7 @@ pub struct Running {
 /// be opened, [`Error::Program`] where the program is not sound.
 pub fn start(program: &Program, config: &Config) -> Result<Running> {
     check(config)?;
+    check_program(program)?;
     let (executor, notes) = choose_executor(config)?;
     let program = if config.shards == 1 { fuse(program) } else { program.clone() };
     let host = Arc::new(bell()?);

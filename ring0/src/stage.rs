@@ -89,6 +89,8 @@ struct Level {
     out: Frame,
     /// `out` holds rows that the rest of the chain has not taken yet.
     pending: bool,
+    /// Rows of the frame in hand that are in `out` or beyond; 0 where it was not begun.
+    taken: usize,
     /// The operator has taken all of the item in hand.
     finished: bool,
 }
@@ -163,7 +165,7 @@ impl Chain {
                 }
             };
             let out = Frame::new(&schema, place.frame_rows);
-            levels.push(Level { operator, out, pending: false, finished: false });
+            levels.push(Level { operator, out, pending: false, taken: 0, finished: false });
         }
         Ok(Self { levels, sink, counters: QueryCounters::default() })
     }
@@ -230,24 +232,31 @@ impl Level {
     fn step(&mut self, item: Item<'_>, counters: &mut QueryCounters) -> Result<Flow> {
         match (&mut self.operator, item) {
             (Operator::Filter { condition, rows, of_input }, Item::Frame(frame)) => {
-                rows.clear();
-                condition.select(frame, rows).map_err(row_error)?;
-                if *of_input {
-                    counters.rows_filtered += (frame.rows() - rows.len()) as u64;
+                if self.taken == 0 {
+                    rows.clear();
+                    condition.select(frame, rows).map_err(row_error)?;
+                    if *of_input {
+                        counters.rows_filtered += (frame.rows() - rows.len()) as u64;
+                    }
                 }
-                self.out.append_rows(frame, rows);
-                Ok(Flow::Done)
-            }
-            (Operator::Project(projection), Item::Frame(frame)) => {
-                projection.apply(frame, &mut self.out).map_err(row_error)?;
-                Ok(Flow::Done)
+                Ok(append(&mut self.out, frame, rows, &mut self.taken))
             }
             (Operator::DropLate { rule, rows }, Item::Frame(frame)) => {
-                rows.clear();
-                rule.on_time(frame, rows);
-                counters.rows_late += (frame.rows() - rows.len()) as u64;
-                self.out.append_rows(frame, rows);
-                Ok(Flow::Done)
+                if self.taken == 0 {
+                    rows.clear();
+                    rule.on_time(frame, rows);
+                    counters.rows_late += (frame.rows() - rows.len()) as u64;
+                }
+                Ok(append(&mut self.out, frame, rows, &mut self.taken))
+            }
+            (Operator::Project(projection), Item::Frame(frame)) => {
+                if self.taken == 0 {
+                    projection.evaluate(frame).map_err(row_error)?;
+                }
+                let end = frame.rows().min(self.taken + self.out.room());
+                projection.append(frame, self.taken..end, &mut self.out);
+                self.taken = if end < frame.rows() { end } else { 0 };
+                Ok(if self.taken > 0 { Flow::Full } else { Flow::Done })
             }
             (Operator::Aggregate(state), Item::Frame(frame)) => {
                 let spec = &state.spec;
@@ -275,6 +284,14 @@ impl Level {
             ) => Ok(Flow::Done),
         }
     }
+}
+
+/// Appends rows `rows[*taken..]` as far as there is room; `taken` is 0 again when all are there.
+fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Flow {
+    let end = rows.len().min(*taken + out.room());
+    out.append_rows(frame, &rows[*taken..end]);
+    *taken = if end < rows.len() { end } else { 0 };
+    if *taken > 0 { Flow::Full } else { Flow::Done }
 }
 
 fn row_error(error: RowError) -> Error {

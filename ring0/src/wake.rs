@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// The bell of one thread.
 #[derive(Debug)]
-pub struct Bell {
+pub(crate) struct Bell {
     parked: AtomicBool,
     fd: OwnedFd,
 }
@@ -25,7 +25,7 @@ impl Bell {
     ///
     /// # Errors
     /// Where the process has no file descriptor left.
-    pub fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         // SAFETY: `eventfd` takes no pointer; a result of 0 or more is a descriptor we own.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         if fd < 0 {

@@ -33,7 +33,11 @@ pub fn record_batch(schema: &Schema, frame: &Frame) -> Result<RecordBatch, Arrow
             true => array,
             false => cast(&array, &field.data_type)?,
         });
-        fields.push(Field::new(&field.name, field.data_type.clone(), field.nullable));
+        fields.push(Field::new(
+            &field.name,
+            field.data_type.clone(),
+            field.nullable,
+        ));
     }
     let rows = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
     RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), arrays, &rows)

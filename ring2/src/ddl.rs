@@ -76,9 +76,7 @@ impl Ddl<'_> {
     }
 
     fn unexpected(&self, wanted: &str) -> SqlError {
-        let mut error = self
-            .place
-            .unexpected(&self.parser.peek_token(), self.chunk);
+        let mut error = self.place.unexpected(&self.parser.peek_token(), self.chunk);
         error.message = format!("{}, expected {wanted}", error.message);
         error
     }
@@ -235,8 +233,8 @@ impl Ddl<'_> {
             return Ok(0);
         }
         let at = self.at();
-        let interval = (self.parser.parse_expr())
-            .map_err(|e| self.place.parse_error(e, self.chunk))?;
+        let interval =
+            (self.parser.parse_expr()).map_err(|e| self.place.parse_error(e, self.chunk))?;
         match interval {
             Expr::Interval(i) => self.interval(&i, at),
             _ => Err((self.place).error("E0105", at, "a watermark's lag is an INTERVAL")),
@@ -325,7 +323,9 @@ impl Ddl<'_> {
             self.punct(&Token::Eq)?;
             let at = self.at();
             let Token::SingleQuotedString(value) = self.parser.next_token().token else {
-                return Err(self.place.error("E0104", at, "an option's value is a string"));
+                return Err(self
+                    .place
+                    .error("E0104", at, "an option's value is a string"));
             };
             seen.push((name, value, at));
             if !self.parser.consume_token(&Token::Comma) {

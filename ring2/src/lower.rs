@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
     OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
@@ -250,7 +251,8 @@ impl Lowering<'_> {
     }
 
     fn two_phases(&mut self, whole: AggregateSpec) -> Result<(), Refusal> {
-        let partial = partial_schema(&whole.input, &whole.keys, &whole.calls)?;
+        let partial = partial_schema(&whole.input, &whole.keys, &whole.calls)
+            .map_err(|e| ("E0302", e.to_string()))?;
         let state = Arc::new(partial);
         self.add(AggregateSpec {
             phase: Phase::Partial,
@@ -266,30 +268,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Columns between two phases: the keys, then the state of each call.
-/// The one place to call `trefoil_ring0::operator::aggregate::partial_schema` from.
-fn partial_schema(
-    input: &Schema,
-    keys: &[usize],
-    calls: &[AggregateCall],
-) -> Result<Schema, Refusal> {
-    let mut fields: Vec<Field> = keys.iter().map(|&k| input.fields[k].clone()).collect();
-    for (i, call) in calls.iter().enumerate() {
-        let data_type = match (call.function, call.argument) {
-            (AggregateFunction::Count, _) | (_, None) => {
-                datafusion::arrow::datatypes::DataType::Int64
-            }
-            (_, Some(a)) => input.fields[a].data_type.clone(),
-        };
-        fields.push(Field::new(format!("state{i}"), data_type));
-    }
-    Ok(Schema::new(fields))
-}
-
-fn call(
-    expr: &PlanExpr,
-    scope: &Scope<'_>,
-) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
+fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
     use AggregateFunction as F;
     let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
         return Err(("E0301", format!("{expr} is not supported yet")));

@@ -160,7 +160,10 @@ fn castable(from: &DataType, to: &DataType) -> bool {
         (from, to),
         (Int64, Float64)
             | (Float64, Int64)
-            | (Int64 | Float64 | Boolean | Date32 | Timestamp(_, None), Utf8)
+            | (
+                Int64 | Float64 | Boolean | Date32 | Timestamp(_, None),
+                Utf8
+            )
             | (Date32 | Timestamp(_, None), Timestamp(_, None))
             | (Timestamp(_, None), Date32)
             | (Boolean, Int64)
@@ -191,7 +194,10 @@ fn operator(op: Operator) -> Option<BinaryOp> {
 /// A DATE or TIMESTAMP without columns, computed.
 fn temporal_constant(expr: &PlanExpr) -> Option<Result<Expr, Refusal>> {
     let constant = expr.column_refs().is_empty() && !expr.is_volatile();
-    let data_type = expr.get_type(&DFSchema::empty()).ok().filter(|_| constant)?;
+    let data_type = expr
+        .get_type(&DFSchema::empty())
+        .ok()
+        .filter(|_| constant)?;
     matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None)).then(|| fold(expr))
 }
 
@@ -205,8 +211,8 @@ fn fold(expr: &PlanExpr) -> Result<Expr, Refusal> {
         .map_err(|e| wrong(e.strip_backtrace()))?;
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     let arrow = Arc::new(schema.as_arrow().clone());
-    let batch = RecordBatch::try_new_with_options(arrow, vec![], &one)
-        .map_err(|e| wrong(e.to_string()))?;
+    let batch =
+        RecordBatch::try_new_with_options(arrow, vec![], &one).map_err(|e| wrong(e.to_string()))?;
     let value = computed
         .evaluate(&batch)
         .map_err(|e| wrong(e.strip_backtrace()))?;

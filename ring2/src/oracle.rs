@@ -47,7 +47,10 @@ pub fn batch(files: &[SourceFile], tables: &[Table]) -> Result<Vec<BatchResult>>
                 let columns = declared.fields().iter().map(|field| {
                     let found = given.column_by_name(field.name()).cloned();
                     found.unwrap_or_else(|| {
-                        datafusion::arrow::array::new_null_array(field.data_type(), given.num_rows())
+                        datafusion::arrow::array::new_null_array(
+                            field.data_type(),
+                            given.num_rows(),
+                        )
                     })
                 });
                 let nullable: Vec<_> = (declared.fields().iter())

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, Query, SelectItem, SetExpr, Spanned, visit_expressions_mut,
+    Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
+    visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use trefoil_ring0::schema::physical;
@@ -18,12 +18,9 @@ use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
 use crate::script::{Emit, Select};
 use crate::select::{self, Shape};
+use crate::syntax::{AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote};
 use crate::window::{self, Window};
 
-const AGGREGATES: [&str; 11] = [
-    "count", "sum", "avg", "min", "max", "stddev", "stddev_samp", "stddev_pop", "variance",
-    "var_samp", "var_pop",
-];
 const SCALARS: [&str; 2] = ["upper", "lower"];
 const WINDOWS: [&str; 5] = ["tumble", "hop", "sliding", "session", "cumulate"];
 const BOUNDS: [&str; 2] = ["tumble_start", "tumble_end"];
@@ -472,10 +469,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn project(
-        &self,
-        items: Vec<Item>,
-    ) -> Result<(Vec<SelectItem>, Vec<ResultColumn>), SqlError> {
+    fn project(&self, items: Vec<Item>) -> Result<(Vec<SelectItem>, Vec<ResultColumn>), SqlError> {
         let mut projection = Vec::new();
         let mut results = Vec::new();
         let mut add = |expr: Expr| {
@@ -502,57 +496,4 @@ impl Resolver<'_> {
         }
         Ok((projection, results))
     }
-}
-
-fn normal(ident: &Ident) -> String {
-    match ident.quote_style {
-        None => ident.value.to_lowercase(),
-        Some(_) => ident.value.clone(),
-    }
-}
-
-fn quote(ident: &Ident) -> Ident {
-    let mut quoted = Ident::with_quote('"', normal(ident));
-    quoted.span = ident.span;
-    quoted
-}
-
-/// PostgreSQL's names of results.
-fn default_name(expr: &Expr) -> String {
-    match expr {
-        Expr::Identifier(ident) => normal(ident),
-        Expr::CompoundIdentifier(parts) => parts.last().map(normal).unwrap_or_default(),
-        Expr::Function(f) => f.name.to_string().to_lowercase(),
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => default_name(inner),
-        other => other.to_string(),
-    }
-}
-
-/// Name and arguments of a plain call.
-fn call(expr: &Expr) -> Option<(&str, Vec<Expr>)> {
-    let Expr::Function(f) = expr else { return None };
-    let name = f.name.0.first()?.as_ident()?.value.as_str();
-    Some((name, arguments(f).into_iter().cloned().collect()))
-}
-
-fn arguments(f: &Function) -> Vec<&Expr> {
-    let FunctionArguments::List(list) = &f.args else {
-        return Vec::new();
-    };
-    let expr = |a| match a {
-        &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref e)) => Some(e),
-        _ => None,
-    };
-    list.args.iter().filter_map(expr).collect()
-}
-
-fn has_aggregate(expr: &Expr) -> bool {
-    let mut copy = expr.clone();
-    let flow = visit_expressions_mut(&mut copy, |e| match e {
-        Expr::Function(f) if AGGREGATES.contains(&f.name.to_string().as_str()) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    flow.is_break()
 }

@@ -53,12 +53,14 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
                 (Some("CREATE"), _) => {
                     let create = ddl::create(place, &chunk)?;
                     let name = create.def.name.clone();
-                    if !catalog.sources.contains_key(&name) {
-                        catalog.sources.insert(name, create.def);
-                    } else if !create.if_not_exists {
-                        let message = format!("relation \"{name}\" is defined twice");
+                    if let Some(before) = catalog.sources.get(&name) {
+                        if create.if_not_exists {
+                            continue;
+                        }
+                        let message = format!("relation \"{}\" is defined twice", before.name);
                         return Err(place.error("E0205", create.name_at, message));
                     }
+                    catalog.sources.insert(name, create.def);
                 }
                 (Some("SELECT" | "WITH" | "VALUES"), _) | (None, Token::LParen) => {
                     queries.push(select(place, chunk, &catalog)?);
@@ -109,9 +111,9 @@ fn cut_emit(place: Place<'_>, mut chunk: Chunk) -> Result<(Chunk, Emit), SqlErro
         t.and_then(word).is_some_and(|x| w.contains(&x.as_str()))
     };
     let clause = ["FINAL", "ON", "CHANGES", "EVERY"];
-    let found = (0..chunk.tokens.len()).rev().find(|&i| {
-        is(chunk.tokens.get(i), &["EMIT"]) && is(chunk.tokens.get(i + 1), &clause)
-    });
+    let found = (0..chunk.tokens.len())
+        .rev()
+        .find(|&i| is(chunk.tokens.get(i), &["EMIT"]) && is(chunk.tokens.get(i + 1), &clause));
     let Some(index) = found else {
         return Ok((chunk, Emit::Default));
     };

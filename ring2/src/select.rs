@@ -190,7 +190,10 @@ pub(crate) fn refuse_call(input: &Select<'_>, f: &Function, start: Location) -> 
         return no(&["DISTINCT", "ALL"], "DISTINCT in an aggregate");
     }
     if !list.clauses.is_empty() {
-        return no(&["ORDER", "LIMIT", "IGNORE", "RESPECT"], "ORDER BY in an aggregate");
+        return no(
+            &["ORDER", "LIMIT", "IGNORE", "RESPECT"],
+            "ORDER BY in an aggregate",
+        );
     }
     let plain = |a: &FunctionArg| {
         use FunctionArgExpr::{Expr, Wildcard};

@@ -42,7 +42,10 @@ impl Window {
     /// The call that gives the start.
     pub(crate) fn start_expr(&self) -> Expr {
         let name = self.name.replace('"', "\"\"");
-        parse(&format!("{START}(\"{name}\", {}, {})", self.size, self.offset))
+        parse(&format!(
+            "{START}(\"{name}\", {}, {})",
+            self.size, self.offset
+        ))
     }
 
     /// The call that gives the end.
@@ -95,7 +98,12 @@ pub(crate) fn read(
     let unit = unit_nanos(*unit);
     let size_ns = match length(size) {
         Some(ns) if ns > 0 && ns % unit == 0 => ns,
-        Some(_) => return Err(wrong(size, "the size is not above 0 in the column's precision")),
+        Some(_) => {
+            return Err(wrong(
+                size,
+                "the size is not above 0 in the column's precision",
+            ));
+        }
         None => return Err(wrong(size, "the size is an INTERVAL of fixed length")),
     };
     let offset_ns = match offset.map(|o| (o, length(o))) {

@@ -1,0 +1,111 @@
+//! One file read by any number of shards gives the rows that one reader would find: records that
+//! cross the bounds of chunks, records longer than a chunk's tail, last lines without a newline.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use trefoil_ring0::column::Column;
+use trefoil_ring0::id::{OutputId, SourceId};
+use trefoil_ring0::program::{
+    OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+};
+use trefoil_ring0::runtime::{Config, Executor, start};
+use trefoil_ring0::schema::{Field, Schema};
+
+fn program(path: &Path) -> Program {
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64)]));
+    Program {
+        sources: vec![SourceSpec {
+            name: "lines".to_owned(),
+            schema: Arc::clone(&schema),
+            event_time: None,
+            kind: SourceKind::NdjsonFile { path: path.to_owned() },
+        }],
+        stages: vec![StageSpec {
+            input: StageInput::Source(SourceId(0)),
+            operators: Vec::new(),
+            output: StageOutput::Output(OutputId(0)),
+        }],
+        exchanges: Vec::new(),
+        outputs: vec![OutputSpec { schema }],
+    }
+}
+
+fn read(path: &Path, shards: usize, executor: Executor) -> Result<(Vec<i64>, u64), String> {
+    let config = Config { shards, executor, ..Config::default() };
+    let mut running = start(&program(path), &config).map_err(|e| e.to_string())?;
+    let mut numbers = Vec::new();
+    while let Some(block) = running.next_block().map_err(|e| e.to_string())? {
+        let Column::I64(c) = &block.rows().columns[0] else { panic!("not BIGINT") };
+        numbers.extend_from_slice(&c.values);
+        running.give_back(block);
+    }
+    let reports = running.finish().map_err(|e| e.to_string())?;
+    numbers.sort_unstable();
+    Ok((numbers, reports.iter().map(|r| r.sources[0].bytes_read).sum()))
+}
+
+fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("trefoil-{}-{name}", std::process::id()));
+    std::fs::File::create(&path).unwrap().write_all(content).unwrap();
+    path
+}
+
+#[test]
+fn every_record_is_read_once() {
+    let line = |n: usize, width: usize| {
+        format!("{{\"n\":{n},\"pad\":\"{}\"}}\n", "x".repeat(width)).into_bytes()
+    };
+    let chunk = 1024 * 1024;
+    let exact = {
+        // The second chunk begins exactly with a record.
+        let head = line(0, 0).len();
+        let mut text = line(0, chunk - head);
+        (1..50_000).for_each(|n| text.extend(line(n, n % 90)));
+        text
+    };
+    let cases: Vec<(&str, Vec<u8>, usize)> = vec![
+        ("empty", Vec::new(), 0),
+        ("one line", line(0, 3), 1),
+        ("many", (0..60_000).flat_map(|n| line(n, n % 120)).collect(), 60_000),
+        ("long", (0..7).flat_map(|n| line(n, 900_000 + n * 77_777)).collect(), 7),
+        ("over chunks", (0..3).flat_map(|n| line(n, 2_500_000)).collect(), 3),
+        ("exact", exact, 50_000),
+        ("blank lines", b"\n\n{\"n\":0}\n  \r\n{\"n\":1}\r\n\n".to_vec(), 2),
+        ("mark", b"\xEF\xBB\xBF{\"n\":0}\n".to_vec(), 1),
+    ];
+    for (name, content, rows) in cases {
+        for cut in [0, 1] {
+            // Once without the last newline.
+            let content = &content[..content.len().saturating_sub(cut)];
+            let path = file(name, content);
+            for executor in [Executor::Threads, Executor::Uring] {
+                for shards in [1, 2, 4, 8] {
+                    let (numbers, bytes) = read(&path, shards, executor).unwrap();
+                    assert_eq!(numbers, (0..rows as i64).collect::<Vec<_>>(), "{name} {shards}");
+                    assert_eq!(bytes, content.len() as u64, "{name}, {shards} shards");
+                }
+            }
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_says_where() {
+    let mut text = b"{\"n\":1}\n".repeat(300_000);
+    let at = text.len();
+    text.extend_from_slice(b"{\"n\":oops}\n{\"n\":2}\n");
+    let path = file("bad", &text);
+    for shards in [1, 4] {
+        let error = read(&path, shards, Executor::Auto).unwrap_err();
+        assert!(error.contains(&format!("byte {at}")) && error.contains("-bad"), "{error}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let error = read(&path, 2, Executor::Auto).unwrap_err();
+    assert!(error.contains("cannot open") && error.contains("lines"), "{error}");
+    let error = read(&std::env::temp_dir(), 2, Executor::Auto).unwrap_err();
+    assert!(error.contains("not a regular file"), "{error}");
+}
