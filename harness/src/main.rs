@@ -1,2 +1,43 @@
-//! The binary.
-fn main() {}
+//! The binary `trefoil`: what was typed ([`args`]) becomes what is ready to run, and one match
+//! runs it. Data goes to standard output, everything else to standard error.
+
+mod args;
+mod failure;
+mod machine;
+
+mod output;
+mod stats;
+
+mod run;
+
+
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+
+/// What is ready to run.
+enum Ready {
+    Run(Box<run::Job>),
+
+
+}
+
+fn main() -> ExitCode {
+    let done = ready(Args::parse().command).and_then(|ready| match ready {
+        Ready::Run(job) => run::run(&job),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn ready(command: Command) -> Result<Ready, Failure> {
+    Ok(match command {
+        Command::Run(args) => Ready::Run(Box::new(run::Job::new(args)?)),
+    })
+}

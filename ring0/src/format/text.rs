@@ -41,13 +41,18 @@ pub fn write_csv_row(schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u
         if i > 0 {
             out.push(b',');
         }
-        match column {
-            _ if !column.is_valid(row) => {}
-            Column::Utf8(c) => write_csv_string(c.value(row), out),
-            _ => write_plain(field, column, row, out),
-        }
+        write_csv_value(field, column, row, out);
     }
     out.push(b'\n');
+}
+
+/// Appends a value as a cell of CSV.
+pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+    match column {
+        _ if !column.is_valid(row) => {}
+        Column::Utf8(c) => write_csv_string(c.value(row), out),
+        _ => write_plain(field, column, row, out),
+    }
 }
 
 /// Appends the value of a column in row `row` as plain text, NULL as `NULL`.
@@ -60,7 +65,8 @@ pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out
     }
 }
 
-fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+/// Appends a value as JSON, NULL as `null`.
+pub fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
     match (&field.data_type, column) {
         _ if !column.is_valid(row) => out.extend_from_slice(b"null"),
         (_, Column::Utf8(c)) => write_json_string(c.value(row), out),
@@ -118,12 +124,13 @@ fn write_double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-fn write_json_string(text: &str, out: &mut Vec<u8>) {
+/// Appends text as a JSON string.
+pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("memory takes all bytes");
 }
 
 /// A cell of CSV; one that is empty is quoted, so that it is no NULL.
-fn write_csv_string(text: &str, out: &mut Vec<u8>) {
+pub fn write_csv_string(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let special = |b: &u8| matches!(b, b',' | b'"' | b'\r' | b'\n');
     if !bytes.is_empty() && !bytes.iter().any(special) {

@@ -1,0 +1,85 @@
+//! How a command can fail, and its exit code: 1 failed while running, 2 wrong usage, 3 SQL
+//! refused, 4 a connector could not be opened, 6 a benchmark missed its threshold.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use trefoil_ring0::error::Error;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Who read standard output went away: no failure of ours.
+    ClosedPipe,
+    /// Failed while running.
+    Running(String),
+    /// Wrong usage.
+    Usage(String),
+    /// SQL was refused; the text names the place.
+    Sql(String),
+    /// A connector could not be opened.
+    Open(String),
+    /// A benchmark missed its threshold.
+    Threshold(String),
+}
+
+impl Failure {
+    /// A file that could not be written.
+    pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
+        Self::Running(format!("cannot write {}: {error}", path.display()))
+    }
+
+    /// Says on standard error what is wrong, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (code, text): (u8, &dyn Display) = match self {
+            Self::ClosedPipe => return ExitCode::SUCCESS,
+            Self::Running(text) => (1, text),
+            Self::Usage(text) => (2, text),
+            Self::Sql(text) => (3, text),
+            Self::Open(text) => (4, text),
+            Self::Threshold(text) => (6, text),
+        };
+        match self {
+            // It begins with its own code, as in `error[E0201]: ...`.
+            Self::Sql(_) => say(text),
+            _ => say(&format_args!("error: {text}")),
+        }
+        ExitCode::from(code)
+    }
+}
+
+/// Writes a line to standard error; that nobody reads it is no error.
+pub(crate) fn say(text: &dyn Display) {
+    use io::Write;
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Running(format!("cannot write results: {error}")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Open { .. } => Self::Open(error.to_string()),
+            _ => Self::Running(error.to_string()),
+        }
+    }
+}
+
+impl From<trefoil::Error> for Failure {
+    fn from(error: trefoil::Error) -> Self {
+        match error {
+            trefoil::Error::Sql(error) => Self::Sql(error.to_string()),
+            trefoil::Error::Ring0(error) => error.into(),
+            error => Self::Running(error.to_string()),
+        }
+    }
+}

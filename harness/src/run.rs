@@ -1,0 +1,121 @@
+//! `trefoil run`: plans a script, runs its bare SELECTs one after the other, prints their
+//! results. Nothing runs, and nothing is written, before the whole script is accepted.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use trefoil::{PlannedQuery, SourceFile, plan_script};
+use trefoil_ring0::preflight::allowed_cores;
+use trefoil_ring0::runtime::{Config, start};
+
+use crate::args::{Format, RunArgs};
+use crate::failure::{Failure, say};
+use crate::machine::executor_name;
+use crate::output::{Printer, Target};
+use crate::stats::Stats;
+
+/// A run that is ready.
+#[derive(Debug)]
+pub(crate) struct Job {
+    files: Vec<SourceFile>,
+    config: Config,
+    format: Option<Format>,
+    output: Option<PathBuf>,
+    stats: Option<PathBuf>,
+}
+
+impl Job {
+    /// Reads the files.
+    pub(crate) fn new(args: RunArgs) -> Result<Self, Failure> {
+        if args.format == Some(Format::Arrow) {
+            return Err(Failure::Usage("--format arrow is not supported yet".to_owned()));
+        }
+        let cores_default = allowed_cores().len().saturating_sub(1).max(1);
+        let config = args.engine.config(cores_default, args.frame_rows)?;
+        let mut files: Vec<SourceFile> =
+            args.files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        for (number, text) in args.commands.into_iter().enumerate() {
+            let name = if number == 0 { "-c".to_owned() } else { format!("-c#{}", number + 1) };
+            files.push(SourceFile { name, text, base: PathBuf::from(".") });
+        }
+        let RunArgs { format, output, stats, .. } = args;
+        Ok(Self { files, config, format, output, stats })
+    }
+}
+
+fn read(path: &Path) -> Result<SourceFile, Failure> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|e| Failure::Usage(format!("cannot read standard input: {e}")))?;
+        return Ok(SourceFile { name: "<stdin>".to_owned(), text, base: PathBuf::from(".") });
+    }
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::Usage(format!("cannot read {name}: {e}")))?;
+    let base = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok(SourceFile { name, text, base })
+}
+
+/// Runs it.
+pub(crate) fn run(job: &Job) -> Result<(), Failure> {
+    let queries = plan_script(&job.files)?;
+    let mut target = Target::open(job.output.as_deref())?;
+    let by_target = if target.is_terminal() { Format::Table } else { Format::Ndjson };
+    let format = job.format.unwrap_or(by_target);
+    let mut stats = Stats::new(job.config.shards);
+    let clock = Instant::now();
+    let mut ledger = Ok(());
+    for (number, query) in queries.iter().enumerate() {
+        if queries.len() > 1 {
+            say(&query.sql);
+        }
+        let noted = if number == 0 { Notes::Say } else { Notes::Said };
+        ledger = ledger.and(run_query(query, job, noted, format, &mut target, &mut stats)?);
+    }
+    target.finish()?;
+    stats.end(clock.elapsed());
+    if let Some(path) = &job.stats {
+        let refuse = |e: std::io::Error| Failure::write(path, &e);
+        let text = serde_json::to_string_pretty(&stats).map_err(|e| refuse(e.into()))?;
+        std::fs::write(path, text + "\n").map_err(refuse)?;
+    }
+    ledger
+}
+
+/// Whether the notes of the start were already said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notes {
+    Say,
+    Said,
+}
+
+/// Runs one query. The inner result says whether its ledger balances.
+fn run_query(
+    query: &PlannedQuery,
+    job: &Job,
+    notes: Notes,
+    format: Format,
+    target: &mut Target,
+    stats: &mut Stats,
+) -> Result<Result<(), Failure>, Failure> {
+    let mut running = start(&query.program, &job.config)?;
+    if notes == Notes::Say {
+        running.notes().iter().for_each(|note| say(&format_args!("note: {note}")));
+    }
+    let executor = executor_name(running.executor());
+    let schema = &query.program.outputs[0].schema;
+    let mut printer = Printer::new(format, &query.columns, schema, target);
+    while let Some(block) = running.next_block()? {
+        printer.print(block.rows())?;
+        running.give_back(block);
+    }
+    let rows = printer.finish()?;
+    let reports = running.finish()?;
+    Ok(stats.add(&query.program, &reports, executor, rows))
+}
