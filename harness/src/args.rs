@@ -148,11 +148,18 @@ impl EngineArgs {
         }
         let twice = |at: &usize| self.pin[..*at].contains(&self.pin[*at]);
         if let Some(at) = (0..self.pin.len()).find(twice) {
-            return Err(Failure::Usage(format!("--pin: core {} is named twice", self.pin[at])));
+            return Err(Failure::Usage(format!(
+                "--pin: core {} is named twice",
+                self.pin[at]
+            )));
         }
         let pinned = (!self.pin.is_empty()).then_some(self.pin.len());
         let shards = self.cores.or(pinned).unwrap_or(shards_default);
-        let mut cores = if self.pin.is_empty() { allowed } else { self.pin.clone() };
+        let mut cores = if self.pin.is_empty() {
+            allowed
+        } else {
+            self.pin.clone()
+        };
         let spare = cores.len().saturating_sub(shards);
         match pinned {
             None => drop(cores.drain(..spare)),
@@ -163,6 +170,12 @@ impl EngineArgs {
             ExecutorName::Uring => Executor::Uring,
             ExecutorName::Threads => Executor::Threads,
         };
-        Ok(Config { shards, cores, executor, frame_rows, ..Config::default() })
+        Ok(Config {
+            shards,
+            cores,
+            executor,
+            frame_rows,
+            ..Config::default()
+        })
     }
 }

@@ -10,8 +10,6 @@ mod stats;
 
 mod run;
 
-
-
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,8 +20,6 @@ use crate::failure::Failure;
 /// What is ready to run.
 enum Ready {
     Run(Box<run::Job>),
-
-
 }
 
 fn main() -> ExitCode {

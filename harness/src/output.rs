@@ -28,24 +28,39 @@ pub(crate) enum Target {
     /// A device or pipe that already has its name.
     Direct(File),
     /// A file that is renamed when it is whole.
-    File { file: File, temporary: PathBuf, path: PathBuf },
+    File {
+        file: File,
+        temporary: PathBuf,
+        path: PathBuf,
+    },
 }
 
 impl Target {
     /// Opens the file, or standard output where there is none.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path else { return Ok(Self::Stdout) };
+        let Some(path) = path else {
+            return Ok(Self::Stdout);
+        };
         let refuse = |error: io::Error| Failure::write(path, &error);
         if path.metadata().is_ok_and(|m| !m.is_file()) {
-            return Ok(Self::Direct(File::options().write(true).open(path).map_err(refuse)?));
+            return Ok(Self::Direct(
+                File::options().write(true).open(path).map_err(refuse)?,
+            ));
         }
         let Some(name) = path.file_name() else {
-            return Err(Failure::Usage(format!("--output: {} is no file", path.display())));
+            return Err(Failure::Usage(format!(
+                "--output: {} is no file",
+                path.display()
+            )));
         };
         let name = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
         let temporary = path.with_file_name(name);
         let file = File::create(&temporary).map_err(refuse)?;
-        Ok(Self::File { file, temporary, path: path.to_owned() })
+        Ok(Self::File {
+            file,
+            temporary,
+            path: path.to_owned(),
+        })
     }
 
     /// Whether a person looks at it.
@@ -66,7 +81,8 @@ impl Target {
             }
             Self::Direct(file) => file.write_all(bytes)?,
             Self::File { file, path, .. } => {
-                file.write_all(bytes).map_err(|e| Failure::write(path, &e))?;
+                file.write_all(bytes)
+                    .map_err(|e| Failure::write(path, &e))?;
             }
         }
         Ok(())
@@ -76,7 +92,11 @@ impl Target {
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         match self {
             Self::Stdout | Self::Direct(_) => Ok(()),
-            Self::File { file, temporary, path } => file
+            Self::File {
+                file,
+                temporary,
+                path,
+            } => file
                 .sync_all()
                 .and_then(|()| std::fs::rename(temporary, path))
                 .map_err(|e| Failure::write(path, &e)),
@@ -115,7 +135,15 @@ impl<'a> Printer<'a> {
         target: &'a mut Target,
     ) -> Self {
         let (text, cells) = (Vec::new(), Vec::new());
-        let mut printer = Self { format, columns, schema, target, text, rows: 0, cells };
+        let mut printer = Self {
+            format,
+            columns,
+            schema,
+            target,
+            text,
+            rows: 0,
+            cells,
+        };
         printer.begin();
         printer
     }
@@ -132,8 +160,19 @@ impl<'a> Printer<'a> {
             }
             Format::Markdown => {
                 let cells = |text: Vec<String>| format!("| {} |\n", text.join(" | "));
-                let names = self.columns.iter().map(|c| escaped_markdown(name(c))).collect();
-                let rule = |c| if is_number(self.schema, c) { "---:" } else { "---" }.to_owned();
+                let names = self
+                    .columns
+                    .iter()
+                    .map(|c| escaped_markdown(name(c)))
+                    .collect();
+                let rule = |c| {
+                    if is_number(self.schema, c) {
+                        "---:"
+                    } else {
+                        "---"
+                    }
+                    .to_owned()
+                };
                 out.extend_from_slice(cells(names).as_bytes());
                 out.extend_from_slice(cells(self.columns.iter().map(rule).collect()).as_bytes());
             }
@@ -191,8 +230,11 @@ impl<'a> Printer<'a> {
             Format::Json if self.rows > 0 => self.text.extend_from_slice(b"\n]\n"),
             Format::Json => self.text.extend_from_slice(b"]\n"),
             Format::Table => {
-                let right: Vec<bool> =
-                    self.columns.iter().map(|c| is_number(self.schema, c)).collect();
+                let right: Vec<bool> = self
+                    .columns
+                    .iter()
+                    .map(|c| is_number(self.schema, c))
+                    .collect();
                 let names = self.columns.iter().map(|c| escaped(name(c))).collect();
                 write_table(names, &self.cells, &right, &mut self.text);
             }
@@ -211,7 +253,10 @@ fn name(column: &ResultColumn) -> &str {
 
 fn is_number(schema: &Schema, column: &ResultColumn) -> bool {
     let numeric = |index: usize| {
-        matches!(schema.fields[index].data_type, DataType::Int64 | DataType::Float64)
+        matches!(
+            schema.fields[index].data_type,
+            DataType::Int64 | DataType::Float64
+        )
     };
     matches!(column, ResultColumn::Plain { index, .. } if numeric(*index))
 }
@@ -255,13 +300,7 @@ fn write_window(
     out.push(b'}');
 }
 
-fn write_csv(
-    column: &ResultColumn,
-    schema: &Schema,
-    frame: &Frame,
-    row: usize,
-    out: &mut Vec<u8>,
-) {
+fn write_csv(column: &ResultColumn, schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u8>) {
     match column {
         ResultColumn::Plain { index, .. } => {
             write_csv_value(&schema.fields[*index], &frame.columns[*index], row, out);
@@ -300,7 +339,10 @@ fn escaped_markdown(text: &str) -> String {
 fn write_table(names: Vec<String>, rows: &[Vec<String>], right: &[bool], out: &mut Vec<u8>) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([names[column].chars().count()]).max().unwrap_or(0)
+        cells
+            .chain([names[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..names.len()).map(width).collect();
     let rule = |left: &str, middle: &str, right: &str| {
@@ -320,6 +362,7 @@ fn write_table(names: Vec<String>, rows: &[Vec<String>], right: &[bool], out: &m
     out.extend_from_slice(rule("┌", "┬", "┐").as_bytes());
     out.extend_from_slice(line(&names).as_bytes());
     out.extend_from_slice(rule("├", "┼", "┤").as_bytes());
-    rows.iter().for_each(|row| out.extend_from_slice(line(row).as_bytes()));
+    rows.iter()
+        .for_each(|row| out.extend_from_slice(line(row).as_bytes()));
     out.extend_from_slice(rule("└", "┴", "┘").as_bytes());
 }

@@ -29,18 +29,42 @@ impl Job {
     /// Reads the files.
     pub(crate) fn new(args: RunArgs) -> Result<Self, Failure> {
         if args.format == Some(Format::Arrow) {
-            return Err(Failure::Usage("--format arrow is not supported yet".to_owned()));
+            return Err(Failure::Usage(
+                "--format arrow is not supported yet".to_owned(),
+            ));
         }
         let cores_default = allowed_cores().len().saturating_sub(1).max(1);
         let config = args.engine.config(cores_default, args.frame_rows)?;
-        let mut files: Vec<SourceFile> =
-            args.files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        let mut files: Vec<SourceFile> = args
+            .files
+            .iter()
+            .map(|path| read(path))
+            .collect::<Result<_, _>>()?;
         for (number, text) in args.commands.into_iter().enumerate() {
-            let name = if number == 0 { "-c".to_owned() } else { format!("-c#{}", number + 1) };
-            files.push(SourceFile { name, text, base: PathBuf::from(".") });
+            let name = if number == 0 {
+                "-c".to_owned()
+            } else {
+                format!("-c#{}", number + 1)
+            };
+            files.push(SourceFile {
+                name,
+                text,
+                base: PathBuf::from("."),
+            });
         }
-        let RunArgs { format, output, stats, .. } = args;
-        Ok(Self { files, config, format, output, stats })
+        let RunArgs {
+            format,
+            output,
+            stats,
+            ..
+        } = args;
+        Ok(Self {
+            files,
+            config,
+            format,
+            output,
+            stats,
+        })
     }
 }
 
@@ -50,7 +74,11 @@ fn read(path: &Path) -> Result<SourceFile, Failure> {
         std::io::stdin()
             .read_to_string(&mut text)
             .map_err(|e| Failure::Usage(format!("cannot read standard input: {e}")))?;
-        return Ok(SourceFile { name: "<stdin>".to_owned(), text, base: PathBuf::from(".") });
+        return Ok(SourceFile {
+            name: "<stdin>".to_owned(),
+            text,
+            base: PathBuf::from("."),
+        });
     }
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
@@ -66,7 +94,11 @@ fn read(path: &Path) -> Result<SourceFile, Failure> {
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let queries = plan_script(&job.files)?;
     let mut target = Target::open(job.output.as_deref())?;
-    let by_target = if target.is_terminal() { Format::Table } else { Format::Ndjson };
+    let by_target = if target.is_terminal() {
+        Format::Table
+    } else {
+        Format::Ndjson
+    };
     let format = job.format.unwrap_or(by_target);
     let mut stats = Stats::new(job.config.shards);
     let clock = Instant::now();
@@ -76,7 +108,14 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
             say(&query.sql);
         }
         let noted = if number == 0 { Notes::Say } else { Notes::Said };
-        ledger = ledger.and(run_query(query, job, noted, format, &mut target, &mut stats)?);
+        ledger = ledger.and(run_query(
+            query,
+            job,
+            noted,
+            format,
+            &mut target,
+            &mut stats,
+        )?);
     }
     target.finish()?;
     stats.end(clock.elapsed());
@@ -106,7 +145,10 @@ fn run_query(
 ) -> Result<Result<(), Failure>, Failure> {
     let mut running = start(&query.program, &job.config)?;
     if notes == Notes::Say {
-        running.notes().iter().for_each(|note| say(&format_args!("note: {note}")));
+        running
+            .notes()
+            .iter()
+            .for_each(|note| say(&format_args!("note: {note}")));
     }
     let executor = executor_name(running.executor());
     let schema = &query.program.outputs[0].schema;

@@ -78,7 +78,9 @@ impl Stats {
         let sources = source_sums(program, reports);
         let mut inputs = Vec::new();
         for (stage, counters) in input_sums(program, reports) {
-            let StageInput::Source(source) = program.stages[stage].input else { continue };
+            let StageInput::Source(source) = program.stages[stage].input else {
+                continue;
+            };
             let source_name = &program.sources[source.index()].name;
             balance_input(&name, source_name, &sources[source.index()], &counters)?;
             inputs.push(input_stats(source_name, &counters));
@@ -93,7 +95,11 @@ impl Stats {
                 "{name}: shards gave {rows_out} rows and {rows_printed} were received"
             )));
         }
-        self.queries.push(QueryStats { name, inputs, rows_out });
+        self.queries.push(QueryStats {
+            name,
+            inputs,
+            rows_out,
+        });
         Ok(())
     }
 
@@ -105,12 +111,22 @@ impl Stats {
     }
 
     fn add_source(&mut self, name: &str, counters: &SourceCounters) {
-        let at = self.sources.iter().position(|s| s.name == name).unwrap_or_else(|| {
-            let name = name.to_owned();
-            let (bytes_read, rows_read, rows_passed, rows_bad) = (0, 0, 0, 0);
-            self.sources.push(SourceStats { name, bytes_read, rows_read, rows_passed, rows_bad });
-            self.sources.len() - 1
-        });
+        let at = self
+            .sources
+            .iter()
+            .position(|s| s.name == name)
+            .unwrap_or_else(|| {
+                let name = name.to_owned();
+                let (bytes_read, rows_read, rows_passed, rows_bad) = (0, 0, 0, 0);
+                self.sources.push(SourceStats {
+                    name,
+                    bytes_read,
+                    rows_read,
+                    rows_passed,
+                    rows_bad,
+                });
+                self.sources.len() - 1
+            });
         let stats = &mut self.sources[at];
         stats.bytes_read += counters.bytes_read;
         stats.rows_read += counters.rows_read;
@@ -122,7 +138,9 @@ impl Stats {
 fn source_sums(program: &Program, reports: &[ShardReport]) -> Vec<SourceCounters> {
     let mut sums = vec![SourceCounters::default(); program.sources.len()];
     for report in reports {
-        sums.iter_mut().zip(&report.sources).for_each(|(sum, counters)| sum.add(counters));
+        sums.iter_mut()
+            .zip(&report.sources)
+            .for_each(|(sum, counters)| sum.add(counters));
     }
     sums
 }
@@ -131,9 +149,14 @@ fn source_sums(program: &Program, reports: &[ShardReport]) -> Vec<SourceCounters
 fn input_sums(program: &Program, reports: &[ShardReport]) -> Vec<(usize, QueryCounters)> {
     let mut sums = vec![None; program.stages.len()];
     for (stage, counters) in reports.iter().flat_map(|r| &r.inputs) {
-        sums[*stage].get_or_insert_with(QueryCounters::default).add(counters);
+        sums[*stage]
+            .get_or_insert_with(QueryCounters::default)
+            .add(counters);
     }
-    sums.into_iter().enumerate().filter_map(|(stage, sum)| Some((stage, sum?))).collect()
+    sums.into_iter()
+        .enumerate()
+        .filter_map(|(stage, sum)| Some((stage, sum?)))
+        .collect()
 }
 
 fn input_stats(source: &str, counters: &QueryCounters) -> InputStats {

@@ -53,11 +53,14 @@ pub fn fuse(program: &Program) -> Program {
 }
 
 fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
-    stage.operators.iter().fold(Arc::clone(input), |schema, operator| match operator {
-        OperatorSpec::Filter(_) | OperatorSpec::DropLate(_) => schema,
-        OperatorSpec::Project { schema, .. } => Arc::clone(schema),
-        OperatorSpec::Aggregate(spec) => Arc::clone(&spec.output),
-    })
+    stage
+        .operators
+        .iter()
+        .fold(Arc::clone(input), |schema, operator| match operator {
+            OperatorSpec::Filter(_) | OperatorSpec::DropLate(_) => schema,
+            OperatorSpec::Project { schema, .. } => Arc::clone(schema),
+            OperatorSpec::Aggregate(spec) => Arc::clone(&spec.output),
+        })
 }
 
 fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
@@ -76,9 +79,16 @@ pub(crate) fn check(program: &Program) -> Result<()> {
             StageOutput::Exchange(id) => &program.exchanges[id.index()].schema,
             StageOutput::Output(id) => &program.outputs[id.index()].schema,
         };
-        let types = |s: &Schema| s.fields.iter().map(|f| f.data_type.clone()).collect::<Vec<_>>();
+        let types = |s: &Schema| {
+            s.fields
+                .iter()
+                .map(|f| f.data_type.clone())
+                .collect::<Vec<_>>()
+        };
         if types(&schema) != types(wanted) {
-            return refuse(format!("stage {number} makes other columns than its output takes"));
+            return refuse(format!(
+                "stage {number} makes other columns than its output takes"
+            ));
         }
         if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
             && from >= to
@@ -86,9 +96,18 @@ pub(crate) fn check(program: &Program) -> Result<()> {
             return refuse(format!("stage {number} sends records backwards"));
         }
     }
-    let sent = |id| program.stages.iter().filter(|s| s.output == StageOutput::Exchange(id)).count();
+    let sent = |id| {
+        program
+            .stages
+            .iter()
+            .filter(|s| s.output == StageOutput::Exchange(id))
+            .count()
+    };
     let exchanges = 0..program.exchanges.len() as u32;
-    match exchanges.map(crate::id::ExchangeId).find(|&id| sent(id) != 1) {
+    match exchanges
+        .map(crate::id::ExchangeId)
+        .find(|&id| sent(id) != 1)
+    {
         Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
         None => Ok(()),
     }
@@ -103,7 +122,11 @@ pub(crate) fn wire(
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
 ) -> Result<(Vec<Parts>, HostLanes)> {
-    let files = program.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let files = program
+        .sources
+        .iter()
+        .map(open)
+        .collect::<Result<Vec<_>>>()?;
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {
             senders: Vec::new(),
@@ -113,7 +136,13 @@ pub(crate) fn wire(
         })
         .collect();
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
-        lane(schema, config.frame_rows, config.ring_messages, Arc::clone(from), Arc::clone(to))
+        lane(
+            schema,
+            config.frame_rows,
+            config.ring_messages,
+            Arc::clone(from),
+            Arc::clone(to),
+        )
     };
     for exchange in used_exchanges(program) {
         let schema = &program.exchanges[exchange].schema;
@@ -125,7 +154,11 @@ pub(crate) fn wire(
             for receiver in 0..config.shards {
                 let (tx, rx) = lane(schema, &bells[sender], &bells[receiver]);
                 lanes.push(tx);
-                parts[receiver].receivers.last_mut().expect("just pushed").push(rx);
+                parts[receiver]
+                    .receivers
+                    .last_mut()
+                    .expect("just pushed")
+                    .push(rx);
             }
             parts[sender].senders.push(lanes);
         }
@@ -144,11 +177,14 @@ pub(crate) fn wire(
 /// Exchanges that some stage sends into; fused ones have none.
 fn used_exchanges(program: &Program) -> Vec<usize> {
     let sent = |id: usize| {
-        program.stages.iter().any(
-            |s| matches!(s.output, StageOutput::Exchange(to) if to.index() == id),
-        )
+        program
+            .stages
+            .iter()
+            .any(|s| matches!(s.output, StageOutput::Exchange(to) if to.index() == id))
     };
-    (0..program.exchanges.len()).filter(|&id| sent(id)).collect()
+    (0..program.exchanges.len())
+        .filter(|&id| sent(id))
+        .collect()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -158,13 +194,23 @@ pub(crate) fn build(
     shard: usize,
     parts: Parts,
 ) -> Result<Shard> {
-    let Parts { senders, receivers, mut outputs, files } = parts;
+    let Parts {
+        senders,
+        receivers,
+        mut outputs,
+        files,
+    } = parts;
     let used = used_exchanges(program);
     let mut senders: Vec<Option<Vec<LaneSender>>> = senders.into_iter().map(Some).collect();
-    let slot = |id: usize| used.iter().position(|&u| u == id).expect("the exchange is used");
+    let slot = |id: usize| {
+        used.iter()
+            .position(|&u| u == id)
+            .expect("the exchange is used")
+    };
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
     let place = Place {
+        shard,
         frame_rows: config.frame_rows,
         first_group: first_group as u32,
         groups: (end_group - first_group) as u32,
@@ -183,7 +229,11 @@ pub(crate) fn build(
                 let lane = outputs[id.index()].take().ok_or_else(|| {
                     Error::Program(format!("output {} has more than one stage", id.0))
                 })?;
-                Sink::Output { lane, rows: Vec::new(), next: 0 }
+                Sink::Output {
+                    lane,
+                    rows: Vec::new(),
+                    next: 0,
+                }
             }
         };
         let input = match stage.input {
@@ -197,13 +247,30 @@ pub(crate) fn build(
     }
     let readers = |wanted: StageInput| -> Vec<usize> {
         let stages = program.stages.iter().enumerate();
-        stages.filter(|(_, s)| s.input == wanted).map(|(number, _)| number).collect()
+        stages
+            .filter(|(_, s)| s.input == wanted)
+            .map(|(number, _)| number)
+            .collect()
     };
-    let sources = program.sources.iter().zip(&files).enumerate().map(|(number, (spec, file))| {
-        let source =
-            Source::new(number, spec, file.as_ref(), config.frame_rows, shard, config.shards);
-        (source, readers(StageInput::Source(crate::id::SourceId(number as u32))))
-    });
+    let sources = program
+        .sources
+        .iter()
+        .zip(&files)
+        .enumerate()
+        .map(|(number, (spec, file))| {
+            let source = Source::new(
+                number,
+                spec,
+                file.as_ref(),
+                config.frame_rows,
+                shard,
+                config.shards,
+            );
+            (
+                source,
+                readers(StageInput::Source(crate::id::SourceId(number as u32))),
+            )
+        });
     let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
         let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
         (ExchangeReceiver::new(lanes), consumers)

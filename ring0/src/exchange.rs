@@ -97,7 +97,9 @@ impl ExchangeSender {
 
     /// Wakes receivers. Returns whether rows are still staged here.
     pub(crate) fn end_turn(&mut self) -> bool {
-        self.lanes.iter_mut().fold(false, |staged, lane| lane.end_turn() | staged)
+        self.lanes
+            .iter_mut()
+            .fold(false, |staged, lane| lane.end_turn() | staged)
     }
 
     /// Records that crossed each lane.
@@ -138,9 +140,19 @@ impl ExchangeReceiver {
     pub(crate) fn new(lanes: Vec<LaneReceiver>) -> Self {
         let lanes = lanes
             .into_iter()
-            .map(|lane| Incoming { lane, watermark: i64::MIN, barrier: None, ended: false })
+            .map(|lane| Incoming {
+                lane,
+                watermark: i64::MIN,
+                barrier: None,
+                ended: false,
+            })
             .collect();
-        Self { lanes, next: 0, watermark: i64::MIN, ended: false }
+        Self {
+            lanes,
+            next: 0,
+            watermark: i64::MIN,
+            ended: false,
+        }
     }
 
     /// The next frame or mark, taking the lanes in turn.
@@ -194,7 +206,10 @@ impl ExchangeReceiver {
         let open = || self.lanes.iter().filter(|l| !l.ended);
         if open().all(|l| l.barrier.is_some()) {
             let epoch = open().find_map(|l| l.barrier)?;
-            assert!(open().all(|l| l.barrier == Some(epoch)), "lanes align at one barrier");
+            assert!(
+                open().all(|l| l.barrier == Some(epoch)),
+                "lanes align at one barrier"
+            );
             self.lanes.iter_mut().for_each(|l| l.barrier = None);
             return Some(Mark::Barrier(epoch));
         }

@@ -119,8 +119,14 @@ pub(crate) struct UringIo {
 impl UringIo {
     /// To be made on the executor's thread; `event` is set at each completion.
     pub(crate) fn new(event: Rc<LocalEvent>) -> Self {
-        let state = UringState { done: RefCell::default(), event };
-        Self { state: Rc::new(state), in_flight: 0 }
+        let state = UringState {
+            done: RefCell::default(),
+            event,
+        };
+        Self {
+            state: Rc::new(state),
+            in_flight: 0,
+        }
     }
 
     fn submit(&mut self, request: Request) {
@@ -128,9 +134,19 @@ impl UringIo {
         self.in_flight += 1;
         let state = Rc::clone(&self.state);
         glommio::spawn_local(async move {
-            let Request { tag, file, offset, len, mut buffer } = request;
+            let Request {
+                tag,
+                file,
+                offset,
+                len,
+                mut buffer,
+            } = request;
             let result = read_uring(&file, offset, len, &mut buffer).await;
-            state.done.borrow_mut().push_back(Completion { tag, buffer, result });
+            state.done.borrow_mut().push_back(Completion {
+                tag,
+                buffer,
+                result,
+            });
             state.event.set();
         })
         .detach();
@@ -193,9 +209,19 @@ impl ThreadIo {
         std::thread::Builder::new().name(name).spawn(move || {
             loop {
                 while let Ok(request) = incoming.pop() {
-                    let Request { tag, file, offset, len, mut buffer } = request;
+                    let Request {
+                        tag,
+                        file,
+                        offset,
+                        len,
+                        mut buffer,
+                    } = request;
                     let result = read_blocking(&file, offset, len, &mut buffer);
-                    let sent = outgoing.push(Completion { tag, buffer, result });
+                    let sent = outgoing.push(Completion {
+                        tag,
+                        buffer,
+                        result,
+                    });
                     assert!(sent.is_ok(), "completions are bounded by requests");
                     shard.ring();
                 }
@@ -209,7 +235,11 @@ impl ThreadIo {
                 own.awake();
             }
         })?;
-        Ok(Self { requests, done, reader })
+        Ok(Self {
+            requests,
+            done,
+            reader,
+        })
     }
 
     fn submit(&mut self, request: Request) {

@@ -37,11 +37,11 @@ mod mesh;
 mod stage;
 mod wake;
 
+mod build;
 mod io;
 pub mod metrics;
 pub mod output;
 pub mod preflight;
 mod shard;
-mod build;
 
 pub mod runtime;

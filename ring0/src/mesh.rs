@@ -55,7 +55,9 @@ pub(crate) fn lane(
     let frames = ring_messages + 2;
     let (ring_in, ring_out) = RingBuffer::new(ring_messages);
     let (home_in, home_out) = RingBuffer::new(frames);
-    let free = (0..frames).map(|_| Box::new(Frame::new(schema, frame_rows))).collect();
+    let free = (0..frames)
+        .map(|_| Box::new(Frame::new(schema, frame_rows)))
+        .collect();
     let tx = LaneSender {
         ring: ring_in,
         home: home_out,
@@ -65,7 +67,15 @@ pub(crate) fn lane(
         pushed: false,
         rows: 0,
     };
-    (tx, LaneReceiver { ring: ring_out, home: home_in, bell: sender, popped: false })
+    (
+        tx,
+        LaneReceiver {
+            ring: ring_out,
+            home: home_in,
+            bell: sender,
+            popped: false,
+        },
+    )
 }
 
 impl LaneSender {
@@ -74,7 +84,9 @@ impl LaneSender {
         // Strings have no fixed size: rows go in runs, and after each the frame is looked at.
         const RUN: usize = 64;
         while *next < rows.len() {
-            let Some(mut staged) = self.take_staged() else { return Flow::Full };
+            let Some(mut staged) = self.take_staged() else {
+                return Flow::Full;
+            };
             while *next < rows.len() && !staged.is_full() {
                 let run = RUN.min(rows.len() - *next).min(staged.room());
                 staged.append_rows(frame, &rows[*next..*next + run]);
@@ -105,7 +117,9 @@ impl LaneSender {
 
     /// Pushes the frame being filled, if it holds a row.
     fn push_staged(&mut self) -> Flow {
-        let Some(frame) = self.staged.take_if(|f| f.rows() > 0) else { return Flow::Done };
+        let Some(frame) = self.staged.take_if(|f| f.rows() > 0) else {
+            return Flow::Done;
+        };
         let rows = frame.rows() as u64;
         match self.ring.push(Message::Frame(frame)) {
             Ok(()) => {
@@ -183,7 +197,9 @@ mod tests {
     fn numbers(schema: &Schema, values: std::ops::Range<i64>) -> Frame {
         let mut frame = Frame::new(schema, 1 << 16);
         let count = values.clone().count();
-        let Column::I64(c) = &mut frame.columns[0] else { panic!("not BIGINT") };
+        let Column::I64(c) = &mut frame.columns[0] else {
+            panic!("not BIGINT")
+        };
         values.for_each(|v| c.push(Some(v)));
         frame.commit_rows(count);
         frame
@@ -195,8 +211,13 @@ mod tests {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64)]);
         for (frame_rows, ring) in [(1, 2), (7, 2), (64, 3), (1024, 8)] {
             let bell = Arc::new(Bell::new().expect("a descriptor"));
-            let (mut tx, mut rx) =
-                lane(&schema, frame_rows, ring, Arc::clone(&bell), Arc::clone(&bell));
+            let (mut tx, mut rx) = lane(
+                &schema,
+                frame_rows,
+                ring,
+                Arc::clone(&bell),
+                Arc::clone(&bell),
+            );
             let input = numbers(&schema, 0..1000);
             let rows: Vec<u32> = (0..1000).collect();
             let (mut next, mut marked, mut got) = (0, false, Vec::new());
@@ -206,10 +227,14 @@ mod tests {
                     marked = tx.mark(Mark::End) == Flow::Done;
                 }
                 tx.end_turn();
-                let Some(message) = rx.pop() else { panic!("stalled at {}", got.len()) };
+                let Some(message) = rx.pop() else {
+                    panic!("stalled at {}", got.len())
+                };
                 match message {
                     Message::Frame(f) => {
-                        let Column::I64(c) = &f.columns[0] else { panic!("not BIGINT") };
+                        let Column::I64(c) = &f.columns[0] else {
+                            panic!("not BIGINT")
+                        };
                         got.extend_from_slice(&c.values);
                         rx.give_back(f);
                     }

@@ -17,7 +17,9 @@ pub fn allowed_cores() -> Vec<usize> {
     }
     let bits = 8 * size_of::<libc::cpu_set_t>();
     // SAFETY: `core` is below the number of bits of the set.
-    (0..bits).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect()
+    (0..bits)
+        .filter(|&core| unsafe { libc::CPU_ISSET(core, &set) })
+        .collect()
 }
 
 /// Pins the calling thread to a core.

@@ -99,16 +99,25 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     check(config)?;
     check_program(program)?;
     let (executor, notes) = choose_executor(config)?;
-    let program = if config.shards == 1 { fuse(program) } else { program.clone() };
+    let program = if config.shards == 1 {
+        fuse(program)
+    } else {
+        program.clone()
+    };
     let host = Arc::new(bell()?);
-    let bells = (0..config.shards).map(|_| bell().map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    let bells = (0..config.shards)
+        .map(|_| bell().map(Arc::new))
+        .collect::<Result<Vec<_>>>()?;
     let (parts, lanes) = wire(&program, config, &bells, &host)?;
     let shared = Arc::new(Shared::default());
     let program = Arc::new(program);
     let mut running = Running {
         executor,
         notes,
-        lanes: lanes.into_iter().map(|(output, lane)| (output, lane, false)).collect(),
+        lanes: lanes
+            .into_iter()
+            .map(|(output, lane)| (output, lane, false))
+            .collect(),
         next: 0,
         host,
         bells,
@@ -139,13 +148,21 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
 fn check(config: &Config) -> Result<()> {
     let refuse = |what: String| Err(Error::Program(what));
     if config.shards == 0 || config.shards > SHARDS_MAX {
-        return refuse(format!("{} shards: 1 to {SHARDS_MAX} are possible", config.shards));
+        return refuse(format!(
+            "{} shards: 1 to {SHARDS_MAX} are possible",
+            config.shards
+        ));
     }
     if config.frame_rows == 0 || config.frame_rows > FRAME_ROWS_MAX {
-        return refuse(format!("{} rows a frame: 1 to {FRAME_ROWS_MAX}", config.frame_rows));
+        return refuse(format!(
+            "{} rows a frame: 1 to {FRAME_ROWS_MAX}",
+            config.frame_rows
+        ));
     }
     if config.ring_messages < RING_MESSAGES_MIN {
-        return refuse(format!("a ring holds at least {RING_MESSAGES_MIN} messages"));
+        return refuse(format!(
+            "a ring holds at least {RING_MESSAGES_MIN} messages"
+        ));
     }
     if config.cores.is_empty() {
         return refuse("no core to run on".to_owned());
@@ -156,7 +173,11 @@ fn check(config: &Config) -> Result<()> {
 fn choose_executor(config: &Config) -> Result<(Executor, Vec<String>)> {
     let mut notes = Vec::new();
     if config.shards > config.cores.len() {
-        notes.push(format!("{} shards share {} cores", config.shards, config.cores.len()));
+        notes.push(format!(
+            "{} shards share {} cores",
+            config.shards,
+            config.cores.len()
+        ));
     }
     let executor = match config.executor {
         Executor::Threads => Executor::Threads,
@@ -236,7 +257,11 @@ impl Running {
             let (output, lane, ended) = &mut self.lanes[at];
             match lane.pop() {
                 Some(Message::Frame(frame)) => {
-                    return Some(Block { output: *output, lane: at, frame });
+                    return Some(Block {
+                        output: *output,
+                        lane: at,
+                        frame,
+                    });
                 }
                 Some(Message::Mark(Mark::End)) => *ended = true,
                 Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
@@ -259,7 +284,10 @@ impl Running {
     /// As [`Running::next_block`].
     pub fn finish(mut self) -> Result<Vec<ShardReport>> {
         let threads = std::mem::take(&mut self.threads);
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(lost()))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+            .collect()
     }
 
     /// Stops all shards and picks the error to show: that of the earliest bad record, if any.
@@ -294,7 +322,10 @@ impl Drop for Running {
 }
 
 fn lost() -> Error {
-    Error::ShardPanicked { shard: 0, message: "the shard ended without a word".to_owned() }
+    Error::ShardPanicked {
+        shard: 0,
+        message: "the shard ended without a word".to_owned(),
+    }
 }
 
 /// A shard's place: its core, its bell, and whom it tells.
@@ -320,7 +351,10 @@ impl Seat {
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            Err(Error::ShardPanicked { shard: self.shard, message: text.to_owned() })
+            Err(Error::ShardPanicked {
+                shard: self.shard,
+                message: text.to_owned(),
+            })
         });
         if result.is_err() {
             self.shared.failed.store(true, Ordering::Release);
@@ -386,13 +420,20 @@ impl Seat {
             .io_memory(URING_MEMORY_BYTES)
             .make()
             .map_err(|e| Error::Preflight {
-                what: format!("the io_uring executor of shard {} cannot start: {e}", self.shard),
+                what: format!(
+                    "the io_uring executor of shard {} cannot start: {e}",
+                    self.shard
+                ),
                 hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
             })?;
         executor.run(async {
             let event = Rc::new(LocalEvent::default());
             let closed = Rc::new(Cell::new(false));
-            let ear = listen(Arc::clone(&self.bell), Rc::clone(&event), Rc::clone(&closed));
+            let ear = listen(
+                Arc::clone(&self.bell),
+                Rc::clone(&event),
+                Rc::clone(&closed),
+            );
             let ear = glommio::spawn_local(ear);
             let mut io = Io::Uring(UringIo::new(Rc::clone(&event)));
             let mut shard = build(program, config, self.shard, parts)?;

@@ -95,9 +95,17 @@ impl Shard {
             .collect();
         let exchanges = exchanges
             .into_iter()
-            .map(|(receiver, consumers)| ExchangeSlot { receiver, consumers, hand: Hand::Empty })
+            .map(|(receiver, consumers)| ExchangeSlot {
+                receiver,
+                consumers,
+                hand: Hand::Empty,
+            })
             .collect();
-        Self { sources, exchanges, chains }
+        Self {
+            sources,
+            exchanges,
+            chains,
+        }
     }
 
     /// Moves what can move.
@@ -112,7 +120,9 @@ impl Shard {
     fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         while let Some(completion) = io.poll() {
-            self.sources[completion.tag / TAGS].source.complete(completion)?;
+            self.sources[completion.tag / TAGS]
+                .source
+                .complete(completion)?;
             moved = true;
         }
         Ok(moved)
@@ -159,15 +169,22 @@ impl Shard {
     }
 
     fn flush(&mut self) -> bool {
-        self.exchanges.iter_mut().for_each(|slot| slot.receiver.end_turn());
-        self.chains.iter_mut().fold(false, |staged, chain| chain.end_turn() | staged)
+        self.exchanges
+            .iter_mut()
+            .for_each(|slot| slot.receiver.end_turn());
+        self.chains
+            .iter_mut()
+            .fold(false, |staged, chain| chain.end_turn() | staged)
     }
 
     fn verdict(&self, moved: bool, staged: bool) -> Turn {
         let empty = |hand: &Hand| matches!(hand, Hand::Empty);
         let finished = !staged
             && self.sources.iter().all(|s| s.ended && empty(&s.hand))
-            && self.exchanges.iter().all(|e| e.receiver.is_ended() && empty(&e.hand));
+            && self
+                .exchanges
+                .iter()
+                .all(|e| e.receiver.is_ended() && empty(&e.hand));
         match (finished, moved) {
             (true, _) => Turn::Finished,
             (false, true) => Turn::Busy,
@@ -203,7 +220,13 @@ impl SourceSlot {
                 Hand::SourceFrame(next) => {
                     let frame = self.source.frame();
                     let first = *next;
-                    let flow = offer(chains, &self.consumers, next, Item::Frame(frame), &mut moved)?;
+                    let flow = offer(
+                        chains,
+                        &self.consumers,
+                        next,
+                        Item::Frame(frame),
+                        &mut moved,
+                    )?;
                     for &stage in &self.consumers[first..*next] {
                         chains[stage].counters.rows_in += frame.rows() as u64;
                     }

@@ -57,7 +57,9 @@ pub(crate) struct OpenFile {
 
 /// Opens what a source reads; `None` for one that reads no file.
 pub(crate) fn open(spec: &SourceSpec) -> Result<Option<OpenFile>> {
-    let SourceKind::NdjsonFile { path } = &spec.kind else { return Ok(None) };
+    let SourceKind::NdjsonFile { path } = &spec.kind else {
+        return Ok(None);
+    };
     let failed = |message: String| Error::Open {
         name: spec.name.clone(),
         path: path.clone(),
@@ -68,7 +70,11 @@ pub(crate) fn open(spec: &SourceSpec) -> Result<Option<OpenFile>> {
     if !facts.is_file() {
         return Err(failed("it is not a regular file".to_owned()));
     }
-    Ok(Some(OpenFile { file: Arc::new(file), path: path.clone(), size: facts.len() }))
+    Ok(Some(OpenFile {
+        file: Arc::new(file),
+        path: path.clone(),
+        size: facts.len(),
+    }))
 }
 
 impl Source {
@@ -90,7 +96,9 @@ impl Source {
             },
             SourceKind::NdjsonFile { .. } => {
                 let file = file.expect("the host opened the file").clone();
-                Self::Ndjson(Box::new(NdjsonSource::new(tag, spec, file, frame_rows, shard, shards)))
+                Self::Ndjson(Box::new(NdjsonSource::new(
+                    tag, spec, file, frame_rows, shard, shards,
+                )))
             }
         }
     }
@@ -99,7 +107,13 @@ impl Source {
     pub(crate) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
             Self::Ndjson(source) => source.poll(io),
-            Self::Memory { next, end, shards, counters, frames } => {
+            Self::Memory {
+                next,
+                end,
+                shards,
+                counters,
+                frames,
+            } => {
                 if *next >= *end {
                     return Ok(Polled::End);
                 }
@@ -116,7 +130,12 @@ impl Source {
     pub(crate) fn frame(&self) -> &Frame {
         match self {
             Self::Ndjson(source) => &source.out,
-            Self::Memory { frames, next, shards, .. } => &frames[(*next - *shards) % frames.len()],
+            Self::Memory {
+                frames,
+                next,
+                shards,
+                ..
+            } => &frames[(*next - *shards) % frames.len()],
         }
     }
 
@@ -204,17 +223,29 @@ impl NdjsonSource {
         shard: usize,
         shards: usize,
     ) -> Self {
-        let clock = spec.event_time.filter(|e| e.lag_ns.is_some()).map(|event_time| {
-            let data_type = &spec.schema.fields[event_time.column].data_type;
-            let arrow_schema::DataType::Timestamp(unit, _) = data_type else {
-                panic!("event time is a TIMESTAMP")
-            };
-            let unit_ns = unit_nanos(*unit);
-            Clock { spec: event_time, unit_ns, greatest_ns: None, announced: i64::MIN, bounds: Vec::new() }
-        });
+        let clock = spec
+            .event_time
+            .filter(|e| e.lag_ns.is_some())
+            .map(|event_time| {
+                let data_type = &spec.schema.fields[event_time.column].data_type;
+                let arrow_schema::DataType::Timestamp(unit, _) = data_type else {
+                    panic!("event time is a TIMESTAMP")
+                };
+                let unit_ns = unit_nanos(*unit);
+                Clock {
+                    spec: event_time,
+                    unit_ns,
+                    greatest_ns: None,
+                    announced: i64::MIN,
+                    bounds: Vec::new(),
+                }
+            });
         let bound = spec.event_time.and_then(|e| e.bound);
         let fields = &spec.schema.fields;
-        assert!(bound.is_none_or(|b| b + 1 == fields.len()), "the bound is the last column");
+        assert!(
+            bound.is_none_or(|b| b + 1 == fields.len()),
+            "the bound is the last column"
+        );
         let read = bound.map_or(fields.len(), |b| b);
         let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
         // A clock is one reader's: then all chunks are the first shard's.
@@ -254,7 +285,9 @@ impl NdjsonSource {
                 self.chunk = self.ready.take();
                 self.prefetch(io);
             }
-            let Some(mut chunk) = self.chunk.take() else { break };
+            let Some(mut chunk) = self.chunk.take() else {
+                break;
+            };
             let outcome = self.parse(&mut chunk);
             match outcome? {
                 Parsed::FrameFull => {
@@ -294,7 +327,13 @@ impl NdjsonSource {
         let buffer = std::mem::take(&mut self.spare);
         let file = Arc::clone(&self.file.file);
         let tag = self.tag * TAGS;
-        io.submit(Request { tag, file, offset: base, len, buffer });
+        io.submit(Request {
+            tag,
+            file,
+            offset: base,
+            len,
+            buffer,
+        });
     }
 
     fn extend(&mut self, chunk: Chunk, io: &mut Io) -> Result<()> {
@@ -304,18 +343,40 @@ impl NdjsonSource {
             return Err(self.bad(offset, format!("a record is over {RECORD_BYTES_MAX} bytes")));
         }
         let offset = chunk.base + chunk.bytes.len() as u64;
-        let len = record.max(TAIL_BYTES).min((self.file.size - offset) as usize);
+        let len = record
+            .max(TAIL_BYTES)
+            .min((self.file.size - offset) as usize);
         let file = Arc::clone(&self.file.file);
-        let Chunk { base, end, bytes, at } = chunk;
-        self.chunk = Some(Chunk { base, end, bytes: Vec::new(), at });
+        let Chunk {
+            base,
+            end,
+            bytes,
+            at,
+        } = chunk;
+        self.chunk = Some(Chunk {
+            base,
+            end,
+            bytes: Vec::new(),
+            at,
+        });
         self.extending = Some(bytes.len());
         let tag = self.tag * TAGS + TAG_EXTENSION;
-        io.submit(Request { tag, file, offset, len, buffer: bytes });
+        io.submit(Request {
+            tag,
+            file,
+            offset,
+            len,
+            buffer: bytes,
+        });
         Ok(())
     }
 
     fn complete(&mut self, completion: Completion) -> Result<()> {
-        let Completion { tag, buffer, result } = completion;
+        let Completion {
+            tag,
+            buffer,
+            result,
+        } = completion;
         result.map_err(|error| self.unreadable(error.to_string()))?;
         let shorter = "the file became shorter while it was read";
         if tag % TAGS == TAG_EXTENSION {
@@ -336,17 +397,31 @@ impl NdjsonSource {
         let newline = || memchr::memchr(b'\n', &buffer).map_or(buffer.len(), |i| i + 1);
         let at = if first { 0 } else { newline() };
         self.counters.bytes_read += end - base - u64::from(!first);
-        self.ready = Some(Chunk { base, end, bytes: buffer, at });
+        self.ready = Some(Chunk {
+            base,
+            end,
+            bytes: buffer,
+            at,
+        });
         Ok(())
     }
 
     fn unreadable(&self, message: String) -> Error {
-        Error::Read { name: self.name.clone(), path: self.file.path.clone(), message }
+        Error::Read {
+            name: self.name.clone(),
+            path: self.file.path.clone(),
+            message,
+        }
     }
 
     fn bad(&self, offset: u64, message: String) -> Error {
         let (name, path) = (self.name.clone(), self.file.path.clone());
-        Error::BadRecord { name, path, offset, message }
+        Error::BadRecord {
+            name,
+            path,
+            offset,
+            message,
+        }
     }
 
     /// Parses records of the chunk until the frame is full or none is left.
@@ -368,7 +443,11 @@ impl NdjsonSource {
             };
             // The mark that some editors put before the first line is no data.
             let mark = b"\xEF\xBB\xBF";
-            let line = if offset == 0 { line.strip_prefix(mark).unwrap_or(line) } else { line };
+            let line = if offset == 0 {
+                line.strip_prefix(mark).unwrap_or(line)
+            } else {
+                line
+            };
             if line.len() > RECORD_BYTES_MAX {
                 let message = format!("a record is over {RECORD_BYTES_MAX} bytes");
                 return Err(self.bad(offset, message));
@@ -424,7 +503,8 @@ impl NdjsonSource {
 impl Clock {
     fn watermark(&self) -> i64 {
         let lag_ns = self.spec.lag_ns.unwrap_or_default();
-        self.greatest_ns.map_or(i64::MIN, |t| t.saturating_sub(lag_ns))
+        self.greatest_ns
+            .map_or(i64::MIN, |t| t.saturating_sub(lag_ns))
     }
 
     /// Notes the last row's watermark, which is that of the rows before it, then its event time.

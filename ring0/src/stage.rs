@@ -11,11 +11,11 @@ use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::kernel::{Evaluator, Projection, RowError};
+use crate::limits::KEY_GROUPS;
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::limits::KEY_GROUPS;
 use crate::program::{AggregateSpec, LateRule, OperatorSpec, Routing};
 use crate::schema::Schema;
 
@@ -68,9 +68,16 @@ impl Sink {
 /// An operator's live form.
 #[derive(Debug)]
 enum Operator {
-    Filter { condition: Evaluator, rows: Vec<u32>, of_input: bool },
+    Filter {
+        condition: Evaluator,
+        rows: Vec<u32>,
+        of_input: bool,
+    },
     Project(Projection),
-    DropLate { rule: LateRule, rows: Vec<u32> },
+    DropLate {
+        rule: LateRule,
+        rows: Vec<u32>,
+    },
     Aggregate(Box<AggregateState>),
 }
 
@@ -80,6 +87,8 @@ struct AggregateState {
     aggregate: Aggregate,
     /// Columns that are hashed: the keys without the window.
     keys: Vec<usize>,
+    /// All rows go to another shard: the group without keys exists there and not here.
+    elsewhere: bool,
     hashes: Vec<u64>,
     cursor: EmitCursor,
     seed: u64,
@@ -118,6 +127,7 @@ pub(crate) enum ChainInput<'a> {
 /// What a chain needs to know of its shard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
+    pub(crate) shard: usize,
     pub(crate) frame_rows: usize,
     pub(crate) first_group: u32,
     pub(crate) groups: u32,
@@ -135,39 +145,61 @@ impl Chain {
     ) -> Result<Self> {
         // Rows that HAVING drops are groups, and no rows of the input's ledger.
         let mut of_input = input == ChainInput::Source;
-        let all = Place { first_group: 0, groups: KEY_GROUPS as u32, ..place };
+        let all = Place {
+            first_group: 0,
+            groups: KEY_GROUPS as u32,
+            ..place
+        };
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
             let operator = match spec {
                 OperatorSpec::Filter(expr) => {
                     let condition = Evaluator::new(expr, &schema)?;
-                    Operator::Filter { condition, rows: Vec::new(), of_input }
+                    Operator::Filter {
+                        condition,
+                        rows: Vec::new(),
+                        of_input,
+                    }
                 }
-                OperatorSpec::Project { exprs, schema: output } => {
+                OperatorSpec::Project {
+                    exprs,
+                    schema: output,
+                } => {
                     let projection = Projection::new(exprs, &schema)?;
                     schema = Arc::clone(output);
                     Operator::Project(projection)
                 }
-                OperatorSpec::DropLate(rule) => {
-                    Operator::DropLate { rule: *rule, rows: Vec::new() }
-                }
+                OperatorSpec::DropLate(rule) => Operator::DropLate {
+                    rule: *rule,
+                    rows: Vec::new(),
+                },
                 OperatorSpec::Aggregate(spec) => {
                     schema = Arc::clone(&spec.output);
                     of_input = false;
                     // The window of a group never decides where it lives.
                     let window = spec.window.map(|w| spec.keys[w.key]);
-                    let keys: Vec<usize> =
-                        spec.keys.iter().copied().filter(|k| Some(*k) != window).collect();
+                    let keys: Vec<usize> = spec
+                        .keys
+                        .iter()
+                        .copied()
+                        .filter(|k| Some(*k) != window)
+                        .collect();
                     // Keys come from this shard's own groups only if they were routed by just
                     // these columns.
                     let routed = levels.is_empty()
                         && matches!(input, ChainInput::Exchange(Routing::Hash(by)) if *by == keys);
-                    let Place { first_group, groups, .. } = if routed { place } else { all };
+                    let Place {
+                        first_group,
+                        groups,
+                        ..
+                    } = if routed { place } else { all };
                     Operator::Aggregate(Box::new(AggregateState {
                         aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
                         spec: Arc::clone(spec),
                         keys,
+                        elsewhere: place.shard > 0
+                            && matches!(input, ChainInput::Exchange(Routing::Single)),
                         hashes: Vec::new(),
                         cursor: EmitCursor::default(),
                         seed: place.seed,
@@ -175,15 +207,31 @@ impl Chain {
                 }
             };
             let out = Frame::new(&schema, place.frame_rows);
-            levels.push(Level { operator, out, pending: false, taken: 0, finished: false });
+            levels.push(Level {
+                operator,
+                out,
+                pending: false,
+                taken: 0,
+                finished: false,
+            });
         }
-        Ok(Self { levels, sink, counters: QueryCounters::default() })
+        Ok(Self {
+            levels,
+            sink,
+            counters: QueryCounters::default(),
+        })
     }
 
     /// Offers an item; after `Full` the same item has to be offered again. `fuel` bounds how many
     /// frames of results leave in one turn.
     pub(crate) fn offer(&mut self, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
-        drive(&mut self.levels, &mut self.sink, &mut self.counters, item, fuel)
+        drive(
+            &mut self.levels,
+            &mut self.sink,
+            &mut self.counters,
+            item,
+            fuel,
+        )
     }
 
     /// End of a turn. Returns whether rows are still staged here.
@@ -236,12 +284,22 @@ fn drive(
 impl Level {
     /// A watermark speaks of the input's event time, which an aggregate's output has no more.
     fn forwards(&self, mark: Mark) -> bool {
-        !matches!((&self.operator, mark), (Operator::Aggregate(_), Mark::Watermark(_)))
+        !matches!(
+            (&self.operator, mark),
+            (Operator::Aggregate(_), Mark::Watermark(_))
+        )
     }
 
     fn step(&mut self, item: Item<'_>, counters: &mut QueryCounters) -> Result<Flow> {
         match (&mut self.operator, item) {
-            (Operator::Filter { condition, rows, of_input }, Item::Frame(frame)) => {
+            (
+                Operator::Filter {
+                    condition,
+                    rows,
+                    of_input,
+                },
+                Item::Frame(frame),
+            ) => {
                 if self.taken == 0 {
                     rows.clear();
                     condition.select(frame, rows).map_err(row_error)?;
@@ -266,21 +324,30 @@ impl Level {
                 let end = frame.rows().min(self.taken + self.out.room());
                 projection.append(frame, self.taken..end, &mut self.out);
                 self.taken = if end < frame.rows() { end } else { 0 };
-                Ok(if self.taken > 0 { Flow::Full } else { Flow::Done })
+                Ok(if self.taken > 0 {
+                    Flow::Full
+                } else {
+                    Flow::Done
+                })
             }
             (Operator::Aggregate(state), Item::Frame(frame)) => {
+                assert!(!state.elsewhere, "a row came to a shard that is sent none");
                 let schema = &state.spec.input;
                 hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
                 state.aggregate.update(frame, &state.hashes)?;
                 Ok(Flow::Done)
             }
+            (Operator::Aggregate(state), Item::Mark(_)) if state.elsewhere => Ok(Flow::Done),
             (Operator::Aggregate(state), Item::Mark(mark)) => {
                 let upto = match mark {
                     Mark::End => None,
                     Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
                     Mark::Watermark(_) | Mark::Barrier(_) => return Ok(Flow::Done),
                 };
-                match state.aggregate.emit(upto, &mut state.cursor, &mut self.out)? {
+                match state
+                    .aggregate
+                    .emit(upto, &mut state.cursor, &mut self.out)?
+                {
                     Progress::Done => {
                         state.cursor = EmitCursor::default();
                         Ok(Flow::Done)
@@ -305,5 +372,7 @@ fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Fl
 }
 
 fn row_error(error: RowError) -> Error {
-    Error::Row { message: error.message }
+    Error::Row {
+        message: error.message,
+    }
 }

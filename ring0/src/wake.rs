@@ -32,7 +32,10 @@ impl Bell {
             return Err(std::io::Error::last_os_error());
         }
         // SAFETY: `fd` was just made, is open, and nobody else owns it.
-        Ok(Self { parked: AtomicBool::new(false), fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+        Ok(Self {
+            parked: AtomicBool::new(false),
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+        })
     }
 
     /// Says that the owner is about to sleep. It has to look at everything again after this.
@@ -63,7 +66,11 @@ impl Bell {
 
     /// Sleeps until rung, at most `timeout_ms`; -1 is for ever.
     pub(crate) fn sleep(&self, timeout_ms: i32) {
-        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         // SAFETY: one pollfd on this stack, and the length says one.
         let rung = unsafe { libc::poll(&raw mut poll, 1, timeout_ms) };
         if rung <= 0 {

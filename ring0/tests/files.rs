@@ -21,7 +21,9 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
-            kind: SourceKind::NdjsonFile { path: path.to_owned() },
+            kind: SourceKind::NdjsonFile {
+                path: path.to_owned(),
+            },
         }],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
@@ -34,22 +36,34 @@ fn program(path: &Path) -> Program {
 }
 
 fn read(path: &Path, shards: usize, executor: Executor) -> Result<(Vec<i64>, u64), String> {
-    let config = Config { shards, executor, ..Config::default() };
+    let config = Config {
+        shards,
+        executor,
+        ..Config::default()
+    };
     let mut running = start(&program(path), &config).map_err(|e| e.to_string())?;
     let mut numbers = Vec::new();
     while let Some(block) = running.next_block().map_err(|e| e.to_string())? {
-        let Column::I64(c) = &block.rows().columns[0] else { panic!("not BIGINT") };
+        let Column::I64(c) = &block.rows().columns[0] else {
+            panic!("not BIGINT")
+        };
         numbers.extend_from_slice(&c.values);
         running.give_back(block);
     }
     let reports = running.finish().map_err(|e| e.to_string())?;
     numbers.sort_unstable();
-    Ok((numbers, reports.iter().map(|r| r.sources[0].bytes_read).sum()))
+    Ok((
+        numbers,
+        reports.iter().map(|r| r.sources[0].bytes_read).sum(),
+    ))
 }
 
 fn file(name: &str, content: &[u8]) -> PathBuf {
     let path = std::env::temp_dir().join(format!("trefoil-{}-{name}", std::process::id()));
-    std::fs::File::create(&path).unwrap().write_all(content).unwrap();
+    std::fs::File::create(&path)
+        .unwrap()
+        .write_all(content)
+        .unwrap();
     path
 }
 
@@ -69,11 +83,27 @@ fn every_record_is_read_once() {
     let cases: Vec<(&str, Vec<u8>, usize)> = vec![
         ("empty", Vec::new(), 0),
         ("one line", line(0, 3), 1),
-        ("many", (0..60_000).flat_map(|n| line(n, n % 120)).collect(), 60_000),
-        ("long", (0..7).flat_map(|n| line(n, 900_000 + n * 77_777)).collect(), 7),
-        ("over chunks", (0..3).flat_map(|n| line(n, 2_500_000)).collect(), 3),
+        (
+            "many",
+            (0..60_000).flat_map(|n| line(n, n % 120)).collect(),
+            60_000,
+        ),
+        (
+            "long",
+            (0..7).flat_map(|n| line(n, 900_000 + n * 77_777)).collect(),
+            7,
+        ),
+        (
+            "over chunks",
+            (0..3).flat_map(|n| line(n, 2_500_000)).collect(),
+            3,
+        ),
         ("exact", exact, 50_000),
-        ("blank lines", b"\n\n{\"n\":0}\n  \r\n{\"n\":1}\r\n\n".to_vec(), 2),
+        (
+            "blank lines",
+            b"\n\n{\"n\":0}\n  \r\n{\"n\":1}\r\n\n".to_vec(),
+            2,
+        ),
         ("mark", b"\xEF\xBB\xBF{\"n\":0}\n".to_vec(), 1),
     ];
     for (name, content, rows) in cases {
@@ -84,7 +114,11 @@ fn every_record_is_read_once() {
             for executor in [Executor::Threads, Executor::Uring] {
                 for shards in [1, 2, 4, 8] {
                     let (numbers, bytes) = read(&path, shards, executor).unwrap();
-                    assert_eq!(numbers, (0..rows as i64).collect::<Vec<_>>(), "{name} {shards}");
+                    assert_eq!(
+                        numbers,
+                        (0..rows as i64).collect::<Vec<_>>(),
+                        "{name} {shards}"
+                    );
                     assert_eq!(bytes, content.len() as u64, "{name}, {shards} shards");
                 }
             }
@@ -101,11 +135,17 @@ fn what_is_wrong_says_where() {
     let path = file("bad", &text);
     for shards in [1, 4] {
         let error = read(&path, shards, Executor::Auto).unwrap_err();
-        assert!(error.contains(&format!("byte {at}")) && error.contains("-bad"), "{error}");
+        assert!(
+            error.contains(&format!("byte {at}")) && error.contains("-bad"),
+            "{error}"
+        );
     }
     std::fs::remove_file(&path).unwrap();
     let error = read(&path, 2, Executor::Auto).unwrap_err();
-    assert!(error.contains("cannot open") && error.contains("lines"), "{error}");
+    assert!(
+        error.contains("cannot open") && error.contains("lines"),
+        "{error}"
+    );
     let error = read(&std::env::temp_dir(), 2, Executor::Auto).unwrap_err();
     assert!(error.contains("not a regular file"), "{error}");
 }

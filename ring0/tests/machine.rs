@@ -33,7 +33,10 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             name: "none".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
-            kind: SourceKind::Memory { frames: Arc::default(), repeat: 0 },
+            kind: SourceKind::Memory {
+                frames: Arc::default(),
+                repeat: 0,
+            },
         }],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
@@ -43,7 +46,10 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
         exchanges: Vec::new(),
         outputs: vec![OutputSpec { schema }],
     };
-    let config = Config { executor, ..Config::default() };
+    let config = Config {
+        executor,
+        ..Config::default()
+    };
     let mut running = start(&program, &config).map_err(|e| e.to_string())?;
     assert!(running.next_block().unwrap().is_none());
     let said = (running.executor(), running.notes().to_vec());
@@ -68,9 +74,15 @@ fn too_little_locked_memory() {
     if std::env::var_os(CASE).is_none() {
         return child("too_little_locked_memory", "memlock");
     }
-    let limit = libc::rlimit { rlim_cur: 64 * 1024, rlim_max: 64 * 1024 };
+    let limit = libc::rlimit {
+        rlim_cur: 64 * 1024,
+        rlim_max: 64 * 1024,
+    };
     // SAFETY: the struct lives on this stack.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
+    assert_eq!(
+        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) },
+        0
+    );
     refused_with(&["64 KiB", "512", "ulimit -l", "--executor threads"]);
 }
 
@@ -85,7 +97,12 @@ fn io_uring_refused() {
 
 /// Installs a filter on this process, for good, that answers EPERM to io_uring_setup.
 fn refuse_io_uring() {
-    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let statement = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let is_setup = libc::sock_filter {
         code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
@@ -100,9 +117,15 @@ fn refuse_io_uring() {
         statement(libc::BPF_RET | libc::BPF_K, refuse),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
     // SAFETY: plain integers.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    assert_eq!(
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
+        0
+    );
     // SAFETY: the program and its filter live on this stack while the kernel copies them. All
     // threads of the process get the filter (TSYNC).
     let set = unsafe {

@@ -10,18 +10,25 @@ use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec,
-    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
+    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
 
 fn schema(names: &[&str]) -> Arc<Schema> {
-    Arc::new(Schema::new(names.iter().map(|n| Field::new(*n, DataType::Int64)).collect()))
+    Arc::new(Schema::new(
+        names
+            .iter()
+            .map(|n| Field::new(*n, DataType::Int64))
+            .collect(),
+    ))
 }
 
 fn ints(frame: &Frame, column: usize) -> &[i64] {
-    let Column::I64(c) = &frame.columns[column] else { panic!("not BIGINT") };
+    let Column::I64(c) = &frame.columns[column] else {
+        panic!("not BIGINT")
+    };
     &c.values
 }
 
@@ -34,7 +41,9 @@ fn frames(schema: &Schema, rows: i64, keys: i64, frame_rows: usize) -> Vec<Frame
         }
         let frame = out.last_mut().unwrap();
         for (column, value) in frame.columns.iter_mut().zip([i * 7919 % keys, i]) {
-            let Column::I64(c) = column else { panic!("not BIGINT") };
+            let Column::I64(c) = column else {
+                panic!("not BIGINT")
+            };
             c.push(Some(value));
         }
         frame.commit_rows(1);
@@ -47,13 +56,20 @@ fn memory(name: &str, schema: &Arc<Schema>, frames: Vec<Frame>) -> SourceSpec {
         name: name.to_owned(),
         schema: Arc::clone(schema),
         event_time: None,
-        kind: SourceKind::Memory { frames: Arc::new(frames), repeat: 1 },
+        kind: SourceKind::Memory {
+            frames: Arc::new(frames),
+            repeat: 1,
+        },
     }
 }
 
 fn hash(schema: &Arc<Schema>, column: usize) -> ExchangeSpec {
     let routing = Routing::Hash(vec![column]);
-    ExchangeSpec { schema: Arc::clone(schema), routing, ordered: false }
+    ExchangeSpec {
+        schema: Arc::clone(schema),
+        routing,
+        ordered: false,
+    }
 }
 
 fn count_by_key(input: &Arc<Schema>) -> OperatorSpec {
@@ -61,8 +77,14 @@ fn count_by_key(input: &Arc<Schema>) -> OperatorSpec {
         input: Arc::clone(input),
         keys: vec![0],
         calls: vec![
-            AggregateCall { function: AggregateFunction::Count, argument: None },
-            AggregateCall { function: AggregateFunction::Sum, argument: Some(1) },
+            AggregateCall {
+                function: AggregateFunction::Count,
+                argument: None,
+            },
+            AggregateCall {
+                function: AggregateFunction::Sum,
+                argument: Some(1),
+            },
         ],
         phase: Phase::Complete,
         window: None,
@@ -76,13 +98,23 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
     let mut program = Program::default();
     for source in 0..2u32 {
         let name = format!("source {source}");
-        program.sources.push(memory(&name, &s, frames(&s, rows, keys, frame_rows)));
+        program
+            .sources
+            .push(memory(&name, &s, frames(&s, rows, keys, frame_rows)));
         let first = source * 3;
-        program.exchanges.extend([hash(&s, 0), hash(&s, 1), hash(&s, 0)]);
-        let forward = |input, output| StageSpec { input, operators: Vec::new(), output };
+        program
+            .exchanges
+            .extend([hash(&s, 0), hash(&s, 1), hash(&s, 0)]);
+        let forward = |input, output| StageSpec {
+            input,
+            operators: Vec::new(),
+            output,
+        };
         let exchange = |n| StageOutput::Exchange(ExchangeId(first + n));
         let from = |n| StageInput::Exchange(ExchangeId(first + n));
-        program.stages.push(forward(StageInput::Source(SourceId(source)), exchange(0)));
+        program
+            .stages
+            .push(forward(StageInput::Source(SourceId(source)), exchange(0)));
         program.stages.push(forward(from(0), exchange(1)));
         program.stages.push(forward(from(1), exchange(2)));
         program.stages.push(StageSpec {
@@ -90,7 +122,9 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
             operators: vec![count_by_key(&s)],
             output: StageOutput::Output(OutputId(source)),
         });
-        program.outputs.push(OutputSpec { schema: schema(&["key", "count", "sum"]) });
+        program.outputs.push(OutputSpec {
+            schema: schema(&["key", "count", "sum"]),
+        });
     }
     program
 }
@@ -110,7 +144,9 @@ fn run(program: &Program, config: &Config) -> (Groups, Vec<Vec<u64>>) {
         running.give_back(block);
     }
     let reports = running.finish().unwrap();
-    let crossed = reports.iter().flat_map(|r| r.crossed.iter().map(|(_, lanes)| lanes.clone()));
+    let crossed = reports
+        .iter()
+        .flat_map(|r| r.crossed.iter().map(|(_, lanes)| lanes.clone()));
     (groups, crossed.collect())
 }
 
@@ -142,7 +178,11 @@ fn smallest_rings_make_progress() {
                     ..Config::default()
                 };
                 let (groups, crossed) = run(&program, &config);
-                assert_eq!(groups, expected(600, 37, 2), "{executor:?}, {shards} shards");
+                assert_eq!(
+                    groups,
+                    expected(600, 37, 2),
+                    "{executor:?}, {shards} shards"
+                );
                 if shards > 1 {
                     let rows: u64 = crossed.iter().flatten().sum();
                     assert_eq!(rows, 2 * 3 * 600, "each row crosses three exchanges");
@@ -156,7 +196,10 @@ fn smallest_rings_make_progress() {
 #[test]
 fn a_million_rows_at_eight_shards() {
     let program = two_sources(500_000, 1000, 1024);
-    let config = Config { shards: 8, ..Config::default() };
+    let config = Config {
+        shards: 8,
+        ..Config::default()
+    };
     let (groups, _) = run(&program, &config);
     assert_eq!(groups, expected(500_000, 1000, 2));
 }
@@ -166,8 +209,12 @@ fn a_million_rows_at_eight_shards() {
 fn a_slow_host_loses_nothing() {
     let s = schema(&["key", "value"]);
     let mut program = Program::default();
-    program.sources.push(memory("numbers", &s, frames(&s, 20_000, 10, 100)));
-    program.outputs.push(OutputSpec { schema: Arc::clone(&s) });
+    program
+        .sources
+        .push(memory("numbers", &s, frames(&s, 20_000, 10, 100)));
+    program.outputs.push(OutputSpec {
+        schema: Arc::clone(&s),
+    });
     let even = Expr::Binary(
         BinaryOp::Eq,
         Box::new(Expr::Binary(
@@ -182,7 +229,12 @@ fn a_slow_host_loses_nothing() {
         operators: vec![OperatorSpec::Filter(even)],
         output: StageOutput::Output(OutputId(0)),
     });
-    let config = Config { shards: 2, ring_messages: 2, frame_rows: 8, ..Config::default() };
+    let config = Config {
+        shards: 2,
+        ring_messages: 2,
+        frame_rows: 8,
+        ..Config::default()
+    };
     let mut running = start(&program, &config).unwrap();
     let mut values = Vec::new();
     while let Some(block) = running.next_block().unwrap() {
@@ -191,9 +243,16 @@ fn a_slow_host_loses_nothing() {
         running.give_back(block);
     }
     values.sort_unstable();
-    assert_eq!(values, (0..20_000).filter(|v| v % 2 == 0).collect::<Vec<i64>>());
+    assert_eq!(
+        values,
+        (0..20_000).filter(|v| v % 2 == 0).collect::<Vec<i64>>()
+    );
     let reports = running.finish().unwrap();
-    let filtered: u64 = reports.iter().flat_map(|r| &r.inputs).map(|(_, c)| c.rows_filtered).sum();
+    let filtered: u64 = reports
+        .iter()
+        .flat_map(|r| &r.inputs)
+        .map(|(_, c)| c.rows_filtered)
+        .sum();
     assert_eq!(filtered, 10_000);
 }
 
@@ -236,7 +295,11 @@ fn an_error_on_a_shard_reaches_the_host() {
                 schema: Arc::clone(&s),
             },
         );
-        let config = Config { shards: 4, executor, ..Config::default() };
+        let config = Config {
+            shards: 4,
+            executor,
+            ..Config::default()
+        };
         let error = failure(&program, &config);
         assert!(error.contains("division by zero"), "{error}");
     }
@@ -257,7 +320,11 @@ fn a_panic_on_a_shard_reaches_the_host() {
         frame.columns.iter_mut().for_each(Column::push_null);
         frame.commit_rows(1);
         program.sources[1] = memory("broken", &s, vec![frame]);
-        let config = Config { shards: 2, executor, ..Config::default() };
+        let config = Config {
+            shards: 2,
+            executor,
+            ..Config::default()
+        };
         let error = failure(&program, &config);
         assert!(error.contains("panicked"), "{error}");
     }
@@ -267,10 +334,34 @@ fn a_panic_on_a_shard_reaches_the_host() {
 fn what_cannot_run_is_refused_before_it_starts() {
     let program = two_sources(1, 1, 1);
     let cases = [
-        (Config { shards: 0, ..Config::default() }, "0 shards"),
-        (Config { frame_rows: 0, ..Config::default() }, "0 rows a frame"),
-        (Config { ring_messages: 1, ..Config::default() }, "at least 2 messages"),
-        (Config { cores: vec![4000], ..Config::default() }, "core 4000 is not allowed"),
+        (
+            Config {
+                shards: 0,
+                ..Config::default()
+            },
+            "0 shards",
+        ),
+        (
+            Config {
+                frame_rows: 0,
+                ..Config::default()
+            },
+            "0 rows a frame",
+        ),
+        (
+            Config {
+                ring_messages: 1,
+                ..Config::default()
+            },
+            "at least 2 messages",
+        ),
+        (
+            Config {
+                cores: vec![4000],
+                ..Config::default()
+            },
+            "core 4000 is not allowed",
+        ),
     ];
     for (config, text) in cases {
         let error = start(&program, &config).unwrap_err().to_string();
@@ -278,6 +369,13 @@ fn what_cannot_run_is_refused_before_it_starts() {
     }
     let mut backwards = two_sources(1, 1, 1);
     backwards.stages[1].output = StageOutput::Exchange(ExchangeId(0));
-    let error = start(&backwards, &Config { shards: 2, ..Config::default() }).unwrap_err();
+    let error = start(
+        &backwards,
+        &Config {
+            shards: 2,
+            ..Config::default()
+        },
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("backwards"), "{error}");
 }

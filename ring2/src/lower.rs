@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, LateRule,
+    OperatorSpec, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec, WindowKey,
 };
-use trefoil_ring0::schema::{Field, Schema, physical};
+use trefoil_ring0::schema::{Field, Schema, physical, unit_nanos};
 
 use crate::ResultColumn;
 use crate::lower_expr::{Scope, expression, unaliased};
@@ -164,20 +165,38 @@ impl Lowering<'_> {
             let column = columns.iter().position(|&c| c == w.column)?;
             let lag_ns = source.event_time.and(source.lag_ns);
             let bound = lag_ns.map(|_| fields.len());
-            Some((w, EventTime { column, lag_ns, bound }))
+            Some((
+                w,
+                EventTime {
+                    column,
+                    lag_ns,
+                    bound,
+                },
+            ))
         });
-        if let Some((window, EventTime { column, bound: Some(bound), .. })) = event_time {
+        if let Some((
+            window,
+            EventTime {
+                column,
+                bound: Some(bound),
+                ..
+            },
+        )) = event_time
+        {
             let DataType::Timestamp(unit, _) = fields[column].data_type else {
                 return Err(("E0302", "event time is not a TIMESTAMP".to_owned()));
             };
-            fields.push(Field { nullable: false, ..Field::new("_BOUND", DataType::Int64) });
+            fields.push(Field {
+                nullable: false,
+                ..Field::new("_BOUND", DataType::Int64)
+            });
             let unit_ns = unit_nanos(unit);
             self.operators.push(OperatorSpec::DropLate(LateRule {
                 time: column,
                 unit_ns,
                 bound,
-                size: window.size_ns / unit_ns,
-                offset: window.offset_ns / unit_ns,
+                size: window.size,
+                offset: window.offset,
             }));
         }
         let event_time = event_time.map(|(_, e)| e);
@@ -276,9 +295,10 @@ impl Lowering<'_> {
             output: Arc::clone(&state),
             ..whole.clone()
         });
-        self.exchange(state, Routing::Single, false);
+        self.exchange(Arc::clone(&state), Routing::Single, false);
         self.add(AggregateSpec {
             phase: Phase::Final,
+            input: state,
             ..whole
         });
         Ok(())

@@ -36,6 +36,7 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Filter(_) => "filter".to_string(),
         OperatorSpec::Project { .. } => "project".to_string(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
+        OperatorSpec::DropLate(_) => "drop late".to_owned(),
     };
     stage
         .operators
