@@ -41,7 +41,8 @@ impl Scalar {
 /// Operations of two arguments of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// `+`: BIGINT (overflow is an error) or DOUBLE.
+    /// `+`: BIGINT (overflow is an error) or DOUBLE; of two TIMESTAMPs of one unit where the
+    /// second is a length of time.
     Add,
     /// `-`, as `+`.
     Sub,

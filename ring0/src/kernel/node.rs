@@ -95,7 +95,7 @@ impl Node {
                 let own = matches!(
                     op,
                     BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem
-                ) && t == DataType::Int64;
+                ) && physical(&t) == Some(Physical::I64);
                 let fallible = own || left.fallible || right.fallible;
                 let kind = Kind::Binary {
                     op: *op,
@@ -391,6 +391,8 @@ fn check_binary(op: BinaryOp, left: &DataType, right: &DataType) -> Result<()> {
         return refuse(format!("{} of {left} and {right}", symbol(op)));
     }
     let ok = match op {
+        // A window's end is its start and its size, both in the timestamp's unit.
+        Add if matches!(left, DataType::Timestamp(..)) => true,
         Add | Sub | Mul | Div | Rem => matches!(left, DataType::Int64 | DataType::Float64),
         And | Or => *left == DataType::Boolean,
         _ => true,
