@@ -22,8 +22,6 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a script; each bare SELECT prints its results
     Run(RunArgs),
-    /// Run benchmarks
-    Bench(BenchArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,35 +50,8 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct BenchArgs {
-    /// Benchmarks to run
-    #[arg(value_name = "NAME", required_unless_present = "list")]
-    pub(crate) names: Vec<String>,
-    /// Say which benchmarks there are
-    #[arg(long)]
-    pub(crate) list: bool,
-    /// Where to write results as JSON; `-` is standard output
-    #[arg(long, value_name = "PATH")]
-    pub(crate) json: Option<PathBuf>,
-    /// Measured runs [default: 5, with --quick 3]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) runs: Option<u32>,
-    /// Runs before the measured ones
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) warmup: u32,
-    /// Less data, shorter runs
-    #[arg(long)]
-    pub(crate) quick: bool,
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-    /// Exit 6 unless the ratio is at least this, as in `engine/roofline@100>=0.5`
-    #[arg(long = "threshold", value_name = "RATIO>=X")]
-    pub(crate) thresholds: Vec<String>,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct EngineArgs {
-    /// Number of shards [default of run: the allowed cores but one; of bench: 1]
+    /// Number of shards [default: the allowed cores but one]
     #[arg(long, value_name = "N", env = "TREFOIL_CORES", value_parser = shards)]
     pub(crate) cores: Option<usize>,
     /// The cores to use, as in 2,3
