@@ -4,9 +4,7 @@
 //! A start counts when every shard has reported. A shard that fails or panics stops the others,
 //! and the host gets its error.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +12,7 @@ use std::thread::JoinHandle;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::error::{Error, Result};
-use crate::io::{Io, LocalEvent, ThreadIo, UringIo, listen};
+use crate::io::ThreadIo;
 use crate::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::mesh::LaneReceiver;
@@ -382,13 +380,21 @@ impl Seat {
             .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
         let reader = ThreadIo::start(Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard))
             .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
-        let mut io = Io::Thread(reader);
+        let mut io = reader;
         let mut shard = build(program, config, self.shard, parts)?;
         self.started();
+        self.turns(&mut shard, &mut io)?;
+        Ok(shard.report())
+    }
+
+    /// Turns until the inputs end. Nothing else runs on this thread, so that it may block on
+    /// its bell; under glommio it never yields: an executor whose only task yields was seen to go
+    /// to sleep beside it.
+    fn turns(&self, shard: &mut Shard, io: &mut ThreadIo) -> Result<()> {
         let mut idle = 0;
         while !self.stopped() {
-            match shard.turn(&mut io)? {
-                Turn::Finished => break,
+            match shard.turn(io)? {
+                Turn::Finished => return Ok(()),
                 Turn::Busy => idle = 0,
                 Turn::Idle if self.may_spin && idle < IDLE_SPINS => {
                     idle += 1;
@@ -396,8 +402,8 @@ impl Seat {
                 }
                 Turn::Idle => {
                     self.bell.announce_sleep();
-                    match shard.turn(&mut io)? {
-                        Turn::Finished => break,
+                    match shard.turn(io)? {
+                        Turn::Finished => return Ok(()),
                         Turn::Idle if !self.stopped() => self.bell.sleep(-1),
                         Turn::Idle | Turn::Busy => {}
                     }
@@ -406,7 +412,7 @@ impl Seat {
                 }
             }
         }
-        Ok(shard.report())
+        Ok(())
     }
 
     fn run_on_uring(
@@ -427,61 +433,15 @@ impl Seat {
                 hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
             })?;
         executor.run(async {
-            let event = Rc::new(LocalEvent::default());
-            let closed = Rc::new(Cell::new(false));
-            let ear = listen(
-                Arc::clone(&self.bell),
-                Rc::clone(&event),
-                Rc::clone(&closed),
-            );
-            let ear = glommio::spawn_local(ear);
-            let mut io = Io::Uring(UringIo::new(Rc::clone(&event)));
+            // A shard that never yields reads by its reader thread.
+            let name = format!("trefoil-io-{}", self.shard);
+            let mut io = ThreadIo::start(Arc::clone(&self.bell), name)
+                .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
             let mut shard = build(program, config, self.shard, parts)?;
             self.started();
-            let result = self.loop_on_uring(&mut shard, &mut io, &event).await;
-            closed.set(true);
-            self.bell.ring_always();
-            let heard = ear.await;
-            result?;
-            heard.map_err(|e| preflight_error("the shard's eventfd cannot be read", &e))?;
+            self.turns(&mut shard, &mut io)?;
             Ok(shard.report())
         })
-    }
-
-    async fn loop_on_uring(
-        &self,
-        shard: &mut Shard,
-        io: &mut Io,
-        event: &LocalEvent,
-    ) -> Result<()> {
-        let mut idle = 0;
-        while !self.stopped() {
-            match shard.turn(io)? {
-                Turn::Finished => return Ok(()),
-                Turn::Busy => idle = 0,
-                Turn::Idle if self.may_spin && idle < IDLE_SPINS => {
-                    idle += 1;
-                    std::hint::spin_loop();
-                }
-                Turn::Idle => {
-                    self.bell.announce_sleep();
-                    match shard.turn(io)? {
-                        Turn::Finished => return Ok(()),
-                        Turn::Idle if !self.stopped() => event.wait().await,
-                        Turn::Idle | Turn::Busy => {}
-                    }
-                    self.bell.awake();
-                    idle = 0;
-                }
-            }
-            if io.needs_reactor() {
-                // Reads are only carried out while the executor has the thread.
-                glommio::executor().yield_now().await;
-            } else {
-                glommio::yield_if_needed().await;
-            }
-        }
-        Ok(())
     }
 }
 
