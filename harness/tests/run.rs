@@ -1,0 +1,106 @@
+//! The binary over the acceptance pack: rows, refusals, exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn pack() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fr082")
+}
+
+fn run(query: &str, options: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .arg("run")
+        .args([
+            pack().join("schema.sql"),
+            pack().join("queries").join(query),
+        ])
+        .args(["--format", "csv"])
+        .args(options)
+        .output()
+        .unwrap()
+}
+
+/// Cells agree where they are the same text, or numbers within 1e-9.
+fn same(a: &str, b: &str) -> bool {
+    a == b
+        || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(x), Ok(y))
+            if (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0))
+}
+
+/// Sorted lines by their cells without the header; none of these files has a quoted comma.
+fn lines(text: &str) -> Vec<Vec<String>> {
+    let split = |line: &str| line.split(',').map(str::to_owned).collect();
+    let mut lines: Vec<Vec<String>> = text.lines().skip(1).map(split).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn queries_give_what_is_expected() {
+    for query in [
+        "03_orders_by_customer",
+        "04_sensor_stats",
+        "09_trades_global",
+    ] {
+        let expected = std::fs::read_to_string(pack().join(format!("expected/{query}.csv")));
+        let expected = lines(&expected.unwrap());
+        for cores in ["1", "2", "4", "8"] {
+            for executor in ["uring", "threads"] {
+                let options = ["--cores", cores, "--executor", executor];
+                let output = run(&format!("{query}.sql"), &options);
+                assert!(
+                    output.status.success(),
+                    "{}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                let got = lines(&String::from_utf8(output.stdout).unwrap());
+                assert_eq!(
+                    got.len(),
+                    expected.len(),
+                    "{query}, {cores} shards, {executor}"
+                );
+                for (got, expected) in got.iter().zip(&expected) {
+                    let agree = got.len() == expected.len()
+                        && got.iter().zip(expected).all(|(a, b)| same(a, b));
+                    assert!(agree, "{query}: {got:?} instead of {expected:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_say_where() {
+    for (query, place) in [
+        ("02_malformed.sql", "02_malformed.sql:1:25"),
+        (
+            "07_sliding_zscore_invalid.sql",
+            "07_sliding_zscore_invalid.sql:9:6",
+        ),
+    ] {
+        let output = run(query, &[]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{text}");
+        assert!(text.contains(place) && output.stdout.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn exit_codes() {
+    let script = "CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'none.ndjson', \
+                  format = 'json'); SELECT a FROM s";
+    for (arguments, code) in [
+        (vec!["run", "-c", script], 4),
+        (vec!["run", "-c", "SELECT a FROM nowhere"], 3),
+        (vec!["run", "--no-such-flag"], 2),
+        (vec!["run", "no-such-file.sql"], 2),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
+            .args(&arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(!text.is_empty());
+    }
+}
