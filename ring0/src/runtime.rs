@@ -424,6 +424,7 @@ impl Seat {
         let executor = LocalExecutorBuilder::new(Placement::Fixed(self.core))
             .name(&format!("trefoil-{}", self.shard))
             .io_memory(URING_MEMORY_BYTES)
+            .preempt_timer(PREEMPT_TIMER)
             .make()
             .map_err(|e| Error::Preflight {
                 what: format!(
@@ -444,6 +445,12 @@ impl Seat {
         })
     }
 }
+
+/// An executor whose timer has already fired when it looks for work runs none and sleeps in
+/// io_uring, although its task is ready: the default of 100 ms is reached whenever the thread is
+/// descheduled in between. A shard is the only task of its executor and is never preempted, so
+/// that the timer is put out of reach.
+const PREEMPT_TIMER: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// Memory that an executor registers with the kernel; files are read through the page cache, so
 /// that little of it is used.

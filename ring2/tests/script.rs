@@ -106,7 +106,10 @@ fn tumbling_windows_are_a_key_and_two_results() {
          FROM trades GROUP BY symbol, w HAVING COUNT(*) > 1 EMIT ON WINDOW CLOSE",
     )
     .unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(shapes(&query), ["project", "complete filter project"]);
+    assert_eq!(
+        shapes(&query),
+        ["drop late project", "complete filter project"]
+    );
     let spec = aggregate(&query);
     assert_eq!(
         spec.window.map(|w| (w.key, w.size_ns)),
