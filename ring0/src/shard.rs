@@ -8,7 +8,7 @@
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
-use crate::io::ThreadIo;
+use crate::io::Io;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
@@ -109,7 +109,7 @@ impl Shard {
     }
 
     /// Moves what can move.
-    pub(crate) fn turn(&mut self, io: &mut ThreadIo) -> Result<Turn> {
+    pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.take_reads(io)?;
         moved |= self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
@@ -117,7 +117,7 @@ impl Shard {
         Ok(self.verdict(moved, staged))
     }
 
-    fn take_reads(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         while let Some(completion) = io.poll() {
             self.sources[completion.tag / TAGS]
@@ -128,7 +128,7 @@ impl Shard {
         Ok(moved)
     }
 
-    fn poll_sources(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.sources {
             if matches!(slot.hand, Hand::Empty) && !slot.ended {
