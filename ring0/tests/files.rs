@@ -1,6 +1,8 @@
 //! One file read by any number of shards gives the rows that one reader would find: records that
 //! cross the bounds of chunks, records longer than a chunk's tail, last lines without a newline.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

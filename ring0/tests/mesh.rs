@@ -1,6 +1,8 @@
 //! Programs over the real runtime with the smallest rings and frames: nothing stalls, no row is
 //! lost or doubled, a key lands on one shard.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -206,6 +208,7 @@ fn a_million_rows_at_eight_shards() {
 
 /// A consumer that does not take its results stops the shards, and then gets all of them.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the host, not a shard, is slow")]
 fn a_slow_host_loses_nothing() {
     let s = schema(&["key", "value"]);
     let mut program = Program::default();

@@ -42,17 +42,21 @@ fn order(a: &V, b: &V) -> std::cmp::Ordering {
     }
 }
 
+fn naive_literal(scalar: &Scalar) -> Option<V> {
+    match scalar {
+        Scalar::Bool(v) => Some(B(*v)),
+        Scalar::I64(v) => Some(I(*v)),
+        Scalar::F64(v) => Some(F(*v)),
+        Scalar::Utf8(v) => Some(S(v.clone())),
+        _ => None,
+    }
+}
+
 fn naive(expr: &Expr, row: &[Option<V>]) -> Got {
     use BinaryOp::*;
     Ok(match expr {
         Expr::Column(i) => row[*i].clone(),
-        Expr::Literal(s) => match s {
-            Scalar::Bool(v) => Some(B(*v)),
-            Scalar::I64(v) => Some(I(*v)),
-            Scalar::F64(v) => Some(F(*v)),
-            Scalar::Utf8(v) => Some(S(v.clone())),
-            _ => None,
-        },
+        Expr::Literal(scalar) => naive_literal(scalar),
         Expr::Binary(op @ (And | Or), l, r) => {
             let settles = Some(B(*op == Or));
             let l = naive(l, row)?;

@@ -1,6 +1,7 @@
 //! The wake protocol under a model checker: [`BellOn`] itself, over modelled atomics, with a
-//! stand-in for the eventfd (one that may also wake without reason) and one for a ring. Every order of the threads' steps that the memory
-//! model allows is tried; a lost wake-up is a deadlock, which the model reports by panicking.
+//! stand-in for the eventfd (one that may also wake without reason) and one for a ring. Every
+//! order of the threads' steps that the memory model allows is tried; a lost wake-up is a
+//! deadlock, which the model reports by panicking.
 //!
 //! Each piece of the protocol is then left out in turn: the model must find what that loses.
 
