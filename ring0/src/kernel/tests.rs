@@ -150,7 +150,7 @@ impl Dice {
             f64::INFINITY,
             1e300,
         ];
-        let s = ["", "a", "B", "ß", "äÖ", "zz", "日本", "a\0"];
+        let s = ["", "a", "B", "ß", "äÖ", "ΑΣ", "日本", "a\0"];
         let k = self.roll(9);
         (k < 8).then(|| match t {
             0 => B(k < 4),

@@ -23,6 +23,7 @@ const UNSAFE: &[&str] = &[
     "ring0/src/table/store.rs",
     "ring0/src/table/var.rs",
     "ring0/src/wake/eventfd.rs",
+    "ring0/tests/alloc.rs",
     "ring0/tests/machine.rs",
 ];
 
