@@ -261,8 +261,11 @@ impl Running {
                         frame,
                     });
                 }
-                Some(Message::Mark(Mark::End)) => *ended = true,
-                Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
+                // A frame wakes its sender when it is given back; a mark does so here.
+                Some(Message::Mark(mark)) => {
+                    *ended |= mark == Mark::End;
+                    lane.end_turn();
+                }
                 None => self.next = (at + 1) % self.lanes.len(),
             }
         }

@@ -155,7 +155,8 @@ proptest! {
         let program = program(frames(&keys, source_rows));
         let mut want = BTreeMap::new();
         keys.iter().for_each(|key| *want.entry(key.clone()).or_default() += 1);
-        for (shards, frame_rows, ring_messages) in [(1, 7, 2), (2, 1, 2), (5, 3, 4), (8, 1024, 64)] {
+        let sizes = [(1, 7, 2), (2, 1, 2), (5, 3, 4), (8, 1024, 64)];
+        for (shards, frame_rows, ring_messages) in sizes {
             let executor = Executor::Threads;
             let sizes = Config { frame_rows, ring_messages, ..Config::default() };
             let config = Config { shards, executor, ..sizes };
