@@ -195,43 +195,54 @@ fn two_senders_wake() {
     check(Some(3), || gather::<true, true>(2, 1, Look::Again));
 }
 
+/// Whether a receiver wakes its sender when it has taken something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RingBack {
+    Always,
+    Never,
+}
+
 /// A ring of one message: the sender sleeps while it is full, the receiver while it is empty.
+fn through_a_full_ring(messages: usize, ring_back: RingBack) {
+    let ring = Arc::new(Ring::default());
+    let sender = BellOn::<Model<true, true>>::modelled();
+    let receiver = BellOn::<Model<true, true>>::modelled();
+    let other = {
+        let ring = Arc::clone(&ring);
+        let (sender, receiver) = (Arc::clone(&sender), Arc::clone(&receiver));
+        thread::spawn(move || {
+            let mut sent = 0;
+            turns(&sender, Look::Again, || {
+                let moved = ring.push(1);
+                sent += usize::from(moved);
+                if moved {
+                    receiver.ring();
+                }
+                turn(moved, sent == messages)
+            });
+        })
+    };
+    let mut taken = 0;
+    turns(&receiver, Look::Again, || {
+        let moved = ring.pop();
+        taken += usize::from(moved);
+        if moved && ring_back == RingBack::Always {
+            sender.ring();
+        }
+        turn(moved, taken == messages)
+    });
+    other.join().unwrap();
+}
+
 #[test]
 fn full_rings_wake_their_senders() {
-    check(Some(3), || {
-        const MESSAGES: usize = 2;
-        let ring = Arc::new(Ring::default());
-        let sender = BellOn::<Model<true, true>>::modelled();
-        let receiver = BellOn::<Model<true, true>>::modelled();
-        let other = {
-            let (ring, sender, receiver) = (
-                Arc::clone(&ring),
-                Arc::clone(&sender),
-                Arc::clone(&receiver),
-            );
-            thread::spawn(move || {
-                let mut sent = 0;
-                turns(&sender, Look::Again, || {
-                    let moved = sent < MESSAGES && ring.push(1);
-                    sent += usize::from(moved);
-                    if moved {
-                        receiver.ring();
-                    }
-                    turn(moved, sent == MESSAGES)
-                });
-            })
-        };
-        let mut taken = 0;
-        turns(&receiver, Look::Again, || {
-            let moved = ring.pop();
-            taken += usize::from(moved);
-            if moved {
-                sender.ring();
-            }
-            turn(moved, taken == MESSAGES)
-        });
-        other.join().unwrap();
-    });
+    check(Some(3), || through_a_full_ring(2, RingBack::Always));
+}
+
+/// The host once took watermarks and did not ring for them.
+#[test]
+fn a_receiver_that_does_not_ring_back_leaves_its_sender_asleep() {
+    loses(|| through_a_full_ring(2, RingBack::Never));
 }
 
 #[test]
@@ -258,6 +269,7 @@ enum Halt {
 
 /// The host stops a shard that has nothing to do, as `Running::halt` does: it stores `stop` and
 /// rings whatever the shard does. The shard looks at the flag before each turn and before sleep.
+/// A reader thread is told in the same way that its shard is gone.
 fn stop(halt: Halt) {
     let bell = BellOn::<Model<true, true>>::modelled();
     let stop = Arc::new(AtomicBool::new(false));
