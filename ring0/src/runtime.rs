@@ -279,11 +279,15 @@ impl Running {
         lane.end_turn();
     }
 
-    /// Waits for the shards' end and gives what they counted.
+    /// Waits for the shards' end and gives what they counted. Results that were not taken are lost.
     ///
     /// # Errors
     /// As [`Running::next_block`].
     pub fn finish(mut self) -> Result<Vec<ShardReport>> {
+        // A shard whose ring to the host is full does not end.
+        while let Some(block) = self.next_block()? {
+            self.give_back(block);
+        }
         let threads = std::mem::take(&mut self.threads);
         threads
             .into_iter()

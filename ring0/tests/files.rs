@@ -192,3 +192,24 @@ fn marks_alone_do_not_stall_a_shard() {
     }
     std::fs::remove_file(path).unwrap();
 }
+
+/// A host that asks for the end before it has taken its results gets to it.
+#[test]
+fn an_end_without_taking_results() {
+    let path = file("untaken", &b"{\"n\":1}\n".repeat(200_000));
+    for executor in [Executor::Threads, Executor::Uring] {
+        for shards in [1, 2] {
+            let config = Config {
+                shards,
+                executor,
+                ring_messages: 2,
+                ..Config::default()
+            };
+            let running = start(&program(&path), &config).unwrap();
+            let reports = running.finish().unwrap();
+            let rows: u64 = reports.iter().map(|r| r.rows_out).sum();
+            assert_eq!(rows, 200_000);
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+}
