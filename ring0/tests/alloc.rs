@@ -1,6 +1,6 @@
 //! In steady state a shard's native path allocates nothing per record. An allocator counts what
-//! the shards' threads ask for, while one keyed aggregation reads a short file and a ten times
-//! longer one over the same keys: both have to cost the same.
+//! the shards' threads ask for, while an aggregation, by keys or by windows, reads a short file and a
+//! ten times longer one over the same groups: both have to cost the same.
 //!
 //! One thing is known to allocate: a text with an escape. serde_json unescapes it into memory of
 //! its deserializer, which is one record's and cannot be handed in.
@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -102,12 +103,14 @@ fn file(rows: u64, texts: Texts) -> PathBuf {
         } else {
             format!("{}.5", row % 1000)
         };
-        writeln!(
-            out,
-            "{{\"key\":{key},\"name\":\"{name} {}\",\"value\":{value}}}",
+        // One hour, whatever the number of rows.
+        let second = row * 3600 / rows;
+        let time = format!("1970-01-01T00:{:02}:{:02}", second / 60, second % 60);
+        let line = format!(
+            "\"key\":{key},\"name\":\"{name} {}\",\"value\":{value}",
             key % 7
-        )
-        .unwrap();
+        );
+        writeln!(out, "{{{line},\"time\":\"{time}\"}}").unwrap();
     }
     out.flush().unwrap();
     path
@@ -119,7 +122,7 @@ fn schema(fields: &[(&str, DataType)]) -> Arc<Schema> {
 }
 
 /// Filter, projection, exchange by (key, name), aggregation, output.
-fn program(path: &Path) -> Program {
+fn groups(path: &Path) -> Program {
     let read = schema(&[
         ("key", DataType::Int64),
         ("name", DataType::Utf8),
@@ -188,18 +191,70 @@ fn program(path: &Path) -> Program {
     }
 }
 
+/// COUNT(*) by minute, over a watermark that closes minutes as it passes.
+fn windows(path: &Path) -> Program {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let read = schema(&[("time", time.clone()), ("key", DataType::Int64)]);
+    let counted = schema(&[
+        ("time", time),
+        ("key", DataType::Int64),
+        ("count", DataType::Int64),
+    ]);
+    let mut program = groups(path);
+    program.sources[0].schema = Arc::clone(&read);
+    program.sources[0].event_time = Some(EventTime {
+        column: 0,
+        lag_ns: Some(1_000_000_000),
+        bound: None,
+    });
+    let start = Expr::TumbleStart {
+        time: Box::new(Expr::Column(0)),
+        size: 60_000,
+        offset: 0,
+    };
+    let keep = Expr::Binary(
+        BinaryOp::NotEq,
+        Box::new(Expr::Column(1)),
+        Box::new(Expr::Literal(Scalar::I64(3))),
+    );
+    program.stages[0].operators = vec![
+        OperatorSpec::Filter(keep),
+        OperatorSpec::Project {
+            exprs: vec![start, Expr::Column(1)],
+            schema: Arc::clone(&read),
+        },
+    ];
+    program.exchanges[0].schema = Arc::clone(&read);
+    program.exchanges[0].routing = Routing::Hash(vec![1]);
+    program.stages[1].operators = vec![OperatorSpec::Aggregate(Arc::new(AggregateSpec {
+        input: read,
+        keys: vec![0, 1],
+        calls: vec![AggregateCall {
+            function: AggregateFunction::Count,
+            argument: None,
+        }],
+        phase: Phase::Complete,
+        window: Some(WindowKey {
+            key: 0,
+            size_ns: 60_000_000_000,
+        }),
+        output: Arc::clone(&counted),
+    }))];
+    program.outputs[0].schema = counted;
+    program
+}
+
 /// Runs it; gives the rows that were counted into groups, and the shards' allocations.
-fn run(path: &Path, shards: usize, executor: Executor) -> (i64, u64) {
+fn run(program: &Program, shards: usize, executor: Executor) -> (i64, u64) {
     let config = Config {
         shards,
         executor,
         ring_messages: RING_MESSAGES,
         ..Config::default()
     };
-    let program = program(path);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     COUNTS.store(true, Ordering::Relaxed);
-    let mut running = start(&program, &config).unwrap();
+    let mut running = start(program, &config).unwrap();
     let mut rows = 0;
     while let Some(block) = running.next_block().unwrap() {
         let Column::I64(counts) = &block.rows().columns[2] else {
@@ -213,18 +268,36 @@ fn run(path: &Path, shards: usize, executor: Executor) -> (i64, u64) {
     (rows, ALLOCATIONS.load(Ordering::Relaxed) - before)
 }
 
-/// Runs a short file and a long one of the same keys, and gives the allocations of both.
-fn measure(texts: Texts, shards: usize, executor: Executor) -> (u64, u64) {
-    let kept = |rows: u64| (rows - rows / KEYS) as i64;
-    let (short, long) = (file(ROWS, texts), file(10 * ROWS, texts));
-    let (rows, few) = run(&short, shards, executor);
-    assert_eq!(rows, kept(ROWS));
-    let (rows, many) = run(&long, shards, executor);
-    assert_eq!(rows, kept(10 * ROWS));
-    std::fs::remove_file(short).unwrap();
-    std::fs::remove_file(long).unwrap();
-    assert!(few > 100, "allocations are counted");
-    (few, many)
+/// A short file and a long one of the same keys.
+struct Files([(PathBuf, u64); 2]);
+
+impl Files {
+    fn new(texts: Texts) -> Self {
+        Self([ROWS, 10 * ROWS].map(|rows| (file(rows, texts), rows)))
+    }
+
+    /// The allocations of a run over each.
+    fn measure(
+        &self,
+        program: fn(&Path) -> Program,
+        shards: usize,
+        executor: Executor,
+    ) -> [u64; 2] {
+        self.0.each_ref().map(|(path, rows)| {
+            let (counted, allocations) = run(&program(path), shards, executor);
+            assert_eq!(counted, (rows - rows / KEYS) as i64);
+            assert!(allocations > 100, "allocations are counted");
+            allocations
+        })
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.0
+            .iter()
+            .for_each(|(path, _)| _ = std::fs::remove_file(path));
+    }
 }
 
 /// Rows of the short file: long enough that every buffer has grown to its size.
@@ -243,16 +316,20 @@ fn slack(shards: usize) -> u64 {
 /// One test, as the counter is the process's.
 #[test]
 fn records_cost_no_allocation() {
+    let plain = Files::new(Texts::Plain);
     for executor in [Executor::Threads, Executor::Uring] {
         for shards in [1, 2] {
-            let (few, many) = measure(Texts::Plain, shards, executor);
-            assert!(
-                many <= few + slack(shards),
-                "{executor:?}, {shards} shards: {few}, then {many}"
-            );
+            for program in [groups, windows] {
+                let [few, many] = plain.measure(program, shards, executor);
+                assert!(
+                    many <= few + slack(shards),
+                    "{executor:?}, {shards} shards: {few}, then {many}"
+                );
+            }
         }
     }
-    let (few, many) = measure(Texts::SomeEscaped, 1, Executor::Threads);
+    let some_escaped = Files::new(Texts::SomeEscaped);
+    let [few, many] = some_escaped.measure(groups, 1, Executor::Threads);
     let escaped = 9 * ROWS / ESCAPES_EVERY;
     assert!(many <= few + 4 * escaped + slack(1), "{few}, then {many}");
 }
