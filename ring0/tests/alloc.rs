@@ -1,6 +1,6 @@
 //! In steady state a shard's native path allocates nothing per record. An allocator counts what
-//! the shards' threads ask for, while an aggregation, by keys or by windows, reads a short file and a
-//! ten times longer one over the same groups: both have to cost the same.
+//! the shards' threads ask for, while an aggregation, by keys or by windows, reads a short file and
+//! a ten times longer one over the same groups: both have to cost the same.
 //!
 //! One thing is known to allocate: a text with an escape. serde_json unescapes it into memory of
 //! its deserializer, which is one record's and cannot be handed in.
