@@ -1,6 +1,8 @@
 //! Keyed aggregation from frames in memory on one core: COUNT, SUM, MIN and MAX of a DOUBLE by a
 //! BIGINT key, hashing included. `cargo run --release -p trefoil-ring0 --example keyed`.
 
+#![expect(clippy::disallowed_methods, reason = "it measures, from outside")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

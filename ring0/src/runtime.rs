@@ -267,8 +267,11 @@ impl Running {
                         frame,
                     });
                 }
-                Some(Message::Mark(Mark::End)) => *ended = true,
-                Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
+                // A frame wakes its sender when it is given back; a mark does so here.
+                Some(Message::Mark(mark)) => {
+                    *ended |= mark == Mark::End;
+                    lane.end_turn();
+                }
                 None => self.next = (at + 1) % self.lanes.len(),
             }
         }
@@ -282,11 +285,15 @@ impl Running {
         lane.end_turn();
     }
 
-    /// Waits for the shards' end and gives what they counted.
+    /// Waits for the shards' end and gives what they counted. Results that were not taken are lost.
     ///
     /// # Errors
     /// As [`Running::next_block`].
     pub fn finish(mut self) -> Result<Vec<ShardReport>> {
+        // A shard whose ring to the host is full does not end.
+        while let Some(block) = self.next_block()? {
+            self.give_back(block);
+        }
         let threads = std::mem::take(&mut self.threads);
         threads
             .into_iter()
