@@ -72,10 +72,13 @@ impl Io {
     }
 
     /// Lets requests made since the last call begin, while the shard goes on.
-    pub(crate) async fn hand_over(&mut self) {
+    ///
+    /// # Errors
+    /// Where the bell could not be listened to.
+    pub(crate) async fn hand_over(&mut self) -> std::io::Result<()> {
         match self {
             Self::Uring(io) => io.hand_over().await,
-            Self::Thread(_) => {}
+            Self::Thread(_) => Ok(()),
         }
     }
 

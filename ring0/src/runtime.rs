@@ -242,7 +242,8 @@ impl Running {
             if self.lanes.iter().all(|(_, _, ended)| *ended) {
                 return Ok(None);
             }
-            // Marks that were taken made room, too: a shard may sleep for want of it.
+            // Marks, and blocks that are not given back yet, made room in the ring: a shard may
+            // sleep for want of it.
             for (_, lane, _) in &mut self.lanes {
                 lane.end_turn();
             }
@@ -267,11 +268,7 @@ impl Running {
                         frame,
                     });
                 }
-                // A frame wakes its sender when it is given back; a mark does so here.
-                Some(Message::Mark(mark)) => {
-                    *ended |= mark == Mark::End;
-                    lane.end_turn();
-                }
+                Some(Message::Mark(mark)) => *ended |= mark == Mark::End,
                 None => self.next = (at + 1) % self.lanes.len(),
             }
         }
@@ -418,6 +415,7 @@ impl Seat {
 
     /// Turns until the inputs end. Nothing else runs on this thread, but the reads of `io`.
     async fn turns(&self, shard: &mut Shard, io: &mut Io) -> Result<()> {
+        let deaf = |e| preflight_error("a shard cannot listen to its bell", &e);
         let mut idle = 0;
         while !self.stopped() {
             match shard.turn(io)? {
@@ -431,17 +429,17 @@ impl Seat {
                     self.bell.announce_sleep();
                     match shard.turn(io)? {
                         Turn::Finished => return Ok(()),
-                        Turn::Idle if !self.stopped() => io
-                            .sleep(&self.bell)
-                            .await
-                            .map_err(|e| preflight_error("a shard cannot sleep", &e))?,
+                        Turn::Idle if !self.stopped() => {
+                            shard.sleeps += 1;
+                            io.sleep(&self.bell).await.map_err(&deaf)?;
+                        }
                         Turn::Idle | Turn::Busy => {}
                     }
                     self.bell.awake();
                     idle = 0;
                 }
             }
-            io.hand_over().await;
+            io.hand_over().await.map_err(&deaf)?;
         }
         Ok(())
     }

@@ -67,6 +67,8 @@ pub struct ShardReport {
     pub crossed: Vec<(usize, Vec<u64>)>,
     /// Rows of results that left.
     pub rows_out: u64,
+    /// How often the shard went to sleep for want of work.
+    pub sleeps: u64,
 }
 
 /// One shard.
@@ -75,6 +77,7 @@ pub(crate) struct Shard {
     sources: Vec<SourceSlot>,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
+    pub(crate) sleeps: u64,
 }
 
 impl Shard {
@@ -105,6 +108,7 @@ impl Shard {
             sources,
             exchanges,
             chains,
+            sleeps: 0,
         }
     }
 
@@ -157,6 +161,10 @@ impl Shard {
                             slot.hand = Hand::LaneFrame(lane, frame, 0);
                         }
                         Some(Received::Mark(mark)) => slot.hand = Hand::Mark(mark, 0),
+                        Some(Received::Absorbed) => {
+                            moved = true;
+                            continue;
+                        }
                     }
                     moved = true;
                 }
@@ -195,6 +203,7 @@ impl Shard {
     pub(crate) fn report(&self) -> ShardReport {
         let mut report = ShardReport {
             sources: self.sources.iter().map(|s| s.source.counters()).collect(),
+            sleeps: self.sleeps,
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {

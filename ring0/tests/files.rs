@@ -213,3 +213,25 @@ fn an_end_without_taking_results() {
     }
     std::fs::remove_file(path).unwrap();
 }
+
+/// Open descriptors of this process.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// glommio 0.9 itself leaves one eventfd behind for each executor; nothing else may stay.
+#[test]
+fn runs_leave_no_descriptor_behind() {
+    const RUNS: usize = 40;
+    let path = file("descriptors", &b"{\"n\":1}\n".repeat(1000));
+    for (executor, of_a_shard) in [(Executor::Threads, 0), (Executor::Uring, 1)] {
+        let run = || read(&path, 4, executor).unwrap();
+        run();
+        let before = descriptors();
+        (0..RUNS).for_each(|_| _ = run());
+        let after = descriptors();
+        // Other tests of this process hold some at the moment.
+        let most = before + of_a_shard * 4 * RUNS + 80;
+        assert!(after < most, "{executor:?}: {before}, then {after}");
+    }
+}

@@ -1,6 +1,7 @@
-//! Reading through the shard's own io_uring, and sleeping in it. Each request is a local task; the
-//! shard's bell is one more, which reads the eventfd. Both set one event, which the shard's loop
-//! awaits when it has nothing to do.
+//! Reading through the shard's own io_uring, and sleeping in it. Each request is a local task;
+//! while reads are under way the shard's bell is one more, which reads the eventfd. Both set one
+//! event, which the shard's loop awaits when it has nothing to do. Without reads it sleeps in
+//! poll(2), which asks less of the kernel and nothing of the allocator.
 //!
 //! The executor submits and reaps only while the loop awaits. A loop that yields is still ready, so
 //! that the executor would go on with it and not look at io_uring: hence no yields here.
@@ -50,7 +51,8 @@ impl LocalEvent {
 struct State {
     done: RefCell<VecDeque<Completion>>,
     event: LocalEvent,
-    closed: Cell<bool>,
+    /// The eventfd is being read through io_uring, so that poll(2) would not see it.
+    listening: Cell<bool>,
     deaf: RefCell<Option<std::io::Error>>,
 }
 
@@ -59,7 +61,7 @@ struct State {
 pub(crate) struct UringIo {
     state: Rc<State>,
     bell: Arc<Bell>,
-    ear: glommio::Task<()>,
+    ear: Option<Rc<BufferedFile>>,
     in_flight: usize,
     unsubmitted: bool,
 }
@@ -67,12 +69,10 @@ pub(crate) struct UringIo {
 impl UringIo {
     /// To be made on the executor's thread.
     pub(crate) fn start(bell: Arc<Bell>) -> Self {
-        let state = Rc::new(State::default());
-        let ear = glommio::spawn_local(listen(Arc::clone(&bell), Rc::clone(&state)));
         Self {
-            state,
+            state: Rc::default(),
             bell,
-            ear,
+            ear: None,
             in_flight: 0,
             unsubmitted: false,
         }
@@ -112,49 +112,75 @@ impl UringIo {
         self.in_flight > 0
     }
 
-    /// Sleeps in io_uring until a read is done or the bell rings.
+    /// Sleeps until a read is done or the bell rings.
     ///
     /// # Errors
     /// Where the bell could not be listened to.
     pub(super) async fn sleep(&mut self) -> std::io::Result<()> {
+        if self.in_flight == 0 && !self.state.listening.get() {
+            self.bell.sleep(-1);
+            return Ok(());
+        }
         self.unsubmitted = false;
-        self.state.event.wait().await;
-        self.state.deaf.borrow_mut().take().map_or(Ok(()), Err)
+        self.listen()?;
+        self.wait().await
     }
 
     /// Gives new requests to the kernel without waiting for them: the bell is rung, so that the
     /// executor returns at once from where it submits.
-    pub(super) async fn hand_over(&mut self) {
-        if self.unsubmitted {
-            self.unsubmitted = false;
-            self.state.event.set.set(false);
+    ///
+    /// # Errors
+    /// Where the bell could not be listened to.
+    pub(super) async fn hand_over(&mut self) -> std::io::Result<()> {
+        if !self.unsubmitted {
+            return Ok(());
+        }
+        self.unsubmitted = false;
+        self.state.event.set.set(false);
+        self.listen()?;
+        self.bell.ring_always();
+        self.wait().await
+    }
+
+    /// Ends the listening.
+    pub(super) async fn close(mut self) {
+        while self.state.listening.get() {
             self.bell.ring_always();
             self.state.event.wait().await;
         }
-    }
-
-    /// Stops listening.
-    pub(super) async fn close(self) {
-        self.state.closed.set(true);
-        self.bell.ring_always();
-        self.ear.await;
-    }
-}
-
-/// Sets the event each time the bell's eventfd is written, until closed and rung once more.
-async fn listen(bell: Arc<Bell>, state: Rc<State>) {
-    let heard: std::io::Result<()> = async {
-        let file = duplicate(&*bell)?;
-        while !state.closed.get() {
-            file.read_at(0, 8).await?;
-            state.event.set();
+        if let Some(file) = self.ear.take().and_then(Rc::into_inner) {
+            // The descriptor is a duplicate, and nothing was written to it.
+            _ = file.close().await;
         }
-        file.close().await?;
+    }
+
+    /// Lets the event be set when the bell's eventfd is written, once.
+    fn listen(&mut self) -> std::io::Result<()> {
+        if self.state.listening.get() {
+            return Ok(());
+        }
+        let file = match &self.ear {
+            Some(file) => Rc::clone(file),
+            None => Rc::clone(self.ear.insert(Rc::new(duplicate(&*self.bell)?))),
+        };
+        self.state.listening.set(true);
+        let state = Rc::clone(&self.state);
+        glommio::spawn_local(async move {
+            let heard = file.read_at(0, 8).await;
+            drop(file);
+            *state.deaf.borrow_mut() = heard.err().map(Into::into);
+            state.listening.set(false);
+            state.event.set();
+        })
+        .detach();
         Ok(())
     }
-    .await;
-    *state.deaf.borrow_mut() = heard.err();
-    state.event.set();
+
+    /// Waits for a read or the bell.
+    async fn wait(&self) -> std::io::Result<()> {
+        self.state.event.wait().await;
+        self.state.deaf.borrow_mut().take().map_or(Ok(()), Err)
+    }
 }
 
 async fn read(
