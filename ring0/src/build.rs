@@ -12,7 +12,7 @@ use crate::program::{OperatorSpec, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::Shard;
-use crate::source::{OpenFile, Source, open};
+use crate::source::{OpenFile, Source, check_columns, open};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::wake::Bell;
 
@@ -73,6 +73,7 @@ fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
 /// Checks that a program is what it says: types meet, exchanges only go forward.
 pub(crate) fn check(program: &Program) -> Result<()> {
     let refuse = |what: String| Err(Error::Program(what));
+    program.sources.iter().try_for_each(check_columns)?;
     for (number, stage) in program.stages.iter().enumerate() {
         let schema = output_schema(stage, &input_schema(program, stage));
         let wanted = match stage.output {

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+
 use crate::column::Column;
 use crate::expr::Expr;
 use crate::frame::Frame;
@@ -57,7 +59,15 @@ pub enum SourceKind {
         /// The file.
         path: PathBuf,
     },
-    /// Columns in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
+    /// Columns in memory, shared by all shards: shard s of n reads the s-th of n equal slices. With
+    /// event time that a watermark needs, and which then must not be NULL, shard 0 reads all.
+    Columns {
+        /// One array for each column of the source's schema but the bound, all of one length.
+        arrays: Arc<[ArrayRef]>,
+        /// How many times each shard reads its slice.
+        repeat: usize,
+    },
+    /// Ready frames in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
     Memory {
         /// The frames, of the source's schema.
         frames: Arc<Vec<Frame>>,
