@@ -30,6 +30,8 @@ pub(crate) enum Polled {
     Frame,
     /// Nothing yet.
     Pending,
+    /// The end of a chunk of the file that all shards read.
+    ChunkEnd,
     /// Nothing any more.
     End,
 }

@@ -12,7 +12,7 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
     OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
     StageSpec,
 };
@@ -46,7 +46,10 @@ fn pass(source: SourceSpec) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 
@@ -92,9 +95,12 @@ fn keyed(source: SourceSpec) -> Program {
         exchanges: vec![ExchangeSpec {
             schema,
             routing: Routing::Hash(vec![0]),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: output,
+        }],
     }
 }
 

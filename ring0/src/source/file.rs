@@ -68,9 +68,11 @@ pub(crate) struct NdjsonSource {
     name: String,
     file: OpenFile,
     parser: NdjsonParser,
-    /// The next chunk to ask for, and how far to the one behind it.
+    /// The next chunk to ask for; chunk k is shard k mod shards'.
     next_chunk: u64,
-    step: u64,
+    shards: u64,
+    /// A chunk that all shards have to hear of has ended, and its rows are on their way.
+    chunk_ended: bool,
     /// Chunk being parsed.
     chunk: Option<Chunk>,
     /// Chunk being read: its bounds.
@@ -103,20 +105,14 @@ impl NdjsonSource {
         );
         let read = bound.map_or(fields.len(), |b| b);
         let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
-        // A clock is one reader's: then all chunks are the first shard's.
-        let chunks = file.size.div_ceil(CHUNK_BYTES as u64);
-        let (first, step) = match (&clock, shard) {
-            (None, _) => (shard as u64, shards as u64),
-            (Some(_), 0) => (0, 1),
-            (Some(_), _) => (chunks, 1),
-        };
         Self {
             tag,
             name: spec.name.clone(),
             file,
             parser: NdjsonParser::new(Arc::clone(&file_schema)),
-            next_chunk: first,
-            step,
+            next_chunk: shard as u64,
+            shards: shards as u64,
+            chunk_ended: false,
             chunk: None,
             reading: None,
             extending: None,
@@ -132,7 +128,7 @@ impl NdjsonSource {
     /// Fills a frame, as far as there is something.
     pub(super) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         self.out.clear();
-        loop {
+        while !self.chunk_ended {
             self.prefetch(io);
             if self.extending.is_some() {
                 break;
@@ -153,6 +149,7 @@ impl NdjsonSource {
                 Parsed::ChunkDone => {
                     chunk.bytes.clear();
                     self.spare = chunk.bytes;
+                    self.chunk_ended = self.shards > 1;
                 }
                 Parsed::NeedsMore => {
                     self.extend(chunk, io)?;
@@ -163,6 +160,12 @@ impl NdjsonSource {
         if self.raw.rows() > 0 {
             self.seal();
             return Ok(Polled::Frame);
+        }
+        if std::mem::take(&mut self.chunk_ended) {
+            if let Some(clock) = &mut self.clock {
+                clock.begin_chunk();
+            }
+            return Ok(Polled::ChunkEnd);
         }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
         Ok(if more { Polled::Pending } else { Polled::End })
@@ -178,7 +181,7 @@ impl NdjsonSource {
         // The byte before tells whether a record begins at the chunk's first one.
         let base = start.saturating_sub(1);
         let len = ((end + TAIL_BYTES as u64).min(self.file.size) - base) as usize;
-        self.next_chunk += self.step;
+        self.next_chunk += self.shards;
         self.reading = Some((base, end));
         let buffer = std::mem::take(&mut self.spare);
         let file = Arc::clone(&self.file.file);
