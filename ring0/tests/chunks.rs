@@ -1,5 +1,5 @@
-//! One file read by chunks on all shards is as one reader would have it: rows without state leave in
-//! the file's order, and which rows are late for their window depends on the file alone, whatever
+//! One file read by chunks on all shards is as one reader would have it: rows without state leave
+//! in the file's order, and which rows are late for their window depends on the file alone, whatever
 //! the number of shards, the size of chunks and frames, and the executor.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
