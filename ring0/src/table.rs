@@ -24,6 +24,9 @@ use crate::table::var::{VarHeap, VarRef, var_eq};
 pub const BATCH_ROWS: usize = 256;
 /// How far ahead slots are fetched.
 const PREFETCH_ROWS: usize = 16;
+/// Up to so many pages lie in the second cache, where looking at two slots at once costs less than
+/// guessing wrong which of them it is; beyond, the second would be fetched from memory.
+const NEAR_PAGES: usize = 32;
 /// Deepest directory. Hashes are even, so that 2^28 pages are more than the store has.
 const DEPTH_MAX: u32 = 28;
 /// Fewest slots of a page.
@@ -262,13 +265,23 @@ impl Table {
     ) -> Result<usize> {
         let end = hashes.len();
         let mut headers = [0; BATCH_ROWS];
+        // All ones where a slot's neighbour is looked at along with it.
+        let near = match self.directory.len() <= NEAR_PAGES {
+            true => usize::MAX,
+            false => 0,
+        };
         'again: loop {
-            for i in from..end {
-                let place = layout.place(hashes[i]);
+            let (base, shift) = (layout.base, layout.base_shift);
+            let (slots, slot_bytes) = (layout.slots as u64, layout.slot_words as u64 * 8);
+            let rows = hashes[from..end].iter().zip(&masks[from..end]);
+            let found = out[from..end].iter_mut().zip(&mut headers[from..end]);
+            for ((&hash, &mask), (slot, header)) in rows.zip(found) {
+                let place = (hash.wrapping_sub(base) << shift) & HASH_MASK;
                 let entry = self.directory[self.index(place)];
-                let slot = layout.slot_index(place, entry.depth()) * layout.slot_words;
-                out[i] = store.page(entry.id()).cast::<u64>().wrapping_add(slot);
-                headers[i] = place | u64::from(masks[i]) << 1 | 1;
+                let index = ((place << entry.depth()) >> 32) * slots >> 32;
+                let page = store.page(entry.id());
+                *slot = page.wrapping_byte_add((index * slot_bytes) as usize).cast();
+                *header = place | u64::from(mask) << 1 | 1;
             }
             for &slot in &out[from..end.min(from + PREFETCH_ROWS)] {
                 prefetch(slot);
@@ -276,7 +289,14 @@ impl Table {
             for i in from..end {
                 prefetch(out[(i + PREFETCH_ROWS).min(BATCH_ROWS - 1)]);
                 let header = headers[i];
-                let mut slot = out[i];
+                let first = out[i];
+                let step = layout.next(first).addr().wrapping_sub(first.addr()) & near;
+                let second = first.wrapping_byte_add(step);
+                // SAFETY: as below.
+                let (one, two) = unsafe { (*first, *second) };
+                // Which of the two it is nobody can foresee: so without a branch.
+                let moved = u64::from(two == header) & u64::from(one != header);
+                let mut slot = first.wrapping_byte_add(step & (moved.wrapping_neg() as usize));
                 // SAFETY: `slot_index` and `next` stay within the slots of the page, whose words
                 // are initialised (pages are taken as zeros).
                 while unsafe { *slot } != header || !same(store, slot, i) {
