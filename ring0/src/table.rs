@@ -271,17 +271,12 @@ impl Table {
             false => 0,
         };
         'again: loop {
-            let (base, shift) = (layout.base, layout.base_shift);
-            let (slots, slot_bytes) = (layout.slots as u64, layout.slot_words as u64 * 8);
-            let rows = hashes[from..end].iter().zip(&masks[from..end]);
-            let found = out[from..end].iter_mut().zip(&mut headers[from..end]);
-            for ((&hash, &mask), (slot, header)) in rows.zip(found) {
-                let place = (hash.wrapping_sub(base) << shift) & HASH_MASK;
+            for i in from..end {
+                let place = layout.place(hashes[i]);
                 let entry = self.directory[self.index(place)];
-                let index = ((place << entry.depth()) >> 32) * slots >> 32;
-                let page = store.page(entry.id());
-                *slot = page.wrapping_byte_add((index * slot_bytes) as usize).cast();
-                *header = place | u64::from(mask) << 1 | 1;
+                let slot = layout.slot_index(place, entry.depth()) * layout.slot_words;
+                out[i] = store.page(entry.id()).cast::<u64>().wrapping_add(slot);
+                headers[i] = place | u64::from(masks[i]) << 1 | 1;
             }
             for &slot in &out[from..end.min(from + PREFETCH_ROWS)] {
                 prefetch(slot);
