@@ -2,6 +2,8 @@
 //! key, from columns in memory through the whole runtime, and beside it the operator alone.
 //! `cargo run --release -p trefoil-ring0 --example keyed [KEYS..]`
 
+#![expect(clippy::disallowed_methods, reason = "it measures, from outside")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

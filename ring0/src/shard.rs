@@ -8,7 +8,7 @@
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
-use crate::io::ThreadIo;
+use crate::io::Io;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
@@ -67,6 +67,8 @@ pub struct ShardReport {
     pub crossed: Vec<(usize, Vec<u64>)>,
     /// Rows of results that left.
     pub rows_out: u64,
+    /// How often the shard went to sleep for want of work.
+    pub sleeps: u64,
 }
 
 /// One shard.
@@ -75,6 +77,7 @@ pub(crate) struct Shard {
     sources: Vec<SourceSlot>,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
+    pub(crate) sleeps: u64,
 }
 
 impl Shard {
@@ -105,11 +108,12 @@ impl Shard {
             sources,
             exchanges,
             chains,
+            sleeps: 0,
         }
     }
 
     /// Moves what can move.
-    pub(crate) fn turn(&mut self, io: &mut ThreadIo) -> Result<Turn> {
+    pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.take_reads(io)?;
         moved |= self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
@@ -117,7 +121,7 @@ impl Shard {
         Ok(self.verdict(moved, staged))
     }
 
-    fn take_reads(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         while let Some(completion) = io.poll() {
             self.sources[completion.tag / TAGS]
@@ -128,7 +132,7 @@ impl Shard {
         Ok(moved)
     }
 
-    fn poll_sources(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.sources {
             if matches!(slot.hand, Hand::Empty) && !slot.ended {
@@ -157,6 +161,10 @@ impl Shard {
                             slot.hand = Hand::LaneFrame(lane, frame, 0);
                         }
                         Some(Received::Mark(mark)) => slot.hand = Hand::Mark(mark, 0),
+                        Some(Received::Absorbed) => {
+                            moved = true;
+                            continue;
+                        }
                     }
                     moved = true;
                 }
@@ -195,6 +203,7 @@ impl Shard {
     pub(crate) fn report(&self) -> ShardReport {
         let mut report = ShardReport {
             sources: self.sources.iter().map(|s| s.source.counters()).collect(),
+            sleeps: self.sleeps,
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {

@@ -9,7 +9,7 @@ mod memory;
 
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::io::{Completion, ThreadIo};
+use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
 use crate::program::{SourceKind, SourceSpec};
 
@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// Fills a frame, as far as there is something.
-    pub(crate) fn poll(&mut self, io: &mut ThreadIo) -> Result<Polled> {
+    pub(crate) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
             Self::Ndjson(source) => source.poll(io),
             Self::Columns(source) => Ok(source.poll()),

@@ -94,6 +94,49 @@ struct AggregateState {
     seed: u64,
 }
 
+/// First key group and number of them.
+type Groups = (u32, u32);
+const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
+
+impl AggregateState {
+    /// The first operator of a chain: its keys come from this shard's own groups only if they
+    /// were routed by just these columns.
+    fn behind(spec: &Arc<AggregateSpec>, input: ChainInput<'_>, place: Place) -> Result<Self> {
+        let keys = hashed_keys(spec);
+        let groups = match input {
+            ChainInput::Exchange(Routing::Hash(by)) if *by == keys => {
+                (place.first_group, place.groups)
+            }
+            _ => ALL_GROUPS,
+        };
+        Self::new(spec, input, place, groups)
+    }
+
+    fn new(
+        spec: &Arc<AggregateSpec>,
+        input: ChainInput<'_>,
+        place: Place,
+        (first_group, groups): Groups,
+    ) -> Result<Self> {
+        Ok(Self {
+            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
+            spec: Arc::clone(spec),
+            keys: hashed_keys(spec),
+            elsewhere: place.shard > 0 && matches!(input, ChainInput::Exchange(Routing::Single)),
+            hashes: Vec::new(),
+            cursor: EmitCursor::default(),
+            seed: place.seed,
+        })
+    }
+}
+
+/// The window of a group never decides where it lives.
+fn hashed_keys(spec: &AggregateSpec) -> Vec<usize> {
+    let window = spec.window.map(|w| spec.keys[w.key]);
+    let keys = spec.keys.iter().copied();
+    keys.filter(|k| Some(*k) != window).collect()
+}
+
 /// One operator, and the frame it writes into.
 #[derive(Debug)]
 struct Level {
@@ -145,11 +188,6 @@ impl Chain {
     ) -> Result<Self> {
         // Rows that HAVING drops are groups, and no rows of the input's ledger.
         let mut of_input = input == ChainInput::Source;
-        let all = Place {
-            first_group: 0,
-            groups: KEY_GROUPS as u32,
-            ..place
-        };
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -177,33 +215,12 @@ impl Chain {
                 OperatorSpec::Aggregate(spec) => {
                     schema = Arc::clone(&spec.output);
                     of_input = false;
-                    // The window of a group never decides where it lives.
-                    let window = spec.window.map(|w| spec.keys[w.key]);
-                    let keys: Vec<usize> = spec
-                        .keys
-                        .iter()
-                        .copied()
-                        .filter(|k| Some(*k) != window)
-                        .collect();
-                    // Keys come from this shard's own groups only if they were routed by just
-                    // these columns.
-                    let routed = levels.is_empty()
-                        && matches!(input, ChainInput::Exchange(Routing::Hash(by)) if *by == keys);
-                    let Place {
-                        first_group,
-                        groups,
-                        ..
-                    } = if routed { place } else { all };
-                    Operator::Aggregate(Box::new(AggregateState {
-                        aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
-                        spec: Arc::clone(spec),
-                        keys,
-                        elsewhere: place.shard > 0
-                            && matches!(input, ChainInput::Exchange(Routing::Single)),
-                        hashes: Vec::new(),
-                        cursor: EmitCursor::default(),
-                        seed: place.seed,
-                    }))
+                    let state = if levels.is_empty() {
+                        AggregateState::behind(spec, input, place)?
+                    } else {
+                        AggregateState::new(spec, input, place, ALL_GROUPS)?
+                    };
+                    Operator::Aggregate(Box::new(state))
                 }
             };
             let out = Frame::new(&schema, place.frame_rows);

@@ -30,7 +30,6 @@ pub mod oracle;
 
 use std::path::PathBuf;
 
-use datafusion::common::DataFusionError;
 use trefoil_ring0::program::Program;
 
 pub use error::{Error, Result, SqlError};
@@ -85,37 +84,13 @@ pub enum ResultColumn {
 pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
     let mut planned = Vec::new();
     for select in script::read(files)? {
-        let resolved = resolve::resolve(&select)?;
-        let context = planner::session();
-        let at = select.chunk.tokens.first();
-        let at = at.map_or(select.chunk.end, |t| t.span.start);
-        let refuse = |e: DataFusionError| plan_error(&select, at, &e);
-        let schema = planner::arrow_schema(&resolved.source);
-        planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
-        let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
-        let program = lower::lower(&plan, &resolved)
-            .map_err(|(code, message)| select.place.error(code, at, message))?;
+        let plan = planner::plan_select(&select)?;
+        let program = lower::lower_planned(&select, &plan)?;
         planned.push(PlannedQuery {
             sql: select.sql,
             program,
-            columns: resolved.results,
+            columns: plan.results,
         });
     }
     Ok(planned)
-}
-
-/// DataFusion's refusal, at the place it names, else at the statement.
-fn plan_error(
-    select: &script::Select<'_>,
-    at: datafusion::sql::sqlparser::tokenizer::Location,
-    error: &DataFusionError,
-) -> SqlError {
-    let span = error.diagnostic().and_then(|d| d.span);
-    let at = span.map_or(at, |s| {
-        let (line, column) = (s.start.line, s.start.column);
-        datafusion::sql::sqlparser::tokenizer::Location { line, column }
-    });
-    let text = error.strip_backtrace();
-    let text = text.rsplit("caused by\n").next().unwrap_or(&text);
-    select.place.error("E0206", at, text)
 }

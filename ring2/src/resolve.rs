@@ -3,7 +3,6 @@
 //! what is not supported yet: those stay wrong. It writes the tree anew: columns quoted and
 //! unqualified, results named by position, windows as calls of [`crate::window`].
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -32,12 +31,8 @@ pub(crate) struct Resolved {
     pub(crate) query: Query,
     /// The source.
     pub(crate) source: SourceDef,
-    /// The columns that are named, by index.
-    pub(crate) columns: Vec<usize>,
     /// What the results are called.
     pub(crate) results: Vec<ResultColumn>,
-    /// The tumbling window, if there is one.
-    pub(crate) window: Option<Window>,
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +47,6 @@ pub(crate) struct Resolver<'a> {
     pub(crate) select: &'a Select<'a>,
     pub(crate) source: &'a SourceDef,
     pub(crate) qualifiers: Vec<String>,
-    columns: BTreeSet<usize>,
     window: Option<Window>,
     /// Refusals of what is not supported yet, in order.
     later: Vec<SqlError>,
@@ -77,7 +71,6 @@ pub(crate) fn resolve(select: &Select<'_>) -> Result<Resolved, SqlError> {
         select,
         source,
         qualifiers,
-        columns: BTreeSet::new(),
         window: None,
         later,
     };
@@ -88,9 +81,7 @@ pub(crate) fn resolve(select: &Select<'_>) -> Result<Resolved, SqlError> {
     Ok(Resolved {
         query,
         source: source.clone(),
-        columns: resolver.columns.into_iter().collect(),
         results,
-        window: resolver.window,
     })
 }
 
@@ -333,6 +324,11 @@ impl Resolver<'_> {
                     }
                 };
             }
+            if crate::planner::tree::SYSTEM.contains(&name.as_str()) {
+                let refusal = self.select.place.unsupported(at, name.to_uppercase());
+                self.later.push(refusal);
+                return Ok(());
+            }
             let message = format!("column \"{name}\" does not exist");
             let mut error = self.error("E0201", at, message);
             let known = self.source.columns.iter().map(|c| c.name.as_str());
@@ -354,7 +350,6 @@ impl Resolver<'_> {
             let error = self.select.place.hinted("E0302", at, message, hint);
             self.later.push(error);
         }
-        self.columns.insert(index);
         Ok(())
     }
 

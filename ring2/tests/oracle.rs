@@ -220,7 +220,7 @@ fn lines(count: u64, seed: u64) -> String {
 
 #[test]
 fn hand_written_queries() {
-    let both = [Executor::Threads];
+    let both = [Executor::Threads, Executor::Uring];
     let all = lines(700, 42);
     for (number, query) in [
         "SELECT k, s, b, d, t, i, x FROM r",
@@ -239,6 +239,20 @@ fn hand_written_queries() {
         "SELECT k + 1 AS next, MAX(s), MIN(s) FROM r GROUP BY k + 1",
         "SELECT b, STDDEV(i), STDDEV_POP(i), VAR_SAMP(i), VAR_POP(i) FROM r GROUP BY b",
         "SELECT k, AVG(i) + MAX(i) AS a FROM r WHERE d >= DATE '2025-05-05' GROUP BY k",
+        "SELECT DISTINCT k, s FROM r WHERE i > 0",
+        "SELECT DISTINCT * FROM (SELECT b, k + 1 AS n FROM r) AS q",
+        "SELECT k, COUNT(*) AS groups, SUM(n) AS rows FROM \
+         (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS q GROUP BY k",
+        "SELECT k, n, MAX(m) FROM (SELECT k, COUNT(*) AS n, MAX(i) AS m FROM r GROUP BY k) AS q \
+         GROUP BY k, n",
+        "SELECT COUNT(*), AVG(n), MAX(n) FROM (SELECT s, COUNT(*) AS n FROM r GROUP BY s) AS q",
+        "WITH a AS (SELECT k, b, SUM(i) AS n FROM r GROUP BY k, b), \
+              c AS (SELECT b, COUNT(*) AS n, MAX(n) AS m FROM a WHERE n > 0 GROUP BY b) \
+         SELECT COUNT(*) AS groups, MAX(m) AS m FROM c",
+        "SELECT n, COUNT(*) FROM (SELECT COUNT(*) AS n FROM r) AS q GROUP BY n",
+        "SELECT window_start, COUNT(*), MAX(n) FROM \
+         (SELECT k, TUMBLE(ts, INTERVAL '5' MINUTE), COUNT(*) AS n FROM r \
+          GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)) AS q GROUP BY window_start",
         "SELECT TUMBLE(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) FROM r \
          GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
         "SELECT k, window_start, window_end, SUM(i), MAX(s) FROM r \
@@ -250,12 +264,12 @@ fn hand_written_queries() {
     .enumerate()
     {
         check(&format!("hand-{number}"), &all, query, &both);
-        check(&format!("none-{number}"), "", query, &[Executor::Threads]);
+        check(&format!("none-{number}"), "", query, &both);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     /// Any keys, any aggregates, any filter, any data.
     #[test]
@@ -289,6 +303,6 @@ proptest! {
             format!(" GROUP BY {}", groups.join(", "))
         };
         let query = format!("SELECT {} FROM r{filter}{by}{having}", list.join(", "));
-        check(&format!("gen-{seed}"), &lines(count, seed), &query, &[Executor::Threads]);
+        check(&format!("gen-{seed}"), &lines(count, seed), &query, &[Executor::Auto]);
     }
 }

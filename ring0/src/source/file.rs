@@ -10,7 +10,7 @@ use super::clock::Clock;
 use crate::error::{Error, Result};
 use crate::format::ndjson::{NdjsonParser, is_blank};
 use crate::frame::Frame;
-use crate::io::{Completion, Request, ThreadIo};
+use crate::io::{Completion, Io, Request};
 use crate::limits::{CHUNK_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
 use crate::program::{SourceKind, SourceSpec};
@@ -130,7 +130,7 @@ impl NdjsonSource {
     }
 
     /// Fills a frame, as far as there is something.
-    pub(super) fn poll(&mut self, io: &mut ThreadIo) -> Result<Polled> {
+    pub(super) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         self.out.clear();
         loop {
             self.prefetch(io);
@@ -169,7 +169,7 @@ impl NdjsonSource {
     }
 
     /// Asks for the next chunk while the one in hand is parsed.
-    fn prefetch(&mut self, io: &mut ThreadIo) {
+    fn prefetch(&mut self, io: &mut Io) {
         let start = self.next_chunk * CHUNK_BYTES as u64;
         if self.reading.is_some() || self.ready.is_some() || start >= self.file.size {
             return;
@@ -192,7 +192,7 @@ impl NdjsonSource {
         });
     }
 
-    fn extend(&mut self, chunk: Chunk, io: &mut ThreadIo) -> Result<()> {
+    fn extend(&mut self, chunk: Chunk, io: &mut Io) -> Result<()> {
         let record = chunk.bytes.len() - chunk.at;
         if record > RECORD_BYTES_MAX {
             let offset = chunk.base + chunk.at as u64;
