@@ -1,6 +1,6 @@
 //! One file read by chunks on all shards is as one reader would have it: rows without state leave
-//! in the file's order, and which rows are late for their window depends on the file alone, whatever
-//! the number of shards, the size of chunks and frames, and the executor.
+//! in the file's order, and which rows are late for their window depends on the file alone,
+//! whatever the number of shards, the size of chunks and frames, and the executor.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -251,7 +251,14 @@ proptest! {
                 (k, now + step)
             })
             .collect();
-        let config = Config { shards, chunk_bytes, frame_rows, ring_messages, executor, ..Config::default() };
+        let config = Config {
+            shards,
+            chunk_bytes,
+            frame_rows,
+            ring_messages,
+            executor,
+            ..Config::default()
+        };
         check(&records, &config);
     }
 }
