@@ -1,14 +1,72 @@
 //! What can go wrong before a query runs: a refused statement, shown with its place in the text
-//! as the Rust compiler shows its errors. Codes are stable.
-//!
-//! E01xx: syntax (E0101 unexpected token, E0102 unreadable text, E0103 unknown option, E0104 bad
-//! or missing option, E0105 bad definition). E02xx: meaning (E0201 unknown column, E0202 unknown
-//! relation, E0203 neither grouped nor aggregated, E0204 unknown function, E0205 name defined
-//! twice, E0206 types that do not fit, E0207 an aggregate or window where none may stand).
-//! E03xx: not supported yet (E0301 syntax, E0302 types). E04xx: windows (E0401 arguments, E0402 a
-//! query that can never emit as asked).
+//! as the Rust compiler shows its errors. Codes are stable; docs/errors.md explains each.
 
 use std::fmt;
+
+macro_rules! codes {
+    ($($code:ident $title:literal),+ $(,)?) => {
+        /// The codes of refusals.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $code,)+
+        }
+
+        impl Code {
+            /// All codes, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$code),+];
+
+            /// Its name, such as `E0201`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => stringify!($code),)+
+                }
+            }
+
+            /// What it means, in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$code => $title,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    E0101 "unexpected token",
+    E0102 "text that cannot be read",
+    E0103 "unknown option",
+    E0104 "bad or missing option",
+    E0105 "bad definition",
+    E0106 "statement beyond a limit",
+    E0201 "unknown column",
+    E0202 "unknown relation",
+    E0203 "neither grouped nor aggregated",
+    E0204 "unknown function",
+    E0205 "name defined twice",
+    E0206 "types that do not fit",
+    E0207 "aggregate or window where none may stand",
+    E0208 "ambiguous name",
+    E0209 "wrong number of columns or arguments",
+    E0210 "still in use",
+    E0211 "wrong kind of relation",
+    E0212 "unknown or bad setting",
+    E0213 "bad interval",
+    E0214 "a clock where it may not stand",
+    E0301 "not runnable yet",
+    E0302 "type not supported",
+    E0303 "not part of this SQL",
+    E0401 "bad window",
+    E0402 "can never emit as asked",
+    E0403 "bad join",
+    E0404 "no order on unbounded input",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// A refused statement and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

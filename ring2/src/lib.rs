@@ -7,17 +7,29 @@
 #![allow(clippy::result_large_err)]
 
 pub mod error;
+pub mod limits;
 
 pub mod dialect;
+mod guard;
 mod interval;
+mod place;
+pub mod syntax;
 
 pub mod catalog;
 mod ddl;
+mod define;
+mod functions;
+mod options;
+mod settings;
+
+mod answer;
 mod script;
 
+mod check;
+mod flatten;
 mod resolve;
 mod select;
-mod syntax;
+mod views;
 mod window;
 
 mod planner;
@@ -32,6 +44,8 @@ use std::path::PathBuf;
 
 use datafusion::common::DataFusionError;
 use trefoil_ring0::program::Program;
+
+use script::Reading;
 
 pub use error::{Error, Result, SqlError};
 
@@ -78,30 +92,82 @@ pub enum ResultColumn {
     },
 }
 
+/// Rows that are known without running anything: what SHOW and DESCRIBE give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The statement's text, without the semicolon.
+    pub sql: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows, all of them texts.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// What a script does, in order.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A query to run.
+    Query(Box<PlannedQuery>),
+    /// Rows to print.
+    Answer(Answer),
+}
+
 /// Reads a script and plans its queries.
 ///
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused; then nothing runs.
 pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
-    let mut planned = Vec::new();
-    for select in script::read(files)? {
-        let resolved = resolve::resolve(&select)?;
-        let context = planner::session();
-        let at = select.chunk.tokens.first();
-        let at = at.map_or(select.chunk.end, |t| t.span.start);
-        let refuse = |e: DataFusionError| plan_error(&select, at, &e);
-        let schema = planner::arrow_schema(&resolved.source);
-        planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
-        let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
-        let program = lower::lower(&plan, &resolved)
-            .map_err(|(code, message)| select.place.error(code, at, message))?;
-        planned.push(PlannedQuery {
-            sql: select.sql,
-            program,
-            columns: resolved.results,
+    let queries = plan_steps(files)?
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Query(query) => Some(*query),
+            Step::Answer(_) => None,
         });
-    }
-    Ok(planned)
+    Ok(queries.collect())
+}
+
+/// Reads a script and plans all that it does.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused; then nothing runs.
+pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
+    limits::with_stack(|| {
+        let (steps, _) = script::steps(files, Reading::Run)?;
+        let steps = steps.into_iter().map(|step| match step {
+            script::Step::Answer(answer) => Ok(Step::Answer(answer)),
+            script::Step::Select(select) => Ok(Step::Query(Box::new(plan_select(&select)?))),
+        });
+        steps.collect()
+    })
+}
+
+/// Reads a script as far as the catalogue goes: also what has no runtime yet is accepted, where it
+/// is right.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused.
+pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
+    limits::with_stack(|| {
+        let (_, session) = script::steps(files, Reading::Plan)?;
+        Ok(session.catalog)
+    })
+}
+
+fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
+    let resolved = resolve::resolve(select)?;
+    let context = planner::session();
+    let at = select.chunk.start();
+    let refuse = |e: DataFusionError| plan_error(select, at, &e);
+    let schema = planner::arrow_schema(&resolved.source);
+    planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
+    let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
+    let program = lower::lower(&plan, &resolved)
+        .map_err(|(code, message)| select.place.error(code, at, message))?;
+    Ok(PlannedQuery {
+        sql: select.sql.clone(),
+        program,
+        columns: resolved.results,
+    })
 }
 
 /// DataFusion's refusal, at the place it names, else at the statement.

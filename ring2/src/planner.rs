@@ -4,14 +4,13 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::MemTable;
-use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
@@ -31,14 +30,6 @@ pub(crate) fn session() -> SessionContext {
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     context
-}
-
-/// Whether DataFusion knows a function of this name, of any kind.
-pub(crate) fn is_function(name: &str) -> bool {
-    static SESSION: LazyLock<SessionContext> = LazyLock::new(session);
-    let state = SESSION.state_ref();
-    let state = state.read();
-    state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok()
 }
 
 /// A source's columns as Arrow has them.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
+    CastKind, Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
     visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -16,14 +16,14 @@ use trefoil_ring0::schema::physical;
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
+use crate::functions::{self, BOUNDS, FunctionKind, WINDOWS};
 use crate::script::{Emit, Select};
 use crate::select::{self, Shape};
 use crate::syntax::{AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote};
 use crate::window::{self, Window};
 
 const SCALARS: [&str; 2] = ["upper", "lower"];
-const WINDOWS: [&str; 5] = ["tumble", "hop", "sliding", "session", "cumulate"];
-const BOUNDS: [&str; 2] = ["tumble_start", "tumble_end"];
+const SYSTEM: [&str; 3] = ["_timestamp", "_partition", "_offset"];
 
 /// A resolved query.
 #[derive(Debug)]
@@ -298,8 +298,14 @@ impl Resolver<'_> {
             | Expr::IsTrue(expr)
             | Expr::IsNotTrue(expr)
             | Expr::IsFalse(expr)
-            | Expr::IsNotFalse(expr)
-            | Expr::Cast { expr, .. } => self.walk(expr, mode),
+            | Expr::IsNotFalse(expr) => self.walk(expr, mode),
+            Expr::Cast { kind, expr, .. } => {
+                if !matches!(kind, CastKind::Cast | CastKind::DoubleColon) {
+                    self.later
+                        .push(self.select.place.unsupported(at, "TRY_CAST"));
+                }
+                self.walk(expr, mode)
+            }
             Expr::Between {
                 expr, low, high, ..
             } => {
@@ -333,6 +339,11 @@ impl Resolver<'_> {
                     }
                 };
             }
+            if SYSTEM.contains(&name.as_str()) {
+                let what = format!("column \"{name}\"");
+                self.later.push(self.select.place.unsupported(at, what));
+                return Ok(());
+            }
             let message = format!("column \"{name}\" does not exist");
             let mut error = self.error("E0201", at, message);
             let known = self.source.columns.iter().map(|c| c.name.as_str());
@@ -361,7 +372,8 @@ impl Resolver<'_> {
     fn function(&mut self, f: &Function, at: Location, mode: Mode<'_>) -> Result<(), SqlError> {
         let name = f.name.to_string();
         let known = name.as_str();
-        let aggregate = AGGREGATES.contains(&known);
+        let native = AGGREGATES.contains(&known);
+        let aggregate = native || functions::kind(known) == Some(FunctionKind::Aggregate);
         if aggregate && matches!(mode, Mode::Row) {
             let message = format!("aggregate {} cannot stand here", known.to_uppercase());
             let hint = "conditions on aggregates go into HAVING";
@@ -371,14 +383,7 @@ impl Resolver<'_> {
         if is_window {
             return self.window_call(f, known, at, mode);
         }
-        if f.over.is_none() && !aggregate && !SCALARS.contains(&known) {
-            if !crate::planner::is_function(known) {
-                let message = format!("function \"{known}\" does not exist");
-                let mut error = self.error("E0204", at, message);
-                let all = AGGREGATES.iter().chain(&SCALARS).chain(&WINDOWS).copied();
-                error.hint = nearest(known, all).map(|n| format!("did you mean \"{n}\"?"));
-                return Err(error);
-            }
+        if f.over.is_none() && !native && !SCALARS.contains(&known) {
             let what = format!("function {}", known.to_uppercase());
             self.later.push(self.select.place.unsupported(at, what));
         }
@@ -405,7 +410,7 @@ impl Resolver<'_> {
             .into_iter()
             .try_for_each(|a| self.walk(a, Mode::Row))?;
         let upper = name.to_uppercase();
-        if WINDOWS.contains(&name) && name != "tumble" {
+        if !name.starts_with("tumble") {
             self.later
                 .push((self.select.place).unsupported(at, format!("window {upper}")));
             return Ok(());
