@@ -40,6 +40,8 @@ pub(crate) fn parser(tokens: &[TokenWithSpan]) -> Parser<'static> {
 fn is_emit(parser: &Parser<'_>) -> bool {
     let behind = match &parser.peek_token_ref().token {
         Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_uppercase(),
+        // A statement that breaks off is one that lacks the rest of the clause.
+        Token::EOF => "ON".into(),
         _ => return false,
     };
     is_word(parser.get_current_token(), "EMIT")

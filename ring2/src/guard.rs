@@ -1,22 +1,15 @@
 //! What is checked on tokens, before anything recurses over a statement: its size, how deep its
-//! brackets go, how long its chains of operators are. Also the hints for errors of syntax, which
-//! only the tokens around the place can give.
+//! brackets go, how long its chains of operators are. Hints for errors
+//! of syntax are in [`crate::hints`].
 
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, TokenizerError};
 
-use crate::error::{SqlError, nearest};
+use crate::error::SqlError;
 use crate::limits::{
     NESTING_MAX, RUN_TOKENS_MAX, SCRIPT_BYTES_MAX, SET_OPERATIONS_MAX, STATEMENT_BYTES_MAX,
     STATEMENT_TOKENS_MAX, STATEMENTS_MAX,
 };
 use crate::place::{Chunk, Place, word};
-
-/// Words that statements and clauses begin with.
-const CLAUSES: [&str; 29] = [
-    "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "UNION", "JOIN",
-    "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ON", "USING", "WITH", "AS", "AND", "OR", "BY",
-    "EMIT", "WINDOW", "QUALIFY", "VALUES", "INTO", "BETWEEN", "DISTINCT",
-];
 
 /// The size of the file.
 pub(crate) fn file(place: Place<'_>) -> Result<(), SqlError> {
@@ -92,6 +85,18 @@ fn statement(place: Place<'_>, chunk: &Chunk) -> Result<(), SqlError> {
         if bytes > STATEMENT_BYTES_MAX {
             let message = format!("the statement is longer than {STATEMENT_BYTES_MAX} bytes");
             return limit(chunk.start(), message, "split it");
+        }
+        let next = tokens.get(index + 1).and_then(word).unwrap_or_default();
+        if open.len() > 1
+            && word(token).as_deref() == Some("EMIT")
+            && matches!(next.as_str(), "CHANGES" | "FINAL" | "EVERY" | "ON")
+        {
+            let hint = "results appear when the whole statement says";
+            let message = "EMIT stands at the end of a statement, not inside brackets";
+            return Err(place.hinted("E0101", at, message, hint));
+        }
+        if token.token == Token::DoubleEq {
+            return Err(place.hinted("E0101", at, "unexpected \"==\"", "equality is written ="));
         }
         let closer = match &token.token {
             Token::LParen => Some(Closer::Token(Token::RParen)),
@@ -182,73 +187,4 @@ fn close(place: Place<'_>, open: &mut Vec<Open>, token: &TokenWithSpan) -> Resul
             Err(place.error("E0101", token.span.start, message))
         }
     }
-}
-
-/// Adds what the tokens around an error of syntax say about it.
-pub(crate) fn with_syntax_hint(error: SqlError, chunk: &Chunk, at: Location) -> SqlError {
-    let index = chunk.tokens.iter().position(|t| t.span.start >= at);
-    let index = index.unwrap_or(chunk.tokens.len());
-    let here = chunk.tokens.get(index);
-    let words = |i: usize| chunk.tokens.get(i).and_then(word).unwrap_or_default();
-    let before = index.checked_sub(1).map(words).unwrap_or_default();
-    let has = |w: &str| {
-        chunk.tokens[..index]
-            .iter()
-            .any(|t| word(t).as_deref() == Some(w))
-    };
-    let hint = match (before.as_str(), words(index).as_str()) {
-        (_, "SYSTEM_TIME") => "the version stands before the alias: \
-                               JOIN t FOR SYSTEM_TIME AS OF s.ts AS c"
-            .into(),
-        (_, "EMIT") => "EMIT CHANGES, EMIT ON WINDOW CLOSE, EMIT FINAL or EMIT EVERY INTERVAL \
-                        '1' SECOND, at the end of the statement"
-            .into(),
-        ("WHERE", "GROUP" | "ORDER" | "HAVING" | "") | ("HAVING" | "ON", "") => {
-            format!("a condition follows {before}")
-        }
-        (_, "WHERE") if has("HAVING") || has("GROUP") => {
-            "WHERE stands before GROUP BY; conditions on groups go into HAVING".into()
-        }
-        (_, "WHERE") if has("WHERE") => "a second condition is added with AND".into(),
-        (_, "GROUP") if has("ORDER") => "GROUP BY stands before ORDER BY".into(),
-        (_, "GROUP") if has("HAVING") => "GROUP BY stands before HAVING".into(),
-        (_, "ORDER") if has("LIMIT") => "ORDER BY stands before LIMIT".into(),
-        (_, "FROM") if matches!(here_before(chunk, index), Some(Token::Comma)) => {
-            "take the comma before FROM away".into()
-        }
-        (b, "BY") if b != "GROUP" && b != "ORDER" && b != "PARTITION" => {
-            match nearest(b, ["GROUP", "ORDER", "PARTITION"].into_iter()) {
-                Some(n) => format!("did you mean \"{n} BY\"?"),
-                None => return error,
-            }
-        }
-        (b, w) => {
-            let meant = |w: &str| {
-                let known = CLAUSES.iter().copied().filter(|c| *c != w);
-                match w.len() > 2 && !CLAUSES.contains(&w) {
-                    true => nearest(w, known).map(str::to_string),
-                    false => None,
-                }
-            };
-            match (meant(w), meant(b), here.map(|t| &t.token)) {
-                (Some(m), _, _) | (None, Some(m), _) => format!("did you mean \"{m}\"?"),
-                (None, None, Some(Token::DoubleEq)) => "equality is written =".into(),
-                (None, None, Some(Token::Backslash | Token::Char('`'))) => {
-                    "names are quoted with \", strings with '".into()
-                }
-                (None, None, _) => return error,
-            }
-        }
-    };
-    SqlError {
-        hint: Some(hint),
-        ..error
-    }
-}
-
-fn here_before(chunk: &Chunk, index: usize) -> Option<&Token> {
-    index
-        .checked_sub(1)
-        .and_then(|i| chunk.tokens.get(i))
-        .map(|t| &t.token)
 }

@@ -65,7 +65,7 @@ pub(crate) fn check(place: Place<'_>, interval: &Interval) -> Result<(), SqlErro
         };
         let known = unit.to_lowercase();
         if scale(number, 1_000_000_000).is_none() {
-            return wrong(format!("'{number}' is no number of an interval"), example());
+            return wrong(format!("'{text}' is no interval"), example());
         }
         if unit.is_empty() {
             let hint = format!("INTERVAL '{number}' SECOND");

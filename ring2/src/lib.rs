@@ -11,6 +11,7 @@ pub mod limits;
 
 pub mod dialect;
 mod guard;
+mod hints;
 mod interval;
 mod place;
 pub mod syntax;
@@ -32,8 +33,10 @@ mod select;
 mod views;
 mod window;
 
+mod plan_error;
 mod planner;
 
+mod depth;
 mod lower;
 mod lower_expr;
 
@@ -157,31 +160,20 @@ fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
     let resolved = resolve::resolve(select)?;
     let context = planner::session();
     let at = select.chunk.start();
-    let refuse = |e: DataFusionError| plan_error(select, at, &e);
+    let refuse = |e: DataFusionError| plan_error::refusal(select, &e);
     let schema = planner::arrow_schema(&resolved.source);
     planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
     let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
     let program = lower::lower(&plan, &resolved)
         .map_err(|(code, message)| select.place.error(code, at, message))?;
+    if depth::is_too_deep(&program) {
+        let hint = "split it into several columns";
+        let message = "an expression is nested too deeply to run";
+        return Err(select.place.hinted("E0106", at, message, hint).into());
+    }
     Ok(PlannedQuery {
         sql: select.sql.clone(),
         program,
         columns: resolved.results,
     })
-}
-
-/// DataFusion's refusal, at the place it names, else at the statement.
-fn plan_error(
-    select: &script::Select<'_>,
-    at: datafusion::sql::sqlparser::tokenizer::Location,
-    error: &DataFusionError,
-) -> SqlError {
-    let span = error.diagnostic().and_then(|d| d.span);
-    let at = span.map_or(at, |s| {
-        let (line, column) = (s.start.line, s.start.column);
-        datafusion::sql::sqlparser::tokenizer::Location { line, column }
-    });
-    let text = error.strip_backtrace();
-    let text = text.rsplit("caused by\n").next().unwrap_or(&text);
-    select.place.error("E0206", at, text)
 }

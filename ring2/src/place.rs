@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::tokenizer::{
 };
 
 use crate::SourceFile;
-use crate::dialect::DIALECT;
+use crate::dialect::{DIALECT, parser};
 use crate::error::{Code, SqlError};
 use crate::guard;
+use crate::hints::with_syntax_hint;
 
 /// The tokens of one statement, without its semicolon, and where it ends.
 #[derive(Debug, Clone)]
@@ -111,6 +112,18 @@ impl Place<'_> {
             }
             None => (text.as_str(), chunk.end),
         };
+        if message.starts_with("Expected an expression, found: ") {
+            // The parser took FROM for a column, and stands behind it.
+            let from = chunk.tokens.iter().rev().find(|t| t.span.start < at);
+            let at = from.map_or(at, |t| t.span.start);
+            let message = "unexpected \"FROM\", expected an expression";
+            return with_syntax_hint(self.error("E0101", at, message), chunk, at);
+        }
+        if message.starts_with("Expected: joined table")
+            && let Some(inner) = self.subquery_error(chunk, at)
+        {
+            return inner;
+        }
         let message = match message.strip_prefix("Expected: ") {
             Some(rest) => match rest.rsplit_once(", found: ") {
                 Some((expected, found)) => {
@@ -122,7 +135,40 @@ impl Place<'_> {
             },
             None => message.to_string(),
         };
-        guard::with_syntax_hint(self.error("E0101", at, message), chunk, at)
+        with_syntax_hint(self.error("E0101", at, message), chunk, at)
+    }
+
+    /// The parser reads a bracket in FROM as a subquery and then as joins, and tells what is wrong
+    /// with the joins: what is wrong with the subquery, where it is one.
+    fn subquery_error(&self, chunk: &Chunk, at: Location) -> Option<SqlError> {
+        let here = chunk.tokens.iter().position(|t| t.span.start >= at)?;
+        let begins = |i: &usize| {
+            let word = chunk.tokens.get(i + 1).and_then(word).unwrap_or_default();
+            chunk.tokens[*i].token == Token::LParen
+                && matches!(word.as_str(), "SELECT" | "WITH" | "VALUES")
+        };
+        let open = (0..here).rev().find(begins)?;
+        let mut depth = 0usize;
+        let close = (open..chunk.tokens.len()).find(|i| {
+            match chunk.tokens[*i].token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        })?;
+        let inner = Chunk {
+            tokens: chunk.tokens[open + 1..close].to_vec(),
+            end: chunk.tokens[close].span.start,
+        };
+        let mut parser = parser(&inner.tokens);
+        match parser.parse_query() {
+            Err(error) => Some(self.parse_error(error, &inner)),
+            Ok(_) => match parser.peek_token() {
+                rest if rest.token == Token::EOF => None,
+                rest => Some(self.unexpected(&rest, &inner)),
+            },
+        }
     }
 
     /// A token that cannot stand where it stands.
@@ -132,7 +178,7 @@ impl Place<'_> {
             _ => (token.span.start, self.text(token.span)),
         };
         let error = self.error("E0101", at, format!("unexpected {}", quoted(&found)));
-        guard::with_syntax_hint(error, chunk, at)
+        with_syntax_hint(error, chunk, at)
     }
 
     /// Splits the file into statements.

@@ -318,9 +318,21 @@ impl Resolver<'_> {
                 list.iter().try_for_each(|e| self.walk(e, mode))
             }
             other => {
-                let text = other.to_string();
-                let what = text.split_whitespace().next().unwrap_or_default();
-                let what = format!("this expression ({what} ...)");
+                let what = match other {
+                    Expr::Case { .. } => "CASE".to_string(),
+                    Expr::Like { .. } | Expr::ILike { .. } => "LIKE".to_string(),
+                    Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
+                        "a subquery in an expression".to_string()
+                    }
+                    Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } => {
+                        "a field of a column".to_string()
+                    }
+                    other => {
+                        let text = other.to_string();
+                        let first = text.split([' ', '(']).next().unwrap_or_default();
+                        first.to_string()
+                    }
+                };
                 self.later.push(self.select.place.unsupported(at, what));
                 Ok(())
             }

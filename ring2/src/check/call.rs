@@ -540,11 +540,6 @@ impl Checker<'_> {
                 continue;
             };
             let name = &ident.value;
-            if matches!(value.value, Value::Null) {
-                let hint = format!("{name} IS NULL");
-                let message = "a comparison with NULL is never true";
-                return Err(self.place.hinted("E0206", value.span.start, message, hint));
-            }
             let Ok(Some(found)) = cx.scope.column(self.place, name, ident.span.start) else {
                 continue;
             };

@@ -26,6 +26,15 @@ impl Grouping {
         !self.windows.is_empty()
     }
 
+    /// The kind of a window that is not the first one.
+    pub(super) fn second_window(&self) -> Option<&str> {
+        let first = self.windows.first()?;
+        self.windows
+            .iter()
+            .find(|w| *w != first)
+            .map(|(kind, _)| kind.as_str())
+    }
+
     pub(super) fn has_key(&self, text: &str) -> bool {
         self.keys.iter().any(|k| k == text)
     }

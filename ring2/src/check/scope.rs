@@ -249,6 +249,9 @@ impl<'p> Scope<'p> {
         error.hint = match nearest(name, self.known().into_iter()) {
             Some(n) => Some(format!("did you mean \"{n}\"?")),
             None if self.is_empty() => Some("there is no FROM".into()),
+            None if matches!(name, "window_start" | "window_end") => {
+                Some("group by a window: GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE)".into())
+            }
             None => None,
         };
         error

@@ -97,7 +97,11 @@ impl Checker<'_> {
                     "TOP" | "EXCLUDE" | "INTO" => at,
                     _ => from,
                 };
-                return Err(self.place.foreign(self.find(&[word], from), word, hint));
+                let what = match word {
+                    "CONNECT" | "CLUSTER" | "DISTRIBUTE" | "SORT" => format!("{word} BY"),
+                    _ => word.to_string(),
+                };
+                return Err(self.place.foreign(self.find(&[word], from), &what, hint));
             }
         }
         if !optimizer_hints.is_empty() || select_modifiers.is_some() || value_table_mode.is_some() {
@@ -139,8 +143,17 @@ impl Checker<'_> {
                 grouping.add(key, &scope);
             }
         }
+        if let Some(second) = grouping.second_window() {
+            let at = self.find(&[&second.to_uppercase()], at);
+            let hint = "a window of windows is a query over a query";
+            return Err(self
+                .place
+                .hinted("E0401", at, "a query has one window", hint));
+        }
         if let Some(condition) = selection {
-            self.row(condition, &scope, ctes)?;
+            let row = Context::row(&scope, ctes);
+            let items = &items;
+            self.walk(condition, Context { items, ..row })?;
         }
         let names = self.named_windows(named_window)?;
         let aggregated = !keys.is_empty()

@@ -156,7 +156,7 @@ impl Reader<'_> {
             (word.as_str(), next.as_str()),
             ("FOREIGN", "KEY") | ("UNIQUE" | "CHECK", "") | ("CONSTRAINT", _)
         );
-        if constraint && next.is_empty() != (word == "CONSTRAINT") {
+        if constraint {
             let hint = "constraints are not checked; leave it out, filter with WHERE";
             return Err(self.place.foreign(at, &format!("{word} in a table"), hint));
         }
