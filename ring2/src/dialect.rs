@@ -44,8 +44,10 @@ fn is_emit(parser: &Parser<'_>) -> bool {
         Token::EOF => "ON".into(),
         _ => return false,
     };
+    let next = parser.peek_nth_token_ref(1);
+    let window = is_word(next, "WINDOW") || next.token == Token::EOF;
     is_word(parser.get_current_token(), "EMIT")
-        && matches!(behind.as_str(), "CHANGES" | "ON" | "FINAL" | "EVERY")
+        && (matches!(behind.as_str(), "CHANGES" | "FINAL" | "EVERY") || behind == "ON" && window)
 }
 
 fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {

@@ -89,7 +89,9 @@ fn statement(place: Place<'_>, chunk: &Chunk) -> Result<(), SqlError> {
         let next = tokens.get(index + 1).and_then(word).unwrap_or_default();
         if open.len() > 1
             && word(token).as_deref() == Some("EMIT")
-            && matches!(next.as_str(), "CHANGES" | "FINAL" | "EVERY" | "ON")
+            && (matches!(next.as_str(), "CHANGES" | "FINAL" | "EVERY")
+                || next == "ON"
+                    && tokens.get(index + 2).and_then(word).as_deref() == Some("WINDOW"))
         {
             let hint = "results appear when the whole statement says";
             let message = "EMIT stands at the end of a statement, not inside brackets";

@@ -2,6 +2,7 @@
 //! knows its line and column. Words without quotes are written small here, so that a syntax tree
 //! and its canonical text do not depend on how a name was typed; errors show what was typed.
 
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, Word,
@@ -199,7 +200,13 @@ impl Place<'_> {
                     chunks.push(Chunk { tokens, end });
                     continue;
                 }
-                Token::Word(w) if w.quote_style.is_none() => w.value = w.value.to_lowercase(),
+                Token::Word(w) if w.quote_style.is_none() => {
+                    w.value = w.value.to_lowercase();
+                    // `f(CASE value ..)` would be an argument called "case".
+                    if w.keyword == Keyword::VALUE {
+                        w.keyword = Keyword::NoKeyword;
+                    }
+                }
                 _ => {}
             }
             end = token.span.end;

@@ -6,6 +6,7 @@ mod calls;
 mod canonical;
 mod create;
 mod print;
+mod printable;
 mod reader;
 mod statement;
 mod types;

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident};
+use datafusion::sql::sqlparser::ast::{Assignment, Expr, Ident};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 
+use super::printable;
 use super::statement::{
     ColumnSpec, CreateIndex, CreateSink, CreateSource, CreateView, Drop, Emit, EmitQuery, Explain,
     Insert, Kind, OptionSpec, Rename, Show, SourceKind, Statement, Subscribe, ViewKind, Watermark,
@@ -44,7 +45,7 @@ fn names(idents: &[Ident]) -> String {
 }
 
 fn filter(selection: Option<&Expr>) -> String {
-    selection.map_or(String::new(), |s| format!(" WHERE {s}"))
+    selection.map_or(String::new(), |s| format!(" WHERE {}", printable::expr(s)))
 }
 
 fn flag(set: bool, words: &'static str) -> &'static str {
@@ -69,7 +70,9 @@ impl Display for Statement {
             } => {
                 let table = name(&table.value);
                 let filter = filter(selection.as_ref());
-                write!(f, "UPDATE {table} SET {}{filter}", list(assignments))
+                let set = |a: &Assignment| format!("{} = {}", a.target, printable::expr(&a.value));
+                let set: Vec<_> = assignments.iter().map(set).collect();
+                write!(f, "UPDATE {table} SET {}{filter}", set.join(", "))
             }
             Self::Delete { table, selection } => {
                 let filter = filter(selection.as_ref());
@@ -101,12 +104,12 @@ impl Display for Statement {
 
 impl Display for EmitQuery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.query.fmt(f)?;
+        printable::query(&self.query).fmt(f)?;
         match &self.emit {
             None => Ok(()),
             Some(Emit::Changes) => f.write_str(" EMIT CHANGES"),
             Some(Emit::OnWindowClose) => f.write_str(" EMIT ON WINDOW CLOSE"),
-            Some(Emit::Every(every)) => write!(f, " EMIT EVERY {every}"),
+            Some(Emit::Every(every)) => write!(f, " EMIT EVERY {}", printable::expr(every)),
         }
     }
 }
@@ -127,7 +130,9 @@ impl Display for ColumnSpec {
         f.write_str(flag(self.not_null, " NOT NULL"))?;
         match &self.generated {
             None => Ok(()),
-            Some(expr) => write!(f, " GENERATED ALWAYS AS ({expr}) STORED"),
+            Some(expr) => {
+                write!(f, " GENERATED ALWAYS AS ({}) STORED", printable::expr(expr))
+            }
         }
     }
 }
@@ -140,7 +145,7 @@ impl Display for Watermark {
             Some(Expr::Identifier(same)) if same.value == self.column.value => {
                 write!(f, " AS {}", name(&same.value))
             }
-            Some(expr) => write!(f, " AS {expr}"),
+            Some(expr) => write!(f, " AS {}", printable::expr(expr)),
         }
     }
 }
