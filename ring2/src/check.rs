@@ -8,8 +8,11 @@ mod clauses;
 mod expr;
 mod from;
 mod group;
+mod join;
 mod scope;
 mod select;
+mod types;
+mod window;
 
 use std::collections::BTreeSet;
 
@@ -342,20 +345,14 @@ impl Checker<'_> {
         let at = emit_at.0;
         match emit {
             None | Some(Emit::Changes) => Ok(()),
-            Some(Emit::Every(Expr::Interval(every))) => {
-                match crate::interval::length(self.place, every)? {
-                    ns if ns > 0 => Ok(()),
-                    _ => {
-                        let at = every.value.span().start;
-                        let message = "EMIT EVERY takes an interval above 0";
-                        Err(self.place.error("E0213", at, message))
-                    }
+            Some(Emit::Every(every)) => match crate::interval::length(self.place, every)? {
+                ns if ns > 0 => Ok(()),
+                _ => {
+                    let at = every.value.span().start;
+                    let message = "EMIT EVERY takes an interval above 0";
+                    Err(self.place.error("E0213", at, message))
                 }
-            }
-            Some(Emit::Every(other)) => {
-                let message = "EMIT EVERY takes an INTERVAL";
-                Err(self.place.error("E0213", self.at(other), message))
-            }
+            },
             Some(Emit::OnWindowClose) if output.bounded => Ok(()),
             Some(Emit::OnWindowClose) if !output.window => {
                 let hint = "EMIT CHANGES, or group by a window such as TUMBLE(ts, INTERVAL '1' \

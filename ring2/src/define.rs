@@ -52,7 +52,9 @@ impl Definer<'_> {
                         let at = assignment.target.span().start;
                         return Err(self.place.foreign(at, "a list in SET", "SET a = 1, b = 2"));
                     };
-                    self.has(&columns, &name.to_string(), name.span().start)?;
+                    let part = name.0.first().and_then(|p| p.as_ident());
+                    let column = part.map_or_else(|| name.to_string(), |i| i.value.clone());
+                    self.has(&columns, &column, name.span().start)?;
                     self.over(&columns, &assignment.value)?;
                 }
                 selection.iter().try_for_each(|s| self.over(&columns, s))?;

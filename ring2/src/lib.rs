@@ -28,6 +28,7 @@ mod script;
 
 mod check;
 mod flatten;
+mod project;
 mod resolve;
 mod select;
 mod views;

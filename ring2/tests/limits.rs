@@ -1,6 +1,8 @@
 //! Statements beyond a limit are refused, and those within run: never an overflow of the stack,
 //! never a panic, never seconds of work.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! Definitions, the catalogue behind them, views that are expanded, and questions that it answers.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use trefoil::catalog::Catalog;

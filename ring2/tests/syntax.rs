@@ -1,6 +1,8 @@
 //! One tree, one text: what is printed reads as the same tree, every spelling of a thing prints
 //! the same, and no text makes the reader panic.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;

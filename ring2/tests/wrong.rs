@@ -1,6 +1,8 @@
 //! Wrong statements and what is said about them. Each file of `wrong` holds statements between
 //! lines of dashes; a snapshot beside it holds the error of each.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -433,17 +433,18 @@ impl Checker<'_> {
         if let Some(found) = cx.scope.column(self.place, &first.value, at)? {
             use datafusion::arrow::datatypes::DataType;
             match &found.data_type {
-                Some(DataType::Struct(fields)) => {
-                    if !fields.iter().any(|f| *f.name() == second.value) {
-                        let (field, column) = (&second.value, &first.value);
-                        let message = format!("column \"{column}\" has no field \"{field}\"");
-                        let mut error = self.place.error("E0201", second.span.start, message);
-                        let known = fields.iter().map(|f| f.name().as_str());
-                        error.hint = crate::error::nearest(field, known)
-                            .map(|n| format!("did you mean \"{n}\"?"));
-                        return Err(error);
-                    }
+                Some(DataType::Struct(fields))
+                    if !fields.iter().any(|f| *f.name() == second.value) =>
+                {
+                    let (field, column) = (&second.value, &first.value);
+                    let message = format!("column \"{column}\" has no field \"{field}\"");
+                    let mut error = self.place.error("E0201", second.span.start, message);
+                    let known = fields.iter().map(|f| f.name().as_str());
+                    error.hint = crate::error::nearest(field, known)
+                        .map(|n| format!("did you mean \"{n}\"?"));
+                    return Err(error);
                 }
+                Some(DataType::Struct(_)) => {}
                 Some(_) => {
                     let message = format!("column \"{}\" has no fields", first.value);
                     return Err(self.place.error("E0206", second.span.start, message));

@@ -1,14 +1,14 @@
-//! FROM: relations, table functions of windows, joins.
+//! FROM: relations by name, subqueries, table functions of windows, UNNEST.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator,
-    ObjectName, TableAlias, TableFactor, TableFunctionArgs, TableVersion, TableWithJoins,
+    Expr, FunctionArg, FunctionArgExpr, ObjectName, TableAlias, TableFactor, TableFunctionArgs,
+    TableVersion, TableWithJoins,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::group::unnested;
-use super::scope::{Column, Ctes, Scope, Side};
+use super::join::joined;
+use super::scope::{Column, Ctes, Scope};
 use super::{Checker, Output, Purpose};
 use crate::error::{SqlError, nearest};
 use crate::functions::WINDOWS;
@@ -19,7 +19,7 @@ const BOUNDS: [&str; 2] = ["window_start", "window_end"];
 
 /// Where a relation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
+pub(super) enum Position {
     /// First, or behind a comma.
     First,
     /// Behind JOIN.
@@ -65,148 +65,7 @@ impl Checker<'_> {
         Ok(output)
     }
 
-    fn join(
-        &mut self,
-        join: &Join,
-        scope: &mut Scope<'_>,
-        ctes: &Ctes,
-        left: &Output,
-    ) -> Result<Output, SqlError> {
-        use JoinOperator as J;
-        let Join {
-            relation,
-            global,
-            join_operator,
-        } = join;
-        let at = self.relation_at(relation);
-        if *global {
-            return Err(self.place.foreign(at, "GLOBAL JOIN", "JOIN"));
-        }
-        let before = scope.len();
-        let right = self.factor(relation, scope, ctes, Position::Joined)?;
-        let unnest = matches!(relation, TableFactor::UNNEST { .. });
-        let place = self.place;
-        let no_constraint = |what: &str, hint: &str| Err(place.foreign(at, what, hint));
-        match join_operator {
-            J::CrossJoin(JoinConstraint::None) => {
-                if !left.bounded && !right.bounded && !unnest {
-                    let hint = "JOIN .. ON with an equality";
-                    let message = "CROSS JOIN of two unbounded inputs keeps everything for ever";
-                    return Err(self.place.hinted("E0403", at, message, hint));
-                }
-            }
-            J::CrossJoin(JoinConstraint::On(_) | JoinConstraint::Using(_))
-            | J::CrossJoin(JoinConstraint::Natural) => {
-                return no_constraint("a condition of CROSS JOIN", "JOIN .. ON");
-            }
-            J::Join(c)
-            | J::Inner(c)
-            | J::Left(c)
-            | J::LeftOuter(c)
-            | J::Right(c)
-            | J::RightOuter(c)
-            | J::FullOuter(c)
-            | J::Semi(c)
-            | J::LeftSemi(c)
-            | J::RightSemi(c)
-            | J::Anti(c)
-            | J::LeftAnti(c)
-            | J::RightAnti(c) => self.constraint(c, scope, ctes, before, at)?,
-            J::AsOf {
-                match_condition,
-                constraint,
-            } => {
-                self.match_condition(match_condition)?;
-                self.row(match_condition, scope, ctes)?;
-                self.constraint(constraint, scope, ctes, before, at)?;
-            }
-            J::CrossApply | J::OuterApply => {
-                return no_constraint("APPLY", "CROSS JOIN UNNEST(list) AS item");
-            }
-            J::StraightJoin(_) => return no_constraint("STRAIGHT_JOIN", "JOIN"),
-            J::ArrayJoin | J::LeftArrayJoin | J::InnerArrayJoin => {
-                return no_constraint("ARRAY JOIN", "CROSS JOIN UNNEST(list) AS item");
-            }
-        }
-        match join_operator {
-            J::Semi(_) | J::LeftSemi(_) | J::Anti(_) | J::LeftAnti(_) => {
-                scope.hide(before..scope.len());
-            }
-            J::RightSemi(_) | J::RightAnti(_) => scope.hide(0..before),
-            _ => {}
-        }
-        let versioned = matches!(
-            relation,
-            TableFactor::Table {
-                version: Some(_),
-                ..
-            }
-        );
-        match unnest || versioned {
-            true => Ok(left.clone()),
-            false => Ok(joined(left, &right)),
-        }
-    }
-
-    fn constraint(
-        &mut self,
-        constraint: &JoinConstraint,
-        scope: &mut Scope<'_>,
-        ctes: &Ctes,
-        before: usize,
-        at: Location,
-    ) -> Result<(), SqlError> {
-        match constraint {
-            JoinConstraint::On(condition) => self.row(condition, scope, ctes),
-            JoinConstraint::Using(columns) => {
-                for column in columns {
-                    let name = match column.0.as_slice() {
-                        [part] => part.as_ident().map(|i| i.value.clone()),
-                        _ => None,
-                    };
-                    let name = name.unwrap_or_else(|| column.to_string());
-                    for (side, word) in [(Side::Left, "left"), (Side::Right, "right")] {
-                        if !scope.side_has(&name, before, side) {
-                            let message =
-                                format!("column \"{name}\" does not exist on the {word} of USING");
-                            return Err(self.place.error("E0201", self.at(column), message));
-                        }
-                    }
-                    scope.merge(&name);
-                }
-                Ok(())
-            }
-            JoinConstraint::Natural => {
-                let at = self.find(&["NATURAL"], self.chunk.start());
-                Err(self
-                    .place
-                    .foreign(at, "NATURAL JOIN", "JOIN .. USING (column)"))
-            }
-            JoinConstraint::None => {
-                let hint = "ON a.key = b.key, USING (key), or CROSS JOIN";
-                let message = "JOIN without ON or USING";
-                Err(self.place.hinted("E0403", at, message, hint))
-            }
-        }
-    }
-
-    fn match_condition(&self, condition: &Expr) -> Result<(), SqlError> {
-        use BinaryOperator::{Gt, GtEq, Lt, LtEq};
-        match unnested(condition) {
-            Expr::BinaryOp {
-                left: _,
-                op: Gt | GtEq | Lt | LtEq,
-                right: _,
-            } => Ok(()),
-            other => {
-                let hint = "MATCH_CONDITION (t.ts >= q.ts)";
-                let message = "MATCH_CONDITION compares one time of each side";
-                Err(self.place.hinted("E0403", self.at(other), message, hint))
-            }
-        }
-    }
-
-    fn relation_at(&self, relation: &TableFactor) -> Location {
+    pub(super) fn relation_at(&self, relation: &TableFactor) -> Location {
         self.at(relation)
     }
 
@@ -240,7 +99,7 @@ impl Checker<'_> {
         Ok(output)
     }
 
-    fn factor(
+    pub(super) fn factor(
         &mut self,
         factor: &TableFactor,
         scope: &mut Scope<'_>,
@@ -594,19 +453,9 @@ impl Checker<'_> {
     pub(super) fn has_event_time(&self, scope: &Scope<'_>) -> bool {
         let sources = self.uses.iter().filter_map(|u| self.catalog.sources.get(u));
         let timed = |kind: SourceKind| kind != SourceKind::Table;
-        scope.len() > 0
+        !scope.is_empty()
             && sources
                 .into_iter()
                 .any(|s| timed(s.kind) && s.event_time.is_some())
-    }
-}
-
-fn joined(left: &Output, right: &Output) -> Output {
-    Output {
-        columns: Vec::new(),
-        bounded: left.bounded && right.bounded,
-        watermark: left.watermark && (right.watermark || right.bounded)
-            || right.watermark && left.bounded,
-        window: left.window || right.window,
     }
 }

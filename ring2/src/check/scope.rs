@@ -131,7 +131,7 @@ impl<'p> Scope<'p> {
             .iter()
             .filter(wanted)
             .flat_map(|r| &r.columns);
-        let shown = columns.filter(|c| !c.hidden && !(of.is_none() && c.merged));
+        let shown = columns.filter(|c| !c.hidden && (of.is_some() || !c.merged));
         shown
             .map(|c| (c.name.clone(), c.data_type.clone()))
             .collect()

@@ -109,7 +109,10 @@ impl Display for EmitQuery {
             None => Ok(()),
             Some(Emit::Changes) => f.write_str(" EMIT CHANGES"),
             Some(Emit::OnWindowClose) => f.write_str(" EMIT ON WINDOW CLOSE"),
-            Some(Emit::Every(every)) => write!(f, " EMIT EVERY {}", printable::expr(every)),
+            Some(Emit::Every(every)) => {
+                let every = printable::expr(&Expr::Interval(every.clone()));
+                write!(f, " EMIT EVERY {every}")
+            }
         }
     }
 }

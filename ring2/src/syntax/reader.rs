@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         if self.take("EVERY") {
             let at = self.at();
             return match self.expr()? {
-                every @ Expr::Interval(_) => Ok(Emit::Every(every)),
+                Expr::Interval(every) => Ok(Emit::Every(every)),
                 _ => {
                     let hint = "EMIT EVERY INTERVAL '1' SECOND";
                     Err((self.place).hinted("E0101", at, "EMIT EVERY takes an INTERVAL", hint))

@@ -1,6 +1,6 @@
 //! The tree of a statement, and which reader its first words choose.
 
-use datafusion::sql::sqlparser::ast::{Assignment, Expr, Ident, Query};
+use datafusion::sql::sqlparser::ast::{Assignment, Expr, Ident, Interval, Query};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use super::reader::Reader;
@@ -111,7 +111,7 @@ pub enum Emit {
     /// `EMIT ON WINDOW CLOSE` and `EMIT FINAL`.
     OnWindowClose,
     /// `EMIT EVERY INTERVAL ..`.
-    Every(Expr),
+    Every(Interval),
 }
 
 /// What a definition of columns makes.
