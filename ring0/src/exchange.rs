@@ -155,22 +155,30 @@ impl ExchangeReceiver {
         }
     }
 
-    /// The next frame or mark, taking the lanes in turn.
+    /// The next frame or mark, taking the lanes in turn. `None` only after every lane was found
+    /// empty or aligned: a shard that goes to sleep on it leaves no message behind that came
+    /// before it said so.
     pub(crate) fn poll(&mut self) -> Option<Received> {
-        for _ in 0..self.lanes.len() {
+        let mut silent = 0;
+        while silent < self.lanes.len() {
             let at = self.next;
             let incoming = &mut self.lanes[at];
             if incoming.barrier.is_some() {
                 self.next = (at + 1) % self.lanes.len();
+                silent += 1;
                 continue;
             }
             match incoming.lane.pop() {
-                None => self.next = (at + 1) % self.lanes.len(),
+                None => {
+                    self.next = (at + 1) % self.lanes.len();
+                    silent += 1;
+                }
                 Some(Message::Frame(frame)) => {
                     assert!(!incoming.ended, "a lane sends nothing behind its end");
                     return Some(Received::Frame(at, frame));
                 }
                 Some(Message::Mark(mark)) => {
+                    silent = 0;
                     self.take_mark(at, mark);
                     if let Some(mark) = self.combined() {
                         return Some(Received::Mark(mark));

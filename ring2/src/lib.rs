@@ -46,7 +46,6 @@ pub mod oracle;
 
 use std::path::PathBuf;
 
-use datafusion::common::DataFusionError;
 use trefoil_ring0::program::Program;
 
 use script::Reading;
@@ -158,16 +157,10 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
 }
 
 fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
-    let resolved = resolve::resolve(select)?;
-    let context = planner::session();
-    let at = select.chunk.start();
-    let refuse = |e: DataFusionError| plan_error::refusal(select, &e);
-    let schema = planner::arrow_schema(&resolved.source);
-    planner::register(&context, &resolved.source.name, schema, vec![]).map_err(refuse)?;
-    let plan = planner::plan(&context, &resolved.query).map_err(refuse)?;
-    let program = lower::lower(&plan, &resolved)
-        .map_err(|(code, message)| select.place.error(code, at, message))?;
+    let plan = planner::plan_select(select)?;
+    let program = lower::lower_planned(select, &plan)?;
     if depth::is_too_deep(&program) {
+        let at = select.chunk.start();
         let hint = "split it into several columns";
         let message = "an expression is nested too deeply to run";
         return Err(select.place.hinted("E0106", at, message, hint).into());
@@ -175,6 +168,6 @@ fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
     Ok(PlannedQuery {
         sql: select.sql.clone(),
         program,
-        columns: resolved.results,
+        columns: plan.results,
     })
 }

@@ -17,8 +17,10 @@ pub const RUN_TOKENS_MAX: usize = 4_000;
 pub const EXPRESSION_DEPTH_MAX: usize = 600;
 /// UNION, EXCEPT and INTERSECT in one statement.
 pub const SET_OPERATIONS_MAX: usize = 64;
-/// Views inside one another.
-pub const VIEW_DEPTH_MAX: usize = 32;
+/// Queries inside one another: planning a subquery doubles the work of what is in it.
+pub const QUERY_DEPTH_MAX: usize = 12;
+/// Views inside one another, each with the queries that stand in it.
+pub const VIEW_DEPTH_MAX: usize = 16;
 /// Names of views and of WITH that one query expands.
 pub const VIEW_EXPANSIONS_MAX: usize = 256;
 /// Items of one IN list.

@@ -1,47 +1,66 @@
-//! From DataFusion's analyzed plan to a program: a chain of filters and projections, at most one
-//! aggregation, over one source. Keys and arguments of aggregates are computed before the
-//! exchange. The time part of a window is never a routing key.
+//! From DataFusion's plan to a program: a chain of filters, projections and aggregations over one
+//! source. Keys and arguments of aggregates are computed before the exchange. The time part of a
+//! window is never a routing key.
+
+mod source;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, LateRule,
-    OperatorSpec, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
+    Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
 };
-use trefoil_ring0::schema::{Field, Schema, physical, unit_nanos};
+use trefoil_ring0::schema::{Field, Schema, physical};
 
 use crate::ResultColumn;
+use crate::error::SqlError;
 use crate::lower_expr::{Scope, expression, unaliased};
-use crate::resolve::Resolved;
-use crate::window::START;
+use crate::planner::Planned;
+use crate::script::{Emit, Select};
 
 /// Why a plan is not lowered: code and message.
 pub(crate) type Refusal = (&'static str, String);
 
 struct Lowering<'a> {
-    query: &'a Resolved,
+    query: &'a Planned,
     program: Program,
     input: StageInput,
     operators: Vec<OperatorSpec>,
     schema: Arc<Schema>,
+    /// While the plan's columns are the source's: which of them are produced.
+    columns: Option<Vec<usize>>,
 }
 
-/// Lowers a plan.
-pub(crate) fn lower(plan: &LogicalPlan, query: &Resolved) -> Result<Program, Refusal> {
+/// Lowers a planned query of a script.
+///
+/// # Errors
+/// Where it is planned and does not run yet.
+pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Program, SqlError> {
+    let first = select.chunk.tokens.first();
+    let at = first.map_or(select.chunk.end, |t| t.span.start);
+    let changes = matches!(select.emit, Emit::Unsupported(_));
+    match (&planned.refusal, lower(planned)) {
+        (Some(refusal), _) if changes => Err(refusal.clone()),
+        (_, Ok(program)) => Ok(program),
+        (Some(refusal), Err(_)) => Err(refusal.clone()),
+        (None, Err((code, message))) => Err(select.place.error(code, at, message)),
+    }
+}
+
+fn lower(query: &Planned) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
         program: Program::default(),
         input: StageInput::Source(SourceId(0)),
         operators: Vec::new(),
         schema: Arc::default(),
+        columns: None,
     };
-    lowering.node(plan)?;
+    lowering.node(&query.plan)?;
     let schema = named(&lowering.schema, &query.results);
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
@@ -90,6 +109,7 @@ impl Lowering<'_> {
     }
 
     fn project(&mut self, exprs: Vec<Expr>, schema: Schema) {
+        self.columns = None;
         self.schema = Arc::new(schema);
         let schema = Arc::clone(&self.schema);
         self.operators.push(OperatorSpec::Project { exprs, schema });
@@ -97,7 +117,7 @@ impl Lowering<'_> {
 
     fn node(&mut self, plan: &LogicalPlan) -> Result<(), Refusal> {
         match plan {
-            LogicalPlan::TableScan(_) => self.scan(),
+            LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
             LogicalPlan::Filter(filter) => {
                 self.node(&filter.input)?;
@@ -128,13 +148,10 @@ impl Lowering<'_> {
     }
 
     fn scope<'p>(&self, plan: &'p LogicalPlan) -> Scope<'p> {
-        let scan = matches!(plan, LogicalPlan::TableScan(_))
-            || matches!(plan, LogicalPlan::Filter(f) if matches!(*f.input, LogicalPlan::TableScan(_)))
-            || matches!(plan, LogicalPlan::SubqueryAlias(_));
         Scope {
             plan: plan.schema(),
             schema: Arc::clone(&self.schema),
-            columns: scan.then(|| self.query.columns.clone()),
+            columns: self.columns.clone(),
         }
     }
 
@@ -149,83 +166,22 @@ impl Lowering<'_> {
         Ok(field)
     }
 
-    fn scan(&mut self) -> Result<(), Refusal> {
-        let source = &self.query.source;
-        let columns = &self.query.columns;
-        let fields = columns.iter().map(|&c| {
-            let column = &source.columns[c];
-            let mut field = Field::new(&column.name, column.data_type.clone());
-            field.nullable = column.nullable;
-            field
-        });
-        let mut fields: Vec<Field> = fields.collect();
-        let window = self.query.window.as_ref();
-        let timed = window.filter(|w| source.event_time.is_none_or(|e| e == w.column));
-        let event_time = timed.and_then(|w| {
-            let column = columns.iter().position(|&c| c == w.column)?;
-            let lag_ns = source.event_time.and(source.lag_ns);
-            let bound = lag_ns.map(|_| fields.len());
-            Some((
-                w,
-                EventTime {
-                    column,
-                    lag_ns,
-                    bound,
-                },
-            ))
-        });
-        if let Some((
-            window,
-            EventTime {
-                column,
-                bound: Some(bound),
-                ..
-            },
-        )) = event_time
-        {
-            let DataType::Timestamp(unit, _) = fields[column].data_type else {
-                return Err(("E0302", "event time is not a TIMESTAMP".to_owned()));
-            };
-            fields.push(Field {
-                nullable: false,
-                ..Field::new("_BOUND", DataType::Int64)
-            });
-            let unit_ns = unit_nanos(unit);
-            self.operators.push(OperatorSpec::DropLate(LateRule {
-                time: column,
-                unit_ns,
-                bound,
-                size: window.size,
-                offset: window.offset,
-            }));
-        }
-        let event_time = event_time.map(|(_, e)| e);
-        self.schema = Arc::new(Schema::new(fields));
-        self.program.sources.push(SourceSpec {
-            name: source.name.clone(),
-            schema: Arc::clone(&self.schema),
-            event_time,
-            kind: SourceKind::NdjsonFile {
-                path: source.path.clone(),
-            },
-        });
-        Ok(())
-    }
-
     fn aggregate(
         &mut self,
         aggregate: &datafusion::logical_expr::Aggregate,
     ) -> Result<(), Refusal> {
+        let mut window = None;
+        for (i, key) in aggregate.group_expr.iter().enumerate() {
+            if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
+                window = Some((i, tumble.size_ns));
+                self.event_time(&tumble)?;
+            }
+        }
+        let timed = self.timed();
         let scope = self.scope(&aggregate.input);
         let mut exprs = Vec::new();
         let mut fields = Vec::new();
-        let mut window = None;
         for (i, key) in aggregate.group_expr.iter().enumerate() {
-            if let PlanExpr::ScalarFunction(f) = unaliased(key)
-                && f.name() == START
-            {
-                window = self.query.window.as_ref().map(|w| (i, w.size_ns));
-            }
             let lowered = expression(key, &scope)?;
             let planned = aggregate.schema.field(i);
             fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
@@ -257,7 +213,6 @@ impl Lowering<'_> {
             output.push(Field::new(planned.name(), planned.data_type().clone()));
         }
         let input = Arc::clone(&self.schema);
-        let timed = self.program.sources.iter().any(|s| s.event_time.is_some());
         let spec = AggregateSpec {
             input: Arc::clone(&input),
             keys: keys.clone(),
@@ -322,6 +277,14 @@ fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option
         "var_pop" => F::VarPop,
         other => return Err(("E0301", format!("aggregate {other} is not supported yet"))),
     };
+    let plain = &f.params;
+    if plain.distinct
+        || plain.filter.is_some()
+        || !plain.order_by.is_empty()
+        || plain.null_treatment.is_some()
+    {
+        return Err(("E0301", format!("{expr} is not supported yet")));
+    }
     let [argument] = f.params.args.as_slice() else {
         return Err(("E0206", format!("{expr} takes one argument")));
     };

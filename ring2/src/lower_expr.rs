@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr as PlanExpr, ExprSchemable, Operator};
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
-use trefoil_ring0::schema::Schema;
+use trefoil_ring0::schema::{Schema, unit_nanos};
 
 use crate::lower::Refusal;
 use crate::window::{END, START};
@@ -118,15 +118,20 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
         PlanExpr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
             ("upper", [e]) => unary(UnaryOp::Upper, e),
             ("lower", [e]) => unary(UnaryOp::Lower, e),
-            (START, [time, size, offset]) => Ok(Expr::TumbleStart {
-                time: Box::new(lower(time)?),
-                size: number(size).ok_or_else(|| no(expr))?,
-                offset: number(offset).ok_or_else(|| no(expr))?,
-            }),
+            (START, [time, size, offset]) => {
+                let time = lower(time)?;
+                let of = time.data_type(&scope.schema);
+                Ok(Expr::TumbleStart {
+                    size: length(size, &of).ok_or_else(|| no(expr))?,
+                    offset: length(offset, &of).ok_or_else(|| no(expr))?,
+                    time: Box::new(time),
+                })
+            }
             (END, [start, size]) => {
                 let start = lower(start)?;
-                let size = number(size).ok_or_else(|| no(expr))?;
-                let size = Scalar::Timestamp(size, start.data_type(&scope.schema));
+                let of = start.data_type(&scope.schema);
+                let size = length(size, &of).ok_or_else(|| no(expr))?;
+                let size = Scalar::Timestamp(size, of);
                 Ok(binary(BinaryOp::Add, start, Expr::Literal(size)))
             }
             _ => Err(no(expr)),
@@ -175,9 +180,13 @@ fn negated(expr: Expr, negate: bool) -> Expr {
     }
 }
 
-fn number(expr: &PlanExpr) -> Option<i64> {
-    match unaliased(expr) {
-        PlanExpr::Literal(ScalarValue::Int64(value), _) => *value,
+/// A length that is written in nanoseconds, in the unit of a TIMESTAMP.
+fn length(expr: &PlanExpr, of: &DataType) -> Option<i64> {
+    match (unaliased(expr), of) {
+        (PlanExpr::Literal(ScalarValue::Int64(Some(ns)), _), DataType::Timestamp(unit, None)) => {
+            let unit_ns = unit_nanos(*unit);
+            (ns % unit_ns == 0).then_some(ns / unit_ns)
+        }
         _ => None,
     }
 }

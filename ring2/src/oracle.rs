@@ -1,15 +1,18 @@
 //! Support for tests: the same SQL, run by DataFusion as a batch. What the engine gives is compared
 //! with it. Windows are computed by the functions they are rewritten to.
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{RecordBatch, new_null_array};
+use datafusion::arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
 use datafusion::common::DataFusionError;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::{Field, Schema, physical};
 
+use crate::catalog::SourceDef;
 use crate::convert::record_batch;
 use crate::error::{Error, Result};
-use crate::{ResultColumn, SourceFile, planner, resolve, script};
+use crate::{ResultColumn, SourceFile, planner, script};
 
 /// What a query gives.
 #[derive(Debug)]
@@ -34,43 +37,42 @@ pub fn batch(files: &[SourceFile], tables: &[Table]) -> Result<Vec<BatchResult>>
         .map_err(|e| Error::Batch(e.to_string()))?;
     let mut results = Vec::new();
     for select in script::read(files)? {
-        let resolved = resolve::resolve(&select)?;
-        let context = planner::session();
         let failed = |e: DataFusionError| Error::Batch(e.to_string());
-        let source = &resolved.source;
-        let declared = planner::arrow_schema(source);
-        let mut batches = Vec::new();
-        let rows = tables.iter().filter(|(name, ..)| *name == source.name);
-        for (_, schema, frames) in rows {
-            for frame in frames {
-                let given = record_batch(schema, frame).map_err(|e| failed(e.into()))?;
-                let columns = declared.fields().iter().map(|field| {
-                    let found = given.column_by_name(field.name()).cloned();
-                    found.unwrap_or_else(|| {
-                        datafusion::arrow::array::new_null_array(
-                            field.data_type(),
-                            given.num_rows(),
-                        )
-                    })
-                });
-                let nullable: Vec<_> = (declared.fields().iter())
-                    .map(|f| f.as_ref().clone().with_nullable(true))
-                    .collect();
-                let nullable = datafusion::arrow::datatypes::Schema::new(nullable);
-                let whole = RecordBatch::try_new(nullable.into(), columns.collect());
-                batches.push(whole.map_err(|e| failed(e.into()))?);
-            }
-        }
-        let schema = batches.first().map_or(declared, RecordBatch::schema);
-        planner::register(&context, &source.name, schema, batches).map_err(failed)?;
-        let plan = planner::plan(&context, &resolved.query).map_err(failed)?;
+        let planned = planner::plan_over(&select, &|source| {
+            rows(source, tables).unwrap_or_else(|| (planner::arrow_schema(source), vec![]))
+        })?;
+        let context = planner::session();
         let batches = runtime
-            .block_on(async { context.execute_logical_plan(plan).await?.collect().await })
+            .block_on(async {
+                let plan = context.execute_logical_plan(planned.plan).await?;
+                plan.collect().await
+            })
             .map_err(failed)?;
-        let columns = resolved.results;
+        let columns = planned.results;
         results.push(BatchResult { columns, batches });
     }
     Ok(results)
+}
+
+/// The rows that are given for a source, with all its columns.
+fn rows(source: &SourceDef, tables: &[Table]) -> Option<(SchemaRef, Vec<RecordBatch>)> {
+    let fields = planner::arrow_schema(source);
+    let nullable: Vec<_> = (fields.fields().iter())
+        .map(|f| f.as_ref().clone().with_nullable(true))
+        .collect();
+    let declared: SchemaRef = Arc::new(ArrowSchema::new(nullable));
+    let (_, schema, frames) = tables.iter().find(|(name, ..)| *name == source.name)?;
+    let mut batches = Vec::new();
+    for frame in frames {
+        let given = record_batch(schema, frame).expect("frames are of their schema");
+        let columns = declared.fields().iter().map(|field| {
+            let found = given.column_by_name(field.name()).cloned();
+            found.unwrap_or_else(|| new_null_array(field.data_type(), given.num_rows()))
+        });
+        let whole = RecordBatch::try_new(Arc::clone(&declared), columns.collect());
+        batches.push(whole.expect("columns are of the declared types"));
+    }
+    Some((declared, batches))
 }
 
 /// The columns of a declared source that Ring 0 can hold, as a schema for [`batch`].

@@ -1,23 +1,48 @@
-//! From a resolved syntax tree to DataFusion's logical plan. DataFusion gives the types: its
-//! analyzer makes casts explicit. No optimizer rule runs: they assume batches, fold the clock, and
-//! may drop event time; what lowering needs (projection to the named columns) it does itself.
+//! From a syntax tree to DataFusion's logical plan. DataFusion gives the types: its analyzer makes
+//! casts explicit. Of its optimizer's rules only those run that hold for streams (`rules`).
+//!
+//! A query is planned on two levels. What [`crate::resolve`] accepts is planned from its tree. What
+//! it only does not run yet is planned from [`tree`], so that it can be explained; whether such a
+//! plan runs is decided by lowering.
+
+mod rules;
+pub(crate) mod tree;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::MemTable;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 
+use crate::ResultColumn;
 use crate::catalog::SourceDef;
-use crate::window::Bound;
+use crate::error::{SqlError, nearest};
+use crate::resolve;
+use crate::script::Select;
+use crate::window::{Bound, marker};
+use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
+
+/// A planned query.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// The plan.
+    pub(crate) plan: LogicalPlan,
+    /// How the plan's columns are printed.
+    pub(crate) results: Vec<ResultColumn>,
+    /// The declared tables that it reads.
+    pub(crate) tables: Vec<SourceDef>,
+    /// Why it does not run, where that is known already.
+    pub(crate) refusal: Option<SqlError>,
+}
 
 /// A session with this engine's settings and functions.
 pub(crate) fn session() -> SessionContext {
@@ -25,11 +50,39 @@ pub(crate) fn session() -> SessionContext {
         .with_target_partitions(1)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
-        .set_bool("datafusion.sql_parser.collect_spans", true);
+        .set_bool("datafusion.sql_parser.collect_spans", true)
+        // Scalar subqueries are joins: a stage that merges, and one that reads what it merged.
+        .set_bool(
+            "datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery",
+            false,
+        );
     let context = SessionContext::new_with_config(config);
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
+    marker::all().for_each(|f| context.register_udf(f));
     context
+}
+
+fn known() -> &'static SessionContext {
+    static SESSION: LazyLock<SessionContext> = LazyLock::new(session);
+    &SESSION
+}
+
+/// The names of all functions, for hints.
+pub(crate) fn function_names() -> Vec<String> {
+    let state = known().state_ref();
+    let state = state.read();
+    let own = |name: &String| !name.starts_with("trefoil_");
+    let names = state.scalar_functions().keys();
+    let names = names.chain(state.aggregate_functions().keys());
+    names.filter(|n| own(n)).cloned().collect()
+}
+
+/// Whether DataFusion knows a function of this name, of any kind.
+pub(crate) fn is_function(name: &str) -> bool {
+    let state = known().state_ref();
+    let state = state.read();
+    state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok()
 }
 
 /// A source's columns as Arrow has them.
@@ -59,9 +112,150 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let statement = Statement::Query(Box::new(query.clone()));
     let statement = PlanStatement::Statement(Box::new(statement));
     let plan = ready(state.statement_to_plan(statement))?;
-    state
+    let plan = state
         .analyzer()
-        .execute_and_check(plan, state.config_options(), |_, _| {})
+        .execute_and_check(plan, state.config_options(), |_, _| {})?;
+    rules::rewrite(plan, state.config_options())
+}
+
+/// Plans a query of a script.
+///
+/// # Errors
+/// Where the query is wrong, or cannot even be planned.
+pub(crate) fn plan_select(select: &Select<'_>) -> Result<Planned, SqlError> {
+    plan_over(select, &|source| (arrow_schema(source), vec![]))
+}
+
+/// The columns and rows of a declared table.
+type Rows<'a> = &'a dyn Fn(&SourceDef) -> (SchemaRef, Vec<RecordBatch>);
+
+/// As [`plan_select`], over rows.
+pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, SqlError> {
+    let refusal = match resolve::resolve(select) {
+        Ok(resolved) => {
+            let (source, query) = (&resolved.source, &resolved.query);
+            let plan = plan_tables(select, std::slice::from_ref(source), rows, false, query)?;
+            return Ok(Planned {
+                plan,
+                results: resolved.results,
+                tables: vec![resolved.source],
+                refusal: None,
+            });
+        }
+        Err(error) if error.code.starts_with("E03") => error,
+        Err(error) => return Err(error),
+    };
+    let general = tree::rewrite(select).and_then(|t| {
+        let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
+        Ok((plan, t.tables))
+    });
+    match general {
+        Ok((plan, tables)) => Ok(Planned {
+            results: results(&plan),
+            plan,
+            tables,
+            refusal: Some(refusal),
+        }),
+        Err(error) if error.code.starts_with("E03") => Err(refusal),
+        Err(error) => Err(error),
+    }
+}
+
+fn plan_tables(
+    select: &Select<'_>,
+    tables: &[SourceDef],
+    rows: Rows<'_>,
+    system: bool,
+    query: &Query,
+) -> Result<LogicalPlan, SqlError> {
+    let context = session();
+    let refuse = |e: DataFusionError| refused(select, &e);
+    for table in tables {
+        let (schema, batches) = match system {
+            true => (with_system(&arrow_schema(table)), vec![]),
+            false => rows(table),
+        };
+        register(&context, &table.name, schema, batches).map_err(refuse)?;
+    }
+    plan(&context, query).map_err(refuse)
+}
+
+/// A source's columns, and those that every source has.
+fn with_system(schema: &Schema) -> SchemaRef {
+    use datafusion::arrow::datatypes::{DataType, TimeUnit};
+    let types = [
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Utf8,
+        DataType::Int64,
+    ];
+    let system = SYSTEM.iter().zip(types);
+    let system = system.map(|(name, t)| Arc::new(Field::new(*name, t, false)));
+    let fields: Vec<_> = schema.fields().iter().cloned().chain(system).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// How the columns of a plan are printed: windows by their two bounds.
+fn results(plan: &LogicalPlan) -> Vec<ResultColumn> {
+    let fields = plan.schema().fields();
+    let mut results = Vec::new();
+    let mut index = 0;
+    while let Some(field) = fields.get(index) {
+        let next = fields.get(index + 1);
+        let window = (field.name().strip_suffix(RESULT_START))
+            .filter(|w| next.is_some_and(|n| n.name().strip_suffix(RESULT_END) == Some(w)));
+        match window {
+            Some(name) => {
+                let (name, start, end) = (name.to_owned(), index, index + 1);
+                results.push(ResultColumn::Window { name, start, end });
+                index += 2;
+            }
+            None => {
+                let name = field.name().split(AGAIN).next().unwrap_or_default();
+                let name = name.to_owned();
+                results.push(ResultColumn::Plain { name, index });
+                index += 1;
+            }
+        }
+    }
+    results
+}
+
+/// DataFusion's refusal, at the place it names, else at the statement.
+fn refused(select: &Select<'_>, error: &DataFusionError) -> SqlError {
+    use datafusion::common::SchemaError;
+    use datafusion::sql::sqlparser::tokenizer::Location;
+    let first = select.chunk.tokens.first();
+    let at = first.map_or(select.chunk.end, |t| t.span.start);
+    let span = error.diagnostic().and_then(|d| d.span);
+    let at = span.map_or(at, |s| {
+        let (line, column) = (s.start.line, s.start.column);
+        Location { line, column }
+    });
+    let place = select.place;
+    match error.find_root() {
+        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+            SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } => {
+                let message = format!("column \"{}\" does not exist", field.name);
+                let mut refusal = place.error("E0201", at, message);
+                let known = valid_fields.iter().map(|c| c.name.as_str());
+                let found = nearest(&field.name, known.filter(|n| !SYSTEM.contains(n)));
+                refusal.hint = found.map(|n| format!("did you mean \"{n}\"?"));
+                refusal
+            }
+            SchemaError::AmbiguousReference { field } => {
+                let message = format!("column \"{}\" is ambiguous", field.name);
+                place.hinted("E0201", at, message, "name its relation before it")
+            }
+            other => place.error("E0201", at, other.to_string()),
+        },
+        root if root.strip_backtrace().contains("GROUP BY") => {
+            place.error("E0203", at, root.strip_backtrace())
+        }
+        _ => crate::plan_error::refusal(select, error),
+    }
 }
 
 /// The result of a future that never waits: tables in memory are there at once.
@@ -73,3 +267,6 @@ fn ready<T>(future: impl Future<Output = PlanResult<T>>) -> PlanResult<T> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

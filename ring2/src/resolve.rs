@@ -3,7 +3,6 @@
 //! what is not supported yet: those stay wrong. It writes the tree anew: columns quoted and
 //! unqualified, results named by position, windows as calls of [`crate::window`].
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -23,7 +22,6 @@ use crate::syntax::{AGGREGATES, arguments, call, default_name, has_aggregate, no
 use crate::window::{self, Window};
 
 const SCALARS: [&str; 2] = ["upper", "lower"];
-const SYSTEM: [&str; 3] = ["_timestamp", "_partition", "_offset"];
 
 /// A resolved query.
 #[derive(Debug)]
@@ -32,12 +30,8 @@ pub(crate) struct Resolved {
     pub(crate) query: Query,
     /// The source.
     pub(crate) source: SourceDef,
-    /// The columns that are named, by index.
-    pub(crate) columns: Vec<usize>,
     /// What the results are called.
     pub(crate) results: Vec<ResultColumn>,
-    /// The tumbling window, if there is one.
-    pub(crate) window: Option<Window>,
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +46,6 @@ pub(crate) struct Resolver<'a> {
     pub(crate) select: &'a Select<'a>,
     pub(crate) source: &'a SourceDef,
     pub(crate) qualifiers: Vec<String>,
-    columns: BTreeSet<usize>,
     pub(crate) window: Option<Window>,
     /// Refusals of what is not supported yet, in order.
     later: Vec<SqlError>,
@@ -77,7 +70,6 @@ pub(crate) fn resolve(select: &Select<'_>) -> Result<Resolved, SqlError> {
         select,
         source,
         qualifiers,
-        columns: BTreeSet::new(),
         window: None,
         later,
     };
@@ -88,9 +80,7 @@ pub(crate) fn resolve(select: &Select<'_>) -> Result<Resolved, SqlError> {
     Ok(Resolved {
         query,
         source: source.clone(),
-        columns: resolver.columns.into_iter().collect(),
         results,
-        window: resolver.window,
     })
 }
 
@@ -351,9 +341,9 @@ impl Resolver<'_> {
                     }
                 };
             }
-            if SYSTEM.contains(&name.as_str()) {
-                let what = format!("column \"{name}\"");
-                self.later.push(self.select.place.unsupported(at, what));
+            if crate::planner::tree::SYSTEM.contains(&name.as_str()) {
+                let refusal = self.select.place.unsupported(at, name.to_uppercase());
+                self.later.push(refusal);
                 return Ok(());
             }
             let message = format!("column \"{name}\" does not exist");
@@ -377,7 +367,6 @@ impl Resolver<'_> {
             let error = self.select.place.hinted("E0302", at, message, hint);
             self.later.push(error);
         }
-        self.columns.insert(index);
         Ok(())
     }
 

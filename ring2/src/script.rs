@@ -174,6 +174,7 @@ fn select<'a>(
     }
     let mut tree = query.query.as_ref().clone();
     views::expand(place, &mut tree, catalog)?;
+    views::expanded_depth(place, &mut tree, chunk.start())?;
     Ok(Select {
         place,
         chunk,

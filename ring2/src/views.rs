@@ -17,7 +17,7 @@ use crate::limits::{VIEW_DEPTH_MAX, VIEW_EXPANSIONS_MAX};
 use crate::place::{Chunk, Place};
 use crate::script::{Emit, Select};
 use crate::syntax::{EmitQuery, Kind};
-use crate::{ResultColumn, planner, resolve};
+use crate::{ResultColumn, planner};
 
 /// A query that stands for a name.
 #[derive(Clone)]
@@ -235,6 +235,15 @@ pub(crate) fn depth(
 ) -> Result<(), SqlError> {
     let mut query = view.query.query.as_ref().clone();
     expand(place, &mut query, catalog)?;
+    expanded_depth(place, &mut query, at)
+}
+
+/// Refuses a query that is too deep with all views written out.
+pub(crate) fn expanded_depth(
+    place: Place<'_>,
+    query: &mut Query,
+    at: Location,
+) -> Result<(), SqlError> {
     struct Depth {
         now: usize,
         most: usize,
@@ -252,7 +261,7 @@ pub(crate) fn depth(
         }
     }
     let mut depth = Depth { now: 0, most: 0 };
-    let _: ControlFlow<()> = VisitMut::visit(&mut query, &mut depth);
+    let _: ControlFlow<()> = VisitMut::visit(query, &mut depth);
     match depth.most > VIEW_DEPTH_MAX {
         true => {
             let message = format!("views more than {VIEW_DEPTH_MAX} deep inside one another");
@@ -282,19 +291,12 @@ pub(crate) fn types(
         catalog: catalog.clone(),
         target: None,
     };
-    let Ok(resolved) = resolve::resolve(&select) else {
+    let Ok(planned) = planner::plan_select(&select) else {
         return Vec::new();
     };
-    let context = planner::session();
-    let schema = planner::arrow_schema(&resolved.source);
-    if planner::register(&context, &resolved.source.name, schema, vec![]).is_err() {
-        return Vec::new();
-    }
-    let Ok(plan) = planner::plan(&context, &resolved.query) else {
-        return Vec::new();
-    };
+    let plan = &planned.plan;
     let data_type = |index: usize| plan.schema().field(index).data_type().clone();
-    let columns = resolved.results.iter().map(|column| match column {
+    let columns = planned.results.iter().map(|column| match column {
         ResultColumn::Plain { index, .. } => data_type(*index),
         ResultColumn::Window { start, end, .. } => DataType::Struct(
             vec![

@@ -1,10 +1,13 @@
 //! Tumbling windows: read from the syntax tree, and as two functions that DataFusion plans and the
-//! oracle evaluates. Lowered queries never call them.
+//! oracle evaluates. Lowered queries never call them. Windows of other kinds are planned
+//! (`marker`) and not yet run.
+
+pub(crate) mod marker;
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result as PlanResult, exec_datafusion_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -18,9 +21,9 @@ use crate::dialect::{DIALECT, Place};
 use crate::error::SqlError;
 use crate::interval::nanos;
 
-/// Name of the function for a window's start: time, size, offset in the time's unit.
+/// Name of the function for a window's start: time, then size and offset in nanoseconds.
 pub(crate) const START: &str = "trefoil_tumble_start";
-/// Name of the function for a window's end: start, size.
+/// Name of the function for a window's end: start, then size in nanoseconds.
 pub(crate) const END: &str = "trefoil_tumble_end";
 
 /// A tumbling window over a column.
@@ -36,6 +39,8 @@ pub(crate) struct Window {
     pub(crate) size: i64,
     /// Offset in the column's unit, from 0 to below the size.
     pub(crate) offset: i64,
+    /// The same in nanoseconds.
+    pub(crate) offset_ns: i64,
 }
 
 impl Window {
@@ -44,17 +49,18 @@ impl Window {
         let name = self.name.replace('"', "\"\"");
         parse(&format!(
             "{START}(\"{name}\", {}, {})",
-            self.size, self.offset
+            self.size_ns, self.offset_ns
         ))
     }
 
     /// The call that gives the end.
     pub(crate) fn end_expr(&self) -> Expr {
-        parse(&format!("{END}({}, {})", self.start_expr(), self.size))
+        parse(&format!("{END}({}, {})", self.start_expr(), self.size_ns))
     }
 }
 
-fn parse(text: &str) -> Expr {
+/// A call that this crate writes.
+pub(crate) fn parse(text: &str) -> Expr {
     (Parser::new(&DIALECT).try_with_sql(text))
         .and_then(|mut p| p.parse_expr())
         .expect("a call that this file writes parses")
@@ -117,6 +123,7 @@ pub(crate) fn read(
         size_ns,
         size: size_ns / unit,
         offset: offset_ns / unit,
+        offset_ns,
     })
 }
 
@@ -159,21 +166,23 @@ impl ScalarUDFImpl for Bound {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let to = arrays[0].data_type().clone();
-        let DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | _, None) = &to else {
+        let DataType::Timestamp(unit, None) = &to else {
             return Err(exec_datafusion_err!("a window over {to}"));
         };
+        let unit_ns = unit_nanos(*unit);
         let cast = |a: &ArrayRef, t: &DataType| datafusion::arrow::compute::cast(a, t);
         let time = cast(&arrays[0], &DataType::Int64)?;
         let time = time.as_primitive::<Int64Type>();
         let size = arrays[1].as_primitive::<Int64Type>();
         let offset = arrays.get(2).map(|a| a.as_primitive::<Int64Type>());
         let values = (0..time.len()).map(|i| {
+            let size = size.value(i) / unit_ns;
             time.is_valid(i).then(|| match offset {
                 Some(offset) => {
                     let t = time.value(i);
-                    t - (t - offset.value(i)).rem_euclid(size.value(i))
+                    t - (t - offset.value(i) / unit_ns).rem_euclid(size)
                 }
-                None => time.value(i) + size.value(i),
+                None => time.value(i) + size,
             })
         });
         let bounds: datafusion::arrow::array::Int64Array = values.collect();

@@ -239,6 +239,20 @@ fn hand_written_queries() {
         "SELECT k + 1 AS next, MAX(s), MIN(s) FROM r GROUP BY k + 1",
         "SELECT b, STDDEV(i), STDDEV_POP(i), VAR_SAMP(i), VAR_POP(i) FROM r GROUP BY b",
         "SELECT k, AVG(i) + MAX(i) AS a FROM r WHERE d >= DATE '2025-05-05' GROUP BY k",
+        "SELECT DISTINCT k, s FROM r WHERE i > 0",
+        "SELECT DISTINCT * FROM (SELECT b, k + 1 AS n FROM r) AS q",
+        "SELECT k, COUNT(*) AS groups, SUM(n) AS rows FROM \
+         (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS q GROUP BY k",
+        "SELECT k, n, MAX(m) FROM (SELECT k, COUNT(*) AS n, MAX(i) AS m FROM r GROUP BY k) AS q \
+         GROUP BY k, n",
+        "SELECT COUNT(*), AVG(n), MAX(n) FROM (SELECT s, COUNT(*) AS n FROM r GROUP BY s) AS q",
+        "WITH a AS (SELECT k, b, SUM(i) AS n FROM r GROUP BY k, b), \
+              c AS (SELECT b, COUNT(*) AS n, MAX(n) AS m FROM a WHERE n > 0 GROUP BY b) \
+         SELECT COUNT(*) AS groups, MAX(m) AS m FROM c",
+        "SELECT n, COUNT(*) FROM (SELECT COUNT(*) AS n FROM r) AS q GROUP BY n",
+        "SELECT window_start, COUNT(*), MAX(n) FROM \
+         (SELECT k, TUMBLE(ts, INTERVAL '5' MINUTE), COUNT(*) AS n FROM r \
+          GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)) AS q GROUP BY window_start",
         "SELECT TUMBLE(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) FROM r \
          GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
         "SELECT k, window_start, window_end, SUM(i), MAX(s) FROM r \

@@ -153,7 +153,7 @@ const REFUSED: [(&str, u64, u64, &str); 31] = [
     ),
     ("E0301", 1, 28, "SELECT id FROM test_stream ORDER BY id"),
     ("E0301", 1, 28, "SELECT id FROM test_stream LIMIT 1"),
-    ("E0301", 1, 8, "SELECT DISTINCT id FROM test_stream"),
+    ("E0303", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
     ("E0301", 1, 28, "SELECT id FROM test_stream EMIT CHANGES"),
     (
         "E0301",

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
-use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX};
+use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX, QUERY_DEPTH_MAX};
 use crate::place::Place;
 
 /// A window's argument names, in the order of its canonical form.
@@ -45,10 +45,25 @@ fn broken(flow: ControlFlow<SqlError>) -> Result<(), SqlError> {
 
 struct Depth {
     now: usize,
+    queries: usize,
 }
 
 impl Visitor for Depth {
     type Break = (Location, String);
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        self.queries += 1;
+        if self.queries > QUERY_DEPTH_MAX {
+            let message = format!("more than {QUERY_DEPTH_MAX} queries inside one another");
+            return ControlFlow::Break((query.span().start, message));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
         self.now += 1;
@@ -72,9 +87,12 @@ impl Visitor for Depth {
 }
 
 fn check_depth<T: Visit>(place: Place<'_>, tree: &T) -> Result<(), SqlError> {
-    match tree.visit(&mut Depth { now: 0 }) {
+    match tree.visit(&mut Depth { now: 0, queries: 0 }) {
         ControlFlow::Break((at, message)) => {
-            let hint = "write many alternatives as x IN (...)";
+            let hint = match message.contains("queries") {
+                true => "write parts of it as materialized views",
+                false => "write many alternatives as x IN (...)",
+            };
             Err(place.hinted("E0106", at, message, hint))
         }
         ControlFlow::Continue(()) => Ok(()),

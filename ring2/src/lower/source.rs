@@ -1,0 +1,165 @@
+//! The source under a plan: which of its columns are read, and its event time once a window asks
+//! for it.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::program::{EventTime, LateRule, OperatorSpec, SourceKind, SourceSpec};
+use trefoil_ring0::schema::{Field, Schema, unit_nanos};
+
+use std::sync::Arc;
+
+use super::{Lowering, Refusal};
+use crate::lower_expr::{Scope, expression, unaliased};
+use crate::window::START;
+
+/// A tumbling window among the keys.
+pub(super) struct Tumble {
+    /// The time's column among those that are read, where it is one of the source.
+    column: Option<usize>,
+    size: i64,
+    offset: i64,
+    pub(super) size_ns: i64,
+    unit_ns: i64,
+}
+
+/// Reads a key as a tumbling window.
+pub(super) fn tumble(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<Tumble>, Refusal> {
+    match unaliased(key) {
+        PlanExpr::ScalarFunction(f) if f.name() == START => {}
+        _ => return Ok(None),
+    }
+    let Expr::TumbleStart { time, size, offset } = expression(key, scope)? else {
+        return Ok(None);
+    };
+    let DataType::Timestamp(unit, _) = time.data_type(&scope.schema) else {
+        return Err((
+            "E0302",
+            "the time of a window is not a TIMESTAMP".to_owned(),
+        ));
+    };
+    let column = match (&scope.columns, time.as_ref()) {
+        (Some(_), Expr::Column(column)) => Some(*column),
+        _ => None,
+    };
+    let unit_ns = unit_nanos(unit);
+    Ok(Some(Tumble {
+        column,
+        size,
+        offset,
+        size_ns: size * unit_ns,
+        unit_ns,
+    }))
+}
+
+/// Marks the columns of the source that a plan names. Gives whether the plan's columns are still
+/// the source's.
+fn name_columns(plan: &LogicalPlan, named: &mut [bool]) -> bool {
+    let inputs = plan.inputs();
+    let [input] = inputs.as_slice() else {
+        return inputs.is_empty();
+    };
+    if !name_columns(input, named) {
+        return false;
+    }
+    for expr in plan.expressions() {
+        for column in expr.column_refs() {
+            if let Some(index) = input.schema().maybe_index_of_column(column)
+                && let Some(named) = named.get_mut(index)
+            {
+                *named = true;
+            }
+        }
+    }
+    matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_))
+}
+
+impl Lowering<'_> {
+    pub(super) fn scan(&mut self, scan: &TableScan) -> Result<(), Refusal> {
+        let name = scan.table_name.table();
+        let source = self.query.tables.iter().find(|t| t.name == name);
+        let (Some(source), true) = (source, self.program.sources.is_empty()) else {
+            return Err(("E0301", format!("reading {name} is not supported yet")));
+        };
+        let mut named = vec![false; scan.projected_schema.fields().len()];
+        name_columns(&self.query.plan, &mut named);
+        let columns: Vec<usize> = (0..named.len()).filter(|&c| named[c]).collect();
+        let mut fields = Vec::new();
+        for &c in &columns {
+            let Some(column) = source.columns.get(c) else {
+                return Err(("E0301", "system columns are not supported yet".to_owned()));
+            };
+            if trefoil_ring0::schema::physical(&column.data_type).is_none() {
+                let message = format!("type {} is not supported yet", column.declared);
+                return Err(("E0302", message));
+            }
+            let mut field = Field::new(&column.name, column.data_type.clone());
+            field.nullable = column.nullable;
+            fields.push(field);
+        }
+        self.columns = Some(columns);
+        self.schema = Arc::new(Schema::new(fields));
+        self.program.sources.push(SourceSpec {
+            name: source.name.clone(),
+            schema: Arc::clone(&self.schema),
+            event_time: None,
+            kind: SourceKind::NdjsonFile {
+                path: source.path.clone(),
+            },
+        });
+        Ok(())
+    }
+
+    /// Whether records carry event time this far.
+    pub(super) fn timed(&self) -> bool {
+        let source = self.program.sources.first();
+        self.program.exchanges.is_empty() && source.is_some_and(|s| s.event_time.is_some())
+    }
+
+    /// Has the source read event time for this window, and late rows dropped right behind it.
+    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<(), Refusal> {
+        if !self.program.exchanges.is_empty() {
+            // Groups have no event time: their windows close at the end of input.
+            return Ok(());
+        }
+        let spec = &self.program.sources[0];
+        let source = self.query.tables.iter().find(|t| t.name == spec.name);
+        let (Some(source), Some(columns)) = (source, &self.columns) else {
+            let message = "a window over a computed time is not supported yet";
+            return Err(("E0301", message.to_owned()));
+        };
+        let Some(column) = window.column else {
+            let message = "a window over a computed time is not supported yet";
+            return Err(("E0301", message.to_owned()));
+        };
+        if source.event_time.is_some_and(|e| e != columns[column]) {
+            return Ok(());
+        }
+        let lag_ns = source.event_time.and(source.lag_ns);
+        let bound = lag_ns.map(|_| self.schema.fields.len());
+        if let Some(bound) = bound {
+            let mut fields = self.schema.fields.clone();
+            fields.push(Field {
+                nullable: false,
+                ..Field::new("_BOUND", DataType::Int64)
+            });
+            self.schema = Arc::new(Schema::new(fields));
+            let rule = OperatorSpec::DropLate(LateRule {
+                time: column,
+                unit_ns: window.unit_ns,
+                bound,
+                size: window.size,
+                offset: window.offset,
+            });
+            self.operators.insert(0, rule);
+        }
+        let source = &mut self.program.sources[0];
+        source.schema = Arc::clone(&self.schema);
+        source.event_time = Some(EventTime {
+            column,
+            lag_ns,
+            bound,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! The optimizer rules that run, one by one, each with the reason why it holds for streams. A rule
+//! holds when it keeps the plan's meaning over weighted rows that come and go, reads no clock,
+//! computes no constant, and drops no column.
+//!
+//! Left out, of those that DataFusion runs:
+//! - `SimplifyExpressions` computes constants: `now()` would be the time of planning, and integers
+//!   would wrap where Ring 0 says that they overflow. `CommonSubexprEliminate` and
+//!   `ExtractLeafExpressions` only serve batches; Ring 0 shares what it computes itself.
+//! - `OptimizeProjections` may drop event time; lowering reads only the columns that are named.
+//! - `SingleDistinctToGroupBy` trades memory for a second pass, and there is no second pass.
+//! - `PushDownLimit` changes which rows are the first N once their order is by event time.
+//! - `PropagateEmptyRelation`, `EliminateFilter`, `EliminateLimit`, `EliminateJoin` remove inputs:
+//!   their sources would not be read, and the ledger would not say why.
+//! - `EliminateGroupByConstant` may leave no keys, and a group without keys exists over no rows.
+//! - `FilterNullJoinKeys` counts rows as filtered that a join drops.
+
+use std::sync::Arc;
+
+use datafusion::common::Result as PlanResult;
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::optimize_unions::OptimizeUnions;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
+use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
+use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+fn chosen() -> Vec<Rule> {
+    vec![
+        // `x > ALL (...)` as EXISTS: the same condition, in other words.
+        Arc::new(RewriteSetComparison::new()),
+        // Weights add up in whatever order unions are nested.
+        Arc::new(OptimizeUnions::new()),
+        // A distinct row is a group without aggregates: it goes when its weight does.
+        Arc::new(ReplaceDistinctWithAggregate::new()),
+        // IN and EXISTS as semi-joins, which retract on both sides.
+        Arc::new(DecorrelatePredicateSubquery::new()),
+        // A scalar subquery as a join: its result is a row that changes, and not a constant.
+        Arc::new(ScalarSubqueryToJoin::new()),
+        // `ON a = b AND c` has the key a = b: routing needs it. Row by row the same.
+        Arc::new(ExtractEquijoinPredicate::new()),
+        // `FROM a, b WHERE a.x = b.x` is a join by x.
+        Arc::new(EliminateCrossJoin::new()),
+        // Padding that a filter would drop is never made. A filter is linear: it drops the
+        // retraction of a padded row with the row.
+        Arc::new(EliminateOuterJoin::new()),
+        // Filters are linear, so they pass whatever keeps rows apart by the columns they read;
+        // fewer bytes travel. DataFusion moves none that is volatile.
+        Arc::new(PushDownFilter::new()),
+    ]
+}
+
+/// Rewrites an analyzed plan.
+pub(super) fn rewrite(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> PlanResult<LogicalPlan> {
+    // Without a time of execution there is nothing that a clock function could be folded to.
+    let context = OptimizerContext::new_with_config_options(Arc::clone(options))
+        .without_query_execution_start_time();
+    Optimizer::with_rules(chosen()).optimize(plan, &context, |_, _| {})
+}

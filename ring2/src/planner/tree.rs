@@ -1,0 +1,209 @@
+//! Any query's syntax tree, written anew so that DataFusion plans it: windows become the functions
+//! that stand for them, aliases are resolved where SQL's own rules do not reach, UNNEST becomes a
+//! select item, names are looked up. What would be ignored is refused; what is only not run yet is
+//! left to lowering. Nothing is evaluated here.
+
+mod from;
+mod select;
+mod visit;
+mod windows;
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, OrderByKind, Query, SetExpr, Value, visit_expressions,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+use std::ops::ControlFlow;
+
+use crate::catalog::SourceDef;
+use crate::dialect::find_word;
+use crate::error::{SqlError, nearest};
+use crate::script::Select;
+use crate::syntax::normal;
+
+/// The columns that every source has besides its own.
+pub(crate) const SYSTEM: [&str; 3] = ["_timestamp", "_partition", "_offset"];
+/// Behind the name of a result: the start of a window.
+pub(crate) const RESULT_START: &str = ".start";
+/// Behind the name of a result: the end of a window.
+pub(crate) const RESULT_END: &str = ".end";
+/// Behind the name of a result that another one has, too; a number follows.
+pub(crate) const AGAIN: char = '\u{1}';
+
+/// What DataFusion is to plan.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    /// The tree.
+    pub(crate) query: Query,
+    /// The tables it names.
+    pub(crate) tables: Vec<SourceDef>,
+    /// Whether tables have their system columns.
+    pub(crate) system: bool,
+}
+
+/// Where in the script a query stands among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// Its rows are the result.
+    Outermost,
+    /// Another query reads it.
+    Inner,
+}
+
+struct Tree<'a> {
+    select: &'a Select<'a>,
+    tables: BTreeMap<String, SourceDef>,
+    /// Names of WITH, innermost last.
+    with: Vec<String>,
+    system: bool,
+}
+
+/// Writes a query anew.
+pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
+    let mut query = select.query.clone();
+    let mut tree = Tree {
+        select,
+        tables: BTreeMap::new(),
+        with: Vec::new(),
+        system: names_system(&query),
+    };
+    tree.functions(&query)?;
+    tree.query(&mut query, Level::Outermost)?;
+    let tables = tree.tables.into_values().collect();
+    let system = tree.system;
+    Ok(Rewritten {
+        query,
+        tables,
+        system,
+    })
+}
+
+fn names_system(query: &Query) -> bool {
+    let flow = visit_expressions(query, |e| {
+        let last = match e {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        match last.is_some_and(|i| SYSTEM.contains(&normal(i).as_str())) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    flow.is_break()
+}
+
+impl Tree<'_> {
+    fn start(&self) -> Location {
+        let chunk = &self.select.chunk;
+        chunk.tokens.first().map_or(chunk.end, |t| t.span.start)
+    }
+
+    fn no(&self, words: &[&str], what: &str) -> SqlError {
+        let at = find_word(&self.select.chunk.tokens, words, self.start());
+        self.select.place.unsupported(at, what)
+    }
+
+    /// Functions that nobody knows.
+    fn functions(&self, query: &Query) -> Result<(), SqlError> {
+        let flow = visit_expressions(query, |e| {
+            let Some(name) = windows::function_name(e) else {
+                return ControlFlow::Continue(());
+            };
+            let bound = matches!(name.as_str(), "tumble_start" | "tumble_end" | "unnest");
+            if windows::is_window(&name) || bound || crate::planner::is_function(&name) {
+                return ControlFlow::Continue(());
+            }
+            let at = datafusion::sql::sqlparser::ast::Spanned::span(e).start;
+            let message = format!("function \"{name}\" does not exist");
+            let mut error = self.select.place.error("E0204", at, message);
+            let known = crate::planner::function_names();
+            let found = nearest(&name, known.iter().map(String::as_str));
+            error.hint = found.map(|n| format!("did you mean \"{n}\"?"));
+            ControlFlow::Break(error)
+        });
+        match flow {
+            ControlFlow::Break(error) => Err(error),
+            ControlFlow::Continue(()) => Ok(()),
+        }
+    }
+
+    fn query(&mut self, query: &mut Query, level: Level) -> Result<(), SqlError> {
+        let mut refused = [
+            (query.fetch.is_some(), "FETCH"),
+            (!query.locks.is_empty() || query.for_clause.is_some(), "FOR"),
+            (query.settings.is_some(), "SETTINGS"),
+            (query.format_clause.is_some(), "FORMAT"),
+            (!query.pipe_operators.is_empty(), "SELECT"),
+        ]
+        .into_iter();
+        if let Some((_, word)) = refused.find(|(found, _)| *found) {
+            return Err(self.no(&[word], word));
+        }
+        let outer = self.with.len();
+        if let Some(with) = &mut query.with {
+            if with.recursive {
+                return Err(self.no(&["RECURSIVE"], "WITH RECURSIVE"));
+            }
+            for cte in &mut with.cte_tables {
+                self.query(&mut cte.query, Level::Inner)?;
+                self.with.push(normal(&cte.alias.name));
+            }
+        }
+        let positions = self.body(&mut query.body, level)?;
+        if let Some(order) = &mut query.order_by
+            && let OrderByKind::Expressions(list) = &mut order.kind
+        {
+            for by in list {
+                order_key(&mut by.expr, &positions);
+            }
+        }
+        self.with.truncate(outer);
+        Ok(())
+    }
+
+    /// Gives, for a plain SELECT, where each of its items is now and what it is called.
+    fn body(&mut self, body: &mut SetExpr, level: Level) -> Result<Vec<Moved>, SqlError> {
+        match body {
+            SetExpr::Select(select) => self.plain(select, level),
+            SetExpr::Query(query) => self.query(query, level).map(|()| Vec::new()),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left, level)?;
+                self.body(right, level)?;
+                Ok(Vec::new())
+            }
+            SetExpr::Values(_) => Ok(Vec::new()),
+            other => {
+                let text = other.to_string();
+                let word = text.split_whitespace().next().unwrap_or_default();
+                Err(self.no(&[word], word))
+            }
+        }
+    }
+}
+
+/// An item of a select list: its name before, and its place now.
+#[derive(Debug, Clone)]
+struct Moved {
+    name: String,
+    position: usize,
+    window: bool,
+}
+
+/// ORDER BY by position or by the name of a window: items may have moved.
+fn order_key(expr: &mut Expr, items: &[Moved]) {
+    let found = match &*expr {
+        Expr::Value(v) => match &v.value {
+            Value::Number(n, _) => (n.parse::<usize>().ok())
+                .and_then(|n| n.checked_sub(1))
+                .and_then(|n| items.get(n)),
+            _ => None,
+        },
+        Expr::Identifier(ident) => items.iter().find(|i| i.window && i.name == normal(ident)),
+        _ => None,
+    };
+    if let Some(item) = found {
+        *expr = crate::window::parse(&(item.position + 1).to_string());
+    }
+}

@@ -1,0 +1,402 @@
+//! FROM: tables by name, windows as table functions, UNNEST, ASOF and temporal joins.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    Query, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, TableVersion, TableWithJoins,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::{Level, Tree, visit, windows};
+use crate::dialect::{DIALECT, find_word};
+use crate::error::{SqlError, nearest};
+use crate::syntax::{arguments, normal};
+use crate::window::marker::{AS_OF_TIME, ASOF};
+use crate::window::parse;
+
+/// What FROM brings into scope.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    /// Columns of declared sources, and of UNNEST.
+    pub(super) columns: Vec<String>,
+    /// Event time of the source, where there is one source.
+    pub(super) event_time: Option<Expr>,
+    /// Number of relations.
+    pub(super) relations: usize,
+    /// Whether all of them are declared sources.
+    pub(super) declared: bool,
+}
+
+fn parse_query(text: &str) -> Query {
+    (Parser::new(&DIALECT).try_with_sql(text))
+        .and_then(|mut p| p.parse_query())
+        .map(|q| *q)
+        .expect("a query that this file writes parses")
+}
+
+fn and(constraint: &mut JoinConstraint, more: Expr) {
+    let on = match std::mem::replace(constraint, JoinConstraint::None) {
+        JoinConstraint::On(on) => {
+            let mut both = parse("(0) AND 1");
+            if let Expr::BinaryOp { left, right, .. } = &mut both {
+                **left = Expr::Nested(Box::new(on));
+                **right = more;
+            }
+            both
+        }
+        JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => more,
+    };
+    *constraint = JoinConstraint::On(on);
+}
+
+fn marked(name: &str, argument: Expr) -> Expr {
+    let mut call = parse(&format!("{name}(0)"));
+    if let Expr::Function(f) = &mut call
+        && let datafusion::sql::sqlparser::ast::FunctionArguments::List(list) = &mut f.args
+    {
+        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))];
+    }
+    call
+}
+
+/// The condition of a join.
+fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    use JoinOperator as J;
+    match operator {
+        J::Join(c)
+        | J::Inner(c)
+        | J::Left(c)
+        | J::LeftOuter(c)
+        | J::Right(c)
+        | J::RightOuter(c)
+        | J::FullOuter(c)
+        | J::CrossJoin(c)
+        | J::Semi(c)
+        | J::LeftSemi(c)
+        | J::RightSemi(c)
+        | J::Anti(c)
+        | J::LeftAnti(c)
+        | J::RightAnti(c)
+        | J::StraightJoin(c) => Some(c),
+        J::AsOf { constraint, .. } => Some(constraint),
+        J::CrossApply | J::OuterApply | J::ArrayJoin | J::LeftArrayJoin | J::InnerArrayJoin => None,
+    }
+}
+
+impl Tree<'_> {
+    pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Result<Scope, SqlError> {
+        let mut scope = Scope {
+            declared: true,
+            ..Scope::default()
+        };
+        for tables in from {
+            self.joined(tables, &mut scope)?;
+        }
+        if scope.relations != 1 {
+            scope.event_time = None;
+        }
+        Ok(scope)
+    }
+
+    fn joined(&mut self, tables: &mut TableWithJoins, scope: &mut Scope) -> Result<(), SqlError> {
+        if self.relation(&mut tables.relation, scope)?.is_some() {
+            return Err(self.no(&["FOR"], "FOR SYSTEM_TIME outside of a join"));
+        }
+        let mut joins = Vec::new();
+        for mut join in std::mem::take(&mut tables.joins) {
+            if matches!(join.relation, TableFactor::UNNEST { .. }) {
+                self.unnest(&mut tables.relation, &mut joins, &join, scope)?;
+                continue;
+            }
+            let time = self.relation(&mut join.relation, scope)?;
+            if let JoinOperator::AsOf {
+                match_condition,
+                constraint,
+            } = &join.join_operator
+            {
+                let mut on = constraint.clone();
+                and(&mut on, marked(ASOF, match_condition.clone()));
+                join.join_operator = JoinOperator::LeftOuter(on);
+            }
+            let Some(on) = constraint(&mut join.join_operator) else {
+                return Err(self.no(&["APPLY", "ARRAY"], "this join"));
+            };
+            if let Some(time) = time {
+                and(on, marked(AS_OF_TIME, time));
+            }
+            if let JoinConstraint::On(on) = on {
+                visit::subqueries(on, |q| self.query(q, Level::Inner))?;
+            }
+            joins.push(join);
+        }
+        tables.joins = joins;
+        Ok(())
+    }
+
+    /// Gives the time of FOR SYSTEM_TIME AS OF.
+    fn relation(
+        &mut self,
+        factor: &mut TableFactor,
+        scope: &mut Scope,
+    ) -> Result<Option<Expr>, SqlError> {
+        let place = self.select.place;
+        scope.relations += 1;
+        match factor {
+            TableFactor::Table {
+                name,
+                args: Some(args),
+                alias,
+                ..
+            } => {
+                let function = name.to_string().to_lowercase();
+                let list: Vec<Expr> = (args.args.iter())
+                    .filter_map(|a| match a {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                let derived = self.table_function(&function, &list, alias.take(), scope)?;
+                let at = name.span().start;
+                *factor = derived
+                    .ok_or_else(|| place.unsupported(at, format!("FROM {function}(...)")))?;
+                Ok(None)
+            }
+            TableFactor::Table {
+                name,
+                alias,
+                version,
+                with_ordinality: false,
+                json_path: None,
+                sample: None,
+                with_hints,
+                partitions,
+                index_hints,
+                ..
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
+                let time = match version.take() {
+                    None => None,
+                    Some(TableVersion::ForSystemTimeAsOf(time)) => Some(time),
+                    Some(other) => {
+                        let at = find_word(&self.select.chunk.tokens, &["FOR"], self.start());
+                        return Err(place.unsupported(at, other));
+                    }
+                };
+                self.table(name, alias.as_ref(), scope)?;
+                Ok(time)
+            }
+            TableFactor::Derived {
+                lateral: false,
+                subquery,
+                sample: None,
+                ..
+            } => {
+                scope.declared = false;
+                self.query(subquery, Level::Inner)?;
+                Ok(None)
+            }
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => {
+                scope.relations -= 1;
+                self.joined(table_with_joins, scope)?;
+                Ok(None)
+            }
+            TableFactor::TableFunction { expr, alias } => {
+                let function = windows::function_name(expr).unwrap_or_default();
+                let list: Vec<Expr> = match &*expr {
+                    Expr::Function(f) => arguments(f).into_iter().cloned().collect(),
+                    _ => Vec::new(),
+                };
+                let alias = alias.take();
+                let derived = self.table_function(&function, &list, alias, scope)?;
+                *factor = derived.ok_or_else(|| self.no(&["TABLE"], "FROM TABLE(...)"))?;
+                Ok(None)
+            }
+            TableFactor::UNNEST { .. } => Err(self.no(&["UNNEST"], "UNNEST without a source")),
+            other => {
+                let at = match other.span().start {
+                    at if at.line > 0 => at,
+                    _ => find_word(&self.select.chunk.tokens, &["FROM"], self.start()),
+                };
+                Err(place.unsupported(at, "FROM anything but sources, queries and UNNEST"))
+            }
+        }
+    }
+
+    fn table(
+        &mut self,
+        name: &mut ObjectName,
+        alias: Option<&TableAlias>,
+        scope: &mut Scope,
+    ) -> Result<(), SqlError> {
+        let ident = match name.0.as_slice() {
+            [part] => part.as_ident().cloned(),
+            _ => None,
+        };
+        let text = ident.as_ref().map_or_else(|| name.to_string(), normal);
+        if self.with.contains(&text) {
+            scope.declared = false;
+            return Ok(());
+        }
+        let sources = &self.select.catalog.sources;
+        let Some(source) = sources.get(&text) else {
+            let message = format!("relation \"{text}\" does not exist");
+            let place = self.select.place;
+            let mut error = place.error("E0202", name.span().start, message);
+            let known = sources.keys().chain(&self.with).map(String::as_str);
+            error.hint = nearest(&text, known).map(|n| format!("did you mean \"{n}\"?"));
+            return Err(error);
+        };
+        let mut quoted = Ident::with_quote('"', &text);
+        quoted.span = name.span();
+        *name = ObjectName::from(vec![quoted]);
+        scope
+            .columns
+            .extend(source.columns.iter().map(|c| c.name.clone()));
+        if let Some(time) = source.event_time {
+            let relation = alias.map_or_else(|| text.clone(), |a| normal(&a.name));
+            scope.event_time = Some(Expr::CompoundIdentifier(vec![
+                Ident::with_quote('"', relation),
+                Ident::with_quote('"', &source.columns[time].name),
+            ]));
+        }
+        self.tables.insert(text, source.clone());
+        Ok(())
+    }
+
+    /// `TUMBLE(t, ts, size)`: all columns of t, and the window's bounds.
+    fn table_function(
+        &mut self,
+        name: &str,
+        args: &[Expr],
+        alias: Option<TableAlias>,
+        scope: &mut Scope,
+    ) -> Result<Option<TableFactor>, SqlError> {
+        let [Expr::Identifier(table), rest @ ..] = args else {
+            return Ok(None);
+        };
+        if !windows::is_window(name) {
+            return Ok(None);
+        }
+        let mut query = parse_query("SELECT *, 0 AS window_start, 1 AS window_end FROM t");
+        let at = table.span.start;
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            unreachable!("the text above is a SELECT");
+        };
+        if let TableFactor::Table { name, .. } = &mut select.from[0].relation {
+            *name = ObjectName::from(vec![table.clone()]);
+            let before = scope.relations;
+            self.table(name, None, scope)?;
+            scope.relations = before;
+        }
+        let window =
+            windows::from_arguments(self.select.place, at, name, rest, scope.event_time.as_ref())?;
+        for (item, bound) in select.projection[1..]
+            .iter_mut()
+            .zip([window.start(), window.end()])
+        {
+            if let SelectItem::ExprWithAlias { expr, .. } = item {
+                *expr = bound;
+            }
+        }
+        Ok(Some(derived(query, alias, normal(table))))
+    }
+
+    /// Puts UNNEST beside the columns of the relation that it reads.
+    fn unnest(
+        &mut self,
+        first: &mut TableFactor,
+        joins: &mut [Join],
+        join: &Join,
+        scope: &mut Scope,
+    ) -> Result<(), SqlError> {
+        let TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_ordinality: false,
+            ..
+        } = &join.relation
+        else {
+            return Err(self.no(&["ORDINALITY", "OFFSET"], "UNNEST with ordinality"));
+        };
+        let inner = matches!(
+            join.join_operator,
+            JoinOperator::CrossJoin(_) | JoinOperator::Inner(_) | JoinOperator::Join(_)
+        );
+        let (true, [array], Some(alias)) = (inner, array_exprs.as_slice(), alias) else {
+            let what = "UNNEST other than CROSS JOIN UNNEST(column) AS name";
+            return Err(self.no(&["UNNEST"], what));
+        };
+        let column = alias.columns.first().map_or(&alias.name, |c| &c.name);
+        let mut candidates: Vec<&mut TableFactor> = vec![first];
+        candidates.extend(joins.iter_mut().map(|j| &mut j.relation));
+        let only = candidates.len() == 1;
+        let owner = candidates.into_iter().find(|c| match array {
+            Expr::CompoundIdentifier(parts) => named(c).is_some_and(|n| n == normal(&parts[0])),
+            Expr::Identifier(ident) => {
+                only || named_table(c)
+                    .and_then(|t| self.tables.get(&t))
+                    .is_some_and(|t| t.index_of(&normal(ident)).is_some())
+            }
+            _ => only,
+        });
+        let Some(owner) = owner else {
+            return Err(self.no(&["UNNEST"], "UNNEST of this expression"));
+        };
+        let mut query = parse_query("SELECT *, UNNEST(0) AS x FROM t");
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            unreachable!("the text above is a SELECT");
+        };
+        if let SelectItem::ExprWithAlias { expr, alias } = &mut select.projection[1] {
+            *expr = marked("unnest", array.clone());
+            *alias = Ident::with_quote('"', normal(column));
+        }
+        scope.columns.push(normal(column));
+        let name = named(owner).unwrap_or_default();
+        let before = std::mem::replace(
+            owner,
+            TableFactor::UNNEST {
+                alias: None,
+                array_exprs: Vec::new(),
+                with_offset: false,
+                with_offset_alias: None,
+                with_ordinality: false,
+            },
+        );
+        select.from[0].relation = before;
+        *owner = derived(query, None, name);
+        Ok(())
+    }
+}
+
+fn derived(query: Query, alias: Option<TableAlias>, name: String) -> TableFactor {
+    let alias = alias.unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', name),
+        columns: Vec::new(),
+        at: None,
+    });
+    TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query),
+        alias: Some(alias),
+        sample: None,
+    }
+}
+
+/// What a relation is called.
+fn named(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { alias: Some(a), .. } | TableFactor::Derived { alias: Some(a), .. } => {
+            Some(normal(&a.name))
+        }
+        other => named_table(other),
+    }
+}
+
+fn named_table(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, .. } => name.0.first()?.as_ident().map(normal),
+        _ => None,
+    }
+}

@@ -1,0 +1,372 @@
+//! One SELECT: its keys and windows found, its aliases resolved, its windows written as their
+//! bounds.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, ObjectName, Select,
+    SelectItem, Spanned, Value, WindowSpec, WindowType,
+};
+
+use super::from::Scope;
+use super::windows::{self, Window};
+use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
+use crate::error::SqlError;
+use crate::syntax::{default_name, normal};
+
+struct Item {
+    item: SelectItem,
+    name: String,
+    aliased: bool,
+}
+
+/// What the expressions of one SELECT may name besides columns.
+struct Names<'a> {
+    scope: &'a Scope,
+    windows: &'a [Window],
+    /// Aliases: name and meaning.
+    aliases: &'a [(String, Expr)],
+}
+
+impl Tree<'_> {
+    pub(super) fn plain(
+        &mut self,
+        select: &mut Select,
+        level: Level,
+    ) -> Result<Vec<Moved>, SqlError> {
+        self.clauses(select)?;
+        let scope = self.from(&mut select.from)?;
+        let items = self.items(select, &scope);
+        let aliases: Vec<(String, Expr)> = (items.iter())
+            .filter(|i| i.aliased && !scope.columns.contains(&i.name))
+            .filter_map(|i| match &i.item {
+                SelectItem::ExprWithAlias { expr, .. } => Some((i.name.clone(), expr.clone())),
+                _ => None,
+            })
+            .collect();
+        let windows = self.keys(select, &items, &aliases, &scope)?;
+        let names = Names {
+            scope: &scope,
+            windows: &windows,
+            aliases: &aliases,
+        };
+        for expr in (select.selection.iter_mut())
+            .chain(&mut select.having)
+            .chain(&mut select.qualify)
+        {
+            self.expression(expr, &names)?;
+        }
+        for having in select.having.iter_mut().chain(&mut select.qualify) {
+            visit::expressions(having, |e| {
+                replace_alias(e, &names);
+                Ok(())
+            })?;
+            self.bounds(having, &names)?;
+        }
+        for definition in &mut select.named_window {
+            if let NamedWindowExpr::WindowSpec(spec) = &mut definition.1 {
+                self.over(spec, &names)?;
+            }
+        }
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            for key in keys {
+                visit::subqueries(key, |q| self.query(q, Level::Inner))?;
+            }
+        }
+        self.project(select, items, &names, level)
+    }
+
+    fn clauses(&self, select: &Select) -> Result<(), SqlError> {
+        let odd = select.value_table_mode.is_some()
+            || select.select_modifiers.is_some()
+            || !select.optimizer_hints.is_empty();
+        let on = matches!(select.distinct, Some(Distinct::On(_)));
+        let refused = [
+            (on, "DISTINCT"),
+            (select.top.is_some(), "TOP"),
+            (select.exclude.is_some(), "EXCLUDE"),
+            (select.into.is_some(), "INTO"),
+            (!select.lateral_views.is_empty(), "LATERAL"),
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.connect_by.is_empty(), "CONNECT"),
+            (!select.cluster_by.is_empty(), "CLUSTER"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE"),
+            (!select.sort_by.is_empty(), "SORT"),
+            (odd, "SELECT"),
+            (select.from.is_empty(), "SELECT"),
+        ];
+        match refused.iter().find(|(found, _)| *found) {
+            Some((_, "SELECT")) if select.from.is_empty() => {
+                Err(self.no(&["SELECT"], "SELECT without FROM"))
+            }
+            Some((_, word)) => Err(self.no(&[word], word)),
+            None => Ok(()),
+        }
+    }
+
+    fn items(&self, select: &mut Select, scope: &Scope) -> Vec<Item> {
+        let mut items = Vec::new();
+        for mut item in std::mem::take(&mut select.projection) {
+            let (name, aliased) = match &mut item {
+                SelectItem::UnnamedExpr(expr) => (default_name(expr), false),
+                SelectItem::ExprWithAlias { alias, .. } => (normal(alias), true),
+                SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+                    if self.system && scope.declared && options.opt_exclude.is_none() {
+                        let names = SYSTEM
+                            .iter()
+                            .map(|s| ObjectName::from(vec![Ident::new(*s)]));
+                        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names.collect()));
+                    }
+                    (String::new(), false)
+                }
+                SelectItem::ExprWithAliases { .. } => (String::new(), false),
+            };
+            items.push(Item {
+                item,
+                name,
+                aliased,
+            });
+        }
+        items
+    }
+
+    /// Resolves positions and aliases in GROUP BY, and takes its windows apart.
+    fn keys(
+        &self,
+        select: &mut Select,
+        items: &[Item],
+        aliases: &[(String, Expr)],
+        scope: &Scope,
+    ) -> Result<Vec<Window>, SqlError> {
+        let place = self.select.place;
+        let GroupByExpr::Expressions(keys, _) = &mut select.group_by else {
+            return Err(self.no(&["GROUP"], "GROUP BY ALL"));
+        };
+        let mut windows: Vec<Window> = Vec::new();
+        let mut written = Vec::new();
+        for mut key in std::mem::take(keys) {
+            if let Expr::Value(v) = &key
+                && let Value::Number(n, _) = &v.value
+            {
+                let position = n.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+                let item = position.and_then(|p| items.get(p)).map(|i| &i.item);
+                let (Some(SelectItem::UnnamedExpr(expr))
+                | Some(SelectItem::ExprWithAlias { expr, .. })) = item
+                else {
+                    let message = format!("GROUP BY position {n} is not in the select list");
+                    return Err(place.error("E0201", key.span().start, message));
+                };
+                key = expr.clone();
+            } else if let Expr::Identifier(ident) = &key
+                && let Some((_, meaning)) = aliases.iter().find(|(n, _)| *n == normal(ident))
+            {
+                key = meaning.clone();
+            }
+            match windows::read(place, &key, scope.event_time.as_ref())? {
+                None => written.push(key),
+                Some(window) => {
+                    if windows.iter().any(|w| *w != window) {
+                        let at = key.span().start;
+                        return Err(place.error("E0401", at, "a query has one window"));
+                    }
+                    written.extend(window.keys());
+                    windows = vec![window];
+                }
+            }
+        }
+        *keys = written;
+        Ok(windows)
+    }
+
+    /// Subqueries, and what stands in OVER.
+    fn expression(&mut self, expr: &mut Expr, names: &Names<'_>) -> Result<(), SqlError> {
+        visit::subqueries(expr, |q| self.query(q, Level::Inner))?;
+        visit::expressions(expr, |e| {
+            if let Expr::Function(f) = e
+                && let Some(WindowType::WindowSpec(spec)) = &mut f.over
+            {
+                self.over(spec, names)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn over(&self, spec: &mut WindowSpec, names: &Names<'_>) -> Result<(), SqlError> {
+        let mut keys = Vec::new();
+        for mut key in std::mem::take(&mut spec.partition_by) {
+            replace_alias(&mut key, names);
+            match self.window(&key, names)? {
+                Some(window) => keys.extend(window.keys()),
+                None => {
+                    self.bounds(&mut key, names)?;
+                    keys.push(key);
+                }
+            }
+        }
+        spec.partition_by = keys;
+        for by in &mut spec.order_by {
+            replace_alias(&mut by.expr, names);
+            if let Some(window) = self.window(&by.expr, names)? {
+                by.expr = window.start();
+            }
+            self.bounds(&mut by.expr, names)?;
+        }
+        Ok(())
+    }
+
+    /// The window that an expression is; it has to be one of GROUP BY.
+    fn window(&self, expr: &Expr, names: &Names<'_>) -> Result<Option<Window>, SqlError> {
+        let place = self.select.place;
+        let inner = match expr {
+            Expr::Nested(inner) => inner,
+            other => other,
+        };
+        let Some(window) = windows::read(place, inner, names.scope.event_time.as_ref())? else {
+            return Ok(None);
+        };
+        if !names.windows.contains(&window) {
+            let message = "this window is not one of GROUP BY";
+            let hint = "group by the same window";
+            return Err(place.hinted("E0401", inner.span().start, message, hint));
+        }
+        Ok(Some(window))
+    }
+
+    /// Writes `window_start`, `w.end` and the like as the bounds of the window.
+    fn bounds(&self, expr: &mut Expr, names: &Names<'_>) -> Result<(), SqlError> {
+        let Some(window) = names.windows.first() else {
+            return match windows_inside(expr) {
+                Some(at) => {
+                    let message = "this window is not one of GROUP BY";
+                    let hint = "group by the same window";
+                    Err(self.select.place.hinted("E0401", at, message, hint))
+                }
+                None => Ok(()),
+            };
+        };
+        let called = |name: &str| {
+            name == "window"
+                || names.aliases.iter().any(|(n, meaning)| {
+                    n == name
+                        && windows::function_name(meaning).is_some_and(|f| windows::is_window(&f))
+                })
+        };
+        visit::expressions(expr, |e| {
+            let bound = match &*e {
+                Expr::Identifier(i) => Some(normal(i)),
+                Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                    [w, bound] if called(&normal(w)) => Some(format!("window_{}", normal(bound))),
+                    _ => None,
+                },
+                other => windows::function_name(other),
+            };
+            match bound.as_deref() {
+                Some("window_start" | "tumble_start") => *e = window.start(),
+                Some("window_end" | "tumble_end") => *e = window.end(),
+                Some(name) if windows::is_window(name) && matches!(e, Expr::Function(_)) => {
+                    let message = "a whole window is a result, not an argument";
+                    let hint = "use window_start or window_end";
+                    let at = e.span().start;
+                    return Err(self.select.place.hinted("E0207", at, message, hint));
+                }
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn project(
+        &mut self,
+        select: &mut Select,
+        items: Vec<Item>,
+        names: &Names<'_>,
+        level: Level,
+    ) -> Result<Vec<Moved>, SqlError> {
+        let mut moved = Vec::new();
+        let taken: Vec<String> = items.iter().map(|i| i.name.clone()).collect();
+        let out = &mut select.projection;
+        for Item {
+            item,
+            name,
+            aliased,
+        } in items
+        {
+            let position = out.len();
+            let mut expr = match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
+                other => {
+                    out.push(other);
+                    let window = false;
+                    moved.push(Moved {
+                        name,
+                        position,
+                        window,
+                    });
+                    continue;
+                }
+            };
+            let window = self.window(&expr, names)?;
+            moved.push(Moved {
+                name: name.clone(),
+                position,
+                window: window.is_some(),
+            });
+            match window {
+                None => {
+                    self.expression(&mut expr, names)?;
+                    let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                    self.bounds(&mut expr, names)?;
+                    let again = moved.iter().filter(|m| m.name == name).count() > 1;
+                    let alias = match again && !plain {
+                        true => format!("{name}{AGAIN}{position}"),
+                        false => name,
+                    };
+                    let alias = Ident::with_quote('"', alias);
+                    out.push(match plain && !aliased && names.windows.is_empty() {
+                        true => SelectItem::UnnamedExpr(expr),
+                        false => SelectItem::ExprWithAlias { expr, alias },
+                    });
+                }
+                Some(window) => {
+                    let name = if aliased { name } else { "window".to_owned() };
+                    for (expr, suffix, inner) in [
+                        (window.start(), RESULT_START, "window_start"),
+                        (window.end(), RESULT_END, "window_end"),
+                    ] {
+                        let alias = match level {
+                            Level::Outermost => format!("{name}{suffix}"),
+                            Level::Inner if taken.iter().any(|t| t == inner) => continue,
+                            Level::Inner => inner.to_owned(),
+                        };
+                        let alias = Ident::with_quote('"', alias);
+                        out.push(SelectItem::ExprWithAlias { expr, alias });
+                    }
+                }
+            }
+        }
+        Ok(moved)
+    }
+}
+
+fn replace_alias(expr: &mut Expr, names: &Names<'_>) {
+    if let Expr::Identifier(ident) = expr
+        && let Some((_, meaning)) = names.aliases.iter().find(|(n, _)| *n == normal(ident))
+    {
+        *expr = Expr::Nested(Box::new(meaning.clone()));
+    }
+}
+
+fn windows_inside(expr: &Expr) -> Option<datafusion::sql::sqlparser::tokenizer::Location> {
+    let flow =
+        datafusion::sql::sqlparser::ast::visit_expressions(
+            expr,
+            |e| match windows::function_name(e).is_some_and(|f| windows::is_window(&f)) {
+                true => ControlFlow::Break(e.span().start),
+                false => ControlFlow::Continue(()),
+            },
+        );
+    match flow {
+        ControlFlow::Break(at) => Some(at),
+        ControlFlow::Continue(()) => None,
+    }
+}

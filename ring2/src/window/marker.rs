@@ -1,0 +1,78 @@
+//! Functions that stand in plans for what Ring 0 does by other means: bounds of hopping, session
+//! and cumulating windows, the conditions of ASOF and temporal joins. DataFusion gives them types;
+//! nothing evaluates them.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result as PlanResult, not_impl_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// Start of a hopping window: time, slide, size, offset.
+pub(crate) const HOP: &str = "trefoil_hop_start";
+/// Start of a session: time, gap.
+pub(crate) const SESSION: &str = "trefoil_session_start";
+/// End of a session: time, gap.
+pub(crate) const SESSION_END: &str = "trefoil_session_end";
+/// Start of a cumulating window: time, step, size, offset.
+pub(crate) const CUMULATE: &str = "trefoil_cumulate_start";
+/// End of a cumulating window: time, step, size, offset.
+pub(crate) const CUMULATE_END: &str = "trefoil_cumulate_end";
+/// The match condition of an ASOF join.
+pub(crate) const ASOF: &str = "trefoil_asof";
+/// A temporal join: the time at which the table is read.
+pub(crate) const AS_OF_TIME: &str = "trefoil_as_of_time";
+
+/// All of them, with the number of arguments.
+const ALL: [(&str, usize); 7] = [
+    (HOP, 4),
+    (SESSION, 2),
+    (SESSION_END, 2),
+    (CUMULATE, 4),
+    (CUMULATE_END, 4),
+    (ASOF, 1),
+    (AS_OF_TIME, 1),
+];
+
+/// The functions, to be registered.
+pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
+    ALL.into_iter().map(|(name, arguments)| {
+        // Not immutable: whoever folds constants must leave them alone.
+        let signature = Signature::any(arguments, Volatility::Stable);
+        ScalarUDF::new_from_impl(Marker { name, signature })
+    })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Marker {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Marker {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
+        match (self.name, &arguments[0]) {
+            (AS_OF_TIME, DataType::Timestamp(..)) => Ok(DataType::Boolean),
+            (ASOF, DataType::Boolean) => Ok(DataType::Boolean),
+            (HOP | SESSION | SESSION_END | CUMULATE | CUMULATE_END, time) => match time {
+                DataType::Timestamp(_, None) => Ok(time.clone()),
+                other => datafusion::common::plan_err!(
+                    "the time of a window is a TIMESTAMP, and not {other}"
+                ),
+            },
+            (name, other) => datafusion::common::plan_err!("{name} over {other}"),
+        }
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        not_impl_err!("{} is planned and not yet run", self.name)
+    }
+}
