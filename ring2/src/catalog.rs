@@ -23,7 +23,7 @@ pub struct ColumnDef {
 }
 
 /// A declared source or table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
     /// Its name.
     pub name: String,

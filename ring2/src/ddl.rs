@@ -36,13 +36,7 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         name: create.name.value.clone(),
         kind: create.kind,
         columns: columns(place, &create.columns)?,
-        event_time: None,
-        lag_ns: None,
-        primary_key: Vec::new(),
-        connector: None,
-        path: Default::default(),
-        bounded: false,
-        later: None,
+        ..SourceDef::default()
     };
     for key in &create.primary_key {
         let index = column(place, &def, key)?;

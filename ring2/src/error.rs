@@ -60,6 +60,7 @@ codes! {
     E0402 "can never emit as asked",
     E0403 "bad join",
     E0404 "no order on unbounded input",
+    E0501 "partitioning that does not fit",
 }
 
 impl fmt::Display for Code {

@@ -2,8 +2,8 @@
 //! are refused at the word that begins them.
 
 use datafusion::sql::sqlparser::ast::{
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName,
-    Query, SetExpr, Spanned, TableFactor,
+    Distinct, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, Query, SetExpr, Spanned, TableFactor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -57,7 +57,8 @@ pub(crate) fn shape<'a>(input: &'a Select<'a>) -> Result<Shape<'a>, SqlError> {
         }
         _ => return Err(place.unsupported(start, "a query other than a plain SELECT")),
     };
-    refuse(select.distinct.is_some(), &["DISTINCT"], "DISTINCT");
+    let distinct = matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)));
+    refuse(distinct, &["DISTINCT"], "DISTINCT");
     refuse(select.top.is_some(), &["TOP"], "TOP");
     refuse(select.exclude.is_some(), &["EXCLUDE"], "EXCLUDE");
     refuse(select.into.is_some(), &["INTO"], "INTO");

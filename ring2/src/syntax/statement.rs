@@ -115,9 +115,10 @@ pub enum Emit {
 }
 
 /// What a definition of columns makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceKind {
     /// `CREATE SOURCE`, `CREATE STREAM`.
+    #[default]
     Source,
     /// `CREATE TABLE`.
     Table,
