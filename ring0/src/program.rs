@@ -32,8 +32,20 @@ pub struct SourceSpec {
     pub schema: Arc<Schema>,
     /// Which of them is event time, if any query needs it.
     pub event_time: Option<EventTime>,
+    /// Who reads.
+    pub reading: Reading,
     /// Where the records are.
     pub kind: SourceKind,
+}
+
+/// Who reads a source that has no clock; one with a clock is read in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// All shards, chunk by chunk.
+    #[default]
+    Chunks,
+    /// Shard 0 alone: records keep the order of the split.
+    InOrder,
 }
 
 /// Event time of a source.

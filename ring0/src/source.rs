@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::io::{Completion, Request, ThreadIo};
 use crate::limits::{CHUNK_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
-use crate::program::{EventTime, SourceKind, SourceSpec};
+use crate::program::{EventTime, Reading, SourceKind, SourceSpec};
 use crate::schema::{Schema, unit_nanos};
 
 /// What a source has to give.
@@ -90,8 +90,14 @@ impl Source {
             SourceKind::Memory { frames, repeat } => Self::Memory {
                 frames: Arc::clone(frames),
                 next: shard,
-                end: frames.len() * repeat,
-                shards,
+                end: match (spec.reading, shard) {
+                    (Reading::InOrder, 1..) => 0,
+                    (Reading::InOrder, 0) | (Reading::Chunks, _) => frames.len() * repeat,
+                },
+                shards: match spec.reading {
+                    Reading::InOrder => 1,
+                    Reading::Chunks => shards,
+                },
                 counters: SourceCounters::default(),
             },
             SourceKind::NdjsonFile { .. } => {
@@ -250,10 +256,11 @@ impl NdjsonSource {
         let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
         // A clock is one reader's: then all chunks are the first shard's.
         let chunks = file.size.div_ceil(CHUNK_BYTES as u64);
-        let (first, step) = match (&clock, shard) {
-            (None, _) => (shard as u64, shards as u64),
-            (Some(_), 0) => (0, 1),
-            (Some(_), _) => (chunks, 1),
+        let in_order = clock.is_some() || spec.reading == Reading::InOrder;
+        let (first, step) = match (in_order, shard) {
+            (false, _) => (shard as u64, shards as u64),
+            (true, 0) => (0, 1),
+            (true, _) => (chunks, 1),
         };
         Self {
             tag,

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    OutputSpec, Program, Reading, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -21,6 +21,7 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            reading: Reading::Chunks,
             kind: SourceKind::NdjsonFile {
                 path: path.to_owned(),
             },

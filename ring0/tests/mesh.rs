@@ -11,7 +11,7 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -56,6 +56,7 @@ fn memory(name: &str, schema: &Arc<Schema>, frames: Vec<Frame>) -> SourceSpec {
         name: name.to_owned(),
         schema: Arc::clone(schema),
         event_time: None,
+        reading: Reading::Chunks,
         kind: SourceKind::Memory {
             frames: Arc::new(frames),
             repeat: 1,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
 
+use crate::partitioning::StrategyConfig;
+
 /// A declared column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnDef {
@@ -20,7 +22,7 @@ pub struct ColumnDef {
 }
 
 /// A declared source or table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
     /// Its name.
     pub name: String,
@@ -35,6 +37,8 @@ pub struct SourceDef {
     pub primary_key: Vec<usize>,
     /// The file.
     pub path: PathBuf,
+    /// Who is to get its records, where that is not left to the analysis.
+    pub partitioning: Option<StrategyConfig>,
 }
 
 impl SourceDef {

@@ -12,14 +12,16 @@ use crate::catalog::{ColumnDef, SourceDef};
 use crate::dialect::{Chunk, Place, parser, word};
 use crate::error::{SqlError, nearest};
 use crate::interval::nanos;
+use crate::partitioning::UnknownStrategy;
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "connector",
     "path",
     "format",
     "event_time_field",
     "watermark_field",
     "allowed_lateness",
+    "partitioning",
 ];
 
 /// A read definition.
@@ -114,11 +116,7 @@ impl Ddl<'_> {
         let name_at = self.at();
         let mut def = SourceDef {
             name: self.name()?,
-            columns: Vec::new(),
-            event_time: None,
-            lag_ns: None,
-            primary_key: Vec::new(),
-            path: Default::default(),
+            ..SourceDef::default()
         };
         self.punct(&Token::LParen)?;
         let mut late = Vec::new();
@@ -366,6 +364,10 @@ impl Ddl<'_> {
                 return Err(self.place.unsupported(at, what));
             }
             ("path", _) => def.path = base.join(value),
+            ("partitioning", _) => {
+                let wrong = |e: UnknownStrategy| self.place.error("E0104", at, e.to_string());
+                def.partitioning = Some(value.parse().map_err(wrong)?);
+            }
             ("event_time_field", _) => {
                 let index = self.column(def, value, at)?;
                 self.set_event_time(def, index, at)?;

@@ -22,8 +22,12 @@ mod window;
 
 mod planner;
 
+pub mod partitioning;
+
 mod lower;
 mod lower_expr;
+
+pub mod explain;
 
 pub mod convert;
 pub mod oracle;
@@ -33,6 +37,7 @@ use std::path::PathBuf;
 use trefoil_ring0::program::Program;
 
 pub use error::{Error, Result, SqlError};
+pub use explain::{Explanation, explain_script};
 
 /// A file of a script.
 #[derive(Debug, Clone)]
@@ -85,7 +90,8 @@ pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
     let mut planned = Vec::new();
     for select in script::read(files)? {
         let plan = planner::plan_select(&select)?;
-        let program = lower::lower_planned(&select, &plan)?;
+        let analysis = explain::analysis(&select, &plan)?;
+        let program = lower::lower_planned(&select, &plan, &analysis)?;
         planned.push(PlannedQuery {
             sql: select.sql,
             program,

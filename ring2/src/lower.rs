@@ -19,6 +19,7 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Scope, expression, unaliased};
+use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 
@@ -27,6 +28,9 @@ pub(crate) type Refusal = (&'static str, String);
 
 struct Lowering<'a> {
     query: &'a Planned,
+    analysis: &'a Analysis,
+    /// Aggregations seen so far.
+    aggregates: usize,
     program: Program,
     input: StageInput,
     operators: Vec<OperatorSpec>,
@@ -39,11 +43,15 @@ struct Lowering<'a> {
 ///
 /// # Errors
 /// Where it is planned and does not run yet.
-pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Program, SqlError> {
+pub(crate) fn lower_planned(
+    select: &Select<'_>,
+    planned: &Planned,
+    analysis: &Analysis,
+) -> Result<Program, SqlError> {
     let first = select.chunk.tokens.first();
     let at = first.map_or(select.chunk.end, |t| t.span.start);
     let changes = matches!(select.emit, Emit::Unsupported(_));
-    match (&planned.refusal, lower(planned)) {
+    match (&planned.refusal, lower(planned, analysis)) {
         (Some(refusal), _) if changes => Err(refusal.clone()),
         (_, Ok(program)) => Ok(program),
         (Some(refusal), Err(_)) => Err(refusal.clone()),
@@ -51,9 +59,11 @@ pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Pr
     }
 }
 
-fn lower(query: &Planned) -> Result<Program, Refusal> {
+fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
+        analysis,
+        aggregates: 0,
         program: Program::default(),
         input: StageInput::Source(SourceId(0)),
         operators: Vec::new(),
@@ -64,6 +74,12 @@ fn lower(query: &Planned) -> Result<Program, Refusal> {
     let schema = named(&lowering.schema, &query.results);
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
+    }
+    let all = (0..schema.fields.len()).collect();
+    match analysis.output {
+        Route::Stay | Route::TwoPhase => {}
+        Route::Hash => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), false),
+        Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, false),
     }
     lowering.program.outputs.push(OutputSpec { schema });
     lowering.seal(StageOutput::Output(OutputId(0)));
@@ -221,18 +237,24 @@ impl Lowering<'_> {
             window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
             output: Arc::new(Schema::new(output)),
         };
-        if keys.is_empty() {
-            self.two_phases(spec)?;
-        } else {
-            let time = window.map(|(i, _)| i);
-            let routing: Vec<usize> = keys.into_iter().filter(|k| Some(*k) != time).collect();
-            let routing = match routing.is_empty() {
-                true => Routing::Single,
-                false => Routing::Hash(routing),
-            };
-            self.exchange(input, routing, spec.window.is_some());
-            self.add(spec);
+        let route = self.analysis.routes.get(self.aggregates).copied();
+        self.aggregates += 1;
+        let ordered = spec.window.is_some();
+        match route {
+            Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
+            Some(Route::Stay) => {}
+            Some(Route::Hash) => {
+                let time = window.map(|(i, _)| i);
+                let constant = |k: &usize| aggregate.group_expr[*k].column_refs().is_empty();
+                let routing = keys
+                    .into_iter()
+                    .filter(|k| Some(*k) != time && !constant(k));
+                self.exchange(input, Routing::Hash(routing.collect()), ordered);
+            }
+            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, ordered),
+            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
+        self.add(spec);
         Ok(())
     }
 

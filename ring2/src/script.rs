@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::ddl;
 use crate::dialect::{Chunk, Place, parser, word};
 use crate::error::SqlError;
+use crate::partitioning::{Settings, settings};
 
 /// When results appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +37,14 @@ pub(crate) struct Select<'a> {
     pub(crate) emit: Emit,
     /// What is declared before it.
     pub(crate) catalog: Catalog,
+    /// What is set before it.
+    pub(crate) settings: Settings,
 }
 
 /// Reads the files.
 pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
     let mut catalog = Catalog::default();
+    let mut settings = Settings::default();
     let mut queries = Vec::new();
     for file in files {
         let place = Place { file };
@@ -63,7 +67,10 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
                     catalog.sources.insert(name, create.def);
                 }
                 (Some("SELECT" | "WITH" | "VALUES"), _) | (None, Token::LParen) => {
-                    queries.push(select(place, chunk, &catalog)?);
+                    queries.push(select(place, chunk, &catalog, &settings)?);
+                }
+                (Some("SET"), _) if settings::known(&chunk) => {
+                    settings::set(place, &chunk, &mut settings)?;
                 }
                 (
                     Some(
@@ -84,7 +91,12 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
     Ok(queries)
 }
 
-fn select<'a>(place: Place<'a>, chunk: Chunk, catalog: &Catalog) -> Result<Select<'a>, SqlError> {
+fn select<'a>(
+    place: Place<'a>,
+    chunk: Chunk,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<Select<'a>, SqlError> {
     let start = chunk.tokens.first().map_or(chunk.end, |t| t.span.start);
     let end = chunk.tokens.last().map_or(chunk.end, |t| t.span.end);
     let sql = place.text(Span::new(start, end));
@@ -102,6 +114,7 @@ fn select<'a>(place: Place<'a>, chunk: Chunk, catalog: &Catalog) -> Result<Selec
         query,
         emit,
         catalog: catalog.clone(),
+        settings: settings.clone(),
     })
 }
 
