@@ -90,14 +90,13 @@ fn event_times(planned: &Planned) -> Vec<String> {
 }
 
 fn emit(select: &Select<'_>, analysis: &Analysis) -> &'static str {
-    let bounded = analysis.stages.iter().flat_map(|s| &s.operators);
-    let windowed = bounded
-        .filter_map(|o| o.bounded_by.as_deref())
-        .any(|b| b.starts_with("watermark"));
+    let grouped = (analysis.stages.iter().flat_map(|s| &s.operators))
+        .any(|o| ["aggregate", "merge", "distinct"].iter().any(|w| o.name.starts_with(w)));
+    let windowed = analysis.verdict.category == 3;
     match select.emit {
         Emit::Unsupported(_) => "CHANGES: a result for each record and group",
         Emit::Final(_) => "FINAL: when the window closes, or the input ends",
-        Emit::Default if analysis.verdict.category == 1 => "at once, for each record",
+        Emit::Default if !grouped && !windowed => "at once, for each record or match",
         Emit::Default if windowed => "ON WINDOW CLOSE: by the watermark",
         Emit::Default => "FINAL: at the end of the bounded input",
     }

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::Column;
+use datafusion::common::{Column, DFSchema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::distribution::{Spread, core};
 use super::graph::{Exchange, ExchangeKind, Operator, Stage};
-use super::names::text;
+use super::names::{computed, text};
 use super::verdict::{self, Verdict};
 use super::{Facts, StrategyConfig};
+use crate::ResultColumn;
 
 /// What lowering does in front of an aggregation, in the order in which it meets them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,11 +212,14 @@ impl Walk<'_> {
                 let (from, to) = (projection.input.schema(), &projection.schema);
                 let exprs = &projection.expr;
                 let plain = exprs.iter().all(|e| matches!(e, Expr::Column(_)));
-                if !plain {
-                    let hidden = |e: &&Expr| !text(e).starts_with("__unnest");
-                    let list: Vec<String> = exprs.iter().filter(hidden).map(text).collect();
+                // What stands around UNNEST is DataFusion's own.
+                let unnests = |p: &LogicalPlan| matches!(p, LogicalPlan::Unnest(_));
+                let hidden = unnests(&projection.input)
+                    || exprs.iter().any(|e| e.schema_name().to_string().starts_with("__unnest"));
+                if !plain && !hidden {
+                    let names = self.result_names(to);
                     let native = exprs.iter().all(is_native);
-                    let name = format!("project {}", list.join(", "));
+                    let name = format!("project {}", computed(exprs, &names));
                     self.operator(edge.stage, name, native, None);
                 }
                 Ok(edge.renamed(|e| {
@@ -227,8 +231,10 @@ impl Walk<'_> {
             }
             LogicalPlan::Unnest(unnest) => {
                 let edge = self.node(&unnest.input)?;
-                self.operator(edge.stage, "unnest".to_owned(), true, None);
                 let exploded = &unnest.exec_columns;
+                let columns: Vec<&str> = exploded.iter().map(|c| unplaced(&c.name)).collect();
+                let name = format!("unnest {}", columns.join(", "));
+                self.operator(edge.stage, name, true, None);
                 Ok(edge.renamed(|e| match e {
                     Expr::Column(c) if !exploded.contains(c) => vec![e.clone()],
                     _ => Vec::new(),
@@ -335,6 +341,27 @@ impl Walk<'_> {
         self.stages[from].exchange = Some(Exchange { to, kind, reason });
     }
 
+    /// The names of a projection's columns; the results' own where it gives the results.
+    fn result_names(&self, schema: &DFSchema) -> Vec<String> {
+        let numbered = |name: &String| name.starts_with("__c");
+        let mut names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+        for result in self.facts.results {
+            let found: &[(usize, String)] = &match result {
+                ResultColumn::Plain { name, index } => vec![(*index, name.clone())],
+                ResultColumn::Window { name, start, end } => vec![
+                    (*start, format!("{name}.start")),
+                    (*end, format!("{name}.end")),
+                ],
+            };
+            for (index, name) in found {
+                if let Some(shown) = names.get_mut(*index).filter(|n| numbered(n)) {
+                    shown.clone_from(name);
+                }
+            }
+        }
+        names
+    }
+
     /// What keeps windows from staying.
     pub(super) fn watermark(&self) -> String {
         let timed = self.facts.tables.iter().find_map(|t| {
@@ -375,6 +402,13 @@ impl Edge {
             ..self
         }
     }
+}
+
+/// The column that DataFusion's placeholder stands for.
+fn unplaced(name: &str) -> &str {
+    let inner = name.strip_prefix("__unnest_placeholder(");
+    let inner = inner.and_then(|n| n.strip_suffix(')')).unwrap_or(name);
+    inner.rsplit('.').next().unwrap_or(inner)
 }
 
 /// Whether Ring 0 has kernels for all of an expression.

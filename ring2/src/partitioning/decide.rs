@@ -42,13 +42,17 @@ impl Walk<'_> {
         aligned: Option<&[usize]>,
     ) -> Result<Decision, Unfit> {
         let names = Self::names(keys).join(", ");
+        let head = match what.ends_with("BY") {
+            true => format!("{what} {names}"),
+            false => format!("{what} by {names}"),
+        };
         let one = edge.spread == Spread::One;
         let proof = |by: &[usize]| match one {
-            true => format!("{what} by {names}: all rows are on one shard already"),
+            true => format!("{head}: all rows are on one shard already"),
             false => {
                 let by: Vec<Expr> = by.iter().map(|&i| keys[i].clone()).collect();
                 let by = Self::names(&by).join(", ");
-                format!("{what} by {names}: the input is already together by {by}")
+                format!("{head}: the input is already together by {by}")
             }
         };
         let unproven = match &edge.spread {
@@ -56,11 +60,11 @@ impl Walk<'_> {
                 let before: Vec<Expr> = before.iter().map(|k| k.same[0].clone()).collect();
                 let before = Self::names(&before).join(", ");
                 format!(
-                    "{what} by {names}: the input is together by {before}, which is not among them"
+                    "{head}: the input is together by {before}, which is not among them"
                 )
             }
             Spread::Splits | Spread::One => {
-                format!("{what} by {names}: nothing proves where rows of one key are")
+                format!("{head}: nothing proves where rows of one key are")
             }
         };
         let Some((asked, source)) = &self.forced else {
@@ -71,7 +75,7 @@ impl Walk<'_> {
         };
         match (asked, aligned) {
             (S::AlwaysHash, _) => {
-                let reason = format!("{what} by {names}: hashed, as asked for");
+                let reason = format!("{head}: hashed, as asked for");
                 Ok(decided(Route::Hash, S::AlwaysHash, reason))
             }
             (S::SmartRepartition, Some(by)) => {
@@ -83,20 +87,20 @@ impl Walk<'_> {
             )),
             (S::RoundRobin, _) => Err(self.unfit(
                 source,
-                format!("'round_robin' would split groups over shards: {what} by {names}"),
+                format!("'round_robin' would split groups over shards: {head}"),
             )),
             (S::StickyPartition, _) if self.scans == 1 => {
-                let reason = format!("{what} by {names}: {source} is one split, read by one shard");
+                let reason = format!("{head}: {source} is one split, read by one shard");
                 Ok(decided(Route::Stay, S::StickyPartition, reason))
             }
             (S::StickyPartition, _) => Err(self.unfit(
                 source,
                 format!(
-                    "'sticky' keeps splits apart, and this query reads several: {what} by {names}"
+                    "'sticky' keeps splits apart, and this query reads several: {head}"
                 ),
             )),
             (S::FanIn, _) => {
-                let reason = format!("{what} by {names}: all rows go to one shard, as asked for");
+                let reason = format!("{head}: all rows go to one shard, as asked for");
                 Ok(decided(Route::One, S::FanIn, reason))
             }
         }

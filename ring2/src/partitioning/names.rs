@@ -12,7 +12,15 @@ pub(super) fn text(expr: &Expr) -> String {
         Expr::Alias(alias) => text(&alias.expr),
         Expr::Column(column) => column_text(&column.name),
         Expr::Cast(cast) => text(&cast.expr),
-        Expr::BinaryExpr(b) => format!("{} {} {}", text(&b.left), b.op, text(&b.right)),
+        Expr::BinaryExpr(b) => {
+            let side = |e: &Expr| match core_of(e) {
+                Expr::BinaryExpr(inner) if inner.op.precedence() < b.op.precedence() => {
+                    format!("({})", text(e))
+                }
+                _ => text(e),
+            };
+            format!("{} {} {}", side(&b.left), b.op, side(&b.right))
+        }
         Expr::Between(b) => {
             let not = if b.negated { "NOT " } else { "" };
             let (low, high) = (text(&b.low), text(&b.high));
@@ -54,6 +62,27 @@ pub(super) fn text(expr: &Expr) -> String {
         }
         other => other.human_display().to_string(),
     }
+}
+
+fn core_of(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => core_of(&alias.expr),
+        Expr::Cast(cast) => core_of(&cast.expr),
+        other => other,
+    }
+}
+
+/// What a projection computes: names, and how, where that is more than another column.
+pub(super) fn computed(exprs: &[Expr], names: &[String]) -> String {
+    let item = |(expr, name): (&Expr, &String)| match core_of(expr) {
+        Expr::Column(_) => name.clone(),
+        inner => match text(inner) {
+            how if how == *name || how.contains("trefoil_") => name.clone(),
+            how => format!("{name} = {how}"),
+        },
+    };
+    let items: Vec<String> = exprs.iter().zip(names).map(item).collect();
+    items.join(", ")
 }
 
 /// Columns that DataFusion named by an expression.

@@ -38,7 +38,12 @@ pub(super) fn verdict(walk: &Walk<'_>, plan: &LogicalPlan, output: Route) -> Ver
     };
     let names = |keys: &[Expr]| called(walk, plan, keys);
     let all = |steps: &mut dyn Iterator<Item = &Step>| -> String {
-        let reasons: Vec<&str> = steps.map(|s| s.reason.as_str()).collect();
+        let mut reasons: Vec<&str> = Vec::new();
+        for step in steps {
+            if !reasons.contains(&step.reason.as_str()) {
+                reasons.push(&step.reason);
+            }
+        }
         reasons.join("; ")
     };
     let keyed = |s: &&Step| matches!(s.need, Need::Group | Need::Join | Need::Over);
