@@ -10,6 +10,8 @@ mod stats;
 
 mod run;
 
+mod explain;
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,11 +22,13 @@ use crate::failure::Failure;
 /// What is ready to run.
 enum Ready {
     Run(Box<run::Job>),
+    Explain(explain::Job),
 }
 
 fn main() -> ExitCode {
     let done = ready(Args::parse().command).and_then(|ready| match ready {
         Ready::Run(job) => run::run(&job),
+        Ready::Explain(job) => explain::run(&job),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,5 +39,6 @@ fn main() -> ExitCode {
 fn ready(command: Command) -> Result<Ready, Failure> {
     Ok(match command {
         Command::Run(args) => Ready::Run(Box::new(run::Job::new(args)?)),
+        Command::Explain(args) => Ready::Explain(explain::Job::new(args)?),
     })
 }

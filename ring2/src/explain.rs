@@ -90,8 +90,11 @@ fn event_times(planned: &Planned) -> Vec<String> {
 }
 
 fn emit(select: &Select<'_>, analysis: &Analysis) -> &'static str {
-    let grouped = (analysis.stages.iter().flat_map(|s| &s.operators))
-        .any(|o| ["aggregate", "merge", "distinct"].iter().any(|w| o.name.starts_with(w)));
+    let grouped = (analysis.stages.iter().flat_map(|s| &s.operators)).any(|o| {
+        ["aggregate", "merge", "distinct"]
+            .iter()
+            .any(|w| o.name.starts_with(w))
+    });
     let windowed = analysis.verdict.category == 3;
     match select.emit {
         Emit::Unsupported(_) => "CHANGES: a result for each record and group",

@@ -76,9 +76,9 @@ fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
         *last = Arc::clone(&schema);
     }
     let all = (0..schema.fields.len()).collect();
-    match analysis.output {
+    match &analysis.output {
         Route::Stay | Route::TwoPhase => {}
-        Route::Hash => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), false),
+        Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), false),
         Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, false),
     }
     lowering.program.outputs.push(OutputSpec { schema });
@@ -237,20 +237,13 @@ impl Lowering<'_> {
             window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
             output: Arc::new(Schema::new(output)),
         };
-        let route = self.analysis.routes.get(self.aggregates).copied();
+        let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
         let ordered = spec.window.is_some();
         match route {
             Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
             Some(Route::Stay) => {}
-            Some(Route::Hash) => {
-                let time = window.map(|(i, _)| i);
-                let constant = |k: &usize| aggregate.group_expr[*k].column_refs().is_empty();
-                let routing = keys
-                    .into_iter()
-                    .filter(|k| Some(*k) != time && !constant(k));
-                self.exchange(input, Routing::Hash(routing.collect()), ordered);
-            }
+            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), ordered),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, ordered),
             None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }

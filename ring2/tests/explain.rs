@@ -70,7 +70,10 @@ fn one_query_for_every_strategy_and_router() {
             "strategy_fully_partitionable",
             "SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol",
         ),
-        ("strategy_two_phase", "SELECT COUNT(*) AS n, AVG(price) AS p FROM trades"),
+        (
+            "strategy_two_phase",
+            "SELECT COUNT(*) AS n, AVG(price) AS p FROM trades",
+        ),
         (
             "strategy_broadcast",
             "SELECT o.order_id, c.customer_tier FROM orders o \

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::{Column, DFSchema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::distribution::{Spread, core};
@@ -15,12 +15,12 @@ use super::{Facts, StrategyConfig};
 use crate::ResultColumn;
 
 /// What lowering does in front of an aggregation, in the order in which it meets them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// No exchange: rows of a group are on one shard already.
     Stay,
-    /// By the hash of the keys.
-    Hash,
+    /// By the hash of these of the grouping's expressions.
+    Hash(Vec<usize>),
     /// Partial results to one shard.
     TwoPhase,
     /// All rows to one shard.
@@ -148,7 +148,7 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
     };
     let edge = walk.node(plan)?;
     let output = walk.output(&edge);
-    let verdict = verdict::verdict(&walk, plan, output);
+    let verdict = verdict::verdict(&walk, plan, &output);
     Ok(Analysis {
         verdict,
         stages: walk.stages,
@@ -215,7 +215,9 @@ impl Walk<'_> {
                 // What stands around UNNEST is DataFusion's own.
                 let unnests = |p: &LogicalPlan| matches!(p, LogicalPlan::Unnest(_));
                 let hidden = unnests(&projection.input)
-                    || exprs.iter().any(|e| e.schema_name().to_string().starts_with("__unnest"));
+                    || exprs
+                        .iter()
+                        .any(|e| e.schema_name().to_string().starts_with("__unnest"));
                 if !plain && !hidden {
                     let names = self.result_names(to);
                     let native = exprs.iter().all(is_native);
@@ -286,7 +288,7 @@ impl Walk<'_> {
         let (kind, route, reason) = match asked {
             Some(StrategyConfig::AlwaysHash) => (
                 ExchangeKind::Hash(vec!["all columns".to_owned()]),
-                Route::Hash,
+                Route::Hash(Vec::new()),
                 "always_hash: rows go to the owner of their values",
             ),
             Some(StrategyConfig::FanIn) => {

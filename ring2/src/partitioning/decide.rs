@@ -59,9 +59,7 @@ impl Walk<'_> {
             Spread::Keyed(before) => {
                 let before: Vec<Expr> = before.iter().map(|k| k.same[0].clone()).collect();
                 let before = Self::names(&before).join(", ");
-                format!(
-                    "{head}: the input is together by {before}, which is not among them"
-                )
+                format!("{head}: the input is together by {before}, which is not among them")
             }
             Spread::Splits | Spread::One => {
                 format!("{head}: nothing proves where rows of one key are")
@@ -70,13 +68,13 @@ impl Walk<'_> {
         let Some((asked, source)) = &self.forced else {
             return Ok(match aligned {
                 Some(by) => decided(Route::Stay, S::SmartRepartition, proof(by)),
-                None => decided(Route::Hash, S::AlwaysHash, unproven),
+                None => decided(Route::Hash(Vec::new()), S::AlwaysHash, unproven),
             });
         };
         match (asked, aligned) {
             (S::AlwaysHash, _) => {
                 let reason = format!("{head}: hashed, as asked for");
-                Ok(decided(Route::Hash, S::AlwaysHash, reason))
+                Ok(decided(Route::Hash(Vec::new()), S::AlwaysHash, reason))
             }
             (S::SmartRepartition, Some(by)) => {
                 Ok(decided(Route::Stay, S::SmartRepartition, proof(by)))
@@ -95,9 +93,7 @@ impl Walk<'_> {
             }
             (S::StickyPartition, _) => Err(self.unfit(
                 source,
-                format!(
-                    "'sticky' keeps splits apart, and this query reads several: {head}"
-                ),
+                format!("'sticky' keeps splits apart, and this query reads several: {head}"),
             )),
             (S::FanIn, _) => {
                 let reason = format!("{head}: all rows go to one shard, as asked for");

@@ -256,7 +256,7 @@ impl Walk<'_> {
             },
         };
         let mut decision = self.keyed("JOIN", &l, &edge, aligned)?;
-        if decision.route == Route::Hash && (left_stays || right_stays) {
+        if matches!(decision.route, Route::Hash(_)) && (left_stays || right_stays) {
             let stays = if left_stays { "left" } else { "right" };
             let names = Self::names(&by.iter().map(|&i| l[i].clone()).collect::<Vec<_>>());
             decision.reason = format!(
@@ -269,10 +269,10 @@ impl Walk<'_> {
         let keys =
             |side: &[Expr]| Self::names(&by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>());
         let stay = decision.route == Route::Stay;
-        let kind = |stays: bool, side: &[Expr]| match (decision.route, stays || stay) {
+        let kind = |stays: bool, side: &[Expr]| match (&decision.route, stays || stay) {
             (_, true) => ExchangeKind::Local,
             (Route::One | Route::TwoPhase, false) => ExchangeKind::All,
-            (Route::Hash | Route::Stay, false) => ExchangeKind::Hash(keys(side)),
+            (Route::Hash(_) | Route::Stay, false) => ExchangeKind::Hash(keys(side)),
         };
         let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
         self.link(right.stage, stage, kind(right_stays, &r), reason);
@@ -292,7 +292,7 @@ impl Walk<'_> {
         let spread = match decision.route {
             _ if both_one => Spread::One,
             Route::One | Route::TwoPhase => Spread::One,
-            Route::Stay | Route::Hash => joined_spread(join, &by, &l, &r),
+            Route::Stay | Route::Hash(_) => joined_spread(join, &by, &l, &r),
         };
         Ok(Edge {
             stage,

@@ -1,6 +1,6 @@
 //! Nodes with one input, and unions: aggregates, OVER, ORDER BY and LIMIT.
 
-use datafusion::common::Column;
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Union, Window};
 
 use super::StrategyConfig;
@@ -14,6 +14,8 @@ use super::names::{self, text};
 pub(super) struct Keys {
     /// Those that choose the shard.
     pub(super) routing: Vec<Expr>,
+    /// Which of the expressions they are.
+    pub(super) by: Vec<usize>,
     /// What the window is, where there is one.
     pub(super) window: Option<String>,
 }
@@ -22,9 +24,10 @@ pub(super) struct Keys {
 pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
     let mut found = Keys {
         routing: Vec::new(),
+        by: Vec::new(),
         window: None,
     };
-    for expr in exprs {
+    for (index, expr) in exprs.iter().enumerate() {
         let inner = match expr {
             Expr::Alias(alias) => alias.expr.as_ref(),
             other => other,
@@ -43,17 +46,55 @@ pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
             }
             e if e.column_refs().is_empty() => {}
             e if found.routing.contains(e) => {}
-            e => found.routing.push(e.clone()),
+            e => {
+                found.routing.push(e.clone());
+                found.by.push(index);
+            }
         }
     }
     found
+}
+
+/// Takes out keys that follow from others: DataFusion adds such columns to a grouping, and rows
+/// that agree in some of the keys are on one shard if those alone choose it.
+fn without_dependent(mut keys: Keys, schema: &DFSchema) -> Keys {
+    let index = |e: &Expr| match e {
+        Expr::Column(c) => schema.maybe_index_of_column(c),
+        _ => None,
+    };
+    for dependence in schema.functional_dependencies().iter() {
+        let columns: Vec<Option<usize>> = keys.routing.iter().map(index).collect();
+        let given = |s: &usize| columns.contains(&Some(*s));
+        if dependence.source_indices.is_empty() || !dependence.source_indices.iter().all(given) {
+            continue;
+        }
+        let stays: Vec<bool> = columns
+            .iter()
+            .map(|c| {
+                c.is_none_or(|c| {
+                    dependence.source_indices.contains(&c)
+                        || !dependence.target_indices.contains(&c)
+                })
+            })
+            .collect();
+        let mut kept = stays.iter();
+        keys.routing.retain(|_| *kept.next().unwrap_or(&true));
+        let mut kept = stays.iter();
+        keys.by.retain(|_| *kept.next().unwrap_or(&true));
+    }
+    keys
 }
 
 impl Walk<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Edge, Unfit> {
         let edge = self.node(&aggregate.input)?;
         let from = aggregate.input.schema();
-        let Keys { routing, window } = keys(&aggregate.group_expr, &edge);
+        let found = keys(&aggregate.group_expr, &edge);
+        let Keys {
+            routing,
+            by,
+            window,
+        } = without_dependent(found, from);
         self.kinds.window |= window.is_some();
         self.kinds.group |= !aggregate.group_expr.is_empty();
         let calls: Vec<String> = aggregate.aggr_expr.iter().map(text).collect();
@@ -81,7 +122,7 @@ impl Walk<'_> {
                     let merged = format!("merge of {}", calls.join(", "));
                     Need::Merge(calls.join(", "), merged)
                 }
-                Route::Stay | Route::Hash | Route::One => Need::Single,
+                Route::Stay | Route::Hash(_) | Route::One => Need::Single,
             };
             (decision, need)
         } else {
@@ -100,15 +141,15 @@ impl Walk<'_> {
             .chain(&aggregate.aggr_expr)
             .all(is_native);
         let shown = Self::names(&routing);
-        let mut by = shown.clone();
-        by.extend(window.clone());
-        let by = match by.is_empty() {
+        let mut all = shown.clone();
+        all.extend(window.clone());
+        let all = match all.is_empty() {
             true => String::new(),
-            false => format!(" by {}", by.join(", ")),
+            false => format!(" by {}", all.join(", ")),
         };
         let name = match calls.is_empty() {
-            true => format!("distinct{by}"),
-            false => format!("aggregate {}{by}", calls.join(", ")),
+            true => format!("distinct{all}"),
+            false => format!("aggregate {}{all}", calls.join(", ")),
         };
         let rows = match (shown.is_empty(), &window) {
             (true, None) => "one row".to_owned(),
@@ -124,7 +165,7 @@ impl Walk<'_> {
         let reason = decision.reason.clone();
         let stage = match decision.route {
             Route::Stay => edge.stage,
-            Route::Hash => self.exchange(edge.stage, ExchangeKind::Hash(shown), reason),
+            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown), reason),
             Route::One => self.exchange(edge.stage, ExchangeKind::All, reason),
             Route::TwoPhase => {
                 let partial = ("one row per shard".to_owned(), "one row".to_owned());
@@ -135,12 +176,15 @@ impl Walk<'_> {
         };
         let name = match decision.route {
             Route::TwoPhase => format!("merge {}", calls.join(", ")),
-            Route::Stay | Route::Hash | Route::One => name,
+            Route::Stay | Route::Hash(_) | Route::One => name,
         };
         self.operator(stage, name, native, state);
-        self.routes.push(decision.route);
-        let before = match (&edge.spread, decision.route) {
-            (Spread::Keyed(keys), Route::Hash) => Some(names_of(keys)),
+        self.routes.push(match &decision.route {
+            Route::Hash(_) => Route::Hash(by),
+            other => other.clone(),
+        });
+        let before = match (&edge.spread, &decision.route) {
+            (Spread::Keyed(keys), Route::Hash(_)) => Some(names_of(keys)),
             _ => None,
         };
         let column = |i: usize| Expr::Column(Column::from(aggregate.schema.qualified_field(i)));
@@ -153,7 +197,7 @@ impl Walk<'_> {
             // The one split that is read is on one shard.
             Route::Stay if decision.router == StrategyConfig::StickyPartition => Spread::One,
             Route::Stay => edge.spread.clone(),
-            Route::Hash => Spread::by(&routing, from),
+            Route::Hash(_) => Spread::by(&routing, from),
             Route::TwoPhase | Route::One => Spread::One,
         };
         let grouping_sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
@@ -204,6 +248,7 @@ impl Walk<'_> {
         let Keys {
             routing,
             window: within,
+            ..
         } = keys(&common, &edge);
         let what = format!("{} OVER", calls.join(", "));
         let (decision, need) = match (routing.is_empty(), &within) {
@@ -242,7 +287,7 @@ impl Walk<'_> {
         let reason = decision.reason.clone();
         let stage = match decision.route {
             Route::Stay => edge.stage,
-            Route::Hash => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
+            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
             Route::One | Route::TwoPhase => self.exchange(edge.stage, ExchangeKind::All, reason),
         };
         let bound = match &within {
@@ -258,11 +303,11 @@ impl Walk<'_> {
         self.operator(stage, what, native, Some((rows, bound)));
         let spread = match decision.route {
             Route::Stay => edge.spread.clone(),
-            Route::Hash => Spread::by(&routing, window.input.schema()),
+            Route::Hash(_) => Spread::by(&routing, window.input.schema()),
             Route::One | Route::TwoPhase => Spread::One,
         };
-        let before = match (&edge.spread, decision.route) {
-            (Spread::Keyed(keys), Route::Hash) => Some(names_of(keys)),
+        let before = match (&edge.spread, &decision.route) {
+            (Spread::Keyed(keys), Route::Hash(_)) => Some(names_of(keys)),
             _ => None,
         };
         self.steps.push(Step {

@@ -27,7 +27,7 @@ pub struct Verdict {
     pub reason: String,
 }
 
-pub(super) fn verdict(walk: &Walk<'_>, plan: &LogicalPlan, output: Route) -> Verdict {
+pub(super) fn verdict(walk: &Walk<'_>, plan: &LogicalPlan, output: &Route) -> Verdict {
     let kinds = &walk.kinds;
     let category = match () {
         () if kinds.window => 3,
@@ -130,11 +130,11 @@ fn repartition(
     result.router = step.router;
 }
 
-fn stateless(walk: &Walk<'_>, output: Route, result: &mut Verdict) {
+fn stateless(walk: &Walk<'_>, output: &Route, result: &mut Verdict) {
     let asked = walk.forced.as_ref().map(|(asked, _)| *asked);
     let single = RoutingStrategy::SinglePartition;
     let (routing, router, reason) = match (output, asked) {
-        (Route::Hash, _) => (
+        (Route::Hash(_), _) => (
             RoutingStrategy::RoundRobin,
             StrategyConfig::AlwaysHash,
             "no records have to meet; they are hashed, as asked for",
