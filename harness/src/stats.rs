@@ -193,10 +193,10 @@ fn balance_input(
             from.rows_passed, c.rows_in
         )));
     }
-    if c.rows_filtered + c.rows_failed + c.rows_late > c.rows_in {
+    if c.rows_filtered + c.rows_failed + c.rows_late + c.rows_applied != c.rows_in {
         return Err(unbalanced(format!(
-            "{query}: of {} rows of {source}, {} were filtered, {} failed and {} late",
-            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_late
+            "{query}: of {} rows of {source}, {} were filtered, {} failed, {} late, {} applied",
+            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_late, c.rows_applied
         )));
     }
     Ok(())

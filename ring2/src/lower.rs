@@ -11,8 +11,8 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
@@ -78,10 +78,18 @@ fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
     let all = (0..schema.fields.len()).collect();
     match &analysis.output {
         Route::Stay | Route::TwoPhase => {}
-        Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), false),
-        Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, false),
+        Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), Order::Free),
+        Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, Order::Free),
     }
-    lowering.program.outputs.push(OutputSpec { schema });
+    // Rows that no aggregation took apart leave in the order of their file.
+    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    let order = match lowering.input {
+        StageInput::Source(_) if !analysis.in_order && !lowering.operators.iter().any(groups) => {
+            Order::Chunks { bound: None }
+        }
+        StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,
+    };
+    lowering.program.outputs.push(OutputSpec { order, schema });
     lowering.seal(StageOutput::Output(OutputId(0)));
     Ok(lowering.program)
 }
@@ -112,12 +120,12 @@ impl Lowering<'_> {
         });
     }
 
-    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, ordered: bool) {
+    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, order: Order) {
         let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
         self.program.exchanges.push(ExchangeSpec {
             schema: Arc::clone(&schema),
             routing,
-            ordered,
+            order,
         });
         self.seal(StageOutput::Exchange(ExchangeId(id)));
         self.input = StageInput::Exchange(ExchangeId(id));
@@ -187,10 +195,11 @@ impl Lowering<'_> {
         aggregate: &datafusion::logical_expr::Aggregate,
     ) -> Result<(), Refusal> {
         let mut window = None;
+        let mut late = None;
         for (i, key) in aggregate.group_expr.iter().enumerate() {
             if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
                 window = Some((i, tumble.size_ns));
-                self.event_time(&tumble)?;
+                late = self.event_time(&tumble)?.map(|bound| (i, bound, tumble));
             }
         }
         let timed = self.timed();
@@ -220,6 +229,12 @@ impl Lowering<'_> {
             };
             calls.push(AggregateCall { function, argument });
         }
+        // The rows' watermarks go along: what is late is decided where chunks are in order.
+        let late = late.map(|(start, bound, tumble)| {
+            fields.push(self.schema.fields[bound].clone());
+            exprs.push(Expr::Column(bound));
+            (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
+        });
         self.project(exprs, Schema::new(fields));
         let mut output: Vec<Field> = keys
             .iter()
@@ -239,14 +254,20 @@ impl Lowering<'_> {
         };
         let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
-        let ordered = spec.window.is_some();
+        let order = match &late {
+            Some((bound, _)) if !self.analysis.in_order => Order::Chunks {
+                bound: Some(*bound),
+            },
+            Some(_) | None => Order::Free,
+        };
         match route {
             Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
             Some(Route::Stay) => {}
-            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), ordered),
-            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, ordered),
+            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
+            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
+        self.operators.extend(late.map(|(_, rule)| rule));
         self.add(spec);
         Ok(())
     }
@@ -265,7 +286,7 @@ impl Lowering<'_> {
             output: Arc::clone(&state),
             ..whole.clone()
         });
-        self.exchange(Arc::clone(&state), Routing::Single, false);
+        self.exchange(Arc::clone(&state), Routing::Single, Order::Free);
         self.add(AggregateSpec {
             phase: Phase::Final,
             input: state,
