@@ -62,6 +62,8 @@ pub(super) struct Edge {
     pub(super) bounds: Vec<Expr>,
     /// Whether it has one row.
     pub(super) scalar: bool,
+    /// The keys by which they were together last, also where no column shows it any more.
+    pub(super) home: Option<Vec<String>>,
 }
 
 /// What rows have to meet for.
@@ -185,6 +187,7 @@ impl Walk<'_> {
                     spread: Spread::Splits,
                     bounds: Vec::new(),
                     scalar: false,
+                    home: None,
                 })
             }
             LogicalPlan::SubqueryAlias(alias) => {
@@ -274,6 +277,7 @@ impl Walk<'_> {
                     spread: Spread::Splits,
                     bounds: Vec::new(),
                     scalar: false,
+                    home: None,
                 })
             }
         }

@@ -12,7 +12,6 @@ use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
-use super::nodes::names_of;
 use crate::window::marker::{AS_OF_TIME, ASOF};
 
 /// Shapes of joins, by what they keep.
@@ -216,6 +215,7 @@ impl Walk<'_> {
             spread: Spread::One,
             bounds: [left.bounds, right.bounds].concat(),
             scalar: false,
+            home: None,
         }
     }
 
@@ -277,10 +277,7 @@ impl Walk<'_> {
         let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
         self.link(right.stage, stage, kind(right_stays, &r), reason);
         self.joined(join, stage, shape);
-        let rehashed = |edge: &Edge, stays: bool| match &edge.spread {
-            Spread::Keyed(keys) if !stays => Some(names_of(keys)),
-            _ => None,
-        };
+        let rehashed = |edge: &Edge, stays: bool| edge.home.clone().filter(|_| !stays && !stay);
         let before = rehashed(&left, left_stays).or_else(|| rehashed(&right, right_stays));
         self.steps.push(Step {
             need: Need::Join,
@@ -299,6 +296,7 @@ impl Walk<'_> {
             spread,
             bounds: [left.bounds, right.bounds].concat(),
             scalar: false,
+            home: Some(keys(&l)),
         })
     }
 

@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Union, Window};
 use super::StrategyConfig;
 use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
 use super::decide::Decision;
-use super::distribution::{Key, Spread, core};
+use super::distribution::{Spread, core};
 use super::graph::ExchangeKind;
 use super::names::{self, text};
 
@@ -183,9 +183,14 @@ impl Walk<'_> {
             Route::Hash(_) => Route::Hash(by),
             other => other.clone(),
         });
-        let before = match (&edge.spread, &decision.route) {
-            (Spread::Keyed(keys), Route::Hash(_)) => Some(names_of(keys)),
-            _ => None,
+        let before = match &decision.route {
+            Route::Hash(_) => edge.home.clone(),
+            Route::Stay | Route::One | Route::TwoPhase => None,
+        };
+        let home = match &decision.route {
+            Route::Hash(_) => Some(Self::names(&routing)),
+            Route::Stay => edge.home.clone(),
+            Route::One | Route::TwoPhase => None,
         };
         let column = |i: usize| Expr::Column(Column::from(aggregate.schema.qualified_field(i)));
         let renamed = |e: &Expr| -> Vec<Expr> {
@@ -221,6 +226,7 @@ impl Walk<'_> {
             spread,
             bounds,
             scalar: aggregate.group_expr.is_empty(),
+            home,
         })
     }
 
@@ -306,9 +312,14 @@ impl Walk<'_> {
             Route::Hash(_) => Spread::by(&routing, window.input.schema()),
             Route::One | Route::TwoPhase => Spread::One,
         };
-        let before = match (&edge.spread, &decision.route) {
-            (Spread::Keyed(keys), Route::Hash(_)) => Some(names_of(keys)),
-            _ => None,
+        let before = match &decision.route {
+            Route::Hash(_) => edge.home.clone(),
+            Route::Stay | Route::One | Route::TwoPhase => None,
+        };
+        let home = match &decision.route {
+            Route::Hash(_) => Some(Self::names(&routing)),
+            Route::Stay => edge.home.clone(),
+            Route::One | Route::TwoPhase => None,
         };
         self.steps.push(Step {
             need,
@@ -320,6 +331,7 @@ impl Walk<'_> {
         Ok(Edge {
             stage,
             spread,
+            home,
             ..edge
         })
     }
@@ -353,6 +365,7 @@ impl Walk<'_> {
         Ok(Edge {
             stage,
             spread: Spread::One,
+            home: None,
             ..edge
         })
     }
@@ -377,6 +390,9 @@ impl Walk<'_> {
                 _ => Vec::new(),
             })
         });
+        let homes = edges.iter().map(|e| &e.home);
+        let home = edges.first().and_then(|e| e.home.clone());
+        let home = home.filter(|h| homes.clone().all(|o| o.as_ref() == Some(h)));
         let first = spreads.next().unwrap_or(Spread::Splits);
         let spread = match spreads.all(|s| s == first) {
             true => first,
@@ -387,6 +403,7 @@ impl Walk<'_> {
             spread,
             bounds: Vec::new(),
             scalar: false,
+            home,
         }
     }
 }
@@ -397,10 +414,4 @@ fn is_bound(expr: &Expr, edge: &Edge) -> bool {
         Expr::ScalarFunction(f) => names::window(f.name(), &f.args).is_some(),
         other => edge.bounds.contains(other),
     }
-}
-
-/// The names of a distribution's keys.
-pub(super) fn names_of(keys: &[Key]) -> Vec<String> {
-    let keys: Vec<Expr> = keys.iter().map(|k| k.same[0].clone()).collect();
-    Walk::names(&keys)
 }
