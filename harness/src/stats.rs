@@ -167,7 +167,7 @@ fn input_stats(source: &str, counters: &QueryCounters) -> InputStats {
         rows_failed: counters.rows_failed,
         rows_late: counters.rows_late,
         rows_late_idle: 0,
-        rows_applied: counters.rows_applied(),
+        rows_applied: counters.rows_applied,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::program::{OperatorSpec, Order, Program, StageInput, StageOutput, Stag
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::Shard;
-use crate::source::{OpenFile, Source, check_columns, open};
+use crate::source::{OpenFile, Reader, Source, check_columns, open};
 use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
@@ -297,9 +297,12 @@ pub(crate) fn build(
                 number,
                 spec,
                 file.as_ref(),
-                config.frame_rows,
-                shard,
-                config.shards,
+                Reader {
+                    shard,
+                    shards: config.shards,
+                    frame_rows: config.frame_rows,
+                    chunk_bytes: config.chunk_bytes,
+                },
             );
             (
                 source,

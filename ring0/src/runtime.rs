@@ -15,7 +15,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::error::{Error, Result};
 use crate::io::{Io, ThreadIo, UringIo};
-use crate::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
+use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::output::{Block, HostLanes};
 use crate::preflight;
@@ -53,6 +53,8 @@ pub struct Config {
     pub frame_rows: usize,
     /// Messages of a ring.
     pub ring_messages: usize,
+    /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
+    pub chunk_bytes: usize,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             executor: Executor::Auto,
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
+            chunk_bytes: CHUNK_BYTES,
         }
     }
 }
@@ -156,6 +159,9 @@ fn check(config: &Config) -> Result<()> {
         return refuse(format!(
             "a ring holds at least {RING_MESSAGES_MIN} messages"
         ));
+    }
+    if config.chunk_bytes == 0 {
+        return refuse("a chunk has at least one byte".to_owned());
     }
     if config.cores.is_empty() {
         return refuse("no core to run on".to_owned());

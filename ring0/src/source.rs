@@ -49,14 +49,21 @@ pub(crate) enum Source {
     Elsewhere,
 }
 
+/// Which part of a source is read where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) shard: usize,
+    pub(crate) shards: usize,
+    pub(crate) frame_rows: usize,
+    pub(crate) chunk_bytes: usize,
+}
+
 impl Source {
     pub(crate) fn new(
         tag: usize,
         spec: &SourceSpec,
         file: Option<&OpenFile>,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
+        reader: Reader,
     ) -> Self {
         let (shard, shards) = match (spec.reading, shard) {
             (Reading::Chunks, _) => (shard, shards),
@@ -65,16 +72,14 @@ impl Source {
         };
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
-                Self::Memory(MemorySource::new(frames, *repeat, shard, shards))
+                Self::Memory(MemorySource::new(frames, *repeat, reader))
             }
-            SourceKind::Columns { arrays, repeat } => Self::Columns(Box::new(ColumnsSource::new(
-                spec, arrays, *repeat, frame_rows, shard, shards,
-            ))),
+            SourceKind::Columns { arrays, repeat } => {
+                Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
+            }
             SourceKind::NdjsonFile { .. } => {
                 let file = file.expect("the host opened the file").clone();
-                Self::Ndjson(Box::new(NdjsonSource::new(
-                    tag, spec, file, frame_rows, shard, shards,
-                )))
+                Self::Ndjson(Box::new(NdjsonSource::new(tag, spec, file, reader)))
             }
         }
     }

@@ -109,8 +109,8 @@ type Groups = (u32, u32);
 const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
 
 impl AggregateState {
-    /// The first operator of a chain that makes other columns: its keys come from this shard's own groups only if they
-    /// were routed by just these columns.
+    /// The first operator of a chain that makes other columns: its keys come from this shard's own
+    /// groups only if they were routed by just these columns.
     fn behind(spec: &Arc<AggregateSpec>, input: ChainInput<'_>, place: Place) -> Result<Self> {
         let keys = hashed_keys(spec);
         let groups = match input {
