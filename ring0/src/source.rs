@@ -1,6 +1,5 @@
 //! Sources: what fills frames. Each kind divides its records among the shards, so that every one
-//! is read once. A source whose event time matters is read by one shard, in order: its clock is
-//! the split's.
+//! is read once; one that is to be read in order is read by shard 0 alone.
 
 mod clock;
 mod columns;
@@ -65,9 +64,12 @@ impl Source {
         file: Option<&OpenFile>,
         reader: Reader,
     ) -> Self {
-        let (shard, shards) = match (spec.reading, shard) {
-            (Reading::Chunks, _) => (shard, shards),
-            (Reading::InOrder, 0) => (0, 1),
+        let reader = match (spec.reading, reader.shard) {
+            (Reading::Chunks, _) => reader,
+            (Reading::InOrder, 0) => Reader {
+                shards: 1,
+                ..reader
+            },
             (Reading::InOrder, _) => return Self::Elsewhere,
         };
         match &spec.kind {
