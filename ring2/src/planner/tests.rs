@@ -69,7 +69,7 @@ fn more_is_planned_than_runs() {
             "trefoil_cumulate_end",
         ),
         (
-            "SELECT symbol, HOP_START, COUNT(*) FROM trades GROUP BY symbol, \
+            "SELECT symbol, COUNT(*) FROM trades GROUP BY symbol, \
              HOP(event_time, INTERVAL '2' MINUTE, INTERVAL '1' MINUTE)",
             "the slide is longer than the window",
         ),
@@ -118,10 +118,13 @@ fn more_is_planned_than_runs() {
             "SELECT a.trade_id, b.trade_id FROM trades a, trades b WHERE a.symbol = b.symbol",
             "Inner Join: a.symbol = b.symbol",
         ),
-        ("SELECT COUNT(*), COUNT(symbol) FROM trades WHERE volume > 1 LIMIT 1", "Limit"),
+        (
+            "SELECT COUNT(*), COUNT(symbol) FROM trades WHERE volume > 1 LIMIT 1",
+            "Limit",
+        ),
         (
             "SELECT * FROM trades t JOIN quotes q ON t.symbol = q.symbl",
-            "error[E0201]: column \"symbl\" does not exist\n --> q.sql:1:56",
+            "error[E0201]: column \"symbl\" does not exist\n --> q.sql:1:52",
         ),
         (
             "SELECT t.symbol, price, COUNT(*) FROM trades t JOIN quotes q ON t.symbol = q.symbol \
