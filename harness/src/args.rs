@@ -22,6 +22,36 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a script; each bare SELECT prints its results
     Run(RunArgs),
+    /// Show the plan of every query, its partition strategy and the reason
+    Explain(ExplainArgs),
+    /// Run benchmarks, or compare their results
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// Files of SQL, read as one script, and folders, whose files are explained one by one behind
+    /// those named before and the folder's schema.sql; `-` is standard input
+    #[arg(value_name = "FILE.sql|DIR", required_unless_present = "commands")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// SQL, read behind the files
+    #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
+    pub(crate) commands: Vec<String>,
+    /// How plans are printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ExplainFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// A tree of stages and exchanges
+    Text,
+    /// For programs
+    Json,
+    /// A Mermaid flowchart
+    Mermaid,
+    /// A Graphviz digraph
+    Dot,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,8 +80,105 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+    /// Benchmarks to run
+    #[arg(value_name = "NAME", required_unless_present = "list")]
+    pub(crate) names: Vec<String>,
+    /// Say which benchmarks there are
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Where to write results as JSON; `-` is standard output [default: a table there]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Measured runs [default: 5, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: Option<u32>,
+    /// Runs before the measured ones
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) warmup: u32,
+    /// Less data, fewer runs
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Numbers of keys
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "100,10k,1M,10M"
+    )]
+    pub(crate) keys: Vec<Keys>,
+    /// Rows of the columns in memory, read once, instead of the usual amount
+    #[arg(long, value_name = "N", value_parser = rows)]
+    pub(crate) rows: Option<usize>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Exit 6 unless the ratio is at least this, as in `engine/roofline@100>=0.5`
+    #[arg(long = "threshold", value_name = "RATIO>=X")]
+    pub(crate) thresholds: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Print two files of results side by side
+    Compare {
+        /// Results before
+        #[arg(value_name = "A.json")]
+        a: PathBuf,
+        /// Results after
+        #[arg(value_name = "B.json")]
+        b: PathBuf,
+        /// Compare results of different machines, too
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Numbers of keys, as ratios name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Keys {
+    /// A hundred
+    #[value(name = "100")]
+    K100,
+    /// Ten thousand
+    #[value(name = "10k")]
+    K10k,
+    /// A million
+    #[value(name = "1M")]
+    M1,
+    /// Ten million
+    #[value(name = "10M")]
+    M10,
+}
+
+impl Keys {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::K100 => "100",
+            Self::K10k => "10k",
+            Self::M1 => "1M",
+            Self::M10 => "10M",
+        }
+    }
+
+    /// The number.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::K100 => 100,
+            Self::K10k => 10_000,
+            Self::M1 => 1_000_000,
+            Self::M10 => 10_000_000,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct EngineArgs {
-    /// Number of shards [default: the allowed cores but one]
+    /// Number of shards [default of run: the allowed cores but one; of bench: all]
     #[arg(long, value_name = "N", env = "TREFOIL_CORES", value_parser = shards)]
     pub(crate) cores: Option<usize>,
     /// The cores to use, as in 2,3
@@ -90,6 +217,13 @@ pub(crate) enum Format {
 
 fn frame_rows(text: &str) -> Result<usize, String> {
     within(text, FRAME_ROWS_MAX)
+}
+
+/// Most rows of a benchmark's columns.
+const ROWS_MAX: usize = 1 << 32;
+
+fn rows(text: &str) -> Result<usize, String> {
+    within(text, ROWS_MAX)
 }
 
 fn shards(text: &str) -> Result<usize, String> {

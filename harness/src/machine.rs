@@ -23,13 +23,23 @@ impl Machine {
     /// This machine.
     pub(crate) fn here() -> Self {
         Self {
-            cpu: field("/proc/cpuinfo", "model name"),
+            cpu: cpu(),
             cores: allowed_cores().len(),
             kernel: read("/proc/sys/kernel/osrelease"),
             memory_kib: field("/proc/meminfo", "MemTotal")
                 .and_then(|text| text.split(' ').next()?.parse().ok()),
         }
     }
+}
+
+/// The processor's name, with the numbers that tell it apart where a host hides the name.
+fn cpu() -> Option<String> {
+    let of = |name| field("/proc/cpuinfo", name);
+    let name = of("model name")?;
+    Some(match (of("cpu family"), of("model")) {
+        (Some(family), Some(model)) => format!("{name} (family {family}, model {model})"),
+        _ => name,
+    })
 }
 
 /// The commit of the working directory, if it is in a repository.
@@ -59,7 +69,7 @@ fn read(path: &str) -> Option<String> {
 
 fn field(path: &str, name: &str) -> Option<String> {
     let text = read(path)?;
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    line.split_once(':')
-        .map(|(_, value)| value.trim().to_owned())
+    let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
 }

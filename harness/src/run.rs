@@ -72,7 +72,8 @@ impl Job {
     }
 }
 
-fn read(path: &Path) -> Result<SourceFile, Failure> {
+/// Reads a file of SQL; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<SourceFile, Failure> {
     if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin()

@@ -2,7 +2,10 @@
 //! significant on. Buffers are vectors, so that handing one to Arrow and taking it back copies
 //! nothing. A NULL's value is zero (an empty string), so that bytes never depend on history.
 
+mod arrow;
 mod bulk;
+
+pub(crate) use self::arrow::{array_string_bytes, array_string_bytes_max};
 
 use crate::schema::Physical;
 

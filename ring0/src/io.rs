@@ -1,13 +1,17 @@
-//! Reading files without blocking a shard: one reader thread for each shard takes requests from a
-//! ring and sends completions back on another. Requests and completions are plain data.
+//! Reading files without blocking a shard: through io_uring where the shard runs on glommio, else
+//! by one reader thread for each shard. Requests and completions are plain data. How a shard sleeps
+//! is here too, as it has to be where reads complete.
+
+mod thread;
+mod uring;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use crate::wake::Bell;
+
+pub(crate) use thread::ThreadIo;
+pub(crate) use uring::UringIo;
 
 /// Requests under way at once, at most, on one shard.
 const REQUESTS_MAX: usize = 64;
@@ -35,99 +39,68 @@ pub(crate) struct Completion {
     pub(crate) result: std::io::Result<()>,
 }
 
-/// Reads by a thread of its own.
+/// How a shard reads.
 #[derive(Debug)]
-pub(crate) struct ThreadIo {
-    requests: Producer<Request>,
-    done: Consumer<Completion>,
-    reader: Arc<Bell>,
+pub(crate) enum Io {
+    /// Through the shard's io_uring.
+    Uring(UringIo),
+    /// Through a reader thread.
+    Thread(ThreadIo),
 }
 
-impl ThreadIo {
-    /// Starts the reader thread, which ends when this is dropped.
-    pub(crate) fn start(shard: Arc<Bell>, name: String) -> std::io::Result<Self> {
-        let (requests, mut incoming) = RingBuffer::<Request>::new(REQUESTS_MAX);
-        let (mut outgoing, done) = RingBuffer::new(REQUESTS_MAX);
-        let reader = Arc::new(Bell::new()?);
-        let own = Arc::clone(&reader);
-        std::thread::Builder::new().name(name).spawn(move || {
-            loop {
-                while let Ok(request) = incoming.pop() {
-                    let Request {
-                        tag,
-                        file,
-                        offset,
-                        len,
-                        mut buffer,
-                    } = request;
-                    let result = read_blocking(&file, offset, len, &mut buffer);
-                    let sent = outgoing.push(Completion {
-                        tag,
-                        buffer,
-                        result,
-                    });
-                    assert!(sent.is_ok(), "completions are bounded by requests");
-                    shard.ring();
-                }
-                if incoming.is_abandoned() {
-                    return;
-                }
-                own.announce_sleep();
-                if incoming.is_empty() && !incoming.is_abandoned() {
-                    own.sleep(-1);
-                }
-                own.awake();
-            }
-        })?;
-        Ok(Self {
-            requests,
-            done,
-            reader,
-        })
-    }
-
+impl Io {
     pub(crate) fn submit(&mut self, request: Request) {
-        let sent = self.requests.push(request);
-        assert!(sent.is_ok(), "reads under way are bounded");
-        self.reader.ring();
+        match self {
+            Self::Uring(io) => io.submit(request),
+            Self::Thread(io) => io.submit(request),
+        }
     }
-}
 
-impl ThreadIo {
     pub(crate) fn poll(&mut self) -> Option<Completion> {
-        self.done.pop().ok()
+        match self {
+            Self::Uring(io) => io.poll(),
+            Self::Thread(io) => io.poll(),
+        }
     }
-}
 
-impl Drop for ThreadIo {
-    fn drop(&mut self) {
-        // The ring is abandoned when its producer goes: replace it, then wake the reader.
-        let (closed, _) = RingBuffer::new(1);
-        drop(std::mem::replace(&mut self.requests, closed));
-        self.reader.ring_always();
+    /// Whether a read goes on only while the shard sleeps, so that it must not spin.
+    pub(crate) fn waits_for_sleep(&self) -> bool {
+        match self {
+            Self::Uring(io) => io.in_flight(),
+            Self::Thread(_) => false,
+        }
     }
-}
 
-fn read_blocking(
-    file: &File,
-    offset: u64,
-    len: usize,
-    buffer: &mut Vec<u8>,
-) -> std::io::Result<()> {
-    let start = buffer.len();
-    buffer.resize(start + len, 0);
-    let mut filled = start;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + (filled - start) as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                buffer.truncate(start);
-                return Err(error);
+    /// Lets requests made since the last call begin, while the shard goes on.
+    ///
+    /// # Errors
+    /// Where the bell could not be listened to.
+    pub(crate) async fn hand_over(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Uring(io) => io.hand_over().await,
+            Self::Thread(_) => Ok(()),
+        }
+    }
+
+    /// Sleeps until a read is done or the shard's bell rings.
+    ///
+    /// # Errors
+    /// Where the bell could not be listened to.
+    pub(crate) async fn sleep(&mut self, bell: &Bell) -> std::io::Result<()> {
+        match self {
+            Self::Uring(io) => io.sleep().await,
+            Self::Thread(_) => {
+                bell.sleep(-1);
+                Ok(())
             }
         }
     }
-    buffer.truncate(filled);
-    Ok(())
+
+    /// Ends what was started.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Uring(io) => io.close().await,
+            Self::Thread(_) => {}
+        }
+    }
 }

@@ -69,6 +69,8 @@ impl From<RowError> for Error {
 #[derive(Debug)]
 pub struct Evaluator {
     root: Node,
+    /// Scratch memory for texts.
+    text: String,
 }
 
 impl Evaluator {
@@ -79,6 +81,7 @@ impl Evaluator {
     pub fn new(expr: &Expr, schema: &Schema) -> Result<Self> {
         Ok(Self {
             root: Node::new(expr, schema, 0)?,
+            text: String::new(),
         })
     }
 
@@ -135,6 +138,7 @@ impl Evaluator {
             frame,
             active,
             error: &mut error,
+            text: &mut self.text,
         };
         self.root.run(&mut run);
         error.map_or(Ok(()), Err)

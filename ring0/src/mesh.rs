@@ -25,6 +25,7 @@ pub(crate) enum Flow {
 pub(crate) struct LaneSender {
     ring: Producer<Message>,
     home: Consumer<Box<Frame>>,
+    #[expect(clippy::vec_box, reason = "frames travel by pointer")]
     free: Vec<Box<Frame>>,
     staged: Option<Box<Frame>>,
     bell: Arc<Bell>,

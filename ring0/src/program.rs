@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+
 use crate::column::Column;
 use crate::expr::Expr;
 use crate::frame::Frame;
@@ -32,8 +34,20 @@ pub struct SourceSpec {
     pub schema: Arc<Schema>,
     /// Which of them is event time, if any query needs it.
     pub event_time: Option<EventTime>,
+    /// Who reads.
+    pub reading: Reading,
     /// Where the records are.
     pub kind: SourceKind,
+}
+
+/// Who reads a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// All shards, chunk by chunk.
+    #[default]
+    Chunks,
+    /// Shard 0 alone: records keep the order of the split.
+    InOrder,
 }
 
 /// Event time of a source.
@@ -57,7 +71,15 @@ pub enum SourceKind {
         /// The file.
         path: PathBuf,
     },
-    /// Columns in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
+    /// Columns in memory, shared by all shards: shard s of n reads the s-th of n equal slices. With
+    /// event time that a watermark needs, and which then must not be NULL, shard 0 reads all.
+    Columns {
+        /// One array for each column of the source's schema but the bound, all of one length.
+        arrays: Arc<[ArrayRef]>,
+        /// How many times each shard reads its slice.
+        repeat: usize,
+    },
+    /// Ready frames in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
     Memory {
         /// The frames, of the source's schema.
         frames: Arc<Vec<Frame>>,
@@ -224,8 +246,22 @@ pub struct ExchangeSpec {
     pub schema: Arc<Schema>,
     /// Who gets which.
     pub routing: Routing,
-    /// Whether receivers must take chunks in the source's order.
-    pub ordered: bool,
+    /// The order in which a receiver takes what the shards send.
+    pub order: Order,
+}
+
+/// The order in which a receiver takes its lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As records come. Lanes are splits of their own: the watermark is the least of theirs.
+    Free,
+    /// In that of the one file that all shards read by chunks, chunk k by shard k mod shards, as if
+    /// one reader had read it.
+    Chunks {
+        /// The BIGINT column with the row's watermark (ns), which as sent knows the row's own chunk
+        /// only.
+        bound: Option<usize>,
+    },
 }
 
 /// How an exchange chooses the receiver.
@@ -240,6 +276,8 @@ pub enum Routing {
 /// An output.
 #[derive(Debug, Clone)]
 pub struct OutputSpec {
+    /// The order in which the host takes the shards' rows.
+    pub order: Order,
     /// The result's columns.
     pub schema: Arc<Schema>,
 }

@@ -5,19 +5,19 @@
 //! and the host gets its error.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::error::{Error, Result};
-use crate::io::ThreadIo;
-use crate::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
+use crate::io::{Io, ThreadIo, UringIo};
+use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
-use crate::mesh::LaneReceiver;
-use crate::message::{Mark, Message};
-use crate::output::Block;
+use crate::output::{Block, HostLanes};
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::{Shard, Turn};
@@ -53,6 +53,8 @@ pub struct Config {
     pub frame_rows: usize,
     /// Messages of a ring.
     pub ring_messages: usize,
+    /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
+    pub chunk_bytes: usize,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             executor: Executor::Auto,
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
+            chunk_bytes: CHUNK_BYTES,
         }
     }
 }
@@ -80,8 +83,7 @@ struct Shared {
 pub struct Running {
     executor: Executor,
     notes: Vec<String>,
-    lanes: Vec<(crate::id::OutputId, LaneReceiver, bool)>,
-    next: usize,
+    outputs: Vec<HostLanes>,
     host: Arc<Bell>,
     bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
@@ -106,17 +108,13 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     let bells = (0..config.shards)
         .map(|_| bell().map(Arc::new))
         .collect::<Result<Vec<_>>>()?;
-    let (parts, lanes) = wire(&program, config, &bells, &host)?;
+    let (parts, outputs) = wire(&program, config, &bells, &host)?;
     let shared = Arc::new(Shared::default());
     let program = Arc::new(program);
     let mut running = Running {
         executor,
         notes,
-        lanes: lanes
-            .into_iter()
-            .map(|(output, lane)| (output, lane, false))
-            .collect(),
-        next: 0,
+        outputs,
         host,
         bells,
         threads: Vec::new(),
@@ -161,6 +159,9 @@ fn check(config: &Config) -> Result<()> {
         return refuse(format!(
             "a ring holds at least {RING_MESSAGES_MIN} messages"
         ));
+    }
+    if config.chunk_bytes == 0 {
+        return refuse("a chunk has at least one byte".to_owned());
     }
     if config.cores.is_empty() {
         return refuse("no core to run on".to_owned());
@@ -231,56 +232,41 @@ impl Running {
     /// The error of the shard that failed; then all shards have been stopped.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         loop {
-            if let Some(block) = self.try_block() {
+            if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
                 return Ok(Some(block));
             }
             if self.shared.failed.load(Ordering::Acquire) {
                 return Err(self.failure());
             }
-            if self.lanes.iter().all(|(_, _, ended)| *ended) {
+            if self.outputs.iter().all(HostLanes::is_ended) {
                 return Ok(None);
             }
+            // Marks, and blocks that are not given back yet, made room in the ring: a shard may
+            // sleep for want of it.
+            self.outputs.iter_mut().for_each(HostLanes::end_turn);
             self.host.announce_sleep();
-            let nothing = self.lanes.iter().all(|(_, lane, _)| lane.is_empty());
-            if nothing && !self.shared.failed.load(Ordering::Acquire) {
+            let more = self.outputs.iter().any(HostLanes::has_more);
+            if !more && !self.shared.failed.load(Ordering::Acquire) {
                 self.host.sleep(-1);
             }
             self.host.awake();
         }
     }
 
-    fn try_block(&mut self) -> Option<Block> {
-        for _ in 0..self.lanes.len() {
-            let at = self.next;
-            let (output, lane, ended) = &mut self.lanes[at];
-            match lane.pop() {
-                Some(Message::Frame(frame)) => {
-                    return Some(Block {
-                        output: *output,
-                        lane: at,
-                        frame,
-                    });
-                }
-                Some(Message::Mark(Mark::End)) => *ended = true,
-                Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
-                None => self.next = (at + 1) % self.lanes.len(),
-            }
-        }
-        None
-    }
-
     /// Gives a block back, so that its memory is used again.
     pub fn give_back(&mut self, block: Block) {
-        let lane = &mut self.lanes[block.lane].1;
-        lane.give_back(block.frame);
-        lane.end_turn();
+        self.outputs[block.output.index()].give_back(block);
     }
 
-    /// Waits for the shards' end and gives what they counted.
+    /// Waits for the shards' end and gives what they counted. Results that were not taken are lost.
     ///
     /// # Errors
     /// As [`Running::next_block`].
     pub fn finish(mut self) -> Result<Vec<ShardReport>> {
+        // A shard whose ring to the host is full does not end.
+        while let Some(block) = self.next_block()? {
+            self.give_back(block);
+        }
         let threads = std::mem::take(&mut self.threads);
         threads
             .into_iter()
@@ -380,23 +366,38 @@ impl Seat {
             .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
         let reader = ThreadIo::start(Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard))
             .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
-        let mut io = reader;
+        let work = self.work(program, config, parts, Io::Thread(reader));
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(work).poll(&mut context) {
+            Poll::Ready(result) => result,
+            Poll::Pending => unreachable!("on a plain thread the loop blocks and never awaits"),
+        }
+    }
+
+    async fn work(
+        &self,
+        program: &Program,
+        config: &Config,
+        parts: Parts,
+        mut io: Io,
+    ) -> Result<ShardReport> {
         let mut shard = build(program, config, self.shard, parts)?;
         self.started();
-        self.turns(&mut shard, &mut io)?;
+        let result = self.turns(&mut shard, &mut io).await;
+        io.close().await;
+        result?;
         Ok(shard.report())
     }
 
-    /// Turns until the inputs end. Nothing else runs on this thread, so that it may block on
-    /// its bell; under glommio it never yields: an executor whose only task yields was seen to go
-    /// to sleep beside it.
-    fn turns(&self, shard: &mut Shard, io: &mut ThreadIo) -> Result<()> {
+    /// Turns until the inputs end. Nothing else runs on this thread, but the reads of `io`.
+    async fn turns(&self, shard: &mut Shard, io: &mut Io) -> Result<()> {
+        let deaf = |e| preflight_error("a shard cannot listen to its bell", &e);
         let mut idle = 0;
         while !self.stopped() {
             match shard.turn(io)? {
                 Turn::Finished => return Ok(()),
                 Turn::Busy => idle = 0,
-                Turn::Idle if self.may_spin && idle < IDLE_SPINS => {
+                Turn::Idle if self.may_spin && idle < IDLE_SPINS && !io.waits_for_sleep() => {
                     idle += 1;
                     std::hint::spin_loop();
                 }
@@ -404,13 +405,17 @@ impl Seat {
                     self.bell.announce_sleep();
                     match shard.turn(io)? {
                         Turn::Finished => return Ok(()),
-                        Turn::Idle if !self.stopped() => self.bell.sleep(-1),
+                        Turn::Idle if !self.stopped() => {
+                            shard.sleeps += 1;
+                            io.sleep(&self.bell).await.map_err(&deaf)?;
+                        }
                         Turn::Idle | Turn::Busy => {}
                     }
                     self.bell.awake();
                     idle = 0;
                 }
             }
+            io.hand_over().await.map_err(&deaf)?;
         }
         Ok(())
     }
@@ -434,14 +439,8 @@ impl Seat {
                 hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
             })?;
         executor.run(async {
-            // A shard that never yields reads by its reader thread.
-            let name = format!("trefoil-io-{}", self.shard);
-            let mut io = ThreadIo::start(Arc::clone(&self.bell), name)
-                .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
-            let mut shard = build(program, config, self.shard, parts)?;
-            self.started();
-            self.turns(&mut shard, &mut io)?;
-            Ok(shard.report())
+            let io = Io::Uring(UringIo::start(Arc::clone(&self.bell)));
+            self.work(program, config, parts, io).await
         })
     }
 }

@@ -8,7 +8,7 @@
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
-use crate::io::ThreadIo;
+use crate::io::Io;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
@@ -61,12 +61,15 @@ struct ExchangeSlot {
 pub struct ShardReport {
     /// For each source of the program.
     pub sources: Vec<SourceCounters>,
-    /// For each stage of the program that reads a source: stage and counts.
+    /// For each stage of the program that reads a source: stage and counts, also of what became of
+    /// its rows behind exchanges.
     pub inputs: Vec<(usize, QueryCounters)>,
     /// For each stage that sends into an exchange: stage and rows that crossed each lane.
     pub crossed: Vec<(usize, Vec<u64>)>,
     /// Rows of results that left.
     pub rows_out: u64,
+    /// How often the shard went to sleep for want of work.
+    pub sleeps: u64,
 }
 
 /// One shard.
@@ -75,6 +78,7 @@ pub(crate) struct Shard {
     sources: Vec<SourceSlot>,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
+    pub(crate) sleeps: u64,
 }
 
 impl Shard {
@@ -105,11 +109,12 @@ impl Shard {
             sources,
             exchanges,
             chains,
+            sleeps: 0,
         }
     }
 
     /// Moves what can move.
-    pub(crate) fn turn(&mut self, io: &mut ThreadIo) -> Result<Turn> {
+    pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.take_reads(io)?;
         moved |= self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
@@ -117,7 +122,7 @@ impl Shard {
         Ok(self.verdict(moved, staged))
     }
 
-    fn take_reads(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         while let Some(completion) = io.poll() {
             self.sources[completion.tag / TAGS]
@@ -128,13 +133,14 @@ impl Shard {
         Ok(moved)
     }
 
-    fn poll_sources(&mut self, io: &mut ThreadIo) -> Result<bool> {
+    fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.sources {
             if matches!(slot.hand, Hand::Empty) && !slot.ended {
                 match slot.source.poll(io)? {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
                     Polled::Pending => {}
+                    Polled::ChunkEnd => slot.hand = Hand::Mark(Mark::ChunkEnd, 0),
                     Polled::End => {
                         slot.ended = true;
                         slot.hand = Hand::Mark(Mark::End, 0);
@@ -157,6 +163,10 @@ impl Shard {
                             slot.hand = Hand::LaneFrame(lane, frame, 0);
                         }
                         Some(Received::Mark(mark)) => slot.hand = Hand::Mark(mark, 0),
+                        Some(Received::Absorbed) => {
+                            moved = true;
+                            continue;
+                        }
                     }
                     moved = true;
                 }
@@ -195,11 +205,13 @@ impl Shard {
     pub(crate) fn report(&self) -> ShardReport {
         let mut report = ShardReport {
             sources: self.sources.iter().map(|s| s.source.counters()).collect(),
+            sleeps: self.sleeps,
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {
-            if self.sources.iter().any(|s| s.consumers.contains(&stage)) {
-                report.inputs.push((stage, chain.counters));
+            match report.inputs.iter_mut().find(|(s, _)| *s == chain.origin) {
+                Some((_, counters)) => counters.add(&chain.counters),
+                None => report.inputs.push((chain.origin, chain.counters)),
             }
             match &chain.sink {
                 Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),

@@ -1,20 +1,26 @@
-//! Sources: what fills frames. A file of lines is cut into chunks; a record belongs to the chunk
-//! in which it begins, so that shards parse chunks side by side and yet every record is read once.
-//! A source whose event time matters is read by one shard, in order: its clock is the split's.
+//! Sources: what fills frames. Each kind divides its records among the shards, so that every one
+//! is read once; one that is to be read in order is read by shard 0 alone.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod clock;
+mod columns;
+mod file;
+mod memory;
 
-use crate::column::Column;
-use crate::error::{Error, Result};
-use crate::format::ndjson::{NdjsonParser, is_blank};
+use crate::error::Result;
 use crate::frame::Frame;
-use crate::io::{Completion, Request, ThreadIo};
-use crate::limits::{CHUNK_BYTES, RECORD_BYTES_MAX};
+use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
-use crate::program::{EventTime, SourceKind, SourceSpec};
-use crate::schema::{Schema, unit_nanos};
+use crate::program::{Reading, SourceKind, SourceSpec};
+
+pub(crate) use self::columns::check as check_columns;
+pub(crate) use self::file::{OpenFile, open};
+
+use self::columns::ColumnsSource;
+use self::file::NdjsonSource;
+use self::memory::MemorySource;
+
+/// Kinds of reads of one source; a request's tag is the source's number times these, plus one.
+pub(crate) const TAGS: usize = 2;
 
 /// What a source has to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub(crate) enum Polled {
     Frame,
     /// Nothing yet.
     Pending,
+    /// The end of a chunk of the file that all shards read.
+    ChunkEnd,
     /// Nothing any more.
     End,
 }
@@ -32,49 +40,21 @@ pub(crate) enum Polled {
 pub(crate) enum Source {
     /// Lines of JSON.
     Ndjson(Box<NdjsonSource>),
-    /// Columns in memory.
-    Memory {
-        /// All frames of all shards.
-        frames: Arc<Vec<Frame>>,
-        /// The next one here, counting repetitions.
-        next: usize,
-        /// The end of that count.
-        end: usize,
-        /// Shards that share the frames.
-        shards: usize,
-        /// What was done.
-        counters: SourceCounters,
-    },
+    /// Arrow arrays.
+    Columns(Box<ColumnsSource>),
+    /// Ready frames.
+    Memory(MemorySource),
+    /// Another shard reads all of it.
+    Elsewhere,
 }
 
-/// A file that the host has opened.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenFile {
-    pub(crate) file: Arc<File>,
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-}
-
-/// Opens what a source reads; `None` for one that reads no file.
-pub(crate) fn open(spec: &SourceSpec) -> Result<Option<OpenFile>> {
-    let SourceKind::NdjsonFile { path } = &spec.kind else {
-        return Ok(None);
-    };
-    let failed = |message: String| Error::Open {
-        name: spec.name.clone(),
-        path: path.clone(),
-        message,
-    };
-    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
-    let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
-    if !facts.is_file() {
-        return Err(failed("it is not a regular file".to_owned()));
-    }
-    Ok(Some(OpenFile {
-        file: Arc::new(file),
-        path: path.clone(),
-        size: facts.len(),
-    }))
+/// Which part of a source is read where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) shard: usize,
+    pub(crate) shards: usize,
+    pub(crate) frame_rows: usize,
+    pub(crate) chunk_bytes: usize,
 }
 
 impl Source {
@@ -82,47 +62,37 @@ impl Source {
         tag: usize,
         spec: &SourceSpec,
         file: Option<&OpenFile>,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
+        reader: Reader,
     ) -> Self {
-        match &spec.kind {
-            SourceKind::Memory { frames, repeat } => Self::Memory {
-                frames: Arc::clone(frames),
-                next: shard,
-                end: frames.len() * repeat,
-                shards,
-                counters: SourceCounters::default(),
+        let reader = match (spec.reading, reader.shard) {
+            (Reading::Chunks, _) => reader,
+            (Reading::InOrder, 0) => Reader {
+                shards: 1,
+                ..reader
             },
+            (Reading::InOrder, _) => return Self::Elsewhere,
+        };
+        match &spec.kind {
+            SourceKind::Memory { frames, repeat } => {
+                Self::Memory(MemorySource::new(frames, *repeat, reader))
+            }
+            SourceKind::Columns { arrays, repeat } => {
+                Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
+            }
             SourceKind::NdjsonFile { .. } => {
                 let file = file.expect("the host opened the file").clone();
-                Self::Ndjson(Box::new(NdjsonSource::new(
-                    tag, spec, file, frame_rows, shard, shards,
-                )))
+                Self::Ndjson(Box::new(NdjsonSource::new(tag, spec, file, reader)))
             }
         }
     }
 
     /// Fills a frame, as far as there is something.
-    pub(crate) fn poll(&mut self, io: &mut ThreadIo) -> Result<Polled> {
+    pub(crate) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
             Self::Ndjson(source) => source.poll(io),
-            Self::Memory {
-                next,
-                end,
-                shards,
-                counters,
-                frames,
-            } => {
-                if *next >= *end {
-                    return Ok(Polled::End);
-                }
-                let rows = frames[*next % frames.len()].rows() as u64;
-                counters.rows_read += rows;
-                counters.rows_passed += rows;
-                *next += *shards;
-                Ok(Polled::Frame)
-            }
+            Self::Columns(source) => Ok(source.poll()),
+            Self::Memory(source) => Ok(source.poll()),
+            Self::Elsewhere => Ok(Polled::End),
         }
     }
 
@@ -130,12 +100,9 @@ impl Source {
     pub(crate) fn frame(&self) -> &Frame {
         match self {
             Self::Ndjson(source) => &source.out,
-            Self::Memory {
-                frames,
-                next,
-                shards,
-                ..
-            } => &frames[(*next - *shards) % frames.len()],
+            Self::Columns(source) => &source.out,
+            Self::Memory(source) => source.frame(),
+            Self::Elsewhere => unreachable!("a source that gives nothing has no frame"),
         }
     }
 
@@ -143,7 +110,8 @@ impl Source {
     pub(crate) fn watermark(&mut self) -> Option<i64> {
         match self {
             Self::Ndjson(source) => source.watermark(),
-            Self::Memory { .. } => None,
+            Self::Columns(source) => source.watermark(),
+            Self::Memory(_) | Self::Elsewhere => None,
         }
     }
 
@@ -151,378 +119,18 @@ impl Source {
     pub(crate) fn complete(&mut self, completion: Completion) -> Result<()> {
         match self {
             Self::Ndjson(source) => source.complete(completion),
-            Self::Memory { .. } => unreachable!("a source in memory reads nothing"),
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
+                unreachable!("a source in memory reads nothing")
+            }
         }
     }
 
     pub(crate) fn counters(&self) -> SourceCounters {
         match self {
             Self::Ndjson(source) => source.counters,
-            Self::Memory { counters, .. } => *counters,
+            Self::Columns(source) => source.counters,
+            Self::Memory(source) => source.counters,
+            Self::Elsewhere => SourceCounters::default(),
         }
     }
-}
-
-/// Bytes read behind a chunk at first, to find the end of its last record.
-const TAIL_BYTES: usize = 16 * 1024;
-/// Kinds of reads of one source; a request's tag is the source's number times these, plus one.
-pub(crate) const TAGS: usize = 2;
-/// The read of bytes behind a chunk; 0 is that of a chunk.
-const TAG_EXTENSION: usize = 1;
-
-/// A chunk in memory. `base` is the file offset of the first byte in `bytes`.
-#[derive(Debug)]
-struct Chunk {
-    base: u64,
-    end: u64,
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-/// Lines of JSON from the chunks of a file that are this shard's.
-#[derive(Debug)]
-pub(crate) struct NdjsonSource {
-    tag: usize,
-    name: String,
-    file: OpenFile,
-    parser: NdjsonParser,
-    /// The next chunk to ask for, and how far to the one behind it.
-    next_chunk: u64,
-    step: u64,
-    /// Chunk being parsed.
-    chunk: Option<Chunk>,
-    /// Chunk being read: its bounds.
-    reading: Option<(u64, u64)>,
-    /// The chunk in hand waits for more bytes behind these many.
-    extending: Option<usize>,
-    spare: Vec<u8>,
-    ready: Option<Chunk>,
-    raw: Frame,
-    out: Frame,
-    clock: Option<Clock>,
-    counters: SourceCounters,
-}
-
-/// Event time of a split.
-#[derive(Debug)]
-struct Clock {
-    spec: EventTime,
-    unit_ns: i64,
-    greatest_ns: Option<i64>,
-    announced: i64,
-    /// Watermarks of the rows parsed since the last frame.
-    bounds: Vec<i64>,
-}
-
-impl NdjsonSource {
-    fn new(
-        tag: usize,
-        spec: &SourceSpec,
-        file: OpenFile,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
-    ) -> Self {
-        let clock = spec
-            .event_time
-            .filter(|e| e.lag_ns.is_some())
-            .map(|event_time| {
-                let data_type = &spec.schema.fields[event_time.column].data_type;
-                let arrow_schema::DataType::Timestamp(unit, _) = data_type else {
-                    panic!("event time is a TIMESTAMP")
-                };
-                let unit_ns = unit_nanos(*unit);
-                Clock {
-                    spec: event_time,
-                    unit_ns,
-                    greatest_ns: None,
-                    announced: i64::MIN,
-                    bounds: Vec::new(),
-                }
-            });
-        let bound = spec.event_time.and_then(|e| e.bound);
-        let fields = &spec.schema.fields;
-        assert!(
-            bound.is_none_or(|b| b + 1 == fields.len()),
-            "the bound is the last column"
-        );
-        let read = bound.map_or(fields.len(), |b| b);
-        let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
-        // A clock is one reader's: then all chunks are the first shard's.
-        let chunks = file.size.div_ceil(CHUNK_BYTES as u64);
-        let (first, step) = match (&clock, shard) {
-            (None, _) => (shard as u64, shards as u64),
-            (Some(_), 0) => (0, 1),
-            (Some(_), _) => (chunks, 1),
-        };
-        Self {
-            tag,
-            name: spec.name.clone(),
-            file,
-            parser: NdjsonParser::new(Arc::clone(&file_schema)),
-            next_chunk: first,
-            step,
-            chunk: None,
-            reading: None,
-            extending: None,
-            spare: Vec::new(),
-            ready: None,
-            raw: Frame::new(&file_schema, frame_rows),
-            out: Frame::new(&spec.schema, frame_rows),
-            clock,
-            counters: SourceCounters::default(),
-        }
-    }
-
-    fn poll(&mut self, io: &mut ThreadIo) -> Result<Polled> {
-        self.out.clear();
-        loop {
-            self.prefetch(io);
-            if self.extending.is_some() {
-                break;
-            }
-            if self.chunk.is_none() {
-                self.chunk = self.ready.take();
-                self.prefetch(io);
-            }
-            let Some(mut chunk) = self.chunk.take() else {
-                break;
-            };
-            let outcome = self.parse(&mut chunk);
-            match outcome? {
-                Parsed::FrameFull => {
-                    self.chunk = Some(chunk);
-                    break;
-                }
-                Parsed::ChunkDone => {
-                    chunk.bytes.clear();
-                    self.spare = chunk.bytes;
-                }
-                Parsed::NeedsMore => {
-                    self.extend(chunk, io)?;
-                    break;
-                }
-            }
-        }
-        if self.raw.rows() > 0 {
-            self.seal();
-            return Ok(Polled::Frame);
-        }
-        let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
-        Ok(if more { Polled::Pending } else { Polled::End })
-    }
-
-    /// Asks for the next chunk while the one in hand is parsed.
-    fn prefetch(&mut self, io: &mut ThreadIo) {
-        let start = self.next_chunk * CHUNK_BYTES as u64;
-        if self.reading.is_some() || self.ready.is_some() || start >= self.file.size {
-            return;
-        }
-        let end = (start + CHUNK_BYTES as u64).min(self.file.size);
-        // The byte before tells whether a record begins at the chunk's first one.
-        let base = start.saturating_sub(1);
-        let len = ((end + TAIL_BYTES as u64).min(self.file.size) - base) as usize;
-        self.next_chunk += self.step;
-        self.reading = Some((base, end));
-        let buffer = std::mem::take(&mut self.spare);
-        let file = Arc::clone(&self.file.file);
-        let tag = self.tag * TAGS;
-        io.submit(Request {
-            tag,
-            file,
-            offset: base,
-            len,
-            buffer,
-        });
-    }
-
-    fn extend(&mut self, chunk: Chunk, io: &mut ThreadIo) -> Result<()> {
-        let record = chunk.bytes.len() - chunk.at;
-        if record > RECORD_BYTES_MAX {
-            let offset = chunk.base + chunk.at as u64;
-            return Err(self.bad(offset, format!("a record is over {RECORD_BYTES_MAX} bytes")));
-        }
-        let offset = chunk.base + chunk.bytes.len() as u64;
-        let len = record
-            .max(TAIL_BYTES)
-            .min((self.file.size - offset) as usize);
-        let file = Arc::clone(&self.file.file);
-        let Chunk {
-            base,
-            end,
-            bytes,
-            at,
-        } = chunk;
-        self.chunk = Some(Chunk {
-            base,
-            end,
-            bytes: Vec::new(),
-            at,
-        });
-        self.extending = Some(bytes.len());
-        let tag = self.tag * TAGS + TAG_EXTENSION;
-        io.submit(Request {
-            tag,
-            file,
-            offset,
-            len,
-            buffer: bytes,
-        });
-        Ok(())
-    }
-
-    fn complete(&mut self, completion: Completion) -> Result<()> {
-        let Completion {
-            tag,
-            buffer,
-            result,
-        } = completion;
-        result.map_err(|error| self.unreadable(error.to_string()))?;
-        let shorter = "the file became shorter while it was read";
-        if tag % TAGS == TAG_EXTENSION {
-            let before = self.extending.take().expect("an extension was asked for");
-            if buffer.len() <= before {
-                return Err(self.unreadable(shorter.to_owned()));
-            }
-            let chunk = self.chunk.as_mut().expect("an extension has its chunk");
-            chunk.bytes = buffer;
-            return Ok(());
-        }
-        let (base, end) = self.reading.take().expect("a read was asked for");
-        if base + (buffer.len() as u64) < end {
-            return Err(self.unreadable(shorter.to_owned()));
-        }
-        // Behind the byte before the chunk, the first record begins after a newline.
-        let first = base == 0;
-        let newline = || memchr::memchr(b'\n', &buffer).map_or(buffer.len(), |i| i + 1);
-        let at = if first { 0 } else { newline() };
-        self.counters.bytes_read += end - base - u64::from(!first);
-        self.ready = Some(Chunk {
-            base,
-            end,
-            bytes: buffer,
-            at,
-        });
-        Ok(())
-    }
-
-    fn unreadable(&self, message: String) -> Error {
-        Error::Read {
-            name: self.name.clone(),
-            path: self.file.path.clone(),
-            message,
-        }
-    }
-
-    fn bad(&self, offset: u64, message: String) -> Error {
-        let (name, path) = (self.name.clone(), self.file.path.clone());
-        Error::BadRecord {
-            name,
-            path,
-            offset,
-            message,
-        }
-    }
-
-    /// Parses records of the chunk until the frame is full or none is left.
-    fn parse(&mut self, chunk: &mut Chunk) -> Result<Parsed> {
-        let at_end = chunk.base + chunk.bytes.len() as u64 >= self.file.size;
-        loop {
-            if self.raw.is_full() {
-                return Ok(Parsed::FrameFull);
-            }
-            let offset = chunk.base + chunk.at as u64;
-            if offset >= chunk.end {
-                return Ok(Parsed::ChunkDone);
-            }
-            let rest = &chunk.bytes[chunk.at..];
-            let (line, used) = match memchr::memchr(b'\n', rest) {
-                Some(length) => (&rest[..length], length + 1),
-                None if at_end => (rest, rest.len()),
-                None => return Ok(Parsed::NeedsMore),
-            };
-            // The mark that some editors put before the first line is no data.
-            let mark = b"\xEF\xBB\xBF";
-            let line = if offset == 0 {
-                line.strip_prefix(mark).unwrap_or(line)
-            } else {
-                line
-            };
-            if line.len() > RECORD_BYTES_MAX {
-                let message = format!("a record is over {RECORD_BYTES_MAX} bytes");
-                return Err(self.bad(offset, message));
-            }
-            chunk.at += used;
-            if is_blank(line) {
-                continue;
-            }
-            self.counters.rows_read += 1;
-            if let Err(message) = self.parser.parse_record(line, &mut self.raw) {
-                self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
-            }
-            if let Some(clock) = &mut self.clock
-                && let Err(message) = clock.tick(&self.raw)
-            {
-                self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
-            }
-            self.counters.rows_passed += 1;
-        }
-    }
-
-    /// Moves the parsed columns into the frame that goes on, beside the rows' watermarks.
-    fn seal(&mut self) {
-        let rows = self.raw.rows();
-        for (out, raw) in self.out.columns.iter_mut().zip(&mut self.raw.columns) {
-            std::mem::swap(out, raw);
-        }
-        self.raw.clear();
-        if let Some(clock) = &mut self.clock {
-            if let Some(bound) = clock.spec.bound
-                && let Column::I64(column) = &mut self.out.columns[bound]
-            {
-                column.values.extend_from_slice(&clock.bounds);
-                column.validity.push_valid(clock.bounds.len());
-            }
-            clock.bounds.clear();
-        }
-        self.out.commit_rows(rows);
-    }
-
-    fn watermark(&mut self) -> Option<i64> {
-        let clock = self.clock.as_mut()?;
-        let now = clock.watermark();
-        (now > clock.announced).then(|| {
-            clock.announced = now;
-            now
-        })
-    }
-}
-
-impl Clock {
-    fn watermark(&self) -> i64 {
-        let lag_ns = self.spec.lag_ns.unwrap_or_default();
-        self.greatest_ns
-            .map_or(i64::MIN, |t| t.saturating_sub(lag_ns))
-    }
-
-    /// Notes the last row's watermark, which is that of the rows before it, then its event time.
-    fn tick(&mut self, frame: &Frame) -> Result<(), String> {
-        let Column::I64(times) = &frame.columns[self.spec.column] else {
-            panic!("event time is a TIMESTAMP")
-        };
-        let time = times.get(frame.rows() - 1).ok_or("event time is NULL")?;
-        self.bounds.push(self.watermark());
-        let time_ns = time.saturating_mul(self.unit_ns);
-        self.greatest_ns = Some(self.greatest_ns.map_or(time_ns, |t| t.max(time_ns)));
-        Ok(())
-    }
-}
-
-/// How far parsing came.
-enum Parsed {
-    FrameFull,
-    ChunkDone,
-    NeedsMore,
 }

@@ -24,6 +24,9 @@ use crate::table::var::{VarHeap, VarRef, var_eq};
 pub const BATCH_ROWS: usize = 256;
 /// How far ahead slots are fetched.
 const PREFETCH_ROWS: usize = 16;
+/// Up to so many pages lie in the second cache, where looking at two slots at once costs less than
+/// guessing wrong which of them it is; beyond, the second would be fetched from memory.
+const NEAR_PAGES: usize = 32;
 /// Deepest directory. Hashes are even, so that 2^28 pages are more than the store has.
 const DEPTH_MAX: u32 = 28;
 /// Fewest slots of a page.
@@ -127,6 +130,13 @@ impl Entry {
     fn depth(self) -> u32 {
         self.0 & 63
     }
+}
+
+/// Whether a page takes one more slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Granted,
+    PageFull,
 }
 
 /// Where a scan stands.
@@ -254,48 +264,59 @@ impl Table {
         mut put: impl FnMut(&mut PageStore, &mut VarHeap, *mut u64, usize) -> Result<()>,
     ) -> Result<usize> {
         let end = hashes.len();
+        let mut headers = [0; BATCH_ROWS];
+        // All ones where a slot's neighbour is looked at along with it.
+        let near = match self.directory.len() <= NEAR_PAGES {
+            true => usize::MAX,
+            false => 0,
+        };
         'again: loop {
             for i in from..end {
                 let place = layout.place(hashes[i]);
                 let entry = self.directory[self.index(place)];
                 let slot = layout.slot_index(place, entry.depth()) * layout.slot_words;
                 out[i] = store.page(entry.id()).cast::<u64>().wrapping_add(slot);
+                headers[i] = place | u64::from(masks[i]) << 1 | 1;
             }
             for &slot in &out[from..end.min(from + PREFETCH_ROWS)] {
                 prefetch(slot);
             }
             for i in from..end {
-                prefetch(out[(i + PREFETCH_ROWS).min(end - 1)]);
-                let place = layout.place(hashes[i]);
-                let header = place | u64::from(masks[i]) << 1 | 1;
-                let mut slot = out[i];
-                loop {
-                    // SAFETY: `slot_index` and `next` stay within the slots of the page, whose
-                    // words are initialised (pages are taken as zeros).
-                    let found = unsafe { *slot };
-                    if found == header && same(store, slot, i) {
-                        break;
-                    }
-                    if found == 0 {
-                        let id = self.directory[self.index(place)].id();
-                        if store.occupied(id) as usize >= layout.slots_max {
-                            if i > from {
-                                return Ok(i);
+                prefetch(out[(i + PREFETCH_ROWS).min(BATCH_ROWS - 1)]);
+                let header = headers[i];
+                let first = out[i];
+                let step = layout.next(first).addr().wrapping_sub(first.addr()) & near;
+                let second = first.wrapping_byte_add(step);
+                // SAFETY: as below.
+                let (one, two) = unsafe { (*first, *second) };
+                // Which of the two it is nobody can foresee: so without a branch.
+                let moved = u64::from(two == header) & u64::from(one != header);
+                let mut slot = first.wrapping_byte_add(step & (moved.wrapping_neg() as usize));
+                // SAFETY: `slot_index` and `next` stay within the slots of the page, whose words
+                // are initialised (pages are taken as zeros).
+                while unsafe { *slot } != header || !same(store, slot, i) {
+                    // SAFETY: as above.
+                    if unsafe { *slot } == 0 {
+                        match self.claim(layout, store, header) {
+                            Claim::Granted => {
+                                put(store, &mut self.heap, slot, i)?;
+                                let state = &layout.initial;
+                                // SAFETY: the slot has a header, the key's and the state's words.
+                                unsafe {
+                                    let to = slot.add(layout.state_at());
+                                    std::ptr::copy_nonoverlapping(state.as_ptr(), to, state.len());
+                                    *slot = header;
+                                }
+                                break;
                             }
-                            self.split(layout, store, self.index(place))?;
-                            continue 'again;
+                            // Slots found before this one would move.
+                            Claim::PageFull if i > from => return Ok(i),
+                            Claim::PageFull => {
+                                let place = header & HASH_MASK;
+                                self.split(layout, store, self.index(place))?;
+                                continue 'again;
+                            }
                         }
-                        put(store, &mut self.heap, slot, i)?;
-                        let state = &layout.initial;
-                        // SAFETY: the slot has a header, the key's and the state's words.
-                        unsafe {
-                            let to = slot.add(layout.state_at());
-                            std::ptr::copy_nonoverlapping(state.as_ptr(), to, state.len());
-                            *slot = header;
-                        }
-                        store.set_occupied(id, store.occupied(id) + 1);
-                        self.len += 1;
-                        break;
                     }
                     slot = layout.next(slot);
                 }
@@ -303,6 +324,19 @@ impl Table {
             }
             return Ok(end);
         }
+    }
+
+    /// Counts a new slot on the page of `header`, if the page may have one more.
+    #[inline(never)]
+    fn claim(&mut self, layout: &TableLayout, store: &mut PageStore, header: u64) -> Claim {
+        let id = self.directory[self.index(header & HASH_MASK)].id();
+        let occupied = store.occupied(id);
+        if occupied as usize >= layout.slots_max {
+            return Claim::PageFull;
+        }
+        store.set_occupied(id, occupied + 1);
+        self.len += 1;
+        Claim::Granted
     }
 
     /// Splits the page of a directory entry by its next bit.

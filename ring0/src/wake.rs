@@ -2,23 +2,48 @@
 //! its rings once more, and only then reads its eventfd; a sender pushes, fences, loads `parked`,
 //! and writes the eventfd only if it is set. One of the two sees the other (both fences are
 //! SeqCst), so that no wake-up is lost, and a busy receiver costs its senders no system call.
+//!
+//! The protocol is written over a [`Platform`], so that the same code runs on the machine and, in
+//! its tests, under a model checker that tries every order of two and three threads.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+mod eventfd;
+#[cfg(test)]
+mod model;
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use eventfd::Machine;
+
+/// What the protocol needs: a flag, a fence, and an alarm that remembers.
+pub(crate) trait Platform {
+    /// The flag that says that the owner is about to sleep. It starts unset.
+    type Flag: std::fmt::Debug;
+    /// What the owner sleeps on. Once sounded it stays so until somebody has waited for it.
+    type Alarm: std::fmt::Debug;
+
+    /// Stores, relaxed.
+    fn store(flag: &Self::Flag, value: bool);
+    /// Loads, relaxed.
+    fn load(flag: &Self::Flag) -> bool;
+    /// The fence of who goes to sleep, SeqCst.
+    fn fence_of_sleeper();
+    /// The fence of who wakes, SeqCst.
+    fn fence_of_waker();
+    /// Sounds the alarm.
+    fn sound(alarm: &Self::Alarm);
+    /// Waits for the alarm, at most `timeout_ms` (-1 is for ever), and quiets it.
+    fn wait(alarm: &Self::Alarm, timeout_ms: i32);
+}
+
+/// The bell of one thread, on platform `P`.
+#[derive(Debug)]
+pub(crate) struct BellOn<P: Platform> {
+    parked: P::Flag,
+    alarm: P::Alarm,
+}
 
 /// The bell of one thread.
-#[derive(Debug)]
-pub(crate) struct Bell {
-    parked: AtomicBool,
-    fd: OwnedFd,
-}
-
-/// The eventfd, for who waits through io_uring.
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-}
+pub(crate) type Bell = BellOn<Machine>;
 
 impl Bell {
     /// A bell with an eventfd of its own.
@@ -26,58 +51,45 @@ impl Bell {
     /// # Errors
     /// Where the process has no file descriptor left.
     pub(crate) fn new() -> std::io::Result<Self> {
-        // SAFETY: `eventfd` takes no pointer; a result of 0 or more is a descriptor we own.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-        // SAFETY: `fd` was just made, is open, and nobody else owns it.
-        Ok(Self {
-            parked: AtomicBool::new(false),
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        let (parked, alarm) = eventfd::make()?;
+        Ok(Self { parked, alarm })
     }
+}
 
+/// The eventfd, for who waits through io_uring.
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.alarm.as_raw_fd()
+    }
+}
+
+impl<P: Platform> BellOn<P> {
     /// Says that the owner is about to sleep. It has to look at everything again after this.
     pub(crate) fn announce_sleep(&self) {
-        self.parked.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        P::store(&self.parked, true);
+        P::fence_of_sleeper();
     }
 
     /// Says that the owner is awake.
     pub(crate) fn awake(&self) {
-        self.parked.store(false, Ordering::Relaxed);
+        P::store(&self.parked, false);
     }
 
     /// Wakes the owner if it sleeps. What was pushed before is seen by it.
     pub(crate) fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed) {
+        P::fence_of_waker();
+        if P::load(&self.parked) {
             self.ring_always();
         }
     }
 
     /// Writes the eventfd whatever the owner does.
     pub(crate) fn ring_always(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: the eight bytes live on this stack; the descriptor is open while self lives.
-        unsafe { libc::write(self.fd.as_raw_fd(), one.as_ptr().cast(), 8) };
+        P::sound(&self.alarm);
     }
 
     /// Sleeps until rung, at most `timeout_ms`; -1 is for ever.
     pub(crate) fn sleep(&self, timeout_ms: i32) {
-        let mut poll = libc::pollfd {
-            fd: self.fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one pollfd on this stack, and the length says one.
-        let rung = unsafe { libc::poll(&raw mut poll, 1, timeout_ms) };
-        if rung <= 0 {
-            return;
-        }
-        let mut count = [0u8; 8];
-        // SAFETY: eight bytes on this stack to be written to; poll said that there is something.
-        unsafe { libc::read(self.fd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+        P::wait(&self.alarm, timeout_ms);
     }
 }

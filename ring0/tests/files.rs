@@ -1,15 +1,19 @@
 //! One file read by any number of shards gives the rows that one reader would find: records that
 //! cross the bounds of chunks, records longer than a chunk's tail, last lines without a newline.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
+use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    EventTime, OperatorSpec, Order, OutputSpec, Program, Reading, SourceKind, SourceSpec,
+    StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -21,6 +25,7 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            reading: Reading::Chunks,
             kind: SourceKind::NdjsonFile {
                 path: path.to_owned(),
             },
@@ -31,7 +36,10 @@ fn program(path: &Path) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 
@@ -148,4 +156,86 @@ fn what_is_wrong_says_where() {
     );
     let error = read(&std::env::temp_dir(), 2, Executor::Auto).unwrap_err();
     assert!(error.contains("not a regular file"), "{error}");
+}
+
+/// Watermarks go to the host as records do. Where a filter leaves nothing else, taking them has to
+/// wake a shard whose ring to the host is full of them.
+#[test]
+fn marks_alone_do_not_stall_a_shard() {
+    let text: Vec<u8> = (0..2000)
+        .flat_map(|n| {
+            format!("{{\"n\":\"1970-01-01T00:{:02}:{:02}\"}}\n", n / 60, n % 60).into_bytes()
+        })
+        .collect();
+    let path = file("marks", &text);
+    let mut program = program(&path);
+    let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let schema = Arc::new(Schema::new(vec![Field::new("n", time)]));
+    program.sources[0].schema = Arc::clone(&schema);
+    program.sources[0].event_time = Some(EventTime {
+        column: 0,
+        lag_ns: Some(0),
+        bound: None,
+    });
+    program.outputs[0].schema = schema;
+    let nothing = Expr::Literal(Scalar::Bool(false));
+    program.stages[0].operators = vec![OperatorSpec::Filter(nothing)];
+    for executor in [Executor::Threads, Executor::Uring] {
+        for shards in [1, 2] {
+            let config = Config {
+                shards,
+                executor,
+                frame_rows: 1,
+                ring_messages: 2,
+                ..Config::default()
+            };
+            let mut running = start(&program, &config).unwrap();
+            assert!(running.next_block().unwrap().is_none());
+            running.finish().unwrap();
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// A host that asks for the end before it has taken its results gets to it.
+#[test]
+fn an_end_without_taking_results() {
+    let path = file("untaken", &b"{\"n\":1}\n".repeat(200_000));
+    for executor in [Executor::Threads, Executor::Uring] {
+        for shards in [1, 2] {
+            let config = Config {
+                shards,
+                executor,
+                ring_messages: 2,
+                ..Config::default()
+            };
+            let running = start(&program(&path), &config).unwrap();
+            let reports = running.finish().unwrap();
+            let rows: u64 = reports.iter().map(|r| r.rows_out).sum();
+            assert_eq!(rows, 200_000);
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Open descriptors of this process.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// glommio 0.9 itself leaves one eventfd behind for each executor; nothing else may stay.
+#[test]
+fn runs_leave_no_descriptor_behind() {
+    const RUNS: usize = 40;
+    let path = file("descriptors", &b"{\"n\":1}\n".repeat(1000));
+    for (executor, of_a_shard) in [(Executor::Threads, 0), (Executor::Uring, 1)] {
+        let run = || read(&path, 4, executor).unwrap();
+        run();
+        let before = descriptors();
+        (0..RUNS).for_each(|_| _ = run());
+        let after = descriptors();
+        // Other tests of this process hold some at the moment.
+        let most = before + of_a_shard * 4 * RUNS + 80;
+        assert!(after < most, "{executor:?}: {before}, then {after}");
+    }
 }

@@ -1,13 +1,15 @@
 //! What the machine refuses: each is met with a message that says what to do. Limits and filters
 //! hold for a process, so each case runs in a child, this same test binary once more.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::process::Command;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    Order, OutputSpec, Program, Reading, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -33,6 +35,7 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             name: "none".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            reading: Reading::Chunks,
             kind: SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,
@@ -44,7 +47,10 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     };
     let config = Config {
         executor,
@@ -79,10 +85,8 @@ fn too_little_locked_memory() {
         rlim_max: 64 * 1024,
     };
     // SAFETY: the struct lives on this stack.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) },
-        0
-    );
+    let refused = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    assert_eq!(refused, 0);
     refused_with(&["64 KiB", "512", "ulimit -l", "--executor threads"]);
 }
 
@@ -122,10 +126,8 @@ fn refuse_io_uring() {
         filter: filter.as_mut_ptr(),
     };
     // SAFETY: plain integers.
-    assert_eq!(
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-        0
-    );
+    let refused = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(refused, 0);
     // SAFETY: the program and its filter live on this stack while the kernel copies them. All
     // threads of the process get the filter (TSYNC).
     let set = unsafe {

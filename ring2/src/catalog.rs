@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
 
+use crate::partitioning::StrategyConfig;
 use crate::syntax::{EmitQuery, Kind, SourceKind};
 
 /// A declared column.
@@ -46,6 +47,8 @@ pub struct SourceDef {
     pub bounded: bool,
     /// What of it cannot run yet.
     pub later: Option<String>,
+    /// Who is to get its records, where that is not left to the analysis.
+    pub partitioning: Option<StrategyConfig>,
 }
 
 impl SourceDef {

@@ -37,9 +37,13 @@ mod window;
 mod plan_error;
 mod planner;
 
+pub mod partitioning;
+
 mod depth;
 mod lower;
 mod lower_expr;
+
+pub mod explain;
 
 pub mod convert;
 pub mod oracle;
@@ -51,6 +55,7 @@ use trefoil_ring0::program::Program;
 use script::Reading;
 
 pub use error::{Error, Result, SqlError};
+pub use explain::{Explanation, explain_script};
 
 /// A file of a script.
 #[derive(Debug, Clone)]
@@ -138,6 +143,7 @@ pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
         let (steps, _) = script::steps(files, Reading::Run)?;
         let steps = steps.into_iter().map(|step| match step {
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
+            script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => Ok(Step::Query(Box::new(plan_select(&select)?))),
         });
         steps.collect()
@@ -151,14 +157,19 @@ pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
 /// [`Error::Sql`] for the first statement that is refused.
 pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
     limits::with_stack(|| {
-        let (_, session) = script::steps(files, Reading::Plan)?;
-        Ok(session.catalog)
+        let (steps, session) = script::steps(files, Reading::Plan)?;
+        let refused = steps.into_iter().find_map(|step| match step {
+            script::Step::Refused(error) => Some(error),
+            script::Step::Select(_) | script::Step::Answer(_) => None,
+        });
+        refused.map_or(Ok(session.catalog), |error| Err(error.into()))
     })
 }
 
 fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
     let plan = planner::plan_select(select)?;
-    let program = lower::lower_planned(select, &plan)?;
+    let analysis = explain::analysis(select, &plan)?;
+    let program = lower::lower_planned(select, &plan, &analysis)?;
     if depth::is_too_deep(&program) {
         let at = select.chunk.start();
         let hint = "split it into several columns";

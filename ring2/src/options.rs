@@ -208,8 +208,8 @@ fn source_option(
         },
         "partitioning" => {
             let known = ["always_hash", "smart", "round_robin", "sticky", "fan_in"];
-            word(place, option, &known)?;
-            later(def, "partitioning cannot be set yet".into());
+            let strategy = word(place, option, &known)?.parse();
+            def.partitioning = Some(strategy.map_err(|_| wrong(place, option, &known))?);
         }
         "splits" => match word(place, option, &["folder", "file"])?.as_str() {
             "folder" => {}

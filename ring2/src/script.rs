@@ -12,7 +12,7 @@ use crate::error::SqlError;
 use crate::place::{Chunk, Place};
 use crate::settings::Settings;
 use crate::syntax::{self, EmitQuery, Statement};
-use crate::{Answer, SourceFile, answer, views};
+use crate::{Answer, SourceFile, answer, partitioning, views};
 
 /// When results appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct Select<'a> {
     /// Where its rows go: a view, table or sink; `None` where they are printed.
     #[expect(dead_code, reason = "only plans that are shown name it")]
     pub(crate) target: Option<String>,
+    /// What is set before it.
+    pub(crate) settings: partitioning::Settings,
 }
 
 /// What a script is read for.
@@ -61,6 +63,8 @@ pub(crate) enum Step<'a> {
     Select(Box<Select<'a>>),
     /// Rows that are known.
     Answer(Answer),
+    /// A wrong query of a script that is only planned: the others go on.
+    Refused(SqlError),
 }
 
 /// What is known between two statements.
@@ -75,7 +79,7 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
     let (steps, _) = steps(files, Reading::Run)?;
     let selects = steps.into_iter().filter_map(|step| match step {
         Step::Select(select) => Some(*select),
-        Step::Answer(_) => None,
+        Step::Answer(_) | Step::Refused(_) => None,
     });
     Ok(selects.collect())
 }
@@ -126,9 +130,15 @@ fn statement<'a>(
             Ok(None)
         }
         Statement::Query(query) => {
-            check::query(place, &chunk, &session.catalog, query, Purpose::Print)?;
-            let select = select(place, chunk, sql, query, &session.catalog, None)?;
-            Ok(Some(Step::Select(Box::new(select))))
+            let checked = check::query(place, &chunk, &session.catalog, query, Purpose::Print);
+            match (checked, reading) {
+                (Ok(_), _) => {
+                    let select = select(place, chunk, sql, query, session, None)?;
+                    Ok(Some(Step::Select(Box::new(select))))
+                }
+                (Err(error), Reading::Run) => Err(error),
+                (Err(error), Reading::Plan) => Ok(Some(Step::Refused(error))),
+            }
         }
         _ => {
             let mut definer = Definer {
@@ -147,7 +157,7 @@ fn statement<'a>(
             let Some((target, query)) = written else {
                 return Ok(None);
             };
-            let select = select(place, chunk, sql, query, &session.catalog, Some(target))?;
+            let select = select(place, chunk, sql, query, session, Some(target))?;
             Ok(Some(Step::Select(Box::new(select))))
         }
     }
@@ -159,9 +169,10 @@ fn select<'a>(
     mut chunk: Chunk,
     sql: String,
     query: &EmitQuery,
-    catalog: &Catalog,
+    session: &Session,
     target: Option<String>,
 ) -> Result<Select<'a>, SqlError> {
+    let catalog = &session.catalog;
     let at = query.emit_at.0;
     let emit = match query.emit {
         None => Emit::Default,
@@ -183,5 +194,6 @@ fn select<'a>(
         emit,
         catalog: catalog.clone(),
         target,
+        settings: session.settings.of_analysis(),
     })
 }

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::error::{SqlError, nearest};
 use crate::interval::text_nanos;
+use crate::partitioning;
 use crate::place::Place;
 
 /// What a setting's value is.
@@ -117,6 +118,20 @@ impl Settings {
     fn value(&self, setting: &Known) -> String {
         let set = self.set.get(setting.name);
         set.map_or(setting.default.to_string(), Clone::clone)
+    }
+
+    /// What the analysis of partitions may choose.
+    pub(crate) fn of_analysis(&self) -> partitioning::Settings {
+        let mut settings = partitioning::Settings::default();
+        if let Some(auto) = self.set.get("auto_select_strategy") {
+            settings.auto_select_strategy = auto == "true";
+        }
+        let bytes = self
+            .set
+            .get("broadcast_max_bytes")
+            .and_then(|b| b.parse().ok());
+        settings.broadcast_max_bytes = bytes.unwrap_or(settings.broadcast_max_bytes);
+        settings
     }
 
     /// All: name, value, meaning.

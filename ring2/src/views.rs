@@ -290,6 +290,7 @@ pub(crate) fn types(
         emit: Emit::Default,
         catalog: catalog.clone(),
         target: None,
+        settings: Default::default(),
     };
     let Ok(planned) = planner::plan_select(&select) else {
         return Vec::new();

@@ -220,7 +220,7 @@ fn lines(count: u64, seed: u64) -> String {
 
 #[test]
 fn hand_written_queries() {
-    let both = [Executor::Threads];
+    let both = [Executor::Threads, Executor::Uring];
     let all = lines(700, 42);
     for (number, query) in [
         "SELECT k, s, b, d, t, i, x FROM r",
@@ -264,12 +264,12 @@ fn hand_written_queries() {
     .enumerate()
     {
         check(&format!("hand-{number}"), &all, query, &both);
-        check(&format!("none-{number}"), "", query, &[Executor::Threads]);
+        check(&format!("none-{number}"), "", query, &both);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     /// Any keys, any aggregates, any filter, any data.
     #[test]
@@ -303,6 +303,6 @@ proptest! {
             format!(" GROUP BY {}", groups.join(", "))
         };
         let query = format!("SELECT {} FROM r{filter}{by}{having}", list.join(", "));
-        check(&format!("gen-{seed}"), &lines(count, seed), &query, &[Executor::Threads]);
+        check(&format!("gen-{seed}"), &lines(count, seed), &query, &[Executor::Auto]);
     }
 }

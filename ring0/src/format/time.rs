@@ -403,7 +403,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn timestamps_read_back(value in any::<i64>(), small in -10_000_000_000_000i64..10_000_000_000_000) {
+        fn timestamps_read_back(
+            value in any::<i64>(),
+            small in -10_000_000_000_000i64..10_000_000_000_000,
+        ) {
             for unit in [Second, Millisecond, Microsecond, Nanosecond] {
                 prop_assert_eq!(parse_timestamp(&written(small, unit), unit), Ok(small));
                 prop_assert_eq!(parse_timestamp(&written(value, unit), unit), Ok(value));

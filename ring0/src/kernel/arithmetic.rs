@@ -1,7 +1,7 @@
 //! Arithmetic. Loops wrap around and collect a flag; only when it is set are rows looked at one
 //! by one, because the value that overflowed may be a NULL's or an inactive row's.
 
-use super::node::{Arg, Run, symbol};
+use super::node::{Arg, Run};
 use crate::column::{Fixed, Validity};
 use crate::expr::BinaryOp;
 
@@ -70,7 +70,7 @@ pub(super) fn binary_i64(
             Some(quotient) => (quotient, 0),
             None => (0, -1),
         }),
-        // The remainder of the least integer and -1 is 0 and fits.
+        // The remainder of the least integer and -1 is 0 and fits, as in arrow.
         BinaryOp::Rem => zip(left, right, out, |a, b| match b {
             0 => (0, -1),
             b => (a.wrapping_rem(b), 0),
@@ -107,9 +107,20 @@ fn locate(
         if !fits {
             run.fail(i, || match by_zero {
                 true => "division by zero".to_owned(),
-                false => format!("BIGINT out of range in {}", symbol(op)),
+                false => format!("BIGINT out of range in {}", noun(op)),
             });
         }
+    }
+}
+
+/// What an operation that may overflow is called: its sign alone does not read in a sentence.
+fn noun(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Add => "addition",
+        BinaryOp::Sub => "subtraction",
+        BinaryOp::Mul => "multiplication",
+        BinaryOp::Div => "division",
+        _ => unreachable!("{op:?} does not overflow"),
     }
 }
 
@@ -147,7 +158,7 @@ pub(super) fn negate_i64(from: &Fixed<i64>, out: &mut Fixed<i64>, run: &mut Run<
             .enumerate()
             .filter(|(_, v)| **v == i64::MIN)
         {
-            run.fail(i, || "BIGINT out of range in -".to_owned());
+            run.fail(i, || "BIGINT out of range in negation".to_owned());
         }
     }
 }

@@ -173,16 +173,15 @@ fn print<A: Copy + Default>(
     f: impl Fn(A, &mut String) -> Option<()>,
 ) {
     out.clear();
-    let mut buffer = String::new();
     for i in 0..from.values.len() {
         let Some(value) = from.get(i) else {
             out.push(None);
             continue;
         };
-        buffer.clear();
-        if f(value, &mut buffer).is_none() {
+        run.text.clear();
+        if f(value, run.text).is_none() {
             run.fail(i, || format!("{source} out of range in CAST"));
         }
-        out.push(Some(&buffer));
+        out.push(Some(run.text));
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Run<'a> {
     pub(super) active: Option<&'a Bitmap>,
     /// The error of the lowest row so far, of the operation that came first on that row.
     pub(super) error: &'a mut Option<RowError>,
+    /// Where one value's text is written before it enters a column.
+    pub(super) text: &'a mut String,
 }
 
 impl Run<'_> {
@@ -189,6 +191,7 @@ impl Node {
                         frame,
                         active: Some(active),
                         error: run.error,
+                        text: run.text,
                     });
                 } else {
                     right.run(run);
@@ -217,10 +220,10 @@ impl Node {
                         arithmetic::negate_f64(from, out);
                     }
                     (UnaryOp::Upper, Column::Utf8(from), Column::Utf8(out)) => {
-                        super::text::upper(from, out);
+                        super::text::upper(from, out, run.text);
                     }
                     (UnaryOp::Lower, Column::Utf8(from), Column::Utf8(out)) => {
-                        super::text::lower(from, out);
+                        super::text::lower(from, out, run.text);
                     }
                     _ => unreachable!("types are checked before"),
                 }

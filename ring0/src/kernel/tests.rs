@@ -42,17 +42,21 @@ fn order(a: &V, b: &V) -> std::cmp::Ordering {
     }
 }
 
+fn naive_literal(scalar: &Scalar) -> Option<V> {
+    match scalar {
+        Scalar::Bool(v) => Some(B(*v)),
+        Scalar::I64(v) => Some(I(*v)),
+        Scalar::F64(v) => Some(F(*v)),
+        Scalar::Utf8(v) => Some(S(v.clone())),
+        _ => None,
+    }
+}
+
 fn naive(expr: &Expr, row: &[Option<V>]) -> Got {
     use BinaryOp::*;
     Ok(match expr {
         Expr::Column(i) => row[*i].clone(),
-        Expr::Literal(s) => match s {
-            Scalar::Bool(v) => Some(B(*v)),
-            Scalar::I64(v) => Some(I(*v)),
-            Scalar::F64(v) => Some(F(*v)),
-            Scalar::Utf8(v) => Some(S(v.clone())),
-            _ => None,
-        },
+        Expr::Literal(scalar) => naive_literal(scalar),
         Expr::Binary(op @ (And | Or), l, r) => {
             let settles = Some(B(*op == Or));
             let l = naive(l, row)?;
@@ -92,10 +96,10 @@ fn naive(expr: &Expr, row: &[Option<V>]) -> Got {
                 (Rem, I(a), I(b)) => I(a.wrapping_rem(b)),
                 (op, I(a), I(b)) => {
                     let (v, s) = match op {
-                        Add => (a.checked_add(b), "+"),
-                        Sub => (a.checked_sub(b), "-"),
-                        Mul => (a.checked_mul(b), "*"),
-                        _ => (a.checked_div(b), "/"),
+                        Add => (a.checked_add(b), "addition"),
+                        Sub => (a.checked_sub(b), "subtraction"),
+                        Mul => (a.checked_mul(b), "multiplication"),
+                        _ => (a.checked_div(b), "division"),
                     };
                     I(v.ok_or(format!("BIGINT out of range in {s}"))?)
                 }
@@ -111,9 +115,9 @@ fn naive(expr: &Expr, row: &[Option<V>]) -> Got {
             (UnaryOp::IsNull, v) => Some(B(v.is_none())),
             (UnaryOp::IsNotNull, v) => Some(B(v.is_some())),
             (_, None) => None,
-            (UnaryOp::Negate, Some(I(v))) => {
-                Some(I(v.checked_neg().ok_or("BIGINT out of range in -")?))
-            }
+            (UnaryOp::Negate, Some(I(v))) => Some(I(v
+                .checked_neg()
+                .ok_or("BIGINT out of range in negation")?)),
             (UnaryOp::Negate, Some(F(v))) => Some(F(-v)),
             (UnaryOp::Not, Some(B(v))) => Some(B(!v)),
             (UnaryOp::Upper, Some(S(v))) => Some(S(v.to_uppercase())),
@@ -146,7 +150,7 @@ impl Dice {
             f64::INFINITY,
             1e300,
         ];
-        let s = ["", "a", "B", "ß", "äÖ", "zz", "日本", "a\0"];
+        let s = ["", "a", "B", "ß", "äÖ", "ΑΣ", "日本", "a\0"];
         let k = self.roll(9);
         (k < 8).then(|| match t {
             0 => B(k < 4),
@@ -242,7 +246,10 @@ proptest! {
             frame.commit_rows(rows as usize);
             match (evaluator.evaluate(&frame), error) {
                 (Err(got), want) => prop_assert_eq!(Some(got), want, "{:?}", expr),
-                (Ok(got), None) => prop_assert_eq!(format!("{got:?}"), format!("{want:?}"), "{:?}", expr),
+                (Ok(got), None) => {
+                    let (got, want) = (format!("{got:?}"), format!("{want:?}"));
+                    prop_assert_eq!(got, want, "{:?}", expr);
+                }
                 (Ok(_), e) => prop_assert!(false, "{e:?} of {expr:?}"),
             }
         }
@@ -359,4 +366,65 @@ fn windows_start_at_or_before_their_times() {
     assert_eq!(both.apply(&frame, &mut out).unwrap_err().row, 6);
     both.apply_rows(&frame, &[5, 0], &mut out).unwrap();
     assert_eq!(out.rows(), 8);
+}
+
+/// The ends of BIGINT, on columns and on literals, as arrow has them.
+#[test]
+fn ends_of_bigint() {
+    use BinaryOp::{Add, Div, Mul, Rem, Sub};
+    let cases = [
+        (Rem, i64::MIN, -1, Ok(0)),
+        (Rem, i64::MIN, 0, Err("division by zero")),
+        (Div, i64::MIN, -1, Err("BIGINT out of range in division")),
+        (Div, i64::MIN, 0, Err("division by zero")),
+        (Add, i64::MAX, 1, Err("BIGINT out of range in addition")),
+        (Sub, i64::MIN, 1, Err("BIGINT out of range in subtraction")),
+        (
+            Mul,
+            i64::MIN,
+            -1,
+            Err("BIGINT out of range in multiplication"),
+        ),
+    ];
+    let schema = Schema::new(vec![
+        Field::new("a", DataType::Int64),
+        Field::new("b", DataType::Int64),
+    ]);
+    for (op, a, b, want) in cases {
+        let mut frame = Frame::new(&schema, 1);
+        push(&mut frame.columns[0], Some(I(a)));
+        push(&mut frame.columns[1], Some(I(b)));
+        frame.commit_rows(1);
+        let literal = |v| Expr::Literal(Scalar::I64(v));
+        for (left, right) in [
+            (Expr::Column(0), Expr::Column(1)),
+            (Expr::Column(0), literal(b)),
+            (literal(a), Expr::Column(1)),
+            (literal(a), literal(b)),
+        ] {
+            let expr = Expr::Binary(op, Box::new(left), Box::new(right));
+            check_one(&expr, &frame, &schema, want);
+        }
+    }
+    let mut frame = Frame::new(&schema, 1);
+    push(&mut frame.columns[0], Some(I(i64::MIN)));
+    frame.columns[1].push_null();
+    frame.commit_rows(1);
+    let negate = Expr::Unary(UnaryOp::Negate, Box::new(Expr::Column(0)));
+    check_one(
+        &negate,
+        &frame,
+        &schema,
+        Err("BIGINT out of range in negation"),
+    );
+}
+
+fn check_one(expr: &Expr, frame: &Frame, schema: &Schema, want: Result<i64, &str>) {
+    let mut evaluator = Evaluator::new(expr, schema).unwrap();
+    let got = evaluator.evaluate(frame).map_err(|e| e.message);
+    let got = got.map(|column| match column {
+        Column::I64(c) => c.values[0],
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(got, want.map_err(str::to_owned), "{expr:?}");
 }

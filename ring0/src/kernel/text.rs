@@ -73,32 +73,45 @@ pub(super) fn timestamp(value: i64, per_second: i64, out: &mut String) -> Option
 }
 
 /// UPPER, of all of Unicode.
-pub(super) fn upper(from: &Strings, out: &mut Strings) {
-    change(from, out, str::make_ascii_uppercase, str::to_uppercase);
+pub(super) fn upper(from: &Strings, out: &mut Strings, buffer: &mut String) {
+    change(from, out, buffer, |text, to| {
+        if text.is_ascii() {
+            to.push_str(text);
+            to.make_ascii_uppercase();
+        } else {
+            to.extend(text.chars().flat_map(char::to_uppercase));
+        }
+    });
 }
 
 /// LOWER, of all of Unicode.
-pub(super) fn lower(from: &Strings, out: &mut Strings) {
-    change(from, out, str::make_ascii_lowercase, str::to_lowercase);
+pub(super) fn lower(from: &Strings, out: &mut Strings, buffer: &mut String) {
+    change(from, out, buffer, |text, to| {
+        // A sigma has another small letter at the end of a word: who knows words allocates.
+        if text.is_ascii() {
+            to.push_str(text);
+            to.make_ascii_lowercase();
+        } else if text.contains('Σ') {
+            to.push_str(&text.to_lowercase());
+        } else {
+            to.extend(text.chars().flat_map(char::to_lowercase));
+        }
+    });
 }
 
 fn change(
     from: &Strings,
     out: &mut Strings,
-    ascii: impl Fn(&mut str),
-    unicode: impl Fn(&str) -> String,
+    buffer: &mut String,
+    change: impl Fn(&str, &mut String),
 ) {
     out.clear();
-    let mut buffer = String::new();
     for i in 0..from.validity.len() {
-        match from.get(i) {
-            Some(text) if text.is_ascii() => {
-                buffer.clear();
-                buffer.push_str(text);
-                ascii(&mut buffer);
-                out.push(Some(&buffer));
-            }
-            text => out.push(text.map(&unicode).as_deref()),
+        let text = from.get(i);
+        buffer.clear();
+        if let Some(text) = text {
+            change(text, buffer);
         }
+        out.push(text.map(|_| buffer.as_str()));
     }
 }

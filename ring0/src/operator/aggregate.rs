@@ -6,6 +6,7 @@
 
 mod cells;
 mod emit;
+mod fused;
 mod update;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use arrow_schema::DataType;
 pub use self::cells::{partial_schema, result_type};
 
 use self::cells::Plan;
+use self::fused::Fused;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -322,7 +324,13 @@ impl Shared {
                 let store = &mut self.store;
                 let end =
                     table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
-                for cell in &self.plan.cells {
+                let plan = &self.plan;
+                let done = |f: &Fused| f.apply(frame, start + from, &slots[from..end]);
+                let cells = match plan.fused.as_ref().is_some_and(done) {
+                    true => &plan.rest,
+                    false => &plan.cells,
+                };
+                for cell in cells {
                     let slots = &slots[from..end];
                     let phase = self.spec.phase;
                     update::apply(

@@ -157,6 +157,13 @@ impl KeyBatch {
         }
         let n = layout.columns.len();
         self.words.resize(BATCH_ROWS * n, 0);
+        if let [(c, Physical::I64)] = layout.columns[..]
+            && let Column::I64(c) = &frame.columns[c]
+        {
+            let words = self.words.iter_mut();
+            spread(words.take(count), c, start, |v| v as u64);
+            return;
+        }
         for (i, &(c, _)) in layout.columns.iter().enumerate() {
             let to = self.words[i.min(count * n)..]
                 .iter_mut()

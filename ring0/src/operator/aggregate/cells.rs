@@ -6,6 +6,7 @@ use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
 use crate::hash::NAN_BITS;
+use crate::operator::aggregate::fused::Fused;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::{Field, Physical, Schema, physical};
 use crate::table::var::VarRef;
@@ -98,6 +99,9 @@ pub(super) struct Output {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) cells: Vec<Cell>,
+    /// Those that are changed together, where there are such, and the others.
+    pub(super) fused: Option<Fused>,
+    pub(super) rest: Vec<Cell>,
     pub(super) outputs: Vec<Output>,
     pub(super) initial: Vec<u64>,
 }
@@ -197,8 +201,14 @@ impl Plan {
                 });
             }
         }
+        let (fused, rest) = match spec.phase {
+            Phase::Complete | Phase::Partial => Fused::of(&cells),
+            Phase::Final => (None, cells.clone()),
+        };
         Ok(Self {
             cells,
+            fused,
+            rest,
             outputs,
             initial,
         })

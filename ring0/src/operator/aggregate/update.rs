@@ -106,7 +106,7 @@ fn count_values(slots: &[*mut u64], at: usize, validity: &Validity, start: usize
 }
 
 #[inline(always)]
-fn add_i128(cell: &mut [u64; 2], value: i128) {
+pub(super) fn add_i128(cell: &mut [u64; 2], value: i128) {
     let (low, carry) = cell[0].overflowing_add(value as u64);
     cell[0] = low;
     cell[1] = cell[1]
@@ -117,13 +117,37 @@ fn add_i128(cell: &mut [u64; 2], value: i128) {
 /// Knuth's two-sum: what rounding loses goes into the second word. Without a branch; where the
 /// sum is not finite the second word is nothing to go by.
 #[inline(always)]
-fn add_f64(cell: &mut [u64; 2], value: f64) {
+pub(super) fn add_f64(cell: &mut [u64; 2], value: f64) {
     let sum = f64::from_bits(cell[0]);
     let next = sum + value;
     let part = next - sum;
     let lost = (sum - (next - part)) + (value - part);
     cell[0] = next.to_bits();
     cell[1] = (f64::from_bits(cell[1]) + lost).to_bits();
+}
+
+/// The lesser of a word's double and a value; NaN is the greatest.
+#[inline(always)]
+pub(super) fn lesser_f64(word: u64, value: f64) -> u64 {
+    let old = f64::from_bits(word);
+    let next = if value < old || old.is_nan() {
+        value
+    } else {
+        old
+    };
+    next.to_bits()
+}
+
+/// The greater of a word's double and a value.
+#[inline(always)]
+pub(super) fn greater_f64(word: u64, value: f64) -> u64 {
+    let old = f64::from_bits(word);
+    let next = if value > old || value.is_nan() {
+        value
+    } else {
+        old
+    };
+    next.to_bits()
 }
 
 /// Welford's step.
@@ -160,10 +184,8 @@ fn least(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
     match column {
         Column::I64(c) => each_fixed(slots, at, c, start, word),
         Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
-        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v: f64| {
-            let old = f64::from_bits(w[0]);
-            let next = if v < old || old.is_nan() { v } else { old };
-            w[0] = next.to_bits();
+        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| {
+            w[0] = lesser_f64(w[0], v);
         }),
         Column::Bool(_) => bools(slots, at, column, start, word),
         Column::Utf8(_) => unreachable!("strings have their own cells"),
@@ -175,10 +197,8 @@ fn greatest(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
     match column {
         Column::I64(c) => each_fixed(slots, at, c, start, word),
         Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
-        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v: f64| {
-            let old = f64::from_bits(w[0]);
-            let next = if v > old || v.is_nan() { v } else { old };
-            w[0] = next.to_bits();
+        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| {
+            w[0] = greater_f64(w[0], v);
         }),
         Column::Bool(_) => bools(slots, at, column, start, word),
         Column::Utf8(_) => unreachable!("strings have their own cells"),

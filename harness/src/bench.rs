@@ -1,0 +1,241 @@
+//! `trefoil bench`: runs benchmarks, one file each in `bench/`, and writes what they came to. What
+//! is compared runs in turn within one process run, so that both meet the same machine; a figure
+//! is the median of the runs, and stands beside its least and greatest.
+
+mod compare;
+mod data;
+mod keyed;
+mod reference;
+mod report;
+mod roofline;
+mod threshold;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use trefoil_ring0::limits::FRAME_ROWS_DEFAULT;
+use trefoil_ring0::preflight::allowed_cores;
+use trefoil_ring0::runtime::Config;
+
+use self::data::Size;
+use self::report::{Report, Run};
+use self::threshold::Threshold;
+use crate::args::{BenchArgs, BenchCommand};
+use crate::failure::{Failure, say};
+
+/// A benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Benchmark {
+    Roofline,
+    Keyed,
+}
+
+const ALL: [Benchmark; 2] = [Benchmark::Roofline, Benchmark::Keyed];
+
+impl Benchmark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Roofline => "roofline",
+            Self::Keyed => "keyed",
+        }
+    }
+
+    fn measures(self) -> &'static str {
+        match self {
+            Self::Roofline => {
+                "what this machine does without the engine: ring hop, ring and frame throughput, \
+                 a prefetching keyed aggregation, memory copy"
+            }
+            Self::Keyed => {
+                "COUNT, SUM, MIN, MAX of a DOUBLE by a BIGINT key, from columns in memory, on 1..N \
+                 shards, beside the hand-written loop"
+            }
+        }
+    }
+
+    /// The ratios that a run of it gives.
+    fn ratios(self, setting: &Setting) -> Vec<String> {
+        match self {
+            Self::Roofline => Vec::new(),
+            Self::Keyed => keyed::ratios(setting),
+        }
+    }
+
+    fn once(self, setting: &Setting) -> Result<Run, Failure> {
+        match self {
+            Self::Roofline => roofline::once(setting),
+            Self::Keyed => keyed::once(setting),
+        }
+    }
+}
+
+/// How benchmarks are run.
+#[derive(Debug)]
+struct Setting {
+    /// The most shards, and the cores they are pinned to.
+    config: Config,
+    /// How much data.
+    sizes: Vec<Size>,
+    runs: u32,
+    warmup: u32,
+    quick: bool,
+}
+
+impl Setting {
+    /// Numbers of shards to measure: powers of two, and the greatest.
+    fn shards(&self) -> Vec<usize> {
+        let most = self.config.shards;
+        let powers = std::iter::successors(Some(1usize), |n| Some(n * 2));
+        powers
+            .take_while(|&n| n < most)
+            .chain(std::iter::once(most))
+            .collect()
+    }
+
+    /// The configuration for `shards` shards, on the last of the cores.
+    fn config(&self, shards: usize) -> Config {
+        let cores = &self.config.cores;
+        Config {
+            shards,
+            cores: cores[cores.len().saturating_sub(shards)..].to_vec(),
+            ..self.config.clone()
+        }
+    }
+
+    /// The core of a shard that is alone.
+    fn core(&self) -> usize {
+        self.config(1).cores[0]
+    }
+}
+
+/// What is ready to run.
+#[derive(Debug)]
+enum Task {
+    List,
+    Compare {
+        a: PathBuf,
+        b: PathBuf,
+        machines: compare::Machines,
+    },
+    Run {
+        benchmarks: Vec<Benchmark>,
+        setting: Setting,
+        thresholds: Vec<Threshold>,
+        json: Option<PathBuf>,
+    },
+}
+
+/// A benchmark run that is ready.
+#[derive(Debug)]
+pub(crate) struct Job(Task);
+
+impl Job {
+    /// Checks what was typed.
+    pub(crate) fn new(args: BenchArgs) -> Result<Self, Failure> {
+        if let Some(BenchCommand::Compare { a, b, force }) = args.command {
+            let machines = match force {
+                true => compare::Machines::Any,
+                false => compare::Machines::Same,
+            };
+            return Ok(Self(Task::Compare { a, b, machines }));
+        }
+        if args.list {
+            return Ok(Self(Task::List));
+        }
+        let benchmarks = args
+            .names
+            .iter()
+            .map(|name| find(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let config = args
+            .engine
+            .config(allowed_cores().len(), FRAME_ROWS_DEFAULT)?;
+        let setting = Setting {
+            config,
+            sizes: data::sizes(&args.keys, args.rows, args.quick),
+            runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }),
+            warmup: args.warmup,
+            quick: args.quick,
+        };
+        let ratios: Vec<String> = benchmarks.iter().flat_map(|b| b.ratios(&setting)).collect();
+        let thresholds = args
+            .thresholds
+            .iter()
+            .map(|text| Threshold::parse(text, &ratios))
+            .collect::<Result<_, _>>()?;
+        Ok(Self(Task::Run {
+            benchmarks,
+            setting,
+            thresholds,
+            json: args.json,
+        }))
+    }
+}
+
+fn find(name: &str) -> Result<Benchmark, Failure> {
+    ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| {
+        let alike = ALL.into_iter().find(|b| {
+            let (a, b) = (b.name().as_bytes(), name.as_bytes());
+            let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+            common * 2 >= a.len()
+        });
+        let hint = match alike {
+            Some(b) => format!("did you mean {:?}?", b.name()),
+            None => "`trefoil bench --list` says which there are".to_owned(),
+        };
+        Failure::Usage(format!("there is no benchmark {name:?}: {hint}"))
+    })
+}
+
+/// Runs it.
+pub(crate) fn run(job: &Job) -> Result<(), Failure> {
+    match &job.0 {
+        Task::List => {
+            let mut out = std::io::stdout().lock();
+            for benchmark in ALL {
+                writeln!(out, "{:<10} {}", benchmark.name(), benchmark.measures())?;
+            }
+            Ok(())
+        }
+        Task::Compare { a, b, machines } => compare::run(a, b, *machines),
+        Task::Run {
+            benchmarks,
+            setting,
+            thresholds,
+            json,
+        } => {
+            let mut reports = Vec::new();
+            for &benchmark in benchmarks {
+                reports.push(measure(benchmark, setting)?);
+            }
+            report::write(&reports, json.as_deref())?;
+            if let Some(wrong) = reports.iter().find_map(Report::wrong_results) {
+                return Err(Failure::Running(wrong));
+            }
+            threshold::check(thresholds, &reports)
+        }
+    }
+}
+
+fn measure(benchmark: Benchmark, setting: &Setting) -> Result<Report, Failure> {
+    let mut runs = Vec::new();
+    for number in 0..setting.warmup + setting.runs {
+        let what = match number.checked_sub(setting.warmup) {
+            None => format!("warm-up {} of {}", number + 1, setting.warmup),
+            Some(measured) => format!("run {} of {}", measured + 1, setting.runs),
+        };
+        if std::io::stderr().is_terminal() {
+            say(&format_args!("{}: {what}", benchmark.name()));
+        }
+        let run = benchmark.once(setting)?;
+        if number >= setting.warmup {
+            runs.push(run);
+        }
+    }
+    Ok(Report::new(
+        benchmark.name(),
+        benchmark.measures(),
+        setting.quick,
+        &runs,
+    ))
+}

@@ -1,0 +1,178 @@
+//! The engine's keyed aggregation beside the hand-written one: the same columns, the same results,
+//! in turn within a run. The engine's plan comes from SQL, is run by the real runtime, and is timed
+//! from before its shards start until its last result is in the host's hands.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use trefoil::{SourceFile, plan_script};
+use trefoil_ring0::column::Column;
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::preflight::pin_thread;
+use trefoil_ring0::program::Program;
+use trefoil_ring0::runtime::{Config, start};
+
+use super::Setting;
+use super::data::{Data, Digest, Size};
+use super::reference;
+use super::report::{Run, Unit};
+use crate::args::Keys;
+use crate::failure::Failure;
+use crate::machine::executor_name;
+use crate::stats::Stats;
+
+const SQL: &str = "
+CREATE SOURCE pairs (k BIGINT, v DOUBLE)
+    WITH (connector = 'file', path = 'columns-in-memory', format = 'json');
+SELECT k, COUNT(*) AS n, SUM(v) AS s, MIN(v) AS a, MAX(v) AS z FROM pairs GROUP BY k";
+
+/// Fewer groups than this part of the keys, and too few rows were given for them.
+const GROUPS_LEAST: f64 = 0.75;
+/// The number of keys at which scaling is taken.
+const SCALING: Keys = Keys::K10k;
+
+/// The ratios that a run gives.
+pub(super) fn ratios(setting: &Setting) -> Vec<String> {
+    let keys = setting.sizes.iter().map(|size| size.keys);
+    let scaled = keys.clone().any(|keys| keys == SCALING);
+    let shards = setting.shards().into_iter().filter(|&n| scaled && n > 1);
+    let by_keys = keys.map(|keys| format!("engine/roofline@{}", keys.name()));
+    by_keys
+        .chain(shards.map(|n| format!("scaling@{n}")))
+        .collect()
+}
+
+/// The hand-written loop on the core of a lone shard. Gives seconds and the digest.
+pub(super) fn roofline(data: &Data, setting: &Setting) -> Result<(f64, Digest), Failure> {
+    let core = setting.core();
+    let done = std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            pin_thread(core)?;
+            reference::aggregate(data)
+        });
+        thread.join()
+    });
+    match done {
+        Ok(result) => result.map_err(|e| Failure::Running(format!("the hand-written loop: {e}"))),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// One run of all sizes.
+pub(super) fn once(setting: &Setting) -> Result<Run, Failure> {
+    let mut run = Run::default();
+    for &size in &setting.sizes {
+        let data = Data::new(size);
+        measure(&data, setting, &mut run)?;
+    }
+    Ok(run)
+}
+
+fn measure(data: &Data, setting: &Setting, run: &mut Run) -> Result<(), Failure> {
+    let Size { keys, .. } = data.size;
+    let at = keys.name();
+    let rows = data.size.total() as f64;
+    let (seconds, wanted) = roofline(data, setting)?;
+    let roofline = rows / seconds;
+    run.add(format!("roofline@{at}"), Unit::RowsPerSecond, roofline);
+    let mut alone = f64::NAN;
+    for shards in setting.shards() {
+        let config = setting.config(shards);
+        if shards > config.cores.len() {
+            let cores = config.cores.len();
+            run.invalid(format!("{shards} shards share {cores} cores"));
+        }
+        let (seconds, got) = engine(data, &config, run)?;
+        let rate = rows / seconds;
+        if got != wanted {
+            run.wrong(format!(
+                "results differ at {at} keys on {shards} shards: {got:?} instead of {wanted:?}"
+            ));
+        }
+        if shards == 1 {
+            alone = rate;
+            run.add(format!("engine@{at}"), Unit::RowsPerSecond, rate);
+            let ratio = format!("engine/roofline@{at}");
+            run.add(ratio, Unit::Ratio, rate / roofline);
+            continue;
+        }
+        run.add(format!("engine@{at},{shards}"), Unit::RowsPerSecond, rate);
+        if keys == SCALING {
+            let scaling = rate / (shards as f64 * alone);
+            run.add(format!("scaling@{shards}"), Unit::Ratio, scaling);
+        }
+    }
+    run.add(format!("groups@{at}"), Unit::Groups, wanted.groups as f64);
+    if (wanted.groups as f64) < GROUPS_LEAST * keys.count() as f64 {
+        let (groups, rows) = (wanted.groups, data.size.rows);
+        run.invalid(format!("{rows} rows had only {groups} of {at} keys"));
+    }
+    Ok(())
+}
+
+/// The program of the query, its file replaced by the columns.
+fn program(data: &Data) -> Result<Program, Failure> {
+    let script = SourceFile {
+        name: "bench keyed".to_owned(),
+        text: SQL.to_owned(),
+        base: PathBuf::from("."),
+    };
+    let mut queries = plan_script(&[script])?;
+    let mut program = queries.remove(0).program;
+    let source = &mut program.sources[0];
+    let types: Vec<_> = source
+        .schema
+        .fields
+        .iter()
+        .map(|f| f.data_type.clone())
+        .collect();
+    source.kind = data.source(&types);
+    Ok(program)
+}
+
+fn engine(data: &Data, config: &Config, run: &mut Run) -> Result<(f64, Digest), Failure> {
+    let program = program(data)?;
+    let mut digest = Digest::default();
+    let clock = Instant::now();
+    let mut running = start(&program, config)?;
+    while let Some(block) = running.next_block()? {
+        take(block.rows(), &mut digest);
+        running.give_back(block);
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let executor = executor_name(running.executor());
+    run.executor(executor);
+    let reports = running.finish()?;
+    let mut ledger = Stats::new(config.shards);
+    ledger.add(&program, &reports, executor, digest.groups)?;
+    let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
+    if read != data.size.total() {
+        let given = data.size.total();
+        return Err(Failure::Running(format!(
+            "{read} of {given} rows were read"
+        )));
+    }
+    Ok((seconds, digest))
+}
+
+fn take(frame: &Frame, digest: &mut Digest) {
+    let [
+        Column::I64(k),
+        Column::I64(n),
+        Column::F64(s),
+        Column::F64(a),
+        Column::F64(z),
+    ] = &frame.columns[..]
+    else {
+        panic!("the query's columns are a BIGINT, its count, and three DOUBLEs")
+    };
+    for row in 0..frame.rows() {
+        digest.add(
+            k.values[row],
+            n.values[row],
+            s.values[row],
+            a.values[row],
+            z.values[row],
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! `trefoil bench`: what it lists, writes and refuses. Nothing here looks at how fast anything is.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .arg("bench")
+        .args(arguments)
+        .output()
+        .expect("the binary is there")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A run that is over at once; `more` is appended.
+fn small(more: &[&str]) -> Output {
+    let mut arguments = vec!["keyed", "--quick", "--rows", "20000", "--warmup", "0"];
+    arguments.extend(["--runs", "2", "--cores", "2"]);
+    arguments.extend(more);
+    bench(&arguments)
+}
+
+fn file(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("trefoil-bench-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn all_benchmarks_are_listed() {
+    let output = bench(&["--list"]);
+    let text = stdout(&output);
+    assert!(output.status.success());
+    for name in ["roofline", "keyed"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
+}
+
+#[test]
+fn results_have_their_shape() {
+    let output = small(&["--json", "-"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(result["schema_version"], 1);
+    assert_eq!(result["name"], "keyed");
+    assert!(result["machine"]["cores"].as_u64().unwrap() > 0);
+    for fact in ["cpu", "kernel"] {
+        assert!(result["machine"][fact].is_string(), "{fact}");
+    }
+    let command = result["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("trefoil bench keyed --quick"),
+        "{command}"
+    );
+    assert!(result.get("commit").is_some());
+    assert_eq!(result["runs"].as_array().unwrap().len(), 2);
+    for keys in ["100", "10k", "1M", "10M"] {
+        let ratio = format!("engine/roofline@{keys}");
+        assert!(result["ratios"][&ratio].as_f64().unwrap() > 0.0, "{ratio}");
+        for name in [format!("engine@{keys}"), format!("roofline@{keys}")] {
+            let metric = &result["metrics"][&name];
+            let number = |key: &str| metric[key].as_f64().unwrap();
+            assert!(number("min") <= number("median") && number("median") <= number("max"));
+            assert_eq!(metric["unit"], "records/s");
+            assert!(result["runs"][0][&name].as_f64().unwrap() > 0.0);
+        }
+    }
+    assert!(result["ratios"]["scaling@2"].as_f64().unwrap() > 0.0);
+    // 20,000 rows have all of 100 keys and next to none of ten million.
+    assert_eq!(result["metrics"]["groups@100"]["median"], 100.0);
+    assert_eq!(result["valid"], false);
+    let why = result["why_invalid"].as_str().unwrap();
+    assert!(why.contains("of 10M keys"), "{why}");
+    assert!(!why.contains("differ"), "{why}");
+}
+
+#[test]
+fn people_get_a_table() {
+    let output = small(&["--keys", "100"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(text.contains("engine/roofline@100 "), "{text}");
+    assert!(!text.contains("@10k"), "{text}");
+}
+
+#[test]
+fn several_results_are_an_array() {
+    let path = file("several.json");
+    let json = path.to_str().unwrap();
+    let output = small(&["keyed", "--keys", "100", "--json", json]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(results.as_array().unwrap().len(), 2);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_missed_threshold_is_an_exit_code() {
+    let output = small(&["--keys", "100", "--threshold", "engine/roofline@100>=1e6"]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("engine/roofline@100 is"), "{text}");
+    // Whatever it is, it is written.
+    assert!(stdout(&output).contains("engine/roofline@100 "));
+    // A result that means nothing meets nothing.
+    let output = small(&["--keys", "10M", "--threshold", "engine/roofline@10M>=0"]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("invalid"), "{text}");
+}
+
+#[test]
+fn wrong_usage_says_what_is_right() {
+    for (arguments, word) in [
+        (vec!["keyd"], "did you mean \"keyed\"?"),
+        (vec!["nonsense"], "--list"),
+        (vec![], "NAME"),
+        (
+            vec!["keyed", "--threshold", "engine/roofline@100"],
+            "RATIO>=X",
+        ),
+        (
+            vec!["keyed", "--threshold", "engine/roofline@7>=1"],
+            "engine/roofline@100",
+        ),
+        (
+            vec!["keyed", "--threshold", "engine/roofline@100>=fast"],
+            "no number",
+        ),
+        (
+            vec!["roofline", "--threshold", "engine/roofline@100>=1"],
+            "no ratio",
+        ),
+        (vec!["keyed", "--rows", "0"], "1 to"),
+        (vec!["keyed", "--keys", "7"], "10k"),
+        (vec!["compare", "none.json", "none.json"], "none.json"),
+    ] {
+        let output = bench(&arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(word), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn results_of_different_machines_are_not_compared() {
+    let output = small(&["--keys", "100", "--json", "-"]);
+    let mut result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let (a, b) = (file("a.json"), file("b.json"));
+    std::fs::write(&a, result.to_string()).unwrap();
+    result["machine"]["cpu"] = "another".into();
+    std::fs::write(&b, result.to_string()).unwrap();
+    let (a_name, b_name) = (a.to_str().unwrap(), b.to_str().unwrap());
+
+    let same = bench(&["compare", a_name, a_name]);
+    assert_eq!(same.status.code(), Some(0), "{}", stderr(&same));
+    assert!(stdout(&same).contains("1.000"), "{}", stdout(&same));
+
+    let other = bench(&["compare", a_name, b_name]);
+    let text = stderr(&other);
+    assert_eq!(other.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("different machines") && text.contains("--force"),
+        "{text}"
+    );
+
+    let forced = bench(&["compare", "--force", a_name, b_name]);
+    assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
+    assert!(stdout(&forced).contains("engine@100"));
+    std::fs::remove_file(a).unwrap();
+    std::fs::remove_file(b).unwrap();
+}

@@ -1,0 +1,106 @@
+//! Reading without io_uring: one reader thread for each shard takes requests from a ring, reads
+//! with pread(2), and sends completions back on another ring.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::{Completion, REQUESTS_MAX, Request};
+use crate::wake::Bell;
+
+/// Reads by a thread of its own.
+#[derive(Debug)]
+pub(crate) struct ThreadIo {
+    requests: Producer<Request>,
+    done: Consumer<Completion>,
+    reader: Arc<Bell>,
+}
+
+impl ThreadIo {
+    /// Starts the reader thread, which ends when this is dropped.
+    pub(crate) fn start(shard: Arc<Bell>, name: String) -> std::io::Result<Self> {
+        let (requests, mut incoming) = RingBuffer::<Request>::new(REQUESTS_MAX);
+        let (mut outgoing, done) = RingBuffer::new(REQUESTS_MAX);
+        let reader = Arc::new(Bell::new()?);
+        let own = Arc::clone(&reader);
+        std::thread::Builder::new().name(name).spawn(move || {
+            loop {
+                while let Ok(request) = incoming.pop() {
+                    let Request {
+                        tag,
+                        file,
+                        offset,
+                        len,
+                        mut buffer,
+                    } = request;
+                    let result = read_blocking(&file, offset, len, &mut buffer);
+                    let sent = outgoing.push(Completion {
+                        tag,
+                        buffer,
+                        result,
+                    });
+                    assert!(sent.is_ok(), "completions are bounded by requests");
+                    shard.ring();
+                }
+                if incoming.is_abandoned() {
+                    return;
+                }
+                own.announce_sleep();
+                if incoming.is_empty() && !incoming.is_abandoned() {
+                    own.sleep(-1);
+                }
+                own.awake();
+            }
+        })?;
+        Ok(Self {
+            requests,
+            done,
+            reader,
+        })
+    }
+
+    pub(super) fn submit(&mut self, request: Request) {
+        let sent = self.requests.push(request);
+        assert!(sent.is_ok(), "reads under way are bounded");
+        self.reader.ring();
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Completion> {
+        self.done.pop().ok()
+    }
+}
+
+impl Drop for ThreadIo {
+    fn drop(&mut self) {
+        // The ring is abandoned when its producer goes: replace it, then wake the reader.
+        let (closed, _) = RingBuffer::new(1);
+        drop(std::mem::replace(&mut self.requests, closed));
+        self.reader.ring_always();
+    }
+}
+
+fn read_blocking(
+    file: &File,
+    offset: u64,
+    len: usize,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let start = buffer.len();
+    buffer.resize(start + len, 0);
+    let mut filled = start;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + (filled - start) as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                buffer.truncate(start);
+                return Err(error);
+            }
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}

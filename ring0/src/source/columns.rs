@@ -1,0 +1,164 @@
+//! Columns in memory as Arrow arrays, shared by all shards. Shard s of n reads the s-th of n equal
+//! slices, so that there is a source on each; where event time matters shard 0 reads all, in
+//! order. Rows are copied into the source's own frame: whoever holds the arrays keeps them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+
+use super::clock::Clock;
+use crate::column::{array_string_bytes, array_string_bytes_max};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
+use crate::metrics::SourceCounters;
+use crate::program::{SourceKind, SourceSpec};
+use crate::source::{Polled, Reader};
+
+/// The rows of the arrays that are one shard's.
+#[derive(Debug)]
+pub(crate) struct ColumnsSource {
+    arrays: Arc<[ArrayRef]>,
+    slice: Range<usize>,
+    /// The next row; rounds begin at the slice's start.
+    next: usize,
+    /// Rounds still to come, this one included.
+    rounds: usize,
+    /// Whether an array holds strings, so that bytes can fill a frame.
+    has_strings: bool,
+    clock: Option<Clock>,
+    pub(super) out: Frame,
+    pub(super) counters: SourceCounters,
+}
+
+/// Checks that the arrays of a source are what its schema says.
+pub(crate) fn check(spec: &SourceSpec) -> Result<()> {
+    let SourceKind::Columns { arrays, .. } = &spec.kind else {
+        return Ok(());
+    };
+    let refuse = |what: String| Err(Error::Program(format!("source {}: {what}", spec.name)));
+    let fields = &spec.schema.fields;
+    let bound = spec.event_time.and_then(|e| e.bound);
+    let given = bound.map_or(fields.len(), |b| b);
+    if given == 0 {
+        return refuse("columns in memory are at least one".to_owned());
+    }
+    if arrays.len() != given {
+        return refuse(format!("{} arrays for {given} columns", arrays.len()));
+    }
+    for (field, array) in fields.iter().zip(arrays.iter()) {
+        if *array.data_type() != field.data_type {
+            let (is, wanted) = (array.data_type(), &field.data_type);
+            return refuse(format!("column {} is {is}, not {wanted}", field.name));
+        }
+        if array.len() != arrays[0].len() {
+            return refuse(format!("column {} is of another length", field.name));
+        }
+        if array_string_bytes_max(array) > RECORD_BYTES_MAX {
+            return refuse(format!(
+                "column {}: a string is over {RECORD_BYTES_MAX} bytes",
+                field.name
+            ));
+        }
+    }
+    match spec.event_time {
+        Some(time) if time.lag_ns.is_some() && arrays[time.column].null_count() > 0 => {
+            refuse("event time is NULL".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl ColumnsSource {
+    /// The slice of shard `shard` of arrays that [`check`] has seen.
+    pub(super) fn new(
+        spec: &SourceSpec,
+        arrays: &Arc<[ArrayRef]>,
+        repeat: usize,
+        reader: Reader,
+    ) -> Self {
+        let Reader {
+            shard,
+            shards,
+            frame_rows,
+            ..
+        } = reader;
+        let clock = Clock::new(spec);
+        let rows = arrays[0].len();
+        let bound = |s: usize| (rows as u128 * s as u128 / shards as u128) as usize;
+        let slice = match (&clock, shard) {
+            (None, _) => bound(shard)..bound(shard + 1),
+            (Some(_), 0) => 0..rows,
+            (Some(_), _) => rows..rows,
+        };
+        Self {
+            arrays: Arc::clone(arrays),
+            next: slice.start,
+            rounds: if slice.is_empty() { 0 } else { repeat },
+            slice,
+            has_strings: arrays.iter().any(|a| *a.data_type() == DataType::Utf8),
+            clock,
+            out: Frame::new(&spec.schema, frame_rows),
+            counters: SourceCounters::default(),
+        }
+    }
+
+    /// Fills a frame; a frame never holds rows of two rounds.
+    pub(super) fn poll(&mut self) -> Polled {
+        if self.rounds == 0 {
+            return Polled::End;
+        }
+        self.out.clear();
+        let end = self.slice.end.min(self.next + self.out.room());
+        let rows = self.next..self.fitting(end);
+        let count = rows.len();
+        for (column, array) in self.out.columns.iter_mut().zip(self.arrays.iter()) {
+            column.append_array(array, rows.clone());
+        }
+        if let Some(clock) = &mut self.clock {
+            for row in 0..count {
+                let ticked = clock.tick(&self.out, row);
+                assert!(ticked.is_ok(), "event times were checked at the start");
+            }
+            clock.seal(&mut self.out);
+        }
+        self.out.commit_rows(count);
+        self.counters.rows_read += count as u64;
+        self.counters.rows_passed += count as u64;
+        self.next = rows.end;
+        if self.next == self.slice.end {
+            self.next = self.slice.start;
+            self.rounds -= 1;
+        }
+        Polled::Frame
+    }
+
+    /// The end of the rows, at most `end`, that fill a frame: the last may make it fuller than
+    /// full, and there is one at least.
+    fn fitting(&self, end: usize) -> usize {
+        if !self.has_strings {
+            return end;
+        }
+        let bytes = |end: usize| -> usize {
+            let strings = self.arrays.iter();
+            strings.map(|a| array_string_bytes(a, self.next..end)).sum()
+        };
+        let (mut fits, mut over) = (self.next + 1, end);
+        while fits < over {
+            let middle = fits + (over - fits) / 2;
+            if bytes(middle) >= FRAME_BYTES {
+                over = middle;
+            } else {
+                fits = middle + 1;
+            }
+        }
+        fits
+    }
+
+    /// The watermark behind the last frame, if it moved.
+    pub(super) fn watermark(&mut self) -> Option<i64> {
+        self.clock.as_mut()?.advance()
+    }
+}
