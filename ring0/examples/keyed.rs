@@ -113,6 +113,7 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
             name: "columns".to_owned(),
             schema: Arc::clone(&input),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Columns {
                 arrays: arrays[..].into(),
                 repeat: ROUNDS,

@@ -34,6 +34,8 @@ pub struct SourceSpec {
     pub schema: Arc<Schema>,
     /// Which of them is event time, if any query needs it.
     pub event_time: Option<EventTime>,
+    /// Who reads.
+    pub reading: Reading,
     /// Where the records are.
     pub kind: SourceKind,
     /// The schema's columns that the source fills by itself: behind those that are read, and before
@@ -50,11 +52,22 @@ impl SourceSpec {
             name: name.into(),
             schema,
             event_time: None,
+            reading: Reading::Chunks,
             kind,
             system: Vec::new(),
             bad_data: BadData::Fail,
         }
     }
+}
+
+/// Who reads a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// All shards, chunk by chunk.
+    #[default]
+    Chunks,
+    /// Shard 0 alone: records keep the order of the split.
+    InOrder,
 }
 
 /// Event time of a source.

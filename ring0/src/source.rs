@@ -1,6 +1,5 @@
 //! Sources: what fills frames. Each kind divides its records among the shards, so that every one
-//! is read once. A source whose event time matters is read by one shard, in order: its clock is
-//! the split's.
+//! is read once; one that is to be read in order is read by shard 0 alone.
 
 mod bad;
 mod chunks;
@@ -14,7 +13,7 @@ use crate::error::Result;
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
-use crate::program::{SourceKind, SourceSpec};
+use crate::program::{Reading, SourceKind, SourceSpec};
 
 pub(crate) use self::chunks::{Files, open};
 pub(crate) use self::columns::check as check_columns;
@@ -48,6 +47,8 @@ pub(crate) enum Source {
     Columns(Box<ColumnsSource>),
     /// Ready frames.
     Memory(MemorySource),
+    /// Another shard reads all of it.
+    Elsewhere,
 }
 
 /// Which part of a source is read where.
@@ -63,6 +64,14 @@ pub(crate) struct Reader {
 
 impl Source {
     pub(crate) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
+        let reader = match (spec.reading, reader.shard) {
+            (Reading::Chunks, _) => reader,
+            (Reading::InOrder, 0) => Reader {
+                shards: 1,
+                ..reader
+            },
+            (Reading::InOrder, _) => return Self::Elsewhere,
+        };
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
                 Self::Memory(MemorySource::new(frames, *repeat, reader))
@@ -82,6 +91,7 @@ impl Source {
             Self::Files(source) => source.poll(io),
             Self::Columns(source) => Ok(source.poll()),
             Self::Memory(source) => Ok(source.poll()),
+            Self::Elsewhere => Ok(Polled::End),
         }
     }
 
@@ -91,6 +101,7 @@ impl Source {
             Self::Files(source) => &source.out,
             Self::Columns(source) => &source.out,
             Self::Memory(source) => source.frame(),
+            Self::Elsewhere => unreachable!("a source that gives nothing has no frame"),
         }
     }
 
@@ -99,7 +110,7 @@ impl Source {
         match self {
             Self::Files(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Elsewhere => None,
         }
     }
 
@@ -107,7 +118,7 @@ impl Source {
     pub(crate) fn complete(&mut self, completion: Completion) -> Result<()> {
         match self {
             Self::Files(source) => source.complete(completion),
-            Self::Columns(_) | Self::Memory(_) => {
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
                 unreachable!("a source in memory reads nothing")
             }
         }
@@ -117,7 +128,7 @@ impl Source {
     pub(crate) fn letters(&mut self) -> Option<&mut Frame> {
         match self {
             Self::Files(source) => Some(source.letters()),
-            Self::Columns(_) | Self::Memory(_) => None,
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => None,
         }
     }
 
@@ -126,6 +137,7 @@ impl Source {
             Self::Files(source) => source.counters,
             Self::Columns(source) => source.counters,
             Self::Memory(source) => source.counters,
+            Self::Elsewhere => SourceCounters::default(),
         }
     }
 }

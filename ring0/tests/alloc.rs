@@ -167,6 +167,7 @@ fn groups(path: &Path) -> Program {
             name: "rows".to_owned(),
             schema: Arc::clone(&read),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Files {
                 paths: vec![path.to_owned()],
                 format: FileFormat::Ndjson,

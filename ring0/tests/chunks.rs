@@ -35,6 +35,7 @@ fn time() -> DataType {
 
 fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> SourceSpec {
     SourceSpec {
+        reading: Default::default(),
         name: "lines".to_owned(),
         schema: Arc::clone(schema),
         event_time,

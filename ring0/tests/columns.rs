@@ -25,6 +25,7 @@ const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Uring];
 fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
     let field = |(i, a): (usize, &ArrayRef)| Field::new(i.to_string(), a.data_type().clone());
     SourceSpec {
+        reading: Default::default(),
         name: "columns".to_owned(),
         schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
         event_time: None,
@@ -266,6 +267,7 @@ fn event_time_has_one_clock() {
         Field::new("_BOUND", DataType::Int64),
     ]);
     let spec = SourceSpec {
+        reading: Default::default(),
         schema: Arc::new(schema),
         event_time: Some(EventTime {
             column: 0,

@@ -12,7 +12,7 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    BadData, EventTime, FileFormat, OperatorSpec, Order, OutputSpec, Program, SourceKind,
+    BadData, EventTime, FileFormat, OperatorSpec, Order, OutputSpec, Program, Reading, SourceKind,
     SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
@@ -25,6 +25,7 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            reading: Reading::Chunks,
             kind: SourceKind::Files {
                 paths: vec![path.to_owned()],
                 format: FileFormat::Ndjson,

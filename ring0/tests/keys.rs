@@ -72,6 +72,7 @@ fn program(frames: Vec<Frame>) -> Program {
             name: "keys".to_owned(),
             schema: key_schema(),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Memory {
                 frames: Arc::new(frames),
                 repeat: 1,

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    BadData, EventTime, FileFormat, LateRule, OperatorSpec, SourceKind, SourceSpec,
+    BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
 };
 use trefoil_ring0::schema::{Field, Schema, unit_nanos};
 
@@ -118,6 +118,10 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
+            reading: match self.analysis.in_order {
+                true => Reading::InOrder,
+                false => Reading::Chunks,
+            },
             kind: SourceKind::Files {
                 paths: vec![source.path.clone()],
                 format: FileFormat::Ndjson,
