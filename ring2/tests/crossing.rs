@@ -1,6 +1,8 @@
 //! What is explained is what happens: exchanges of the program are those of EXPLAIN, and the
 //! counters of the mesh say who got how many rows. The answer is the same however rows are routed.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

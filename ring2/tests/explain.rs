@@ -1,5 +1,7 @@
 //! EXPLAIN of the acceptance pack and of one query for every strategy and router, as snapshots.
 
+#![allow(clippy::unwrap_used, clippy::result_large_err)] // These are tests.
+
 use std::path::{Path, PathBuf};
 
 use trefoil::{Error, Explanation, SourceFile, SqlError, explain_script};
