@@ -4,11 +4,12 @@
 mod graph;
 mod text;
 
-use crate::error::{Error, Result, SqlError};
+use crate::error::{Result, SqlError};
 use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
+use crate::place::find_word;
 use crate::planner::{self, Planned};
-use crate::script::{self, Emit, Select};
-use crate::{SourceFile, dialect, lower};
+use crate::script::{self, Emit, Reading, Select, Step};
+use crate::{SourceFile, limits, lower};
 
 /// A query, explained.
 #[derive(Debug, Clone)]
@@ -30,11 +31,17 @@ pub struct Explanation {
 /// Reads a script and explains its queries, one by one.
 ///
 /// # Errors
-/// [`Error::Sql`] where the script cannot be read to its end. A query that is refused is an error
+/// [`crate::Error::Sql`] where the script cannot be read to its end. A query that is refused is an error
 /// of its own.
 pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, SqlError>>> {
-    let selects = script::read(files).map_err(Error::from)?;
-    Ok(selects.iter().map(explain).collect())
+    limits::with_stack(|| {
+        let (steps, _) = script::steps(files, Reading::Plan)?;
+        let selects = steps.iter().filter_map(|step| match step {
+            Step::Select(select) => Some(explain(select)),
+            Step::Answer(_) => None,
+        });
+        Ok(selects.collect())
+    })
 }
 
 fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
@@ -66,7 +73,7 @@ pub(crate) fn analysis(select: &Select<'_>, planned: &Planned) -> Result<Analysi
         let first = select.chunk.tokens.first();
         let start = first.map_or(select.chunk.end, |t| t.span.start);
         let name = unfit.source.to_uppercase();
-        let at = dialect::find_word(&select.chunk.tokens, &[&name], start);
+        let at = find_word(&select.chunk.tokens, &[&name], start);
         let hint = "leave the choice to the analysis, or name another partitioning";
         let message = format!("partitioning of {}: {}", unfit.source, unfit.reason);
         select.place.hinted("E0501", at, message, hint)

@@ -260,14 +260,10 @@ fn refused(select: &Select<'_>, error: &DataFusionError) -> SqlError {
             }
             other => place.error("E0201", at, other.to_string()),
         },
-        root => {
-            let text = root.strip_backtrace();
-            let code = match text.contains("GROUP BY") {
-                true => "E0203",
-                false => "E0206",
-            };
-            place.error(code, at, text)
+        root if root.strip_backtrace().contains("GROUP BY") => {
+            place.error("E0203", at, root.strip_backtrace())
         }
+        _ => crate::plan_error::refusal(select, error),
     }
 }
 

@@ -153,7 +153,7 @@ const REFUSED: [(&str, u64, u64, &str); 31] = [
     ),
     ("E0301", 1, 28, "SELECT id FROM test_stream ORDER BY id"),
     ("E0301", 1, 28, "SELECT id FROM test_stream LIMIT 1"),
-    ("E0301", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
+    ("E0303", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
     ("E0301", 1, 28, "SELECT id FROM test_stream EMIT CHANGES"),
     (
         "E0301",
@@ -171,8 +171,8 @@ const REFUSED: [(&str, u64, u64, &str); 31] = [
     ),
     ("E0301", 1, 17, "SELECT COUNT(*) OVER () FROM test_stream"),
     ("E0301", 1, 8, "SELECT ABS(value) FROM test_stream"),
-    ("E0301", 1, 1, "INSERT INTO a VALUES (1)"),
-    ("E0301", 1, 1, "WITH a AS (SELECT 1) SELECT * FROM a"),
+    ("E0202", 1, 13, "INSERT INTO a VALUES (1)"),
+    ("E0301", 1, 12, "WITH a AS (SELECT 1) SELECT * FROM a"),
     ("E0302", 1, 8, "SELECT hashtags FROM posts"),
     (
         "E0103",

@@ -71,7 +71,7 @@ fn more_is_planned_than_runs() {
         (
             "SELECT symbol, COUNT(*) FROM trades GROUP BY symbol, \
              HOP(event_time, INTERVAL '2' MINUTE, INTERVAL '1' MINUTE)",
-            "the slide is longer than the window",
+            "error[E0401]: the slide is longer than the size",
         ),
         (
             "SELECT window_start, COUNT(*) FROM HOP(trades, event_time, INTERVAL '1' MINUTE, \
@@ -124,7 +124,7 @@ fn more_is_planned_than_runs() {
         ),
         (
             "SELECT * FROM trades t JOIN quotes q ON t.symbol = q.symbl",
-            "error[E0201]: column \"symbl\" does not exist\n --> q.sql:1:52",
+            "error[E0201]: column \"q.symbl\" does not exist\n --> q.sql:1:54",
         ),
         (
             "SELECT t.symbol, price, COUNT(*) FROM trades t JOIN quotes q ON t.symbol = q.symbol \
@@ -133,7 +133,7 @@ fn more_is_planned_than_runs() {
         ),
         (
             "SELECT symbol FROM trades t JOIN quotes q ON t.symbol = q.symbol",
-            "error[E0201]: column \"symbol\" is ambiguous",
+            "error[E0208]: column \"symbol\" is ambiguous",
         ),
         (
             "SELECT FOO(t.price) FROM trades t JOIN quotes q ON t.symbol = q.symbol",
@@ -146,7 +146,7 @@ fn more_is_planned_than_runs() {
         (
             "SELECT TUMBLE(t.event_time, INTERVAL '1' MINUTE) FROM trades t JOIN quotes q \
              ON t.symbol = q.symbol",
-            "error[E0401]: this window is not one of GROUP BY\n --> q.sql:1:8",
+            "error[E0401]: TUMBLE is not a window of GROUP BY\n --> q.sql:1:8",
         ),
     ] {
         let got = planned(text).unwrap_or_else(|e| e);
