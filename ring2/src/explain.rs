@@ -31,8 +31,8 @@ pub struct Explanation {
 /// Reads a script and explains its queries, one by one.
 ///
 /// # Errors
-/// [`crate::Error::Sql`] where the script cannot be read to its end. A query that is refused is an error
-/// of its own.
+/// [`crate::Error::Sql`] where the script cannot be read to its end. A query that is refused is
+/// an error of its own.
 pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, SqlError>>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Plan)?;

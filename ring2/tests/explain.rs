@@ -114,7 +114,8 @@ fn one_query_for_every_strategy_and_router() {
         (
             "union_and_unnest",
             "SELECT tag, COUNT(*) AS n FROM (\
-             SELECT symbol AS tag FROM trades UNION ALL SELECT symbol FROM quotes) AS u GROUP BY tag",
+             SELECT symbol AS tag FROM trades UNION ALL SELECT symbol FROM quotes) AS u GROUP \
+             BY tag",
         ),
         (
             "over_without_partition",

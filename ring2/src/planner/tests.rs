@@ -83,7 +83,8 @@ fn more_is_planned_than_runs() {
             "trefoil_tumble_start(trades.event_time",
         ),
         (
-            "SELECT w.start, COUNT(*) AS n, TUMBLE(event_time, INTERVAL '1' MINUTE) AS w FROM trades \
+            "SELECT w.start, COUNT(*) AS n, TUMBLE(event_time, INTERVAL '1' MINUTE) AS w FROM \
+             trades \
              GROUP BY w ORDER BY n DESC, w LIMIT 3",
             "Sort: n DESC",
         ),
