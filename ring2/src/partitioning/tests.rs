@@ -132,7 +132,15 @@ fn aligned_is_a_proof() {
                  GROUP BY k",
                 "2 RepartitionRequired{k}->{k} AlwaysHash",
             ),
-            // Casts.
+        ],
+    );
+}
+
+#[test]
+fn casts_keep_the_proof_where_they_widen() {
+    check(
+        SCHEMA,
+        &[
             (
                 "SELECT c, COUNT(*) FROM (SELECT CAST(i AS BIGINT) AS c FROM \
                  (SELECT i, COUNT(*) AS n FROM t GROUP BY i) AS a) AS b GROUP BY c",
