@@ -105,9 +105,7 @@ impl Walk<'_> {
         };
         let (decision, need) =
             self.grouping(aggregate, &edge, &routing, &what, window.is_some())?;
-        if need == Need::SplitWindow || decision.router == StrategyConfig::StickyPartition {
-            self.in_order = true;
-        }
+        self.in_order |= decision.router == StrategyConfig::StickyPartition;
         let native = (aggregate.group_expr.iter())
             .chain(&aggregate.aggr_expr)
             .all(is_native);
@@ -122,17 +120,7 @@ impl Walk<'_> {
             true => format!("distinct{all}"),
             false => format!("aggregate {}{all}", calls.join(", ")),
         };
-        let rows = match (shown.is_empty(), &window) {
-            (true, None) => "one row".to_owned(),
-            (true, Some(_)) => "one row per window".to_owned(),
-            (false, None) => format!("one row per ({})", shown.join(", ")),
-            (false, Some(_)) => format!("one row per ({}) and window", shown.join(", ")),
-        };
-        let bound = match &window {
-            Some(_) => self.watermark(),
-            None => "end of input".to_owned(),
-        };
-        let state = Some((rows, bound));
+        let state = Some(self.groups(&shown, window.is_some()));
         let reason = decision.reason.clone();
         let stage = match decision.route {
             Route::Stay => edge.stage,
@@ -178,6 +166,21 @@ impl Walk<'_> {
             scalar: aggregate.group_expr.is_empty(),
             home,
         })
+    }
+
+    /// What a grouping keeps, and until when.
+    fn groups(&self, shown: &[String], windowed: bool) -> (String, String) {
+        let rows = match (shown.is_empty(), windowed) {
+            (true, false) => "one row".to_owned(),
+            (true, true) => "one row per window".to_owned(),
+            (false, false) => format!("one row per ({})", shown.join(", ")),
+            (false, true) => format!("one row per ({}) and window", shown.join(", ")),
+        };
+        let bound = match windowed {
+            true => self.watermark(),
+            false => "end of input".to_owned(),
+        };
+        (rows, bound)
     }
 
     /// The decision for a grouping.
