@@ -12,9 +12,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -33,6 +33,8 @@ fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
             arrays: arrays.into(),
             repeat,
         },
+        system: Vec::new(),
+        bad_data: BadData::Fail,
     }
 }
 

@@ -106,9 +106,8 @@ impl Walk<'_> {
         let (decision, need) =
             self.grouping(aggregate, &edge, &routing, &what, window.is_some())?;
         self.in_order |= decision.router == StrategyConfig::StickyPartition;
-        let native = (aggregate.group_expr.iter())
-            .chain(&aggregate.aggr_expr)
-            .all(is_native);
+        let native =
+            aggregate.group_expr.iter().all(is_native) && aggregate.aggr_expr.iter().all(is_native);
         let shown = Self::names(&routing);
         let mut all = shown.clone();
         all.extend(window.clone());
