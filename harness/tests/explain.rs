@@ -1,6 +1,8 @@
 //! `trefoil explain` over the acceptance pack: strategies and keys as expected, refusals at their
 //! places, a summary of the folder, exit codes.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -133,7 +135,10 @@ fn sql_on_the_command_line_and_drawings() {
         ("mermaid", "flowchart LR\n  subgraph q1"),
         ("dot", "digraph plan {\n  subgraph cluster_q1"),
     ] {
-        let output = explain(&[schema.clone()], &["-c", query, "--format", format]);
+        let output = explain(
+            std::slice::from_ref(&schema),
+            &["-c", query, "--format", format],
+        );
         assert_eq!(output.status.code(), Some(0));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -65,6 +65,7 @@ fn program(paths: Vec<PathBuf>, bad_data: BadData) -> Program {
     let order = Order::Chunks { bound: None };
     Program {
         sources: vec![SourceSpec {
+            reading: Default::default(),
             event_time: Some(EventTime {
                 column: 1,
                 lag_ns: Some(0),

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    BadData, Order, OutputSpec, Program, Reading, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    BadData, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -36,7 +35,7 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             name: "none".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
-            reading: Reading::Chunks,
+            reading: Default::default(),
             kind: SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,

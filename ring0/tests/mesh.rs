@@ -14,7 +14,7 @@ use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
     StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
@@ -60,7 +60,7 @@ fn memory(name: &str, schema: &Arc<Schema>, frames: Vec<Frame>) -> SourceSpec {
         name: name.to_owned(),
         schema: Arc::clone(schema),
         event_time: None,
-        reading: Reading::Chunks,
+        reading: Default::default(),
         kind: SourceKind::Memory {
             frames: Arc::new(frames),
             repeat: 1,

@@ -43,12 +43,12 @@ pub struct SourceDef {
     pub connector: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// Who is to get its records, where that is not left to the analysis.
+    pub partitioning: Option<StrategyConfig>,
     /// Whether its input ends.
     pub bounded: bool,
     /// What of it cannot run yet.
     pub later: Option<String>,
-    /// Who is to get its records, where that is not left to the analysis.
-    pub partitioning: Option<StrategyConfig>,
 }
 
 impl SourceDef {

@@ -6,9 +6,10 @@ mod text;
 
 use crate::error::{Error, Result, SqlError};
 use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
+use crate::place::find_word;
 use crate::planner::{self, Planned};
 use crate::script::{self, Emit, Reading, Select, Step};
-use crate::{SourceFile, dialect, limits, lower};
+use crate::{SourceFile, limits, lower};
 
 /// A query, explained.
 #[derive(Debug, Clone)]
@@ -30,8 +31,8 @@ pub struct Explanation {
 /// Reads a script and explains its queries, one by one.
 ///
 /// # Errors
-/// [`Error::Sql`] where the script cannot be read to its end. A query that is refused is an error
-/// of its own.
+/// [`crate::Error::Sql`] where the script cannot be read to its end. A query that is refused is
+/// an error of its own.
 pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, SqlError>>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Plan).map_err(Error::from)?;
@@ -73,7 +74,7 @@ pub(crate) fn analysis(select: &Select<'_>, planned: &Planned) -> Result<Analysi
         let first = select.chunk.tokens.first();
         let start = first.map_or(select.chunk.end, |t| t.span.start);
         let name = unfit.source.to_uppercase();
-        let at = dialect::find_word(&select.chunk.tokens, &[&name], start);
+        let at = find_word(&select.chunk.tokens, &[&name], start);
         let hint = "leave the choice to the analysis, or name another partitioning";
         let message = format!("partitioning of {}: {}", unfit.source, unfit.reason);
         select.place.hinted("E0501", at, message, hint)

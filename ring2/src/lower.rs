@@ -254,12 +254,7 @@ impl Lowering<'_> {
         };
         let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
-        let order = match &late {
-            Some((bound, _)) if !self.analysis.in_order => Order::Chunks {
-                bound: Some(*bound),
-            },
-            Some(_) | None => Order::Free,
-        };
+        let order = self.order(late.as_ref().map(|(bound, _)| *bound));
         match route {
             Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
             Some(Route::Stay) => {}
@@ -270,6 +265,14 @@ impl Lowering<'_> {
         self.operators.extend(late.map(|(_, rule)| rule));
         self.add(spec);
         Ok(())
+    }
+
+    /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.
+    fn order(&self, bound: Option<usize>) -> Order {
+        match bound {
+            Some(_) if !self.analysis.in_order => Order::Chunks { bound },
+            Some(_) | None => Order::Free,
+        }
     }
 
     fn add(&mut self, spec: AggregateSpec) {

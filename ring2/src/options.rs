@@ -5,6 +5,7 @@ use crate::catalog::SourceDef;
 use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
+use crate::partitioning::StrategyConfig;
 use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
 
@@ -207,9 +208,9 @@ fn source_option(
             other => later(def, format!("bad_data = '{other}' cannot run yet")),
         },
         "partitioning" => {
-            let known = ["always_hash", "smart", "round_robin", "sticky", "fan_in"];
-            let strategy = word(place, option, &known)?.parse();
-            def.partitioning = Some(strategy.map_err(|_| wrong(place, option, &known))?);
+            let known = StrategyConfig::ALL.map(StrategyConfig::option);
+            let asked = word(place, option, &known)?;
+            def.partitioning = asked.parse().ok();
         }
         "splits" => match word(place, option, &["folder", "file"])?.as_str() {
             "folder" => {}

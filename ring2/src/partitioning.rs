@@ -11,7 +11,7 @@ mod graph;
 mod join;
 mod names;
 mod nodes;
-pub(crate) mod settings;
+mod settings;
 mod verdict;
 
 use std::fmt;

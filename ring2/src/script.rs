@@ -184,7 +184,7 @@ fn select<'a>(
         chunk.end = at;
     }
     let mut tree = query.query.as_ref().clone();
-    views::expand(place, &mut tree, catalog)?;
+    views::expand(place, &mut tree, &session.catalog)?;
     views::expanded_depth(place, &mut tree, chunk.start())?;
     Ok(Select {
         place,

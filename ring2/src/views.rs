@@ -289,8 +289,8 @@ pub(crate) fn types(
         query: tree,
         emit: Emit::Default,
         catalog: catalog.clone(),
-        target: None,
         settings: Default::default(),
+        target: None,
     };
     let Ok(planned) = planner::plan_select(&select) else {
         return Vec::new();

@@ -1,6 +1,8 @@
 //! What is explained is what happens: exchanges of the program are those of EXPLAIN, and the
 //! counters of the mesh say who got how many rows. The answer is the same however rows are routed.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,7 +43,8 @@ fn data() -> PathBuf {
     let line = |n: u64| {
         let key = n.wrapping_mul(2_654_435_761) % KEYS;
         format!(
-            "{{\"k\":{key},\"v\":{n},\"pad\":\"{:064}\",\"ts\":\"2025-11-06T{:02}:{:02}:{:02}\"}}\n",
+            "{{\"k\":{key},\"v\":{n},\"pad\":\"{:064}\",\
+             \"ts\":\"2025-11-06T{:02}:{:02}:{:02}\"}}\n",
             n,
             n / 3600 % 24,
             n / 60 % 60,

@@ -1,5 +1,7 @@
 //! EXPLAIN of the acceptance pack and of one query for every strategy and router, as snapshots.
 
+#![allow(clippy::unwrap_used, clippy::result_large_err)] // These are tests.
+
 use std::path::{Path, PathBuf};
 
 use trefoil::{Error, Explanation, SourceFile, SqlError, explain_script};
@@ -112,7 +114,8 @@ fn one_query_for_every_strategy_and_router() {
         (
             "union_and_unnest",
             "SELECT tag, COUNT(*) AS n FROM (\
-             SELECT symbol AS tag FROM trades UNION ALL SELECT symbol FROM quotes) AS u GROUP BY tag",
+             SELECT symbol AS tag FROM trades UNION ALL SELECT symbol FROM quotes) AS u GROUP \
+             BY tag",
         ),
         (
             "over_without_partition",

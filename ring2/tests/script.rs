@@ -1,6 +1,9 @@
 //! Scripts are planned into the expected shapes, or refused at the expected places.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use trefoil::{Error, PlannedQuery, ResultColumn, SourceFile, plan_script};
 use trefoil_ring0::program::{AggregateSpec, OperatorSpec, Order, Phase, Routing, StageSpec};
@@ -52,7 +55,7 @@ fn shapes(query: &PlannedQuery) -> Vec<String> {
 
 fn aggregate(query: &PlannedQuery) -> &AggregateSpec {
     let found = |o: &'_ _| match o {
-        OperatorSpec::Aggregate(a) if a.phase != Phase::Partial => Some(a.clone()),
+        OperatorSpec::Aggregate(a) if a.phase != Phase::Partial => Some(Arc::clone(a)),
         _ => None,
     };
     let spec = query.program.stages[1]

@@ -37,7 +37,6 @@ const EXCEPTIONS: &[(&str, Rule, &str)] = &[
         Rule::Screen,
         "build goes through all parts of a shard, in order",
     ),
-    ("ring2/src/lower.rs", Rule::Width, "a long message"),
     (
         "ring2/src/lower_expr.rs",
         Rule::Screen,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, Unnest};
 
 use super::distribution::{Spread, core};
 use super::graph::{Exchange, ExchangeKind, Operator, Stage};
@@ -173,23 +173,7 @@ fn scans(plan: &LogicalPlan) -> usize {
 impl Walk<'_> {
     pub(super) fn node(&mut self, plan: &LogicalPlan) -> Result<Edge, Unfit> {
         match plan {
-            LogicalPlan::TableScan(scan) => {
-                let name = scan.table_name.table();
-                let table = self.facts.tables.iter().find(|t| t.name == name);
-                let stage = self.stage();
-                let scanned = match table {
-                    Some(t) if !t.primary_key.is_empty() => format!("scan table {name}"),
-                    _ => format!("scan {name}"),
-                };
-                self.operator(stage, scanned, true, None);
-                Ok(Edge {
-                    stage,
-                    spread: Spread::Splits,
-                    bounds: Vec::new(),
-                    scalar: false,
-                    home: None,
-                })
-            }
+            LogicalPlan::TableScan(scan) => Ok(self.scanned(scan)),
             LogicalPlan::SubqueryAlias(alias) => {
                 let edge = self.node(&alias.input)?;
                 let (from, to) = (alias.input.schema(), &alias.schema);
@@ -210,41 +194,8 @@ impl Walk<'_> {
                 }
                 Ok(edge)
             }
-            LogicalPlan::Projection(projection) => {
-                let edge = self.node(&projection.input)?;
-                let (from, to) = (projection.input.schema(), &projection.schema);
-                let exprs = &projection.expr;
-                let plain = exprs.iter().all(|e| matches!(e, Expr::Column(_)));
-                // What stands around UNNEST is DataFusion's own.
-                let unnests = |p: &LogicalPlan| matches!(p, LogicalPlan::Unnest(_));
-                let hidden = unnests(&projection.input)
-                    || exprs
-                        .iter()
-                        .any(|e| e.schema_name().to_string().starts_with("__unnest"));
-                if !plain && !hidden {
-                    let names = self.result_names(to);
-                    let native = exprs.iter().all(is_native);
-                    let name = format!("project {}", computed(exprs, &names));
-                    self.operator(edge.stage, name, native, None);
-                }
-                Ok(edge.renamed(|e| {
-                    (exprs.iter().enumerate())
-                        .filter(|(_, p)| core(p, from) == e)
-                        .map(|(i, _)| Expr::Column(Column::from(to.qualified_field(i))))
-                        .collect()
-                }))
-            }
-            LogicalPlan::Unnest(unnest) => {
-                let edge = self.node(&unnest.input)?;
-                let exploded = &unnest.exec_columns;
-                let columns: Vec<&str> = exploded.iter().map(|c| unplaced(&c.name)).collect();
-                let name = format!("unnest {}", columns.join(", "));
-                self.operator(edge.stage, name, true, None);
-                Ok(edge.renamed(|e| match e {
-                    Expr::Column(c) if !exploded.contains(c) => vec![e.clone()],
-                    _ => Vec::new(),
-                }))
-            }
+            LogicalPlan::Projection(projection) => self.projected(projection),
+            LogicalPlan::Unnest(unnest) => self.unnested(unnest),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.over(window),
             LogicalPlan::Join(join) => self.join(join),
@@ -281,6 +232,61 @@ impl Walk<'_> {
                 })
             }
         }
+    }
+
+    fn scanned(&mut self, scan: &TableScan) -> Edge {
+        let name = scan.table_name.table();
+        let table = self.facts.tables.iter().find(|t| t.name == name);
+        let stage = self.stage();
+        let scanned = match table {
+            Some(t) if !t.primary_key.is_empty() => format!("scan table {name}"),
+            _ => format!("scan {name}"),
+        };
+        self.operator(stage, scanned, true, None);
+        Edge {
+            stage,
+            spread: Spread::Splits,
+            bounds: Vec::new(),
+            scalar: false,
+            home: None,
+        }
+    }
+
+    fn projected(&mut self, projection: &Projection) -> Result<Edge, Unfit> {
+        let edge = self.node(&projection.input)?;
+        let (from, to) = (projection.input.schema(), &projection.schema);
+        let exprs = &projection.expr;
+        let plain = exprs.iter().all(|e| matches!(e, Expr::Column(_)));
+        // What stands around UNNEST is DataFusion's own.
+        let unnests = |p: &LogicalPlan| matches!(p, LogicalPlan::Unnest(_));
+        let hidden = unnests(&projection.input)
+            || exprs
+                .iter()
+                .any(|e| e.schema_name().to_string().starts_with("__unnest"));
+        if !plain && !hidden {
+            let names = self.result_names(to);
+            let native = exprs.iter().all(is_native);
+            let name = format!("project {}", computed(exprs, &names));
+            self.operator(edge.stage, name, native, None);
+        }
+        Ok(edge.renamed(|e| {
+            (exprs.iter().enumerate())
+                .filter(|(_, p)| core(p, from) == e)
+                .map(|(i, _)| Expr::Column(Column::from(to.qualified_field(i))))
+                .collect()
+        }))
+    }
+
+    fn unnested(&mut self, unnest: &Unnest) -> Result<Edge, Unfit> {
+        let edge = self.node(&unnest.input)?;
+        let exploded = &unnest.exec_columns;
+        let columns: Vec<&str> = exploded.iter().map(|c| unplaced(&c.name)).collect();
+        let name = format!("unnest {}", columns.join(", "));
+        self.operator(edge.stage, name, true, None);
+        Ok(edge.renamed(|e| match e {
+            Expr::Column(c) if !exploded.contains(c) => vec![e.clone()],
+            _ => Vec::new(),
+        }))
     }
 
     /// How the rows of a query without a step leave.

@@ -99,32 +99,26 @@ pub(super) fn window(name: &str, args: &[Expr]) -> Option<String> {
         Some(Expr::Literal(datafusion::common::ScalarValue::Int64(Some(ns)), _)) => duration(*ns),
         _ => String::new(),
     };
-    // Asked first: a text that is made and thrown away at every level takes exponential time.
-    let windows = [
-        START,
-        HOP,
-        SESSION,
-        SESSION_END,
-        CUMULATE,
-        CUMULATE_END,
-        END,
-    ];
-    if !windows.contains(&name) {
-        return None;
-    }
-    let time = text(args.first()?);
+    // The text of an argument is made once, and only for a window: calls nest.
+    let time = || args.first().map(text).unwrap_or_default();
     Some(match name {
-        START => format!("TUMBLE({time}, {})", length(1)),
-        HOP => format!("HOP({time}, {} slide, {} size)", length(1), length(2)),
-        SESSION => format!("SESSION({time}, {} gap)", length(1)),
-        SESSION_END => format!("SESSION_END({time}, {} gap)", length(1)),
-        CUMULATE => format!("CUMULATE({time}, {} step, {} size)", length(1), length(2)),
-        CUMULATE_END => format!(
-            "CUMULATE_END({time}, {} step, {} size)",
+        START => format!("TUMBLE({}, {})", time(), length(1)),
+        HOP => format!("HOP({}, {} slide, {} size)", time(), length(1), length(2)),
+        SESSION => format!("SESSION({}, {} gap)", time(), length(1)),
+        SESSION_END => format!("SESSION_END({}, {} gap)", time(), length(1)),
+        CUMULATE => format!(
+            "CUMULATE({}, {} step, {} size)",
+            time(),
             length(1),
             length(2)
         ),
-        END => format!("end of {time}"),
+        CUMULATE_END => format!(
+            "CUMULATE_END({}, {} step, {} size)",
+            time(),
+            length(1),
+            length(2)
+        ),
+        END => format!("end of {}", time()),
         _ => return None,
     })
 }

@@ -103,43 +103,11 @@ impl Walk<'_> {
             false if aggregate.group_expr.is_empty() => format!("aggregate {}", calls.join(", ")),
             false => "GROUP BY".to_owned(),
         };
-        let (decision, need) = if !routing.is_empty() {
-            let aligned = edge.spread.aligned(&routing, from);
-            let decision = self.keyed(&what, &routing, &edge, aligned.as_deref())?;
-            (decision, Need::Group)
-        } else if window.is_some() {
-            let decision = self.windows(&what, &edge)?;
-            let need = match decision.router {
-                StrategyConfig::StickyPartition => Need::SplitWindow,
-                _ => Need::Merge("rows of the window".into(), "one shard per window".into()),
-            };
-            (decision, need)
-        } else if aggregate.group_expr.is_empty() {
-            self.kinds.global = true;
-            let decision = self.global(&what, &edge)?;
-            let need = match decision.route {
-                Route::TwoPhase => {
-                    let merged = format!("merge of {}", calls.join(", "));
-                    Need::Merge(calls.join(", "), merged)
-                }
-                Route::Stay | Route::Hash(_) | Route::One => Need::Single,
-            };
-            (decision, need)
-        } else {
-            let reason = format!("{what} by constants: one group, on one shard");
-            let decision = Decision {
-                route: Route::One,
-                router: StrategyConfig::FanIn,
-                reason,
-            };
-            (decision, Need::Single)
-        };
-        if need == Need::SplitWindow || decision.router == StrategyConfig::StickyPartition {
-            self.in_order = true;
-        }
-        let native = (aggregate.group_expr.iter())
-            .chain(&aggregate.aggr_expr)
-            .all(is_native);
+        let (decision, need) =
+            self.grouping(aggregate, &edge, &routing, &what, window.is_some())?;
+        self.in_order |= decision.router == StrategyConfig::StickyPartition;
+        let native =
+            aggregate.group_expr.iter().all(is_native) && aggregate.aggr_expr.iter().all(is_native);
         let shown = Self::names(&routing);
         let mut all = shown.clone();
         all.extend(window.clone());
@@ -151,17 +119,7 @@ impl Walk<'_> {
             true => format!("distinct{all}"),
             false => format!("aggregate {}{all}", calls.join(", ")),
         };
-        let rows = match (shown.is_empty(), &window) {
-            (true, None) => "one row".to_owned(),
-            (true, Some(_)) => "one row per window".to_owned(),
-            (false, None) => format!("one row per ({})", shown.join(", ")),
-            (false, Some(_)) => format!("one row per ({}) and window", shown.join(", ")),
-        };
-        let bound = match &window {
-            Some(_) => self.watermark(),
-            None => "end of input".to_owned(),
-        };
-        let state = Some((rows, bound));
+        let state = Some(self.groups(&shown, window.is_some()));
         let reason = decision.reason.clone();
         let stage = match decision.route {
             Route::Stay => edge.stage,
@@ -192,28 +150,7 @@ impl Walk<'_> {
             Route::Stay => edge.home.clone(),
             Route::One | Route::TwoPhase => None,
         };
-        let column = |i: usize| Expr::Column(Column::from(aggregate.schema.qualified_field(i)));
-        let renamed = |e: &Expr| -> Vec<Expr> {
-            let groups = aggregate.group_expr.iter().enumerate();
-            let same = groups.filter(|(_, g)| core(g, from) == e);
-            same.map(|(i, _)| column(i)).collect()
-        };
-        let spread = match decision.route {
-            // The one split that is read is on one shard.
-            Route::Stay if decision.router == StrategyConfig::StickyPartition => Spread::One,
-            Route::Stay => edge.spread.clone(),
-            Route::Hash(_) => Spread::by(&routing, from),
-            Route::TwoPhase | Route::One => Spread::One,
-        };
-        let grouping_sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-        let spread = match grouping_sets {
-            true => Spread::Splits,
-            false => spread.renamed(renamed),
-        };
-        let bounds = (aggregate.group_expr.iter().enumerate())
-            .filter(|(_, g)| is_bound(g, &edge))
-            .map(|(i, _)| column(i))
-            .collect();
+        let (spread, bounds) = grouped(aggregate, &edge, &decision, &routing);
         self.steps.push(Step {
             need,
             keys: routing,
@@ -228,6 +165,65 @@ impl Walk<'_> {
             scalar: aggregate.group_expr.is_empty(),
             home,
         })
+    }
+
+    /// What a grouping keeps, and until when.
+    fn groups(&self, shown: &[String], windowed: bool) -> (String, String) {
+        let rows = match (shown.is_empty(), windowed) {
+            (true, false) => "one row".to_owned(),
+            (true, true) => "one row per window".to_owned(),
+            (false, false) => format!("one row per ({})", shown.join(", ")),
+            (false, true) => format!("one row per ({}) and window", shown.join(", ")),
+        };
+        let bound = match windowed {
+            true => self.watermark(),
+            false => "end of input".to_owned(),
+        };
+        (rows, bound)
+    }
+
+    /// The decision for a grouping.
+    fn grouping(
+        &mut self,
+        aggregate: &Aggregate,
+        edge: &Edge,
+        routing: &[Expr],
+        what: &str,
+        windowed: bool,
+    ) -> Result<(Decision, Need), Unfit> {
+        let calls = || aggregate.aggr_expr.iter().map(text).collect::<Vec<_>>();
+        let decided = if !routing.is_empty() {
+            let aligned = edge.spread.aligned(routing, aggregate.input.schema());
+            let decision = self.keyed(what, routing, edge, aligned.as_deref())?;
+            (decision, Need::Group)
+        } else if windowed {
+            let decision = self.windows(what, edge)?;
+            let need = match decision.router {
+                StrategyConfig::StickyPartition => Need::SplitWindow,
+                _ => Need::Merge("rows of the window".into(), "one shard per window".into()),
+            };
+            (decision, need)
+        } else if aggregate.group_expr.is_empty() {
+            self.kinds.global = true;
+            let decision = self.global(what, edge)?;
+            let need = match decision.route {
+                Route::TwoPhase => {
+                    let merged = format!("merge of {}", calls().join(", "));
+                    Need::Merge(calls().join(", "), merged)
+                }
+                Route::Stay | Route::Hash(_) | Route::One => Need::Single,
+            };
+            (decision, need)
+        } else {
+            let reason = format!("{what} by constants: one group, on one shard");
+            let decision = Decision {
+                route: Route::One,
+                router: StrategyConfig::FanIn,
+                reason,
+            };
+            (decision, Need::Single)
+        };
+        Ok(decided)
     }
 
     pub(super) fn over(&mut self, window: &Window) -> Result<Edge, Unfit> {
@@ -257,38 +253,9 @@ impl Walk<'_> {
             ..
         } = keys(&common, &edge);
         let what = format!("{} OVER", calls.join(", "));
-        let (decision, need) = match (routing.is_empty(), &within) {
-            (false, _) => {
-                let aligned = edge.spread.aligned(&routing, window.input.schema());
-                let decision = self.keyed(&what, &routing, &edge, aligned.as_deref())?;
-                (decision, Need::Over)
-            }
-            (true, Some(_)) => {
-                let mut decision = self.windows(&what, &edge)?;
-                if decision.route == Route::Stay
-                    && decision.router != StrategyConfig::StickyPartition
-                {
-                    decision.router = StrategyConfig::FanIn;
-                }
-                let local = match self.steps.last() {
-                    Some(step) if step.need == Need::Group => {
-                        format!("groups by {}", Self::names(&step.keys).join(", "))
-                    }
-                    _ => "rows of the window".to_owned(),
-                };
-                let merged = format!("{} per window, over all shards", calls.join(", "));
-                (decision, Need::Merge(local, merged))
-            }
-            (true, None) => {
-                let reason = format!("{what} (): no PARTITION BY, so that one shard sees all rows");
-                let decision = Decision {
-                    route: Route::One,
-                    router: StrategyConfig::FanIn,
-                    reason,
-                };
-                (decision, Need::Single)
-            }
-        };
+        let schema = window.input.schema();
+        let windowed = within.is_some();
+        let (decision, need) = self.ranking(&edge, schema, &routing, &calls, windowed)?;
         let shown = Self::names(&routing);
         let reason = decision.reason.clone();
         let stage = match decision.route {
@@ -334,6 +301,51 @@ impl Walk<'_> {
             home,
             ..edge
         })
+    }
+
+    /// The decision for OVER.
+    fn ranking(
+        &mut self,
+        edge: &Edge,
+        schema: &DFSchema,
+        routing: &[Expr],
+        calls: &[String],
+        windowed: bool,
+    ) -> Result<(Decision, Need), Unfit> {
+        let what = &format!("{} OVER", calls.join(", "));
+        let decided = match (routing.is_empty(), windowed) {
+            (false, _) => {
+                let aligned = edge.spread.aligned(routing, schema);
+                let decision = self.keyed(what, routing, edge, aligned.as_deref())?;
+                (decision, Need::Over)
+            }
+            (true, true) => {
+                let mut decision = self.windows(what, edge)?;
+                if decision.route == Route::Stay
+                    && decision.router != StrategyConfig::StickyPartition
+                {
+                    decision.router = StrategyConfig::FanIn;
+                }
+                let local = match self.steps.last() {
+                    Some(step) if step.need == Need::Group => {
+                        format!("groups by {}", Self::names(&step.keys).join(", "))
+                    }
+                    _ => "rows of the window".to_owned(),
+                };
+                let merged = format!("{} per window, over all shards", calls.join(", "));
+                (decision, Need::Merge(local, merged))
+            }
+            (true, false) => {
+                let reason = format!("{what} (): no PARTITION BY, so that one shard sees all rows");
+                let decision = Decision {
+                    route: Route::One,
+                    router: StrategyConfig::FanIn,
+                    reason,
+                };
+                (decision, Need::Single)
+            }
+        };
+        Ok(decided)
     }
 
     /// ORDER BY and LIMIT: per shard, then merged by one.
@@ -414,4 +426,37 @@ fn is_bound(expr: &Expr, edge: &Edge) -> bool {
         Expr::ScalarFunction(f) => names::window(f.name(), &f.args).is_some(),
         other => edge.bounds.contains(other),
     }
+}
+
+/// Where the rows of a grouping are, and which of its columns are bounds of a window.
+fn grouped(
+    aggregate: &Aggregate,
+    edge: &Edge,
+    decision: &Decision,
+    routing: &[Expr],
+) -> (Spread, Vec<Expr>) {
+    let from = aggregate.input.schema();
+    let column = |i: usize| Expr::Column(Column::from(aggregate.schema.qualified_field(i)));
+    let renamed = |e: &Expr| -> Vec<Expr> {
+        let groups = aggregate.group_expr.iter().enumerate();
+        let same = groups.filter(|(_, g)| core(g, from) == e);
+        same.map(|(i, _)| column(i)).collect()
+    };
+    let spread = match decision.route {
+        // The one split that is read is on one shard.
+        Route::Stay if decision.router == StrategyConfig::StickyPartition => Spread::One,
+        Route::Stay => edge.spread.clone(),
+        Route::Hash(_) => Spread::by(routing, from),
+        Route::TwoPhase | Route::One => Spread::One,
+    };
+    let grouping_sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
+    let spread = match grouping_sets {
+        true => Spread::Splits,
+        false => spread.renamed(renamed),
+    };
+    let bounds = (aggregate.group_expr.iter().enumerate())
+        .filter(|(_, g)| is_bound(g, edge))
+        .map(|(i, _)| column(i))
+        .collect();
+    (spread, bounds)
 }

@@ -86,21 +86,25 @@ fn aligned_is_a_proof() {
                 "2 FullyPartitionable{k} SmartRepartition",
             ),
             (
-                "SELECT x, MAX(n) FROM (SELECT k AS x, COUNT(*) AS n FROM t GROUP BY k) AS q GROUP BY x",
+                "SELECT x, MAX(n) FROM (SELECT k AS x, COUNT(*) AS n FROM t GROUP BY k) AS q \
+                 GROUP BY x",
                 "2 FullyPartitionable{x} SmartRepartition",
             ),
             (
-                "SELECT k, n, COUNT(*) FROM (SELECT k, COUNT(*) AS n FROM t GROUP BY k) AS q GROUP BY n, k",
+                "SELECT k, n, COUNT(*) FROM (SELECT k, COUNT(*) AS n FROM t GROUP BY k) AS q \
+                 GROUP BY n, k",
                 "2 FullyPartitionable{k} SmartRepartition",
             ),
             (
-                "WITH q AS (SELECT k, name, COUNT(*) AS n FROM t GROUP BY k, name HAVING COUNT(*) > 1) \
+                "WITH q AS (SELECT k, name, COUNT(*) AS n FROM t GROUP BY k, name HAVING \
+                 COUNT(*) > 1) \
                  SELECT name, k, SUM(n) FROM q WHERE n < 5 GROUP BY name, k",
                 "2 FullyPartitionable{name,k} SmartRepartition",
             ),
             // Fewer keys, another key, an expression of the key, a key that is no column any more.
             (
-                "SELECT k, MAX(n) FROM (SELECT k, name, COUNT(*) AS n FROM t GROUP BY k, name) AS q GROUP BY k",
+                "SELECT k, MAX(n) FROM (SELECT k, name, COUNT(*) AS n FROM t GROUP BY k, name) \
+                 AS q GROUP BY k",
                 "2 RepartitionRequired{k,name}->{k} AlwaysHash",
             ),
             (
@@ -108,11 +112,13 @@ fn aligned_is_a_proof() {
                 "2 RepartitionRequired{k}->{n} AlwaysHash",
             ),
             (
-                "SELECT x, COUNT(*) FROM (SELECT k + 1 AS x, COUNT(*) AS n FROM t GROUP BY k) AS q GROUP BY x",
+                "SELECT x, COUNT(*) FROM (SELECT k + 1 AS x, COUNT(*) AS n FROM t GROUP BY k) \
+                 AS q GROUP BY x",
                 "2 RepartitionRequired{k}->{x} AlwaysHash",
             ),
             (
-                "SELECT k % 2 AS x, COUNT(*) FROM (SELECT k, COUNT(*) AS n FROM t GROUP BY k) AS q GROUP BY k % 2",
+                "SELECT k % 2 AS x, COUNT(*) FROM (SELECT k, COUNT(*) AS n FROM t GROUP BY k) \
+                 AS q GROUP BY k % 2",
                 "2 RepartitionRequired{k}->{x} AlwaysHash",
             ),
             (
@@ -121,11 +127,20 @@ fn aligned_is_a_proof() {
             ),
             // Another column under the key's name.
             (
-                "SELECT k, COUNT(*) FROM (SELECT n AS k FROM (SELECT k, COUNT(*) AS n FROM t GROUP BY k) AS a) AS b \
+                "SELECT k, COUNT(*) FROM (SELECT n AS k FROM (SELECT k, COUNT(*) AS n FROM t \
+                 GROUP BY k) AS a) AS b \
                  GROUP BY k",
                 "2 RepartitionRequired{k}->{k} AlwaysHash",
             ),
-            // Casts.
+        ],
+    );
+}
+
+#[test]
+fn casts_keep_the_proof_where_they_widen() {
+    check(
+        SCHEMA,
+        &[
             (
                 "SELECT c, COUNT(*) FROM (SELECT CAST(i AS BIGINT) AS c FROM \
                  (SELECT i, COUNT(*) AS n FROM t GROUP BY i) AS a) AS b GROUP BY c",
