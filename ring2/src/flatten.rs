@@ -297,7 +297,8 @@ fn keys(select: &Select) -> Option<Vec<Expr>> {
                 }
                 _ => None,
             });
-            // `k AS k` is the column itself, and so is an alias that hides one: keys prefer columns,
+            // `k AS k` is the column itself, and so is an alias that hides one: keys prefer
+            // columns,
             // which the checks have seen to.
             match found {
                 Some(expr) if has_window_call(&expr) => expr,

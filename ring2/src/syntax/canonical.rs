@@ -1,6 +1,6 @@
 //! Spellings of one thing become one tree: TUMBLING is TUMBLE, SLIDING(ts, size, slide) is
-//! HOP(ts, slide, size), and `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), size))` is `TUMBLE(t, ts, size)`.
-//! A tree too deep to walk is refused here, right behind the parser.
+//! HOP(ts, slide, size), and `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), size))` is
+//! `TUMBLE(t, ts, size)`. A tree too deep to walk is refused here, right behind the parser.
 
 use std::ops::ControlFlow;
 

@@ -28,7 +28,8 @@ impl VisitorMut for Printable {
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<()> {
         if let Value::SingleQuotedString(text) = &value.value {
-            // A quote behind a backslash would be taken for one that is escaped; a number is printed
+            // A quote behind a backslash would be taken for one that is escaped; a number is
+            // printed
             // as it stands.
             value.value = Value::Number(format!("'{}'", text.replace('\'', "''")), false);
         }
