@@ -1,5 +1,5 @@
 //! Partition analysis: for a plan, which records have to meet, hence who gets which record. It
-//! walks the plan bottom-up (`analyze`(mod@analyze)) and keeps, for every edge, a proof of where
+//! walks the plan bottom-up (`analyze`) and keeps, for every edge, a proof of where
 //! rows are (`distribution`); what cannot be proven aligned crosses an exchange. Lowering builds
 //! just the exchanges that the walk decided on, and EXPLAIN shows them.
 
