@@ -3,6 +3,7 @@
 
 mod args;
 mod failure;
+mod letters;
 mod machine;
 
 mod output;

@@ -15,6 +15,7 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use crate::args::{Format, RunArgs};
 use crate::failure::{Failure, say};
+use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::{Printer, Target};
 use crate::stats::Stats;
@@ -195,11 +196,22 @@ fn run_query(
     let executor = executor_name(running.executor());
     let schema = &query.program.outputs[0].schema;
     let mut printer = Printer::new(format, &query.columns, schema, target);
+    let mut letters = query
+        .dead_letters
+        .as_deref()
+        .map(Letters::open)
+        .transpose()?;
     while let Some(block) = running.next_block()? {
-        printer.print(block.rows())?;
+        match (block.output().index(), &mut letters) {
+            (0, _) => printer.print(block.rows())?,
+            (_, Some(letters)) => letters.write(block.rows())?,
+            (output, None) => unreachable!("nothing is told in output {output}"),
+        }
         running.give_back(block);
     }
     let rows = printer.finish()?;
+    letters.map_or(Ok(()), Letters::finish)?;
     let reports = running.finish()?;
+    say_bad(query, &reports);
     Ok(stats.add(&query.program, &reports, executor, rows))
 }

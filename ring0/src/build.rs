@@ -13,7 +13,7 @@ use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOut
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
-use crate::source::{Files, Reader, Source, check_columns, open};
+use crate::source::{Files, Reader, Source, check_columns, check_system, open};
 use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
@@ -75,6 +75,7 @@ fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
 pub(crate) fn check(program: &Program) -> Result<()> {
     let refuse = |what: String| Err(Error::Program(what));
     program.sources.iter().try_for_each(check_columns)?;
+    program.sources.iter().try_for_each(check_system)?;
     for (number, stage) in program.stages.iter().enumerate() {
         let schema = output_schema(stage, &input_schema(program, stage));
         let wanted = match stage.output {

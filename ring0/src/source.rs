@@ -9,11 +9,13 @@ mod file;
 mod memory;
 mod system;
 
-use crate::error::Result;
+use arrow_schema::DataType;
+
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
-use crate::program::{Reading, SourceKind, SourceSpec};
+use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
 pub(crate) use self::chunks::{Files, open};
 pub(crate) use self::columns::check as check_columns;
@@ -60,6 +62,27 @@ pub(crate) struct Reader {
     pub(crate) chunk_bytes: usize,
     /// Nanoseconds since the epoch.
     pub(crate) now: fn() -> i64,
+}
+
+/// Checks that columns which a source fills by itself can take what it fills in.
+pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
+    let fields = &spec.schema.fields;
+    let end = fields.len() - usize::from(spec.event_time.is_some_and(|e| e.bound.is_some()));
+    let first = end.checked_sub(spec.system.len());
+    let system = first.map(|first| fields[first..end].iter().zip(&spec.system));
+    let fits = system.is_some_and(|mut system| {
+        system.all(|(field, column)| match column {
+            SystemColumn::Offset | SystemColumn::Split => field.data_type == DataType::Int64,
+            SystemColumn::Ingested => matches!(field.data_type, DataType::Timestamp(_, None)),
+        })
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Program(format!(
+        "source {} has system columns of other types",
+        spec.name
+    )))
 }
 
 impl Source {

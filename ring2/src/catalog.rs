@@ -23,6 +23,19 @@ pub struct ColumnDef {
     pub nullable: bool,
 }
 
+/// What becomes of records that cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BadDataPolicy {
+    /// The query ends with an error.
+    #[default]
+    Fail,
+    /// They are counted and left out.
+    Skip,
+    /// They are counted and written to this file, one JSON object each, with where they were and
+    /// why.
+    DeadLetters(PathBuf),
+}
+
 /// A declared source or table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
@@ -43,6 +56,8 @@ pub struct SourceDef {
     pub connector: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// What becomes of its bad records.
+    pub bad_data: BadDataPolicy,
     /// Who is to get its records, where that is not left to the analysis.
     pub partitioning: Option<StrategyConfig>,
     /// Whether its input ends.

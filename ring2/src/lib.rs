@@ -40,6 +40,7 @@ mod planner;
 pub mod partitioning;
 
 mod depth;
+mod files;
 mod lower;
 mod lower_expr;
 
@@ -51,6 +52,8 @@ pub mod oracle;
 use std::path::PathBuf;
 
 use trefoil_ring0::program::Program;
+
+use crate::catalog::BadDataPolicy;
 
 use script::Reading;
 
@@ -75,6 +78,8 @@ pub struct PlannedQuery {
     pub sql: String,
     /// What every shard runs; one source, one output.
     pub program: Program,
+    /// The file for what is told about bad records, the program's second output.
+    pub dead_letters: Option<std::path::PathBuf>,
     /// How the output's columns are printed, in order.
     pub columns: Vec<ResultColumn>,
 }
@@ -179,6 +184,10 @@ fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
     Ok(PlannedQuery {
         sql: select.sql.clone(),
         program,
+        dead_letters: plan.tables.iter().find_map(|t| match &t.bad_data {
+            BadDataPolicy::DeadLetters(path) => Some(path.clone()),
+            BadDataPolicy::Fail | BadDataPolicy::Skip => None,
+        }),
         columns: plan.results,
     })
 }

@@ -11,8 +11,9 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
-    Phase, Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceSpec, StageInput, StageOutput, StageSpec, WindowKey,
+    dead_letter_schema,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
@@ -22,6 +23,9 @@ use crate::lower_expr::{Scope, expression, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+
+/// The output of what is told about bad records, where a source does.
+pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
 
 /// Why a plan is not lowered: code and message.
 pub(crate) type Refusal = (&'static str, String);
@@ -90,6 +94,13 @@ fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
         StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,
     };
     lowering.program.outputs.push(OutputSpec { order, schema });
+    let told = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
+    if lowering.program.sources.iter().any(told) {
+        lowering.program.outputs.push(OutputSpec {
+            order: Order::Chunks { bound: None },
+            schema: Arc::new(dead_letter_schema()),
+        });
+    }
     lowering.seal(StageOutput::Output(OutputId(0)));
     Ok(lowering.program)
 }

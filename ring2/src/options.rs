@@ -1,6 +1,7 @@
 //! The options of sources and sinks: which a connector knows, what they mean, and which of them
 //! cannot run yet. None is ignored.
 
+use crate::catalog::BadDataPolicy;
 use crate::catalog::SourceDef;
 use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
@@ -10,7 +11,7 @@ use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
 
 /// Options of every source, the watermark before what widens it.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 11] = [
     "connector",
     "format",
     "event_time_field",
@@ -19,6 +20,7 @@ const COMMON: [&str; 10] = [
     "late",
     "idle_timeout",
     "bad_data",
+    "dlq_path",
     "partitioning",
     "timestamp_unit",
 ];
@@ -205,8 +207,19 @@ fn source_option(
         },
         "bad_data" => match word(place, option, &["fail", "skip", "dlq"])?.as_str() {
             "fail" => {}
-            other => later(def, format!("bad_data = '{other}' cannot run yet")),
+            "skip" => def.bad_data = BadDataPolicy::Skip,
+            _ => {
+                let file = format!("{}.dlq.ndjson", def.name);
+                def.bad_data = BadDataPolicy::DeadLetters(place.file.base.join(file));
+            }
         },
+        "dlq_path" => {
+            let BadDataPolicy::DeadLetters(path) = &mut def.bad_data else {
+                let message = "dlq_path is of no use without bad_data = 'dlq'";
+                return bad(message.into(), "add bad_data = 'dlq'");
+            };
+            *path = place.file.base.join(value);
+        }
         "partitioning" => {
             let known = StrategyConfig::ALL.map(StrategyConfig::option);
             let asked = word(place, option, &known)?;

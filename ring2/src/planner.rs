@@ -194,7 +194,7 @@ fn with_system(schema: &Schema) -> SchemaRef {
     use datafusion::arrow::datatypes::{DataType, TimeUnit};
     let types = [
         DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Utf8,
+        DataType::Int64,
         DataType::Int64,
     ];
     let system = SYSTEM.iter().zip(types);

@@ -6,12 +6,15 @@ use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
     BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
+    SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema, unit_nanos};
 
 use std::sync::Arc;
 
-use super::{Lowering, Refusal};
+use super::{DEAD_LETTERS, Lowering, Refusal};
+use crate::catalog::BadDataPolicy;
+use crate::files::expand;
 use crate::lower_expr::{Scope, expression, unaliased};
 use crate::window::START;
 
@@ -100,9 +103,21 @@ impl Lowering<'_> {
         name_columns(&self.query.plan, &mut named);
         let columns: Vec<usize> = (0..named.len()).filter(|&c| named[c]).collect();
         let mut fields = Vec::new();
+        let mut system_columns = Vec::new();
         for &c in &columns {
             let Some(column) = source.columns.get(c) else {
-                return Err(("E0301", "system columns are not supported yet".to_owned()));
+                let system = [
+                    SystemColumn::Ingested,
+                    SystemColumn::Split,
+                    SystemColumn::Offset,
+                ];
+                system_columns.push(system[c - source.columns.len()]);
+                let field = scan.projected_schema.field(c);
+                fields.push(Field {
+                    nullable: false,
+                    ..Field::new(field.name(), field.data_type().clone())
+                });
+                continue;
             };
             if trefoil_ring0::schema::physical(&column.data_type).is_none() {
                 let message = format!("type {} is not supported yet", column.declared);
@@ -123,11 +138,15 @@ impl Lowering<'_> {
                 false => Reading::Chunks,
             },
             kind: SourceKind::Files {
-                paths: vec![source.path.clone()],
+                paths: expand(&source.path),
                 format: FileFormat::Ndjson,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
+            system: system_columns,
+            bad_data: match source.bad_data {
+                BadDataPolicy::Fail => BadData::Fail,
+                BadDataPolicy::Skip => BadData::Skip,
+                BadDataPolicy::DeadLetters(_) => BadData::DeadLetters(DEAD_LETTERS),
+            },
         });
         Ok(())
     }
