@@ -2,6 +2,10 @@
 //! They stand at both ends of a record's journey. Nothing here knows files, splits or windows,
 //! and nothing allocates per record except for strings with escapes.
 
+mod scan;
+
+mod number;
+
 pub mod time;
 
 pub mod ndjson;

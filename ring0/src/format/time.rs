@@ -4,6 +4,7 @@
 
 use arrow_schema::TimeUnit;
 
+use super::scan::{above_nine, word};
 use crate::schema::unit_nanos;
 
 const SECONDS_OF_DAY: i64 = 86_400;
@@ -137,9 +138,50 @@ fn zone_seconds(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// The digits of eight bytes that have `separators` at the bytes that `places` marks, and digits
+/// elsewhere, in pairs: byte i is ten times digit i and digit i + 1.
+#[inline]
+fn pairs(text: &[u8], at: usize, separators: u64, places: u64) -> Option<[u8; 8]> {
+    let zeros = 0x3030_3030_3030_3030 & !places;
+    let digits = word(text, at)? ^ (zeros | separators);
+    let good = above_nine(digits) | (digits & places);
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    (good == 0).then(|| pairs.to_le_bytes())
+}
+
+/// [`seconds_and_nanos`] of what begins as `YYYY-MM-DDTHH:MM:SS`, the common layout; `None` for
+/// others, and for what is no time.
+#[inline]
+fn common_layout(text: &[u8]) -> Option<(i64, i64)> {
+    let date = pairs(text, 0, 0x2d00_002d_0000_0000, 0xff00_00ff_0000_0000)?;
+    let clock = pairs(text, 11, 0x0000_3a00_003a_0000, 0x0000_ff00_00ff_0000)?;
+    let (year, month) = (
+        i64::from(date[0]) * 100 + i64::from(date[2]),
+        i64::from(date[5]),
+    );
+    let day = two_digits(&text[8..])?;
+    let (h, m, s) = (
+        i64::from(clock[0]),
+        i64::from(clock[3]),
+        i64::from(clock[6]),
+    );
+    let is_date = (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
+    if !is_date || !matches!(text[10], b'T' | b't' | b' ') || h > 23 || m > 59 || s > 59 {
+        return None;
+    }
+    let seconds = days_of_civil(year, month, day) * SECONDS_OF_DAY + h * 3600 + m * 60 + s;
+    let (nanos, zone) = take_fraction(&text[19..])?;
+    Some((seconds - zone_seconds(zone)?, nanos))
+}
+
 /// Seconds since 1970 and nanoseconds behind them.
 #[inline]
 fn seconds_and_nanos(text: &[u8]) -> Option<(i64, i64)> {
+    common_layout(text).or_else(|| any_layout(text))
+}
+
+/// [`seconds_and_nanos`] of any layout there is.
+fn any_layout(text: &[u8]) -> Option<(i64, i64)> {
     let (days, rest) = take_date(text)?;
     let (b'T' | b't' | b' ', clock) = rest.split_first()? else {
         return None;
@@ -174,6 +216,11 @@ pub fn parse_timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
     };
     let nanos_of_unit = unit_nanos(unit);
     let units_of_second = 1_000_000_000 / nanos_of_unit;
+    let (product, over) = seconds.overflowing_mul(units_of_second);
+    let (sum, above) = product.overflowing_add(nanos / nanos_of_unit);
+    if !over && !above {
+        return Ok(sum);
+    }
     // The sum can fit where the product does not: the first second of the range.
     let units =
         i128::from(seconds) * i128::from(units_of_second) + i128::from(nanos / nanos_of_unit);
@@ -416,6 +463,23 @@ mod tests {
         #[test]
         fn dates_read_back(days in any::<i32>()) {
             prop_assert_eq!(parse_date(&date_written(days)), Ok(days));
+        }
+
+        #[test]
+        fn the_common_layout_is_read_as_any_other(
+            text in "[0-2][0-9]{3}[-0][01][0-9]-[0-3][0-9][Tt /][0-2][0-9]:[0-6][0-9]:[0-6][0-9]\
+                (\\.[0-9]{0,10})?(Z|[+-][0-9]{2}:[0-9]{2}|x)?",
+            at in 0usize..19, other in any::<char>(),
+        ) {
+            let text = text.replace(['\n', ' '], "T");
+            if let Some(got) = common_layout(text.as_bytes()) {
+                prop_assert_eq!(any_layout(text.as_bytes()), Some(got));
+            }
+            let mut changed = text;
+            changed.replace_range(at..=at, other.encode_utf8(&mut [0; 4]));
+            if let Some(got) = common_layout(changed.as_bytes()) {
+                prop_assert_eq!(any_layout(changed.as_bytes()), Some(got));
+            }
         }
 
         #[test]
