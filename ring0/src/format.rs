@@ -10,5 +10,6 @@ pub mod time;
 
 pub mod record;
 
+pub mod csv;
 pub mod ndjson;
 pub mod text;

@@ -22,9 +22,9 @@ mod fallback;
 use std::sync::Arc;
 
 use self::names::Names;
-use self::value::Kind;
+pub(super) use self::value::Kind;
 use self::walk::Walker;
-use super::record::{Chunk, Filling, Parsed, Stop, Tail, too_long};
+use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, too_long};
 use crate::frame::Frame;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::Schema;
@@ -94,59 +94,36 @@ impl NdjsonParser {
     /// Appends records of `chunk`, the first of which begins at `at`, until `frame` is full, a
     /// record is bad, or there is no further one. Blank lines are left out.
     pub fn parse_chunk(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Parsed {
-        let bytes = chunk.bytes;
-        let rows = frame.rows();
-        let mut filling = Filling::new(frame, at);
-        let mut at = at;
-        self.starts.clear();
-        let stop = loop {
-            if filling.is_full(at) {
-                break Stop::FrameFull;
-            }
-            if at >= chunk.begin_before.min(bytes.len()) {
-                let ended = at >= chunk.begin_before || chunk.tail == Tail::End;
-                break if ended {
-                    Stop::ChunkDone
-                } else {
-                    Stop::NeedsMore
-                };
-            }
-            let row = filling.row();
-            let (names, frame) = (&mut self.names, &mut *filling.frame);
-            let next = self.walker.walk(names, bytes, at, chunk.tail, frame, row);
-            // A record is at most one byte shorter than what is used for it.
-            match next.filter(|next| next - at <= RECORD_BYTES_MAX) {
-                Some(next) => {
-                    self.starts.push(at);
-                    filling.open += 1;
-                    at = next;
-                }
-                None => match self.one_slowly(chunk, at, &mut filling) {
-                    Ok(next) => at = next,
-                    Err(stop) => break stop,
-                },
-            }
-        };
-        filling.settle();
-        let rows = frame.rows() - rows;
-        assert_eq!(rows, self.starts.len(), "a record has one start");
-        Parsed { at, rows, stop }
+        let mut starts = std::mem::take(&mut self.starts);
+        let parsed = fill(self, chunk, at, frame, &mut starts);
+        self.starts = starts;
+        parsed
     }
 
     /// Where in the chunk the records begin that the last [`NdjsonParser::parse_chunk`] appended.
     pub fn starts(&self) -> &[usize] {
         &self.starts
     }
+}
 
-    /// Appends the record at `at` by the other parser, and gives what is behind its line.
-    #[inline(never)]
-    fn one_slowly(
+impl Steps for NdjsonParser {
+    fn begin(&mut self, _: &Chunk<'_>, _: usize) {}
+
+    #[inline(always)]
+    fn quick(
         &mut self,
         chunk: &Chunk<'_>,
         at: usize,
-        filling: &mut Filling<'_>,
-    ) -> Result<usize, Stop> {
-        filling.settle();
+        frame: &mut Frame,
+        row: usize,
+    ) -> Option<usize> {
+        let names = &mut self.names;
+        self.walker
+            .walk(names, chunk.bytes, at, chunk.tail, frame, row)
+    }
+
+    #[inline(never)]
+    fn slow(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Result<usize, Stop> {
         let rest = &chunk.bytes[at..];
         let (line, next) = match memchr::memchr(b'\n', rest) {
             Some(length) => (&rest[..length], at + length + 1),
@@ -160,9 +137,8 @@ impl NdjsonParser {
         if is_blank(line) {
             return Ok(next);
         }
-        self.parse_slowly(line, filling.frame)
+        self.parse_slowly(line, frame)
             .map_err(|message| Stop::Bad { next, message })?;
-        self.starts.push(at);
         Ok(next)
     }
 }

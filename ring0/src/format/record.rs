@@ -53,20 +53,91 @@ pub struct Parsed {
     pub stop: Stop,
 }
 
+/// A parser of records: a quick way that may decline, and one that decides.
+pub(super) trait Steps {
+    /// Says that a chunk's records are read from `at` on.
+    fn begin(&mut self, chunk: &Chunk<'_>, at: usize);
+
+    /// Appends the record at `at` to the columns of `frame` as row `row` and gives what is behind
+    /// it; or `None`, and columns may have a value too many.
+    fn quick(
+        &mut self,
+        chunk: &Chunk<'_>,
+        at: usize,
+        frame: &mut Frame,
+        row: usize,
+    ) -> Option<usize>;
+
+    /// Appends the record at `at`, if there is one, as a row of `frame`, and gives what is behind.
+    fn slow(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Result<usize, Stop>;
+}
+
+/// Appends records of `chunk` from `at` on, and to `starts` where they begin.
+#[inline]
+pub(super) fn fill(
+    parser: &mut impl Steps,
+    chunk: &Chunk<'_>,
+    mut at: usize,
+    frame: &mut Frame,
+    starts: &mut Vec<usize>,
+) -> Parsed {
+    let rows = frame.rows();
+    let mut filling = Filling::new(frame, at);
+    starts.clear();
+    parser.begin(chunk, at);
+    let stop = loop {
+        if filling.is_full(at) {
+            break Stop::FrameFull;
+        }
+        if at >= chunk.begin_before.min(chunk.bytes.len()) {
+            let ended = at >= chunk.begin_before || chunk.tail == Tail::End;
+            break if ended {
+                Stop::ChunkDone
+            } else {
+                Stop::NeedsMore
+            };
+        }
+        let row = filling.row();
+        // A record is at most two bytes shorter than what is used for it.
+        let next = parser.quick(chunk, at, filling.frame, row);
+        if let Some(next) = next.filter(|next| next - at <= RECORD_BYTES_MAX) {
+            starts.push(at);
+            filling.open += 1;
+            at = next;
+            continue;
+        }
+        filling.settle();
+        let before = filling.frame.rows();
+        match parser.slow(chunk, at, filling.frame) {
+            Ok(next) => {
+                if filling.frame.rows() > before {
+                    starts.push(at);
+                }
+                at = next;
+            }
+            Err(stop) => break stop,
+        }
+    };
+    filling.settle();
+    let rows = frame.rows() - rows;
+    assert_eq!(rows, starts.len(), "a record has one start");
+    Parsed { at, rows, stop }
+}
+
 /// A frame that is filled from a chunk: rows are counted only in the end, and strings only where
 /// they could be too many.
 #[derive(Debug)]
-pub(super) struct Filling<'a> {
-    pub(super) frame: &'a mut Frame,
+struct Filling<'a> {
+    frame: &'a mut Frame,
     /// Rows that columns hold and that are not counted yet.
-    pub(super) open: usize,
+    open: usize,
     /// Up to here in the chunk the frame's strings cannot have become too many: a string is never
     /// longer in a column than in the text.
     strings_fit_to: usize,
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(frame: &'a mut Frame, at: usize) -> Self {
+    fn new(frame: &'a mut Frame, at: usize) -> Self {
         let strings: usize = frame.columns.iter().map(|c| c.string_bytes()).sum();
         Self {
             open: 0,
@@ -77,7 +148,7 @@ impl<'a> Filling<'a> {
 
     /// Whether the record at `at` has to go into another frame.
     #[inline(always)]
-    pub(super) fn is_full(&self, at: usize) -> bool {
+    fn is_full(&self, at: usize) -> bool {
         self.open >= self.frame.room() || at >= self.strings_fit_to && self.strings_are_full()
     }
 
@@ -89,12 +160,12 @@ impl<'a> Filling<'a> {
 
     /// The row that the next record becomes.
     #[inline(always)]
-    pub(super) fn row(&self) -> usize {
+    fn row(&self) -> usize {
         self.frame.rows() + self.open
     }
 
     /// Counts the rows so far, and takes back what is behind them.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         let (rows, more) = (self.frame.rows(), self.open);
         let columns = self.frame.columns.iter_mut();
         columns.for_each(|c| c.truncate(rows + more));

@@ -35,27 +35,11 @@ pub(super) struct Stretch {
 
 /// The text from `at` to the first quote, backslash or control character; `None` without one.
 #[inline(always)]
-pub(super) fn json_text(bytes: &[u8], at: usize) -> Option<Stretch> {
-    stretch(bytes, at, Block::ends_json_text, ends_json_text)
-}
-
-/// The bytes from `at` to the first that is in `set`; `None` without one.
-#[inline(always)]
-pub(super) fn until_any(bytes: &[u8], at: usize, set: [u8; 4]) -> Option<Stretch> {
-    stretch(bytes, at, |block| block.any_of(set), |b| set.contains(&b))
-}
-
-#[inline(always)]
-fn stretch(
-    bytes: &[u8],
-    mut at: usize,
-    of_block: impl Fn(Block) -> u32,
-    of_byte: impl Fn(u8) -> bool,
-) -> Option<Stretch> {
+pub(super) fn json_text(bytes: &[u8], mut at: usize) -> Option<Stretch> {
     let mut high = 0;
     while let Some(wide) = wide(bytes, at) {
         let block = Block::new(wide);
-        let found = of_block(block);
+        let found = block.ends_json_text();
         if found != 0 {
             let i = found.trailing_zeros();
             high |= block.high() & ((1 << i) - 1);
@@ -69,13 +53,34 @@ fn stretch(
     }
     let mut ascii = high == 0;
     for (i, &b) in bytes.get(at..)?.iter().enumerate() {
-        if of_byte(b) {
+        if ends_json_text(b) {
             let end = at + i;
             return Some(Stretch { end, ascii });
         }
         ascii &= b.is_ascii();
     }
     None
+}
+
+/// Which of the 64 bytes at `at`, or fewer where the slice ends, are in `set`, as bits from the
+/// lowest on; and whether one of them is not ASCII.
+#[inline(always)]
+pub(super) fn marks(bytes: &[u8], at: usize, set: [u8; 4]) -> (u64, bool) {
+    let (mut marks, mut high) = (0, 0);
+    for i in 0..4 {
+        let Some(wide) = wide(bytes, at + 16 * i) else {
+            let rest = bytes.get(at + 16 * i..).unwrap_or_default();
+            for (k, b) in rest.iter().enumerate() {
+                marks |= u64::from(set.contains(b)) << (16 * i + k);
+                high |= u32::from(!b.is_ascii());
+            }
+            break;
+        };
+        let block = Block::new(wide);
+        marks |= u64::from(block.any_of(set)) << (16 * i);
+        high |= block.high();
+    }
+    (marks, high != 0)
 }
 
 /// 10^0 to 10^19.
@@ -168,12 +173,18 @@ mod tests {
         #[test]
         fn stretches_end_where_a_byte_is(
             bytes in prop::collection::vec(prop_oneof![
-                9 => b'a'..b'z', 1 => any::<u8>(), 1 => Just(b'"'),
-            ], 0..70),
-            at in 0usize..72, set in any::<[u8; 4]>(),
+                9 => b'a'..=b'z', 1 => any::<u8>(), 1 => Just(b'"'),
+            ], 0..140),
+            at in 0usize..142, set in any::<[u8; 4]>(),
         ) {
             prop_assert_eq!(json_text(&bytes, at), plain(&bytes, at, ends_json_text));
-            prop_assert_eq!(until_any(&bytes, at, set), plain(&bytes, at, |b| set.contains(&b)));
+            let (marks, high) = marks(&bytes, at, set);
+            let block = &bytes[at.min(bytes.len())..(at + 64).min(bytes.len()).max(at.min(bytes.len()))];
+            prop_assert_eq!(high, !block.is_ascii());
+            for i in 0..64 {
+                let want = block.get(i).is_some_and(|b| set.contains(b));
+                prop_assert_eq!(marks >> i & 1 == 1, want);
+            }
         }
 
         #[test]

@@ -14,7 +14,7 @@ const BIGINT_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// What a column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::format) enum Kind {
     Boolean,
     Date,
     BigInt,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(field: &Field) -> Self {
+    pub(in crate::format) fn of(field: &Field) -> Self {
         match (field.physical(), &field.data_type) {
             (_, DataType::Timestamp(unit, _)) => Self::Timestamp(*unit),
             (Physical::Bool, _) => Self::Boolean,
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    fn sql_name(self) -> &'static str {
+    pub(in crate::format) fn sql_name(self) -> &'static str {
         match self {
             Self::Boolean => "BOOLEAN",
             Self::Date => "DATE",

@@ -1,0 +1,91 @@
+//! A field's text on its way into a column. NULL is an unquoted field with the dialect's text for
+//! it (none, as a rule); and an empty field of any type but VARCHAR, quoted or not.
+//!
+//! BOOLEAN is `true` or `false` in any case; BIGINT has digits and may have a sign; DOUBLE is
+//! decimal, or one of `NaN`, `Infinity` and `-Infinity`; dates and timestamps are as in JSON.
+
+use std::num::IntErrorKind;
+
+use crate::column::Column;
+use crate::format::ndjson::Kind;
+use crate::format::number;
+use crate::format::time::{parse_date, parse_timestamp, shorten};
+
+/// Appends the text of a field.
+///
+/// # Errors
+/// Where it is no value of the column's type.
+pub(super) fn append(kind: Kind, text: &str, column: &mut Column) -> Result<(), String> {
+    match (kind, column) {
+        (_, Column::Utf8(c)) => c.push(Some(text)),
+        (Kind::Boolean, Column::Bool(c)) => {
+            let words = [("true", true), ("false", false)];
+            let word = words.iter().find(|(w, _)| text.eq_ignore_ascii_case(w));
+            c.push(Some(word.ok_or_else(|| refused(kind, text))?.1));
+        }
+        (Kind::Date, Column::I32(c)) => c.push(Some(parse_date(text)?)),
+        (Kind::Timestamp(unit), Column::I64(c)) => c.push(Some(parse_timestamp(text, unit)?)),
+        (Kind::BigInt, Column::I64(c)) => {
+            let value = text.parse::<i64>().map_err(|e| match e.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+                    format!("{} is out of range for BIGINT", shorten(text))
+                }
+                _ => refused(kind, text),
+            })?;
+            c.push(Some(value));
+        }
+        (Kind::Double, Column::F64(c)) => c.push(Some(double(text)?)),
+        _ => return Err(refused(kind, text)),
+    }
+    Ok(())
+}
+
+fn double(text: &str) -> Result<f64, String> {
+    match text {
+        "NaN" => return Ok(f64::NAN),
+        "Infinity" => return Ok(f64::INFINITY),
+        "-Infinity" => return Ok(f64::NEG_INFINITY),
+        _ => {}
+    }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let decimal = digits.starts_with(|c: char| c == '.' || c.is_ascii_digit());
+    let value: f64 = match text.parse() {
+        Ok(value) if decimal => value,
+        _ => return Err(refused(Kind::Double, text)),
+    };
+    if !value.is_finite() {
+        return Err(format!("{} is out of range for DOUBLE", shorten(text)));
+    }
+    Ok(value)
+}
+
+#[cold]
+fn refused(kind: Kind, text: &str) -> String {
+    format!("expected {}, found {}", kind.sql_name(), shorten(text))
+}
+
+/// Appends the text of the unquoted field from `start` to `end`, which is not empty; says whether
+/// it did. It takes what most values are, and refuses what [`append`] might still take.
+#[inline(always)]
+pub(super) fn append_quickly(
+    kind: Kind,
+    bytes: &[u8],
+    start: usize,
+    end: usize,
+    column: &mut Column,
+) -> bool {
+    match (kind, column) {
+        (Kind::BigInt, Column::I64(c)) => {
+            let number = number::integer(bytes, start).filter(|n| n.1 == end);
+            number.map(|(value, _)| c.push(Some(value))).is_some()
+        }
+        (Kind::Double, Column::F64(c)) => {
+            let number = number::double(bytes, start).filter(|n| n.1 == end);
+            number.map(|(value, _)| c.push(Some(value))).is_some()
+        }
+        (kind, column) => match std::str::from_utf8(&bytes[start..end]) {
+            Ok(text) => append(kind, text, column).is_ok(),
+            Err(_) => false,
+        },
+    }
+}
