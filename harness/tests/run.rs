@@ -1,5 +1,7 @@
 //! The binary over the acceptance pack: rows, refusals, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -16,8 +16,8 @@ use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::KEY_GROUPS;
 use trefoil_ring0::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -68,7 +68,7 @@ fn arrays(keys: u64) -> [ArrayRef; 2] {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
         state
     };
-    let k = (0..ROWS).map(|_| (u128::from(random()) * u128::from(keys) >> 64) as i64);
+    let k = (0..ROWS).map(|_| ((u128::from(random()) * u128::from(keys)) >> 64) as i64);
     let k: Int64Array = k.collect::<Vec<_>>().into();
     let v: Float64Array = (0..ROWS)
         .map(|i| (i % 1000) as f64)
@@ -132,9 +132,12 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
         exchanges: vec![ExchangeSpec {
             schema: input,
             routing: Routing::Hash(vec![0]),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: output,
+        }],
     };
     let mut config = Config {
         executor: Executor::Threads,

@@ -8,12 +8,13 @@ use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::OutputId;
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
-use crate::program::{OperatorSpec, Program, StageInput, StageOutput, StageSpec};
+use crate::output::HostLanes;
+use crate::program::{OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::Shard;
-use crate::source::{OpenFile, Source, check_columns, open};
-use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::source::{OpenFile, Reader, Source, check_columns, open};
+use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
@@ -114,15 +115,13 @@ pub(crate) fn check(program: &Program) -> Result<()> {
     }
 }
 
-type HostLanes = Vec<(OutputId, LaneReceiver)>;
-
 /// Makes all lanes, and opens all files.
 pub(crate) fn wire(
     program: &Program,
     config: &Config,
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
-) -> Result<(Vec<Parts>, HostLanes)> {
+) -> Result<(Vec<Parts>, Vec<HostLanes>)> {
     let files = program
         .sources
         .iter()
@@ -166,11 +165,14 @@ pub(crate) fn wire(
     }
     let mut host_lanes = Vec::new();
     for (number, output) in program.outputs.iter().enumerate() {
+        let mut lanes = Vec::with_capacity(config.shards);
         for (part, bell) in parts.iter_mut().zip(bells) {
             let (tx, rx) = lane(&output.schema, bell, host);
             part.outputs.push(Some(tx));
-            host_lanes.push((OutputId(number as u32), rx));
+            lanes.push(rx);
         }
+        let output_id = OutputId(number as u32);
+        host_lanes.push(HostLanes::new(output_id, output.order, lanes));
     }
     Ok((parts, host_lanes))
 }
@@ -186,6 +188,31 @@ fn used_exchanges(program: &Program) -> Vec<usize> {
     (0..program.exchanges.len())
         .filter(|&id| sent(id))
         .collect()
+}
+
+/// For each stage what its records were before.
+fn lineages(program: &Program) -> Vec<Lineage> {
+    let mut known: Vec<Lineage> = Vec::with_capacity(program.stages.len());
+    for (number, stage) in program.stages.iter().enumerate() {
+        let StageInput::Exchange(id) = stage.input else {
+            known.push(Lineage {
+                origin: number,
+                of_input: true,
+            });
+            continue;
+        };
+        let sender = program.stages[..number]
+            .iter()
+            .position(|s| s.output == StageOutput::Exchange(id))
+            .expect("stages are in topological order");
+        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+        let before = known[sender];
+        known.push(Lineage {
+            of_input: before.of_input && !program.stages[sender].operators.iter().any(groups),
+            ..before
+        });
+    }
+    known
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -218,13 +245,12 @@ pub(crate) fn build(
         seed: HASH_SEED,
     };
     let mut chains = Vec::with_capacity(program.stages.len());
-    for stage in &program.stages {
+    for (stage, lineage) in program.stages.iter().zip(lineages(program)) {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];
                 let lanes = senders[slot(id.index())].take().expect("one stage sends");
-                let (routing, schema) = (spec.routing.clone(), Arc::clone(&spec.schema));
-                Sink::Exchange(ExchangeSender::new(lanes, routing, schema, place.seed))
+                Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
             StageOutput::Output(id) => {
                 let lane = outputs[id.index()].take().ok_or_else(|| {
@@ -232,6 +258,7 @@ pub(crate) fn build(
                 })?;
                 Sink::Output {
                     lane,
+                    ordered: program.outputs[id.index()].order != Order::Free,
                     rows: Vec::new(),
                     next: 0,
                 }
@@ -244,7 +271,14 @@ pub(crate) fn build(
             }
         };
         let schema = input_schema(program, stage);
-        chains.push(Chain::new(&stage.operators, &schema, sink, input, place)?);
+        chains.push(Chain::new(
+            &stage.operators,
+            &schema,
+            sink,
+            input,
+            lineage,
+            place,
+        )?);
     }
     let readers = |wanted: StageInput| -> Vec<usize> {
         let stages = program.stages.iter().enumerate();
@@ -263,9 +297,12 @@ pub(crate) fn build(
                 number,
                 spec,
                 file.as_ref(),
-                config.frame_rows,
-                shard,
-                config.shards,
+                Reader {
+                    shard,
+                    shards: config.shards,
+                    frame_rows: config.frame_rows,
+                    chunk_bytes: config.chunk_bytes,
+                },
             );
             (
                 source,
@@ -274,7 +311,8 @@ pub(crate) fn build(
         });
     let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
         let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
-        (ExchangeReceiver::new(lanes), consumers)
+        let order = program.exchanges[id].order;
+        (ExchangeReceiver::new(lanes, order), consumers)
     });
     Ok(Shard::new(sources.collect(), exchanges.collect(), chains))
 }

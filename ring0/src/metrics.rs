@@ -24,6 +24,8 @@ pub struct QueryCounters {
     pub rows_failed: u64,
     /// Rows behind the watermark.
     pub rows_late: u64,
+    /// Rows that reached the query's state or, without state, its output.
+    pub rows_applied: u64,
 }
 
 impl SourceCounters {
@@ -43,10 +45,6 @@ impl QueryCounters {
         self.rows_filtered += other.rows_filtered;
         self.rows_failed += other.rows_failed;
         self.rows_late += other.rows_late;
-    }
-
-    /// Rows that reached the query's state or output.
-    pub fn rows_applied(&self) -> u64 {
-        self.rows_in - self.rows_filtered - self.rows_failed - self.rows_late
+        self.rows_applied += other.rows_applied;
     }
 }

@@ -234,8 +234,22 @@ pub struct ExchangeSpec {
     pub schema: Arc<Schema>,
     /// Who gets which.
     pub routing: Routing,
-    /// Whether receivers must take chunks in the source's order.
-    pub ordered: bool,
+    /// The order in which a receiver takes what the shards send.
+    pub order: Order,
+}
+
+/// The order in which a receiver takes its lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As records come. Lanes are splits of their own: the watermark is the least of theirs.
+    Free,
+    /// In that of the one file that all shards read by chunks, chunk k by shard k mod shards, as if
+    /// one reader had read it.
+    Chunks {
+        /// The BIGINT column with the row's watermark (ns), which as sent knows the row's own chunk
+        /// only.
+        bound: Option<usize>,
+    },
 }
 
 /// How an exchange chooses the receiver.
@@ -250,6 +264,8 @@ pub enum Routing {
 /// An output.
 #[derive(Debug, Clone)]
 pub struct OutputSpec {
+    /// The order in which the host takes the shards' rows.
+    pub order: Order,
     /// The result's columns.
     pub schema: Arc<Schema>,
 }

@@ -61,7 +61,8 @@ struct ExchangeSlot {
 pub struct ShardReport {
     /// For each source of the program.
     pub sources: Vec<SourceCounters>,
-    /// For each stage of the program that reads a source: stage and counts.
+    /// For each stage of the program that reads a source: stage and counts, also of what became of
+    /// its rows behind exchanges.
     pub inputs: Vec<(usize, QueryCounters)>,
     /// For each stage that sends into an exchange: stage and rows that crossed each lane.
     pub crossed: Vec<(usize, Vec<u64>)>,
@@ -139,6 +140,7 @@ impl Shard {
                 match slot.source.poll(io)? {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
                     Polled::Pending => {}
+                    Polled::ChunkEnd => slot.hand = Hand::Mark(Mark::ChunkEnd, 0),
                     Polled::End => {
                         slot.ended = true;
                         slot.hand = Hand::Mark(Mark::End, 0);
@@ -207,8 +209,9 @@ impl Shard {
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {
-            if self.sources.iter().any(|s| s.consumers.contains(&stage)) {
-                report.inputs.push((stage, chain.counters));
+            match report.inputs.iter_mut().find(|(s, _)| *s == chain.origin) {
+                Some((_, counters)) => counters.add(&chain.counters),
+                None => report.inputs.push((chain.origin, chain.counters)),
             }
             match &chain.sink {
                 Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),

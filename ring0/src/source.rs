@@ -30,6 +30,8 @@ pub(crate) enum Polled {
     Frame,
     /// Nothing yet.
     Pending,
+    /// The end of a chunk of the file that all shards read.
+    ChunkEnd,
     /// Nothing any more.
     End,
 }
@@ -45,27 +47,32 @@ pub(crate) enum Source {
     Memory(MemorySource),
 }
 
+/// Which part of a source is read where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) shard: usize,
+    pub(crate) shards: usize,
+    pub(crate) frame_rows: usize,
+    pub(crate) chunk_bytes: usize,
+}
+
 impl Source {
     pub(crate) fn new(
         tag: usize,
         spec: &SourceSpec,
         file: Option<&OpenFile>,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
+        reader: Reader,
     ) -> Self {
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
-                Self::Memory(MemorySource::new(frames, *repeat, shard, shards))
+                Self::Memory(MemorySource::new(frames, *repeat, reader))
             }
-            SourceKind::Columns { arrays, repeat } => Self::Columns(Box::new(ColumnsSource::new(
-                spec, arrays, *repeat, frame_rows, shard, shards,
-            ))),
+            SourceKind::Columns { arrays, repeat } => {
+                Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
+            }
             SourceKind::NdjsonFile { .. } => {
                 let file = file.expect("the host opened the file").clone();
-                Self::Ndjson(Box::new(NdjsonSource::new(
-                    tag, spec, file, frame_rows, shard, shards,
-                )))
+                Self::Ndjson(Box::new(NdjsonSource::new(tag, spec, file, reader)))
             }
         }
     }

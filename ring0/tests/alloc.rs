@@ -16,7 +16,7 @@ use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::CHUNK_BYTES;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
     OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
     StageSpec, WindowKey,
 };
@@ -171,7 +171,7 @@ fn groups(path: &Path) -> Program {
         exchanges: vec![ExchangeSpec {
             schema: read,
             routing: Routing::Hash(vec![0, 1]),
-            ordered: false,
+            order: Order::Free,
         }],
         stages: vec![
             StageSpec {
@@ -185,7 +185,10 @@ fn groups(path: &Path) -> Program {
                 output: StageOutput::Output(OutputId(0)),
             },
         ],
-        outputs: vec![OutputSpec { schema: grouped }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: grouped,
+        }],
     }
 }
 

@@ -12,7 +12,7 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
     OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
     StageSpec,
 };
@@ -46,7 +46,10 @@ fn pass(source: SourceSpec) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 
@@ -92,9 +95,12 @@ fn keyed(source: SourceSpec) -> Program {
         exchanges: vec![ExchangeSpec {
             schema,
             routing: Routing::Hash(vec![0]),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: output,
+        }],
     }
 }
 
@@ -120,14 +126,14 @@ fn config(shards: usize, frame_rows: usize, executor: Executor) -> Config {
 
 /// Sorted rows, and what was counted.
 fn run(program: &Program, config: &Config) -> (Vec<String>, Vec<ShardReport>) {
-    let mut running = start(program, config).unwrap();
+    let mut running = start(program, config).expect("it starts");
     let mut rows = Vec::new();
-    while let Some(block) = running.next_block().unwrap() {
+    while let Some(block) = running.next_block().expect("it runs") {
         rows.extend((0..block.rows().rows()).map(|row| text(block.rows(), row)));
         running.give_back(block);
     }
     rows.sort();
-    (rows, running.finish().unwrap())
+    (rows, running.finish().expect("it ends"))
 }
 
 /// Every second, third, .. row NULL, in arrays that do not begin at their buffers' start.
@@ -308,10 +314,10 @@ fn arrays_that_are_not_what_the_schema_says_are_refused() {
             "is Int64, not Timestamp(s)",
         ),
         (
-            of(one, &[ints.clone(), ints.clone()]),
+            of(one, &[Arc::clone(&ints), Arc::clone(&ints)]),
             "1 arrays for 2 columns",
         ),
-        (source(&[ints.clone(), longer], 1), "another length"),
+        (source(&[Arc::clone(&ints), longer], 1), "another length"),
         (source(&[], 1), "at least one"),
         (late, "event time is NULL"),
     ] {

@@ -12,8 +12,8 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    EventTime, OperatorSpec, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    EventTime, OperatorSpec, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -35,7 +35,10 @@ fn program(path: &Path) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 

@@ -13,8 +13,8 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -71,7 +71,7 @@ fn hash(schema: &Arc<Schema>, column: usize) -> ExchangeSpec {
     ExchangeSpec {
         schema: Arc::clone(schema),
         routing,
-        ordered: false,
+        order: Order::Free,
     }
 }
 
@@ -126,6 +126,7 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
             output: StageOutput::Output(OutputId(source)),
         });
         program.outputs.push(OutputSpec {
+            order: Order::Free,
             schema: schema(&["key", "count", "sum"]),
         });
     }
@@ -286,6 +287,7 @@ fn a_slow_host_loses_nothing() {
         .sources
         .push(memory("numbers", &s, frames(&s, 20_000, 10, 100)));
     program.outputs.push(OutputSpec {
+        order: Order::Free,
         schema: Arc::clone(&s),
     });
     let even = Expr::Binary(

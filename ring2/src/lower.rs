@@ -11,8 +11,8 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
@@ -65,7 +65,15 @@ fn lower(query: &Planned) -> Result<Program, Refusal> {
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
     }
-    lowering.program.outputs.push(OutputSpec { schema });
+    // Rows that no aggregation took apart leave in the order of their file.
+    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    let order = match lowering.input {
+        StageInput::Source(_) if !lowering.operators.iter().any(groups) => {
+            Order::Chunks { bound: None }
+        }
+        StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,
+    };
+    lowering.program.outputs.push(OutputSpec { order, schema });
     lowering.seal(StageOutput::Output(OutputId(0)));
     Ok(lowering.program)
 }
@@ -96,12 +104,12 @@ impl Lowering<'_> {
         });
     }
 
-    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, ordered: bool) {
+    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, order: Order) {
         let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
         self.program.exchanges.push(ExchangeSpec {
             schema: Arc::clone(&schema),
             routing,
-            ordered,
+            order,
         });
         self.seal(StageOutput::Exchange(ExchangeId(id)));
         self.input = StageInput::Exchange(ExchangeId(id));
@@ -171,10 +179,11 @@ impl Lowering<'_> {
         aggregate: &datafusion::logical_expr::Aggregate,
     ) -> Result<(), Refusal> {
         let mut window = None;
+        let mut late = None;
         for (i, key) in aggregate.group_expr.iter().enumerate() {
             if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
                 window = Some((i, tumble.size_ns));
-                self.event_time(&tumble)?;
+                late = self.event_time(&tumble)?.map(|bound| (i, bound, tumble));
             }
         }
         let timed = self.timed();
@@ -204,6 +213,12 @@ impl Lowering<'_> {
             };
             calls.push(AggregateCall { function, argument });
         }
+        // The rows' watermarks go along: what is late is decided where chunks are in order.
+        let late = late.map(|(start, bound, tumble)| {
+            fields.push(self.schema.fields[bound].clone());
+            exprs.push(Expr::Column(bound));
+            (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
+        });
         self.project(exprs, Schema::new(fields));
         let mut output: Vec<Field> = keys
             .iter()
@@ -230,7 +245,13 @@ impl Lowering<'_> {
                 true => Routing::Single,
                 false => Routing::Hash(routing),
             };
-            self.exchange(input, routing, spec.window.is_some());
+            let order = late
+                .as_ref()
+                .map_or(Order::Free, |(bound, _)| Order::Chunks {
+                    bound: Some(*bound),
+                });
+            self.exchange(input, routing, order);
+            self.operators.extend(late.map(|(_, rule)| rule));
             self.add(spec);
         }
         Ok(())
@@ -250,7 +271,7 @@ impl Lowering<'_> {
             output: Arc::clone(&state),
             ..whole.clone()
         });
-        self.exchange(Arc::clone(&state), Routing::Single, false);
+        self.exchange(Arc::clone(&state), Routing::Single, Order::Free);
         self.add(AggregateSpec {
             phase: Phase::Final,
             input: state,

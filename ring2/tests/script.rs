@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use trefoil::{Error, PlannedQuery, ResultColumn, SourceFile, plan_script};
-use trefoil_ring0::program::{AggregateSpec, OperatorSpec, Phase, Routing, StageSpec};
+use trefoil_ring0::program::{AggregateSpec, OperatorSpec, Order, Phase, Routing, StageSpec};
 
 fn file(name: &str, text: &str) -> SourceFile {
     SourceFile {
@@ -108,7 +108,7 @@ fn tumbling_windows_are_a_key_and_two_results() {
     .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
         shapes(&query),
-        ["drop late project", "complete filter project"]
+        ["project", "drop late complete filter project"]
     );
     let spec = aggregate(&query);
     assert_eq!(
@@ -117,8 +117,8 @@ fn tumbling_windows_are_a_key_and_two_results() {
     );
     let exchange = &query.program.exchanges[0];
     assert_eq!(
-        (&exchange.routing, exchange.ordered),
-        (&Routing::Hash(vec![0]), true)
+        (&exchange.routing, exchange.order),
+        (&Routing::Hash(vec![0]), Order::Chunks { bound: Some(2) })
     );
     let time = query.program.sources[0].event_time.unwrap();
     assert_eq!(time.lag_ns, Some(5_000_000_000));

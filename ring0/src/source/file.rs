@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::format::ndjson::{NdjsonParser, is_blank};
 use crate::frame::Frame;
 use crate::io::{Completion, Io, Request};
-use crate::limits::{CHUNK_BYTES, RECORD_BYTES_MAX};
+use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::SourceCounters;
 use crate::program::{SourceKind, SourceSpec};
 use crate::schema::Schema;
-use crate::source::Polled;
+use crate::source::{Polled, Reader};
 
 /// Bytes read behind a chunk at first, to find the end of its last record.
 const TAIL_BYTES: usize = 16 * 1024;
@@ -68,9 +68,12 @@ pub(crate) struct NdjsonSource {
     name: String,
     file: OpenFile,
     parser: NdjsonParser,
-    /// The next chunk to ask for, and how far to the one behind it.
+    /// The next chunk to ask for; chunk k is shard k mod shards'.
     next_chunk: u64,
-    step: u64,
+    shards: u64,
+    chunk_bytes: u64,
+    /// A chunk that all shards have to hear of has ended, and its rows are on their way.
+    chunk_ended: bool,
     /// Chunk being parsed.
     chunk: Option<Chunk>,
     /// Chunk being read: its bounds.
@@ -86,14 +89,7 @@ pub(crate) struct NdjsonSource {
 }
 
 impl NdjsonSource {
-    pub(super) fn new(
-        tag: usize,
-        spec: &SourceSpec,
-        file: OpenFile,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
-    ) -> Self {
+    pub(super) fn new(tag: usize, spec: &SourceSpec, file: OpenFile, reader: Reader) -> Self {
         let clock = Clock::new(spec);
         let bound = spec.event_time.and_then(|e| e.bound);
         let fields = &spec.schema.fields;
@@ -103,27 +99,22 @@ impl NdjsonSource {
         );
         let read = bound.map_or(fields.len(), |b| b);
         let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
-        // A clock is one reader's: then all chunks are the first shard's.
-        let chunks = file.size.div_ceil(CHUNK_BYTES as u64);
-        let (first, step) = match (&clock, shard) {
-            (None, _) => (shard as u64, shards as u64),
-            (Some(_), 0) => (0, 1),
-            (Some(_), _) => (chunks, 1),
-        };
         Self {
             tag,
             name: spec.name.clone(),
             file,
             parser: NdjsonParser::new(Arc::clone(&file_schema)),
-            next_chunk: first,
-            step,
+            next_chunk: reader.shard as u64,
+            shards: reader.shards as u64,
+            chunk_bytes: reader.chunk_bytes as u64,
+            chunk_ended: false,
             chunk: None,
             reading: None,
             extending: None,
             spare: Vec::new(),
             ready: None,
-            raw: Frame::new(&file_schema, frame_rows),
-            out: Frame::new(&spec.schema, frame_rows),
+            raw: Frame::new(&file_schema, reader.frame_rows),
+            out: Frame::new(&spec.schema, reader.frame_rows),
             clock,
             counters: SourceCounters::default(),
         }
@@ -132,7 +123,7 @@ impl NdjsonSource {
     /// Fills a frame, as far as there is something.
     pub(super) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         self.out.clear();
-        loop {
+        while !self.chunk_ended {
             self.prefetch(io);
             if self.extending.is_some() {
                 break;
@@ -153,6 +144,7 @@ impl NdjsonSource {
                 Parsed::ChunkDone => {
                     chunk.bytes.clear();
                     self.spare = chunk.bytes;
+                    self.chunk_ended = self.shards > 1;
                 }
                 Parsed::NeedsMore => {
                     self.extend(chunk, io)?;
@@ -164,22 +156,28 @@ impl NdjsonSource {
             self.seal();
             return Ok(Polled::Frame);
         }
+        if std::mem::take(&mut self.chunk_ended) {
+            if let Some(clock) = &mut self.clock {
+                clock.begin_chunk();
+            }
+            return Ok(Polled::ChunkEnd);
+        }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
         Ok(if more { Polled::Pending } else { Polled::End })
     }
 
     /// Asks for the next chunk while the one in hand is parsed.
     fn prefetch(&mut self, io: &mut Io) {
-        let start = self.next_chunk * CHUNK_BYTES as u64;
+        let start = self.next_chunk * self.chunk_bytes;
         if self.reading.is_some() || self.ready.is_some() || start >= self.file.size {
             return;
         }
-        let end = (start + CHUNK_BYTES as u64).min(self.file.size);
+        let end = (start + self.chunk_bytes).min(self.file.size);
         // The byte before tells whether a record begins at the chunk's first one.
         let base = start.saturating_sub(1);
         let len = ((end + TAIL_BYTES as u64).min(self.file.size) - base) as usize;
-        self.next_chunk += self.step;
-        self.reading = Some((base, end));
+        self.next_chunk += self.shards;
+        self.reading = Some((start, end));
         let buffer = std::mem::take(&mut self.spare);
         let file = Arc::clone(&self.file.file);
         let tag = self.tag * TAGS;
@@ -245,15 +243,16 @@ impl NdjsonSource {
             chunk.bytes = buffer;
             return Ok(());
         }
-        let (base, end) = self.reading.take().expect("a read was asked for");
+        let (start, end) = self.reading.take().expect("a read was asked for");
+        let base = start.saturating_sub(1);
         if base + (buffer.len() as u64) < end {
             return Err(self.unreadable(shorter.to_owned()));
         }
         // Behind the byte before the chunk, the first record begins after a newline.
-        let first = base == 0;
+        let first = start == 0;
         let newline = || memchr::memchr(b'\n', &buffer).map_or(buffer.len(), |i| i + 1);
         let at = if first { 0 } else { newline() };
-        self.counters.bytes_read += end - base - u64::from(!first);
+        self.counters.bytes_read += end - start;
         self.ready = Some(Chunk {
             base,
             end,

@@ -74,6 +74,19 @@ fn name_columns(plan: &LogicalPlan, named: &mut [bool]) -> bool {
     matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_))
 }
 
+impl Tumble {
+    /// The rule by which rows with this window's start in column `start` are late.
+    pub(super) fn late(&self, start: usize, bound: usize) -> OperatorSpec {
+        OperatorSpec::DropLate(LateRule {
+            time: start,
+            unit_ns: self.unit_ns,
+            bound,
+            size: self.size,
+            offset: self.offset,
+        })
+    }
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan) -> Result<(), Refusal> {
         let name = scan.table_name.table();
@@ -116,11 +129,12 @@ impl Lowering<'_> {
         self.program.exchanges.is_empty() && source.is_some_and(|s| s.event_time.is_some())
     }
 
-    /// Has the source read event time for this window, and late rows dropped right behind it.
-    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<(), Refusal> {
+    /// Has the source read event time for this window. Gives the column with each row's watermark,
+    /// where there are watermarks.
+    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<Option<usize>, Refusal> {
         if !self.program.exchanges.is_empty() {
             // Groups have no event time: their windows close at the end of input.
-            return Ok(());
+            return Ok(None);
         }
         let spec = &self.program.sources[0];
         let source = self.query.tables.iter().find(|t| t.name == spec.name);
@@ -133,25 +147,17 @@ impl Lowering<'_> {
             return Err(("E0301", message.to_owned()));
         };
         if source.event_time.is_some_and(|e| e != columns[column]) {
-            return Ok(());
+            return Ok(None);
         }
         let lag_ns = source.event_time.and(source.lag_ns);
         let bound = lag_ns.map(|_| self.schema.fields.len());
-        if let Some(bound) = bound {
+        if bound.is_some() {
             let mut fields = self.schema.fields.clone();
             fields.push(Field {
                 nullable: false,
                 ..Field::new("_BOUND", DataType::Int64)
             });
             self.schema = Arc::new(Schema::new(fields));
-            let rule = OperatorSpec::DropLate(LateRule {
-                time: column,
-                unit_ns: window.unit_ns,
-                bound,
-                size: window.size,
-                offset: window.offset,
-            });
-            self.operators.insert(0, rule);
         }
         let source = &mut self.program.sources[0];
         source.schema = Arc::clone(&self.schema);
@@ -160,6 +166,6 @@ impl Lowering<'_> {
             lag_ns,
             bound,
         });
-        Ok(())
+        Ok(bound)
     }
 }
