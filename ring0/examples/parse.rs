@@ -1,22 +1,25 @@
-//! How fast records are parsed into frames, beside bare serde_json: `cargo run --release -p
+//! How fast records are parsed into frames, beside bare serde_json and the csv crate: `cargo run --release -p
 //! trefoil-ring0 --example parse [ROUNDS]`. Gigabytes a second on one core, the median of rounds
 //! in which the parsers take turns, with the least and the greatest.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_schema::{DataType, TimeUnit};
 use serde::Deserialize;
+use trefoil_ring0::format::csv::{CsvParser, Dialect};
 use trefoil_ring0::format::ndjson::NdjsonParser;
+use trefoil_ring0::format::parser::RecordParser;
 use trefoil_ring0::format::record::{Chunk, Stop, Tail};
 use trefoil_ring0::format::time::parse_timestamp;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::{Field, Schema};
 
 /// Few enough that other programs seldom interrupt a round.
-const RECORDS: u64 = 10_000;
+const RECORDS: u64 = 2_500;
 const FRAME_ROWS: usize = 1024;
 
 /// Spreads numbers: the steps of SplitMix64.
@@ -116,7 +119,7 @@ fn bare_all(bytes: &[u8]) {
     }
 }
 
-fn quick(parser: &mut NdjsonParser, bytes: &[u8], frame: &mut Frame) {
+fn quick(parser: &mut RecordParser, bytes: &[u8], frame: &mut Frame) {
     let chunk = Chunk {
         bytes,
         begin_before: bytes.len(),
@@ -136,14 +139,15 @@ fn quick(parser: &mut NdjsonParser, bytes: &[u8], frame: &mut Frame) {
     }
 }
 
-fn slow(parser: &mut NdjsonParser, bytes: &[u8], frame: &mut Frame) {
+/// Parses line by line.
+fn slow(parse: impl Fn(&[u8], &mut Frame), bytes: &[u8], frame: &mut Frame) {
     frame.clear();
     for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
         if frame.is_full() {
             black_box(&mut *frame);
             frame.clear();
         }
-        parser.parse_slowly(line, frame).expect("a record");
+        parse(line, frame);
     }
 }
 
@@ -173,9 +177,97 @@ fn show(speeds: &mut [f64]) -> String {
     )
 }
 
+/// One line of the table.
+fn report(name: &str, bytes: &[u8], rounds: usize, parsers: &mut [&mut dyn FnMut(&[u8])]) {
+    let mut speeds = measure(rounds, bytes, parsers);
+    let shown: Vec<_> = speeds.iter_mut().map(|s| show(s)).collect();
+    println!(
+        "{name:<30} {:>6} {:>22} {:>22} {:>22}",
+        bytes.len() as u64 / RECORDS,
+        shown[0],
+        shown[1],
+        shown[2]
+    );
+}
+
+fn ndjson(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: fn(&[u8])) {
+    let mut first = RecordParser::from(NdjsonParser::new(Arc::clone(schema)));
+    let second = RefCell::new(NdjsonParser::new(Arc::clone(schema)));
+    let mut frames = [0; 2].map(|_| Frame::new(schema, FRAME_ROWS));
+    let [a, b] = &mut frames;
+    let line = |line: &[u8], frame: &mut Frame| {
+        let mut parser = second.borrow_mut();
+        parser.parse_slowly(line, frame).expect("a record");
+    };
+    report(
+        name,
+        bytes,
+        rounds,
+        &mut [
+            &mut |bytes| quick(&mut first, bytes, a),
+            &mut |bytes| slow(line, bytes, b),
+            &mut |bytes| bare(bytes),
+        ],
+    );
+}
+
+fn csv(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: fn(&[u8])) {
+    let names = ["ts", "key", "name", "value"];
+    let open = || CsvParser::new(Arc::clone(schema), Dialect::default(), &names).expect("a header");
+    let mut first = RecordParser::from(open());
+    let second = RefCell::new(open());
+    let mut frames = [0; 2].map(|_| Frame::new(schema, FRAME_ROWS));
+    let [a, b] = &mut frames;
+    let line = |line: &[u8], frame: &mut Frame| {
+        let mut parser = second.borrow_mut();
+        parser.parse_slowly(line, frame).expect("a record");
+    };
+    report(
+        name,
+        bytes,
+        rounds,
+        &mut [
+            &mut |bytes| quick(&mut first, bytes, a),
+            &mut |bytes| slow(line, bytes, b),
+            &mut |bytes| bare(bytes),
+        ],
+    );
+}
+
+/// A record of CSV, its text in quotes or not.
+fn fields(row: u64, quote: &str) -> String {
+    let members = in_order(row).into_iter();
+    let mut values: Vec<_> = members
+        .map(|m| m.split_once(':').expect("a member").1.replace('"', ""))
+        .collect();
+    values[2] = format!("{quote}{}{quote}", values[2]);
+    values.join(",") + "\n"
+}
+
+fn text(field: &[u8]) -> &str {
+    std::str::from_utf8(field).expect("utf-8")
+}
+
+fn bare_csv(bytes: &[u8], columns: &[usize]) {
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(bytes);
+    let mut record = ::csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).expect("a record") {
+        for &i in columns {
+            match i {
+                0 => _ = black_box(parse_timestamp(text(&record[0]), TimeUnit::Millisecond)),
+                1 => _ = black_box(text(&record[1]).parse::<i64>()),
+                2 => _ = black_box(text(&record[2]).len()),
+                _ => _ = black_box(text(&record[3]).parse::<f64>()),
+            }
+        }
+    }
+}
+
 fn main() {
     let rounds = std::env::args().nth(1);
-    let rounds = rounds.map_or(101, |n| n.parse().expect("a number of rounds"));
+    let rounds = rounds.map_or(401, |n| n.parse().expect("a number of rounds"));
     let time = DataType::Timestamp(TimeUnit::Millisecond, None);
     let all = Arc::new(Schema::new(vec![
         Field::new("ts", time),
@@ -183,13 +275,11 @@ fn main() {
         Field::new("name", DataType::Utf8),
         Field::new("value", DataType::Float64),
     ]));
-    let two = Arc::new(Schema::new(vec![
-        all.fields[1].clone(),
-        all.fields[3].clone(),
-    ]));
+    let two = [1, 3].map(|i| all.fields[i].clone());
+    let two = Arc::new(Schema::new(two.into()));
     println!(
         "{:<30} {:>6} {:>22} {:>22} {:>22}",
-        "GB/s: median (least to most)", "bytes", "quick", "fallback", "bare serde_json"
+        "GB/s: median (least to most)", "bytes", "quick", "fallback", "bare library"
     );
     type Shape = (&'static str, fn(u64) -> Vec<String>);
     let shapes: [Shape; 6] = [
@@ -202,29 +292,17 @@ fn main() {
     ];
     for (name, line) in shapes {
         let bytes = lines(line);
-        for (schema, bare) in [(&two, bare_two as fn(&[u8])), (&all, bare_all as fn(&[u8]))] {
-            let mut parsers = [0; 2].map(|_| NdjsonParser::new(Arc::clone(schema)));
-            let [first, second] = &mut parsers;
-            let mut frames = [0; 2].map(|_| Frame::new(schema, FRAME_ROWS));
-            let [a, b] = &mut frames;
-            let mut speeds = measure(
-                rounds,
-                &bytes,
-                &mut [
-                    &mut |bytes| quick(first, bytes, a),
-                    &mut |bytes| slow(second, bytes, b),
-                    &mut |bytes| bare(bytes),
-                ],
-            );
-            let of = format!("{name}, {} of 4", schema.fields.len());
-            let shown: Vec<_> = speeds.iter_mut().map(|s| show(s)).collect();
-            println!(
-                "{of:<30} {:>6} {:>22} {:>22} {:>22}",
-                bytes.len() as u64 / RECORDS,
-                shown[0],
-                shown[1],
-                shown[2]
-            );
-        }
+        ndjson(&format!("{name}, 2 of 4"), &bytes, rounds, &two, bare_two);
+        ndjson(&format!("{name}, 4 of 4"), &bytes, rounds, &all, bare_all);
+    }
+    for (name, quote) in [("csv", ""), ("csv, a text in quotes", "\"")] {
+        let lines = (0..RECORDS).flat_map(|row| fields(row, quote).into_bytes());
+        let bytes: Vec<u8> = lines.collect();
+        csv(&format!("{name}, 2 of 4"), &bytes, rounds, &two, |b| {
+            bare_csv(b, &[1, 3]);
+        });
+        csv(&format!("{name}, 4 of 4"), &bytes, rounds, &all, |b| {
+            bare_csv(b, &[0, 1, 2, 3]);
+        });
     }
 }

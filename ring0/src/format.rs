@@ -12,4 +12,5 @@ pub mod record;
 
 pub mod csv;
 pub mod ndjson;
+pub mod parser;
 pub mod text;

@@ -25,7 +25,7 @@ pub use self::dialect::{Blanks, Dialect, Terminator};
 
 use self::quick::Walker;
 use self::split::{Fields, Found, split};
-use super::ndjson::Kind;
+use super::ndjson::Op;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
 use crate::frame::Frame;
 use crate::schema::Schema;
@@ -34,7 +34,7 @@ use crate::schema::Schema;
 #[derive(Debug, Clone)]
 struct Target {
     column: usize,
-    kind: Kind,
+    op: Op,
     nullable: bool,
 }
 
@@ -115,9 +115,14 @@ impl CsvParser {
                     field.name
                 ));
             }
+            let op = Op::of(field);
+            if !value::is_known(op) {
+                let (name, of) = (&field.name, &field.data_type);
+                return Err(format!("column {name}: {of} is not read from csv"));
+            }
             let target = Target {
                 column,
-                kind: Kind::of(field),
+                op,
                 nullable: field.nullable,
             };
             if targets[place].replace(target).is_some() {
@@ -198,14 +203,14 @@ impl CsvParser {
             let (text, quoted) = self.fields.get(i);
             let column = &mut frame.columns[target.column];
             let result = match std::str::from_utf8(text) {
-                _ if null::is(&self.dialect, target.kind, text, quoted) && !target.nullable => {
+                _ if null::is(&self.dialect, target.op, text, quoted) && !target.nullable => {
                     Err("null where null cannot be".to_owned())
                 }
-                _ if null::is(&self.dialect, target.kind, text, quoted) => {
+                _ if null::is(&self.dialect, target.op, text, quoted) => {
                     column.push_null();
                     Ok(())
                 }
-                Ok(text) => value::append(target.kind, text, column),
+                Ok(text) => value::append(target.op, text, column),
                 // An escape before a letter of more than one byte takes none of it away.
                 Err(_) => Err("invalid utf-8".to_owned()),
             };

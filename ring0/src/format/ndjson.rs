@@ -22,7 +22,8 @@ mod fallback;
 use std::sync::Arc;
 
 use self::names::Names;
-pub(super) use self::value::Kind;
+use self::value::Kind;
+pub(super) use self::value::Op;
 use self::walk::Walker;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, too_long};
 use crate::frame::Frame;

@@ -183,8 +183,11 @@ fn decided(dialect: &Dialect, text: &[u8]) -> (Frame, Vec<Step>) {
     (frame, steps)
 }
 
+/// The fields of a record.
+type Record = Vec<Vec<u8>>;
+
 /// The records of a text as the splitter has them, unless something is bad.
-fn records(dialect: &Dialect, text: &[u8]) -> Option<(Vec<Vec<Vec<u8>>>, Vec<usize>)> {
+fn records(dialect: &Dialect, text: &[u8]) -> Option<(Vec<Record>, Vec<usize>)> {
     let (mut fields, mut records, mut starts, mut at) = (Fields::default(), vec![], vec![], 0);
     while at < text.len() {
         starts.push(at);
@@ -204,7 +207,7 @@ fn records(dialect: &Dialect, text: &[u8]) -> Option<(Vec<Vec<Vec<u8>>>, Vec<usi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn quick_and_slow((dialect, text) in file(), rows_max in 1usize..6, cut in any::<usize>()) {
@@ -281,7 +284,7 @@ proptest! {
             .comment(dialect.comment)
             .terminator(terminator)
             .from_reader(&text[..]);
-        let theirs: Vec<Vec<Vec<u8>>> = reader
+        let theirs: Vec<Record> = reader
             .byte_records()
             .map(|r| r.unwrap().iter().map(<[u8]>::to_vec).collect())
             .collect();

@@ -226,7 +226,7 @@ impl Walker {
     ) -> Option<()> {
         let column = &mut frame.columns[target.column];
         let text = &bytes[field.start..field.end];
-        if null::is(dialect, target.kind, text, field.quoted) {
+        if null::is(dialect, target.op, text, field.quoted) {
             if !target.nullable {
                 return None;
             }
@@ -234,7 +234,7 @@ impl Walker {
             return Some(());
         }
         if !field.quoted {
-            let taken = append_quickly(target.kind, bytes, field.start, field.end, column);
+            let taken = append_quickly(target.op, bytes, field.start, field.end, column);
             return taken.then_some(());
         }
         let text = if field.escaped {
@@ -244,7 +244,7 @@ impl Walker {
         } else {
             text
         };
-        append(target.kind, std::str::from_utf8(text).ok()?, column).ok()
+        append(target.op, std::str::from_utf8(text).ok()?, column).ok()
     }
 }
 

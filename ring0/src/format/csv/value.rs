@@ -7,7 +7,7 @@
 use std::num::IntErrorKind;
 
 use crate::column::Column;
-use crate::format::ndjson::Kind;
+use crate::format::ndjson::Op;
 use crate::format::number;
 use crate::format::time::{parse_date, parse_timestamp, shorten};
 
@@ -15,27 +15,27 @@ use crate::format::time::{parse_date, parse_timestamp, shorten};
 ///
 /// # Errors
 /// Where it is no value of the column's type.
-pub(super) fn append(kind: Kind, text: &str, column: &mut Column) -> Result<(), String> {
-    match (kind, column) {
-        (_, Column::Utf8(c)) => c.push(Some(text)),
-        (Kind::Boolean, Column::Bool(c)) => {
+pub(super) fn append(op: Op, text: &str, column: &mut Column) -> Result<(), String> {
+    match (op, column) {
+        (Op::Varchar, Column::Utf8(c)) => c.push(Some(text)),
+        (Op::Boolean, Column::Bool(c)) => {
             let words = [("true", true), ("false", false)];
             let word = words.iter().find(|(w, _)| text.eq_ignore_ascii_case(w));
-            c.push(Some(word.ok_or_else(|| refused(kind, text))?.1));
+            c.push(Some(word.ok_or_else(|| refused(op, text))?.1));
         }
-        (Kind::Date, Column::I32(c)) => c.push(Some(parse_date(text)?)),
-        (Kind::Timestamp(unit), Column::I64(c)) => c.push(Some(parse_timestamp(text, unit)?)),
-        (Kind::BigInt, Column::I64(c)) => {
+        (Op::Date, Column::I32(c)) => c.push(Some(parse_date(text)?)),
+        (Op::Timestamp(unit), Column::I64(c)) => c.push(Some(parse_timestamp(text, unit)?)),
+        (Op::BigInt, Column::I64(c)) => {
             let value = text.parse::<i64>().map_err(|e| match e.kind() {
                 IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
                     format!("{} is out of range for BIGINT", shorten(text))
                 }
-                _ => refused(kind, text),
+                _ => refused(op, text),
             })?;
             c.push(Some(value));
         }
-        (Kind::Double, Column::F64(c)) => c.push(Some(double(text)?)),
-        _ => return Err(refused(kind, text)),
+        (Op::Double, Column::F64(c)) => c.push(Some(double(text)?)),
+        _ => return Err(refused(op, text)),
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ fn double(text: &str) -> Result<f64, String> {
     let decimal = digits.starts_with(|c: char| c == '.' || c.is_ascii_digit());
     let value: f64 = match text.parse() {
         Ok(value) if decimal => value,
-        _ => return Err(refused(Kind::Double, text)),
+        _ => return Err(refused(Op::Double, text)),
     };
     if !value.is_finite() {
         return Err(format!("{} is out of range for DOUBLE", shorten(text)));
@@ -59,32 +59,49 @@ fn double(text: &str) -> Result<f64, String> {
     Ok(value)
 }
 
+/// Whether fields of a file can become values of the type.
+pub(super) fn is_known(op: Op) -> bool {
+    !matches!(op, Op::Skip | Op::End | Op::Doubt)
+}
+
+fn sql_name(op: Op) -> &'static str {
+    match op {
+        Op::Boolean => "BOOLEAN",
+        Op::Date => "DATE",
+        Op::BigInt => "BIGINT",
+        Op::Timestamp(_) => "TIMESTAMP",
+        Op::Double => "DOUBLE",
+        Op::Varchar => "VARCHAR",
+        Op::Skip | Op::End | Op::Doubt => unreachable!("the types of columns are known"),
+    }
+}
+
 #[cold]
-fn refused(kind: Kind, text: &str) -> String {
-    format!("expected {}, found {}", kind.sql_name(), shorten(text))
+fn refused(op: Op, text: &str) -> String {
+    format!("expected {}, found {}", sql_name(op), shorten(text))
 }
 
 /// Appends the text of the unquoted field from `start` to `end`, which is not empty; says whether
 /// it did. It takes what most values are, and refuses what [`append`] might still take.
 #[inline(always)]
 pub(super) fn append_quickly(
-    kind: Kind,
+    op: Op,
     bytes: &[u8],
     start: usize,
     end: usize,
     column: &mut Column,
 ) -> bool {
-    match (kind, column) {
-        (Kind::BigInt, Column::I64(c)) => {
+    match (op, column) {
+        (Op::BigInt, Column::I64(c)) => {
             let number = number::integer(bytes, start).filter(|n| n.1 == end);
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
-        (Kind::Double, Column::F64(c)) => {
+        (Op::Double, Column::F64(c)) => {
             let number = number::double(bytes, start).filter(|n| n.1 == end);
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
-        (kind, column) => match std::str::from_utf8(&bytes[start..end]) {
-            Ok(text) => append(kind, text, column).is_ok(),
+        (op, column) => match std::str::from_utf8(&bytes[start..end]) {
+            Ok(text) => append(op, text, column).is_ok(),
             Err(_) => false,
         },
     }

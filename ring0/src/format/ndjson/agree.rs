@@ -244,7 +244,7 @@ fn decided(lines: &[Vec<u8>]) -> (Frame, Vec<Result<(), String>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn record_by_record(lines in stream()) {

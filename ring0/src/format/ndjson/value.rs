@@ -14,7 +14,7 @@ const BIGINT_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// What a column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::format) enum Kind {
+pub(super) enum Kind {
     Boolean,
     Date,
     BigInt,
@@ -24,7 +24,7 @@ pub(in crate::format) enum Kind {
 }
 
 impl Kind {
-    pub(in crate::format) fn of(field: &Field) -> Self {
+    pub(super) fn of(field: &Field) -> Self {
         match (field.physical(), &field.data_type) {
             (_, DataType::Timestamp(unit, _)) => Self::Timestamp(*unit),
             (Physical::Bool, _) => Self::Boolean,
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    pub(in crate::format) fn sql_name(self) -> &'static str {
+    fn sql_name(self) -> &'static str {
         match self {
             Self::Boolean => "BOOLEAN",
             Self::Date => "DATE",
@@ -47,9 +47,9 @@ impl Kind {
     }
 }
 
-/// What the quick way does with a member's value.
+/// What a quick parser does with the text of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
+pub(in crate::format) enum Op {
     /// No column wants it.
     Skip,
     /// There is none: the record ends.
@@ -60,12 +60,13 @@ pub(super) enum Op {
     Timestamp(TimeUnit),
     Double,
     Varchar,
-    /// A type that only the other parser knows.
+    /// A type that no quick parser knows.
     Doubt,
 }
 
 impl Op {
-    pub(super) fn of(field: &Field) -> Self {
+    /// What is done for a column of this field.
+    pub(in crate::format) fn of(field: &Field) -> Self {
         match (Kind::of(field), &field.data_type) {
             (Kind::Boolean, DataType::Boolean) => Self::Boolean,
             (Kind::Date, DataType::Date32) => Self::Date,
