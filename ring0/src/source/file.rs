@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::TAGS;
 use super::clock::Clock;
 use crate::error::{Error, Result};
-use crate::format::ndjson::{NdjsonParser, is_blank};
+use crate::format::ndjson::NdjsonParser;
+use crate::format::record::{Chunk as Records, Stop, Tail};
 use crate::frame::Frame;
 use crate::io::{Completion, Io, Request};
 use crate::limits::RECORD_BYTES_MAX;
@@ -282,48 +283,38 @@ impl NdjsonSource {
 
     /// Parses records of the chunk until the frame is full or none is left.
     fn parse(&mut self, chunk: &mut Chunk) -> Result<Parsed> {
+        // The mark that some editors put before the first line is no data.
+        if chunk.base == 0 && chunk.at == 0 && chunk.bytes.starts_with(b"\xEF\xBB\xBF") {
+            chunk.at = 3;
+        }
         let at_end = chunk.base + chunk.bytes.len() as u64 >= self.file.size;
-        loop {
-            if self.raw.is_full() {
-                return Ok(Parsed::FrameFull);
-            }
-            let offset = chunk.base + chunk.at as u64;
-            if offset >= chunk.end {
-                return Ok(Parsed::ChunkDone);
-            }
-            let rest = &chunk.bytes[chunk.at..];
-            let (line, used) = match memchr::memchr(b'\n', rest) {
-                Some(length) => (&rest[..length], length + 1),
-                None if at_end => (rest, rest.len()),
-                None => return Ok(Parsed::NeedsMore),
-            };
-            // The mark that some editors put before the first line is no data.
-            let mark = b"\xEF\xBB\xBF";
-            let line = if offset == 0 {
-                line.strip_prefix(mark).unwrap_or(line)
-            } else {
-                line
-            };
-            if line.len() > RECORD_BYTES_MAX {
-                let message = format!("a record is over {RECORD_BYTES_MAX} bytes");
-                return Err(self.bad(offset, message));
-            }
-            chunk.at += used;
-            if is_blank(line) {
-                continue;
-            }
-            self.counters.rows_read += 1;
-            if let Err(message) = self.parser.parse_record(line, &mut self.raw) {
-                self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
-            }
+        let records = Records {
+            bytes: &chunk.bytes,
+            begin_before: (chunk.end - chunk.base) as usize,
+            tail: if at_end { Tail::End } else { Tail::Cut },
+        };
+        let first = self.raw.rows();
+        let parsed = self.parser.parse_chunk(&records, chunk.at, &mut self.raw);
+        chunk.at = parsed.at;
+        self.counters.rows_read += parsed.rows as u64;
+        for (i, &start) in self.parser.starts().iter().enumerate() {
             if let Some(clock) = &mut self.clock
-                && let Err(message) = clock.tick(&self.raw, self.raw.rows() - 1)
+                && let Err(message) = clock.tick(&self.raw, first + i)
             {
                 self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
+                return Err(self.bad(chunk.base + start as u64, message));
             }
             self.counters.rows_passed += 1;
+        }
+        match parsed.stop {
+            Stop::FrameFull => Ok(Parsed::FrameFull),
+            Stop::ChunkDone => Ok(Parsed::ChunkDone),
+            Stop::NeedsMore => Ok(Parsed::NeedsMore),
+            Stop::Bad { message, .. } => {
+                self.counters.rows_read += 1;
+                self.counters.rows_bad += 1;
+                Err(self.bad(chunk.base + chunk.at as u64, message))
+            }
         }
     }
 
