@@ -1,6 +1,8 @@
-//! How fast records are parsed into frames, beside bare serde_json and the csv crate: `cargo run --release -p
-//! trefoil-ring0 --example parse [ROUNDS]`. Gigabytes a second on one core, the median of rounds
-//! in which the parsers take turns, with the least and the greatest.
+//! How fast records are parsed into frames, beside bare serde_json and the csv crate:
+//! `cargo run --release -p trefoil-ring0 --example parse [ROUNDS]`. Gigabytes a second on one core,
+//! the median of rounds in which the parsers take turns, with the least and the greatest.
+
+#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -151,8 +153,11 @@ fn slow(parse: impl Fn(&[u8], &mut Frame), bytes: &[u8], frame: &mut Frame) {
     }
 }
 
+/// Parses all of some bytes.
+type Parse<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// Gigabytes a second of each parser in each round.
-fn measure(rounds: usize, bytes: &[u8], parsers: &mut [&mut dyn FnMut(&[u8])]) -> Vec<Vec<f64>> {
+fn measure(rounds: usize, bytes: &[u8], parsers: &mut [Parse<'_>]) -> Vec<Vec<f64>> {
     let mut speeds = vec![Vec::new(); parsers.len()];
     for round in 0..=rounds {
         for (parse, speeds) in parsers.iter_mut().zip(&mut speeds) {
@@ -178,7 +183,7 @@ fn show(speeds: &mut [f64]) -> String {
 }
 
 /// One line of the table.
-fn report(name: &str, bytes: &[u8], rounds: usize, parsers: &mut [&mut dyn FnMut(&[u8])]) {
+fn report(name: &str, bytes: &[u8], rounds: usize, parsers: &mut [Parse<'_>]) {
     let mut speeds = measure(rounds, bytes, parsers);
     let shown: Vec<_> = speeds.iter_mut().map(|s| show(s)).collect();
     println!(

@@ -105,16 +105,9 @@ pub(super) fn split(
             _ if is_quote => return Err(bad(chunk, i, "a quote inside of a field".to_owned())),
             _ => {
                 let ends_line = b == b'\n';
-                let cr = b == b'\r' && dialect.terminator == Terminator::LfOrCrLf;
-                if cr && bytes.get(i + 1) == Some(&b'\n') {
+                if b == b'\r' && dialect.terminator == Terminator::LfOrCrLf {
+                    before_newline(chunk, i)?;
                     continue;
-                }
-                if cr && i + 1 == bytes.len() && chunk.tail == Tail::Cut {
-                    return Err(Stop::NeedsMore);
-                }
-                if cr {
-                    let message = "a carriage return without a newline outside of quotes";
-                    return Err(bad(chunk, i, message.to_owned()));
                 }
                 if ends_line || b == dialect.delimiter {
                     if ends_line && fields.len() == 0 && is_empty_line(dialect, bytes, at, i) {
@@ -136,6 +129,19 @@ pub(super) fn split(
             }
         }
     }
+    ended(dialect, chunk, at, fields, start, state)
+}
+
+/// The record at `at`, whose last field begins at `start` of the text, where the bytes end.
+fn ended(
+    dialect: &Dialect,
+    chunk: &Chunk<'_>,
+    at: usize,
+    fields: &mut Fields,
+    start: usize,
+    state: State,
+) -> Result<Found, Stop> {
+    let bytes = chunk.bytes;
     if chunk.tail == Tail::Cut {
         return Err(Stop::NeedsMore);
     }
@@ -149,6 +155,18 @@ pub(super) fn split(
     }
     end_field(dialect, fields, start, state);
     within_limit(chunk, at, bytes.len(), bytes.len())
+}
+
+/// Checks that a newline follows the carriage return at `at`.
+fn before_newline(chunk: &Chunk<'_>, at: usize) -> Result<(), Stop> {
+    match (chunk.bytes.get(at + 1), chunk.tail) {
+        (Some(b'\n'), _) => Ok(()),
+        (None, Tail::Cut) => Err(Stop::NeedsMore),
+        _ => {
+            let message = "a carriage return without a newline outside of quotes";
+            Err(bad(chunk, at, message.to_owned()))
+        }
+    }
 }
 
 /// Whether there is nothing in a line but its end.

@@ -9,7 +9,7 @@ use std::num::IntErrorKind;
 use crate::column::Column;
 use crate::format::ndjson::Op;
 use crate::format::number;
-use crate::format::time::{parse_date, parse_timestamp, shorten};
+use crate::format::time::{date, parse_date, parse_timestamp, shorten, timestamp};
 
 /// Appends the text of a field.
 ///
@@ -100,9 +100,27 @@ pub(super) fn append_quickly(
             let number = number::double(bytes, start).filter(|n| n.1 == end);
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
-        (op, column) => match std::str::from_utf8(&bytes[start..end]) {
-            Ok(text) => append(op, text, column).is_ok(),
-            Err(_) => false,
-        },
+        (Op::Varchar, Column::Utf8(c)) => {
+            let text = std::str::from_utf8(&bytes[start..end]);
+            text.map(|text| c.push(Some(text))).is_ok()
+        }
+        (Op::Timestamp(unit), Column::I64(c)) => {
+            let value = timestamp(&bytes[start..end], unit);
+            value.map(|value| c.push(Some(value))).is_some()
+        }
+        (Op::Date, Column::I32(c)) => {
+            let value = date(&bytes[start..end]);
+            value.map(|value| c.push(Some(value))).is_some()
+        }
+        (Op::Boolean, Column::Bool(c)) => {
+            let value = match &bytes[start..end] {
+                b"true" => true,
+                b"false" => false,
+                _ => return false,
+            };
+            c.push(Some(value));
+            true
+        }
+        _ => false,
     }
 }

@@ -10,7 +10,7 @@ use super::{skip, strings};
 use crate::column::Column;
 use crate::format::number;
 use crate::format::record::Tail;
-use crate::format::time::{parse_date, parse_timestamp};
+use crate::format::time::{date, timestamp};
 use crate::frame::Frame;
 use crate::schema::Schema;
 
@@ -216,12 +216,12 @@ fn append(
         }
         (Op::Timestamp(unit), Column::I64(c)) if *bytes.get(at)? == b'"' => {
             let (text, end) = strings::read(bytes, at + 1, buffer)?;
-            c.push(Some(parse_timestamp(text, unit).ok()?));
+            c.push(Some(timestamp(text.as_bytes(), unit)?));
             end
         }
         (Op::Date, Column::I32(c)) if *bytes.get(at)? == b'"' => {
             let (text, end) = strings::read(bytes, at + 1, buffer)?;
-            c.push(Some(parse_date(text).ok()?));
+            c.push(Some(date(text.as_bytes())?));
             end
         }
         (Op::Boolean, Column::Bool(c)) => {
