@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
-use crate::id::OutputId;
+use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::Shard;
-use crate::source::{OpenFile, Reader, Source, check_columns, open};
+use crate::shard::{Letters, Shard};
+use crate::source::{Files, Reader, Source, check_columns, open};
 use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
@@ -26,7 +26,7 @@ pub(crate) struct Parts {
     senders: Vec<Vec<LaneSender>>,
     receivers: Vec<Vec<LaneReceiver>>,
     outputs: Vec<Option<LaneSender>>,
-    files: Vec<Option<OpenFile>>,
+    files: Vec<Files>,
 }
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -167,6 +167,10 @@ pub(crate) fn wire(
     for (number, output) in program.outputs.iter().enumerate() {
         let mut lanes = Vec::with_capacity(config.shards);
         for (part, bell) in parts.iter_mut().zip(bells) {
+            if !is_used(program, OutputId(number as u32)) {
+                part.outputs.push(None);
+                continue;
+            }
             let (tx, rx) = lane(&output.schema, bell, host);
             part.outputs.push(Some(tx));
             lanes.push(rx);
@@ -175,6 +179,17 @@ pub(crate) fn wire(
         host_lanes.push(HostLanes::new(output_id, output.order, lanes));
     }
     Ok((parts, host_lanes))
+}
+
+/// Whether a stage or a source sends into an output.
+fn is_used(program: &Program, output: OutputId) -> bool {
+    let (stages, sources) = (&program.stages, &program.sources);
+    stages
+        .iter()
+        .any(|s| s.output == StageOutput::Output(output))
+        || sources
+            .iter()
+            .any(|s| s.bad_data == BadData::DeadLetters(output))
 }
 
 /// Exchanges that some stage sends into; fused ones have none.
@@ -188,6 +203,23 @@ fn used_exchanges(program: &Program) -> Vec<usize> {
     (0..program.exchanges.len())
         .filter(|&id| sent(id))
         .collect()
+}
+
+/// The sink into an output, which one stage or source has.
+fn output_sink(
+    program: &Program,
+    outputs: &mut [Option<LaneSender>],
+    id: OutputId,
+) -> Result<Sink> {
+    let lane = outputs[id.index()]
+        .take()
+        .ok_or_else(|| Error::Program(format!("output {} has more than one stage", id.0)))?;
+    Ok(Sink::Output {
+        lane,
+        ordered: program.outputs[id.index()].order != Order::Free,
+        rows: Vec::new(),
+        next: 0,
+    })
 }
 
 /// For each stage what its records were before.
@@ -252,17 +284,7 @@ pub(crate) fn build(
                 let lanes = senders[slot(id.index())].take().expect("one stage sends");
                 Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
-            StageOutput::Output(id) => {
-                let lane = outputs[id.index()].take().ok_or_else(|| {
-                    Error::Program(format!("output {} has more than one stage", id.0))
-                })?;
-                Sink::Output {
-                    lane,
-                    ordered: program.outputs[id.index()].order != Order::Free,
-                    rows: Vec::new(),
-                    next: 0,
-                }
-            }
+            StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
         };
         let input = match stage.input {
             StageInput::Source(_) => ChainInput::Source,
@@ -287,32 +309,29 @@ pub(crate) fn build(
             .map(|(number, _)| number)
             .collect()
     };
-    let sources = program
-        .sources
-        .iter()
-        .zip(&files)
-        .enumerate()
-        .map(|(number, (spec, file))| {
-            let source = Source::new(
-                number,
-                spec,
-                file.as_ref(),
-                Reader {
-                    shard,
-                    shards: config.shards,
-                    frame_rows: config.frame_rows,
-                    chunk_bytes: config.chunk_bytes,
-                },
-            );
-            (
-                source,
-                readers(StageInput::Source(crate::id::SourceId(number as u32))),
-            )
-        });
+    let mut sources = Vec::with_capacity(program.sources.len());
+    for (number, (spec, files)) in program.sources.iter().zip(files).enumerate() {
+        let reader = Reader {
+            shard,
+            shards: config.shards,
+            frame_rows: config.frame_rows,
+            chunk_bytes: config.chunk_bytes,
+            now: config.now,
+        };
+        let letters = match spec.bad_data {
+            BadData::Fail | BadData::Skip => None,
+            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)?),
+        };
+        sources.push((
+            Source::new(number, spec, files, reader),
+            Letters::new(letters),
+            readers(StageInput::Source(SourceId(number as u32))),
+        ));
+    }
     let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
         let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
         let order = program.exchanges[id].order;
         (ExchangeReceiver::new(lanes, order), consumers)
     });
-    Ok(Shard::new(sources.collect(), exchanges.collect(), chains))
+    Ok(Shard::new(sources, exchanges.collect(), chains))
 }

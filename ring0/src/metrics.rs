@@ -1,5 +1,9 @@
 //! Counters of a run: the ledger. Each shard counts for itself; sums are made at the end.
 
+use crate::id::ExchangeId;
+use crate::program::{Program, StageOutput};
+use crate::shard::ShardReport;
+
 /// What one source did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceCounters {
@@ -47,4 +51,36 @@ impl QueryCounters {
         self.rows_late += other.rows_late;
         self.rows_applied += other.rows_applied;
     }
+}
+
+/// Rows that went over one lane of an exchange; a lane from a shard to itself counts, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crossing {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// The shard that sent them.
+    pub sender: usize,
+    /// The shard that got them.
+    pub receiver: usize,
+    /// How many.
+    pub rows: u64,
+}
+
+/// What crossed the mesh, by lane. On one shard exchanges are no lanes and nothing crosses.
+pub fn crossings(program: &Program, reports: &[ShardReport]) -> Vec<Crossing> {
+    let mut all = Vec::new();
+    for (sender, report) in reports.iter().enumerate().filter(|_| reports.len() > 1) {
+        for (stage, lanes) in &report.crossed {
+            let StageOutput::Exchange(exchange) = program.stages[*stage].output else {
+                continue;
+            };
+            all.extend(lanes.iter().enumerate().map(|(receiver, &rows)| Crossing {
+                exchange,
+                sender,
+                receiver,
+                rows,
+            }));
+        }
+    }
+    all
 }

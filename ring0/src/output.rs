@@ -32,7 +32,7 @@ impl Block {
 pub(crate) struct HostLanes {
     output: OutputId,
     order: Order,
-    /// Each with whether it has ended.
+    /// Each with whether it has ended; none where nothing goes into the output.
     lanes: Vec<(LaneReceiver, bool)>,
     /// The lane to look at: with chunks, whose chunk is next.
     next: usize,
@@ -103,7 +103,10 @@ impl HostLanes {
     pub(crate) fn has_more(&self) -> bool {
         match self.order {
             Order::Free => self.lanes.iter().any(|(lane, _)| !lane.is_empty()),
-            Order::Chunks { .. } => !self.lanes[self.next].0.is_empty(),
+            Order::Chunks { .. } => {
+                let next = self.lanes.get(self.next);
+                next.is_some_and(|(lane, _)| !lane.is_empty())
+            }
         }
     }
 }

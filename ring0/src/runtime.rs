@@ -4,7 +4,9 @@
 //! A start counts when every shard has reported. A shard that fails or panics stops the others,
 //! and the host gets its error.
 
+use std::io::Read;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -55,6 +57,8 @@ pub struct Config {
     pub ring_messages: usize,
     /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
     pub chunk_bytes: usize,
+    /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub now: fn() -> i64,
 }
 
 impl Default for Config {
@@ -66,8 +70,16 @@ impl Default for Config {
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
             chunk_bytes: CHUNK_BYTES,
+            now: system_time_ns,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where time comes in")]
+fn system_time_ns() -> i64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What all shards know of each other's health.
@@ -286,7 +298,15 @@ impl Running {
             Error::BadRecord { offset, .. } => (1, *offset),
             _ => (2, 0),
         });
-        errors.into_iter().next().unwrap_or_else(lost)
+        let mut error = errors.into_iter().next().unwrap_or_else(lost);
+        if let Error::BadRecord {
+            path, offset, line, ..
+        } = &mut error
+        {
+            // Shards know bytes and not lines, as they begin anywhere in a file.
+            *line = line_of(path, *offset).ok();
+        }
+        error
     }
 
     fn halt(&self) {
@@ -301,6 +321,19 @@ impl Drop for Running {
         for thread in std::mem::take(&mut self.threads) {
             // Its error was either given already or is of no interest to who drops the run.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The number of the line that holds a byte of a file.
+fn line_of(path: &Path, offset: u64) -> std::io::Result<u64> {
+    let mut rest = std::fs::File::open(path)?.take(offset);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut line = 1;
+    loop {
+        match rest.read(&mut buffer)? {
+            0 => return Ok(line),
+            count => line += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64,
         }
     }
 }

@@ -47,7 +47,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    fn offer(&mut self, item: Item<'_>) -> Flow {
+    /// Offers an item; after `Full` the same item has to be offered again.
+    pub(crate) fn offer(&mut self, item: Item<'_>) -> Flow {
         match (self, item) {
             (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
             (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),

@@ -16,9 +16,9 @@ use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::CHUNK_BYTES;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec, FileFormat,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -164,9 +164,13 @@ fn groups(path: &Path) -> Program {
             name: "rows".to_owned(),
             schema: Arc::clone(&read),
             event_time: None,
-            kind: SourceKind::NdjsonFile {
-                path: path.to_owned(),
+            reading: Default::default(),
+            kind: SourceKind::Files {
+                paths: vec![path.to_owned()],
+                format: FileFormat::Ndjson,
             },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         }],
         exchanges: vec![ExchangeSpec {
             schema: read,

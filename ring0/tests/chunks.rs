@@ -14,9 +14,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, LateRule,
-    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec, FileFormat,
+    LateRule, OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec,
+    StageInput, StageOutput, StageSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -35,12 +35,16 @@ fn time() -> DataType {
 
 fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> SourceSpec {
     SourceSpec {
+        reading: Default::default(),
         name: "lines".to_owned(),
         schema: Arc::clone(schema),
         event_time,
-        kind: SourceKind::NdjsonFile {
-            path: path.to_owned(),
+        kind: SourceKind::Files {
+            paths: vec![path.to_owned()],
+            format: FileFormat::Ndjson,
         },
+        system: Vec::new(),
+        bad_data: BadData::Fail,
     }
 }
 

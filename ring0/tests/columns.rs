@@ -12,9 +12,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -25,6 +25,7 @@ const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Uring];
 fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
     let field = |(i, a): (usize, &ArrayRef)| Field::new(i.to_string(), a.data_type().clone());
     SourceSpec {
+        reading: Default::default(),
         name: "columns".to_owned(),
         schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
         event_time: None,
@@ -32,6 +33,8 @@ fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
             arrays: arrays.into(),
             repeat,
         },
+        system: Vec::new(),
+        bad_data: BadData::Fail,
     }
 }
 
@@ -264,6 +267,7 @@ fn event_time_has_one_clock() {
         Field::new("_BOUND", DataType::Int64),
     ]);
     let spec = SourceSpec {
+        reading: Default::default(),
         schema: Arc::new(schema),
         event_time: Some(EventTime {
             column: 0,

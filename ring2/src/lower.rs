@@ -19,6 +19,7 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Scope, expression, unaliased};
+use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 
@@ -27,6 +28,9 @@ pub(crate) type Refusal = (&'static str, String);
 
 struct Lowering<'a> {
     query: &'a Planned,
+    analysis: &'a Analysis,
+    /// Aggregations seen so far.
+    aggregates: usize,
     program: Program,
     input: StageInput,
     operators: Vec<OperatorSpec>,
@@ -39,11 +43,15 @@ struct Lowering<'a> {
 ///
 /// # Errors
 /// Where it is planned and does not run yet.
-pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Program, SqlError> {
+pub(crate) fn lower_planned(
+    select: &Select<'_>,
+    planned: &Planned,
+    analysis: &Analysis,
+) -> Result<Program, SqlError> {
     let first = select.chunk.tokens.first();
     let at = first.map_or(select.chunk.end, |t| t.span.start);
     let changes = matches!(select.emit, Emit::Unsupported(_));
-    match (&planned.refusal, lower(planned)) {
+    match (&planned.refusal, lower(planned, analysis)) {
         (Some(refusal), _) if changes => Err(refusal.clone()),
         (_, Ok(program)) => Ok(program),
         (Some(refusal), Err(_)) => Err(refusal.clone()),
@@ -51,9 +59,11 @@ pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Pr
     }
 }
 
-fn lower(query: &Planned) -> Result<Program, Refusal> {
+fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
+        analysis,
+        aggregates: 0,
         program: Program::default(),
         input: StageInput::Source(SourceId(0)),
         operators: Vec::new(),
@@ -65,10 +75,16 @@ fn lower(query: &Planned) -> Result<Program, Refusal> {
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
     }
+    let all = (0..schema.fields.len()).collect();
+    match &analysis.output {
+        Route::Stay | Route::TwoPhase => {}
+        Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), Order::Free),
+        Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, Order::Free),
+    }
     // Rows that no aggregation took apart leave in the order of their file.
     let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
     let order = match lowering.input {
-        StageInput::Source(_) if !lowering.operators.iter().any(groups) => {
+        StageInput::Source(_) if !analysis.in_order && !lowering.operators.iter().any(groups) => {
             Order::Chunks { bound: None }
         }
         StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,
@@ -236,25 +252,27 @@ impl Lowering<'_> {
             window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
             output: Arc::new(Schema::new(output)),
         };
-        if keys.is_empty() {
-            self.two_phases(spec)?;
-        } else {
-            let time = window.map(|(i, _)| i);
-            let routing: Vec<usize> = keys.into_iter().filter(|k| Some(*k) != time).collect();
-            let routing = match routing.is_empty() {
-                true => Routing::Single,
-                false => Routing::Hash(routing),
-            };
-            let order = late
-                .as_ref()
-                .map_or(Order::Free, |(bound, _)| Order::Chunks {
-                    bound: Some(*bound),
-                });
-            self.exchange(input, routing, order);
-            self.operators.extend(late.map(|(_, rule)| rule));
-            self.add(spec);
+        let route = self.analysis.routes.get(self.aggregates);
+        self.aggregates += 1;
+        let order = self.order(late.as_ref().map(|(bound, _)| *bound));
+        match route {
+            Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
+            Some(Route::Stay) => {}
+            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
+            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
+            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
+        self.operators.extend(late.map(|(_, rule)| rule));
+        self.add(spec);
         Ok(())
+    }
+
+    /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.
+    fn order(&self, bound: Option<usize>) -> Order {
+        match bound {
+            Some(_) if !self.analysis.in_order => Order::Chunks { bound },
+            Some(_) | None => Order::Free,
+        }
     }
 
     fn add(&mut self, spec: AggregateSpec) {

@@ -4,7 +4,9 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
 use trefoil_ring0::expr::Expr;
-use trefoil_ring0::program::{EventTime, LateRule, OperatorSpec, SourceKind, SourceSpec};
+use trefoil_ring0::program::{
+    BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
+};
 use trefoil_ring0::schema::{Field, Schema, unit_nanos};
 
 use std::sync::Arc;
@@ -116,9 +118,16 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            kind: SourceKind::NdjsonFile {
-                path: source.path.clone(),
+            reading: match self.analysis.in_order {
+                true => Reading::InOrder,
+                false => Reading::Chunks,
             },
+            kind: SourceKind::Files {
+                paths: vec![source.path.clone()],
+                format: FileFormat::Ndjson,
+            },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         });
         Ok(())
     }
