@@ -1,6 +1,7 @@
 //! Files of lines. A file is cut into chunks; a record belongs to the chunk in which it begins, so
 //! that shards parse chunks side by side and yet every record is read once.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::TAGS;
@@ -9,7 +10,8 @@ use super::chunks::{Chunks, Extent, Files};
 use super::clock::Clock;
 use super::system::System;
 use crate::error::{Error, Result};
-use crate::format::ndjson::{NdjsonParser, is_blank};
+use crate::format::ndjson::NdjsonParser;
+use crate::format::record::{Chunk as Records, Stop, Tail};
 use crate::frame::Frame;
 use crate::io::{Completion, Io, Request};
 use crate::limits::RECORD_BYTES_MAX;
@@ -271,16 +273,19 @@ impl FileSource {
     /// Parses records of the chunk until the frame is full or none is left.
     fn parse(&mut self, chunk: &mut Chunk) -> Result<Parsed> {
         let at_end = chunk.base + chunk.bytes.len() as u64 >= self.chunks.file(chunk.file).size;
+        // The mark that some editors put before the first line is no data.
+        if chunk.base == 0 && chunk.at == 0 && chunk.bytes.starts_with(b"\xEF\xBB\xBF") {
+            chunk.at = 3;
+        }
         loop {
             if self.raw.is_full() || self.bad.is_full() {
                 return Ok(Parsed::FrameFull);
             }
-            let offset = chunk.base + chunk.at as u64;
-            if offset >= chunk.end {
+            if chunk.base + chunk.at as u64 >= chunk.end {
                 return Ok(Parsed::ChunkDone);
             }
-            let rest = &chunk.bytes[chunk.at..];
             if chunk.skipping {
+                let rest = &chunk.bytes[chunk.at..];
                 let newline = memchr::memchr(b'\n', rest);
                 chunk.at += newline.map_or(rest.len(), |i| i + 1);
                 chunk.skipping = newline.is_none() && !at_end;
@@ -289,52 +294,72 @@ impl FileSource {
                 }
                 continue;
             }
-            let (line, used) = match memchr::memchr(b'\n', rest) {
-                Some(length) => (&rest[..length], length + 1),
-                None if at_end => (rest, rest.len()),
-                None => return Ok(Parsed::NeedsMore),
+            let records = Records {
+                bytes: &chunk.bytes,
+                begin_before: (chunk.end - chunk.base) as usize,
+                tail: if at_end { Tail::End } else { Tail::Cut },
             };
-            // The mark that some editors put before the first line is no data.
-            let mark = b"\xEF\xBB\xBF";
-            let line = if offset == 0 {
-                line.strip_prefix(mark).unwrap_or(line)
-            } else {
-                line
-            };
-            chunk.at += used;
-            if is_blank(line) {
+            let first = self.raw.rows();
+            let parsed = self.parser.parse_chunk(&records, chunk.at, &mut self.raw);
+            if let Some(at) = self.admit(chunk, first)? {
+                chunk.at = at;
                 continue;
             }
-            self.counters.rows_read += 1;
-            match self.parse_record(line) {
-                Ok(()) => {
-                    self.counters.rows_passed += 1;
-                    self.system.note(offset);
-                }
-                Err(reason) => {
+            chunk.at = parsed.at;
+            match parsed.stop {
+                Stop::FrameFull => return Ok(Parsed::FrameFull),
+                Stop::ChunkDone => return Ok(Parsed::ChunkDone),
+                Stop::NeedsMore => return Ok(Parsed::NeedsMore),
+                Stop::Bad { next, message } => {
+                    self.counters.rows_read += 1;
                     self.counters.rows_bad += 1;
                     let path = &self.chunks.file(chunk.file).path;
-                    let raw = &line[..line.len().min(RAW_BYTES_MAX)];
-                    self.bad.take(BadRecord { path, offset, raw }, reason)?;
+                    let record = bad_record(path, chunk, chunk.at);
+                    self.bad.take(record, message)?;
+                    chunk.at = next;
                 }
             }
         }
     }
 
-    fn parse_record(&mut self, line: &[u8]) -> Result<(), String> {
-        if line.len() > RECORD_BYTES_MAX {
-            return Err(too_long());
+    /// Notes times and places of the rows from `first` on, which were just parsed, and takes out
+    /// those without an event time. Where their letters leave no room for more, the rows behind are
+    /// given back: they are to be parsed again, from the place in the chunk that is returned.
+    fn admit(&mut self, chunk: &Chunk, first: usize) -> Result<Option<usize>> {
+        let starts = self.parser.starts();
+        let (mut refused, mut again) = (Vec::new(), None);
+        for (i, &start) in starts.iter().enumerate() {
+            let ticked = match &mut self.clock {
+                Some(clock) => clock.tick(&self.raw, first + i),
+                None => Ok(()),
+            };
+            self.counters.rows_read += 1;
+            let Err(reason) = ticked else {
+                self.counters.rows_passed += 1;
+                self.system.note(chunk.base + start as u64);
+                continue;
+            };
+            self.counters.rows_bad += 1;
+            let path = &self.chunks.file(chunk.file).path;
+            self.bad.take(bad_record(path, chunk, start), reason)?;
+            refused.push(first + i);
+            if let Some(&next) = starts.get(i + 1)
+                && self.bad.is_full()
+            {
+                self.raw.truncate(first + i + 1);
+                again = Some(next);
+                break;
+            }
         }
-        self.parser.parse_record(line, &mut self.raw)?;
-        let Some(clock) = &mut self.clock else {
-            return Ok(());
-        };
-        let row = self.raw.rows() - 1;
-        let ticked = clock.tick(&self.raw, row);
-        if ticked.is_err() {
-            self.raw.truncate(row);
+        if !refused.is_empty() {
+            let rows = (0..self.raw.rows()).filter(|row| refused.binary_search(row).is_err());
+            let rows: Vec<_> = rows.map(|row| row as u32).collect();
+            let mut kept = self.raw.clone();
+            kept.clear();
+            kept.append_rows(&self.raw, &rows);
+            self.raw = kept;
         }
-        ticked
+        Ok(again)
     }
 
     /// Rows that tell of bad records, to be taken before the next poll.
@@ -359,6 +384,17 @@ impl FileSource {
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
+    }
+}
+
+/// The record at `at` of a chunk.
+fn bad_record<'a>(path: &'a Path, chunk: &'a Chunk, at: usize) -> BadRecord<'a> {
+    let rest = &chunk.bytes[at..];
+    let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+    BadRecord {
+        path,
+        offset: chunk.base + at as u64,
+        raw: &line[..line.len().min(RAW_BYTES_MAX)],
     }
 }
 

@@ -47,6 +47,38 @@ impl Kind {
     }
 }
 
+/// What a quick parser does with the text of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) enum Op {
+    /// No column wants it.
+    Skip,
+    /// There is none: the record ends.
+    End,
+    Boolean,
+    Date,
+    BigInt,
+    Timestamp(TimeUnit),
+    Double,
+    Varchar,
+    /// A type that no quick parser knows.
+    Doubt,
+}
+
+impl Op {
+    /// What is done for a column of this field.
+    pub(in crate::format) fn of(field: &Field) -> Self {
+        match (Kind::of(field), &field.data_type) {
+            (Kind::Boolean, DataType::Boolean) => Self::Boolean,
+            (Kind::Date, DataType::Date32) => Self::Date,
+            (Kind::BigInt, DataType::Int64) => Self::BigInt,
+            (Kind::Timestamp(unit), DataType::Timestamp(..)) => Self::Timestamp(unit),
+            (Kind::Double, DataType::Float64) => Self::Double,
+            (Kind::Varchar, DataType::Utf8) => Self::Varchar,
+            _ => Self::Doubt,
+        }
+    }
+}
+
 /// Appends one JSON value to a column.
 pub(super) struct Value<'a> {
     pub(super) kind: Kind,
