@@ -310,6 +310,8 @@ impl FileSource {
                 Stop::FrameFull => return Ok(Parsed::FrameFull),
                 Stop::ChunkDone => return Ok(Parsed::ChunkDone),
                 Stop::NeedsMore => return Ok(Parsed::NeedsMore),
+                // No room for its letter: it is met again.
+                Stop::Bad { .. } if self.bad.is_full() => return Ok(Parsed::FrameFull),
                 Stop::Bad { next, message } => {
                     self.counters.rows_read += 1;
                     self.counters.rows_bad += 1;
