@@ -34,23 +34,35 @@ pub(crate) struct Parts {
 /// On one shard an exchange has one lane; where one stage sends and one receives it, the two are
 /// one chain, and no record is copied.
 pub fn fuse(program: &Program) -> Program {
-    let mut program = program.clone();
+    fuse_numbered(program).0
+}
+
+/// As [`fuse`], with the number that each chain's first stage had.
+pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
+    let receivers = |input: StageInput| program.stages.iter().filter(|s| s.input == input).count();
     let mut stages: Vec<StageSpec> = Vec::new();
-    for stage in program.stages.drain(..) {
+    let mut numbers = Vec::new();
+    for (number, stage) in program.stages.iter().cloned().enumerate() {
         let before = stages.iter_mut().find(|s| match (s.output, stage.input) {
             (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
             _ => false,
         });
-        match before {
+        match before.filter(|_| receivers(stage.input) == 1) {
             Some(before) => {
                 before.operators.extend(stage.operators);
                 before.output = stage.output;
             }
-            None => stages.push(stage),
+            None => {
+                stages.push(stage);
+                numbers.push(number);
+            }
         }
     }
-    program.stages = stages;
-    program
+    let fused = Program {
+        stages,
+        ..program.clone()
+    };
+    (fused, numbers)
 }
 
 fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
@@ -98,10 +110,20 @@ pub(crate) fn check(program: &Program) -> Result<()> {
             return refuse(format!("stage {number} sends records backwards"));
         }
     }
+    let stages = || program.stages.iter();
+    for (number, stage) in stages().enumerate() {
+        let sends = |s: &StageSpec| match (s.output, stage.input) {
+            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
+            _ => false,
+        };
+        if stages().skip(number).any(sends) {
+            return refuse(format!(
+                "stage {number} stands before the one it hears from"
+            ));
+        }
+    }
     let sent = |id| {
-        program
-            .stages
-            .iter()
+        stages()
             .filter(|s| s.output == StageOutput::Exchange(id))
             .count()
     };

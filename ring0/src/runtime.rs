@@ -28,7 +28,7 @@ use crate::wake::Bell;
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{Parts, build, check as check_program, wire};
+use crate::build::{Parts, build, check as check_program, fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +100,8 @@ pub struct Running {
     bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
+    /// The numbers of the chains' first stages.
+    stages: Vec<usize>,
 }
 
 /// Starts a program on its shards.
@@ -111,10 +113,9 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     check(config)?;
     check_program(program)?;
     let (executor, notes) = choose_executor(config)?;
-    let program = if config.shards == 1 {
-        fuse(program)
-    } else {
-        program.clone()
+    let (program, stages) = match config.shards {
+        1 => fuse_numbered(program),
+        _ => (program.clone(), (0..program.stages.len()).collect()),
     };
     let host = Arc::new(bell()?);
     let bells = (0..config.shards)
@@ -131,6 +132,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         bells,
         threads: Vec::new(),
         shared,
+        stages,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
         let seat = Seat {
@@ -280,9 +282,11 @@ impl Running {
             self.give_back(block);
         }
         let threads = std::mem::take(&mut self.threads);
-        threads
+        let reports = threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())));
+        reports
+            .map(|report| report.map(|r| r.renumbered(&self.stages)))
             .collect()
     }
 

@@ -1,0 +1,154 @@
+//! Programs of unusual shapes: several readers of one exchange, many sources, stages out of order.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use trefoil_ring0::column::Column;
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::program::{
+    ExchangeSpec, Order, OutputSpec, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec,
+};
+use trefoil_ring0::runtime::{Config, ShardReport, start};
+use trefoil_ring0::schema::{Field, Schema};
+
+fn numbers() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64)]))
+}
+
+/// A source of the numbers below `end`.
+fn memory(end: i64) -> SourceSpec {
+    let schema = numbers();
+    let frames = (0..end).map(|n| {
+        let mut frame = Frame::new(&schema, 1);
+        let Column::I64(c) = &mut frame.columns[0] else {
+            panic!("not BIGINT")
+        };
+        c.push(Some(n));
+        frame.commit_rows(1);
+        frame
+    });
+    let kind = SourceKind::Memory {
+        frames: Arc::new(frames.collect()),
+        repeat: 1,
+    };
+    SourceSpec::new("numbers", numbers(), kind)
+}
+
+fn stage(input: StageInput, output: StageOutput) -> StageSpec {
+    StageSpec {
+        input,
+        operators: Vec::new(),
+        output,
+    }
+}
+
+fn source(id: u32) -> StageInput {
+    StageInput::Source(SourceId(id))
+}
+
+fn from(id: u32) -> StageInput {
+    StageInput::Exchange(ExchangeId(id))
+}
+
+fn into(id: u32) -> StageOutput {
+    StageOutput::Exchange(ExchangeId(id))
+}
+
+fn output(id: u32) -> StageOutput {
+    StageOutput::Output(OutputId(id))
+}
+
+/// A program of numbers with outputs and hashed exchanges as many as its stages name.
+fn program(sources: Vec<SourceSpec>, stages: Vec<StageSpec>) -> Program {
+    let count = |of: fn(&StageSpec) -> bool| stages.iter().filter(|s| of(s)).count();
+    let exchange = ExchangeSpec {
+        schema: numbers(),
+        routing: Routing::Hash(vec![0]),
+        order: Order::Free,
+    };
+    let output = OutputSpec {
+        order: Order::Free,
+        schema: numbers(),
+    };
+    Program {
+        exchanges: vec![exchange; count(|s| matches!(s.output, StageOutput::Exchange(_)))],
+        outputs: vec![output; count(|s| matches!(s.output, StageOutput::Output(_)))],
+        sources,
+        stages,
+    }
+}
+
+/// The numbers of each output, sorted, and the reports.
+fn run(program: &Program, config: &Config) -> (Vec<Vec<i64>>, Vec<ShardReport>) {
+    let mut running = start(program, config).unwrap();
+    let mut all = vec![Vec::new(); program.outputs.len()];
+    while let Some(block) = running.next_block().unwrap() {
+        let Column::I64(c) = &block.rows().columns[0] else {
+            panic!("not BIGINT")
+        };
+        all[block.output().index()].extend_from_slice(&c.values);
+        running.give_back(block);
+    }
+    all.iter_mut().for_each(|numbers| numbers.sort_unstable());
+    (all, running.finish().unwrap())
+}
+
+fn shards(shards: usize) -> Config {
+    Config {
+        shards,
+        ..Config::default()
+    }
+}
+
+/// Both get all of its rows, also on one shard.
+#[test]
+fn an_exchange_may_have_two_readers() {
+    let stages = vec![
+        stage(source(0), into(0)),
+        stage(from(0), output(0)),
+        stage(from(0), output(1)),
+    ];
+    let program = program(vec![memory(100)], stages);
+    let want: Vec<i64> = (0..100).collect();
+    for count in [1, 3] {
+        let (got, _) = run(&program, &shards(count));
+        assert_eq!(got, [&want[..], &want[..]], "{count} shards");
+    }
+}
+
+/// Also on one shard, where stages are joined.
+#[test]
+fn the_ledger_has_the_numbers_of_the_programs_stages() {
+    let stages = vec![
+        stage(source(0), into(0)),
+        stage(from(0), output(0)),
+        stage(source(1), into(1)),
+        stage(from(1), output(1)),
+    ];
+    let program = program(vec![memory(10), memory(20)], stages);
+    for count in [1, 2] {
+        let (_, reports) = run(&program, &shards(count));
+        let rows = |stage| -> (u64, u64) {
+            let inputs = reports.iter().flat_map(|r| &r.inputs);
+            let of_stage = inputs.filter(|(s, _)| *s == stage);
+            of_stage.fold((0, 0), |sum, (_, c)| {
+                (sum.0 + c.rows_in, sum.1 + c.rows_applied)
+            })
+        };
+        assert_eq!([rows(0), rows(2)], [(10, 10), (20, 20)], "{count} shards");
+    }
+}
+
+#[test]
+fn a_stage_that_stands_before_the_one_it_hears_from_is_refused() {
+    let stages = vec![stage(from(0), output(0)), stage(source(0), into(0))];
+    let program = program(vec![memory(1)], stages);
+    for count in [1, 2] {
+        let error = start(&program, &shards(count)).unwrap_err().to_string();
+        assert!(error.contains("stage 0 stands before"), "{error}");
+    }
+}
