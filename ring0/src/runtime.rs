@@ -23,6 +23,7 @@ use crate::output::{Block, HostLanes};
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::{Shard, Turn};
+use crate::source::TAGS;
 use crate::wake::Bell;
 
 pub use crate::build::{HASH_SEED, fuse};
@@ -401,7 +402,8 @@ impl Seat {
     ) -> Result<ShardReport> {
         preflight::pin_thread(self.core)
             .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
-        let reader = ThreadIo::start(Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard))
+        let (bell, name) = (Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard));
+        let reader = ThreadIo::start(bell, name, program.sources.len() * TAGS)
             .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
         let work = self.work(program, config, parts, Io::Thread(reader));
         let mut context = Context::from_waker(Waker::noop());

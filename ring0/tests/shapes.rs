@@ -9,10 +9,10 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    ExchangeSpec, Order, OutputSpec, Program, Routing, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec,
+    ExchangeSpec, FileFormat, Order, OutputSpec, Program, Routing, SourceKind, SourceSpec,
+    StageInput, StageOutput, StageSpec,
 };
-use trefoil_ring0::runtime::{Config, ShardReport, start};
+use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
 
 fn numbers() -> Arc<Schema> {
@@ -141,6 +141,30 @@ fn the_ledger_has_the_numbers_of_the_programs_stages() {
         };
         assert_eq!([rows(0), rows(2)], [(10, 10), (20, 20)], "{count} shards");
     }
+}
+
+/// Each has reads of its own under way.
+#[test]
+fn sources_may_be_many() {
+    const SOURCES: u32 = 70;
+    let path = std::env::temp_dir().join(format!("trefoil-shapes-{}", std::process::id()));
+    std::fs::write(&path, "{\"n\":1}\n{\"n\":2}\n").unwrap();
+    let kind = SourceKind::Files {
+        paths: vec![path.clone()],
+        format: FileFormat::Ndjson,
+    };
+    let file = SourceSpec::new("file", numbers(), kind);
+    let stages = (0..SOURCES).map(|n| stage(source(n), output(n)));
+    let program = program(vec![file; SOURCES as usize], stages.collect());
+    for executor in [Executor::Threads, Executor::Uring] {
+        let config = Config {
+            executor,
+            ..shards(2)
+        };
+        let (got, _) = run(&program, &config);
+        assert!(got.iter().all(|n| *n == [1, 2]), "{executor:?}");
+    }
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
