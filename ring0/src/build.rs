@@ -9,7 +9,8 @@ use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, Reading, SourceKind};
+use crate::program::{StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
@@ -109,6 +110,9 @@ pub(crate) fn check(program: &Program) -> Result<()> {
         {
             return refuse(format!("stage {number} sends records backwards"));
         }
+        if let Some(why) = out_of_order(program, stage) {
+            return refuse(format!("stage {number} {why}"));
+        }
     }
     let stages = || program.stages.iter();
     for (number, stage) in stages().enumerate() {
@@ -135,6 +139,28 @@ pub(crate) fn check(program: &Program) -> Result<()> {
         Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
         None => Ok(()),
     }
+}
+
+/// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
+/// shards would wait for each other, or a watermark would go back.
+fn out_of_order(program: &Program, stage: &StageSpec) -> Option<&'static str> {
+    let order = match stage.output {
+        StageOutput::Exchange(id) => program.exchanges[id.index()].order,
+        StageOutput::Output(id) => program.outputs[id.index()].order,
+    };
+    let StageInput::Source(source) = stage.input else {
+        let chunks = order != Order::Free;
+        return chunks.then_some("reads no source, and has no chunks to take in order");
+    };
+    let source = &program.sources[source.index()];
+    let by_chunks = source.reading == Reading::Chunks
+        && matches!(source.kind, SourceKind::Files { .. })
+        && source.event_time.is_some_and(|e| e.lag_ns.is_some());
+    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    let sends_marks =
+        matches!(stage.output, StageOutput::Exchange(_)) && !stage.operators.iter().any(groups);
+    (by_chunks && sends_marks && order == Order::Free)
+        .then_some("sends watermarks of chunks that are taken in any order")
 }
 
 /// Makes all lanes, and opens all files.

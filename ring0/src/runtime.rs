@@ -268,7 +268,8 @@ impl Running {
         }
     }
 
-    /// Gives a block back, so that its memory is used again.
+    /// Gives a block back, so that its memory is used again. A shard makes as many as its ring
+    /// holds and two, and then waits.
     pub fn give_back(&mut self, block: Block) {
         self.outputs[block.output.index()].give_back(block);
     }

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    ExchangeSpec, FileFormat, Order, OutputSpec, Program, Routing, SourceKind, SourceSpec,
-    StageInput, StageOutput, StageSpec,
+    EventTime, ExchangeSpec, FileFormat, Order, OutputSpec, Program, Reading, Routing, SourceKind,
+    SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -141,6 +141,50 @@ fn the_ledger_has_the_numbers_of_the_programs_stages() {
         };
         assert_eq!([rows(0), rows(2)], [(10, 10), (20, 20)], "{count} shards");
     }
+}
+
+/// Shards would wait for each other: rows behind an exchange have no chunks.
+#[test]
+fn chunks_are_in_order_only_right_behind_a_source() {
+    let stages = vec![stage(source(0), into(0)), stage(from(0), output(0))];
+    let mut to_host = program(vec![memory(1)], stages);
+    let stages = vec![
+        stage(source(0), into(0)),
+        stage(from(0), into(1)),
+        stage(from(1), output(0)),
+    ];
+    let mut on_the_way = program(vec![memory(1)], stages);
+    to_host.outputs[0].order = Order::Chunks { bound: None };
+    on_the_way.exchanges[1].order = Order::Chunks { bound: None };
+    for program in [to_host, on_the_way] {
+        let error = start(&program, &shards(2)).unwrap_err().to_string();
+        assert!(error.contains("stage 1 reads no source"), "{error}");
+    }
+}
+
+/// Each chunk begins with a watermark of its own.
+#[test]
+fn watermarks_of_chunks_are_taken_in_order() {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let schema = Arc::new(Schema::new(vec![Field::new("t", time)]));
+    let kind = SourceKind::Files {
+        paths: Vec::new(),
+        format: FileFormat::Ndjson,
+    };
+    let mut file = SourceSpec::new("file", Arc::clone(&schema), kind);
+    file.event_time = Some(EventTime {
+        column: 0,
+        lag_ns: Some(0),
+        bound: None,
+    });
+    let stages = vec![stage(source(0), into(0)), stage(from(0), output(0))];
+    let mut program = program(vec![file], stages);
+    program.exchanges[0].schema = Arc::clone(&schema);
+    program.outputs[0].schema = schema;
+    let error = start(&program, &shards(2)).unwrap_err().to_string();
+    assert!(error.contains("stage 0 sends watermarks"), "{error}");
+    program.sources[0].reading = Reading::InOrder;
+    start(&program, &shards(2)).unwrap().finish().unwrap();
 }
 
 /// Each has reads of its own under way.
