@@ -177,7 +177,7 @@ impl FileSource {
             let record = BadRecord {
                 path: &self.chunks.file(chunk.file).path,
                 offset: chunk.base + chunk.at as u64,
-                raw: &chunk.bytes[chunk.at..chunk.at + RAW_BYTES_MAX],
+                raw: first_bytes(&chunk.bytes[chunk.at..]),
             };
             self.bad.take(record, too_long())?;
             chunk.skipping = true;
@@ -314,7 +314,7 @@ impl FileSource {
                 Err(reason) => {
                     self.counters.rows_bad += 1;
                     let path = &self.chunks.file(chunk.file).path;
-                    let raw = &line[..line.len().min(RAW_BYTES_MAX)];
+                    let raw = first_bytes(line);
                     self.bad.take(BadRecord { path, offset, raw }, reason)?;
                 }
             }
@@ -359,6 +359,18 @@ impl FileSource {
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
+    }
+}
+
+/// The bytes of a bad record that are told. Where they are its first ones, no character is cut.
+fn first_bytes(record: &[u8]) -> &[u8] {
+    if record.len() <= RAW_BYTES_MAX {
+        return record;
+    }
+    let first = &record[..RAW_BYTES_MAX];
+    match std::str::from_utf8(first) {
+        Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
+        Ok(_) | Err(_) => first,
     }
 }
 
