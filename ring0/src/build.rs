@@ -335,7 +335,7 @@ pub(crate) fn build(
             StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
         };
         let input = match stage.input {
-            StageInput::Source(_) => ChainInput::Source,
+            StageInput::Source(id) => ChainInput::Source(program.sources[id.index()].reading),
             StageInput::Exchange(id) => {
                 ChainInput::Exchange(&program.exchanges[id.index()].routing)
             }

@@ -9,8 +9,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    EventTime, ExchangeSpec, FileFormat, Order, OutputSpec, Program, Reading, Routing, SourceKind,
-    SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, FileFormat,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Reading, Routing, SourceKind, SourceSpec,
+    StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -185,6 +186,31 @@ fn watermarks_of_chunks_are_taken_in_order() {
     assert!(error.contains("stage 0 sends watermarks"), "{error}");
     program.sources[0].reading = Reading::InOrder;
     start(&program, &shards(2)).unwrap().finish().unwrap();
+}
+
+/// The group of all rows exists once where shard 0 reads all of them, and also without any.
+#[test]
+fn a_source_in_order_has_one_group_of_all_rows() {
+    let count = AggregateSpec {
+        input: numbers(),
+        keys: Vec::new(),
+        calls: vec![AggregateCall {
+            function: AggregateFunction::Count,
+            argument: None,
+        }],
+        phase: Phase::Complete,
+        window: None,
+        output: numbers(),
+    };
+    for rows in [0, 10] {
+        let mut program = program(vec![memory(rows)], vec![stage(source(0), output(0))]);
+        program.sources[0].reading = Reading::InOrder;
+        program.stages[0].operators = vec![OperatorSpec::Aggregate(Arc::new(count.clone()))];
+        for shard_count in [1, 3] {
+            let (got, _) = run(&program, &shards(shard_count));
+            assert_eq!(got, [[rows]], "{shard_count} shards");
+        }
+    }
 }
 
 /// Each has reads of its own under way.
