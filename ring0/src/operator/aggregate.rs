@@ -25,7 +25,6 @@ use self::fused::Fused;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::limits::FRAME_ROWS_MAX;
 use crate::program::{AggregateSpec, Phase};
 use crate::schema::{Physical, unit_nanos};
 use crate::table::keys::{KeyBatch, KeyLayout};
@@ -132,7 +131,8 @@ impl Aggregate {
             Some(_) => None,
             None => Some(shared.new_table()?),
         };
-        let frame = Frame::new(&shared.spec.input, FRAME_ROWS_MAX);
+        // As many rows as the frame that is split has.
+        let frame = Frame::new(&shared.spec.input, usize::MAX);
         Ok(Self {
             shared,
             whole,

@@ -2,6 +2,7 @@
 
 use crate::column::Column;
 use crate::error::{Error, Result};
+use crate::hash::canonical_bits;
 use crate::operator::aggregate::cells::{Cell, Kind, Output};
 use crate::program::AggregateFunction;
 use crate::schema::Physical;
@@ -55,6 +56,11 @@ fn push_extremes(cell: &Cell, store: &PageStore, slots: &[*mut u64], to: &mut Co
                 c.push(is_there(slot).then(|| text(var_bytes(store, &reference))));
             }
         }
+        // Which of equal values came first decides about no bit: one zero, one NaN.
+        (Kind::Min(Physical::F64) | Kind::Max(Physical::F64), to) => push_f64s(to, slots, |slot| {
+            let value = f64::from_bits(word(slot, cell.at));
+            is_there(slot).then(|| f64::from_bits(canonical_bits(value)))
+        }),
         (_, to) => {
             for &slot in slots {
                 push_word(to, is_there(slot).then(|| word(slot, cell.at)));
