@@ -140,6 +140,41 @@ fn queries_that_cannot_be_taken_in_are_refused_and_never_wrong() {
 }
 
 #[test]
+fn what_a_source_asks_for_and_cannot_get_is_refused() {
+    for (connector, format, more) in [
+        ("file", "csv", ""),
+        ("file", "parquet", ""),
+        ("file", "json", ", bad_data = 'skip'"),
+        ("file", "json", ", follow = 'true'"),
+        ("file", "json", ", timestamp_unit = 'ms'"),
+        (
+            "file",
+            "json",
+            ", event_time_field = 'ts', idle_timeout = '1 second'",
+        ),
+        ("stdin", "json", ""),
+    ] {
+        let path = match connector {
+            "file" => ", path = 'x.ndjson'",
+            _ => "",
+        };
+        let define = format!(
+            "CREATE SOURCE s (k BIGINT, ts TIMESTAMP(3)) WITH (connector = '{connector}'{path}, \
+             format = '{format}'{more});\n"
+        );
+        for query in [
+            "SELECT k FROM s",
+            "SELECT COUNT(*) FROM s",
+            "SELECT DISTINCT k FROM s",
+        ] {
+            let got = refusal(&format!("{define}{query}"));
+            assert!(got.starts_with("E0301 3:"), "{define}{query}: {got}");
+            assert!(got.contains("reading \"s\""), "{define}{query}: {got}");
+        }
+    }
+}
+
+#[test]
 fn the_catalogue_holds_what_is_declared() {
     let declared = catalog(
         "CREATE TABLE t (a BIGINT PRIMARY KEY, b DATE);
