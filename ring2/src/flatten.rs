@@ -40,6 +40,8 @@ pub(crate) fn query(query: &mut Query, catalog: &Catalog) {
     }
 }
 
+const BOUNDS: [&str; 2] = ["window_start", "window_end"];
+
 /// A column that the subquery gives.
 struct Given {
     name: String,
@@ -49,8 +51,8 @@ struct Given {
 struct Inner {
     columns: Vec<Given>,
     alias: Option<String>,
-    grouped: bool,
-    window: bool,
+    /// Whether `window_start` and `window_end` exist beside the columns.
+    bounds: bool,
 }
 
 fn merge(
@@ -71,9 +73,16 @@ fn merge(
             expr: c.expr,
         })
         .collect();
+    let bounds = match grouped {
+        true => keys.iter().any(has_window_call),
+        // They are of the query around it, unless the source has columns of these names.
+        false => {
+            let apart = |columns: Vec<String>| !columns.iter().any(|c| BOUNDS.contains(&&**c));
+            groups_by_window(outer) && below(inner, catalog).is_some_and(apart)
+        }
+    };
     let inner_view = Inner {
-        grouped,
-        window: keys.iter().any(has_window_call),
+        bounds,
         alias: alias.map(|a| a.name.value.clone()),
         columns,
     };
@@ -195,6 +204,20 @@ fn plain(query: &Query) -> Option<&Select> {
         && select.named_window.is_empty()
         && select.lateral_views.is_empty();
     (bare && one && simple).then_some(select)
+}
+
+/// Whether a key is a window, by itself or by the name of an item.
+fn groups_by_window(select: &Select) -> bool {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else {
+        return false;
+    };
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => {
+            has_window_call(e)
+        }
+        _ => false,
+    };
+    !keys.is_empty() && (keys.iter().any(has_window_call) || select.projection.iter().any(item))
 }
 
 fn is_grouped(select: &Select) -> bool {
@@ -361,10 +384,10 @@ impl Inner {
                 },
                 _ => return ControlFlow::Continue(()),
             };
-            let bound = matches!(name.as_str(), "window_start" | "window_end");
+            let bound = BOUNDS.contains(&name.as_str());
             let with = match self.given(&name) {
                 Some(given) => given.clone(),
-                None if bound && self.window && self.grouped => Expr::Identifier(Ident::new(name)),
+                None if bound && self.bounds => Expr::Identifier(Ident::new(name)),
                 None => match aliases.iter().find(|a| a.name == name) {
                     Some(alias) => alias.expr.clone(),
                     None => return ControlFlow::Break(()),

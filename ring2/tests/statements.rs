@@ -49,7 +49,15 @@ fn shape(query: &PlannedQuery) -> String {
 }
 
 /// A query over views, and the same written out.
-const VIEWS: [(&str, &str, &str); 9] = [
+const VIEWS: [(&str, &str, &str); 10] = [
+    (
+        "CREATE VIEW v AS SELECT event_time AS ts, symbol FROM trades WHERE volume > 1;",
+        "SELECT symbol, window_start, COUNT(*) AS n FROM v \
+         GROUP BY symbol, TUMBLE(ts, INTERVAL '1' MINUTE) HAVING window_end > '2025-01-01'",
+        "SELECT symbol, window_start, COUNT(*) AS n FROM trades WHERE volume > 1 \
+         GROUP BY symbol, TUMBLE(event_time, INTERVAL '1' MINUTE) \
+         HAVING window_end > '2025-01-01'",
+    ),
     (
         "CREATE VIEW v AS SELECT symbol AS s, price * 2 AS p FROM trades WHERE volume > 1;",
         "SELECT s, p FROM v WHERE p > 3",
