@@ -302,7 +302,7 @@ fn keys(select: &Select) -> Option<Vec<Expr>> {
         if let Ok(position) = key.to_string().parse::<usize>() {
             return match items.get(position.checked_sub(1)?)? {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                    Some(expr.clone())
+                    Some(no_position(expr.clone()))
                 }
                 SelectItem::ExprWithAliases { .. }
                 | SelectItem::Wildcard(_)
@@ -331,6 +331,14 @@ fn keys(select: &Select) -> Option<Vec<Expr>> {
         _ => key,
     };
     Some(written?.into_iter().map(aliased).collect())
+}
+
+/// A key whose meaning was written out: a constant is not a position again.
+fn no_position(key: Expr) -> Expr {
+    match key {
+        constant @ Expr::Value(_) => Expr::Nested(Box::new(constant)),
+        other => other,
+    }
 }
 
 /// HAVING with the names of its own select list written out.
@@ -426,7 +434,7 @@ impl Inner {
             && self.given(&ident.value).is_none()
             && let Some(alias) = aliases.iter().find(|a| a.name == ident.value)
         {
-            return Some(alias.expr.clone());
+            return Some(no_position(alias.expr.clone()));
         }
         self.mapped(key.clone(), &[])
     }

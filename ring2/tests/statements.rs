@@ -49,7 +49,7 @@ fn shape(query: &PlannedQuery) -> String {
 }
 
 /// A query over views, and the same written out.
-const VIEWS: [(&str, &str, &str); 10] = [
+const VIEWS: [(&str, &str, &str); 11] = [
     (
         "CREATE VIEW v AS SELECT event_time AS ts, symbol FROM trades WHERE volume > 1;",
         "SELECT symbol, window_start, COUNT(*) AS n FROM v \
@@ -57,6 +57,11 @@ const VIEWS: [(&str, &str, &str); 10] = [
         "SELECT symbol, window_start, COUNT(*) AS n FROM trades WHERE volume > 1 \
          GROUP BY symbol, TUMBLE(event_time, INTERVAL '1' MINUTE) \
          HAVING window_end > '2025-01-01'",
+    ),
+    (
+        "CREATE VIEW v AS SELECT symbol, 1 AS one FROM trades;",
+        "SELECT COUNT(*) AS n, one, symbol FROM v GROUP BY one, symbol",
+        "SELECT COUNT(*) AS n, 1 AS one, symbol FROM trades GROUP BY one, symbol",
     ),
     (
         "CREATE VIEW v AS SELECT symbol AS s, price * 2 AS p FROM trades WHERE volume > 1;",
