@@ -157,7 +157,7 @@ fn what_a_source_asks_for_and_cannot_get_is_refused() {
     for (connector, format, more) in [
         ("file", "csv", ""),
         ("file", "parquet", ""),
-        ("file", "json", ", bad_data = 'skip'"),
+        ("file", "json", ", splits = 'file'"),
         ("file", "json", ", follow = 'true'"),
         ("file", "json", ", timestamp_unit = 'ms'"),
         (
