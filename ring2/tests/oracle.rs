@@ -255,6 +255,8 @@ fn hand_written_queries() {
         "SELECT k, window_end, STDDEV(i) FROM r \
          GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE), TUMBLE(ts, INTERVAL '5' MINUTE), 1",
         "SELECT DISTINCT k, k, s FROM r",
+        "SELECT window_end, COUNT(*) FROM (SELECT ts, b, k FROM r WHERE (b AND k > 0) IS NOT UNKNOWN) \
+         AS q WHERE b IS UNKNOWN OR b GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE)",
         "SELECT COUNT(*), 1 AS one, -7 AS two FROM r GROUP BY one, 3",
         "SELECT one, s, COUNT(*) FROM (SELECT 3 AS one, s FROM r) AS q GROUP BY one, s",
         "SELECT one, VARIANCE(n) FROM (SELECT s, 2 AS one, COUNT(*) AS n FROM r GROUP BY s, 2) AS q \
