@@ -4,5 +4,7 @@
 
 pub mod time;
 
+pub mod decimal;
 pub mod ndjson;
+pub mod span;
 pub mod text;

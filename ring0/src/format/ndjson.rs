@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Record<'_> {
                 return Err(A::Error::custom("given twice"));
             }
             map.next_value_seed(Value {
-                kind: self.kinds[i],
+                kind: &self.kinds[i],
                 nullable: self.schema.fields[i].nullable,
                 column,
             })?;
@@ -219,3 +219,5 @@ impl Visitor<'_> for &mut Names {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+#[cfg(test)]
+mod tests_types;

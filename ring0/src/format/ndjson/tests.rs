@@ -396,6 +396,7 @@ proptest! {
                     // One NaN stands for all.
                     Column::F64(c) => c.push(x.map(|x| if x.is_nan() { f64::NAN } else { x })),
                     Column::Utf8(c) => c.push(s.as_deref()),
+                    other => panic!("no column of {:?}", other.physical()),
                 }
             }
             frame.commit_rows(1);
