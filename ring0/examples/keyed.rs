@@ -68,7 +68,7 @@ fn arrays(keys: u64) -> [ArrayRef; 2] {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
         state
     };
-    let k = (0..ROWS).map(|_| (u128::from(random()) * u128::from(keys) >> 64) as i64);
+    let k = (0..ROWS).map(|_| ((u128::from(random()) * u128::from(keys)) >> 64) as i64);
     let k: Int64Array = k.collect::<Vec<_>>().into();
     let v: Float64Array = (0..ROWS)
         .map(|i| (i % 1000) as f64)

@@ -9,11 +9,18 @@
 //! and never panics on data.
 
 mod arithmetic;
+mod binary;
+mod branch;
 mod cast;
+mod check;
 mod compare;
+mod decimal;
+mod like;
 mod logic;
 mod node;
 mod text;
+
+pub use self::cast::castable;
 
 #[cfg(test)]
 mod tests;

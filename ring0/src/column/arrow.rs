@@ -18,7 +18,11 @@ use super::{Bitmap, Column, Fixed, Validity};
 /// Evaluates `$body` for a column of values of one width and the Arrow type `$t` that a logical
 /// type gives it, `$other` for every other pair.
 macro_rules! primitive {
-    ($data_type:expr, $column:expr, $t:ident, $c:ident => $body:expr, $other:ident => $rest:expr) => {
+    (
+        $data_type:expr, $column:expr,
+        $t:ident, $c:ident => $body:expr,
+        $other:ident => $rest:expr
+    ) => {
         match ($data_type, $column) {
             (DataType::Int8, Column::I8($c)) => {
                 type $t = Int8Type;

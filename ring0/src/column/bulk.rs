@@ -27,6 +27,18 @@ impl Bitmap {
         self.len = len;
     }
 
+    /// Clears the bits that are set in `other`, a map of the same length; returns whether any is
+    /// left.
+    pub fn clear_where(&mut self, other: &Bitmap) -> bool {
+        assert_eq!(self.len, other.len, "maps of unlike length");
+        let mut any = 0;
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= !other;
+            any |= *word;
+        }
+        any != 0
+    }
+
     /// 64 bits of the map from bit `from` on; bits behind the end are 0.
     #[inline]
     fn window(&self, from: usize) -> u64 {

@@ -219,5 +219,3 @@ impl Visitor<'_> for &mut Names {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
-#[cfg(test)]
-mod tests_types;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arrow;
+mod branches;
+
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 

@@ -1,5 +1,7 @@
 //! What is accepted, what is refused with which words, and that both agree with serde_json.
 
+mod types;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};

@@ -121,9 +121,10 @@ impl Output {
         match (self.function, self.cell.kind) {
             (F::Count, _) => is == Some(Physical::I64),
             (F::Sum, Kind::SumInt) => matches!(is, Some(Physical::I64 | Physical::U64)),
-            (F::Sum | F::Avg, Kind::SumDecimal) => {
-                matches!(self.data_type, DataType::Decimal128(_, s) if s.unsigned_abs() >= self.scale)
-            }
+            (F::Sum | F::Avg, Kind::SumDecimal) => match self.data_type {
+                DataType::Decimal128(_, scale) => scale.unsigned_abs() >= self.scale,
+                _ => false,
+            },
             (F::Min | F::Max, Kind::Min(p) | Kind::Max(p)) => is == Some(p),
             _ => is == Some(Physical::F64),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, TimeUnit};
 
-use super::NdjsonParser;
+use super::super::NdjsonParser;
 use crate::column::random::{Dice, frame, text, types};
 use crate::format::text::write_json_row;
 use crate::frame::Frame;
@@ -39,7 +39,7 @@ fn check(field: Field, value: &str, want: Result<&str, &str>) {
 }
 
 #[test]
-fn values_are_read_or_refused() {
+fn numbers_and_texts_are_read_or_refused() {
     use DataType::*;
     let of = |t: DataType| Field::new("v", t);
     check(of(Int8), "-128", Ok("-128"));
@@ -100,6 +100,12 @@ fn values_are_read_or_refused() {
         "{\"a\": [1, 2.50]}",
         Ok("{\"a\": [1, 2.50]}"),
     );
+}
+
+#[test]
+fn json_lists_and_structs_are_read_or_refused() {
+    use DataType::*;
+    let of = |t: DataType| Field::new("v", t);
     check(Field::json("v"), "\"text\"", Ok("\"text\""));
     check(Field::json("v"), "null", Ok("null"));
     check(of(list(Int64)), "[1, null, 3]", Ok("[1,null,3]"));
