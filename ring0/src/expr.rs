@@ -1,5 +1,6 @@
 //! Expressions over the columns of a frame, as plain data. Types are resolved before: both sides
-//! of a binary operation have the same type, but for arithmetic of DECIMALs; casts are explicit.
+//! of a binary operation have the same type, but for arithmetic of DECIMALs and times; casts are
+//! explicit.
 
 use arrow_schema::{DataType, IntervalUnit};
 
@@ -85,7 +86,8 @@ impl Scalar {
 pub enum BinaryOp {
     /// `+`: integers and DECIMALs (overflow is an error), FLOAT and DOUBLE; of two TIMESTAMPs of
     /// one unit where the second is a length of time. Precision and scale of a DECIMAL result are
-    /// those of [`decimal_type`].
+    /// those of [`decimal_type`]. A DATE or TIMESTAMP and an INTERVAL, a TIMESTAMP and a length
+    /// of time, and what else [`arithmetic_type`] knows.
     Add,
     /// `-`, as `+`.
     Sub,
@@ -204,7 +206,7 @@ impl Expr {
             Self::Literal(s) => s.data_type(),
             Self::Binary(op @ (Add | Sub | Mul | Div | Rem), left, right) => {
                 let left = left.data_type(schema);
-                decimal_type(*op, &left, &right.data_type(schema)).unwrap_or(left)
+                arithmetic_type(*op, &left, &right.data_type(schema)).unwrap_or(left)
             }
             Self::Binary(..) => DataType::Boolean,
             Self::Unary(UnaryOp::Negate, inner) => inner.data_type(schema),
@@ -225,6 +227,23 @@ impl Expr {
             Self::InList { .. } | Self::Like { .. } => DataType::Boolean,
             Self::TumbleStart { time, .. } => time.data_type(schema),
         }
+    }
+}
+
+/// The type that an operation of two types has where it is not theirs: of two DECIMALs, and of
+/// dates, times and lengths of time.
+pub fn arithmetic_type(op: BinaryOp, left: &DataType, right: &DataType) -> Option<DataType> {
+    use BinaryOp::{Add, Sub};
+    use DataType::{Date32, Decimal128, Duration, Interval, Timestamp};
+    match (op, left, right) {
+        (_, Decimal128(..), Decimal128(..)) => decimal_type(op, left, right),
+        (Sub, Timestamp(a, None), Timestamp(b, None)) if a == b => Some(Duration(*a)),
+        (Add | Sub, Timestamp(a, None), Duration(b)) if a == b => Some(left.clone()),
+        (Add, Duration(a), Timestamp(b, None)) if a == b => Some(right.clone()),
+        (Add | Sub, Duration(a), Duration(b)) if a == b => Some(left.clone()),
+        (Add | Sub, Timestamp(..) | Date32 | Interval(_), Interval(_)) => Some(left.clone()),
+        (Add, Interval(_), Timestamp(..) | Date32) => Some(right.clone()),
+        _ => None,
     }
 }
 

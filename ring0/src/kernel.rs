@@ -18,6 +18,7 @@ mod decimal;
 mod like;
 mod logic;
 mod node;
+mod temporal;
 mod text;
 
 pub use self::cast::castable;

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
-use crate::expr::{BinaryOp, UnaryOp, decimal_type};
+use crate::expr::{BinaryOp, UnaryOp, arithmetic_type};
 
 pub(super) fn refuse<T>(message: String) -> Result<T> {
     Err(Error::Program(message))
@@ -21,9 +21,8 @@ pub(super) fn check_binary(op: BinaryOp, left: &DataType, right: &DataType) -> R
     use BinaryOp::{Add, And, Div, Mul, Or, Rem, Sub};
     let nested = matches!(left, DataType::List(_) | DataType::Struct(_));
     let ok = match (op, left, right) {
-        (Add | Sub | Mul | Div | Rem, DataType::Decimal128(..), DataType::Decimal128(..)) => {
-            decimal_type(op, left, right).is_some()
-        }
+        _ if arithmetic_type(op, left, right).is_some() => true,
+        (Add | Sub | Mul | Div | Rem, DataType::Decimal128(..), _) => false,
         // Precision is how many digits there may be, not what they stand for.
         (_, DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a == b,
         _ if left != right => false,

@@ -9,10 +9,11 @@ use super::branch::{Choice, InList};
 use super::cast::{Cast, OnFailure};
 use super::check::{check_binary, check_unary, refuse};
 use super::like::Like;
+use super::temporal::{self, has_interval};
 use super::{RowError, decimal, logic};
 use crate::column::{Bitmap, Column};
 use crate::error::Result;
-use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp};
+use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp, arithmetic_type};
 use crate::frame::Frame;
 use crate::limits::EXPR_DEPTH_MAX;
 use crate::schema::{Schema, physical};
@@ -67,6 +68,8 @@ enum Kind {
         /// Scratch of AND and OR: rows whose right side counts.
         active: Bitmap,
     },
+    /// With an INTERVAL on a side: the operation and its type.
+    Temporal(BinaryOp, DataType, Box<[Node; 2]>),
     Unary(UnaryOp, Box<Node>),
     Cast(Box<Cast>, Box<Node>),
     Choice(Box<Choice>),
@@ -156,6 +159,11 @@ impl Kind {
     ) -> Result<(Self, bool)> {
         use BinaryOp::{Add, Div, Mul, Rem, Sub};
         check_binary(op, &t, &u)?;
+        if let Some(result) = arithmetic_type(op, &t, &u)
+            && has_interval(&t, &u)
+        {
+            return Ok((Self::Temporal(op, result, Box::new([*left, *right])), true));
+        }
         let is_float = matches!(t, DataType::Float32 | DataType::Float64);
         let own = matches!(op, Add | Sub | Mul | Div | Rem) && !is_float;
         let fallible = own || left.fallible || right.fallible;
@@ -265,6 +273,12 @@ impl Node {
                 right,
                 ..
             } => binary(*op, factors.as_deref(), left, right, out, run),
+            Kind::Temporal(op, result, sides) => {
+                sides.iter_mut().for_each(|side| side.run(run));
+                let [l, r] = &**sides;
+                let (l, r) = (l.column(run.frame), r.column(run.frame));
+                temporal::binary(*op, l, r, result, out, run);
+            }
             Kind::Unary(op, inner) => {
                 inner.run(run);
                 unary(*op, inner.column(run.frame), out, run);

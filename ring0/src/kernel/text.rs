@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::column::Strings;
 
 /// The days that chrono, and with it arrow, can print: the years -262143 to 262142.
-const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
+pub(super) const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
 const DAY_SECONDS: i64 = 86_400;
 
 /// Decimal digits.
@@ -47,7 +47,7 @@ pub(super) fn date(days: i64, out: &mut String) -> Option<()> {
 }
 
 /// Year, month and day in the proleptic Gregorian calendar: Howard Hinnant's `civil_from_days`.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     // Years begin in March here, so that the day that leap years add is the last of them.
     let z = days + 719_468;
     let era = z.div_euclid(146_097);

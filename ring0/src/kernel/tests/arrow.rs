@@ -7,6 +7,7 @@ use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 
 use super::*;
 use crate::column::random::{self, texts, types};
+use crate::schema::unit_nanos;
 
 fn frame_of(columns: Vec<(DataType, Column)>) -> (Schema, Frame) {
     let fields = columns.iter().map(|(t, _)| Field::new("c", t.clone()));
@@ -205,6 +206,66 @@ fn arithmetic_is_that_of_arrow() {
             (Rem, rem),
         ] {
             check_operation(op, kernel, (&l, &left), (&r, &right));
+        }
+    }
+}
+
+#[test]
+fn times_and_intervals_are_added_as_in_arrow() {
+    use DataType::{Date32, Duration, Interval, Timestamp};
+    use arrow_arith::numeric::{add, sub};
+    let interval = || Interval(arrow_schema::IntervalUnit::MonthDayNano);
+    let units = [
+        TimeUnit::Second,
+        TimeUnit::Millisecond,
+        TimeUnit::Microsecond,
+        TimeUnit::Nanosecond,
+    ];
+    let mut pairs = vec![(Date32, interval()), (interval(), interval())];
+    for unit in units {
+        pairs.push((Timestamp(unit, None), interval()));
+        pairs.push((Timestamp(unit, None), Duration(unit)));
+        pairs.push((Duration(unit), Duration(unit)));
+    }
+    let mut dice = Dice(6);
+    let mut column = |t: &DataType| {
+        let mut column = Column::of(t);
+        for _ in 0..400 {
+            let any = |dice: &mut Dice, n: usize| dice.roll(2 * n) as i64 - n as i64;
+            match (&mut column, t) {
+                (c, _) if dice.roll(10) == 0 => c.push_null(),
+                (Column::I32(c), _) => c.push(Some(any(&mut dice, 200_000) as i32)),
+                (Column::I64(c), Timestamp(unit, _)) => {
+                    let second = 1_000_000_000 / unit_nanos(*unit);
+                    let seconds = any(&mut dice, 4_000_000_000);
+                    c.push(Some(seconds * second + any(&mut dice, 1000)));
+                }
+                (Column::I64(c), _) => c.push(Some(any(&mut dice, 1 << 40))),
+                (Column::Interval(c), _) => {
+                    let great = if dice.roll(8) == 0 { 1 << 30 } else { 300 };
+                    let (months, days) = (any(&mut dice, great), any(&mut dice, great));
+                    let nanos = any(&mut dice, 1 << 52);
+                    c.push(Some(crate::column::Interval::new(
+                        months as i32,
+                        days as i32,
+                        nanos,
+                    )));
+                }
+                (c, _) => panic!("{:?}", c.physical()),
+            }
+        }
+        column
+    };
+    for (l, r) in pairs {
+        let (left, right) = (column(&l), column(&r));
+        check_operation(BinaryOp::Add, add, (&l, &left), (&r, &right));
+        check_operation(BinaryOp::Sub, sub, (&l, &left), (&r, &right));
+        if l != r {
+            check_operation(BinaryOp::Add, add, (&r, &right), (&l, &left));
+        }
+        if matches!(l, Timestamp(..)) {
+            let other = column(&l);
+            check_operation(BinaryOp::Sub, sub, (&l, &left), (&l, &other));
         }
     }
 }
