@@ -8,6 +8,9 @@ use crate::column::{Binaries, Bools, Column, Fixed, Strings};
 use crate::format::decimal::parse_decimal;
 use crate::format::span::parse_time;
 use crate::format::time::{parse_date, parse_timestamp};
+use crate::schema::unit_nanos;
+
+use super::{DAY_SECONDS, SECOND_NANOS};
 
 /// Replaces `out`, a column of type `to`, by the values that texts stand for; notes rows that
 /// stand for none.
@@ -25,9 +28,10 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
         }
         (Column::I64(out), DataType::Timestamp(unit, _)) => {
             // A day alone is its midnight.
+            let day = DAY_SECONDS * (SECOND_NANOS / unit_nanos(*unit));
+            let midnight = |t: &str| i64::from(parse_date(t).ok()?).checked_mul(day);
             fill(from, out, failed, |t| {
-                let midnight = |_| parse_timestamp(&format!("{t} 00:00:00"), *unit);
-                parse_timestamp(t, *unit).or_else(midnight).ok()
+                parse_timestamp(t, *unit).ok().or_else(|| midnight(t))
             });
         }
         (Column::I128(out), DataType::Decimal128(p, s)) => {
@@ -72,18 +76,19 @@ fn fill<T: Copy + Default>(
 }
 
 fn booleans(from: &Strings, out: &mut Bools, failed: &mut Vec<u32>) {
+    const YES: [&str; 9] = ["t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"];
+    const NO: [&str; 10] = [
+        "f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0",
+    ];
     out.clear();
     for i in 0..from.validity.len() {
         let value = from.get(i).map(|text| {
-            let text = text.trim().to_ascii_lowercase();
-            match text.as_str() {
-                "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" | "on" | "1" => true,
-                "f" | "fa" | "fal" | "fals" | "false" | "n" | "no" | "of" | "off" | "0" => false,
-                _ => {
-                    failed.push(i as u32);
-                    false
-                }
+            let is_one = |of: &[&str]| of.iter().any(|t| t.eq_ignore_ascii_case(text.trim()));
+            let yes = is_one(&YES);
+            if !yes && !is_one(&NO) {
+                failed.push(i as u32);
             }
+            yes
         });
         out.push(value);
     }

@@ -11,6 +11,7 @@ use crate::column::random::{Dice, frame, text, types};
 use crate::limits::KEY_GROUPS;
 use crate::program::{AggregateCall, AggregateFunction as F};
 use crate::schema::{Field, Schema};
+use crate::table::keys::push_word;
 
 fn call(function: F, argument: Option<usize>) -> AggregateCall {
     AggregateCall { function, argument }
@@ -316,4 +317,60 @@ fn aggregates_that_are_not_are_refused() {
         Aggregate::new(Arc::new(s), 0, 1),
         Err(Error::Program(_))
     ));
+}
+
+#[test]
+fn numbers_of_every_width_have_the_same_averages() {
+    let of = [
+        DataType::Int8,
+        DataType::Int16,
+        DataType::Int32,
+        DataType::Int64,
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Float32,
+        DataType::Float64,
+    ];
+    let types = schema(&of);
+    let functions = [
+        F::Sum,
+        F::Avg,
+        F::StddevSamp,
+        F::StddevPop,
+        F::VarSamp,
+        F::VarPop,
+    ];
+    let want = [
+        "10",
+        "2.5",
+        "1.2909944487358056",
+        "1.118033988749895",
+        "1.6666666666666667",
+        "1.25",
+    ];
+    let calls: Vec<AggregateCall> = (0..of.len())
+        .flat_map(|a| functions.map(|f| call(f, Some(a))))
+        .collect();
+    let mut frame = Frame::new(&types, 5);
+    for column in &mut frame.columns {
+        for v in 1..5u8 {
+            push_word(column, Some(v.into()));
+        }
+        // The words of floating point numbers are their bits.
+        match column {
+            Column::F32(c) => c.values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]),
+            Column::F64(c) => c.values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]),
+            _ => {}
+        }
+        column.push_null();
+    }
+    frame.commit_rows(5);
+    for out in both(&types, &[frame], &[], &calls) {
+        let got = rows(&out).remove(0);
+        for (i, t) in of.iter().enumerate() {
+            assert_eq!(got[i * 6..][..6], want, "{t}");
+        }
+    }
 }
