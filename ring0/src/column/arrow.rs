@@ -13,7 +13,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
-use super::{Bitmap, Column, Fixed, Validity};
+use super::{Bitmap, Column, Fixed, Strings, Validity};
 
 /// Evaluates `$body` for a column of values of one width and the Arrow type `$t` that a logical
 /// type gives it, `$other` for every other pair.
@@ -195,12 +195,7 @@ impl Column {
                     to.push(array.is_valid(row).then(|| array.value(row)));
                 }
             }
-            (DataType::Utf8, Self::Utf8(to)) => {
-                let array = array.as_string::<i32>();
-                for row in rows {
-                    to.push(array.is_valid(row).then(|| array.value(row)));
-                }
-            }
+            (DataType::Utf8, Self::Utf8(to)) => append_strings(to, array, rows),
             (DataType::Binary, Self::Binary(to)) => {
                 let array = array.as_binary::<i32>();
                 for row in rows {
@@ -263,6 +258,23 @@ impl Column {
         })
     }
 
+    /// A column of an array's values. Buffers that nobody else holds are taken as they are, as
+    /// those are that [`Column::into_array`] gave away; others are copied, and so are bits, and
+    /// what is nested.
+    ///
+    /// # Panics
+    /// Where the array is of a type that a column cannot have.
+    pub fn from_array(array: ArrayRef) -> Self {
+        let data_type = array.data_type().clone();
+        let mut column = Self::of(&data_type);
+        let to = &mut column;
+        primitive!(&data_type, to, T, to => take::<T>(to, array), other => match other {
+            (_, Self::Utf8(to)) => take_strings(to, array),
+            (_, to) => to.append_array(&array, 0..array.len()),
+        });
+        column
+    }
+
     /// A copy of the column as an array of a logical type.
     ///
     /// # Panics
@@ -280,6 +292,43 @@ where
     to.values.extend_from_slice(&array.values()[rows.clone()]);
     append_validity(&mut to.validity, array.nulls(), rows);
     to.zero_nulls();
+}
+
+fn take<T: ArrowPrimitiveType>(to: &mut Fixed<T::Native>, array: ArrayRef)
+where
+    T::Native: Copy + Default,
+{
+    let typed = array.as_primitive::<T>().clone();
+    // What this array holds of the buffers would count as somebody else's.
+    drop(array);
+    let (_, values, nulls) = typed.into_parts();
+    append_validity(&mut to.validity, nulls.as_ref(), 0..values.len());
+    to.values = values.into();
+    to.zero_nulls();
+}
+
+fn take_strings(to: &mut Strings, array: ArrayRef) {
+    let typed = array.as_string::<i32>().clone();
+    let ends = typed.value_offsets();
+    let whole = ends[0] == 0 && ends[typed.len()] as usize == typed.value_data().len();
+    // Below a NULL there may be text, which a column has not.
+    if !whole || typed.null_count() > 0 {
+        let rows = 0..typed.len();
+        drop(typed);
+        return append_strings(to, &array, rows);
+    }
+    drop(array);
+    let (offsets, data, _) = typed.into_parts();
+    to.validity.push_valid(offsets.len() - 1);
+    to.offsets = offsets.into_inner().into();
+    to.data = ScalarBuffer::from(data).into();
+}
+
+fn append_strings(to: &mut Strings, array: &ArrayRef, rows: Range<usize>) {
+    let array = array.as_string::<i32>();
+    for row in rows {
+        to.push(array.is_valid(row).then(|| array.value(row)));
+    }
 }
 
 fn append_validity(to: &mut Validity, nulls: Option<&NullBuffer>, rows: Range<usize>) {

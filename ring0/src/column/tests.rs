@@ -96,6 +96,8 @@ proptest! {
             let (all, got) = (texts(&from), texts(&to));
             prop_assert_eq!(&got[5..5 + b - a], &all[a..b], "{}", t);
             prop_assert_eq!(&got[5 + b - a..], &all[a..], "{}", t);
+            prop_assert_eq!(&texts(&Column::from_array(slice))[..], &all[a..b], "{}", t);
+            prop_assert_eq!(texts(&Column::from_array(array)), all, "{}", t);
         }
     }
 }
@@ -122,12 +124,33 @@ fn what_a_failed_record_left_in_a_nested_column_is_taken_back() {
 }
 
 #[test]
-fn handing_over_buffers_copies_nothing() {
-    let mut from = Column::new(Physical::I64);
-    if let Column::I64(c) = &mut from {
-        (0..100).for_each(|v| c.push(Some(v)));
-        let address = c.values.as_ptr().addr();
-        let array = from.into_array(&DataType::Int64);
-        assert_eq!(array.to_data().buffers()[0].as_ptr().addr(), address);
+fn handing_buffers_over_and_back_copies_nothing() {
+    let mut numbers = Column::new(Physical::I64);
+    let mut strings = Column::new(Physical::Utf8);
+    let address = |column: &Column| match column {
+        Column::I64(c) => c.values.as_ptr().addr(),
+        Column::Utf8(c) => c.data().as_ptr().addr(),
+        other => panic!("{:?}", other.physical()),
+    };
+    for i in 0..100 {
+        match (&mut numbers, &mut strings) {
+            (Column::I64(n), Column::Utf8(s)) => {
+                n.push((i % 7 != 0).then_some(i));
+                s.push(Some("text"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    for (column, t) in [(numbers, DataType::Int64), (strings, DataType::Utf8)] {
+        let (want, before) = (column.clone(), address(&column));
+        let array = column.into_array(&t);
+        let back = Column::from_array(array);
+        assert_eq!((address(&back), &back), (before, &want));
+        // What is still shared is copied.
+        let array = back.into_array(&t);
+        let shared = std::sync::Arc::clone(&array);
+        let copy = Column::from_array(array);
+        assert_ne!(address(&copy), before);
+        assert_eq!((copy, shared.len()), (want, 100));
     }
 }
