@@ -22,8 +22,36 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a script; each bare SELECT prints its results
     Run(RunArgs),
+    /// Show the plan of every query, its partition strategy and the reason
+    Explain(ExplainArgs),
     /// Run benchmarks, or compare their results
     Bench(BenchArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// Files of SQL, read as one script, and folders, whose files are explained one by one behind
+    /// those named before and the folder's schema.sql; `-` is standard input
+    #[arg(value_name = "FILE.sql|DIR", required_unless_present = "commands")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// SQL, read behind the files
+    #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
+    pub(crate) commands: Vec<String>,
+    /// How plans are printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ExplainFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// A tree of stages and exchanges
+    Text,
+    /// For programs
+    Json,
+    /// A Mermaid flowchart
+    Mermaid,
+    /// A Graphviz digraph
+    Dot,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 
 mod args;
 mod failure;
+mod letters;
 mod machine;
 
 mod output;
@@ -11,6 +12,7 @@ mod stats;
 mod run;
 
 mod bench;
+mod explain;
 
 use std::process::ExitCode;
 
@@ -22,12 +24,14 @@ use crate::failure::Failure;
 /// What is ready to run.
 enum Ready {
     Run(Box<run::Job>),
+    Explain(explain::Job),
     Bench(Box<bench::Job>),
 }
 
 fn main() -> ExitCode {
     let done = ready(Args::parse().command).and_then(|ready| match ready {
         Ready::Run(job) => run::run(&job),
+        Ready::Explain(job) => explain::run(&job),
         Ready::Bench(job) => bench::run(&job),
     });
     match done {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
 fn ready(command: Command) -> Result<Ready, Failure> {
     Ok(match command {
         Command::Run(args) => Ready::Run(Box::new(run::Job::new(args)?)),
+        Command::Explain(args) => Ready::Explain(explain::Job::new(args)?),
         Command::Bench(args) => Ready::Bench(Box::new(bench::Job::new(args)?)),
     })
 }

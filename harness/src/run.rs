@@ -5,12 +5,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use trefoil::{PlannedQuery, SourceFile, plan_script};
+use arrow_schema::DataType;
+use trefoil::{Answer, PlannedQuery, ResultColumn, SourceFile, Step, plan_steps};
+use trefoil_ring0::column::Column;
+use trefoil_ring0::frame::Frame;
 use trefoil_ring0::preflight::allowed_cores;
 use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::schema::{Field, Schema};
 
 use crate::args::{Format, RunArgs};
 use crate::failure::{Failure, say};
+use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::{Printer, Target};
 use crate::stats::Stats;
@@ -68,7 +73,8 @@ impl Job {
     }
 }
 
-fn read(path: &Path) -> Result<SourceFile, Failure> {
+/// Reads a file of SQL; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<SourceFile, Failure> {
     if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin()
@@ -92,7 +98,7 @@ fn read(path: &Path) -> Result<SourceFile, Failure> {
 
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
-    let queries = plan_script(&job.files)?;
+    let steps = plan_steps(&job.files)?;
     let mut target = Target::open(job.output.as_deref())?;
     let by_target = if target.is_terminal() {
         Format::Table
@@ -103,11 +109,21 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let mut stats = Stats::new(job.config.shards);
     let clock = Instant::now();
     let mut ledger = Ok(());
-    for (number, query) in queries.iter().enumerate() {
-        if queries.len() > 1 {
+    let mut noted = Notes::Say;
+    for step in &steps {
+        let query = match step {
+            Step::Query(query) => query,
+            Step::Answer(answer) => {
+                if steps.len() > 1 {
+                    say(&answer.sql);
+                }
+                print_answer(answer, format, &mut target)?;
+                continue;
+            }
+        };
+        if steps.len() > 1 {
             say(&query.sql);
         }
-        let noted = if number == 0 { Notes::Say } else { Notes::Said };
         ledger = ledger.and(run_query(
             query,
             job,
@@ -116,6 +132,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
             &mut target,
             &mut stats,
         )?);
+        noted = Notes::Said;
     }
     target.finish()?;
     stats.end(clock.elapsed());
@@ -125,6 +142,32 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         std::fs::write(path, text + "\n").map_err(refuse)?;
     }
     ledger
+}
+
+/// Prints rows that are known.
+fn print_answer(answer: &Answer, format: Format, target: &mut Target) -> Result<(), Failure> {
+    let field = |name: &String| Field::new(name, DataType::Utf8);
+    let schema = Schema::new(answer.columns.iter().map(field).collect());
+    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
+        name: name.clone(),
+        index,
+    };
+    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
+    let mut printer = Printer::new(format, &columns, &schema, target);
+    let mut frame = Frame::new(&schema, 1);
+    for row in &answer.rows {
+        frame.clear();
+        for (column, cell) in frame.columns.iter_mut().zip(row) {
+            match column {
+                Column::Utf8(texts) => texts.push(cell.as_deref()),
+                other => unreachable!("an answer is texts, not {:?}", other.physical()),
+            }
+        }
+        frame.commit_rows(1);
+        printer.print(&frame)?;
+    }
+    printer.finish()?;
+    Ok(())
 }
 
 /// Whether the notes of the start were already said.
@@ -153,11 +196,22 @@ fn run_query(
     let executor = executor_name(running.executor());
     let schema = &query.program.outputs[0].schema;
     let mut printer = Printer::new(format, &query.columns, schema, target);
+    let mut letters = query
+        .dead_letters
+        .as_deref()
+        .map(Letters::open)
+        .transpose()?;
     while let Some(block) = running.next_block()? {
-        printer.print(block.rows())?;
+        match (block.output().index(), &mut letters) {
+            (0, _) => printer.print(block.rows())?,
+            (_, Some(letters)) => letters.write(block.rows())?,
+            (output, None) => unreachable!("nothing is told in output {output}"),
+        }
         running.give_back(block);
     }
     let rows = printer.finish()?;
+    letters.map_or(Ok(()), Letters::finish)?;
     let reports = running.finish()?;
+    say_bad(query, &reports);
     Ok(stats.add(&query.program, &reports, executor, rows))
 }

@@ -167,7 +167,7 @@ fn input_stats(source: &str, counters: &QueryCounters) -> InputStats {
         rows_failed: counters.rows_failed,
         rows_late: counters.rows_late,
         rows_late_idle: 0,
-        rows_applied: counters.rows_applied(),
+        rows_applied: counters.rows_applied,
     }
 }
 
@@ -193,10 +193,10 @@ fn balance_input(
             from.rows_passed, c.rows_in
         )));
     }
-    if c.rows_filtered + c.rows_failed + c.rows_late > c.rows_in {
+    if c.rows_filtered + c.rows_failed + c.rows_late + c.rows_applied != c.rows_in {
         return Err(unbalanced(format!(
-            "{query}: of {} rows of {source}, {} were filtered, {} failed and {} late",
-            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_late
+            "{query}: of {} rows of {source}, {} were filtered, {} failed, {} late, {} applied",
+            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_late, c.rows_applied
         )));
     }
     Ok(())

@@ -10,11 +10,11 @@ fn bench(arguments: &[&str]) -> Output {
         .arg("bench")
         .args(arguments)
         .output()
-        .unwrap()
+        .expect("the binary is there")
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn stderr(output: &Output) -> String {

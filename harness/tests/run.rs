@@ -1,5 +1,7 @@
 //! The binary over the acceptance pack: rows, refusals, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -103,4 +105,52 @@ fn exit_codes() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(!text.is_empty());
     }
+}
+
+/// Runs a script over the pack's sources.
+fn script(text: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .arg("run")
+        .arg(pack().join("schema.sql"))
+        .args(["--format", "csv", "-c", text])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn views_give_the_rows_of_what_they_stand_for() {
+    let plain =
+        script("SELECT symbol, SUM(volume) AS v FROM trades WHERE price > 10 GROUP BY symbol");
+    let view = script(
+        "CREATE VIEW dear AS SELECT symbol AS s, volume FROM trades WHERE price > 10;
+         CREATE VIEW sums (symbol, v) AS SELECT s, SUM(volume) FROM dear GROUP BY s;
+         SELECT * FROM sums; DROP VIEW dear CASCADE;",
+    );
+    let text = |o: &Output| String::from_utf8(o.stdout.clone()).unwrap();
+    assert!(
+        view.status.success(),
+        "{}",
+        String::from_utf8_lossy(&view.stderr)
+    );
+    assert!(text(&plain).starts_with("symbol,v\n") && text(&view).starts_with("symbol,v\n"));
+    assert_eq!(lines(&text(&plain)), lines(&text(&view)));
+}
+
+#[test]
+fn questions_are_printed() {
+    let output = script("SET state_ttl = '1 hour'; SHOW state_ttl; DESCRIBE customers;");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = "value\n1 hour\nname,type,nullable,note\ncustomer_id,VARCHAR,false,primary key\n\
+                    customer_name,VARCHAR,true,\n";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn what_has_no_runtime_is_refused_before_anything_runs() {
+    let output = script(
+        "SELECT symbol FROM trades;\n CREATE MATERIALIZED VIEW v AS SELECT symbol FROM trades;",
+    );
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(output.stdout.is_empty() && text.contains("error[E0301]") && text.contains("-c:2:2"));
 }

@@ -16,8 +16,9 @@ use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::KEY_GROUPS;
 use trefoil_ring0::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -112,10 +113,13 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
             name: "columns".to_owned(),
             schema: Arc::clone(&input),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Columns {
                 arrays: arrays[..].into(),
                 repeat: ROUNDS,
             },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         }],
         stages: vec![
             StageSpec {
@@ -132,9 +136,12 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
         exchanges: vec![ExchangeSpec {
             schema: input,
             routing: Routing::Hash(vec![0]),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: output,
+        }],
     };
     let mut config = Config {
         executor: Executor::Threads,

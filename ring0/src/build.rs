@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
-use crate::id::OutputId;
+use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
-use crate::program::{OperatorSpec, Program, StageInput, StageOutput, StageSpec};
+use crate::output::HostLanes;
+use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::Shard;
-use crate::source::{OpenFile, Source, check_columns, open};
-use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::shard::{Letters, Shard};
+use crate::source::{Files, Reader, Source, check_columns, check_system, open};
+use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
@@ -25,7 +26,7 @@ pub(crate) struct Parts {
     senders: Vec<Vec<LaneSender>>,
     receivers: Vec<Vec<LaneReceiver>>,
     outputs: Vec<Option<LaneSender>>,
-    files: Vec<Option<OpenFile>>,
+    files: Vec<Files>,
 }
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -74,6 +75,7 @@ fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
 pub(crate) fn check(program: &Program) -> Result<()> {
     let refuse = |what: String| Err(Error::Program(what));
     program.sources.iter().try_for_each(check_columns)?;
+    program.sources.iter().try_for_each(check_system)?;
     for (number, stage) in program.stages.iter().enumerate() {
         let schema = output_schema(stage, &input_schema(program, stage));
         let wanted = match stage.output {
@@ -114,15 +116,13 @@ pub(crate) fn check(program: &Program) -> Result<()> {
     }
 }
 
-type HostLanes = Vec<(OutputId, LaneReceiver)>;
-
 /// Makes all lanes, and opens all files.
 pub(crate) fn wire(
     program: &Program,
     config: &Config,
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
-) -> Result<(Vec<Parts>, HostLanes)> {
+) -> Result<(Vec<Parts>, Vec<HostLanes>)> {
     let files = program
         .sources
         .iter()
@@ -166,13 +166,31 @@ pub(crate) fn wire(
     }
     let mut host_lanes = Vec::new();
     for (number, output) in program.outputs.iter().enumerate() {
+        let mut lanes = Vec::with_capacity(config.shards);
         for (part, bell) in parts.iter_mut().zip(bells) {
+            if !is_used(program, OutputId(number as u32)) {
+                part.outputs.push(None);
+                continue;
+            }
             let (tx, rx) = lane(&output.schema, bell, host);
             part.outputs.push(Some(tx));
-            host_lanes.push((OutputId(number as u32), rx));
+            lanes.push(rx);
         }
+        let output_id = OutputId(number as u32);
+        host_lanes.push(HostLanes::new(output_id, output.order, lanes));
     }
     Ok((parts, host_lanes))
+}
+
+/// Whether a stage or a source sends into an output.
+fn is_used(program: &Program, output: OutputId) -> bool {
+    let (stages, sources) = (&program.stages, &program.sources);
+    stages
+        .iter()
+        .any(|s| s.output == StageOutput::Output(output))
+        || sources
+            .iter()
+            .any(|s| s.bad_data == BadData::DeadLetters(output))
 }
 
 /// Exchanges that some stage sends into; fused ones have none.
@@ -186,6 +204,48 @@ fn used_exchanges(program: &Program) -> Vec<usize> {
     (0..program.exchanges.len())
         .filter(|&id| sent(id))
         .collect()
+}
+
+/// The sink into an output, which one stage or source has.
+fn output_sink(
+    program: &Program,
+    outputs: &mut [Option<LaneSender>],
+    id: OutputId,
+) -> Result<Sink> {
+    let lane = outputs[id.index()]
+        .take()
+        .ok_or_else(|| Error::Program(format!("output {} has more than one stage", id.0)))?;
+    Ok(Sink::Output {
+        lane,
+        ordered: program.outputs[id.index()].order != Order::Free,
+        rows: Vec::new(),
+        next: 0,
+    })
+}
+
+/// For each stage what its records were before.
+fn lineages(program: &Program) -> Vec<Lineage> {
+    let mut known: Vec<Lineage> = Vec::with_capacity(program.stages.len());
+    for (number, stage) in program.stages.iter().enumerate() {
+        let StageInput::Exchange(id) = stage.input else {
+            known.push(Lineage {
+                origin: number,
+                of_input: true,
+            });
+            continue;
+        };
+        let sender = program.stages[..number]
+            .iter()
+            .position(|s| s.output == StageOutput::Exchange(id))
+            .expect("stages are in topological order");
+        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+        let before = known[sender];
+        known.push(Lineage {
+            of_input: before.of_input && !program.stages[sender].operators.iter().any(groups),
+            ..before
+        });
+    }
+    known
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -218,24 +278,14 @@ pub(crate) fn build(
         seed: HASH_SEED,
     };
     let mut chains = Vec::with_capacity(program.stages.len());
-    for stage in &program.stages {
+    for (stage, lineage) in program.stages.iter().zip(lineages(program)) {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];
                 let lanes = senders[slot(id.index())].take().expect("one stage sends");
-                let (routing, schema) = (spec.routing.clone(), Arc::clone(&spec.schema));
-                Sink::Exchange(ExchangeSender::new(lanes, routing, schema, place.seed))
+                Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
-            StageOutput::Output(id) => {
-                let lane = outputs[id.index()].take().ok_or_else(|| {
-                    Error::Program(format!("output {} has more than one stage", id.0))
-                })?;
-                Sink::Output {
-                    lane,
-                    rows: Vec::new(),
-                    next: 0,
-                }
-            }
+            StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
         };
         let input = match stage.input {
             StageInput::Source(_) => ChainInput::Source,
@@ -244,7 +294,14 @@ pub(crate) fn build(
             }
         };
         let schema = input_schema(program, stage);
-        chains.push(Chain::new(&stage.operators, &schema, sink, input, place)?);
+        chains.push(Chain::new(
+            &stage.operators,
+            &schema,
+            sink,
+            input,
+            lineage,
+            place,
+        )?);
     }
     let readers = |wanted: StageInput| -> Vec<usize> {
         let stages = program.stages.iter().enumerate();
@@ -253,28 +310,29 @@ pub(crate) fn build(
             .map(|(number, _)| number)
             .collect()
     };
-    let sources = program
-        .sources
-        .iter()
-        .zip(&files)
-        .enumerate()
-        .map(|(number, (spec, file))| {
-            let source = Source::new(
-                number,
-                spec,
-                file.as_ref(),
-                config.frame_rows,
-                shard,
-                config.shards,
-            );
-            (
-                source,
-                readers(StageInput::Source(crate::id::SourceId(number as u32))),
-            )
-        });
+    let mut sources = Vec::with_capacity(program.sources.len());
+    for (number, (spec, files)) in program.sources.iter().zip(files).enumerate() {
+        let reader = Reader {
+            shard,
+            shards: config.shards,
+            frame_rows: config.frame_rows,
+            chunk_bytes: config.chunk_bytes,
+            now: config.now,
+        };
+        let letters = match spec.bad_data {
+            BadData::Fail | BadData::Skip => None,
+            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)?),
+        };
+        sources.push((
+            Source::new(number, spec, files, reader),
+            Letters::new(letters),
+            readers(StageInput::Source(SourceId(number as u32))),
+        ));
+    }
     let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
         let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
-        (ExchangeReceiver::new(lanes), consumers)
+        let order = program.exchanges[id].order;
+        (ExchangeReceiver::new(lanes, order), consumers)
     });
-    Ok(Shard::new(sources.collect(), exchanges.collect(), chains))
+    Ok(Shard::new(sources, exchanges.collect(), chains))
 }

@@ -42,12 +42,14 @@ pub enum Error {
         message: String,
     },
     /// A record could not be parsed.
-    #[error("source {name}: {}: byte {offset}: {message}", path.display())]
+    #[error("source {name}: {}{}: byte {offset}: {message}", path.display(), line_text(*line))]
     BadRecord {
         /// Name of the source.
         name: String,
         /// The file.
         path: PathBuf,
+        /// Number of its line, from 1; `None` while nobody has counted.
+        line: Option<u64>,
         /// Byte offset of the record in the file.
         offset: u64,
         /// What was wrong.
@@ -62,6 +64,10 @@ pub enum Error {
     /// A program that Ring 0 cannot run.
     #[error("invalid program: {0}")]
     Program(String),
+}
+
+fn line_text(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!(":{line}"))
 }
 
 /// Result with Ring 0's [`Error`].

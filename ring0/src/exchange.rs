@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use crate::column::Column;
 use crate::frame::Frame;
 use crate::hash::{hash_keys, owner};
 use crate::mesh::{Flow, LaneReceiver, LaneSender};
 use crate::message::{Mark, Message};
-use crate::program::Routing;
+use crate::program::{ExchangeSpec, Order, Routing};
 use crate::schema::Schema;
 
 /// Sends the rows of one exchange.
@@ -18,6 +19,7 @@ use crate::schema::Schema;
 pub(crate) struct ExchangeSender {
     lanes: Vec<LaneSender>,
     routing: Routing,
+    order: Order,
     schema: Arc<Schema>,
     seed: u64,
     hashes: Vec<u64>,
@@ -30,17 +32,13 @@ pub(crate) struct ExchangeSender {
 }
 
 impl ExchangeSender {
-    pub(crate) fn new(
-        lanes: Vec<LaneSender>,
-        routing: Routing,
-        schema: Arc<Schema>,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(lanes: Vec<LaneSender>, spec: &ExchangeSpec, seed: u64) -> Self {
         let count = lanes.len();
         Self {
             lanes,
-            routing,
-            schema,
+            routing: spec.routing.clone(),
+            order: spec.order,
+            schema: Arc::clone(&spec.schema),
             seed,
             hashes: Vec::new(),
             rows: vec![Vec::new(); count],
@@ -85,6 +83,9 @@ impl ExchangeSender {
     /// Sends a mark into every lane, behind all rows; after `Full` offer the same mark again.
     pub(crate) fn mark(&mut self, mark: Mark) -> Flow {
         assert!(!self.in_hand, "no mark overtakes a half-sent frame");
+        if (mark, self.order) == (Mark::ChunkEnd, Order::Free) {
+            return Flow::Done;
+        }
         while self.marked < self.lanes.len() {
             if self.lanes[self.marked].mark(mark) == Flow::Full {
                 return Flow::Full;
@@ -123,23 +124,37 @@ pub(crate) enum Received {
 #[derive(Debug)]
 struct Incoming {
     lane: LaneReceiver,
+    /// Its own where lanes are splits.
     watermark: i64,
     /// The barrier it waits at.
     barrier: Option<u64>,
     ended: bool,
 }
 
+/// Raises the rows' watermarks to that of all chunks before theirs.
+fn raise(frame: &mut Frame, bound: usize, least: i64) {
+    let Column::I64(bounds) = &mut frame.columns[bound] else {
+        panic!("a watermark is a BIGINT")
+    };
+    for value in &mut bounds.values {
+        *value = (*value).max(least);
+    }
+}
+
 /// Receives the rows of one exchange.
 #[derive(Debug)]
 pub(crate) struct ExchangeReceiver {
     lanes: Vec<Incoming>,
+    order: Order,
+    /// The lane to look at: with chunks, whose chunk is next.
     next: usize,
+    /// That of the exchange as a whole.
     watermark: i64,
     ended: bool,
 }
 
 impl ExchangeReceiver {
-    pub(crate) fn new(lanes: Vec<LaneReceiver>) -> Self {
+    pub(crate) fn new(lanes: Vec<LaneReceiver>, order: Order) -> Self {
         let lanes = lanes
             .into_iter()
             .map(|lane| Incoming {
@@ -151,6 +166,7 @@ impl ExchangeReceiver {
             .collect();
         Self {
             lanes,
+            order,
             next: 0,
             watermark: i64::MIN,
             ended: false,
@@ -160,6 +176,52 @@ impl ExchangeReceiver {
     /// The next frame or mark, taking the lanes in turn; `None` only when no lane that may be
     /// taken from holds a message, as the shard may go to sleep upon it.
     pub(crate) fn poll(&mut self) -> Option<Received> {
+        match self.order {
+            Order::Free => self.poll_any(),
+            Order::Chunks { bound } => self.poll_chunk(bound),
+        }
+    }
+
+    /// From the lane whose chunk is next; the others have to wait.
+    fn poll_chunk(&mut self, bound: Option<usize>) -> Option<Received> {
+        if self.ended {
+            return None;
+        }
+        let at = self.next;
+        let lanes = self.lanes.len();
+        let incoming = &mut self.lanes[at];
+        Some(match incoming.lane.pop()? {
+            Message::Frame(mut frame) => {
+                if let Some(bound) = bound {
+                    raise(&mut frame, bound, self.watermark);
+                }
+                Received::Frame(at, frame)
+            }
+            Message::Mark(Mark::Watermark(time)) if time > self.watermark => {
+                self.watermark = time;
+                Received::Mark(Mark::Watermark(time))
+            }
+            Message::Mark(Mark::Watermark(_)) => Received::Absorbed,
+            Message::Mark(Mark::ChunkEnd) => {
+                self.next = (at + 1) % lanes;
+                Received::Absorbed
+            }
+            // Where a shard's turn has come and it has no chunk, no later shard has one either.
+            Message::Mark(Mark::End) => {
+                incoming.ended = true;
+                self.next = (at + 1) % lanes;
+                self.ended = self.lanes.iter().all(|l| l.ended);
+                if self.ended {
+                    Received::Mark(Mark::End)
+                } else {
+                    Received::Absorbed
+                }
+            }
+            Message::Mark(Mark::Barrier(_)) => unreachable!("no barrier is cut yet"),
+        })
+    }
+
+    fn poll_any(&mut self) -> Option<Received> {
         for _ in 0..self.lanes.len() {
             let at = self.next;
             let incoming = &mut self.lanes[at];
@@ -190,6 +252,7 @@ impl ExchangeReceiver {
                 assert!(t >= incoming.watermark, "a watermark never goes back");
                 incoming.watermark = t;
             }
+            Mark::ChunkEnd => unreachable!("chunk ends are sent where they are waited for"),
             Mark::Barrier(epoch) => incoming.barrier = Some(epoch),
             Mark::End => incoming.ended = true,
         }
@@ -256,7 +319,7 @@ mod tests {
             let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..lanes)
                 .map(|_| lane(&schema, 8, 8, Arc::clone(&bell), Arc::clone(&bell)))
                 .unzip();
-            let mut receiver = ExchangeReceiver::new(receivers);
+            let mut receiver = ExchangeReceiver::new(receivers, Order::Free);
             // The last lane stays behind with its watermark, so that most marks change nothing.
             for (at, sender) in senders.iter_mut().enumerate() {
                 for time in 0..5 {

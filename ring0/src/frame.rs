@@ -78,6 +78,12 @@ impl Frame {
         self.columns.iter_mut().for_each(|c| c.truncate(rows));
     }
 
+    /// Forgets all rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows = self.rows.min(rows);
+        self.roll_back();
+    }
+
     /// Forgets all rows, keeps the memory.
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(Column::clear);

@@ -17,6 +17,8 @@ pub enum Message {
 pub enum Mark {
     /// No later record of this lane has an event time below this one (ns), but for late ones.
     Watermark(i64),
+    /// The sender's chunk of the file ends here; the next one is another shard's.
+    ChunkEnd,
     /// The lane's records of this epoch end here.
     Barrier(u64),
     /// The lane has no further record.

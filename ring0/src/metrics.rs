@@ -1,5 +1,9 @@
 //! Counters of a run: the ledger. Each shard counts for itself; sums are made at the end.
 
+use crate::id::ExchangeId;
+use crate::program::{Program, StageOutput};
+use crate::shard::ShardReport;
+
 /// What one source did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceCounters {
@@ -24,6 +28,8 @@ pub struct QueryCounters {
     pub rows_failed: u64,
     /// Rows behind the watermark.
     pub rows_late: u64,
+    /// Rows that reached the query's state or, without state, its output.
+    pub rows_applied: u64,
 }
 
 impl SourceCounters {
@@ -43,10 +49,38 @@ impl QueryCounters {
         self.rows_filtered += other.rows_filtered;
         self.rows_failed += other.rows_failed;
         self.rows_late += other.rows_late;
+        self.rows_applied += other.rows_applied;
     }
+}
 
-    /// Rows that reached the query's state or output.
-    pub fn rows_applied(&self) -> u64 {
-        self.rows_in - self.rows_filtered - self.rows_failed - self.rows_late
+/// Rows that went over one lane of an exchange; a lane from a shard to itself counts, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crossing {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// The shard that sent them.
+    pub sender: usize,
+    /// The shard that got them.
+    pub receiver: usize,
+    /// How many.
+    pub rows: u64,
+}
+
+/// What crossed the mesh, by lane. On one shard exchanges are no lanes and nothing crosses.
+pub fn crossings(program: &Program, reports: &[ShardReport]) -> Vec<Crossing> {
+    let mut all = Vec::new();
+    for (sender, report) in reports.iter().enumerate().filter(|_| reports.len() > 1) {
+        for (stage, lanes) in &report.crossed {
+            let StageOutput::Exchange(exchange) = program.stages[*stage].output else {
+                continue;
+            };
+            all.extend(lanes.iter().enumerate().map(|(receiver, &rows)| Crossing {
+                exchange,
+                sender,
+                receiver,
+                rows,
+            }));
+        }
     }
+    all
 }

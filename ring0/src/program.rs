@@ -10,7 +10,7 @@ use crate::column::Column;
 use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::schema::Schema;
+use crate::schema::{Field, Schema};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +34,40 @@ pub struct SourceSpec {
     pub schema: Arc<Schema>,
     /// Which of them is event time, if any query needs it.
     pub event_time: Option<EventTime>,
+    /// Who reads.
+    pub reading: Reading,
     /// Where the records are.
     pub kind: SourceKind,
+    /// The schema's columns that the source fills by itself: behind those that are read, and before
+    /// [`EventTime::bound`].
+    pub system: Vec<SystemColumn>,
+    /// What becomes of records that cannot be parsed.
+    pub bad_data: BadData,
+}
+
+impl SourceSpec {
+    /// A source without event time or system columns, which bad records end.
+    pub fn new(name: impl Into<String>, schema: Arc<Schema>, kind: SourceKind) -> Self {
+        Self {
+            name: name.into(),
+            schema,
+            event_time: None,
+            reading: Reading::Chunks,
+            kind,
+            system: Vec::new(),
+            bad_data: BadData::Fail,
+        }
+    }
+}
+
+/// Who reads a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// All shards, chunk by chunk.
+    #[default]
+    Chunks,
+    /// Shard 0 alone: records keep the order of the split.
+    InOrder,
 }
 
 /// Event time of a source.
@@ -54,10 +86,13 @@ pub struct EventTime {
 /// Kinds of sources.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
-    /// A file of JSON objects, one a line; chunk k is parsed by shard k mod shards.
-    NdjsonFile {
-        /// The file.
-        path: PathBuf,
+    /// Files of records, one behind the other: one split. Chunk k of all their chunks is parsed by
+    /// shard k mod shards.
+    Files {
+        /// The files, in order.
+        paths: Vec<PathBuf>,
+        /// What is in them.
+        format: FileFormat,
     },
     /// Columns in memory, shared by all shards: shard s of n reads the s-th of n equal slices. With
     /// event time that a watermark needs, and which then must not be NULL, shard 0 reads all.
@@ -74,6 +109,51 @@ pub enum SourceKind {
         /// How many times each is given.
         repeat: usize,
     },
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// JSON objects, one a line.
+    Ndjson,
+}
+
+/// What becomes of a record that cannot be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadData {
+    /// It ends the program with an error.
+    Fail,
+    /// It is counted and left out.
+    Skip,
+    /// It is counted and goes, with where it was and why, to an output of its own, whose columns
+    /// are those of [`dead_letter_schema`].
+    DeadLetters(OutputId),
+}
+
+/// The columns of what is told about bad records: the source's name, the file, the byte at which
+/// the record begins, the reason, and its bytes, as text or, where they are no UTF-8, in
+/// hexadecimal.
+pub fn dead_letter_schema() -> Schema {
+    use arrow_schema::DataType::{Int64, Utf8};
+    Schema::new(vec![
+        Field::new("source", Utf8),
+        Field::new("file", Utf8),
+        Field::new("offset", Int64),
+        Field::new("reason", Utf8),
+        Field::new("raw", Utf8),
+        Field::new("raw_hex", Utf8),
+    ])
+}
+
+/// What a source itself knows of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemColumn {
+    /// Where in its file the record begins, in bytes: BIGINT.
+    Offset,
+    /// The number of its split: BIGINT.
+    Split,
+    /// When it was read, by the frame: TIMESTAMP.
+    Ingested,
 }
 
 /// A chain of operators with one input and one output.
@@ -234,8 +314,22 @@ pub struct ExchangeSpec {
     pub schema: Arc<Schema>,
     /// Who gets which.
     pub routing: Routing,
-    /// Whether receivers must take chunks in the source's order.
-    pub ordered: bool,
+    /// The order in which a receiver takes what the shards send.
+    pub order: Order,
+}
+
+/// The order in which a receiver takes its lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As records come. Lanes are splits of their own: the watermark is the least of theirs.
+    Free,
+    /// In that of the one file that all shards read by chunks, chunk k by shard k mod shards, as if
+    /// one reader had read it.
+    Chunks {
+        /// The BIGINT column with the row's watermark (ns), which as sent knows the row's own chunk
+        /// only.
+        bound: Option<usize>,
+    },
 }
 
 /// How an exchange chooses the receiver.
@@ -250,6 +344,8 @@ pub enum Routing {
 /// An output.
 #[derive(Debug, Clone)]
 pub struct OutputSpec {
+    /// The order in which the host takes the shards' rows.
+    pub order: Order,
     /// The result's columns.
     pub schema: Arc<Schema>,
 }

@@ -4,7 +4,9 @@
 //! A start counts when every shard has reported. A shard that fails or panics stops the others,
 //! and the host gets its error.
 
+use std::io::Read;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,11 +17,9 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::error::{Error, Result};
 use crate::io::{Io, ThreadIo, UringIo};
-use crate::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
+use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
-use crate::mesh::LaneReceiver;
-use crate::message::{Mark, Message};
-use crate::output::Block;
+use crate::output::{Block, HostLanes};
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::{Shard, Turn};
@@ -55,6 +55,10 @@ pub struct Config {
     pub frame_rows: usize,
     /// Messages of a ring.
     pub ring_messages: usize,
+    /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
+    pub chunk_bytes: usize,
+    /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub now: fn() -> i64,
 }
 
 impl Default for Config {
@@ -65,8 +69,17 @@ impl Default for Config {
             executor: Executor::Auto,
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
+            chunk_bytes: CHUNK_BYTES,
+            now: system_time_ns,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where time comes in")]
+fn system_time_ns() -> i64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What all shards know of each other's health.
@@ -82,8 +95,7 @@ struct Shared {
 pub struct Running {
     executor: Executor,
     notes: Vec<String>,
-    lanes: Vec<(crate::id::OutputId, LaneReceiver, bool)>,
-    next: usize,
+    outputs: Vec<HostLanes>,
     host: Arc<Bell>,
     bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
@@ -108,17 +120,13 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     let bells = (0..config.shards)
         .map(|_| bell().map(Arc::new))
         .collect::<Result<Vec<_>>>()?;
-    let (parts, lanes) = wire(&program, config, &bells, &host)?;
+    let (parts, outputs) = wire(&program, config, &bells, &host)?;
     let shared = Arc::new(Shared::default());
     let program = Arc::new(program);
     let mut running = Running {
         executor,
         notes,
-        lanes: lanes
-            .into_iter()
-            .map(|(output, lane)| (output, lane, false))
-            .collect(),
-        next: 0,
+        outputs,
         host,
         bells,
         threads: Vec::new(),
@@ -163,6 +171,9 @@ fn check(config: &Config) -> Result<()> {
         return refuse(format!(
             "a ring holds at least {RING_MESSAGES_MIN} messages"
         ));
+    }
+    if config.chunk_bytes == 0 {
+        return refuse("a chunk has at least one byte".to_owned());
     }
     if config.cores.is_empty() {
         return refuse("no core to run on".to_owned());
@@ -233,53 +244,30 @@ impl Running {
     /// The error of the shard that failed; then all shards have been stopped.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         loop {
-            if let Some(block) = self.try_block() {
+            if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
                 return Ok(Some(block));
             }
             if self.shared.failed.load(Ordering::Acquire) {
                 return Err(self.failure());
             }
-            if self.lanes.iter().all(|(_, _, ended)| *ended) {
+            if self.outputs.iter().all(HostLanes::is_ended) {
                 return Ok(None);
             }
             // Marks, and blocks that are not given back yet, made room in the ring: a shard may
             // sleep for want of it.
-            for (_, lane, _) in &mut self.lanes {
-                lane.end_turn();
-            }
+            self.outputs.iter_mut().for_each(HostLanes::end_turn);
             self.host.announce_sleep();
-            let nothing = self.lanes.iter().all(|(_, lane, _)| lane.is_empty());
-            if nothing && !self.shared.failed.load(Ordering::Acquire) {
+            let more = self.outputs.iter().any(HostLanes::has_more);
+            if !more && !self.shared.failed.load(Ordering::Acquire) {
                 self.host.sleep(-1);
             }
             self.host.awake();
         }
     }
 
-    fn try_block(&mut self) -> Option<Block> {
-        for _ in 0..self.lanes.len() {
-            let at = self.next;
-            let (output, lane, ended) = &mut self.lanes[at];
-            match lane.pop() {
-                Some(Message::Frame(frame)) => {
-                    return Some(Block {
-                        output: *output,
-                        lane: at,
-                        frame,
-                    });
-                }
-                Some(Message::Mark(mark)) => *ended |= mark == Mark::End,
-                None => self.next = (at + 1) % self.lanes.len(),
-            }
-        }
-        None
-    }
-
     /// Gives a block back, so that its memory is used again.
     pub fn give_back(&mut self, block: Block) {
-        let lane = &mut self.lanes[block.lane].1;
-        lane.give_back(block.frame);
-        lane.end_turn();
+        self.outputs[block.output.index()].give_back(block);
     }
 
     /// Waits for the shards' end and gives what they counted. Results that were not taken are lost.
@@ -310,7 +298,15 @@ impl Running {
             Error::BadRecord { offset, .. } => (1, *offset),
             _ => (2, 0),
         });
-        errors.into_iter().next().unwrap_or_else(lost)
+        let mut error = errors.into_iter().next().unwrap_or_else(lost);
+        if let Error::BadRecord {
+            path, offset, line, ..
+        } = &mut error
+        {
+            // Shards know bytes and not lines, as they begin anywhere in a file.
+            *line = line_of(path, *offset).ok();
+        }
+        error
     }
 
     fn halt(&self) {
@@ -325,6 +321,19 @@ impl Drop for Running {
         for thread in std::mem::take(&mut self.threads) {
             // Its error was either given already or is of no interest to who drops the run.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The number of the line that holds a byte of a file.
+fn line_of(path: &Path, offset: u64) -> std::io::Result<u64> {
+    let mut rest = std::fs::File::open(path)?.take(offset);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut line = 1;
+    loop {
+        match rest.read(&mut buffer)? {
+            0 => return Ok(line),
+            count => line += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64,
         }
     }
 }

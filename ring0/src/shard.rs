@@ -44,6 +44,7 @@ enum Hand {
 #[derive(Debug)]
 struct SourceSlot {
     source: Source,
+    letters: Letters,
     consumers: Vec<usize>,
     hand: Hand,
     ended: bool,
@@ -61,7 +62,8 @@ struct ExchangeSlot {
 pub struct ShardReport {
     /// For each source of the program.
     pub sources: Vec<SourceCounters>,
-    /// For each stage of the program that reads a source: stage and counts.
+    /// For each stage of the program that reads a source: stage and counts, also of what became of
+    /// its rows behind exchanges.
     pub inputs: Vec<(usize, QueryCounters)>,
     /// For each stage that sends into an exchange: stage and rows that crossed each lane.
     pub crossed: Vec<(usize, Vec<u64>)>,
@@ -83,14 +85,15 @@ pub(crate) struct Shard {
 impl Shard {
     /// `sources` and `exchanges` with the chains (by index) that read them.
     pub(crate) fn new(
-        sources: Vec<(Source, Vec<usize>)>,
+        sources: Vec<(Source, Letters, Vec<usize>)>,
         exchanges: Vec<(ExchangeReceiver, Vec<usize>)>,
         chains: Vec<Chain>,
     ) -> Self {
         let sources = sources
             .into_iter()
-            .map(|(source, consumers)| SourceSlot {
+            .map(|(source, letters, consumers)| SourceSlot {
                 source,
+                letters,
                 consumers,
                 hand: Hand::Empty,
                 ended: false,
@@ -135,15 +138,22 @@ impl Shard {
     fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.sources {
-            if matches!(slot.hand, Hand::Empty) && !slot.ended {
+            let free = slot.letters.send(&mut slot.source, &mut moved);
+            if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
                 match slot.source.poll(io)? {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
                     Polled::Pending => {}
+                    Polled::ChunkEnd => {
+                        slot.hand = Hand::Mark(Mark::ChunkEnd, 0);
+                        slot.letters.mark = Some(Mark::ChunkEnd);
+                    }
                     Polled::End => {
                         slot.ended = true;
                         slot.hand = Hand::Mark(Mark::End, 0);
+                        slot.letters.mark = Some(Mark::End);
                     }
                 }
+                slot.letters.send(&mut slot.source, &mut moved);
             }
             moved |= slot.hand_on(&mut self.chains)?;
         }
@@ -180,9 +190,13 @@ impl Shard {
         self.exchanges
             .iter_mut()
             .for_each(|slot| slot.receiver.end_turn());
+        let letters = self
+            .sources
+            .iter_mut()
+            .fold(false, |staged, slot| slot.letters.end_turn() | staged);
         self.chains
             .iter_mut()
-            .fold(false, |staged, chain| chain.end_turn() | staged)
+            .fold(letters, |staged, chain| chain.end_turn() | staged)
     }
 
     fn verdict(&self, moved: bool, staged: bool) -> Turn {
@@ -207,8 +221,9 @@ impl Shard {
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {
-            if self.sources.iter().any(|s| s.consumers.contains(&stage)) {
-                report.inputs.push((stage, chain.counters));
+            match report.inputs.iter_mut().find(|(s, _)| *s == chain.origin) {
+                Some((_, counters)) => counters.add(&chain.counters),
+                None => report.inputs.push((chain.origin, chain.counters)),
             }
             match &chain.sink {
                 Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
@@ -216,6 +231,50 @@ impl Shard {
             }
         }
         report
+    }
+}
+
+/// Where a source tells of bad records, if anywhere: an output that takes chunks in order.
+#[derive(Debug)]
+pub(crate) struct Letters {
+    sink: Option<Sink>,
+    /// A mark that has to follow.
+    mark: Option<Mark>,
+}
+
+impl Letters {
+    pub(crate) fn new(sink: Option<Sink>) -> Self {
+        Self { sink, mark: None }
+    }
+
+    /// Sends what there is. Returns whether all of it was taken.
+    fn send(&mut self, source: &mut Source, moved: &mut bool) -> bool {
+        let Some(sink) = &mut self.sink else {
+            return true;
+        };
+        if let Some(letters) = source.letters().filter(|l| l.rows() > 0) {
+            if sink.offer(Item::Frame(letters)) == Flow::Full {
+                return false;
+            }
+            letters.clear();
+            *moved = true;
+        }
+        if let Some(mark) = self.mark {
+            if sink.offer(Item::Mark(mark)) == Flow::Full {
+                return false;
+            }
+            self.mark = None;
+            *moved = true;
+        }
+        true
+    }
+
+    /// End of a turn. Returns whether something is still here.
+    fn end_turn(&mut self) -> bool {
+        match &mut self.sink {
+            Some(Sink::Output { lane, .. }) => lane.end_turn() || self.mark.is_some(),
+            Some(Sink::Exchange(_)) | None => false,
+        }
     }
 }
 

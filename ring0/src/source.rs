@@ -1,23 +1,27 @@
 //! Sources: what fills frames. Each kind divides its records among the shards, so that every one
-//! is read once. A source whose event time matters is read by one shard, in order: its clock is
-//! the split's.
+//! is read once; one that is to be read in order is read by shard 0 alone.
 
+mod bad;
+mod chunks;
 mod clock;
 mod columns;
 mod file;
 mod memory;
+mod system;
 
-use crate::error::Result;
+use arrow_schema::DataType;
+
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
-use crate::program::{SourceKind, SourceSpec};
+use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
+pub(crate) use self::chunks::{Files, open};
 pub(crate) use self::columns::check as check_columns;
-pub(crate) use self::file::{OpenFile, open};
 
 use self::columns::ColumnsSource;
-use self::file::NdjsonSource;
+use self::file::FileSource;
 use self::memory::MemorySource;
 
 /// Kinds of reads of one source; a request's tag is the source's number times these, plus one.
@@ -30,6 +34,8 @@ pub(crate) enum Polled {
     Frame,
     /// Nothing yet.
     Pending,
+    /// The end of a chunk of the file that all shards read.
+    ChunkEnd,
     /// Nothing any more.
     End,
 }
@@ -37,35 +43,67 @@ pub(crate) enum Polled {
 /// A source on one shard.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Lines of JSON.
-    Ndjson(Box<NdjsonSource>),
+    /// Files.
+    Files(Box<FileSource>),
     /// Arrow arrays.
     Columns(Box<ColumnsSource>),
     /// Ready frames.
     Memory(MemorySource),
+    /// Another shard reads all of it.
+    Elsewhere,
+}
+
+/// Which part of a source is read where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) shard: usize,
+    pub(crate) shards: usize,
+    pub(crate) frame_rows: usize,
+    pub(crate) chunk_bytes: usize,
+    /// Nanoseconds since the epoch.
+    pub(crate) now: fn() -> i64,
+}
+
+/// Checks that columns which a source fills by itself can take what it fills in.
+pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
+    let fields = &spec.schema.fields;
+    let end = fields.len() - usize::from(spec.event_time.is_some_and(|e| e.bound.is_some()));
+    let first = end.checked_sub(spec.system.len());
+    let system = first.map(|first| fields[first..end].iter().zip(&spec.system));
+    let fits = system.is_some_and(|mut system| {
+        system.all(|(field, column)| match column {
+            SystemColumn::Offset | SystemColumn::Split => field.data_type == DataType::Int64,
+            SystemColumn::Ingested => matches!(field.data_type, DataType::Timestamp(_, None)),
+        })
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Program(format!(
+        "source {} has system columns of other types",
+        spec.name
+    )))
 }
 
 impl Source {
-    pub(crate) fn new(
-        tag: usize,
-        spec: &SourceSpec,
-        file: Option<&OpenFile>,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
-    ) -> Self {
+    pub(crate) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
+        let reader = match (spec.reading, reader.shard) {
+            (Reading::Chunks, _) => reader,
+            (Reading::InOrder, 0) => Reader {
+                shards: 1,
+                ..reader
+            },
+            (Reading::InOrder, _) => return Self::Elsewhere,
+        };
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
-                Self::Memory(MemorySource::new(frames, *repeat, shard, shards))
+                Self::Memory(MemorySource::new(frames, *repeat, reader))
             }
-            SourceKind::Columns { arrays, repeat } => Self::Columns(Box::new(ColumnsSource::new(
-                spec, arrays, *repeat, frame_rows, shard, shards,
-            ))),
-            SourceKind::NdjsonFile { .. } => {
-                let file = file.expect("the host opened the file").clone();
-                Self::Ndjson(Box::new(NdjsonSource::new(
-                    tag, spec, file, frame_rows, shard, shards,
-                )))
+            SourceKind::Columns { arrays, repeat } => {
+                Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
+            }
+            SourceKind::Files { .. } => {
+                Self::Files(Box::new(FileSource::new(tag, spec, files, reader)))
             }
         }
     }
@@ -73,45 +111,56 @@ impl Source {
     /// Fills a frame, as far as there is something.
     pub(crate) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
-            Self::Ndjson(source) => source.poll(io),
+            Self::Files(source) => source.poll(io),
             Self::Columns(source) => Ok(source.poll()),
             Self::Memory(source) => Ok(source.poll()),
+            Self::Elsewhere => Ok(Polled::End),
         }
     }
 
     /// The frame that the last poll filled.
     pub(crate) fn frame(&self) -> &Frame {
         match self {
-            Self::Ndjson(source) => &source.out,
+            Self::Files(source) => &source.out,
             Self::Columns(source) => &source.out,
             Self::Memory(source) => source.frame(),
+            Self::Elsewhere => unreachable!("a source that gives nothing has no frame"),
         }
     }
 
     /// The watermark behind that frame, if it moved.
     pub(crate) fn watermark(&mut self) -> Option<i64> {
         match self {
-            Self::Ndjson(source) => source.watermark(),
+            Self::Files(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Elsewhere => None,
         }
     }
 
     /// Takes a read that was carried out.
     pub(crate) fn complete(&mut self, completion: Completion) -> Result<()> {
         match self {
-            Self::Ndjson(source) => source.complete(completion),
-            Self::Columns(_) | Self::Memory(_) => {
+            Self::Files(source) => source.complete(completion),
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
                 unreachable!("a source in memory reads nothing")
             }
         }
     }
 
+    /// Rows that tell of bad records; to be taken, and cleared, before the next poll.
+    pub(crate) fn letters(&mut self) -> Option<&mut Frame> {
+        match self {
+            Self::Files(source) => Some(source.letters()),
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => None,
+        }
+    }
+
     pub(crate) fn counters(&self) -> SourceCounters {
         match self {
-            Self::Ndjson(source) => source.counters,
+            Self::Files(source) => source.counters,
             Self::Columns(source) => source.counters,
             Self::Memory(source) => source.counters,
+            Self::Elsewhere => SourceCounters::default(),
         }
     }
 }

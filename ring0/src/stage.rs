@@ -37,6 +37,8 @@ pub(crate) enum Sink {
     Output {
         /// The lane to the host.
         lane: LaneSender,
+        /// The host takes chunks in order.
+        ordered: bool,
         /// Row numbers of the frame in hand.
         rows: Vec<u32>,
         /// How many of them were sent.
@@ -45,11 +47,17 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    fn offer(&mut self, item: Item<'_>) -> Flow {
+    /// Offers an item; after `Full` the same item has to be offered again.
+    pub(crate) fn offer(&mut self, item: Item<'_>) -> Flow {
         match (self, item) {
             (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
             (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),
-            (Self::Output { lane, rows, next }, Item::Frame(frame)) => {
+            (
+                Self::Output {
+                    lane, rows, next, ..
+                },
+                Item::Frame(frame),
+            ) => {
                 if *next == 0 {
                     rows.clear();
                     rows.extend(0..frame.rows() as u32);
@@ -60,6 +68,7 @@ impl Sink {
                 }
                 flow
             }
+            (Self::Output { ordered: false, .. }, Item::Mark(Mark::ChunkEnd)) => Flow::Done,
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
         }
     }
@@ -87,6 +96,8 @@ struct AggregateState {
     aggregate: Aggregate,
     /// Columns that are hashed: the keys without the window.
     keys: Vec<usize>,
+    /// Its rows are the source's: they are applied here.
+    applies: bool,
     /// All rows go to another shard: the group without keys exists there and not here.
     elsewhere: bool,
     hashes: Vec<u64>,
@@ -99,8 +110,8 @@ type Groups = (u32, u32);
 const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
 
 impl AggregateState {
-    /// The first operator of a chain: its keys come from this shard's own groups only if they
-    /// were routed by just these columns.
+    /// The first operator of a chain that makes other columns: its keys come from this shard's own
+    /// groups only if they were routed by just these columns.
     fn behind(spec: &Arc<AggregateSpec>, input: ChainInput<'_>, place: Place) -> Result<Self> {
         let keys = hashed_keys(spec);
         let groups = match input {
@@ -122,6 +133,7 @@ impl AggregateState {
             aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
             spec: Arc::clone(spec),
             keys: hashed_keys(spec),
+            applies: false,
             elsewhere: place.shard > 0 && matches!(input, ChainInput::Exchange(Routing::Single)),
             hashes: Vec::new(),
             cursor: EmitCursor::default(),
@@ -155,7 +167,19 @@ struct Level {
 pub(crate) struct Chain {
     levels: Vec<Level>,
     pub(crate) sink: Sink,
+    /// What leaves the chain still are the source's rows.
+    of_input: bool,
+    pub(crate) origin: usize,
     pub(crate) counters: QueryCounters,
+}
+
+/// What a chain's records were before they came to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    /// The stage that reads their source.
+    pub(crate) origin: usize,
+    /// They still are that source's rows, and no groups: the ledger counts what becomes of them.
+    pub(crate) of_input: bool,
 }
 
 /// Where a chain's records come from.
@@ -184,10 +208,13 @@ impl Chain {
         schema: &Arc<Schema>,
         sink: Sink,
         input: ChainInput<'_>,
+        lineage: Lineage,
         place: Place,
     ) -> Result<Self> {
         // Rows that HAVING drops are groups, and no rows of the input's ledger.
-        let mut of_input = input == ChainInput::Source;
+        let mut of_input = lineage.of_input;
+        // Columns still are where the exchange has them.
+        let mut as_routed = true;
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -205,6 +232,7 @@ impl Chain {
                     schema: output,
                 } => {
                     let projection = Projection::new(exprs, &schema)?;
+                    as_routed = false;
                     schema = Arc::clone(output);
                     Operator::Project(projection)
                 }
@@ -214,12 +242,12 @@ impl Chain {
                 },
                 OperatorSpec::Aggregate(spec) => {
                     schema = Arc::clone(&spec.output);
-                    of_input = false;
-                    let state = if levels.is_empty() {
+                    let mut state = if std::mem::take(&mut as_routed) {
                         AggregateState::behind(spec, input, place)?
                     } else {
                         AggregateState::new(spec, input, place, ALL_GROUPS)?
                     };
+                    state.applies = std::mem::take(&mut of_input);
                     Operator::Aggregate(Box::new(state))
                 }
             };
@@ -235,6 +263,8 @@ impl Chain {
         Ok(Self {
             levels,
             sink,
+            of_input,
+            origin: lineage.origin,
             counters: QueryCounters::default(),
         })
     }
@@ -242,13 +272,12 @@ impl Chain {
     /// Offers an item; after `Full` the same item has to be offered again. `fuel` bounds how many
     /// frames of results leave in one turn.
     pub(crate) fn offer(&mut self, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
-        drive(
-            &mut self.levels,
-            &mut self.sink,
-            &mut self.counters,
-            item,
-            fuel,
-        )
+        let mut end = End {
+            sink: &mut self.sink,
+            counters: &mut self.counters,
+            of_input: self.of_input,
+        };
+        drive(&mut self.levels, &mut end, item, fuel)
     }
 
     /// End of a turn. Returns whether rows are still staged here.
@@ -260,19 +289,32 @@ impl Chain {
     }
 }
 
-fn drive(
-    levels: &mut [Level],
-    sink: &mut Sink,
-    counters: &mut QueryCounters,
-    item: Item<'_>,
-    fuel: &mut u32,
-) -> Result<Flow> {
+/// What lies behind a chain's operators.
+struct End<'a> {
+    sink: &'a mut Sink,
+    counters: &'a mut QueryCounters,
+    of_input: bool,
+}
+
+impl End<'_> {
+    fn offer(&mut self, item: Item<'_>) -> Flow {
+        let flow = self.sink.offer(item);
+        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink)
+            && self.of_input
+        {
+            self.counters.rows_applied += frame.rows() as u64;
+        }
+        flow
+    }
+}
+
+fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
     let Some((level, rest)) = levels.split_first_mut() else {
-        return Ok(sink.offer(item));
+        return Ok(end.offer(item));
     };
     loop {
         if level.pending {
-            if drive(rest, sink, counters, Item::Frame(&level.out), fuel)? == Flow::Full {
+            if drive(rest, end, Item::Frame(&level.out), fuel)? == Flow::Full {
                 return Ok(Flow::Full);
             }
             level.out.clear();
@@ -286,24 +328,24 @@ fn drive(
         if level.finished {
             if let Item::Mark(mark) = item
                 && level.forwards(mark)
-                && drive(rest, sink, counters, item, fuel)? == Flow::Full
+                && drive(rest, end, item, fuel)? == Flow::Full
             {
                 return Ok(Flow::Full);
             }
             level.finished = false;
             return Ok(Flow::Done);
         }
-        level.finished = level.step(item, counters)? == Flow::Done;
+        level.finished = level.step(item, end.counters)? == Flow::Done;
         level.pending = level.out.rows() > 0;
     }
 }
 
 impl Level {
-    /// A watermark speaks of the input's event time, which an aggregate's output has no more.
+    /// Watermarks and chunks speak of the input, which an aggregate's output has no more.
     fn forwards(&self, mark: Mark) -> bool {
         !matches!(
             (&self.operator, mark),
-            (Operator::Aggregate(_), Mark::Watermark(_))
+            (Operator::Aggregate(_), Mark::Watermark(_) | Mark::ChunkEnd)
         )
     }
 
@@ -352,6 +394,9 @@ impl Level {
                 let schema = &state.spec.input;
                 hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
                 state.aggregate.update(frame, &state.hashes)?;
+                if state.applies {
+                    counters.rows_applied += frame.rows() as u64;
+                }
                 Ok(Flow::Done)
             }
             (Operator::Aggregate(state), Item::Mark(_)) if state.elsewhere => Ok(Flow::Done),
@@ -359,7 +404,9 @@ impl Level {
                 let upto = match mark {
                     Mark::End => None,
                     Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
-                    Mark::Watermark(_) | Mark::Barrier(_) => return Ok(Flow::Done),
+                    Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) => {
+                        return Ok(Flow::Done);
+                    }
                 };
                 match state
                     .aggregate

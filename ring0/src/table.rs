@@ -24,6 +24,9 @@ use crate::table::var::{VarHeap, VarRef, var_eq};
 pub const BATCH_ROWS: usize = 256;
 /// How far ahead slots are fetched.
 const PREFETCH_ROWS: usize = 16;
+/// Up to so many pages lie in the second cache, where looking at two slots at once costs less than
+/// guessing wrong which of them it is; beyond, the second would be fetched from memory.
+const NEAR_PAGES: usize = 32;
 /// Deepest directory. Hashes are even, so that 2^28 pages are more than the store has.
 const DEPTH_MAX: u32 = 28;
 /// Fewest slots of a page.
@@ -262,6 +265,11 @@ impl Table {
     ) -> Result<usize> {
         let end = hashes.len();
         let mut headers = [0; BATCH_ROWS];
+        // All ones where a slot's neighbour is looked at along with it.
+        let near = match self.directory.len() <= NEAR_PAGES {
+            true => usize::MAX,
+            false => 0,
+        };
         'again: loop {
             for i in from..end {
                 let place = layout.place(hashes[i]);
@@ -276,7 +284,14 @@ impl Table {
             for i in from..end {
                 prefetch(out[(i + PREFETCH_ROWS).min(BATCH_ROWS - 1)]);
                 let header = headers[i];
-                let mut slot = out[i];
+                let first = out[i];
+                let step = layout.next(first).addr().wrapping_sub(first.addr()) & near;
+                let second = first.wrapping_byte_add(step);
+                // SAFETY: as below.
+                let (one, two) = unsafe { (*first, *second) };
+                // Which of the two it is nobody can foresee: so without a branch.
+                let moved = u64::from(two == header) & u64::from(one != header);
+                let mut slot = first.wrapping_byte_add(step & (moved.wrapping_neg() as usize));
                 // SAFETY: `slot_index` and `next` stay within the slots of the page, whose words
                 // are initialised (pages are taken as zeros).
                 while unsafe { *slot } != header || !same(store, slot, i) {

@@ -14,9 +14,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -27,6 +27,7 @@ const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Uring];
 fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
     let field = |(i, a): (usize, &ArrayRef)| Field::new(i.to_string(), a.data_type().clone());
     SourceSpec {
+        reading: Default::default(),
         name: "columns".to_owned(),
         schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
         event_time: None,
@@ -34,6 +35,8 @@ fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
             arrays: arrays.into(),
             repeat,
         },
+        system: Vec::new(),
+        bad_data: BadData::Fail,
     }
 }
 
@@ -48,7 +51,10 @@ fn pass(source: SourceSpec) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 
@@ -94,9 +100,12 @@ fn keyed(source: SourceSpec) -> Program {
         exchanges: vec![ExchangeSpec {
             schema,
             routing: Routing::Hash(vec![0]),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: output,
+        }],
     }
 }
 
@@ -123,14 +132,14 @@ fn config(shards: usize, frame_rows: usize, executor: Executor) -> Config {
 
 /// Sorted rows, and what was counted.
 fn run(program: &Program, config: &Config) -> (Vec<String>, Vec<ShardReport>) {
-    let mut running = start(program, config).unwrap();
+    let mut running = start(program, config).expect("it starts");
     let mut rows = Vec::new();
-    while let Some(block) = running.next_block().unwrap() {
+    while let Some(block) = running.next_block().expect("it runs") {
         rows.extend((0..block.rows().rows()).map(|row| text(block.rows(), row)));
         running.give_back(block);
     }
     rows.sort();
-    (rows, running.finish().unwrap())
+    (rows, running.finish().expect("it ends"))
 }
 
 /// Every second, third, .. row NULL, in arrays that do not begin at their buffers' start.
@@ -261,6 +270,7 @@ fn event_time_has_one_clock() {
         Field::new("_BOUND", DataType::Int64),
     ]);
     let spec = SourceSpec {
+        reading: Default::default(),
         schema: Arc::new(schema),
         event_time: Some(EventTime {
             column: 0,
@@ -311,10 +321,10 @@ fn arrays_that_are_not_what_the_schema_says_are_refused() {
             "is Int64, not Timestamp(s)",
         ),
         (
-            of(one, &[ints.clone(), ints.clone()]),
+            of(one, &[Arc::clone(&ints), Arc::clone(&ints)]),
             "1 arrays for 2 columns",
         ),
-        (source(&[ints.clone(), longer], 1), "another length"),
+        (source(&[Arc::clone(&ints), longer], 1), "another length"),
         (source(&[], 1), "at least one"),
         (late, "event time is NULL"),
     ] {

@@ -12,8 +12,8 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    EventTime, OperatorSpec, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    BadData, EventTime, FileFormat, OperatorSpec, Order, OutputSpec, Program, Reading, SourceKind,
+    SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -25,9 +25,13 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
-            kind: SourceKind::NdjsonFile {
-                path: path.to_owned(),
+            reading: Reading::Chunks,
+            kind: SourceKind::Files {
+                paths: vec![path.to_owned()],
+                format: FileFormat::Ndjson,
             },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         }],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
@@ -35,7 +39,10 @@ fn program(path: &Path) -> Program {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     }
 }
 

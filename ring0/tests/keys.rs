@@ -13,8 +13,9 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -71,15 +72,18 @@ fn program(frames: Vec<Frame>) -> Program {
             name: "keys".to_owned(),
             schema: key_schema(),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Memory {
                 frames: Arc::new(frames),
                 repeat: 1,
             },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         }],
         exchanges: vec![ExchangeSpec {
             schema: key_schema(),
             routing: Routing::Hash(vec![0, 1]),
-            ordered: false,
+            order: Order::Free,
         }],
         stages: vec![
             StageSpec {
@@ -93,7 +97,10 @@ fn program(frames: Vec<Frame>) -> Program {
                 output: StageOutput::Output(OutputId(0)),
             },
         ],
-        outputs: vec![OutputSpec { schema: counted }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema: counted,
+        }],
     }
 }
 

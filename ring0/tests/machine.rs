@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    BadData, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -35,10 +35,13 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             name: "none".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            reading: Default::default(),
             kind: SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,
             },
+            system: Vec::new(),
+            bad_data: BadData::Fail,
         }],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
@@ -46,7 +49,10 @@ fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
             output: StageOutput::Output(OutputId(0)),
         }],
         exchanges: Vec::new(),
-        outputs: vec![OutputSpec { schema }],
+        outputs: vec![OutputSpec {
+            order: Order::Free,
+            schema,
+        }],
     };
     let config = Config {
         executor,

@@ -13,8 +13,9 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -59,10 +60,13 @@ fn memory(name: &str, schema: &Arc<Schema>, frames: Vec<Frame>) -> SourceSpec {
         name: name.to_owned(),
         schema: Arc::clone(schema),
         event_time: None,
+        reading: Default::default(),
         kind: SourceKind::Memory {
             frames: Arc::new(frames),
             repeat: 1,
         },
+        system: Vec::new(),
+        bad_data: BadData::Fail,
     }
 }
 
@@ -71,7 +75,7 @@ fn hash(schema: &Arc<Schema>, column: usize) -> ExchangeSpec {
     ExchangeSpec {
         schema: Arc::clone(schema),
         routing,
-        ordered: false,
+        order: Order::Free,
     }
 }
 
@@ -126,6 +130,7 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
             output: StageOutput::Output(OutputId(source)),
         });
         program.outputs.push(OutputSpec {
+            order: Order::Free,
             schema: schema(&["key", "count", "sum"]),
         });
     }
@@ -286,6 +291,7 @@ fn a_slow_host_loses_nothing() {
         .sources
         .push(memory("numbers", &s, frames(&s, 20_000, 10, 100)));
     program.outputs.push(OutputSpec {
+        order: Order::Free,
         schema: Arc::clone(&s),
     });
     let even = Expr::Binary(

@@ -11,8 +11,9 @@ use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field as ArrowField, IntervalUnit, TimeUnit};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -113,6 +114,9 @@ fn source(arrays: &[ArrayRef]) -> SourceSpec {
         name: "types".to_owned(),
         schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
         event_time: None,
+        reading: Default::default(),
+        system: Vec::new(),
+        bad_data: BadData::Fail,
         kind: SourceKind::Columns {
             arrays: arrays.into(),
             repeat: 1,
@@ -145,9 +149,12 @@ fn routed(
         exchanges: vec![ExchangeSpec {
             schema,
             routing: Routing::Hash(keys),
-            ordered: false,
+            order: Order::Free,
         }],
-        outputs: vec![OutputSpec { schema: output }],
+        outputs: vec![OutputSpec {
+            schema: output,
+            order: Order::Free,
+        }],
     }
 }
 

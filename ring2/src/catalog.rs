@@ -1,10 +1,14 @@
-//! What is declared: sources with all their columns. A type that Ring 0 cannot hold yet is kept
-//! as declared and is an error only where a query names the column.
+//! What is declared: sources and tables with all their columns, views, sinks, indexes, by one name
+//! each. A type that Ring 0 cannot hold yet is kept as declared and is an error only where a query
+//! names the column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
+
+use crate::partitioning::StrategyConfig;
+use crate::syntax::{EmitQuery, Kind, SourceKind};
 
 /// A declared column.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,17 +17,32 @@ pub struct ColumnDef {
     pub name: String,
     /// Its type as Arrow has it, also where Ring 0 cannot hold it.
     pub data_type: DataType,
-    /// Its type as it was written.
+    /// Its type in the one spelling that is printed back.
     pub declared: String,
     /// Whether NULL can occur.
     pub nullable: bool,
 }
 
+/// What becomes of records that cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BadDataPolicy {
+    /// The query ends with an error.
+    #[default]
+    Fail,
+    /// They are counted and left out.
+    Skip,
+    /// They are counted and written to this file, one JSON object each, with where they were and
+    /// why.
+    DeadLetters(PathBuf),
+}
+
 /// A declared source or table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
     /// Its name.
     pub name: String,
+    /// Source or table.
+    pub kind: SourceKind,
     /// Its columns, in order.
     pub columns: Vec<ColumnDef>,
     /// The event time's column, if it has one.
@@ -33,8 +52,18 @@ pub struct SourceDef {
     pub lag_ns: Option<i64>,
     /// Columns of the primary key.
     pub primary_key: Vec<usize>,
+    /// Its connector, where it has one.
+    pub connector: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// What becomes of its bad records.
+    pub bad_data: BadDataPolicy,
+    /// Who is to get its records, where that is not left to the analysis.
+    pub partitioning: Option<StrategyConfig>,
+    /// Whether its input ends.
+    pub bounded: bool,
+    /// What of it cannot run yet.
+    pub later: Option<String>,
 }
 
 impl SourceDef {
@@ -44,9 +73,139 @@ impl SourceDef {
     }
 }
 
-/// All sources by name.
+/// A column of a view, and its type where that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type; `None` where the query cannot be planned yet.
+    pub data_type: Option<DataType>,
+}
+
+/// A declared view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewDef {
+    /// Its name.
+    pub name: String,
+    /// Plain or materialized.
+    pub kind: Kind,
+    /// Its columns.
+    pub columns: Vec<ViewColumn>,
+    /// Names of its columns, where they were given.
+    pub renamed: Vec<String>,
+    /// What it is.
+    pub query: EmitQuery,
+    /// Whether all that it reads ends.
+    pub bounded: bool,
+    /// Whether what it gives has a watermark.
+    pub watermark: bool,
+    /// Whether its rows have a window.
+    pub window: bool,
+}
+
+/// A declared sink.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SinkDef {
+    /// Its name.
+    pub name: String,
+    /// Its columns, where they are declared.
+    pub columns: Vec<ColumnDef>,
+    /// Its connector.
+    pub connector: String,
+}
+
+/// A declared index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexDef {
+    /// Its name.
+    pub name: String,
+    /// The view or table.
+    pub on: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+}
+
+/// All that is declared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
-    /// The sources.
+    /// Sources and tables.
     pub sources: BTreeMap<String, SourceDef>,
+    /// Views of both kinds.
+    pub views: BTreeMap<String, ViewDef>,
+    /// Sinks.
+    pub sinks: BTreeMap<String, SinkDef>,
+    /// Indexes.
+    pub indexes: BTreeMap<String, IndexDef>,
+    /// Who reads whom: what is named in the definition of each.
+    uses: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Catalog {
+    /// What has this name.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        if let Some(source) = self.sources.get(name) {
+            return Some(match source.kind {
+                SourceKind::Source => Kind::Source,
+                SourceKind::Table | SourceKind::AppendOnlyTable => Kind::Table,
+            });
+        }
+        if let Some(view) = self.views.get(name) {
+            return Some(view.kind);
+        }
+        if self.sinks.contains_key(name) {
+            return Some(Kind::Sink);
+        }
+        self.indexes.contains_key(name).then_some(Kind::Index)
+    }
+
+    /// All names, each once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let sources = self.sources.keys().chain(self.views.keys());
+        let others = self.sinks.keys().chain(self.indexes.keys());
+        sources.chain(others).map(String::as_str)
+    }
+
+    /// Names that a query can read.
+    pub fn relations(&self) -> impl Iterator<Item = &str> {
+        self.sources
+            .keys()
+            .chain(self.views.keys())
+            .map(String::as_str)
+    }
+
+    /// Notes that `name` reads `used`.
+    pub fn note_uses(&mut self, name: &str, used: BTreeSet<String>) {
+        self.uses.insert(name.to_string(), used);
+    }
+
+    /// Who reads `name`, directly, in order.
+    pub fn users(&self, name: &str) -> Vec<String> {
+        let reads =
+            |(user, used): (&String, &BTreeSet<String>)| used.contains(name).then(|| user.clone());
+        self.uses.iter().filter_map(reads).collect()
+    }
+
+    /// Takes a name out, with what it is; who reads it is not looked at.
+    pub fn remove(&mut self, name: &str) {
+        self.sources.remove(name);
+        self.views.remove(name);
+        self.sinks.remove(name);
+        self.indexes.remove(name);
+        self.uses.remove(name);
+    }
+
+    /// Gives what is called `from` the name `to`. Nobody may read it.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        fn moved<T>(map: &mut BTreeMap<String, T>, from: &str, to: &str, name: impl Fn(&mut T)) {
+            if let Some(mut def) = map.remove(from) {
+                name(&mut def);
+                map.insert(to.to_string(), def);
+            }
+        }
+        moved(&mut self.sources, from, to, |d| d.name = to.into());
+        moved(&mut self.views, from, to, |d| d.name = to.into());
+        moved(&mut self.sinks, from, to, |d| d.name = to.into());
+        moved(&mut self.indexes, from, to, |d| d.name = to.into());
+        moved(&mut self.uses, from, to, |_| {});
+    }
 }

@@ -1,199 +1,295 @@
-//! From text to tokens and statements. The dialect is PostgreSQL's; what is not PostgreSQL's
-//! (EMIT, sources, watermarks) is cut off or read by hand from the tokens, so that EMIT can never
-//! be taken for an alias. Every token knows its line and column in its file.
+//! The dialect: PostgreSQL's, with what this engine adds or reads otherwise. EMIT can never be an
+//! alias, a table can have a version (`FOR SYSTEM_TIME AS OF`), comments are never hints, and words
+//! that begin an expression are read in one way only: falling back to a second reading would take
+//! exponential time on nested text.
 
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{
-    Location, Span, Token, TokenWithSpan, Tokenizer, Word,
+use std::any::TypeId;
+
+use datafusion::sql::sqlparser::ast::{
+    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName,
 };
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use crate::SourceFile;
-use crate::error::SqlError;
+use crate::limits::PARSER_DEPTH_MAX;
+pub(crate) use crate::place::{Place, find_word};
 
 /// The dialect all text is read in.
-pub static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+pub static DIALECT: Trefoil = Trefoil;
+
+/// Name of the call that `TABLE t` is read as among the arguments of a window.
+pub(crate) const TABLE_ARGUMENT: &str = "trefoil_table";
+
+const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// This engine's SQL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trefoil;
 
 /// A parser over these tokens.
 pub(crate) fn parser(tokens: &[TokenWithSpan]) -> Parser<'static> {
     Parser::new(&DIALECT)
-        .with_recursion_limit(64)
+        .with_recursion_limit(PARSER_DEPTH_MAX)
         .with_tokens_with_locations(tokens.to_vec())
 }
 
-/// The tokens of one statement, without its semicolon, and where it ends.
-#[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    /// Tokens, whitespace left out.
-    pub(crate) tokens: Vec<TokenWithSpan>,
-    /// Where the semicolon or the end of the file is.
-    pub(crate) end: Location,
+/// Whether the word just read is EMIT and begins its clause.
+fn is_emit(parser: &Parser<'_>) -> bool {
+    let behind = match &parser.peek_token_ref().token {
+        Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_uppercase(),
+        // A statement that breaks off is one that lacks the rest of the clause.
+        Token::EOF => "ON".into(),
+        _ => return false,
+    };
+    let next = parser.peek_nth_token_ref(1);
+    let window = is_word(next, "WINDOW") || next.token == Token::EOF;
+    is_word(parser.get_current_token(), "EMIT")
+        && (matches!(behind.as_str(), "CHANGES" | "FINAL" | "EVERY") || behind == "ON" && window)
 }
 
-/// A file being read: makes errors that show its lines.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// The file.
-    pub(crate) file: &'a SourceFile,
+fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
+    matches!(&token.token, Token::Word(Word { value, quote_style: None, .. })
+        if value.eq_ignore_ascii_case(wanted))
 }
 
-impl Place<'_> {
-    /// An error at a location of this file.
-    pub(crate) fn error(
-        &self,
-        code: &'static str,
-        at: Location,
-        message: impl Into<String>,
-    ) -> SqlError {
-        let line = at.line.max(1);
-        let index = usize::try_from(line - 1).unwrap_or(usize::MAX);
-        SqlError {
-            code,
-            message: message.into(),
-            file: self.file.name.clone(),
-            line,
-            column: at.column.max(1),
-            source_line: (self.file.text.lines().nth(index))
-                .unwrap_or_default()
-                .to_string(),
-            hint: None,
-        }
+impl Dialect for Trefoil {
+    // The parser asks in places whether it reads PostgreSQL: it does.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<PostgreSqlDialect>()
     }
 
-    /// As [`Place::error`], with a hint.
-    pub(crate) fn hinted(
-        &self,
-        code: &'static str,
-        at: Location,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> SqlError {
-        SqlError {
-            hint: Some(hint.into()),
-            ..self.error(code, at, message)
-        }
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        POSTGRES.identifier_quote_style(identifier)
     }
 
-    /// Syntax that the engine will have and has not.
-    pub(crate) fn unsupported(&self, at: Location, what: impl std::fmt::Display) -> SqlError {
-        let hint = "this version runs projections, filters, grouped and global aggregates and \
-                    tumbling windows over one source";
-        self.hinted("E0301", at, format!("{what} is not supported yet"), hint)
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_delimited_identifier_start(ch)
     }
 
-    /// An error of the parser, whose message ends with the place.
-    pub(crate) fn parse_error(&self, error: ParserError, chunk: &Chunk) -> SqlError {
-        let text = match error {
-            ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
-            ParserError::RecursionLimitExceeded => {
-                let at = chunk.tokens.first().map_or(chunk.end, |t| t.span.start);
-                return self.error("E0101", at, "the statement is nested too deeply");
-            }
+    fn is_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_part(ch)
+    }
+
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        POSTGRES.is_custom_operator_part(ch)
+    }
+
+    fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
+        POSTGRES.is_reserved_for_identifier(kw)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        POSTGRES.get_next_precedence(parser)
+    }
+
+    fn prec_value(&self, prec: Precedence) -> u8 {
+        POSTGRES.prec_value(prec)
+    }
+
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
+    fn supports_string_escape_constant(&self) -> bool {
+        true
+    }
+
+    fn supports_numeric_literal_underscores(&self) -> bool {
+        true
+    }
+
+    fn supports_nested_comments(&self) -> bool {
+        true
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_within_after_array_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_group_by_expr(&self) -> bool {
+        true
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
+    fn supports_window_clause_named_window_reference(&self) -> bool {
+        true
+    }
+
+    fn supports_named_fn_args_with_rarrow_operator(&self) -> bool {
+        true
+    }
+
+    // Off: with it every argument is read twice, and nested calls take exponential time.
+    fn supports_named_fn_args_with_expr_name(&self) -> bool {
+        false
+    }
+
+    fn supports_named_fn_args_with_eq_operator(&self) -> bool {
+        false
+    }
+
+    fn supports_array_typedef_with_brackets(&self) -> bool {
+        true
+    }
+
+    fn supports_bitwise_shift_operators(&self) -> bool {
+        true
+    }
+
+    fn supports_notnull_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_interval_options(&self) -> bool {
+        true
+    }
+
+    fn allow_extract_custom(&self) -> bool {
+        true
+    }
+
+    fn allow_extract_single_quotes(&self) -> bool {
+        true
+    }
+
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
+    fn is_select_item_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser) -> bool {
+        explicit || (!is_emit(parser) && self.is_column_alias(kw, parser))
+    }
+
+    fn is_table_factor_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser) -> bool {
+        explicit || (!is_emit(parser) && self.is_table_alias(kw, parser))
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let Token::Word(w) = &parser.peek_token_ref().token else {
+            return None;
         };
-        let (message, at) = match text.rsplit_once(" at Line: ") {
-            Some((message, place)) => {
-                let mut numbers = place.split(", Column: ").map(str::parse::<u64>);
-                match (numbers.next(), numbers.next()) {
-                    (Some(Ok(line)), Some(Ok(column))) => (message, Location { line, column }),
-                    _ => (message, chunk.end),
-                }
-            }
-            None => (text.as_str(), chunk.end),
-        };
-        let message = match message.strip_prefix("Expected: ") {
-            Some(rest) => match rest.rsplit_once(", found: ") {
-                Some((expected, found)) => {
-                    format!("unexpected {}, expected {expected}", quoted(found))
-                }
-                None => format!("expected {rest}"),
-            },
-            None => message.to_string(),
-        };
-        self.error("E0101", at, message)
-    }
-
-    /// A token that cannot stand where it stands.
-    pub(crate) fn unexpected(&self, token: &TokenWithSpan, chunk: &Chunk) -> SqlError {
-        let at = match token.token {
-            Token::EOF => chunk.end,
-            _ => token.span.start,
-        };
-        let found = quoted(&token.token.to_string());
-        self.error("E0101", at, format!("unexpected {found}"))
-    }
-
-    /// Splits the file into statements.
-    pub(crate) fn chunks(&self) -> Result<Vec<Chunk>, SqlError> {
-        let tokens = Tokenizer::new(&DIALECT, &self.file.text)
-            .tokenize_with_location()
-            .map_err(|e| self.error("E0102", e.location, e.message))?;
-        let mut chunks = Vec::new();
-        let mut current = Vec::new();
-        let mut end = Location { line: 1, column: 1 };
-        for token in tokens {
-            match token.token {
-                Token::Whitespace(_) | Token::EOF => {}
-                Token::SemiColon => {
-                    let tokens = std::mem::take(&mut current);
-                    let end = token.span.start;
-                    chunks.push(Chunk { tokens, end });
-                }
-                _ => {
-                    end = token.span.end;
-                    current.push(token);
-                }
-            }
+        if w.quote_style.is_some() {
+            return None;
         }
-        let tokens = current;
-        chunks.push(Chunk { tokens, end });
-        chunks.retain(|c| !c.tokens.is_empty());
-        Ok(chunks)
-    }
-
-    /// The text between two locations.
-    pub(crate) fn text(&self, span: Span) -> String {
-        let mut out = String::new();
-        for (number, line) in (1..).zip(self.file.text.lines()) {
-            if number < span.start.line || number > span.end.line {
-                continue;
+        let (word, keyword) = (w.clone(), w.keyword);
+        let next = parser.peek_nth_token(1).token;
+        let called = next == Token::LParen;
+        let literal = matches!(
+            next,
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Number(..)
+        );
+        let ident = |parser: &Parser<'_>| {
+            let mut ident = Ident::new(word.value.clone());
+            ident.span = parser.get_current_token().span;
+            ident
+        };
+        let step = |parser: &mut Parser<'_>| {
+            parser.advance_token();
+        };
+        Some(match keyword {
+            Keyword::CASE => {
+                step(parser);
+                parser.parse_case_expr()
             }
-            if number > span.start.line {
-                out.push('\n');
+            Keyword::NOT => {
+                step(parser);
+                parser.parse_not()
             }
-            out.extend((1u64..).zip(line.chars()).filter_map(|(column, c)| {
-                let early = number == span.start.line && column < span.start.column;
-                let late = number == span.end.line && column >= span.end.column;
-                (!early && !late).then_some(c)
-            }));
-        }
-        out
+            Keyword::CAST if called => {
+                step(parser);
+                parser.parse_cast_expr(CastKind::Cast)
+            }
+            Keyword::TRY_CAST if called => {
+                step(parser);
+                parser.parse_cast_expr(CastKind::TryCast)
+            }
+            Keyword::SAFE_CAST if called => {
+                step(parser);
+                parser.parse_cast_expr(CastKind::SafeCast)
+            }
+            Keyword::CONVERT if called => {
+                step(parser);
+                parser.parse_convert_expr(false)
+            }
+            Keyword::EXISTS if called => {
+                step(parser);
+                parser.parse_exists_expr(false)
+            }
+            Keyword::EXTRACT if called => {
+                step(parser);
+                parser.parse_extract_expr()
+            }
+            Keyword::CEIL if called => {
+                step(parser);
+                parser.parse_ceil_floor_expr(true)
+            }
+            Keyword::FLOOR if called => {
+                step(parser);
+                parser.parse_ceil_floor_expr(false)
+            }
+            Keyword::POSITION if called => {
+                step(parser);
+                let ident = ident(parser);
+                parser.parse_position_expr(ident)
+            }
+            Keyword::SUBSTR | Keyword::SUBSTRING if called => parser.parse_substring(),
+            Keyword::OVERLAY if called => {
+                step(parser);
+                parser.parse_overlay_expr()
+            }
+            Keyword::TRIM if called => {
+                step(parser);
+                parser.parse_trim_expr()
+            }
+            Keyword::INTERVAL if literal => {
+                step(parser);
+                parser.parse_interval()
+            }
+            Keyword::INTERVAL => {
+                step(parser);
+                Ok(Expr::Identifier(ident(parser)))
+            }
+            Keyword::TABLE if matches!(next, Token::Word(_)) => {
+                step(parser);
+                table_argument(parser)
+            }
+            _ => return None,
+        })
     }
 }
 
-fn quoted(token: &str) -> String {
-    match token {
-        "EOF" => "end of statement".to_string(),
-        _ => format!("\"{token}\""),
-    }
-}
-
-/// The unquoted word of a token, in upper case.
-pub(crate) fn word(token: &TokenWithSpan) -> Option<String> {
-    match &token.token {
-        Token::Word(Word {
-            value,
-            quote_style: None,
-            ..
-        }) => Some(value.to_ascii_uppercase()),
-        _ => None,
-    }
-}
-
-/// Where the first of these words stands at or behind `from`; `from` where there is none.
-pub(crate) fn find_word(tokens: &[TokenWithSpan], words: &[&str], from: Location) -> Location {
-    tokens
-        .iter()
-        .filter(|t| t.span.start >= from)
-        .find(|t| word(t).is_some_and(|w| words.contains(&w.as_str())))
-        .map_or(from, |t| t.span.start)
+/// `TABLE t`, as the Flink form of a window names its input.
+fn table_argument(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+    let table = parser.parse_identifier()?;
+    let mut name = Ident::new(TABLE_ARGUMENT);
+    name.span = table.span;
+    let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(table)));
+    Ok(Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![argument],
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    }))
 }

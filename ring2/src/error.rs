@@ -1,14 +1,73 @@
 //! What can go wrong before a query runs: a refused statement, shown with its place in the text
-//! as the Rust compiler shows its errors. Codes are stable.
-//!
-//! E01xx: syntax (E0101 unexpected token, E0102 unreadable text, E0103 unknown option, E0104 bad
-//! or missing option, E0105 bad definition). E02xx: meaning (E0201 unknown column, E0202 unknown
-//! relation, E0203 neither grouped nor aggregated, E0204 unknown function, E0205 name defined
-//! twice, E0206 types that do not fit, E0207 an aggregate or window where none may stand).
-//! E03xx: not supported yet (E0301 syntax, E0302 types). E04xx: windows (E0401 arguments, E0402 a
-//! query that can never emit as asked).
+//! as the Rust compiler shows its errors. Codes are stable; docs/errors.md explains each.
 
 use std::fmt;
+
+macro_rules! codes {
+    ($($code:ident $title:literal),+ $(,)?) => {
+        /// The codes of refusals.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $code,)+
+        }
+
+        impl Code {
+            /// All codes, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$code),+];
+
+            /// Its name, such as `E0201`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => stringify!($code),)+
+                }
+            }
+
+            /// What it means, in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$code => $title,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    E0101 "unexpected token",
+    E0102 "text that cannot be read",
+    E0103 "unknown option",
+    E0104 "bad or missing option",
+    E0105 "bad definition",
+    E0106 "statement beyond a limit",
+    E0201 "unknown column",
+    E0202 "unknown relation",
+    E0203 "neither grouped nor aggregated",
+    E0204 "unknown function",
+    E0205 "name defined twice",
+    E0206 "types that do not fit",
+    E0207 "aggregate or window where none may stand",
+    E0208 "ambiguous name",
+    E0209 "wrong number of columns or arguments",
+    E0210 "still in use",
+    E0211 "wrong kind of relation",
+    E0212 "unknown or bad setting",
+    E0213 "bad interval",
+    E0214 "a clock where it may not stand",
+    E0301 "not runnable yet",
+    E0302 "type not supported",
+    E0303 "not part of this SQL",
+    E0401 "bad window",
+    E0402 "can never emit as asked",
+    E0403 "bad join",
+    E0404 "no order on unbounded input",
+    E0501 "partitioning that does not fit",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// A refused statement and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,23 +140,27 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     let most = (word.chars().count() / 3).max(1);
     known
         .map(|k| (distance(word, k), k))
-        .filter(|(d, _)| *d <= most)
+        .filter(|(d, k)| *d <= most && *d < word.chars().count().max(k.chars().count()))
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
 }
 
-/// Number of single-character edits between two words.
+/// Number of edits between two words: of one character, or two neighbours exchanged.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let change = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = change.min(row[j - 1] + 1).min(above[j] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }

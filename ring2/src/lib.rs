@@ -7,23 +7,44 @@
 #![allow(clippy::result_large_err)]
 
 pub mod error;
+pub mod limits;
 
 pub mod dialect;
+mod guard;
+mod hints;
 mod interval;
+mod place;
+pub mod syntax;
 
 pub mod catalog;
 mod ddl;
+mod define;
+mod functions;
+mod options;
+mod settings;
+
+mod answer;
 mod script;
 
+mod check;
+mod flatten;
+mod project;
 mod resolve;
 mod select;
-mod syntax;
+mod views;
 mod window;
 
+mod plan_error;
 mod planner;
 
+pub mod partitioning;
+
+mod depth;
+mod files;
 mod lower;
 mod lower_expr;
+
+pub mod explain;
 
 pub mod convert;
 pub mod oracle;
@@ -32,7 +53,12 @@ use std::path::PathBuf;
 
 use trefoil_ring0::program::Program;
 
+use crate::catalog::BadDataPolicy;
+
+use script::Reading;
+
 pub use error::{Error, Result, SqlError};
+pub use explain::{Explanation, explain_script};
 
 /// A file of a script.
 #[derive(Debug, Clone)]
@@ -52,6 +78,8 @@ pub struct PlannedQuery {
     pub sql: String,
     /// What every shard runs; one source, one output.
     pub program: Program,
+    /// The file for what is told about bad records, the program's second output.
+    pub dead_letters: Option<std::path::PathBuf>,
     /// How the output's columns are printed, in order.
     pub columns: Vec<ResultColumn>,
 }
@@ -77,20 +105,89 @@ pub enum ResultColumn {
     },
 }
 
+/// Rows that are known without running anything: what SHOW and DESCRIBE give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The statement's text, without the semicolon.
+    pub sql: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows, all of them texts.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// What a script does, in order.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A query to run.
+    Query(Box<PlannedQuery>),
+    /// Rows to print.
+    Answer(Answer),
+}
+
 /// Reads a script and plans its queries.
 ///
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused; then nothing runs.
 pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
-    let mut planned = Vec::new();
-    for select in script::read(files)? {
-        let plan = planner::plan_select(&select)?;
-        let program = lower::lower_planned(&select, &plan)?;
-        planned.push(PlannedQuery {
-            sql: select.sql,
-            program,
-            columns: plan.results,
+    let queries = plan_steps(files)?
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Query(query) => Some(*query),
+            Step::Answer(_) => None,
         });
+    Ok(queries.collect())
+}
+
+/// Reads a script and plans all that it does.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused; then nothing runs.
+pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
+    limits::with_stack(|| {
+        let (steps, _) = script::steps(files, Reading::Run)?;
+        let steps = steps.into_iter().map(|step| match step {
+            script::Step::Answer(answer) => Ok(Step::Answer(answer)),
+            script::Step::Refused(error) => Err(error.into()),
+            script::Step::Select(select) => Ok(Step::Query(Box::new(plan_select(&select)?))),
+        });
+        steps.collect()
+    })
+}
+
+/// Reads a script as far as the catalogue goes: also what has no runtime yet is accepted, where it
+/// is right.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused.
+pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
+    limits::with_stack(|| {
+        let (steps, session) = script::steps(files, Reading::Plan)?;
+        let refused = steps.into_iter().find_map(|step| match step {
+            script::Step::Refused(error) => Some(error),
+            script::Step::Select(_) | script::Step::Answer(_) => None,
+        });
+        refused.map_or(Ok(session.catalog), |error| Err(error.into()))
+    })
+}
+
+fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
+    let plan = planner::plan_select(select)?;
+    let analysis = explain::analysis(select, &plan)?;
+    let program = lower::lower_planned(select, &plan, &analysis)?;
+    if depth::is_too_deep(&program) {
+        let at = select.chunk.start();
+        let hint = "split it into several columns";
+        let message = "an expression is nested too deeply to run";
+        return Err(select.place.hinted("E0106", at, message, hint).into());
     }
-    Ok(planned)
+    Ok(PlannedQuery {
+        sql: select.sql.clone(),
+        program,
+        dead_letters: plan.tables.iter().find_map(|t| match &t.bad_data {
+            BadDataPolicy::DeadLetters(path) => Some(path.clone()),
+            BadDataPolicy::Fail | BadDataPolicy::Skip => None,
+        }),
+        columns: plan.results,
+    })
 }

@@ -11,22 +11,30 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::partial_schema;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
-    Program, Routing, StageInput, StageOutput, StageSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceSpec, StageInput, StageOutput, StageSpec, WindowKey,
+    dead_letter_schema,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Scope, expression, unaliased};
+use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+
+/// The output of what is told about bad records, where a source does.
+pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
 
 /// Why a plan is not lowered: code and message.
 pub(crate) type Refusal = (&'static str, String);
 
 struct Lowering<'a> {
     query: &'a Planned,
+    analysis: &'a Analysis,
+    /// Aggregations seen so far.
+    aggregates: usize,
     program: Program,
     input: StageInput,
     operators: Vec<OperatorSpec>,
@@ -39,11 +47,15 @@ struct Lowering<'a> {
 ///
 /// # Errors
 /// Where it is planned and does not run yet.
-pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Program, SqlError> {
+pub(crate) fn lower_planned(
+    select: &Select<'_>,
+    planned: &Planned,
+    analysis: &Analysis,
+) -> Result<Program, SqlError> {
     let first = select.chunk.tokens.first();
     let at = first.map_or(select.chunk.end, |t| t.span.start);
     let changes = matches!(select.emit, Emit::Unsupported(_));
-    match (&planned.refusal, lower(planned)) {
+    match (&planned.refusal, lower(planned, analysis)) {
         (Some(refusal), _) if changes => Err(refusal.clone()),
         (_, Ok(program)) => Ok(program),
         (Some(refusal), Err(_)) => Err(refusal.clone()),
@@ -51,9 +63,11 @@ pub(crate) fn lower_planned(select: &Select<'_>, planned: &Planned) -> Result<Pr
     }
 }
 
-fn lower(query: &Planned) -> Result<Program, Refusal> {
+fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
+        analysis,
+        aggregates: 0,
         program: Program::default(),
         input: StageInput::Source(SourceId(0)),
         operators: Vec::new(),
@@ -65,7 +79,28 @@ fn lower(query: &Planned) -> Result<Program, Refusal> {
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
     }
-    lowering.program.outputs.push(OutputSpec { schema });
+    let all = (0..schema.fields.len()).collect();
+    match &analysis.output {
+        Route::Stay | Route::TwoPhase => {}
+        Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), Order::Free),
+        Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, Order::Free),
+    }
+    // Rows that no aggregation took apart leave in the order of their file.
+    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    let order = match lowering.input {
+        StageInput::Source(_) if !analysis.in_order && !lowering.operators.iter().any(groups) => {
+            Order::Chunks { bound: None }
+        }
+        StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,
+    };
+    lowering.program.outputs.push(OutputSpec { order, schema });
+    let told = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
+    if lowering.program.sources.iter().any(told) {
+        lowering.program.outputs.push(OutputSpec {
+            order: Order::Chunks { bound: None },
+            schema: Arc::new(dead_letter_schema()),
+        });
+    }
     lowering.seal(StageOutput::Output(OutputId(0)));
     Ok(lowering.program)
 }
@@ -96,12 +131,12 @@ impl Lowering<'_> {
         });
     }
 
-    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, ordered: bool) {
+    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, order: Order) {
         let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
         self.program.exchanges.push(ExchangeSpec {
             schema: Arc::clone(&schema),
             routing,
-            ordered,
+            order,
         });
         self.seal(StageOutput::Exchange(ExchangeId(id)));
         self.input = StageInput::Exchange(ExchangeId(id));
@@ -171,10 +206,11 @@ impl Lowering<'_> {
         aggregate: &datafusion::logical_expr::Aggregate,
     ) -> Result<(), Refusal> {
         let mut window = None;
+        let mut late = None;
         for (i, key) in aggregate.group_expr.iter().enumerate() {
             if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
                 window = Some((i, tumble.size_ns));
-                self.event_time(&tumble)?;
+                late = self.event_time(&tumble)?.map(|bound| (i, bound, tumble));
             }
         }
         let timed = self.timed();
@@ -204,6 +240,12 @@ impl Lowering<'_> {
             };
             calls.push(AggregateCall { function, argument });
         }
+        // The rows' watermarks go along: what is late is decided where chunks are in order.
+        let late = late.map(|(start, bound, tumble)| {
+            fields.push(self.schema.fields[bound].clone());
+            exprs.push(Expr::Column(bound));
+            (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
+        });
         self.project(exprs, Schema::new(fields));
         let mut output: Vec<Field> = keys
             .iter()
@@ -221,19 +263,27 @@ impl Lowering<'_> {
             window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
             output: Arc::new(Schema::new(output)),
         };
-        if keys.is_empty() {
-            self.two_phases(spec)?;
-        } else {
-            let time = window.map(|(i, _)| i);
-            let routing: Vec<usize> = keys.into_iter().filter(|k| Some(*k) != time).collect();
-            let routing = match routing.is_empty() {
-                true => Routing::Single,
-                false => Routing::Hash(routing),
-            };
-            self.exchange(input, routing, spec.window.is_some());
-            self.add(spec);
+        let route = self.analysis.routes.get(self.aggregates);
+        self.aggregates += 1;
+        let order = self.order(late.as_ref().map(|(bound, _)| *bound));
+        match route {
+            Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
+            Some(Route::Stay) => {}
+            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
+            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
+            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
+        self.operators.extend(late.map(|(_, rule)| rule));
+        self.add(spec);
         Ok(())
+    }
+
+    /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.
+    fn order(&self, bound: Option<usize>) -> Order {
+        match bound {
+            Some(_) if !self.analysis.in_order => Order::Chunks { bound },
+            Some(_) | None => Order::Free,
+        }
     }
 
     fn add(&mut self, spec: AggregateSpec) {
@@ -250,7 +300,7 @@ impl Lowering<'_> {
             output: Arc::clone(&state),
             ..whole.clone()
         });
-        self.exchange(Arc::clone(&state), Routing::Single, false);
+        self.exchange(Arc::clone(&state), Routing::Single, Order::Free);
         self.add(AggregateSpec {
             phase: Phase::Final,
             input: state,

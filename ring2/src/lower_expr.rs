@@ -60,6 +60,11 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             if let Some(folded) = temporal_constant(expr) {
                 return folded;
             }
+            if let Operator::And | Operator::Or = b.op {
+                let all = operands(expr, b.op).into_iter().map(lower);
+                let op = operator(b.op).ok_or_else(|| no(expr))?;
+                return balanced(op, all.collect::<Result<_, _>>()?).ok_or_else(|| no(expr));
+            }
             let op = operator(b.op).ok_or_else(|| no(expr))?;
             let (left, right) = (lower(&b.left)?, lower(&b.right)?);
             let types = [&left, &right].map(|e| e.data_type(&scope.schema));
@@ -85,15 +90,9 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             Ok(negated(binary(BinaryOp::And, low, high), b.negated))
         }
         PlanExpr::InList(list) => {
-            let mut any: Option<Expr> = None;
-            for item in &list.list {
-                let equal = binary(BinaryOp::Eq, lower(&list.expr)?, lower(item)?);
-                any = Some(match any {
-                    None => equal,
-                    Some(before) => binary(BinaryOp::Or, before, equal),
-                });
-            }
-            let any = any.ok_or_else(|| no(expr))?;
+            let equal = |item| Ok(binary(BinaryOp::Eq, lower(&list.expr)?, lower(item)?));
+            let any = list.list.iter().map(equal).collect::<Result<_, _>>()?;
+            let any = balanced(BinaryOp::Or, any).ok_or_else(|| no(expr))?;
             Ok(negated(any, list.negated))
         }
         PlanExpr::Cast(cast) => {
@@ -143,6 +142,35 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
 
 fn binary(op: BinaryOp, left: Expr, right: Expr) -> Expr {
     Expr::Binary(op, Box::new(left), Box::new(right))
+}
+
+/// The operands of a chain of one operator, in order.
+fn operands(expr: &PlanExpr, op: Operator) -> Vec<&PlanExpr> {
+    let mut found = Vec::new();
+    let mut open = vec![expr];
+    while let Some(next) = open.pop() {
+        match next {
+            PlanExpr::BinaryExpr(b) if b.op == op => open.extend([&*b.right, &*b.left]),
+            other => found.push(other),
+        }
+    }
+    found
+}
+
+/// One tree of all operands, as low as it can be: its depth is what running it recurses.
+fn balanced(op: BinaryOp, mut level: Vec<Expr>) -> Option<Expr> {
+    while level.len() > 1 {
+        let mut above = Vec::with_capacity(level.len().div_ceil(2));
+        let mut operands = level.into_iter();
+        while let Some(left) = operands.next() {
+            above.push(match operands.next() {
+                Some(right) => binary(op, left, right),
+                None => left,
+            });
+        }
+        level = above;
+    }
+    level.pop()
 }
 
 fn negated(expr: Expr, negate: bool) -> Expr {

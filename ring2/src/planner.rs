@@ -142,9 +142,9 @@ pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, 
                 refusal: None,
             });
         }
-        Err(error) if error.code.starts_with("E03") => error,
-        Err(error) => return Err(error),
+        Err(error) => error,
     };
+    let unsupported = refusal.code.starts_with("E03");
     let general = tree::rewrite(select).and_then(|t| {
         let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
         Ok((plan, t.tables))
@@ -154,9 +154,18 @@ pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, 
             results: results(&plan),
             plan,
             tables,
-            refusal: Some(refusal),
+            // What only this level knows is not wrong: it does not run yet.
+            refusal: Some(match unsupported {
+                true => refusal,
+                false => SqlError {
+                    code: "E0301",
+                    message: "this query is not supported yet".to_owned(),
+                    hint: None,
+                    ..refusal
+                },
+            }),
         }),
-        Err(error) if error.code.starts_with("E03") => Err(refusal),
+        Err(error) if !unsupported || error.code.starts_with("E03") => Err(refusal),
         Err(error) => Err(error),
     }
 }
@@ -185,7 +194,7 @@ fn with_system(schema: &Schema) -> SchemaRef {
     use datafusion::arrow::datatypes::{DataType, TimeUnit};
     let types = [
         DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Utf8,
+        DataType::Int64,
         DataType::Int64,
     ];
     let system = SYSTEM.iter().zip(types);
@@ -251,14 +260,10 @@ fn refused(select: &Select<'_>, error: &DataFusionError) -> SqlError {
             }
             other => place.error("E0201", at, other.to_string()),
         },
-        root => {
-            let text = root.strip_backtrace();
-            let code = match text.contains("GROUP BY") {
-                true => "E0203",
-                false => "E0206",
-            };
-            place.error(code, at, text)
+        root if root.strip_backtrace().contains("GROUP BY") => {
+            place.error("E0203", at, root.strip_backtrace())
         }
+        _ => crate::plan_error::refusal(select, error),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
+    CastKind, Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
     visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -15,14 +15,13 @@ use trefoil_ring0::schema::physical;
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
+use crate::functions::{self, BOUNDS, FunctionKind, WINDOWS};
 use crate::script::{Emit, Select};
 use crate::select::{self, Shape};
 use crate::syntax::{AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote};
 use crate::window::{self, Window};
 
 const SCALARS: [&str; 2] = ["upper", "lower"];
-const WINDOWS: [&str; 5] = ["tumble", "hop", "sliding", "session", "cumulate"];
-const BOUNDS: [&str; 2] = ["tumble_start", "tumble_end"];
 
 /// A resolved query.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) select: &'a Select<'a>,
     pub(crate) source: &'a SourceDef,
     pub(crate) qualifiers: Vec<String>,
-    window: Option<Window>,
+    pub(crate) window: Option<Window>,
     /// Refusals of what is not supported yet, in order.
     later: Vec<SqlError>,
 }
@@ -289,8 +288,14 @@ impl Resolver<'_> {
             | Expr::IsTrue(expr)
             | Expr::IsNotTrue(expr)
             | Expr::IsFalse(expr)
-            | Expr::IsNotFalse(expr)
-            | Expr::Cast { expr, .. } => self.walk(expr, mode),
+            | Expr::IsNotFalse(expr) => self.walk(expr, mode),
+            Expr::Cast { kind, expr, .. } => {
+                if !matches!(kind, CastKind::Cast | CastKind::DoubleColon) {
+                    self.later
+                        .push(self.select.place.unsupported(at, "TRY_CAST"));
+                }
+                self.walk(expr, mode)
+            }
             Expr::Between {
                 expr, low, high, ..
             } => {
@@ -303,9 +308,21 @@ impl Resolver<'_> {
                 list.iter().try_for_each(|e| self.walk(e, mode))
             }
             other => {
-                let text = other.to_string();
-                let what = text.split_whitespace().next().unwrap_or_default();
-                let what = format!("this expression ({what} ...)");
+                let what = match other {
+                    Expr::Case { .. } => "CASE".to_string(),
+                    Expr::Like { .. } | Expr::ILike { .. } => "LIKE".to_string(),
+                    Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
+                        "a subquery in an expression".to_string()
+                    }
+                    Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } => {
+                        "a field of a column".to_string()
+                    }
+                    other => {
+                        let text = other.to_string();
+                        let first = text.split([' ', '(']).next().unwrap_or_default();
+                        first.to_string()
+                    }
+                };
                 self.later.push(self.select.place.unsupported(at, what));
                 Ok(())
             }
@@ -356,7 +373,8 @@ impl Resolver<'_> {
     fn function(&mut self, f: &Function, at: Location, mode: Mode<'_>) -> Result<(), SqlError> {
         let name = f.name.to_string();
         let known = name.as_str();
-        let aggregate = AGGREGATES.contains(&known);
+        let native = AGGREGATES.contains(&known);
+        let aggregate = native || functions::kind(known) == Some(FunctionKind::Aggregate);
         if aggregate && matches!(mode, Mode::Row) {
             let message = format!("aggregate {} cannot stand here", known.to_uppercase());
             let hint = "conditions on aggregates go into HAVING";
@@ -366,14 +384,7 @@ impl Resolver<'_> {
         if is_window {
             return self.window_call(f, known, at, mode);
         }
-        if f.over.is_none() && !aggregate && !SCALARS.contains(&known) {
-            if !crate::planner::is_function(known) {
-                let message = format!("function \"{known}\" does not exist");
-                let mut error = self.error("E0204", at, message);
-                let all = AGGREGATES.iter().chain(&SCALARS).chain(&WINDOWS).copied();
-                error.hint = nearest(known, all).map(|n| format!("did you mean \"{n}\"?"));
-                return Err(error);
-            }
+        if f.over.is_none() && !native && !SCALARS.contains(&known) {
             let what = format!("function {}", known.to_uppercase());
             self.later.push(self.select.place.unsupported(at, what));
         }
@@ -400,7 +411,7 @@ impl Resolver<'_> {
             .into_iter()
             .try_for_each(|a| self.walk(a, Mode::Row))?;
         let upper = name.to_uppercase();
-        if WINDOWS.contains(&name) && name != "tumble" {
+        if !name.starts_with("tumble") {
             self.later
                 .push((self.select.place).unsupported(at, format!("window {upper}")));
             return Ok(());
@@ -428,67 +439,5 @@ impl Resolver<'_> {
             Emit::Final(_) | Emit::Default => {}
         }
         Ok(())
-    }
-
-    /// Writes the bounds of the window as calls.
-    fn rewrite<'e>(&self, exprs: impl IntoIterator<Item = &'e mut Expr>) -> Result<(), SqlError> {
-        for expr in exprs {
-            let flow = visit_expressions_mut(expr, |e| {
-                let Some(window) = &self.window else {
-                    return ControlFlow::Continue(());
-                };
-                let bound = match (&*e, call(e)) {
-                    (Expr::Identifier(i), _) if self.source.index_of(&i.value).is_some() => None,
-                    (Expr::Identifier(i), _) => Some(i.value.clone()),
-                    (_, Some((name, _))) => Some(name.to_string()),
-                    _ => None,
-                };
-                match bound.as_deref() {
-                    Some("window_start" | "tumble_start") => *e = window.start_expr(),
-                    Some("window_end" | "tumble_end") => *e = window.end_expr(),
-                    Some("tumble") => {
-                        let message = "a whole window is a result, not an argument";
-                        let hint = "use window_start or window_end";
-                        let at = e.span().start;
-                        let error = self.select.place.hinted("E0207", at, message, hint);
-                        return ControlFlow::Break(error);
-                    }
-                    _ => {}
-                }
-                ControlFlow::Continue(())
-            });
-            if let ControlFlow::Break(error) = flow {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn project(&self, items: Vec<Item>) -> Result<(Vec<SelectItem>, Vec<ResultColumn>), SqlError> {
-        let mut projection = Vec::new();
-        let mut results = Vec::new();
-        let mut add = |expr: Expr| {
-            let index = projection.len();
-            let alias = Ident::with_quote('"', format!("__c{index}"));
-            projection.push(SelectItem::ExprWithAlias { expr, alias });
-            index
-        };
-        for mut item in items {
-            let name = item.name;
-            if let (Some(("tumble", _)), Some(window)) = (call(&item.expr), &self.window) {
-                let name = match item.aliased {
-                    true => name,
-                    false => "window".into(),
-                };
-                let start = add(window.start_expr());
-                let end = add(window.end_expr());
-                results.push(ResultColumn::Window { name, start, end });
-            } else {
-                self.rewrite([&mut item.expr])?;
-                let index = add(item.expr);
-                results.push(ResultColumn::Plain { name, index });
-            }
-        }
-        Ok((projection, results))
     }
 }

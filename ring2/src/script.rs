@@ -1,14 +1,18 @@
-//! A script: several files of statements, read in order into a catalog and queries. What is read
-//! is either run or refused with its place; nothing is ignored.
+//! A script: several files of statements, read in order. Definitions go into the catalogue, what
+//! asks about it is answered, queries are checked and their views expanded. What is read is either
+//! run or refused with its place; nothing is ignored.
 
 use datafusion::sql::sqlparser::ast::Query;
-use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
-use crate::SourceFile;
 use crate::catalog::Catalog;
-use crate::ddl;
-use crate::dialect::{Chunk, Place, parser, word};
+use crate::check::{self, Purpose};
+use crate::define::Definer;
 use crate::error::SqlError;
+use crate::place::{Chunk, Place};
+use crate::settings::Settings;
+use crate::syntax::{self, EmitQuery, Statement};
+use crate::{Answer, SourceFile, answer, partitioning, views};
 
 /// When results appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(crate) enum Emit {
     Unsupported(Location),
 }
 
-/// A bare SELECT.
+/// A query that was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Select<'a> {
     /// Where it stands.
@@ -30,111 +34,166 @@ pub(crate) struct Select<'a> {
     pub(crate) chunk: Chunk,
     /// Its text.
     pub(crate) sql: String,
-    /// The syntax tree.
+    /// The syntax tree, plain views expanded.
     pub(crate) query: Query,
     /// When its results appear.
     pub(crate) emit: Emit,
     /// What is declared before it.
     pub(crate) catalog: Catalog,
+    /// Where its rows go: a view, table or sink; `None` where they are printed.
+    #[expect(dead_code, reason = "only plans that are shown name it")]
+    pub(crate) target: Option<String>,
+    /// What is set before it.
+    pub(crate) settings: partitioning::Settings,
 }
 
-/// Reads the files.
+/// What a script is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// To run it: what has no runtime yet is refused.
+    Run,
+    /// To check and plan it.
+    Plan,
+}
+
+/// What there is to do, in order.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    /// A query.
+    Select(Box<Select<'a>>),
+    /// Rows that are known.
+    Answer(Answer),
+    /// A wrong query of a script that is only planned: the others go on.
+    Refused(SqlError),
+}
+
+/// What is known between two statements.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Session {
+    pub(crate) catalog: Catalog,
+    pub(crate) settings: Settings,
+}
+
+/// The bare queries of a script that is to run.
 pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
-    let mut catalog = Catalog::default();
-    let mut queries = Vec::new();
+    let (steps, _) = steps(files, Reading::Run)?;
+    let selects = steps.into_iter().filter_map(|step| match step {
+        Step::Select(select) => Some(*select),
+        Step::Answer(_) | Step::Refused(_) => None,
+    });
+    Ok(selects.collect())
+}
+
+/// All that a script does, and what is declared behind it.
+pub(crate) fn steps(
+    files: &[SourceFile],
+    reading: Reading,
+) -> Result<(Vec<Step<'_>>, Session), SqlError> {
+    let mut session = Session::default();
+    let mut steps = Vec::new();
     for file in files {
         let place = Place { file };
         for chunk in place.chunks()? {
-            let Some(first) = chunk.tokens.first() else {
-                continue;
-            };
-            let at = first.span.start;
-            match (word(first).as_deref(), &first.token) {
-                (Some("CREATE"), _) => {
-                    let create = ddl::create(place, &chunk)?;
-                    let name = create.def.name.clone();
-                    if let Some(before) = catalog.sources.get(&name) {
-                        if create.if_not_exists {
-                            continue;
-                        }
-                        let message = format!("relation \"{}\" is defined twice", before.name);
-                        return Err(place.error("E0205", create.name_at, message));
-                    }
-                    catalog.sources.insert(name, create.def);
-                }
-                (Some("SELECT" | "WITH" | "VALUES"), _) | (None, Token::LParen) => {
-                    queries.push(select(place, chunk, &catalog)?);
-                }
-                (
-                    Some(
-                        w @ ("INSERT" | "UPDATE" | "DELETE" | "DROP" | "ALTER" | "SHOW"
-                        | "DESCRIBE" | "SET" | "FLUSH" | "SUBSCRIBE" | "DECLARE" | "FETCH"
-                        | "CHECKPOINT" | "EXPLAIN" | "COPY" | "BEGIN" | "COMMIT"),
-                    ),
-                    _,
-                ) => return Err(place.unsupported(at, w)),
-                _ => {
-                    let mut error = place.unexpected(first, &chunk);
-                    error.message.push_str(", expected a statement");
-                    return Err(error);
-                }
+            if let Some(step) = statement(place, chunk, reading, &mut session)? {
+                steps.push(step);
             }
         }
     }
-    Ok(queries)
+    Ok((steps, session))
 }
 
-fn select<'a>(place: Place<'a>, chunk: Chunk, catalog: &Catalog) -> Result<Select<'a>, SqlError> {
-    let start = chunk.tokens.first().map_or(chunk.end, |t| t.span.start);
+fn statement<'a>(
+    place: Place<'a>,
+    chunk: Chunk,
+    reading: Reading,
+    session: &mut Session,
+) -> Result<Option<Step<'a>>, SqlError> {
+    let statement = syntax::read(place, &chunk)?;
     let end = chunk.tokens.last().map_or(chunk.end, |t| t.span.end);
-    let sql = place.text(Span::new(start, end));
-    let (chunk, emit) = cut_emit(place, chunk)?;
-    let mut parser = parser(&chunk.tokens);
-    let query = *(parser.parse_query()).map_err(|e| place.parse_error(e, &chunk))?;
-    let rest = parser.peek_token();
-    if rest.token != Token::EOF {
-        return Err(place.unexpected(&rest, &chunk));
+    let sql = place.text(Span::new(chunk.start(), end));
+    let answer = |columns: &[&str], rows| {
+        let columns = columns.iter().map(ToString::to_string).collect();
+        let sql = sql.clone();
+        Ok(Some(Step::Answer(Answer { sql, columns, rows })))
+    };
+    match &statement {
+        Statement::Show(show) => {
+            let (columns, rows) = answer::show(place, show, session)?;
+            answer(&columns, rows)
+        }
+        Statement::Describe(name) => {
+            let (columns, rows) = answer::describe(place, name, &session.catalog)?;
+            answer(&columns, rows)
+        }
+        Statement::Set { name, value, at } => {
+            (session.settings).set(place, name, value.as_deref(), at.0)?;
+            Ok(None)
+        }
+        Statement::Query(query) => {
+            let checked = check::query(place, &chunk, &session.catalog, query, Purpose::Print);
+            match (checked, reading) {
+                (Ok(_), _) => {
+                    let select = select(place, chunk, sql, query, session, None)?;
+                    Ok(Some(Step::Select(Box::new(select))))
+                }
+                (Err(error), Reading::Run) => Err(error),
+                (Err(error), Reading::Plan) => Ok(Some(Step::Refused(error))),
+            }
+        }
+        _ => {
+            let mut definer = Definer {
+                place,
+                chunk: &chunk,
+                catalog: &mut session.catalog,
+            };
+            let written = definer.statement(&statement)?;
+            let later = match reading {
+                Reading::Run => definer.not_runnable(&statement),
+                Reading::Plan => None,
+            };
+            if let Some(error) = later {
+                return Err(error);
+            }
+            let Some((target, query)) = written else {
+                return Ok(None);
+            };
+            let select = select(place, chunk, sql, query, session, Some(target))?;
+            Ok(Some(Step::Select(Box::new(select))))
+        }
     }
+}
+
+/// A checked query, ready to be planned.
+fn select<'a>(
+    place: Place<'a>,
+    mut chunk: Chunk,
+    sql: String,
+    query: &EmitQuery,
+    session: &Session,
+    target: Option<String>,
+) -> Result<Select<'a>, SqlError> {
+    let catalog = &session.catalog;
+    let at = query.emit_at.0;
+    let emit = match query.emit {
+        None => Emit::Default,
+        Some(syntax::Emit::OnWindowClose) => Emit::Final(at),
+        Some(syntax::Emit::Changes | syntax::Emit::Every(_)) => Emit::Unsupported(at),
+    };
+    if query.emit.is_some() {
+        chunk.tokens.retain(|t| t.span.start < at);
+        chunk.end = at;
+    }
+    let mut tree = query.query.as_ref().clone();
+    views::expand(place, &mut tree, &session.catalog)?;
+    views::expanded_depth(place, &mut tree, chunk.start())?;
     Ok(Select {
         place,
         chunk,
         sql,
-        query,
+        query: tree,
         emit,
         catalog: catalog.clone(),
+        target,
+        settings: session.settings.of_analysis(),
     })
-}
-
-/// Cuts the EMIT clause off the end.
-fn cut_emit(place: Place<'_>, mut chunk: Chunk) -> Result<(Chunk, Emit), SqlError> {
-    let is = |t: Option<&TokenWithSpan>, w: &[&str]| {
-        t.and_then(word).is_some_and(|x| w.contains(&x.as_str()))
-    };
-    let clause = ["FINAL", "ON", "CHANGES", "EVERY"];
-    let found = (0..chunk.tokens.len())
-        .rev()
-        .find(|&i| is(chunk.tokens.get(i), &["EMIT"]) && is(chunk.tokens.get(i + 1), &clause));
-    let Some(index) = found else {
-        return Ok((chunk, Emit::Default));
-    };
-    let clause = chunk.tokens.split_off(index);
-    let at = clause[0].span.start;
-    let words: Vec<_> = clause.iter().filter_map(word).collect();
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (emit, length) = match words.as_slice() {
-        ["EMIT", "FINAL", ..] => (Emit::Final(at), 2),
-        ["EMIT", "ON", "WINDOW", "CLOSE", ..] => (Emit::Final(at), 4),
-        ["EMIT", "ON", ..] => (Emit::Final(at), 2),
-        ["EMIT", "CHANGES", ..] => (Emit::Unsupported(at), 2),
-        _ => (Emit::Unsupported(at), clause.len()),
-    };
-    let whole = words.get(1) != Some(&"ON") || length == 4;
-    if let Some(extra) = clause.get(length) {
-        return Err(place.unexpected(extra, &chunk));
-    }
-    if !whole {
-        return Err(place.error("E0101", chunk.end, "expected WINDOW CLOSE behind EMIT ON"));
-    }
-    chunk.end = at;
-    Ok((chunk, emit))
 }

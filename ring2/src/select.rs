@@ -2,8 +2,8 @@
 //! are refused at the word that begins them.
 
 use datafusion::sql::sqlparser::ast::{
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName,
-    Query, SetExpr, Spanned, TableFactor,
+    Distinct, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, Query, SetExpr, Spanned, TableFactor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -25,6 +25,7 @@ pub(crate) struct Shape<'a> {
 /// Checks the clauses and finds the source.
 pub(crate) fn shape<'a>(input: &'a Select<'a>) -> Result<Shape<'a>, SqlError> {
     let mut query = input.query.clone();
+    crate::flatten::query(&mut query, &input.catalog);
     let tokens = &input.chunk.tokens;
     let start = tokens.first().map_or(input.chunk.end, |t| t.span.start);
     let place = input.place;
@@ -56,7 +57,8 @@ pub(crate) fn shape<'a>(input: &'a Select<'a>) -> Result<Shape<'a>, SqlError> {
         }
         _ => return Err(place.unsupported(start, "a query other than a plain SELECT")),
     };
-    refuse(select.distinct.is_some(), &["DISTINCT"], "DISTINCT");
+    let distinct = matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)));
+    refuse(distinct, &["DISTINCT"], "DISTINCT");
     refuse(select.top.is_some(), &["TOP"], "TOP");
     refuse(select.exclude.is_some(), &["EXCLUDE"], "EXCLUDE");
     refuse(select.into.is_some(), &["INTO"], "INTO");
@@ -113,6 +115,12 @@ pub(crate) fn shape<'a>(input: &'a Select<'a>) -> Result<Shape<'a>, SqlError> {
             index_hints,
         } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
             let source = find(input, name)?;
+            if let Some(why) = &source.later {
+                let what = format!("reading \"{}\"", source.name);
+                let mut error = place.unsupported(relation_at, what);
+                error.hint = Some(why.clone());
+                return Err(error);
+            }
             let mut qualifiers = vec![source.name.clone()];
             if let Some(alias) = alias {
                 if !alias.columns.is_empty() {
@@ -157,6 +165,10 @@ fn find<'a>(input: &'a Select<'a>, name: &ObjectName) -> Result<&'a SourceDef, S
         _ => name.to_string(),
     };
     sources.get(&text).ok_or_else(|| {
+        if input.catalog.views.contains_key(&text) {
+            let what = "reading a materialized view";
+            return input.place.unsupported(name.span().start, what);
+        }
         let message = format!("relation \"{text}\" does not exist");
         let mut error = input.place.error("E0202", name.span().start, message);
         error.hint = nearest(&text, sources.keys().map(String::as_str))

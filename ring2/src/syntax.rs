@@ -1,74 +1,40 @@
-//! Small readings of syntax trees: names, calls, arguments.
+//! The syntax tree of a script: one [`Statement`] for every form, each spelling of a thing read as
+//! the same tree, and one canonical text printed back. What is only syntax is here: whether names
+//! exist and clauses run is asked later.
 
-use std::ops::ControlFlow;
+mod calls;
+mod canonical;
+mod create;
+mod print;
+mod printable;
+mod reader;
+mod statement;
+mod types;
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, visit_expressions_mut,
+pub(crate) use calls::*;
+pub(crate) use reader::Reader;
+pub(crate) use statement::read;
+pub use statement::{
+    At, ColumnSpec, CreateIndex, CreateSink, CreateSource, CreateView, Drop, Emit, EmitQuery,
+    Explain, Insert, Kind, OptionSpec, Rename, Show, SourceKind, Statement, Subscribe, ViewKind,
+    Watermark,
 };
+pub use types::TypeName;
 
-/// The aggregates that are native.
-pub(crate) const AGGREGATES: [&str; 11] = [
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "stddev",
-    "stddev_samp",
-    "stddev_pop",
-    "variance",
-    "var_samp",
-    "var_pop",
-];
-pub(crate) fn normal(ident: &Ident) -> String {
-    match ident.quote_style {
-        None => ident.value.to_lowercase(),
-        Some(_) => ident.value.clone(),
-    }
-}
+use crate::SourceFile;
+use crate::error::Result;
+use crate::limits::with_stack;
+use crate::place::Place;
 
-pub(crate) fn quote(ident: &Ident) -> Ident {
-    let mut quoted = Ident::with_quote('"', normal(ident));
-    quoted.span = ident.span;
-    quoted
-}
-
-/// PostgreSQL's names of results.
-pub(crate) fn default_name(expr: &Expr) -> String {
-    match expr {
-        Expr::Identifier(ident) => normal(ident),
-        Expr::CompoundIdentifier(parts) => parts.last().map(normal).unwrap_or_default(),
-        Expr::Function(f) => f.name.to_string().to_lowercase(),
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => default_name(inner),
-        other => other.to_string(),
-    }
-}
-
-/// Name and arguments of a plain call.
-pub(crate) fn call(expr: &Expr) -> Option<(&str, Vec<Expr>)> {
-    let Expr::Function(f) = expr else { return None };
-    let name = f.name.0.first()?.as_ident()?.value.as_str();
-    Some((name, arguments(f).into_iter().cloned().collect()))
-}
-
-pub(crate) fn arguments(f: &Function) -> Vec<&Expr> {
-    let FunctionArguments::List(list) = &f.args else {
-        return Vec::new();
-    };
-    let expr = |a| match a {
-        &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref e)) => Some(e),
-        _ => None,
-    };
-    list.args.iter().filter_map(expr).collect()
-}
-
-pub(crate) fn has_aggregate(expr: &Expr) -> bool {
-    let mut copy = expr.clone();
-    let flow = visit_expressions_mut(&mut copy, |e| match e {
-        Expr::Function(f) if AGGREGATES.contains(&f.name.to_string().as_str()) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    flow.is_break()
+/// Reads a file into statements. Names are not looked up.
+///
+/// # Errors
+/// [`crate::Error::Sql`] for the first statement that cannot be read or is beyond a limit.
+pub fn parse(file: &SourceFile) -> Result<Vec<Statement>> {
+    with_stack(|| {
+        let place = Place { file };
+        let chunks = place.chunks()?;
+        let read = chunks.iter().map(|chunk| statement::read(place, chunk));
+        Ok(read.collect::<Result<Vec<_>, _>>()?)
+    })
 }

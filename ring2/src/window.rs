@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{Result as PlanResult, exec_datafusion_err};
+use datafusion::common::{Result as PlanResult, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
@@ -160,7 +160,10 @@ impl ScalarUDFImpl for Bound {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
-        Ok(arguments[0].clone())
+        match &arguments[0] {
+            time @ DataType::Timestamp(_, None) => Ok(time.clone()),
+            other => plan_err!("the time of a window is a TIMESTAMP, and not {other}"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {

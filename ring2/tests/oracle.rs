@@ -2,6 +2,8 @@
 //! batch by DataFusion, at 1, 2 and 4 shards, with frames of 1, 7 and 1,024 rows, on plain
 //! threads.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -77,10 +77,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Failure> {
         Value::Array(results) => results,
         one => vec![one],
     };
-    match results
-        .iter()
-        .all(|r| r["schema_version"] == Value::from(1))
-    {
+    match results.iter().all(|r| r["schema_version"] == 1) {
         true => Ok(results),
         false => Err(refuse(
             "this is no result of `trefoil bench`, or of another version".to_owned(),

@@ -81,7 +81,7 @@ impl Data {
         v.reserve_exact(size.rows);
         for _ in 0..size.rows {
             let bits = random();
-            k.push((u128::from(bits) * u128::from(keys) >> 64) as i64);
+            k.push(((u128::from(bits) * u128::from(keys)) >> 64) as i64);
             v.push((bits % VALUE_MAX) as f64);
         }
         Self {

@@ -16,10 +16,13 @@ const SECOND_NANOS: i64 = 1_000_000_000;
 /// # Errors
 /// Where `text` is none.
 pub fn parse_time(text: &str, unit: TimeUnit) -> Result<i64, String> {
-    match nanos_of_day(text.as_bytes()) {
-        Some(nanos) => Ok(nanos / unit_nanos(unit)),
-        None => Err(format!("invalid time {}", shorten(text))),
-    }
+    time(text.as_bytes(), unit).ok_or_else(|| format!("invalid time {}", shorten(text)))
+}
+
+/// [`parse_time`] without a word about what is wrong.
+#[inline]
+pub(super) fn time(text: &[u8], unit: TimeUnit) -> Option<i64> {
+    Some(nanos_of_day(text)? / unit_nanos(unit))
 }
 
 fn nanos_of_day(text: &[u8]) -> Option<i64> {

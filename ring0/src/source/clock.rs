@@ -1,5 +1,5 @@
-//! Event time of a split: the greatest one read, the watermark behind it, and each row's own. A
-//! source that has a clock is read by one shard, in order.
+//! Event time of a split: the greatest one read, the watermark behind it, and each row's own. Where
+//! shards read one file by chunks, each chunk begins anew; who takes them in order joins them.
 
 use crate::column::Column;
 use crate::frame::Frame;
@@ -32,6 +32,12 @@ impl Clock {
             announced: i64::MIN,
             bounds: Vec::new(),
         })
+    }
+
+    /// A chunk begins: nothing is known of those before.
+    pub(super) fn begin_chunk(&mut self) {
+        self.greatest_ns = None;
+        self.announced = i64::MIN;
     }
 
     fn watermark(&self) -> i64 {

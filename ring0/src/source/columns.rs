@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
 use crate::program::{SourceKind, SourceSpec};
-use crate::source::Polled;
+use crate::source::{Polled, Reader};
 
 /// The rows of the arrays that are one shard's.
 #[derive(Debug)]
@@ -76,10 +76,14 @@ impl ColumnsSource {
         spec: &SourceSpec,
         arrays: &Arc<[ArrayRef]>,
         repeat: usize,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
+        reader: Reader,
     ) -> Self {
+        let Reader {
+            shard,
+            shards,
+            frame_rows,
+            ..
+        } = reader;
         let clock = Clock::new(spec);
         let rows = arrays[0].len();
         let bound = |s: usize| (rows as u128 * s as u128 / shards as u128) as usize;

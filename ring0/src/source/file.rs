@@ -1,80 +1,59 @@
 //! Files of lines. A file is cut into chunks; a record belongs to the chunk in which it begins, so
 //! that shards parse chunks side by side and yet every record is read once.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::TAGS;
+use super::bad::{BadRecord, BadRecords};
+use super::chunks::{Chunks, Extent, Files};
 use super::clock::Clock;
+use super::system::System;
 use crate::error::{Error, Result};
-use crate::format::ndjson::{NdjsonParser, is_blank};
+use crate::format::ndjson::NdjsonParser;
+use crate::format::record::{Chunk as Records, Stop, Tail};
 use crate::frame::Frame;
 use crate::io::{Completion, Io, Request};
-use crate::limits::{CHUNK_BYTES, RECORD_BYTES_MAX};
+use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::SourceCounters;
-use crate::program::{SourceKind, SourceSpec};
+use crate::program::SourceSpec;
 use crate::schema::Schema;
-use crate::source::Polled;
+use crate::source::{Polled, Reader};
 
 /// Bytes read behind a chunk at first, to find the end of its last record.
 const TAIL_BYTES: usize = 16 * 1024;
+/// Bytes of a bad record that are told.
+const RAW_BYTES_MAX: usize = 4096;
 /// The read of bytes behind a chunk; 0 is that of a chunk.
 const TAG_EXTENSION: usize = 1;
-
-/// A file that the host has opened.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenFile {
-    pub(crate) file: Arc<File>,
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-}
-
-/// Opens what a source reads; `None` for one that reads no file.
-pub(crate) fn open(spec: &SourceSpec) -> Result<Option<OpenFile>> {
-    let SourceKind::NdjsonFile { path } = &spec.kind else {
-        return Ok(None);
-    };
-    let failed = |message: String| Error::Open {
-        name: spec.name.clone(),
-        path: path.clone(),
-        message,
-    };
-    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
-    let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
-    if !facts.is_file() {
-        return Err(failed("it is not a regular file".to_owned()));
-    }
-    Ok(Some(OpenFile {
-        file: Arc::new(file),
-        path: path.clone(),
-        size: facts.len(),
-    }))
-}
 
 /// A chunk in memory. `base` is the file offset of the first byte in `bytes`.
 #[derive(Debug)]
 struct Chunk {
+    file: usize,
     base: u64,
     end: u64,
     bytes: Vec<u8>,
     at: usize,
+    /// In a record that is too long, up to the next newline.
+    skipping: bool,
 }
 
 /// Lines of JSON from the chunks of a file that are this shard's.
 #[derive(Debug)]
-pub(crate) struct NdjsonSource {
+pub(crate) struct FileSource {
     tag: usize,
     name: String,
-    file: OpenFile,
+    chunks: Chunks,
     parser: NdjsonParser,
-    /// The next chunk to ask for, and how far to the one behind it.
-    next_chunk: u64,
-    step: u64,
+    /// Other shards read chunks, too, and have to hear of the end of each.
+    shared: bool,
+    /// A chunk has ended, and its rows are on their way.
+    chunk_ended: bool,
     /// Chunk being parsed.
     chunk: Option<Chunk>,
-    /// Chunk being read: its bounds.
-    reading: Option<(u64, u64)>,
+    /// Chunk being read.
+    reading: Option<Extent>,
     /// The chunk in hand waits for more bytes behind these many.
     extending: Option<usize>,
     spare: Vec<u8>,
@@ -82,49 +61,40 @@ pub(crate) struct NdjsonSource {
     raw: Frame,
     pub(super) out: Frame,
     clock: Option<Clock>,
+    system: System,
+    bad: BadRecords,
     pub(super) counters: SourceCounters,
 }
 
-impl NdjsonSource {
-    pub(super) fn new(
-        tag: usize,
-        spec: &SourceSpec,
-        file: OpenFile,
-        frame_rows: usize,
-        shard: usize,
-        shards: usize,
-    ) -> Self {
+impl FileSource {
+    pub(super) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
         let clock = Clock::new(spec);
         let bound = spec.event_time.and_then(|e| e.bound);
         let fields = &spec.schema.fields;
+        let before = bound.unwrap_or(fields.len());
         assert!(
             bound.is_none_or(|b| b + 1 == fields.len()),
             "the bound is the last column"
         );
-        let read = bound.map_or(fields.len(), |b| b);
+        let read = before - spec.system.len();
         let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
-        // A clock is one reader's: then all chunks are the first shard's.
-        let chunks = file.size.div_ceil(CHUNK_BYTES as u64);
-        let (first, step) = match (&clock, shard) {
-            (None, _) => (shard as u64, shards as u64),
-            (Some(_), 0) => (0, 1),
-            (Some(_), _) => (chunks, 1),
-        };
         Self {
             tag,
             name: spec.name.clone(),
-            file,
+            chunks: Chunks::new(files, reader.chunk_bytes, reader.shard, reader.shards),
             parser: NdjsonParser::new(Arc::clone(&file_schema)),
-            next_chunk: first,
-            step,
+            shared: reader.shards > 1,
+            chunk_ended: false,
             chunk: None,
             reading: None,
             extending: None,
             spare: Vec::new(),
             ready: None,
-            raw: Frame::new(&file_schema, frame_rows),
-            out: Frame::new(&spec.schema, frame_rows),
+            raw: Frame::new(&file_schema, reader.frame_rows),
+            out: Frame::new(&spec.schema, reader.frame_rows),
             clock,
+            system: System::new(spec, read, reader.now),
+            bad: BadRecords::new(spec, reader.frame_rows),
             counters: SourceCounters::default(),
         }
     }
@@ -132,7 +102,7 @@ impl NdjsonSource {
     /// Fills a frame, as far as there is something.
     pub(super) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         self.out.clear();
-        loop {
+        while !self.chunk_ended {
             self.prefetch(io);
             if self.extending.is_some() {
                 break;
@@ -153,6 +123,7 @@ impl NdjsonSource {
                 Parsed::ChunkDone => {
                     chunk.bytes.clear();
                     self.spare = chunk.bytes;
+                    self.chunk_ended = self.shared;
                 }
                 Parsed::NeedsMore => {
                     self.extend(chunk, io)?;
@@ -164,24 +135,32 @@ impl NdjsonSource {
             self.seal();
             return Ok(Polled::Frame);
         }
+        if std::mem::take(&mut self.chunk_ended) {
+            if let Some(clock) = &mut self.clock {
+                clock.begin_chunk();
+            }
+            return Ok(Polled::ChunkEnd);
+        }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
         Ok(if more { Polled::Pending } else { Polled::End })
     }
 
     /// Asks for the next chunk while the one in hand is parsed.
     fn prefetch(&mut self, io: &mut Io) {
-        let start = self.next_chunk * CHUNK_BYTES as u64;
-        if self.reading.is_some() || self.ready.is_some() || start >= self.file.size {
+        if self.reading.is_some() || self.ready.is_some() {
             return;
         }
-        let end = (start + CHUNK_BYTES as u64).min(self.file.size);
+        let Some(extent) = self.chunks.pop() else {
+            return;
+        };
+        let Extent { file, start, end } = extent;
+        let file = self.chunks.file(file);
         // The byte before tells whether a record begins at the chunk's first one.
         let base = start.saturating_sub(1);
-        let len = ((end + TAIL_BYTES as u64).min(self.file.size) - base) as usize;
-        self.next_chunk += self.step;
-        self.reading = Some((base, end));
+        let len = ((end + TAIL_BYTES as u64).min(file.size) - base) as usize;
+        self.reading = Some(extent);
         let buffer = std::mem::take(&mut self.spare);
-        let file = Arc::clone(&self.file.file);
+        let file = Arc::clone(&file.file);
         let tag = self.tag * TAGS;
         io.submit(Request {
             tag,
@@ -192,34 +171,49 @@ impl NdjsonSource {
         });
     }
 
-    fn extend(&mut self, chunk: Chunk, io: &mut Io) -> Result<()> {
+    fn extend(&mut self, mut chunk: Chunk, io: &mut Io) -> Result<()> {
         let record = chunk.bytes.len() - chunk.at;
         if record > RECORD_BYTES_MAX {
-            let offset = chunk.base + chunk.at as u64;
-            return Err(self.bad(offset, format!("a record is over {RECORD_BYTES_MAX} bytes")));
+            self.counters.rows_read += 1;
+            self.counters.rows_bad += 1;
+            let record = BadRecord {
+                path: &self.chunks.file(chunk.file).path,
+                offset: chunk.base + chunk.at as u64,
+                raw: &chunk.bytes[chunk.at..chunk.at + RAW_BYTES_MAX],
+            };
+            self.bad.take(record, too_long())?;
+            chunk.skipping = true;
         }
+        if chunk.skipping {
+            chunk.base += chunk.bytes.len() as u64;
+            chunk.at = 0;
+            chunk.bytes.clear();
+        }
+        let from = self.chunks.file(chunk.file);
         let offset = chunk.base + chunk.bytes.len() as u64;
-        let len = record
-            .max(TAIL_BYTES)
-            .min((self.file.size - offset) as usize);
-        let file = Arc::clone(&self.file.file);
+        let len = record.max(TAIL_BYTES).min((from.size - offset) as usize);
+        let from = Arc::clone(&from.file);
         let Chunk {
+            file,
             base,
             end,
             bytes,
             at,
+            skipping,
         } = chunk;
         self.chunk = Some(Chunk {
+            file,
             base,
             end,
             bytes: Vec::new(),
             at,
+            skipping,
         });
         self.extending = Some(bytes.len());
         let tag = self.tag * TAGS + TAG_EXTENSION;
         io.submit(Request {
             tag,
-            file,
+            file: from,
             offset,
             len,
             buffer: bytes,
@@ -234,98 +228,145 @@ impl NdjsonSource {
             buffer,
             result,
         } = completion;
-        result.map_err(|error| self.unreadable(error.to_string()))?;
         let shorter = "the file became shorter while it was read";
         if tag % TAGS == TAG_EXTENSION {
             let before = self.extending.take().expect("an extension was asked for");
+            let mut chunk = self.chunk.take().expect("an extension has its chunk");
+            result.map_err(|error| self.unreadable(chunk.file, error.to_string()))?;
             if buffer.len() <= before {
-                return Err(self.unreadable(shorter.to_owned()));
+                return Err(self.unreadable(chunk.file, shorter.to_owned()));
             }
-            let chunk = self.chunk.as_mut().expect("an extension has its chunk");
             chunk.bytes = buffer;
+            self.chunk = Some(chunk);
             return Ok(());
         }
-        let (base, end) = self.reading.take().expect("a read was asked for");
+        let Extent { file, start, end } = self.reading.take().expect("a read was asked for");
+        result.map_err(|error| self.unreadable(file, error.to_string()))?;
+        let base = start.saturating_sub(1);
         if base + (buffer.len() as u64) < end {
-            return Err(self.unreadable(shorter.to_owned()));
+            return Err(self.unreadable(file, shorter.to_owned()));
         }
         // Behind the byte before the chunk, the first record begins after a newline.
-        let first = base == 0;
+        let first = start == 0;
         let newline = || memchr::memchr(b'\n', &buffer).map_or(buffer.len(), |i| i + 1);
         let at = if first { 0 } else { newline() };
-        self.counters.bytes_read += end - base - u64::from(!first);
+        self.counters.bytes_read += end - start;
         self.ready = Some(Chunk {
+            file,
             base,
             end,
             bytes: buffer,
             at,
+            skipping: false,
         });
         Ok(())
     }
 
-    fn unreadable(&self, message: String) -> Error {
+    fn unreadable(&self, file: usize, message: String) -> Error {
         Error::Read {
             name: self.name.clone(),
-            path: self.file.path.clone(),
-            message,
-        }
-    }
-
-    fn bad(&self, offset: u64, message: String) -> Error {
-        let (name, path) = (self.name.clone(), self.file.path.clone());
-        Error::BadRecord {
-            name,
-            path,
-            offset,
+            path: self.chunks.file(file).path.clone(),
             message,
         }
     }
 
     /// Parses records of the chunk until the frame is full or none is left.
     fn parse(&mut self, chunk: &mut Chunk) -> Result<Parsed> {
-        let at_end = chunk.base + chunk.bytes.len() as u64 >= self.file.size;
+        let at_end = chunk.base + chunk.bytes.len() as u64 >= self.chunks.file(chunk.file).size;
+        // The mark that some editors put before the first line is no data.
+        if chunk.base == 0 && chunk.at == 0 && chunk.bytes.starts_with(b"\xEF\xBB\xBF") {
+            chunk.at = 3;
+        }
         loop {
-            if self.raw.is_full() {
+            if self.raw.is_full() || self.bad.is_full() {
                 return Ok(Parsed::FrameFull);
             }
-            let offset = chunk.base + chunk.at as u64;
-            if offset >= chunk.end {
+            if chunk.base + chunk.at as u64 >= chunk.end {
                 return Ok(Parsed::ChunkDone);
             }
-            let rest = &chunk.bytes[chunk.at..];
-            let (line, used) = match memchr::memchr(b'\n', rest) {
-                Some(length) => (&rest[..length], length + 1),
-                None if at_end => (rest, rest.len()),
-                None => return Ok(Parsed::NeedsMore),
-            };
-            // The mark that some editors put before the first line is no data.
-            let mark = b"\xEF\xBB\xBF";
-            let line = if offset == 0 {
-                line.strip_prefix(mark).unwrap_or(line)
-            } else {
-                line
-            };
-            if line.len() > RECORD_BYTES_MAX {
-                let message = format!("a record is over {RECORD_BYTES_MAX} bytes");
-                return Err(self.bad(offset, message));
-            }
-            chunk.at += used;
-            if is_blank(line) {
+            if chunk.skipping {
+                let rest = &chunk.bytes[chunk.at..];
+                let newline = memchr::memchr(b'\n', rest);
+                chunk.at += newline.map_or(rest.len(), |i| i + 1);
+                chunk.skipping = newline.is_none() && !at_end;
+                if chunk.skipping {
+                    return Ok(Parsed::NeedsMore);
+                }
                 continue;
             }
-            self.counters.rows_read += 1;
-            if let Err(message) = self.parser.parse_record(line, &mut self.raw) {
-                self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
+            let records = Records {
+                bytes: &chunk.bytes,
+                begin_before: (chunk.end - chunk.base) as usize,
+                tail: if at_end { Tail::End } else { Tail::Cut },
+            };
+            let first = self.raw.rows();
+            let parsed = self.parser.parse_chunk(&records, chunk.at, &mut self.raw);
+            if let Some(at) = self.admit(chunk, first)? {
+                chunk.at = at;
+                continue;
             }
-            if let Some(clock) = &mut self.clock
-                && let Err(message) = clock.tick(&self.raw, self.raw.rows() - 1)
-            {
-                self.counters.rows_bad += 1;
-                return Err(self.bad(offset, message));
+            chunk.at = parsed.at;
+            match parsed.stop {
+                Stop::FrameFull => return Ok(Parsed::FrameFull),
+                Stop::ChunkDone => return Ok(Parsed::ChunkDone),
+                Stop::NeedsMore => return Ok(Parsed::NeedsMore),
+                // No room for its letter: it is met again.
+                Stop::Bad { .. } if self.bad.is_full() => return Ok(Parsed::FrameFull),
+                Stop::Bad { next, message } => {
+                    self.counters.rows_read += 1;
+                    self.counters.rows_bad += 1;
+                    let path = &self.chunks.file(chunk.file).path;
+                    let record = bad_record(path, chunk, chunk.at);
+                    self.bad.take(record, message)?;
+                    chunk.at = next;
+                }
             }
-            self.counters.rows_passed += 1;
         }
+    }
+
+    /// Notes times and places of the rows from `first` on, which were just parsed, and takes out
+    /// those without an event time. Where their letters leave no room for more, the rows behind are
+    /// given back: they are to be parsed again, from the place in the chunk that is returned.
+    fn admit(&mut self, chunk: &Chunk, first: usize) -> Result<Option<usize>> {
+        let starts = self.parser.starts();
+        let (mut refused, mut again) = (Vec::new(), None);
+        for (i, &start) in starts.iter().enumerate() {
+            let ticked = match &mut self.clock {
+                Some(clock) => clock.tick(&self.raw, first + i),
+                None => Ok(()),
+            };
+            self.counters.rows_read += 1;
+            let Err(reason) = ticked else {
+                self.counters.rows_passed += 1;
+                self.system.note(chunk.base + start as u64);
+                continue;
+            };
+            self.counters.rows_bad += 1;
+            let path = &self.chunks.file(chunk.file).path;
+            self.bad.take(bad_record(path, chunk, start), reason)?;
+            refused.push(first + i);
+            if let Some(&next) = starts.get(i + 1)
+                && self.bad.is_full()
+            {
+                self.raw.truncate(first + i + 1);
+                again = Some(next);
+                break;
+            }
+        }
+        if !refused.is_empty() {
+            let rows = (0..self.raw.rows()).filter(|row| refused.binary_search(row).is_err());
+            let rows: Vec<_> = rows.map(|row| row as u32).collect();
+            let mut kept = self.raw.clone();
+            kept.clear();
+            kept.append_rows(&self.raw, &rows);
+            self.raw = kept;
+        }
+        Ok(again)
+    }
+
+    /// Rows that tell of bad records, to be taken before the next poll.
+    pub(super) fn letters(&mut self) -> &mut Frame {
+        self.bad.letters()
     }
 
     /// Moves the parsed columns into the frame that goes on, beside the rows' watermarks.
@@ -335,6 +376,7 @@ impl NdjsonSource {
             std::mem::swap(out, raw);
         }
         self.raw.clear();
+        self.system.seal(&mut self.out, rows);
         if let Some(clock) = &mut self.clock {
             clock.seal(&mut self.out);
         }
@@ -345,6 +387,21 @@ impl NdjsonSource {
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
     }
+}
+
+/// The record at `at` of a chunk.
+fn bad_record<'a>(path: &'a Path, chunk: &'a Chunk, at: usize) -> BadRecord<'a> {
+    let rest = &chunk.bytes[at..];
+    let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+    BadRecord {
+        path,
+        offset: chunk.base + at as u64,
+        raw: &line[..line.len().min(RAW_BYTES_MAX)],
+    }
+}
+
+fn too_long() -> String {
+    format!("a record is over {RECORD_BYTES_MAX} bytes")
 }
 
 /// How far parsing came.

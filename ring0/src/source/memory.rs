@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::frame::Frame;
 use crate::metrics::SourceCounters;
-use crate::source::Polled;
+use crate::source::{Polled, Reader};
 
 /// The frames that are one shard's.
 #[derive(Debug)]
@@ -24,8 +24,7 @@ impl MemorySource {
     pub(super) fn new(
         frames: &Arc<Vec<Frame>>,
         repeat: usize,
-        shard: usize,
-        shards: usize,
+        Reader { shard, shards, .. }: Reader,
     ) -> Self {
         Self {
             frames: Arc::clone(frames),

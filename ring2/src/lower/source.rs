@@ -4,12 +4,17 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
 use trefoil_ring0::expr::Expr;
-use trefoil_ring0::program::{EventTime, LateRule, OperatorSpec, SourceKind, SourceSpec};
+use trefoil_ring0::program::{
+    BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
+    SystemColumn,
+};
 use trefoil_ring0::schema::{Field, Schema, unit_nanos};
 
 use std::sync::Arc;
 
-use super::{Lowering, Refusal};
+use super::{DEAD_LETTERS, Lowering, Refusal};
+use crate::catalog::BadDataPolicy;
+use crate::files::expand;
 use crate::lower_expr::{Scope, expression, unaliased};
 use crate::window::START;
 
@@ -74,6 +79,19 @@ fn name_columns(plan: &LogicalPlan, named: &mut [bool]) -> bool {
     matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_))
 }
 
+impl Tumble {
+    /// The rule by which rows with this window's start in column `start` are late.
+    pub(super) fn late(&self, start: usize, bound: usize) -> OperatorSpec {
+        OperatorSpec::DropLate(LateRule {
+            time: start,
+            unit_ns: self.unit_ns,
+            bound,
+            size: self.size,
+            offset: self.offset,
+        })
+    }
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan) -> Result<(), Refusal> {
         let name = scan.table_name.table();
@@ -85,9 +103,21 @@ impl Lowering<'_> {
         name_columns(&self.query.plan, &mut named);
         let columns: Vec<usize> = (0..named.len()).filter(|&c| named[c]).collect();
         let mut fields = Vec::new();
+        let mut system_columns = Vec::new();
         for &c in &columns {
             let Some(column) = source.columns.get(c) else {
-                return Err(("E0301", "system columns are not supported yet".to_owned()));
+                let system = [
+                    SystemColumn::Ingested,
+                    SystemColumn::Split,
+                    SystemColumn::Offset,
+                ];
+                system_columns.push(system[c - source.columns.len()]);
+                let field = scan.projected_schema.field(c);
+                fields.push(Field {
+                    nullable: false,
+                    ..Field::new(field.name(), field.data_type().clone())
+                });
+                continue;
             };
             if trefoil_ring0::schema::physical(&column.data_type).is_none() {
                 let message = format!("type {} is not supported yet", column.declared);
@@ -103,8 +133,19 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            kind: SourceKind::NdjsonFile {
-                path: source.path.clone(),
+            reading: match self.analysis.in_order {
+                true => Reading::InOrder,
+                false => Reading::Chunks,
+            },
+            kind: SourceKind::Files {
+                paths: expand(&source.path),
+                format: FileFormat::Ndjson,
+            },
+            system: system_columns,
+            bad_data: match source.bad_data {
+                BadDataPolicy::Fail => BadData::Fail,
+                BadDataPolicy::Skip => BadData::Skip,
+                BadDataPolicy::DeadLetters(_) => BadData::DeadLetters(DEAD_LETTERS),
             },
         });
         Ok(())
@@ -116,11 +157,12 @@ impl Lowering<'_> {
         self.program.exchanges.is_empty() && source.is_some_and(|s| s.event_time.is_some())
     }
 
-    /// Has the source read event time for this window, and late rows dropped right behind it.
-    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<(), Refusal> {
+    /// Has the source read event time for this window. Gives the column with each row's watermark,
+    /// where there are watermarks.
+    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<Option<usize>, Refusal> {
         if !self.program.exchanges.is_empty() {
             // Groups have no event time: their windows close at the end of input.
-            return Ok(());
+            return Ok(None);
         }
         let spec = &self.program.sources[0];
         let source = self.query.tables.iter().find(|t| t.name == spec.name);
@@ -133,25 +175,17 @@ impl Lowering<'_> {
             return Err(("E0301", message.to_owned()));
         };
         if source.event_time.is_some_and(|e| e != columns[column]) {
-            return Ok(());
+            return Ok(None);
         }
         let lag_ns = source.event_time.and(source.lag_ns);
         let bound = lag_ns.map(|_| self.schema.fields.len());
-        if let Some(bound) = bound {
+        if bound.is_some() {
             let mut fields = self.schema.fields.clone();
             fields.push(Field {
                 nullable: false,
                 ..Field::new("_BOUND", DataType::Int64)
             });
             self.schema = Arc::new(Schema::new(fields));
-            let rule = OperatorSpec::DropLate(LateRule {
-                time: column,
-                unit_ns: window.unit_ns,
-                bound,
-                size: window.size,
-                offset: window.offset,
-            });
-            self.operators.insert(0, rule);
         }
         let source = &mut self.program.sources[0];
         source.schema = Arc::clone(&self.schema);
@@ -160,6 +194,6 @@ impl Lowering<'_> {
             lag_ns,
             bound,
         });
-        Ok(())
+        Ok(bound)
     }
 }

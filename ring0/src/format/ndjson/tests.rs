@@ -14,7 +14,7 @@ use crate::schema::Field;
 
 const MILLIS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
-fn schema() -> Arc<Schema> {
+pub(super) fn schema() -> Arc<Schema> {
     let mut fields = vec![
         Field::new("b", DataType::Boolean),
         Field::new("day", DataType::Date32),

@@ -92,8 +92,51 @@ impl Kind {
     }
 }
 
+/// What a quick parser does with the text of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) enum Op {
+    /// No column wants it.
+    Skip,
+    /// There is none: the record ends.
+    End,
+    Boolean,
+    Date,
+    /// An integer of the column's width.
+    Integer,
+    Time(TimeUnit),
+    Timestamp(TimeUnit),
+    Float,
+    Double,
+    /// Precision and scale.
+    Decimal(u8, u8),
+    Varchar,
+    /// A type that no quick parser knows.
+    Doubt,
+}
+
+impl Op {
+    /// What is done for a column of this field.
+    pub(in crate::format) fn of(field: &Field) -> Self {
+        match Kind::of(field) {
+            Kind::Boolean => Self::Boolean,
+            Kind::Date => Self::Date,
+            Kind::Integer(_) => Self::Integer,
+            Kind::Time(unit) => Self::Time(unit),
+            Kind::Timestamp(unit) => Self::Timestamp(unit),
+            Kind::Double if field.data_type == DataType::Float32 => Self::Float,
+            Kind::Double => Self::Double,
+            Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
+            Kind::Varchar => Self::Varchar,
+            Kind::Binary | Kind::Json | Kind::List(_) | Kind::Struct(_) | Kind::Unread(_) => {
+                Self::Doubt
+            }
+        }
+    }
+}
+
 /// Appends a number to a column of integers, `None` where it does not fit.
-fn push_integer(column: &mut Column, value: i128) -> Option<()> {
+#[inline(always)]
+pub(in crate::format) fn push_integer(column: &mut Column, value: i128) -> Option<()> {
     fn narrow<T: TryFrom<i128>>(value: i128) -> Option<T> {
         T::try_from(value).ok()
     }

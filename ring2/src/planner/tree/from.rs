@@ -201,25 +201,33 @@ impl Tree<'_> {
                 Ok(None)
             }
             TableFactor::TableFunction { expr, alias } => {
-                let function = windows::function_name(expr).unwrap_or_default();
-                let list: Vec<Expr> = match &*expr {
-                    Expr::Function(f) => arguments(f).into_iter().cloned().collect(),
-                    _ => Vec::new(),
-                };
-                let alias = alias.take();
-                let derived = self.table_function(&function, &list, alias, scope)?;
-                *factor = derived.ok_or_else(|| self.no(&["TABLE"], "FROM TABLE(...)"))?;
+                *factor = self.wrapped_function(expr, alias.take(), scope)?;
                 Ok(None)
             }
-            TableFactor::UNNEST { .. } => Err(self.no(&["UNNEST"], "UNNEST without a source")),
             other => {
                 let at = match other.span().start {
                     at if at.line > 0 => at,
                     _ => find_word(&self.select.chunk.tokens, &["FROM"], self.start()),
                 };
-                Err(place.unsupported(at, "FROM anything but sources, queries and UNNEST"))
+                Err(place.unsupported(at, "FROM anything but sources and queries"))
             }
         }
+    }
+
+    /// `TABLE(TUMBLE(...))`.
+    fn wrapped_function(
+        &mut self,
+        expr: &Expr,
+        alias: Option<TableAlias>,
+        scope: &mut Scope,
+    ) -> Result<TableFactor, SqlError> {
+        let function = windows::function_name(expr).unwrap_or_default();
+        let list: Vec<Expr> = match expr {
+            Expr::Function(f) => arguments(f).into_iter().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let derived = self.table_function(&function, &list, alias, scope)?;
+        derived.ok_or_else(|| self.no(&["TABLE"], "FROM TABLE(...)"))
     }
 
     fn table(

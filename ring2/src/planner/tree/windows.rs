@@ -144,9 +144,7 @@ pub(super) fn from_arguments(
             Expr::Interval(i) => nanos(i),
             _ => None,
         };
-        let length =
-            length.ok_or_else(|| wrong(format!("{arg} is no INTERVAL of fixed length")))?;
-        lengths.push(length);
+        lengths.push(length.ok_or_else(|| wrong(format!("{arg} has no fixed length")))?);
     }
     let offsets = lengths.len().saturating_sub(shape);
     if lengths.len() < shape || offsets > usize::from(name != "session") {

@@ -1,0 +1,65 @@
+//! Bad records: what a run says of them, and the file that they are told in.
+
+use std::path::Path;
+
+use trefoil::{PlannedQuery, ResultColumn};
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::program::dead_letter_schema;
+use trefoil_ring0::runtime::ShardReport;
+
+use crate::args::Format;
+use crate::failure::{Failure, say};
+use crate::output::{Printer, Target};
+
+/// Says which sources had records that could not be read.
+pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
+    for (number, source) in query.program.sources.iter().enumerate() {
+        let bad: u64 = reports.iter().map(|r| r.sources[number].rows_bad).sum();
+        let name = &source.name;
+        match &query.dead_letters {
+            _ if bad == 0 => {}
+            Some(path) => say(&format_args!(
+                "note: source {name}: {bad} bad records, written to {}",
+                path.display()
+            )),
+            None => say(&format_args!(
+                "note: source {name}: {bad} bad records left out"
+            )),
+        }
+    }
+}
+
+/// The file for what is told about bad records. It takes its name at the end, with nothing in it
+/// where no record was bad, so that nothing is left from a run before.
+#[derive(Debug)]
+pub(crate) struct Letters {
+    target: Target,
+}
+
+impl Letters {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let target = Target::open(Some(path))?;
+        Ok(Self { target })
+    }
+
+    pub(crate) fn write(&mut self, rows: &Frame) -> Result<(), Failure> {
+        let schema = dead_letter_schema();
+        let columns: Vec<ResultColumn> = schema
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| ResultColumn::Plain {
+                name: field.name.clone(),
+                index,
+            })
+            .collect();
+        let mut printer = Printer::new(Format::Ndjson, &columns, &schema, &mut self.target);
+        printer.print(rows)?;
+        printer.finish()?;
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        self.target.finish()
+    }
+}

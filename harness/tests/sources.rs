@@ -1,0 +1,160 @@
+//! Sources of the binary: folders, patterns, bad records, system columns; with the files, notes and
+//! exit codes that others' scripts read.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
+        _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(folder: &Path, cores: &str, sql: &str) -> Output {
+    std::fs::write(folder.join("q.sql"), sql).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .args(["run", "q.sql", "--cores", cores, "--format", "ndjson"])
+        .args(["--stats", "stats.json"])
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const CORES: [&str; 3] = ["1", "2", "4"];
+
+#[test]
+fn folders_and_patterns() {
+    let folder = Folder::new("folders");
+    folder.write("in/b.json", "{\"n\":3}\n{\"n\":4}\n");
+    folder.write("in/a.json", "{\"n\":1}\n{\"n\":2}");
+    folder.write("in/.part", "{\"n\":99}\n");
+    folder.write("in/c.txt", "{\"n\":5}\n");
+    for cores in CORES {
+        for (path, all) in [
+            ("in", "1 2 3 4 5"),
+            ("in/*.json", "1 2 3 4"),
+            ("in/b*", "3 4"),
+        ] {
+            let sql = format!(
+                "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = '{path}');\n\
+                 SELECT n FROM r;"
+            );
+            let output = run(&folder.0, cores, &sql);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let want: String = all.split(' ').map(|n| format!("{{\"n\":{n}}}\n")).collect();
+            assert_eq!(text(&output.stdout), want, "{path} on {cores} cores");
+        }
+        let none = "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'in/*.csv');\n\
+                    SELECT n FROM r;";
+        let output = run(&folder.0, cores, none);
+        assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("in/*.csv"));
+    }
+}
+
+#[test]
+fn bad_records() {
+    let folder = Folder::new("bad");
+    folder.write(
+        "r.json",
+        "{\"n\":1}\n{\"n\":\"x\"}\n{\"n\":2}\n{\"n\":1e99}\n\n{\"n\":3",
+    );
+    let source = |more: &str| {
+        format!(
+            "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'r.json'{more});\n\
+             SELECT SUM(n) AS s, COUNT(*) AS c FROM r;"
+        )
+    };
+    for cores in CORES {
+        let failed = run(&folder.0, cores, &source(""));
+        assert_eq!(failed.status.code(), Some(1));
+        let told = text(&failed.stderr);
+        assert!(told.contains("r.json:2: byte 8: "), "{told}");
+
+        for (more, note) in [
+            (", bad_data = 'skip'", "3 bad records left out"),
+            (", bad_data = 'dlq'", "r.dlq.ndjson"),
+            (", bad_data = 'dlq', dlq_path = 'told.json'", "told.json"),
+        ] {
+            let output = run(&folder.0, cores, &source(more));
+            let told = text(&output.stderr);
+            assert!(output.status.success(), "{told}");
+            assert!(told.contains(note), "{told}");
+            assert_eq!(text(&output.stdout), "{\"s\":3,\"c\":2}\n");
+            let stats: serde_json::Value =
+                serde_json::from_str(&folder.read("stats.json")).unwrap();
+            let source = &stats["sources"][0];
+            assert_eq!(source["rows_read"], 5);
+            assert_eq!(
+                (&source["rows_passed"], &source["rows_bad"]),
+                (&2.into(), &3.into())
+            );
+            let input = &stats["queries"][0]["inputs"][0];
+            assert_eq!(
+                (&input["rows_in"], &input["rows_applied"]),
+                (&2.into(), &2.into())
+            );
+        }
+        assert_eq!(folder.read("r.dlq.ndjson"), folder.read("told.json"));
+        let told: Vec<serde_json::Value> = folder
+            .read("told.json")
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let raw: Vec<_> = told.iter().map(|t| t["raw"].as_str().unwrap()).collect();
+        assert_eq!(raw, ["{\"n\":\"x\"}", "{\"n\":1e99}", "{\"n\":3"]);
+        let at: Vec<_> = told.iter().map(|t| t["offset"].as_u64().unwrap()).collect();
+        assert_eq!(at, [8, 26, 38]);
+        assert!(
+            told.iter()
+                .all(|t| t["source"] == "r" && t["reason"].is_string())
+        );
+    }
+    let useless = run(&folder.0, "1", &source(", dlq_path = 'x'"));
+    assert_eq!(useless.status.code(), Some(3));
+    assert!(text(&useless.stderr).contains("bad_data = 'dlq'"));
+}
+
+#[test]
+fn system_columns() {
+    let folder = Folder::new("system");
+    folder.write("r.json", "{\"n\":10}\n{\"n\":7}\n{\"n\":8}\n");
+    let sql = "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'r.json');\n\
+               SELECT n, _OFFSET AS o, _PARTITION AS p FROM r WHERE _TIMESTAMP IS NOT NULL;\n\
+               SELECT * FROM r WHERE _OFFSET > 8;\n\
+               SELECT MAX(_OFFSET) AS o, COUNT(_TIMESTAMP) AS t FROM r;";
+    for cores in CORES {
+        let output = run(&folder.0, cores, sql);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let want = "{\"n\":10,\"o\":0,\"p\":0}\n{\"n\":7,\"o\":9,\"p\":0}\n{\"n\":8,\"o\":17,\"p\":0}\n\
+                    {\"n\":7}\n{\"n\":8}\n{\"o\":17,\"t\":3}\n";
+        assert_eq!(text(&output.stdout), want, "{cores} cores");
+    }
+}

@@ -1,0 +1,12 @@
+//! What is NULL.
+
+use super::dialect::Dialect;
+use crate::format::ndjson::Op;
+
+/// Whether a field is NULL: unquoted and the dialect's text for it, or empty where a value of the
+/// type cannot be.
+#[inline(always)]
+pub(super) fn is(dialect: &Dialect, op: Op, text: &[u8], quoted: bool) -> bool {
+    let is_word = || !quoted && text == dialect.null.as_bytes();
+    text.is_empty() && (op != Op::Varchar || is_word()) || !text.is_empty() && is_word()
+}

@@ -1,0 +1,319 @@
+//! What is accepted, what is refused with which words, and where records begin.
+
+use arrow_schema::{DataType, TimeUnit};
+
+use super::quotes::{Effect, Place, first_record};
+use super::*;
+use crate::column::Column;
+use crate::format::text::write_csv_row;
+use crate::schema::Field;
+
+const MILLIS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+pub(super) const NAMES: [&str; 7] = ["s", "n", "other", "x", "b", "day", "t"];
+
+pub(super) fn schema() -> Arc<Schema> {
+    let mut fields = vec![
+        Field::new("b", DataType::Boolean),
+        Field::new("day", DataType::Date32),
+        Field::new("n", DataType::Int64),
+        Field::new("t", MILLIS),
+        Field::new("x", DataType::Float64),
+        Field::new("s", DataType::Utf8),
+    ];
+    fields[2].nullable = false;
+    Arc::new(Schema::new(fields))
+}
+
+/// The rows that a file becomes, written again, up to the first that is bad.
+fn read(dialect: &Dialect, text: &str) -> (Vec<String>, Option<String>) {
+    let schema = schema();
+    let mut parser = CsvParser::new(Arc::clone(&schema), dialect.clone(), &NAMES).unwrap();
+    let mut frame = Frame::new(&schema, 100);
+    let parsed = parser.parse_chunk(&whole(text.as_bytes()), 0, &mut frame);
+    let row = |row| {
+        let mut out = Vec::new();
+        write_csv_row(&schema, &frame, row, &mut out);
+        String::from_utf8(out).unwrap().trim_end().to_owned()
+    };
+    let rows = (0..frame.rows()).map(row).collect();
+    match parsed.stop {
+        Stop::ChunkDone => (rows, None),
+        Stop::Bad { message, .. } => (rows, Some(message)),
+        stop => panic!("{stop:?}"),
+    }
+}
+
+#[test]
+fn records_of_every_kind() {
+    let plain = Dialect::default();
+    let trim = Dialect {
+        blanks: Blanks::Trim,
+        null: "NA".to_owned(),
+        ..Dialect::default()
+    };
+    let escape = Dialect {
+        escape: Some(b'\\'),
+        comment: Some(b'#'),
+        delimiter: b';',
+        ..Dialect::default()
+    };
+    let single = Dialect {
+        quote: Some(b'\''),
+        delimiter: b'\t',
+        terminator: Terminator::Lf,
+        ..Dialect::default()
+    };
+    let none = Dialect {
+        quote: None,
+        ..Dialect::default()
+    };
+    let cases: [(&Dialect, &str, &[&str]); 12] = [
+        (
+            &plain,
+            "a,1,,1.5,true,2024-02-29,2024-02-29T12:00:00.5\n",
+            &["true,2024-02-29,1,2024-02-29T12:00:00.500,1.5,a"],
+        ),
+        (&plain, ",1,,,,,\n\"\",2,,,,,", &[",,1,,,", ",,2,,,\"\""]),
+        (
+            &plain,
+            "\"a,\"\"b\"\"\nc\",+07,x,\"-1e2\",TRUE,\"\",\"\"\r\n\r\n\n-,-0,,NaN,False,,\r\n",
+            &["true,,7,,-100.0,\"a,\"\"b\"\"\nc\"", "false,,0,,NaN,-"],
+        ),
+        (&plain, "", &[]),
+        (&plain, "\n\r\n", &[]),
+        (&plain, "ü\u{0},1,,,,,", &[",,1,,,ü\u{0}"]),
+        (&plain, "#,1,,,,,", &[",,1,,,#"]),
+        (
+            &trim,
+            " a b ,\t1 , , NA,,,\n \" c \" ,2,,,,,",
+            &[",,1,,,a b", ",,2,,, c"],
+        ),
+        (
+            &trim,
+            "NA,1,,,,,\n\"NA\",2,,,,,\n,3,,,,,",
+            &[",,1,,,", ",,2,,,NA", ",,3,,,\"\""],
+        ),
+        (
+            &escape,
+            "# a comment; with \" in it\n\"a\\\"b\\\\c\\d\"\"\";1;;;;;\n\\n;2;;;;;",
+            &[",,1,,,\"a\"\"b\\cd\"\"\"", ",,2,,,\\n"],
+        ),
+        (&single, "a\"\r\t1\t'\t'\t\t\t\t\n", &[",,1,,,\"a\"\"\r\""]),
+        (&none, "\"a,1,\",,,,\n", &[",,1,,,\"\"\"a\""]),
+    ];
+    for (dialect, text, want) in cases {
+        let (rows, error) = read(dialect, text);
+        assert_eq!(error, None, "{text:?}");
+        let want: Vec<_> = want.iter().map(|s| s.trim().to_owned()).collect();
+        let rows: Vec<_> = rows.iter().map(|s| s.trim().to_owned()).collect();
+        assert_eq!(rows, want, "{text:?}");
+    }
+}
+
+#[test]
+fn bad_records_say_what_is_wrong() {
+    for (record, want) in [
+        ("a,,,,,,", "column n: null where null cannot be"),
+        ("a,x,,,,,", "column n: expected BIGINT, found \"x\""),
+        ("a,1.0,,,,,", "column n: expected BIGINT, found \"1.0\""),
+        ("a, 1,,,,,", "column n: expected BIGINT, found \" 1\""),
+        (
+            "a,9223372036854775808,,,,,",
+            "column n: \"9223372036854775808\" is out of range for BIGINT",
+        ),
+        (
+            "a,1,,1e400,,,",
+            "column x: \"1e400\" is out of range for DOUBLE",
+        ),
+        ("a,1,,inf,,,", "column x: expected DOUBLE, found \"inf\""),
+        ("a,1,,+nan,,,", "column x: expected DOUBLE, found \"+nan\""),
+        ("a,1,,0x1,,,", "column x: expected DOUBLE, found \"0x1\""),
+        ("a,1,,,yes,,", "column b: expected BOOLEAN, found \"yes\""),
+        (
+            "a,1,,,,2023-02-29,",
+            "column day: invalid date \"2023-02-29\"",
+        ),
+        ("a,1,,,,,now", "column t: invalid timestamp \"now\""),
+        ("a,1", "2 fields where 7 are expected"),
+        ("a,1,,,,,,", "8 fields where 7 are expected"),
+        ("a\"b,1,,,,,", "a quote inside of a field"),
+        ("\"a\"b,1,,,,,", "text behind a closing quote"),
+        ("\"a\" ,1,,,,,", "text behind a closing quote"),
+        ("\"a,1,,,,,", "a quote that is not closed"),
+        ("a\rb,1,,,,,", "a carriage return without a newline"),
+    ] {
+        let good = "a,1,,,,,";
+        let (rows, error) = read(&Dialect::default(), &format!("{good}\n{record}\n"));
+        let error = error.unwrap_or_else(|| panic!("{record}: {rows:?}"));
+        assert!(error.contains(want), "{record}: {error}");
+        assert_eq!(rows.len(), 1);
+    }
+    let schema = schema();
+    let mut parser = CsvParser::new(Arc::clone(&schema), Dialect::default(), &NAMES).unwrap();
+    let mut frame = Frame::new(&schema, 4);
+    for record in [&b"a,1,\xff,,,,"[..], b"\xc3,1,,,,,", b"\"\xc3\",1,,,,,"] {
+        let message = parser.parse_record(record, &mut frame).unwrap_err();
+        assert!(message.starts_with("invalid utf-8 at byte "), "{message}");
+    }
+    for record in ["", "\n", "a,1,,,,,\nb,2,,,,,"] {
+        let message = parser
+            .parse_record(record.as_bytes(), &mut frame)
+            .unwrap_err();
+        assert_eq!(message, "not one record");
+    }
+    assert_eq!(frame.rows(), 0);
+}
+
+#[test]
+fn a_header_names_the_fields() {
+    let dialect = Dialect::default();
+    let names = |text: &str, tail| {
+        let chunk = Chunk {
+            tail,
+            ..whole(text.as_bytes())
+        };
+        header(&dialect, &chunk)
+    };
+    let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        names("\r\n\"a, b\",c,\r\n1,2,3", Tail::Cut),
+        Ok((owned(&["a, b", "c", ""]), 13))
+    );
+    assert_eq!(names("a,b", Tail::Cut), Err(Stop::NeedsMore));
+    assert_eq!(names("a,b", Tail::End), Ok((owned(&["a", "b"]), 3)));
+    assert_eq!(names("\n", Tail::End), Err(Stop::ChunkDone));
+    let bad = Stop::Bad {
+        next: 5,
+        message: "a quote inside of a field".to_owned(),
+    };
+    assert_eq!(names("a\"b,\n", Tail::End), Err(bad));
+}
+
+#[test]
+fn columns_are_found_by_name() {
+    let open = |names: &[&str], dialect: Dialect| {
+        CsvParser::new(schema(), dialect, names).map_err(|e| e.to_string())
+    };
+    let refused = |names: &[&str], dialect| open(names, dialect).unwrap_err();
+    assert!(open(&NAMES, Dialect::default()).is_ok());
+    let message = refused(&NAMES[1..], Dialect::default());
+    assert_eq!(
+        message,
+        "column s: not among the file's columns (n, other, x, b, day, t)"
+    );
+    let mut twice = NAMES.to_vec();
+    twice.push("x");
+    assert!(refused(&twice, Dialect::default()).contains("column x: the file has two"));
+    twice.pop();
+    twice.push("other");
+    assert!(open(&twice, Dialect::default()).is_ok());
+    let same = Dialect {
+        delimiter: b'"',
+        ..Dialect::default()
+    };
+    assert_eq!(refused(&NAMES, same), "delimiter and quote are the same");
+    let wide = Dialect {
+        delimiter: 0xfc,
+        ..Dialect::default()
+    };
+    assert!(refused(&NAMES, wide).contains("ASCII"));
+}
+
+#[test]
+fn a_record_that_is_too_long_is_refused() {
+    use crate::limits::RECORD_BYTES_MAX;
+    let schema = schema();
+    let mut parser = CsvParser::new(Arc::clone(&schema), Dialect::default(), &NAMES).unwrap();
+    let mut frame = Frame::new(&schema, 4);
+    let record = |length: usize, quote: &str| {
+        let pad = "x".repeat(length - 7 - 2 * quote.len());
+        format!("{quote}{pad}{quote},1,,,,,\n")
+    };
+    for quote in ["", "\""] {
+        let text = record(RECORD_BYTES_MAX, quote) + &record(RECORD_BYTES_MAX + 1, quote);
+        frame.clear();
+        let parsed = parser.parse_chunk(&whole(text.as_bytes()), 0, &mut frame);
+        assert_eq!((parsed.rows, parsed.stop), (1, Stop::FrameFull));
+        frame.clear();
+        let parsed = parser.parse_chunk(&whole(text.as_bytes()), parsed.at, &mut frame);
+        let (next, message) = (text.len(), crate::format::record::too_long());
+        assert_eq!((parsed.rows, parsed.stop), (0, Stop::Bad { next, message }));
+    }
+    // A quote that is never closed does not take in the whole file.
+    let text = "\"\n".to_owned() + &"a,1,,,,,\n".repeat(2 * RECORD_BYTES_MAX / 9);
+    let chunk = Chunk {
+        tail: Tail::Cut,
+        ..whole(text.as_bytes())
+    };
+    let parsed = parser.parse_chunk(&chunk, 0, &mut frame);
+    assert!(
+        matches!(parsed.stop, Stop::Bad { next: 2, .. }),
+        "{parsed:?}"
+    );
+}
+
+#[test]
+fn effects_of_chunks_are_joined() {
+    let escape = Dialect {
+        escape: Some(b'\\'),
+        ..Dialect::default()
+    };
+    for (dialect, text) in [
+        (Dialect::default(), "a,\"b\n\"\"c\n\",d\ne,\"\"\nf"),
+        (escape.clone(), "a,\"b\\\"\n\\\\\",d\\\n\"\\\n\"\ne"),
+    ] {
+        let bytes = text.as_bytes();
+        let whole = Effect::of(&dialect, bytes).unwrap();
+        for cut in 0..=bytes.len() {
+            let (a, b) = bytes.split_at(cut);
+            let (a, b) = (
+                Effect::of(&dialect, a).unwrap(),
+                Effect::of(&dialect, b).unwrap(),
+            );
+            assert_eq!(a.then(b).after(Place::Outside), whole.after(Place::Outside));
+            assert_eq!(
+                a.then(b),
+                [a, b].into_iter().fold(Effect::NONE, Effect::then)
+            );
+        }
+    }
+    assert_eq!(first_record(&escape, b"x\ny", Place::Outside), Some(2));
+    assert_eq!(first_record(&escape, b"x\n\"y\nz", Place::Inside), Some(5));
+    assert_eq!(
+        first_record(&escape, b"\"x\n\"y\nz", Place::Escaped),
+        Some(6)
+    );
+    assert_eq!(first_record(&escape, b"x\ny", Place::Inside), None);
+    let comments = Dialect {
+        comment: Some(b'#'),
+        ..Dialect::default()
+    };
+    assert_eq!(Effect::of(&comments, b"x"), None);
+    let never = Dialect {
+        quote: None,
+        ..Dialect::default()
+    };
+    assert_eq!(Effect::of(&never, b"\""), Some(Effect::NONE));
+}
+
+/// The quick way takes what it is for.
+#[test]
+fn plain_files_take_the_quick_way() {
+    let schema = schema();
+    let mut parser = CsvParser::new(Arc::clone(&schema), Dialect::default(), &NAMES).unwrap();
+    let mut frame = Frame::new(&schema, 100);
+    let text = "a,1,x,1.5,true,2024-02-29,2024-02-29 12:00:00\r\n\
+        \"b,\n\"\"\",-5,ü,,,,\nc,1,\"\",-1e-5,false,\"2024-02-29\",";
+    let chunk = whole(text.as_bytes());
+    let mut at = 0;
+    parser.begin(&chunk, at);
+    for row in 0..3 {
+        at = parser.quick(&chunk, at, &mut frame, row).unwrap();
+        frame.commit_rows(1);
+    }
+    assert_eq!(at, text.len());
+    let Column::Utf8(c) = &frame.columns[5] else {
+        panic!("VARCHAR")
+    };
+    assert_eq!(c.get(1), Some("b,\n\""));
+}

@@ -1,0 +1,78 @@
+//! A parser of records of any format that Ring 0 reads: what a source has.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use arrow_schema::DataType;
+//! use trefoil_ring0::format::ndjson::NdjsonParser;
+//! use trefoil_ring0::format::parser::RecordParser;
+//! use trefoil_ring0::format::record::{Chunk, Stop, Tail};
+//! use trefoil_ring0::frame::Frame;
+//! use trefoil_ring0::schema::{Field, Schema};
+//!
+//! let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64)]));
+//! let mut parser = RecordParser::from(NdjsonParser::new(Arc::clone(&schema)));
+//! let mut frame = Frame::new(&schema, 1024);
+//! let bytes = b"{\"n\":1}\n\n{\"n\":2}\n{\"n\":";
+//! let chunk = Chunk { bytes, begin_before: bytes.len(), tail: Tail::Cut };
+//! let parsed = parser.parse_chunk(&chunk, 0, &mut frame);
+//! assert_eq!((parsed.rows, parsed.at, parsed.stop), (2, 17, Stop::NeedsMore));
+//! assert_eq!(parser.starts(), [0, 9]);
+//! ```
+
+use super::csv::CsvParser;
+use super::ndjson::NdjsonParser;
+use super::record::{Chunk, Parsed};
+use crate::frame::Frame;
+
+/// A parser of records.
+#[derive(Debug)]
+pub enum RecordParser {
+    /// One JSON object a line.
+    Ndjson(Box<NdjsonParser>),
+    /// Comma-separated values.
+    Csv(Box<CsvParser>),
+}
+
+impl RecordParser {
+    /// Appends one record to `frame`, which is of the parser's schema and has room for a row.
+    ///
+    /// # Errors
+    /// Where it is no record of the format or a value none of its column; the text says what is
+    /// wrong. Nothing of the record stays in the frame.
+    pub fn parse_record(&mut self, record: &[u8], frame: &mut Frame) -> Result<(), String> {
+        match self {
+            Self::Ndjson(parser) => parser.parse_record(record, frame),
+            Self::Csv(parser) => parser.parse_record(record, frame),
+        }
+    }
+
+    /// Appends records of `chunk`, the first of which begins at `at`, until `frame` is full, a
+    /// record is bad, or there is no further one.
+    pub fn parse_chunk(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Parsed {
+        match self {
+            Self::Ndjson(parser) => parser.parse_chunk(chunk, at, frame),
+            Self::Csv(parser) => parser.parse_chunk(chunk, at, frame),
+        }
+    }
+
+    /// Where in the chunk the records begin that the last [`RecordParser::parse_chunk`] appended,
+    /// row by row.
+    pub fn starts(&self) -> &[usize] {
+        match self {
+            Self::Ndjson(parser) => parser.starts(),
+            Self::Csv(parser) => parser.starts(),
+        }
+    }
+}
+
+impl From<NdjsonParser> for RecordParser {
+    fn from(parser: NdjsonParser) -> Self {
+        Self::Ndjson(Box::new(parser))
+    }
+}
+
+impl From<CsvParser> for RecordParser {
+    fn from(parser: CsvParser) -> Self {
+        Self::Csv(Box::new(parser))
+    }
+}

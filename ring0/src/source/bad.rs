@@ -1,0 +1,93 @@
+//! What becomes of records that cannot be parsed: the policy, and the rows that tell of them.
+
+use std::path::Path;
+
+use crate::column::Column;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::program::{BadData, SourceSpec, dead_letter_schema};
+
+/// A record that cannot be parsed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BadRecord<'a> {
+    pub(super) path: &'a Path,
+    /// Where in the file it begins, in bytes.
+    pub(super) offset: u64,
+    /// Its bytes, or, of one that is too long, the first of them.
+    pub(super) raw: &'a [u8],
+}
+
+/// The policy of one source on one shard.
+#[derive(Debug)]
+pub(super) struct BadRecords {
+    source: String,
+    policy: BadData,
+    letters: Frame,
+}
+
+impl BadRecords {
+    pub(super) fn new(spec: &SourceSpec, frame_rows: usize) -> Self {
+        Self {
+            source: spec.name.clone(),
+            policy: spec.bad_data,
+            letters: Frame::new(&dead_letter_schema(), frame_rows),
+        }
+    }
+
+    /// Takes note of a bad record.
+    ///
+    /// # Errors
+    /// [`Error::BadRecord`] where the source fails on it.
+    pub(super) fn take(&mut self, record: BadRecord<'_>, reason: String) -> Result<()> {
+        match self.policy {
+            BadData::Fail => Err(Error::BadRecord {
+                name: self.source.clone(),
+                path: record.path.to_owned(),
+                line: None,
+                offset: record.offset,
+                message: reason,
+            }),
+            BadData::Skip => Ok(()),
+            BadData::DeadLetters(_) => {
+                self.write(record, &reason);
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, record: BadRecord<'_>, reason: &str) {
+        let text = std::str::from_utf8(record.raw).ok();
+        let hex = text.is_none().then(|| {
+            let digits = record.raw.iter().map(|byte| format!("{byte:02x}"));
+            digits.collect::<String>()
+        });
+        let path = record.path.to_string_lossy();
+        let texts = [
+            (0, Some(self.source.as_str())),
+            (1, Some(path.as_ref())),
+            (3, Some(reason)),
+            (4, text),
+            (5, hex.as_deref()),
+        ];
+        for (at, text) in texts {
+            let Column::Utf8(column) = &mut self.letters.columns[at] else {
+                panic!("a dead letter's text is VARCHAR")
+            };
+            column.push(text);
+        }
+        let Column::I64(offsets) = &mut self.letters.columns[2] else {
+            panic!("a dead letter's offset is BIGINT")
+        };
+        offsets.push(Some(record.offset as i64));
+        self.letters.commit_rows(1);
+    }
+
+    /// Rows that have to leave before more are taken.
+    pub(super) fn letters(&mut self) -> &mut Frame {
+        &mut self.letters
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.letters.is_full()
+    }
+}

@@ -1,0 +1,67 @@
+//! System columns: what the source itself knows of its records.
+
+use arrow_schema::DataType;
+
+use crate::column::Column;
+use crate::frame::Frame;
+use crate::program::{SourceSpec, SystemColumn};
+use crate::schema::unit_nanos;
+
+/// Fills the system columns of a source's frames.
+#[derive(Debug)]
+pub(super) struct System {
+    /// The first of them.
+    first: usize,
+    columns: Vec<SystemColumn>,
+    /// Nanoseconds of a unit of each, where it is a time.
+    units_ns: Vec<i64>,
+    /// Whether rows are asked for their offsets, and those of the rows since the last frame.
+    wants_offsets: bool,
+    offsets: Vec<i64>,
+    now: fn() -> i64,
+}
+
+impl System {
+    pub(super) fn new(spec: &SourceSpec, first: usize, now: fn() -> i64) -> Self {
+        let fields = &spec.schema.fields[first..];
+        let unit = |field: &crate::schema::Field| match field.data_type {
+            DataType::Timestamp(unit, _) => unit_nanos(unit),
+            _ => 1,
+        };
+        Self {
+            first,
+            columns: spec.system.clone(),
+            units_ns: fields.iter().map(unit).collect(),
+            wants_offsets: spec.system.contains(&SystemColumn::Offset),
+            offsets: Vec::new(),
+            now,
+        }
+    }
+
+    /// Takes note of a row that begins at this byte.
+    #[inline]
+    pub(super) fn note(&mut self, offset: u64) {
+        if self.wants_offsets {
+            self.offsets.push(offset as i64);
+        }
+    }
+
+    /// Fills the columns for the rows since the last call. The clock is read once.
+    pub(super) fn seal(&mut self, frame: &mut Frame, rows: usize) {
+        for (number, system) in self.columns.iter().enumerate() {
+            let Column::I64(column) = &mut frame.columns[self.first + number] else {
+                panic!("system columns are of eight bytes")
+            };
+            match system {
+                SystemColumn::Offset => column.values.extend_from_slice(&self.offsets),
+                SystemColumn::Split => column.values.extend(std::iter::repeat_n(0, rows)),
+                SystemColumn::Ingested => {
+                    let time = (self.now)().div_euclid(self.units_ns[number]);
+                    column.values.extend(std::iter::repeat_n(time, rows));
+                }
+            }
+            column.validity.push_valid(rows);
+        }
+        self.offsets.clear();
+    }
+}

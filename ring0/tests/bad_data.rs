@@ -1,0 +1,278 @@
+//! Bad records among good ones, over several files: counted and left out, or told in the order of
+//! the files with their place, reason and bytes; rows with their offsets. At any number of shards
+//! and any size of chunks and frames.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, TimeUnit};
+use proptest::prelude::*;
+use trefoil_ring0::column::Column;
+use trefoil_ring0::error::Error;
+use trefoil_ring0::id::{OutputId, SourceId};
+use trefoil_ring0::limits::RECORD_BYTES_MAX;
+use trefoil_ring0::program::{
+    BadData, EventTime, FileFormat, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec, SystemColumn, dead_letter_schema,
+};
+use trefoil_ring0::runtime::{Config, Executor, start};
+use trefoil_ring0::schema::{Field, Schema};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("trefoil-bad-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn files(&self, contents: &[Vec<u8>]) -> Vec<PathBuf> {
+        let write = |(number, content): (usize, &Vec<u8>)| {
+            let path = self.0.join(format!("part-{number:03}"));
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        contents.iter().enumerate().map(write).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn program(paths: Vec<PathBuf>, bad_data: BadData) -> Program {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("n", DataType::Int64),
+        Field::new("t", time.clone()),
+        Field::new("_OFFSET", DataType::Int64),
+        Field::new("_PARTITION", DataType::Int64),
+        Field::new("_TIMESTAMP", time),
+    ]));
+    let kind = SourceKind::Files {
+        paths,
+        format: FileFormat::Ndjson,
+    };
+    let order = Order::Chunks { bound: None };
+    Program {
+        sources: vec![SourceSpec {
+            reading: Default::default(),
+            event_time: Some(EventTime {
+                column: 1,
+                lag_ns: Some(0),
+                bound: None,
+            }),
+            system: vec![
+                SystemColumn::Offset,
+                SystemColumn::Split,
+                SystemColumn::Ingested,
+            ],
+            bad_data,
+            ..SourceSpec::new("r", Arc::clone(&schema), kind)
+        }],
+        stages: vec![StageSpec {
+            input: StageInput::Source(SourceId(0)),
+            operators: vec![],
+            output: StageOutput::Output(OutputId(0)),
+        }],
+        exchanges: vec![],
+        outputs: vec![
+            OutputSpec { order, schema },
+            OutputSpec {
+                order,
+                schema: Arc::new(dead_letter_schema()),
+            },
+        ],
+    }
+}
+
+fn text(column: &Column, row: usize) -> Option<String> {
+    match column {
+        Column::I64(c) => c.get(row).map(|v| v.to_string()),
+        Column::Utf8(c) => c.get(row).map(str::to_owned),
+        other => panic!("{other:?} is not expected"),
+    }
+}
+
+type Rows = Vec<Vec<Option<String>>>;
+
+/// Rows, dead letters, rows read, passed and bad.
+fn run(program: &Program, config: &Config) -> Result<(Rows, Rows, [u64; 3]), Error> {
+    let mut running = start(program, config)?;
+    let mut rows = [Vec::new(), Vec::new()];
+    while let Some(block) = running.next_block()? {
+        let frame = block.rows();
+        for row in 0..frame.rows() {
+            let values = frame.columns.iter().map(|c| text(c, row)).collect();
+            rows[block.output().index()].push(values);
+        }
+        running.give_back(block);
+    }
+    let mut counts = [0; 3];
+    for report in running.finish()? {
+        let source = &report.sources[0];
+        counts[0] += source.rows_read;
+        counts[1] += source.rows_passed;
+        counts[2] += source.rows_bad;
+    }
+    let [rows, letters] = rows;
+    Ok((rows, letters, counts))
+}
+
+const NOW_NS: i64 = 1_700_000_000_123_456_789;
+
+fn config(shards: usize, chunk_bytes: usize, frame_rows: usize, executor: Executor) -> Config {
+    Config {
+        shards,
+        chunk_bytes,
+        frame_rows,
+        ring_messages: 2,
+        executor,
+        now: || NOW_NS,
+        ..Config::default()
+    }
+}
+
+/// A line, and the reason for which it is bad.
+fn line(kind: u8, n: usize) -> (Vec<u8>, Option<&'static str>) {
+    let good = format!("{{\"n\":{n},\"t\":\"2025-01-01T00:00:00\"}}");
+    match kind {
+        0 => (good[..good.len() - 1].into(), Some("unexpected end")),
+        1 => (b"{\"n\":\"x\",\"t\":\"2025-01-01\"}".to_vec(), Some("n")),
+        2 => (format!("{{\"n\":{n}}}").into(), Some("event time is NULL")),
+        3 => (b"\xff\xfe{}".to_vec(), Some("utf-8")),
+        4 => (b"  ".to_vec(), None),
+        5 => (b"[]".to_vec(), Some("object")),
+        _ => (good.into(), None),
+    }
+}
+
+fn check(files: &[Vec<(u8, bool)>], config: &Config) {
+    let folder = Folder::new();
+    let mut contents = Vec::new();
+    let (mut rows, mut letters, mut count) = (Vec::new(), Vec::new(), 0);
+    for (number, lines) in files.iter().enumerate() {
+        let mut content = Vec::new();
+        for (at, &(kind, crlf)) in lines.iter().enumerate() {
+            let (mut bytes, reason) = line(kind, count);
+            if crlf {
+                bytes.push(b'\r');
+            }
+            let offset = content.len();
+            content.extend_from_slice(&bytes);
+            if at + 1 < lines.len() || number % 2 == 0 {
+                content.push(b'\n');
+            }
+            match reason {
+                Some(reason) => letters.push((number, offset, reason, bytes)),
+                None if kind == 4 => continue,
+                None => rows.push((count, offset)),
+            }
+            count += 1;
+        }
+        contents.push(content);
+    }
+    let paths = folder.files(&contents);
+    let (got, told, counts) = run(
+        &program(paths.clone(), BadData::DeadLetters(OutputId(1))),
+        config,
+    )
+    .unwrap();
+    let want: Vec<_> = rows
+        .iter()
+        .map(|(n, offset)| {
+            let time = (NOW_NS / 1_000_000).to_string();
+            let first = vec![n.to_string(), "1735689600000".to_owned()];
+            let all = [first, vec![offset.to_string(), "0".to_owned(), time]].concat();
+            all.into_iter().map(Some).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(got, want);
+    let all = [rows.len() + letters.len(), rows.len(), letters.len()].map(|c| c as u64);
+    assert_eq!(counts, all);
+    assert_eq!(told.len(), letters.len());
+    for (told, (file, offset, reason, raw)) in told.iter().zip(&letters) {
+        let field = |at: usize| told[at].as_deref();
+        assert_eq!(field(0), Some("r"));
+        assert_eq!(field(1), paths[*file].to_str());
+        assert_eq!(field(2), Some(offset.to_string().as_str()));
+        let given = field(3).unwrap();
+        assert!(given.contains(reason), "{reason:?} in {given:?}");
+        assert_eq!(field(4), std::str::from_utf8(raw).ok());
+        let hex = raw.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(field(5).is_some(), field(4).is_none());
+        assert!(field(5).is_none_or(|h| h == hex));
+    }
+
+    let (skipped, told, counts) = run(&program(paths.clone(), BadData::Skip), config).unwrap();
+    assert_eq!((skipped, told, counts), (want, Vec::new(), all));
+
+    let failed = run(&program(paths.clone(), BadData::Fail), config);
+    match letters.first() {
+        None => assert_eq!(failed.unwrap().2, all),
+        // With several shards another bad record may have been seen first.
+        Some(_) => {
+            let Err(Error::BadRecord { path, offset, .. }) = failed else {
+                panic!("{failed:?} is no bad record")
+            };
+            let known = |(file, at, ..): &(usize, usize, _, _)| {
+                paths[*file] == path && *at as u64 == offset
+            };
+            assert!(letters.iter().any(known), "{path:?} {offset}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn good_rows_pass_and_bad_ones_are_told(
+        files in prop::collection::vec(
+            prop::collection::vec((0u8..12, any::<bool>()), 0..60),
+            0..4,
+        ),
+        shards in prop::sample::select(vec![1usize, 2, 4]),
+        chunk_bytes in prop::sample::select(vec![1usize, 30, 500, 1 << 20]),
+        frame_rows in prop::sample::select(vec![1usize, 7, 1024]),
+        executor in prop::sample::select(vec![Executor::Threads, Executor::Uring]),
+    ) {
+        check(&files, &config(shards, chunk_bytes, frame_rows, executor));
+    }
+}
+
+/// A record that no memory should be spent on is told by its first bytes, and the rest goes on.
+#[test]
+fn records_that_are_too_long() {
+    let folder = Folder::new();
+    let good = b"{\"n\":1,\"t\":\"2025-01-01T00:00:00\"}\n".to_vec();
+    let long = [
+        b"{\"n\":\"".to_vec(),
+        vec![b'x'; RECORD_BYTES_MAX + 10],
+        b"\"}\n".to_vec(),
+    ]
+    .concat();
+    let tail = vec![b'y'; RECORD_BYTES_MAX + 1];
+    let good_len = good.len();
+    let at = (good.len() * 2 + long.len()).to_string();
+    let content = [good.clone(), long, good.clone(), tail].concat();
+    let paths = folder.files(&[content, good]);
+    for shards in [1, 3] {
+        let config = config(shards, 1 << 20, 1024, Executor::Auto);
+        let bad_data = BadData::DeadLetters(OutputId(1));
+        let (rows, told, counts) = run(&program(paths.clone(), bad_data), &config).unwrap();
+        assert_eq!((rows.len(), counts), (3, [5, 3, 2]));
+        let offsets: Vec<_> = told.iter().map(|t| t[2].clone().unwrap()).collect();
+        assert_eq!(offsets, [good_len.to_string(), at.clone()]);
+        assert!(told.iter().all(|t| t[4].as_ref().unwrap().len() == 4096));
+    }
+}

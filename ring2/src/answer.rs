@@ -1,0 +1,146 @@
+//! SHOW and DESCRIBE: questions that the catalogue answers at once.
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::sql::sqlparser::ast::Ident;
+
+use crate::catalog::Catalog;
+use crate::error::{SqlError, nearest};
+use crate::place::Place;
+use crate::script::Session;
+use crate::syntax::{Kind, Show, SourceKind};
+
+type Rows = Vec<Vec<Option<String>>>;
+
+fn some(texts: &[&str]) -> Vec<Option<String>> {
+    texts.iter().map(|t| Some(t.to_string())).collect()
+}
+
+/// What SHOW shows: columns and rows.
+pub(crate) fn show(
+    place: Place<'_>,
+    show: &Show,
+    session: &Session,
+) -> Result<(Vec<&'static str>, Rows), SqlError> {
+    let catalog = &session.catalog;
+    let declared = |wanted: fn(SourceKind) -> bool| -> Rows {
+        let sources = catalog.sources.values().filter(|s| wanted(s.kind));
+        let row = |s: &crate::catalog::SourceDef| vec![Some(s.name.clone()), s.connector.clone()];
+        sources.map(row).collect()
+    };
+    Ok(match show {
+        Show::Sources => {
+            let rows = declared(|k| k == SourceKind::Source);
+            (vec!["name", "connector"], rows)
+        }
+        Show::Tables => {
+            let rows = declared(|k| k != SourceKind::Source);
+            (vec!["name", "connector"], rows)
+        }
+        Show::Sinks => {
+            let sinks = catalog.sinks.values();
+            let rows = sinks.map(|s| some(&[&s.name, &s.connector])).collect();
+            (vec!["name", "connector"], rows)
+        }
+        Show::Views => {
+            let row = |v: &crate::catalog::ViewDef| {
+                let text = v.query.to_string();
+                some(&[&v.name, v.kind.word(), &text])
+            };
+            let rows = catalog.views.values().map(row).collect();
+            (vec!["name", "kind", "query"], rows)
+        }
+        // A script's queries run one after the other: none runs while it asks.
+        Show::Jobs => (vec!["name", "query"], Vec::new()),
+        Show::All => (vec!["name", "value", "meaning"], session.settings.rows()),
+        Show::Setting(name) => {
+            let value = session.settings.get(place, name)?;
+            (vec!["value"], vec![vec![Some(value)]])
+        }
+    })
+}
+
+/// The columns of what has a name.
+pub(crate) fn describe(
+    place: Place<'_>,
+    name: &Ident,
+    catalog: &Catalog,
+) -> Result<(Vec<&'static str>, Rows), SqlError> {
+    let columns = vec!["name", "type", "nullable", "note"];
+    let flag = |set: bool| match set {
+        true => "true",
+        false => "false",
+    };
+    if let Some(source) = catalog.sources.get(&name.value) {
+        let rows = source.columns.iter().enumerate().map(|(i, c)| {
+            let mut notes = Vec::new();
+            if source.primary_key.contains(&i) {
+                notes.push("primary key");
+            }
+            if source.event_time == Some(i) {
+                notes.push("event time");
+            }
+            let note = (!notes.is_empty()).then(|| notes.join(", "));
+            let mut row = some(&[&c.name, &c.declared, flag(c.nullable)]);
+            row.push(note);
+            row
+        });
+        return Ok((columns, rows.collect()));
+    }
+    if let Some(view) = catalog.views.get(&name.value) {
+        let row = |c: &crate::catalog::ViewColumn| {
+            let data_type = c.data_type.as_ref().map(type_name);
+            vec![Some(c.name.clone()), data_type, Some("true".into()), None]
+        };
+        return Ok((columns, view.columns.iter().map(row).collect()));
+    }
+    if let Some(sink) = catalog.sinks.get(&name.value) {
+        let row = |c: &crate::catalog::ColumnDef| {
+            let mut row = some(&[&c.name, &c.declared, flag(c.nullable)]);
+            row.push(None);
+            row
+        };
+        return Ok((columns, sink.columns.iter().map(row).collect()));
+    }
+    let at = name.span.start;
+    if catalog.kind(&name.value) == Some(Kind::Index) {
+        let message = format!(
+            "\"{}\" is an index: it has no columns of its own",
+            name.value
+        );
+        return Err(place.error("E0211", at, message));
+    }
+    let message = format!("relation \"{}\" does not exist", name.value);
+    let mut error = place.error("E0202", at, message);
+    error.hint = nearest(&name.value, catalog.names()).map(|n| format!("did you mean \"{n}\"?"));
+    Err(error)
+}
+
+/// A type as this SQL writes it.
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Float32 => "REAL".into(),
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Timestamp(unit, None) => match unit {
+            TimeUnit::Second => "TIMESTAMP(0)".into(),
+            TimeUnit::Millisecond => "TIMESTAMP(3)".into(),
+            TimeUnit::Microsecond => "TIMESTAMP(6)".into(),
+            TimeUnit::Nanosecond => "TIMESTAMP(9)".into(),
+        },
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        DataType::List(item) => format!("{}[]", type_name(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields = fields
+                .iter()
+                .map(|f| format!("{} {}", f.name(), type_name(f.data_type())));
+            format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string().to_uppercase(),
+    }
+}

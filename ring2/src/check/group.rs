@@ -1,0 +1,186 @@
+//! What a query groups by, as texts that two spellings of one key share: columns are written by
+//! their place in FROM.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Spanned, visit_expressions_mut};
+
+use super::Checker;
+use super::expr::Context;
+use super::scope::{Ctes, Found, Scope};
+use super::select::Item;
+use crate::error::SqlError;
+use crate::functions::WINDOWS;
+use crate::syntax::call;
+
+/// The keys of a grouped query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grouping {
+    keys: Vec<String>,
+    /// Arguments of its windows, as texts.
+    windows: Vec<(String, String)>,
+}
+
+impl Grouping {
+    pub(super) fn has_window(&self) -> bool {
+        !self.windows.is_empty()
+    }
+
+    /// The kind of a window that is not the first one.
+    pub(super) fn second_window(&self) -> Option<&str> {
+        let first = self.windows.first()?;
+        self.windows
+            .iter()
+            .find(|w| *w != first)
+            .map(|(kind, _)| kind.as_str())
+    }
+
+    pub(super) fn has_key(&self, text: &str) -> bool {
+        self.keys.iter().any(|k| k == text)
+    }
+
+    /// Whether a window of this kind has these arguments.
+    pub(super) fn window_of(&self, kind: &str, arguments: &str) -> bool {
+        self.windows
+            .iter()
+            .any(|(k, a)| k == kind && a == arguments)
+    }
+
+    /// The columns of windows take part in what is grouped.
+    pub(super) fn add(&mut self, expr: &Expr, scope: &Scope<'_>) {
+        let text = normal(expr, scope);
+        if let Some((name, args)) = call(unnested(expr))
+            && WINDOWS.contains(&name)
+        {
+            self.windows
+                .push((name.to_string(), arguments(&args, scope)));
+        }
+        self.keys.push(text);
+    }
+}
+
+pub(super) fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+/// The texts of arguments.
+pub(super) fn arguments(args: &[Expr], scope: &Scope<'_>) -> String {
+    let texts: Vec<_> = args.iter().map(|a| normal(a, scope)).collect();
+    texts.join(", ")
+}
+
+/// An expression's text with its columns by place.
+pub(super) fn normal(expr: &Expr, scope: &Scope<'_>) -> String {
+    let mut copy = unnested(expr).clone();
+    let _: ControlFlow<()> = visit_expressions_mut(&mut copy, |e| {
+        if let Some(found) = quiet(e, scope) {
+            let Found {
+                level,
+                relation,
+                column,
+                data_type: _,
+            } = found;
+            *e = Expr::Identifier(Ident::new(format!("#{level}.{relation}.{column}")));
+        }
+        ControlFlow::Continue(())
+    });
+    copy.to_string()
+}
+
+/// The column that an expression is, without errors.
+fn quiet(expr: &Expr, scope: &Scope<'_>) -> Option<Found> {
+    let file = crate::SourceFile {
+        name: String::new(),
+        text: String::new(),
+        base: Default::default(),
+    };
+    let place = crate::place::Place { file: &file };
+    let at = expr.span().start;
+    match expr {
+        Expr::Identifier(i) => scope.column(place, &i.value, at).ok().flatten(),
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [relation, column] => (scope.qualified(place, &relation.value, column))
+                .ok()
+                .flatten(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Checker<'_> {
+    /// An expression over rows: no aggregate, no OVER.
+    pub(super) fn row(
+        &mut self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        ctes: &Ctes,
+    ) -> Result<(), SqlError> {
+        self.walk(expr, Context::row(scope, ctes))
+    }
+
+    /// An expression over rows that may have OVER.
+    pub(super) fn row_or_over(
+        &mut self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        ctes: &Ctes,
+    ) -> Result<(), SqlError> {
+        let context = Context::row(scope, ctes);
+        self.walk(
+            expr,
+            Context {
+                over: true,
+                ..context
+            },
+        )
+    }
+
+    /// An expression over groups that may have OVER.
+    pub(super) fn grouped(
+        &mut self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        ctes: &Ctes,
+        group: &Grouping,
+    ) -> Result<(), SqlError> {
+        let context = Context::row(scope, ctes);
+        let group = Some(group);
+        self.walk(
+            expr,
+            Context {
+                over: true,
+                group,
+                ..context
+            },
+        )
+    }
+
+    /// A key: the position or alias of an item stands for it.
+    pub(super) fn key<'e>(
+        &self,
+        key: &'e Expr,
+        scope: &Scope<'_>,
+        items: &'e [Item],
+    ) -> Result<&'e Expr, SqlError> {
+        if let Some(position) = super::clauses::position(key) {
+            let item = position.checked_sub(1).and_then(|i| items.get(i));
+            return item.map(|i| &i.expr).ok_or_else(|| {
+                let message = format!("GROUP BY position {position} is not in the select list");
+                self.place.error("E0201", self.at(key), message)
+            });
+        }
+        if let Expr::Identifier(ident) = key {
+            let at = ident.span.start;
+            if scope.column(self.place, &ident.value, at)?.is_none()
+                && let Some(item) = items.iter().find(|i| i.aliased && i.name == ident.value)
+            {
+                return Ok(&item.expr);
+            }
+        }
+        Ok(key)
+    }
+}

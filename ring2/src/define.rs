@@ -1,0 +1,461 @@
+//! Definitions and changes: what CREATE, DROP, ALTER, INSERT, UPDATE and DELETE mean to the
+//! catalogue. Names exist or are free, kinds fit, nothing is dropped that others read.
+
+use std::collections::BTreeSet;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::sql::sqlparser::ast::{AssignmentTarget, Ident, Spanned};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use crate::catalog::{Catalog, IndexDef, SinkDef, ViewColumn, ViewDef};
+use crate::check::{self, Checked, Purpose};
+use crate::error::{SqlError, nearest};
+use crate::place::{Chunk, Place};
+use crate::syntax::{
+    CreateIndex, CreateSink, CreateSource, CreateView, Drop, EmitQuery, Insert, Kind, Rename,
+    Statement, ViewKind,
+};
+use crate::{ddl, options, views};
+
+/// Where a statement's rows go, and what gives them.
+pub(crate) type Written<'s> = Option<(String, &'s EmitQuery)>;
+
+type Columns = Vec<(String, Option<DataType>)>;
+
+/// A statement being applied to the catalogue.
+pub(crate) struct Definer<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) chunk: &'a Chunk,
+    pub(crate) catalog: &'a mut Catalog,
+}
+
+impl Definer<'_> {
+    /// Applies a statement that is neither a query nor a question.
+    pub(crate) fn statement<'s>(
+        &mut self,
+        statement: &'s Statement,
+    ) -> Result<Written<'s>, SqlError> {
+        match statement {
+            Statement::CreateSource(create) => self.source(create).map(|()| None),
+            Statement::CreateSink(create) => self.sink(create),
+            Statement::CreateView(create) => self.view(create),
+            Statement::CreateIndex(create) => self.index(create).map(|()| None),
+            Statement::Insert(insert) => self.insert(insert),
+            Statement::Update {
+                table,
+                assignments,
+                selection,
+            } => {
+                let columns = self.table(table, "UPDATE")?;
+                for assignment in assignments {
+                    let AssignmentTarget::ColumnName(name) = &assignment.target else {
+                        let at = assignment.target.span().start;
+                        return Err(self.place.foreign(at, "a list in SET", "SET a = 1, b = 2"));
+                    };
+                    let part = name.0.first().and_then(|p| p.as_ident());
+                    let column = part.map_or_else(|| name.to_string(), |i| i.value.clone());
+                    self.has(&columns, &column, name.span().start)?;
+                    self.over(&columns, &assignment.value)?;
+                }
+                selection.iter().try_for_each(|s| self.over(&columns, s))?;
+                Ok(None)
+            }
+            Statement::Delete { table, selection } => {
+                let columns = self.table(table, "DELETE")?;
+                selection.iter().try_for_each(|s| self.over(&columns, s))?;
+                Ok(None)
+            }
+            Statement::Drop(drop) => self.drop(drop).map(|()| None),
+            Statement::Rename(rename) => self.rename(rename).map(|()| None),
+            Statement::Subscribe(subscribe) | Statement::Declare { subscribe, .. } => {
+                let columns = self.readable(&subscribe.view, "SUBSCRIBE")?;
+                let selection = subscribe.selection.iter();
+                selection.clone().try_for_each(|s| self.over(&columns, s))?;
+                Ok(None)
+            }
+            Statement::Explain(explain) => {
+                self.check(&explain.query, Purpose::Print)?;
+                Ok(None)
+            }
+            Statement::Flush
+            | Statement::Checkpoint
+            | Statement::Fetch { .. }
+            | Statement::Close(_)
+            | Statement::Query(_)
+            | Statement::Show(_)
+            | Statement::Describe(_)
+            | Statement::Set { .. } => Ok(None),
+        }
+    }
+
+    /// Why the statement cannot run yet, if so.
+    pub(crate) fn not_runnable(&self, statement: &Statement) -> Option<SqlError> {
+        let at = self.chunk.start();
+        let what = match statement {
+            Statement::CreateSource(_)
+            | Statement::Drop(_)
+            | Statement::Rename(_)
+            | Statement::Query(_)
+            | Statement::Show(_)
+            | Statement::Describe(_)
+            | Statement::Set { .. } => return None,
+            Statement::CreateView(view) => match view.kind {
+                ViewKind::Plain => return None,
+                ViewKind::Materialized => "CREATE MATERIALIZED VIEW",
+            },
+            Statement::CreateSink(sink) if sink.query.is_none() && sink.from.is_none() => {
+                return None;
+            }
+            Statement::CreateSink(_) => "a sink that is fed",
+            Statement::CreateIndex(_) => "CREATE INDEX",
+            Statement::Insert(_) => "INSERT",
+            Statement::Update { .. } => "UPDATE",
+            Statement::Delete { .. } => "DELETE",
+            Statement::Flush => "FLUSH",
+            Statement::Checkpoint => "CHECKPOINT",
+            Statement::Subscribe(_) => "SUBSCRIBE",
+            Statement::Declare { .. } => "DECLARE",
+            Statement::Fetch { .. } => "FETCH",
+            Statement::Close(_) => "CLOSE",
+            Statement::Explain(_) => "EXPLAIN in a script",
+        };
+        let hint = match statement {
+            Statement::CreateView(_) => "CREATE VIEW runs, and bare queries over it",
+            Statement::Explain(_) => "trefoil explain FILE.sql",
+            _ => "this version runs bare queries: their rows go to --output",
+        };
+        let message = format!("{what} is not runnable yet");
+        Some(self.place.hinted("E0301", at, message, hint))
+    }
+
+    fn check(&self, query: &EmitQuery, purpose: Purpose) -> Result<Checked, SqlError> {
+        check::query(self.place, self.chunk, self.catalog, query, purpose)
+    }
+
+    fn over(
+        &self,
+        columns: &Columns,
+        expr: &datafusion::sql::sqlparser::ast::Expr,
+    ) -> Result<(), SqlError> {
+        check::over_columns(self.place, self.chunk, self.catalog, columns, expr)
+    }
+
+    /// Whether the name is free; `false` where IF NOT EXISTS lets the statement pass.
+    fn free(&self, name: &Ident, if_not_exists: bool) -> Result<bool, SqlError> {
+        match self.catalog.kind(&name.value) {
+            None => Ok(true),
+            Some(_) if if_not_exists => Ok(false),
+            Some(kind) => {
+                let message = format!("relation \"{}\" is defined twice", name.value);
+                let hint = format!("it is a {} already: DROP it, or IF NOT EXISTS", kind.word());
+                Err(self.place.hinted("E0205", name.span.start, message, hint))
+            }
+        }
+    }
+
+    fn missing(&self, name: &Ident) -> SqlError {
+        let message = format!("relation \"{}\" does not exist", name.value);
+        let mut error = self.place.error("E0202", name.span.start, message);
+        error.hint =
+            nearest(&name.value, self.catalog.names()).map(|n| format!("did you mean \"{n}\"?"));
+        error
+    }
+
+    fn has(&self, columns: &Columns, name: &str, at: Location) -> Result<(), SqlError> {
+        if columns.iter().any(|(n, _)| n == name) {
+            return Ok(());
+        }
+        let message = format!("column \"{name}\" does not exist");
+        let mut error = self.place.error("E0201", at, message);
+        error.hint = nearest(name, columns.iter().map(|(n, _)| n.as_str()))
+            .map(|n| format!("did you mean \"{n}\"?"));
+        Err(error)
+    }
+
+    /// Columns of what can be read by name.
+    fn columns(&self, name: &str) -> Option<Columns> {
+        if let Some(source) = self.catalog.sources.get(name) {
+            let typed = |c: &crate::catalog::ColumnDef| (c.name.clone(), Some(c.data_type.clone()));
+            return Some(source.columns.iter().map(typed).collect());
+        }
+        let view = self.catalog.views.get(name)?;
+        let columns = view.columns.iter();
+        Some(
+            columns
+                .map(|c| (c.name.clone(), c.data_type.clone()))
+                .collect(),
+        )
+    }
+
+    fn readable(&self, name: &Ident, what: &str) -> Result<Columns, SqlError> {
+        match self.catalog.kind(&name.value) {
+            None => Err(self.missing(name)),
+            Some(Kind::MaterializedView | Kind::Table) => {
+                self.columns(&name.value).ok_or_else(|| self.missing(name))
+            }
+            Some(kind) => {
+                let message = format!("{what} of a {}", kind.word());
+                let hint = "it takes a materialized view or a table";
+                Err(self.place.hinted("E0211", name.span.start, message, hint))
+            }
+        }
+    }
+
+    fn table(&self, name: &Ident, what: &str) -> Result<Columns, SqlError> {
+        match self.catalog.kind(&name.value) {
+            None => Err(self.missing(name)),
+            Some(Kind::Table) => self.columns(&name.value).ok_or_else(|| self.missing(name)),
+            Some(kind) => {
+                let message = format!("{what} of a {}: only tables change", kind.word());
+                let hint = "CREATE TABLE";
+                Err(self.place.hinted("E0211", name.span.start, message, hint))
+            }
+        }
+    }
+
+    fn source(&mut self, create: &CreateSource) -> Result<(), SqlError> {
+        let def = ddl::define(self.place, create)?;
+        let columns: Columns = (def.columns.iter())
+            .map(|c| (c.name.clone(), Some(c.data_type.clone())))
+            .collect();
+        for column in &create.columns {
+            if let Some(expr) = &column.generated {
+                let others = columns.iter().filter(|(n, _)| *n != column.name.value);
+                self.over(&others.cloned().collect(), expr)?;
+            }
+        }
+        if self.free(&create.name, create.if_not_exists)? {
+            self.catalog.sources.insert(def.name.clone(), def);
+        }
+        Ok(())
+    }
+
+    fn sink<'s>(&mut self, create: &'s CreateSink) -> Result<Written<'s>, SqlError> {
+        let connector = options::sink(self.place, create)?;
+        let columns = match create.columns.is_empty() {
+            true => Vec::new(),
+            false => ddl::columns(self.place, &create.columns)?,
+        };
+        let mut uses = BTreeSet::new();
+        if let Some(from) = &create.from {
+            if self.columns(&from.value).is_none() {
+                return Err(self.missing(from));
+            }
+            uses.insert(from.value.clone());
+        }
+        if let Some(query) = &create.query {
+            let checked = self.check(query, Purpose::Keep)?;
+            let (given, wanted) = (checked.output.columns.len(), columns.len());
+            if wanted > 0 && given != wanted {
+                let message = format!("the sink has {wanted} columns, the query gives {given}");
+                return Err(self.place.error("E0209", create.name.span.start, message));
+            }
+            uses.extend(checked.uses);
+        }
+        if self.free(&create.name, create.if_not_exists)? {
+            let name = create.name.value.clone();
+            let sink = SinkDef {
+                name: name.clone(),
+                columns,
+                connector,
+            };
+            self.catalog.note_uses(&name, uses);
+            self.catalog.sinks.insert(name.clone(), sink);
+            return Ok(create.query.as_ref().map(|q| (name, q)));
+        }
+        Ok(None)
+    }
+
+    fn view<'s>(&mut self, create: &'s CreateView) -> Result<Written<'s>, SqlError> {
+        let kind = match create.kind {
+            ViewKind::Plain => Kind::View,
+            ViewKind::Materialized => Kind::MaterializedView,
+        };
+        if create.kind == ViewKind::Plain && create.query.emit.is_some() {
+            let hint = "EMIT stands behind the query that reads it";
+            let at = create.query.emit_at.0;
+            return Err(self.place.foreign(at, "EMIT in a plain view", hint));
+        }
+        let checked = self.check(&create.query, Purpose::Keep)?;
+        let name = &create.name.value;
+        let at = create.name.span.start;
+        let mut columns = checked.output.columns;
+        if !create.columns.is_empty() && create.columns.len() != columns.len() {
+            let (given, there) = (create.columns.len(), columns.len());
+            let message = format!("{given} names for {there} columns");
+            return Err(self
+                .place
+                .error("E0209", create.columns[0].span.start, message));
+        }
+        let renamed: Vec<String> = create.columns.iter().map(|c| c.value.clone()).collect();
+        for (column, new) in columns.iter_mut().zip(&renamed) {
+            column.0.clone_from(new);
+        }
+        let mut seen = BTreeSet::new();
+        if let Some((twice, _)) = columns.iter().find(|(n, _)| !seen.insert(n.clone())) {
+            let message = format!("the view has two columns \"{twice}\"");
+            let hint = "give one another name: expr AS name";
+            return Err(self.place.hinted("E0205", at, message, hint));
+        }
+        let replaces = create.or_replace && self.catalog.kind(name) == Some(Kind::View);
+        if replaces {
+            self.unused(&create.name)?;
+            if checked.uses.contains(name) {
+                return Err(self.missing(&create.name));
+            }
+        } else if !self.free(&create.name, create.if_not_exists)? {
+            return Ok(None);
+        }
+        let typed = views::types(self.place, self.chunk, self.catalog, &create.query);
+        let columns = columns
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, data_type))| ViewColumn {
+                name,
+                data_type: data_type.or_else(|| typed.get(i).cloned().flatten()),
+            });
+        let view = ViewDef {
+            name: name.clone(),
+            kind,
+            columns: columns.collect(),
+            renamed,
+            query: create.query.clone(),
+            bounded: checked.output.bounded,
+            watermark: checked.output.watermark,
+            window: checked.output.window,
+        };
+        views::depth(self.place, self.catalog, &view, at)?;
+        self.catalog.note_uses(name, checked.uses);
+        self.catalog.views.insert(name.clone(), view);
+        Ok((kind == Kind::MaterializedView).then(|| (name.clone(), &create.query)))
+    }
+
+    fn index(&mut self, create: &CreateIndex) -> Result<(), SqlError> {
+        let columns = self.readable(&create.on, "CREATE INDEX")?;
+        for column in &create.columns {
+            self.has(&columns, &column.value, column.span.start)?;
+        }
+        if self.free(&create.name, create.if_not_exists)? {
+            let name = create.name.value.clone();
+            let on = create.on.value.clone();
+            self.catalog.note_uses(&name, BTreeSet::from([on.clone()]));
+            let columns = create.columns.iter().map(|c| c.value.clone()).collect();
+            let index = IndexDef {
+                name: name.clone(),
+                on,
+                columns,
+            };
+            self.catalog.indexes.insert(name, index);
+        }
+        Ok(())
+    }
+
+    fn insert<'s>(&mut self, insert: &'s Insert) -> Result<Written<'s>, SqlError> {
+        let at = insert.into.span.start;
+        let columns: Columns = match self.catalog.kind(&insert.into.value) {
+            None => return Err(self.missing(&insert.into)),
+            Some(Kind::Table) => self.columns(&insert.into.value).unwrap_or_default(),
+            Some(Kind::Sink) => {
+                let sink = self.catalog.sinks.get(&insert.into.value);
+                let columns = sink.map(|s| s.columns.as_slice()).unwrap_or_default();
+                columns
+                    .iter()
+                    .map(|c| (c.name.clone(), Some(c.data_type.clone())))
+                    .collect()
+            }
+            Some(kind) => {
+                let message = format!("INSERT into a {}", kind.word());
+                let hint = match kind {
+                    Kind::Source => "a source is only read: declare a TABLE or a SINK",
+                    _ => "a view follows from what it reads: INSERT there",
+                };
+                return Err(self.place.hinted("E0211", at, message, hint));
+            }
+        };
+        let mut named = BTreeSet::new();
+        for column in &insert.columns {
+            self.has(&columns, &column.value, column.span.start)?;
+            if !named.insert(&column.value) {
+                let message = format!("column \"{}\" is named twice", column.value);
+                return Err(self.place.error("E0205", column.span.start, message));
+            }
+        }
+        let checked = self.check(&insert.query, Purpose::Keep)?;
+        let given = checked.output.columns.len();
+        let wanted = match insert.columns.len() {
+            0 => columns.len(),
+            named => named,
+        };
+        // A sink without declared columns takes those of the query.
+        if wanted > 0 && given != wanted {
+            let message = format!("{wanted} columns are wanted, {given} are given");
+            let names: Vec<_> = columns.iter().map(|(n, _)| n.as_str()).collect();
+            let hint = format!("\"{}\" has: {}", insert.into.value, names.join(", "));
+            return Err(self.place.hinted("E0209", at, message, hint));
+        }
+        Ok(Some((insert.into.value.clone(), &insert.query)))
+    }
+
+    /// Nobody reads it.
+    fn unused(&self, name: &Ident) -> Result<(), SqlError> {
+        let users = self.catalog.users(&name.value);
+        if users.is_empty() {
+            return Ok(());
+        }
+        let message = format!("\"{}\" is read by {}", name.value, users.join(", "));
+        let hint = "DROP these first, or CASCADE";
+        Err(self.place.hinted("E0210", name.span.start, message, hint))
+    }
+
+    fn of_kind(&self, name: &Ident, kind: Kind, what: &str) -> Result<bool, SqlError> {
+        match self.catalog.kind(&name.value) {
+            None => Ok(false),
+            Some(is) if is == kind => Ok(true),
+            Some(is) => {
+                let message = format!("\"{}\" is a {}, no {}", name.value, is.word(), kind.word());
+                let hint = format!("{what} {is} {}", name.value);
+                Err(self.place.hinted("E0211", name.span.start, message, hint))
+            }
+        }
+    }
+
+    fn drop(&mut self, drop: &Drop) -> Result<(), SqlError> {
+        for name in &drop.names {
+            if !self.of_kind(name, drop.kind, "DROP")? {
+                match drop.if_exists {
+                    true => continue,
+                    false => return Err(self.missing(name)),
+                }
+            }
+            if !drop.cascade {
+                self.unused(name)?;
+            }
+            let mut gone = vec![name.value.clone()];
+            while let Some(next) = gone.pop() {
+                gone.extend(self.catalog.users(&next));
+                self.catalog.remove(&next);
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, rename: &Rename) -> Result<(), SqlError> {
+        if !self.of_kind(&rename.name, rename.kind, "ALTER")? {
+            return match rename.if_exists {
+                true => Ok(()),
+                false => Err(self.missing(&rename.name)),
+            };
+        }
+        self.free(&rename.to, false)?;
+        let users = self.catalog.users(&rename.name.value);
+        if !users.is_empty() {
+            let message = format!("\"{}\" is read by {}", rename.name.value, users.join(", "));
+            let hint = "their definitions name it: DROP these first";
+            return Err(self
+                .place
+                .hinted("E0210", rename.name.span.start, message, hint));
+        }
+        self.catalog.rename(&rename.name.value, &rename.to.value);
+        Ok(())
+    }
+}

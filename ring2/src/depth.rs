@@ -1,0 +1,25 @@
+//! How deep the expressions of a program are: what Ring 0 would refuse is refused as SQL.
+
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::limits::EXPR_DEPTH_MAX;
+use trefoil_ring0::program::{OperatorSpec, Program};
+
+/// Whether an expression is deeper than Ring 0 runs.
+pub(crate) fn is_too_deep(program: &Program) -> bool {
+    let operators = program.stages.iter().flat_map(|stage| &stage.operators);
+    let exprs = operators.flat_map(|operator| match operator {
+        OperatorSpec::Filter(expr) => std::slice::from_ref(expr),
+        OperatorSpec::Project { exprs, .. } => exprs.as_slice(),
+        OperatorSpec::Aggregate(_) | OperatorSpec::DropLate(_) => &[],
+    });
+    exprs.into_iter().any(|expr| depth(expr) > EXPR_DEPTH_MAX)
+}
+
+fn depth(expr: &Expr) -> usize {
+    1 + match expr {
+        Expr::Column(_) | Expr::Literal(_) => 0,
+        Expr::Binary(_, left, right) => depth(left).max(depth(right)),
+        Expr::Unary(_, inner) | Expr::Cast(inner, _) => depth(inner),
+        Expr::TumbleStart { time, .. } => depth(time),
+    }
+}

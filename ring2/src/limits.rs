@@ -1,0 +1,52 @@
+//! Limits on what is read: a statement that would need more is refused with E0106 before anything
+//! recurses over it. Nothing here runs per record.
+
+/// Bytes of one file of a script.
+pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the tokens of one statement.
+pub const STATEMENT_BYTES_MAX: usize = 512 * 1024;
+/// Tokens of one statement.
+pub const STATEMENT_TOKENS_MAX: usize = 100_000;
+/// Statements of one file.
+pub const STATEMENTS_MAX: usize = 10_000;
+/// Brackets, CASEs and prefix operators inside one another.
+pub const NESTING_MAX: usize = 64;
+/// Tokens between two commas or brackets: bounds how deep operators can chain.
+pub const RUN_TOKENS_MAX: usize = 4_000;
+/// Depth of one expression as a tree: `a AND b AND c` has three levels.
+pub const EXPRESSION_DEPTH_MAX: usize = 600;
+/// UNION, EXCEPT and INTERSECT in one statement.
+pub const SET_OPERATIONS_MAX: usize = 64;
+/// Queries inside one another: planning a subquery doubles the work of what is in it.
+pub const QUERY_DEPTH_MAX: usize = 12;
+/// Views inside one another, each with the queries that stand in it.
+pub const VIEW_DEPTH_MAX: usize = 16;
+/// Names of views and of WITH that one query expands.
+pub const VIEW_EXPANSIONS_MAX: usize = 256;
+/// Items of one IN list.
+pub const IN_LIST_MAX: usize = 10_000;
+/// What the parser may recurse: a subquery takes four of its steps.
+pub(crate) const PARSER_DEPTH_MAX: usize = 6 * NESTING_MAX;
+/// Stack of the thread that reads and plans: pages are only taken when touched.
+pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
+
+const _: () = {
+    assert!(EXPRESSION_DEPTH_MAX < RUN_TOKENS_MAX);
+    assert!(RUN_TOKENS_MAX < STATEMENT_TOKENS_MAX);
+    assert!(STATEMENT_BYTES_MAX < SCRIPT_BYTES_MAX);
+};
+
+/// Runs `work` where trees of the depths above can be walked, dropped and planned.
+pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("trefoil-plan".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("no thread for planning could be started: {error}"),
+        }
+    })
+}

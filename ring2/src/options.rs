@@ -1,0 +1,291 @@
+//! The options of sources and sinks: which a connector knows, what they mean, and which of them
+//! cannot run yet. None is ignored.
+
+use crate::catalog::BadDataPolicy;
+use crate::catalog::SourceDef;
+use crate::ddl::{named_column, set_event_time, set_watermark};
+use crate::error::{SqlError, nearest};
+use crate::interval;
+use crate::partitioning::StrategyConfig;
+use crate::place::Place;
+use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
+
+/// Options of every source, the watermark before what widens it.
+const COMMON: [&str; 11] = [
+    "connector",
+    "format",
+    "event_time_field",
+    "watermark_field",
+    "allowed_lateness",
+    "late",
+    "idle_timeout",
+    "bad_data",
+    "dlq_path",
+    "partitioning",
+    "timestamp_unit",
+];
+const SOURCES: [&str; 8] = [
+    "file",
+    "stdin",
+    "generator",
+    "nexmark",
+    "channel",
+    "tcp",
+    "unix",
+    "kafka",
+];
+const SINKS: [&str; 8] = [
+    "file",
+    "stdout",
+    "blackhole",
+    "print",
+    "channel",
+    "tcp",
+    "unix",
+    "kafka",
+];
+const FORMATS: [&str; 7] = [
+    "json",
+    "csv",
+    "parquet",
+    "arrow",
+    "avro",
+    "raw",
+    "debezium_json",
+];
+
+/// What a connector of sources knows besides.
+fn of_source(connector: &str) -> &'static [&'static str] {
+    match connector {
+        "file" => &["path", "follow", "splits"],
+        "generator" => &["rows", "rate", "seed"],
+        "nexmark" => &["rows", "rate", "seed", "table"],
+        "tcp" | "unix" => &["address"],
+        "kafka" => &["topic", "bootstrap_servers", "group_id", "start"],
+        _ => &[],
+    }
+}
+
+fn of_sink(connector: &str) -> &'static [&'static str] {
+    match connector {
+        "file" => &["connector", "format", "mode", "path"],
+        "kafka" => &["connector", "format", "mode", "topic", "bootstrap_servers"],
+        "tcp" | "unix" => &["connector", "format", "mode", "address"],
+        _ => &["connector", "format", "mode"],
+    }
+}
+
+fn get<'o>(options: &'o [OptionSpec], name: &str) -> Option<&'o OptionSpec> {
+    options.iter().find(|o| o.name == name)
+}
+
+fn wrong(place: Place<'_>, option: &OptionSpec, known: &[&str]) -> SqlError {
+    let message = format!("'{}' is no {}", option.value, option.name);
+    let known_text = format!("known: {}", known.join(", "));
+    let hint = nearest(&option.value, known.iter().copied()).map_or(known_text.clone(), |n| {
+        format!("did you mean '{n}'? {known_text}")
+    });
+    place.hinted("E0104", option.value_at.0, message, hint)
+}
+
+/// One of these words, in the one spelling that is used on.
+fn word(place: Place<'_>, option: &OptionSpec, known: &[&str]) -> Result<String, SqlError> {
+    let value = match option.value.as_str() {
+        "single_file" => "file",
+        other => other,
+    };
+    match known.contains(&value) {
+        true => Ok(value.to_string()),
+        false => Err(wrong(place, option, known)),
+    }
+}
+
+fn unknown(place: Place<'_>, options: &[OptionSpec], known: &[&str]) -> Result<(), SqlError> {
+    match options.iter().find(|o| !known.contains(&o.name.as_str())) {
+        None => Ok(()),
+        Some(option) => {
+            let message = format!("unknown option \"{}\"", option.name);
+            let hint = Reader::unknown_option(&option.name, known);
+            Err(place.hinted("E0103", option.name_at.0, message, hint))
+        }
+    }
+}
+
+/// The options of a source.
+pub(crate) fn source(
+    place: Place<'_>,
+    def: &mut SourceDef,
+    create: &CreateSource,
+) -> Result<(), SqlError> {
+    let options = &create.options;
+    let begin = create.options_at.0;
+    let connector = match get(options, "connector") {
+        None => None,
+        Some(option) => Some(word(place, option, &SOURCES)?),
+    };
+    let own = of_source(connector.as_deref().unwrap_or("file"));
+    let known: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+    unknown(place, options, &known)?;
+    let needs: &[&str] = match connector.as_deref() {
+        None | Some("file") => &["connector", "path", "format"],
+        Some("kafka") => &["topic", "bootstrap_servers", "format"],
+        Some("tcp" | "unix") => &["address", "format"],
+        Some("stdin") => &["format"],
+        Some(_) => &[],
+    };
+    if let Some(missing) = needs.iter().find(|n| get(options, n).is_none()) {
+        let message = format!("option \"{missing}\" is missing");
+        let hint = match connector.as_deref() {
+            None => "WITH (connector = 'file', path = '...', format = 'json')".to_string(),
+            Some(connector) => format!("connector '{connector}' needs: {}", needs.join(", ")),
+        };
+        return Err(place.hinted("E0104", begin, message, hint));
+    }
+    def.bounded = match connector.as_deref() {
+        Some("file") => get(options, "follow").is_none_or(|o| o.value != "true"),
+        Some("stdin") => true,
+        Some("generator" | "nexmark") => get(options, "rows").is_some(),
+        None | Some(_) => false,
+    };
+    match connector.as_deref() {
+        Some("file") | None => {}
+        Some(other) => later(def, format!("connector '{other}' cannot run yet")),
+    }
+    def.connector = connector;
+    let mut ordered: Vec<&OptionSpec> = options.iter().collect();
+    ordered.sort_by_key(|o| COMMON.iter().position(|c| *c == o.name));
+    ordered
+        .into_iter()
+        .try_for_each(|o| source_option(place, def, o))
+}
+
+fn later(def: &mut SourceDef, why: String) {
+    def.later.get_or_insert(why);
+}
+
+fn source_option(
+    place: Place<'_>,
+    def: &mut SourceDef,
+    option: &OptionSpec,
+) -> Result<(), SqlError> {
+    let (value, at) = (option.value.as_str(), option.value_at.0);
+    let bad = |message: String, hint: &str| Err(place.hinted("E0104", at, message, hint));
+    match option.name.as_str() {
+        "connector" => {}
+        "format" => match word(place, option, &FORMATS)?.as_str() {
+            "json" => {}
+            other => later(def, format!("format '{other}' cannot run yet")),
+        },
+        "path" if value.is_empty() => {
+            return bad("an empty path".into(), "path = 'trades.ndjson'");
+        }
+        "path" => def.path = place.file.base.join(value),
+        "event_time_field" => {
+            let index = named_column(place, def, value, at)?;
+            set_event_time(place, def, index, at)?;
+        }
+        "watermark_field" => {
+            let index = named_column(place, def, value, at)?;
+            set_watermark(place, def, index, 0, at)?;
+        }
+        "allowed_lateness" => {
+            let lateness = duration(place, option)?;
+            let Some(lag) = def.lag_ns else {
+                let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND";
+                return bad("allowed_lateness needs a watermark".into(), hint);
+            };
+            def.lag_ns = Some(lag.saturating_add(lateness));
+        }
+        "idle_timeout" => {
+            duration(place, option)?;
+            later(def, "idle_timeout cannot run yet".into());
+        }
+        "late" => match value.strip_prefix("sink:") {
+            Some(_) => later(def, "late = 'sink:..' cannot run yet".into()),
+            None if value == "drop" => {}
+            None => return Err(wrong(place, option, &["drop", "sink:NAME"])),
+        },
+        "bad_data" => match word(place, option, &["fail", "skip", "dlq"])?.as_str() {
+            "fail" => {}
+            "skip" => def.bad_data = BadDataPolicy::Skip,
+            _ => {
+                let file = format!("{}.dlq.ndjson", def.name);
+                def.bad_data = BadDataPolicy::DeadLetters(place.file.base.join(file));
+            }
+        },
+        "dlq_path" => {
+            let BadDataPolicy::DeadLetters(path) = &mut def.bad_data else {
+                let message = "dlq_path is of no use without bad_data = 'dlq'";
+                return bad(message.into(), "add bad_data = 'dlq'");
+            };
+            *path = place.file.base.join(value);
+        }
+        "partitioning" => {
+            let known = StrategyConfig::ALL.map(StrategyConfig::option);
+            let asked = word(place, option, &known)?;
+            def.partitioning = asked.parse().ok();
+        }
+        "splits" => match word(place, option, &["folder", "file"])?.as_str() {
+            "folder" => {}
+            _ => later(def, "splits = 'file' cannot run yet".into()),
+        },
+        "follow" => match word(place, option, &["true", "false"])?.as_str() {
+            "false" => {}
+            _ => later(def, "follow = true cannot run yet".into()),
+        },
+        "timestamp_unit" => {
+            word(place, option, &["s", "ms", "us", "ns"])?;
+            later(def, "timestamp_unit cannot be set yet".into());
+        }
+        "rows" | "rate" | "seed" if value.parse::<u64>().is_err() => {
+            let message = format!("'{value}' is no number of {} from 0 up", option.name);
+            return bad(message, "rows = 1000");
+        }
+        // What else a connector knows matters once it runs: until then `later` refuses it.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn duration(place: Place<'_>, option: &OptionSpec) -> Result<i64, SqlError> {
+    match interval::text_nanos(&option.value).filter(|ns| *ns >= 0) {
+        Some(ns) => Ok(ns),
+        None => {
+            let message = format!("'{}' is no interval such as '5 seconds'", option.value);
+            let hint = format!("{} = '5 seconds'", option.name);
+            Err(place.hinted("E0104", option.value_at.0, message, hint))
+        }
+    }
+}
+
+/// The options of a sink; gives its connector.
+pub(crate) fn sink(place: Place<'_>, create: &CreateSink) -> Result<String, SqlError> {
+    let options = &create.options;
+    let begin = create.options_at.0;
+    let Some(option) = get(options, "connector") else {
+        // An unknown option is more likely what is wrong than one that is missing.
+        unknown(place, options, of_sink("file"))?;
+        let hint = "WITH (connector = 'file', path = 'out.ndjson', format = 'json')";
+        return Err(place.hinted("E0104", begin, "option \"connector\" is missing", hint));
+    };
+    let connector = word(place, option, &SINKS)?;
+    unknown(place, options, of_sink(&connector))?;
+    let needs: &[&str] = match connector.as_str() {
+        "file" => &["path", "format"],
+        "kafka" => &["topic", "bootstrap_servers", "format"],
+        "tcp" | "unix" => &["address", "format"],
+        _ => &[],
+    };
+    if let Some(missing) = needs.iter().find(|n| get(options, n).is_none()) {
+        let message = format!("option \"{missing}\" is missing");
+        let hint = format!("connector '{connector}' needs: {}", needs.join(", "));
+        return Err(place.hinted("E0104", begin, message, hint));
+    }
+    if let Some(option) = get(options, "format") {
+        word(place, option, &FORMATS)?;
+    }
+    if let Some(option) = get(options, "mode") {
+        word(place, option, &["append", "changelog", "upsert"])?;
+    }
+    Ok(connector)
+}

@@ -1,0 +1,455 @@
+//! The walk over a plan, inputs first. Every node gives an edge: the stage that makes its rows, and
+//! where they are. What has to meet is a step, with its decision and the reason for it.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, Unnest};
+
+use super::distribution::{Spread, core};
+use super::graph::{Exchange, ExchangeKind, Operator, Stage};
+use super::names::{computed, text};
+use super::verdict::{self, Verdict};
+use super::{Facts, StrategyConfig};
+use crate::ResultColumn;
+
+/// What lowering does in front of an aggregation, in the order in which it meets them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// No exchange: rows of a group are on one shard already.
+    Stay,
+    /// By the hash of these of the grouping's expressions.
+    Hash(Vec<usize>),
+    /// Partial results to one shard.
+    TwoPhase,
+    /// All rows to one shard.
+    One,
+}
+
+/// A plan that cannot be run as a source's `partitioning` asks for.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    /// Why.
+    pub(crate) reason: String,
+    /// The source.
+    pub(crate) source: String,
+}
+
+/// What the walk found.
+#[derive(Debug)]
+pub(crate) struct Analysis {
+    /// The verdict.
+    pub(crate) verdict: Verdict,
+    /// Stages and exchanges.
+    pub(crate) stages: Vec<Stage>,
+    /// One for each aggregation of the plan, inputs first.
+    pub(crate) routes: Vec<Route>,
+    /// How a stateless query's rows leave; [`Route::Stay`] for all others.
+    pub(crate) output: Route,
+    /// Whether the source has to be read by one shard, in its order.
+    pub(crate) in_order: bool,
+}
+
+/// What comes out of a node.
+#[derive(Debug, Clone)]
+pub(super) struct Edge {
+    /// The stage that makes it.
+    pub(super) stage: usize,
+    /// Where its rows are.
+    pub(super) spread: Spread,
+    /// Columns that are bounds of a window.
+    pub(super) bounds: Vec<Expr>,
+    /// Whether it has one row.
+    pub(super) scalar: bool,
+    /// The keys by which they were together last, also where no column shows it any more.
+    pub(super) home: Option<Vec<String>>,
+}
+
+/// What rows have to meet for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Groups with keys.
+    Group,
+    /// Joins by keys.
+    Join,
+    /// OVER with keys.
+    Over,
+    /// Partial results, merged: what shards do, what the merge does.
+    Merge(String, String),
+    /// All rows on one shard.
+    Single,
+    /// Windows without keys, with the shard of their split.
+    SplitWindow,
+    /// A table on every shard.
+    Broadcast(String),
+    /// A single value on every shard.
+    Scalar,
+}
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) need: Need,
+    /// The keys, as columns of the node's output where they are some.
+    pub(super) keys: Vec<Expr>,
+    pub(super) router: StrategyConfig,
+    pub(super) reason: String,
+    /// The keys by which its input was together before.
+    pub(super) before: Option<Vec<String>>,
+}
+
+/// The kinds of work a plan asks for.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    pub(super) window: bool,
+    pub(super) join: bool,
+    pub(super) global: bool,
+    pub(super) group: bool,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    /// What a source asks for, and which.
+    pub(super) forced: Option<(StrategyConfig, String)>,
+    pub(super) scans: usize,
+    pub(super) stages: Vec<Stage>,
+    pub(super) steps: Vec<Step>,
+    pub(super) routes: Vec<Route>,
+    pub(super) in_order: bool,
+    pub(super) kinds: Kinds,
+}
+
+/// Walks a plan.
+pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis, Unfit> {
+    let mut forced: Option<(StrategyConfig, String)> = None;
+    for table in facts.tables {
+        let Some(asked) = table.partitioning else {
+            continue;
+        };
+        if forced.as_ref().is_some_and(|(f, _)| *f != asked) {
+            return Err(Unfit {
+                reason: "two sources of one query ask for different partitionings".to_owned(),
+                source: table.name.clone(),
+            });
+        }
+        forced = Some((asked, table.name.clone()));
+    }
+    if forced.is_none() && !facts.settings.auto_select_strategy {
+        forced = Some((StrategyConfig::AlwaysHash, String::new()));
+    }
+    let mut walk = Walk {
+        facts,
+        forced,
+        scans: scans(plan),
+        stages: Vec::new(),
+        steps: Vec::new(),
+        routes: Vec::new(),
+        in_order: false,
+        kinds: Kinds::default(),
+    };
+    let edge = walk.node(plan)?;
+    let output = walk.output(&edge);
+    let verdict = verdict::verdict(&walk, plan, &output);
+    Ok(Analysis {
+        verdict,
+        stages: walk.stages,
+        routes: walk.routes,
+        output,
+        in_order: walk.in_order,
+    })
+}
+
+fn scans(plan: &LogicalPlan) -> usize {
+    let mut count = 0;
+    let walked = plan.apply(|node| {
+        count += usize::from(matches!(node, LogicalPlan::TableScan(_)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok(), "counting does not fail");
+    count
+}
+
+impl Walk<'_> {
+    pub(super) fn node(&mut self, plan: &LogicalPlan) -> Result<Edge, Unfit> {
+        match plan {
+            LogicalPlan::TableScan(scan) => Ok(self.scanned(scan)),
+            LogicalPlan::SubqueryAlias(alias) => {
+                let edge = self.node(&alias.input)?;
+                let (from, to) = (alias.input.schema(), &alias.schema);
+                Ok(edge.renamed(|e| match e {
+                    Expr::Column(c) => (from.maybe_index_of_column(c))
+                        .map(|i| Expr::Column(Column::from(to.qualified_field(i))))
+                        .into_iter()
+                        .collect(),
+                    _ => Vec::new(),
+                }))
+            }
+            LogicalPlan::Filter(filter) => {
+                let edge = self.node(&filter.input)?;
+                if !matches!(filter.predicate, Expr::Literal(..)) {
+                    let name = format!("filter {}", text(&filter.predicate));
+                    let native = is_native(&filter.predicate);
+                    self.operator(edge.stage, name, native, None);
+                }
+                Ok(edge)
+            }
+            LogicalPlan::Projection(projection) => self.projected(projection),
+            LogicalPlan::Unnest(unnest) => self.unnested(unnest),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Window(window) => self.over(window),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Sort(sort) => {
+                let keys: Vec<String> = sort.expr.iter().map(|s| text(&s.expr)).collect();
+                self.ordered(&sort.input, &format!("sort by {}", keys.join(", ")))
+            }
+            LogicalPlan::Limit(limit) => {
+                let count = limit.fetch.as_deref().map_or("all".to_owned(), text);
+                self.ordered(&limit.input, &format!("limit {count}"))
+            }
+            LogicalPlan::Union(union) => {
+                let edges: Result<Vec<Edge>, Unfit> =
+                    union.inputs.iter().map(|i| self.node(i)).collect();
+                Ok(self.union(&edges?, union))
+            }
+            // Whatever else can be planned: nothing is known of it.
+            other => {
+                let inputs: Result<Vec<Edge>, Unfit> =
+                    other.inputs().into_iter().map(|i| self.node(i)).collect();
+                let inputs = inputs?;
+                let stage = match inputs.first() {
+                    Some(first) => first.stage,
+                    None => self.stage(),
+                };
+                let name = other.display().to_string().to_lowercase();
+                self.operator(stage, name, false, None);
+                Ok(Edge {
+                    stage,
+                    spread: Spread::Splits,
+                    bounds: Vec::new(),
+                    scalar: false,
+                    home: None,
+                })
+            }
+        }
+    }
+
+    fn scanned(&mut self, scan: &TableScan) -> Edge {
+        let name = scan.table_name.table();
+        let table = self.facts.tables.iter().find(|t| t.name == name);
+        let stage = self.stage();
+        let scanned = match table {
+            Some(t) if !t.primary_key.is_empty() => format!("scan table {name}"),
+            _ => format!("scan {name}"),
+        };
+        self.operator(stage, scanned, true, None);
+        Edge {
+            stage,
+            spread: Spread::Splits,
+            bounds: Vec::new(),
+            scalar: false,
+            home: None,
+        }
+    }
+
+    fn projected(&mut self, projection: &Projection) -> Result<Edge, Unfit> {
+        let edge = self.node(&projection.input)?;
+        let (from, to) = (projection.input.schema(), &projection.schema);
+        let exprs = &projection.expr;
+        let plain = exprs.iter().all(|e| matches!(e, Expr::Column(_)));
+        // What stands around UNNEST is DataFusion's own.
+        let unnests = |p: &LogicalPlan| matches!(p, LogicalPlan::Unnest(_));
+        let hidden = unnests(&projection.input)
+            || exprs
+                .iter()
+                .any(|e| e.schema_name().to_string().starts_with("__unnest"));
+        if !plain && !hidden {
+            let names = self.result_names(to);
+            let native = exprs.iter().all(is_native);
+            let name = format!("project {}", computed(exprs, &names));
+            self.operator(edge.stage, name, native, None);
+        }
+        Ok(edge.renamed(|e| {
+            (exprs.iter().enumerate())
+                .filter(|(_, p)| core(p, from) == e)
+                .map(|(i, _)| Expr::Column(Column::from(to.qualified_field(i))))
+                .collect()
+        }))
+    }
+
+    fn unnested(&mut self, unnest: &Unnest) -> Result<Edge, Unfit> {
+        let edge = self.node(&unnest.input)?;
+        let exploded = &unnest.exec_columns;
+        let columns: Vec<&str> = exploded.iter().map(|c| unplaced(&c.name)).collect();
+        let name = format!("unnest {}", columns.join(", "));
+        self.operator(edge.stage, name, true, None);
+        Ok(edge.renamed(|e| match e {
+            Expr::Column(c) if !exploded.contains(c) => vec![e.clone()],
+            _ => Vec::new(),
+        }))
+    }
+
+    /// How the rows of a query without a step leave.
+    fn output(&mut self, edge: &Edge) -> Route {
+        if !self.steps.is_empty() {
+            return Route::Stay;
+        }
+        let asked = self.forced.as_ref().map(|(asked, _)| *asked);
+        let (kind, route, reason) = match asked {
+            Some(StrategyConfig::AlwaysHash) => (
+                ExchangeKind::Hash(vec!["all columns".to_owned()]),
+                Route::Hash(Vec::new()),
+                "always_hash: rows go to the owner of their values",
+            ),
+            Some(StrategyConfig::FanIn) => {
+                let reason = "fan_in: one shard gives all results";
+                (ExchangeKind::All, Route::One, reason)
+            }
+            Some(StrategyConfig::StickyPartition) => {
+                self.in_order = true;
+                return Route::Stay;
+            }
+            None if self.facts.changes => {
+                self.in_order = true;
+                return Route::Stay;
+            }
+            Some(StrategyConfig::SmartRepartition | StrategyConfig::RoundRobin) | None => {
+                return Route::Stay;
+            }
+        };
+        self.exchange(edge.stage, kind, reason.to_owned());
+        route
+    }
+
+    pub(super) fn stage(&mut self) -> usize {
+        self.stages.push(Stage::default());
+        self.stages.len() - 1
+    }
+
+    pub(super) fn operator(
+        &mut self,
+        stage: usize,
+        name: String,
+        native: bool,
+        state: Option<(String, String)>,
+    ) {
+        let (state, bounded_by) = state.unzip();
+        self.stages[stage].operators.push(Operator {
+            name,
+            native,
+            state,
+            bounded_by,
+        });
+    }
+
+    /// Ends a stage with an exchange into a new one.
+    pub(super) fn exchange(&mut self, from: usize, kind: ExchangeKind, reason: String) -> usize {
+        let to = self.stage();
+        self.link(from, to, kind, reason);
+        to
+    }
+
+    pub(super) fn link(&mut self, from: usize, to: usize, kind: ExchangeKind, reason: String) {
+        self.stages[from].exchange = Some(Exchange { to, kind, reason });
+    }
+
+    /// The names of a projection's columns; the results' own where it gives the results.
+    fn result_names(&self, schema: &DFSchema) -> Vec<String> {
+        let numbered = |name: &String| name.starts_with("__c");
+        let mut names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+        for result in self.facts.results {
+            let found: &[(usize, String)] = &match result {
+                ResultColumn::Plain { name, index } => vec![(*index, name.clone())],
+                ResultColumn::Window { name, start, end } => vec![
+                    (*start, format!("{name}.start")),
+                    (*end, format!("{name}.end")),
+                ],
+            };
+            for (index, name) in found {
+                if let Some(shown) = names.get_mut(*index).filter(|n| numbered(n)) {
+                    shown.clone_from(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// What keeps windows from staying.
+    pub(super) fn watermark(&self) -> String {
+        let timed = self.facts.tables.iter().find_map(|t| {
+            let column = &t.columns[t.event_time?].name;
+            Some(format!("{}.{column}", t.name))
+        });
+        let lag = self.facts.tables.iter().find_map(|t| t.lag_ns);
+        match (timed, lag) {
+            (Some(time), Some(lag)) => {
+                format!("watermark {time} - {}", super::names::duration(lag))
+            }
+            _ => "end of input".to_owned(),
+        }
+    }
+
+    /// Names of keys, each once.
+    pub(super) fn names(keys: &[Expr]) -> Vec<String> {
+        let names: Vec<String> = keys.iter().map(text).collect();
+        let distinct: BTreeSet<&String> = names.iter().collect();
+        if distinct.len() == names.len() {
+            return names;
+        }
+        keys.iter()
+            .map(|k| match k {
+                Expr::Column(c) => c.flat_name(),
+                other => text(other),
+            })
+            .collect()
+    }
+}
+
+impl Edge {
+    /// The same rows, their columns called otherwise.
+    pub(super) fn renamed(self, name: impl Fn(&Expr) -> Vec<Expr>) -> Self {
+        Self {
+            spread: self.spread.renamed(&name),
+            bounds: self.bounds.iter().flat_map(&name).collect(),
+            ..self
+        }
+    }
+}
+
+/// The column that DataFusion's placeholder stands for.
+fn unplaced(name: &str) -> &str {
+    let inner = name.strip_prefix("__unnest_placeholder(");
+    let inner = inner.and_then(|n| n.strip_suffix(')')).unwrap_or(name);
+    inner.rsplit('.').next().unwrap_or(inner)
+}
+
+/// Whether Ring 0 has kernels for all of an expression.
+pub(super) fn is_native(expr: &Expr) -> bool {
+    let mut native = true;
+    let walked = expr.apply(|e| {
+        native &= match e {
+            Expr::ScalarFunction(f) => {
+                f.name().starts_with("trefoil_") || matches!(f.name(), "upper" | "lower" | "abs")
+            }
+            Expr::AggregateFunction(f) => {
+                let native = [
+                    "count",
+                    "sum",
+                    "avg",
+                    "min",
+                    "max",
+                    "stddev",
+                    "stddev_samp",
+                    "stddev_pop",
+                    "var",
+                    "var_samp",
+                    "var_pop",
+                ];
+                native.contains(&f.func.name()) && f.params.order_by.is_empty()
+            }
+            _ => true,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    });
+    native && walked.is_ok()
+}

@@ -1,0 +1,409 @@
+//! Joins: which side moves. Both sides have to be together by the same keys, in the same type; a
+//! side that is proven to be so stays, and the other is routed to it. A small table is brought to
+//! every shard instead, and a scalar subquery's value, too.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema, JoinType};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
+
+use super::StrategyConfig;
+use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
+use super::distribution::{Key, Spread, class, core};
+use super::graph::ExchangeKind;
+use super::names::{duration, text};
+use crate::window::marker::{AS_OF_TIME, ASOF};
+
+/// Shapes of joins, by what they keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Asof,
+    Temporal,
+    /// Over the bounds of a window on one side.
+    Window,
+    Interval,
+    Regular,
+}
+
+fn shape(join: &Join, bounds: &[Expr]) -> Shape {
+    let Some(filter) = &join.filter else {
+        let windows = |e: &Expr| bounds.contains(core(e, &join.schema));
+        return match join.on.iter().any(|(l, r)| windows(l) && windows(r)) {
+            true => Shape::Window,
+            false => Shape::Regular,
+        };
+    };
+    let mut shape = Shape::Regular;
+    for condition in split_conjunction(filter) {
+        match condition {
+            Expr::ScalarFunction(f) if f.name() == ASOF => return Shape::Asof,
+            Expr::ScalarFunction(f) if f.name() == AS_OF_TIME => return Shape::Temporal,
+            other => {
+                let columns = other.column_refs();
+                let time = |c: &&Column| {
+                    let field = join.schema.maybe_index_of_column(c);
+                    let field = field.map(|i| join.schema.field(i).data_type());
+                    matches!(field, Some(DataType::Timestamp(..)))
+                };
+                let left = columns
+                    .iter()
+                    .any(|c| join.left.schema().has_column(c) && time(c));
+                let right = columns
+                    .iter()
+                    .any(|c| join.right.schema().has_column(c) && time(c));
+                let bound = columns
+                    .iter()
+                    .any(|c| bounds.contains(&Expr::Column((*c).clone())));
+                if left && right && bound {
+                    return Shape::Window;
+                }
+                if left && right {
+                    shape = Shape::Interval;
+                }
+            }
+        }
+    }
+    shape
+}
+
+/// The declared table that a side is, if it is one and nothing more.
+fn table_name(plan: &LogicalPlan) -> Option<&str> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Some(scan.table_name.table()),
+        LogicalPlan::SubqueryAlias(alias) => table_name(&alias.input),
+        LogicalPlan::Filter(filter) => table_name(&filter.input),
+        LogicalPlan::Projection(projection) => table_name(&projection.input),
+        _ => None,
+    }
+}
+
+impl Walk<'_> {
+    pub(super) fn join(&mut self, join: &Join) -> Result<Edge, Unfit> {
+        let left = self.node(&join.left)?;
+        let right = self.node(&join.right)?;
+        if join.on.is_empty() && (right.scalar || left.scalar) {
+            return Ok(self.scalar(join, left, right));
+        }
+        self.kinds.join = true;
+        let mut bounds = left.bounds.clone();
+        bounds.extend(right.bounds.clone());
+        let shape = shape(join, &bounds);
+        if let Some(edge) = self.replicated(join, &left, &right, shape) {
+            return Ok(edge);
+        }
+        let pairs: Vec<(Expr, Expr)> = (join.on.iter())
+            .filter(|(l, r)| !bounds.contains(l) && !bounds.contains(r))
+            .filter(|(l, r)| same_class(join, l, r))
+            .cloned()
+            .collect();
+        if pairs.is_empty() {
+            return Ok(self.gathered(join, left, right, shape));
+        }
+        self.by_keys(join, left, right, shape, &pairs)
+    }
+
+    /// A value that every shard needs.
+    fn scalar(&mut self, join: &Join, left: Edge, right: Edge) -> Edge {
+        let (kept, value) = match right.scalar {
+            true => (left, right),
+            false => (right, left),
+        };
+        let reason = "scalar subquery: its value goes to every shard".to_owned();
+        self.link(
+            value.stage,
+            kept.stage,
+            ExchangeKind::Broadcast,
+            reason.clone(),
+        );
+        let filter = join.filter.as_ref().map(text).unwrap_or_default();
+        let state = (
+            "the value, and what depends on it".into(),
+            "end of input".into(),
+        );
+        let name = format!("compare with the value: {filter}");
+        self.operator(kept.stage, name, true, Some(state));
+        self.steps.push(Step {
+            need: Need::Scalar,
+            keys: Vec::new(),
+            router: StrategyConfig::FanIn,
+            reason,
+            before: None,
+        });
+        let bounds = [kept.bounds, value.bounds].concat();
+        Edge { bounds, ..kept }
+    }
+
+    /// A table that is small enough to be on every shard; the stream's rows all have to stay
+    /// unpadded, since no shard knows what the others matched.
+    fn replicated(&mut self, join: &Join, left: &Edge, right: &Edge, shape: Shape) -> Option<Edge> {
+        if self.forced.is_some() {
+            return None;
+        }
+        use JoinType as J;
+        let on_right = matches!(
+            join.join_type,
+            J::Inner | J::Left | J::LeftSemi | J::LeftAnti | J::LeftMark
+        );
+        let on_left = matches!(
+            join.join_type,
+            J::Inner | J::Right | J::RightSemi | J::RightAnti | J::RightMark
+        );
+        let fits = |plan: &LogicalPlan, possible: bool| -> Option<(String, u64)> {
+            let name = table_name(plan).filter(|_| possible)?;
+            let table = self.facts.tables.iter().find(|t| t.name == name)?;
+            // A self-join of a table would need its stream side, too.
+            let size = std::fs::metadata(&table.path).ok()?.len();
+            let small = size <= self.facts.settings.broadcast_max_bytes;
+            (!table.primary_key.is_empty() && small).then(|| (name.to_owned(), size))
+        };
+        let (kept, table, (name, size)) = match fits(&join.right, on_right) {
+            Some(found) => (left, right, found),
+            None => (right, left, fits(&join.left, on_left)?),
+        };
+        let limit = self.facts.settings.broadcast_max_bytes;
+        let reason = format!(
+            "table {name} of {size} bytes is on every shard (limit {limit}); the stream stays \
+             where it is"
+        );
+        self.link(
+            table.stage,
+            kept.stage,
+            ExchangeKind::Broadcast,
+            reason.clone(),
+        );
+        let lookup = match shape {
+            Shape::Temporal => format!("temporal lookup in {name}"),
+            Shape::Asof => format!("asof lookup in {name}"),
+            Shape::Window | Shape::Interval | Shape::Regular => format!("lookup in {name}"),
+        };
+        let name_of_join = format!("{lookup} ({})", conditions(join));
+        let state = (format!("table {name}"), format!("its size: {size} bytes"));
+        self.operator(kept.stage, name_of_join, native(join), Some(state));
+        self.steps.push(Step {
+            need: Need::Broadcast(name),
+            keys: join.on.iter().map(|(l, _)| l.clone()).collect(),
+            router: StrategyConfig::RoundRobin,
+            reason,
+            before: None,
+        });
+        let bounds = [left.bounds.clone(), right.bounds.clone()].concat();
+        Some(Edge {
+            bounds,
+            ..kept.clone()
+        })
+    }
+
+    /// No key to route by: all of both sides on one shard.
+    fn gathered(&mut self, join: &Join, left: Edge, right: Edge, shape: Shape) -> Edge {
+        let reason = format!(
+            "join on {}: no equality to route by, one shard sees all pairs",
+            conditions(join)
+        );
+        let kind = ExchangeKind::All;
+        let stage = self.exchange(left.stage, kind.clone(), reason.clone());
+        self.link(right.stage, stage, kind, reason.clone());
+        self.joined(join, stage, shape);
+        self.steps.push(Step {
+            need: Need::Single,
+            keys: Vec::new(),
+            router: StrategyConfig::FanIn,
+            reason,
+            before: None,
+        });
+        Edge {
+            stage,
+            spread: Spread::One,
+            bounds: [left.bounds, right.bounds].concat(),
+            scalar: false,
+            home: None,
+        }
+    }
+
+    fn by_keys(
+        &mut self,
+        join: &Join,
+        left: Edge,
+        right: Edge,
+        shape: Shape,
+        pairs: &[(Expr, Expr)],
+    ) -> Result<Edge, Unfit> {
+        let (l, r): (Vec<Expr>, Vec<Expr>) = pairs.iter().cloned().unzip();
+        let on_left = left.spread.aligned(&l, join.left.schema());
+        let on_right = right.spread.aligned(&r, join.right.schema());
+        // Everything on one shard is together with the other side only if that is so, too.
+        let proven = |a: Option<Vec<usize>>| a.filter(|by| !by.is_empty());
+        let both_one = left.spread == Spread::One && right.spread == Spread::One;
+        let (on_left, on_right) = (proven(on_left), proven(on_right));
+        let all: Vec<usize> = (0..pairs.len()).collect();
+        let hash_asked = self
+            .forced
+            .as_ref()
+            .is_some_and(|(f, _)| *f == StrategyConfig::AlwaysHash);
+        let (by, left_stays, right_stays) = match (on_left, on_right) {
+            _ if hash_asked => (all, false, false),
+            (Some(a), Some(b)) if a == b => (a, true, true),
+            (Some(a), _) => (a, true, false),
+            (None, Some(b)) => (b, false, true),
+            (None, None) => (all, false, false),
+        };
+        let aligned = (left_stays && right_stays || both_one).then_some(by.as_slice());
+        let edge = match both_one {
+            true => left.clone(),
+            false => match (&left.spread, &right.spread) {
+                (Spread::Keyed(_), _) if !left_stays => left.clone(),
+                (_, Spread::Keyed(_)) if !right_stays => right.clone(),
+                _ => left.clone(),
+            },
+        };
+        let mut decision = self.keyed("JOIN", &l, &edge, aligned)?;
+        if matches!(decision.route, Route::Hash(_)) && (left_stays || right_stays) {
+            let stays = if left_stays { "left" } else { "right" };
+            let names = Self::names(&by.iter().map(|&i| l[i].clone()).collect::<Vec<_>>());
+            decision.reason = format!(
+                "JOIN by {}: the {stays} side is already together by {}, the other is routed to it",
+                Self::names(&l).join(", "),
+                names.join(", ")
+            );
+        }
+        let reason = decision.reason.clone();
+        let keys =
+            |side: &[Expr]| Self::names(&by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>());
+        let stay = decision.route == Route::Stay;
+        let kind = |stays: bool, side: &[Expr]| match (&decision.route, stays || stay) {
+            (_, true) => ExchangeKind::Local,
+            (Route::One | Route::TwoPhase, false) => ExchangeKind::All,
+            (Route::Hash(_) | Route::Stay, false) => ExchangeKind::Hash(keys(side)),
+        };
+        let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
+        self.link(right.stage, stage, kind(right_stays, &r), reason);
+        self.joined(join, stage, shape);
+        let rehashed = |edge: &Edge, stays: bool| edge.home.clone().filter(|_| !stays && !stay);
+        let before = rehashed(&left, left_stays).or_else(|| rehashed(&right, right_stays));
+        self.steps.push(Step {
+            need: Need::Join,
+            keys: l.clone(),
+            router: decision.router,
+            reason: decision.reason,
+            before,
+        });
+        let spread = match decision.route {
+            _ if both_one => Spread::One,
+            Route::One | Route::TwoPhase => Spread::One,
+            Route::Stay | Route::Hash(_) => joined_spread(join, &by, &l, &r),
+        };
+        Ok(Edge {
+            stage,
+            spread,
+            bounds: [left.bounds, right.bounds].concat(),
+            scalar: false,
+            home: Some(keys(&l)),
+        })
+    }
+
+    fn joined(&mut self, join: &Join, stage: usize, shape: Shape) {
+        let on = conditions(join);
+        let kind = join.join_type.to_string().to_lowercase();
+        let (name, state, bound) = match shape {
+            Shape::Asof => ("asof", "versions that can still match", self.watermark()),
+            Shape::Temporal => ("temporal", "versions of the table", self.watermark()),
+            Shape::Window => (
+                "window",
+                "rows and windows that can still match",
+                self.watermark(),
+            ),
+            Shape::Interval => {
+                let bound = format!("{} and the interval", self.watermark());
+                ("interval", "rows of both sides that can still match", bound)
+            }
+            Shape::Regular => {
+                let bound = "nothing but the end of input: it grows".to_owned();
+                ("regular", "all rows of both sides", bound)
+            }
+        };
+        let name = format!("{name} {kind} join on {on}");
+        self.operator(stage, name, native(join), Some((state.to_owned(), bound)));
+    }
+}
+
+fn same_class(join: &Join, left: &Expr, right: &Expr) -> bool {
+    let of = |e: &Expr, schema: &DFSchema| core(e, schema).get_type(schema).ok().map(|t| class(&t));
+    let (a, b) = (of(left, join.left.schema()), of(right, join.right.schema()));
+    a.is_some() && a == b
+}
+
+fn native(join: &Join) -> bool {
+    join.filter.iter().all(is_native) && join.on.iter().all(|(l, r)| is_native(l) && is_native(r))
+}
+
+fn conditions(join: &Join) -> String {
+    let mut all: Vec<String> = (join.on.iter())
+        .map(|(l, r)| match (text(l), text(r)) {
+            (a, b) if a == b => a,
+            (a, b) => format!("{a} = {b}"),
+        })
+        .collect();
+    all.extend(join.filter.as_ref().map(|f| match interval(f) {
+        Some(within) => within,
+        None => text(f),
+    }));
+    match all.is_empty() {
+        true => "nothing".to_owned(),
+        false => all.join(" AND "),
+    }
+}
+
+/// `a BETWEEN b - i AND b + i`, shortly.
+fn interval(filter: &Expr) -> Option<String> {
+    use datafusion::common::ScalarValue;
+    let Expr::Between(between) = filter else {
+        return None;
+    };
+    let length = |e: &Expr| match e {
+        Expr::BinaryExpr(b) => match b.right.as_ref() {
+            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _)
+                if (i.months, i.days) == (0, 0) =>
+            {
+                Some((text(&b.left), i.nanoseconds))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let ((low, a), (high, b)) = (length(&between.low)?, length(&between.high)?);
+    (low == high && a == b).then(|| {
+        let Expr::Column(column) = between.expr.as_ref() else {
+            return format!("{} within {} of {low}", text(&between.expr), duration(a));
+        };
+        format!("{} within {} of the other's", column.name, duration(a))
+    })
+}
+
+/// Where the rows of a join are: by the keys of the sides that are not padded.
+fn joined_spread(join: &Join, by: &[usize], left: &[Expr], right: &[Expr]) -> Spread {
+    use JoinType as J;
+    let (l, r) = match join.join_type {
+        J::Inner => (true, true),
+        J::Left | J::LeftSemi | J::LeftAnti | J::LeftMark => (true, false),
+        J::Right | J::RightSemi | J::RightAnti | J::RightMark => (false, true),
+        J::Full => (false, false),
+    };
+    let keys: Option<Vec<Key>> = by
+        .iter()
+        .map(|&i| {
+            let a = Key::of(&left[i], join.left.schema()).filter(|_| l);
+            let b = Key::of(&right[i], join.right.schema()).filter(|_| r);
+            match (a, b) {
+                (Some(mut a), Some(b)) => {
+                    a.same.extend(b.same);
+                    Some(a)
+                }
+                (Some(one), None) | (None, Some(one)) => Some(one),
+                (None, None) => None,
+            }
+        })
+        .collect();
+    match keys {
+        Some(keys) if !keys.is_empty() => Spread::Keyed(keys),
+        _ => Spread::Splits,
+    }
+}

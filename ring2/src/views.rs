@@ -1,0 +1,311 @@
+//! Plain views and WITH, expanded: a name becomes the query behind it, as a subquery in FROM. What
+//! comes out names sources, tables and materialized views only.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableAliasColumnDef,
+    TableFactor, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+
+use crate::catalog::{Catalog, ViewDef};
+use crate::error::SqlError;
+use crate::limits::{VIEW_DEPTH_MAX, VIEW_EXPANSIONS_MAX};
+use crate::place::{Chunk, Place};
+use crate::script::{Emit, Select};
+use crate::syntax::{EmitQuery, Kind};
+use crate::{ResultColumn, planner};
+
+/// A query that stands for a name.
+#[derive(Clone)]
+struct Body {
+    query: Query,
+    columns: Vec<Ident>,
+    /// How many names were expanded in it.
+    size: usize,
+}
+
+struct Expander<'a> {
+    place: Place<'a>,
+    catalog: &'a Catalog,
+    /// What WITH names, the innermost last.
+    scopes: Vec<BTreeMap<String, Body>>,
+    expanded: usize,
+}
+
+/// Expands a query in place.
+pub(crate) fn expand(
+    place: Place<'_>,
+    query: &mut Query,
+    catalog: &Catalog,
+) -> Result<(), SqlError> {
+    let mut expander = Expander {
+        place,
+        catalog,
+        scopes: Vec::new(),
+        expanded: 0,
+    };
+    match VisitMut::visit(query, &mut expander) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+impl Expander<'_> {
+    fn body(&mut self, name: &str, at: Location) -> Result<Option<Body>, SqlError> {
+        let found = self.scopes.iter().rev().find_map(|scope| scope.get(name));
+        if let Some(body) = found {
+            return Ok(Some(body.clone()));
+        }
+        let view = match self.catalog.views.get(name) {
+            Some(view) if view.kind == Kind::View => view,
+            _ => return Ok(None),
+        };
+        let mut query = view.query.query.as_ref().clone();
+        let before = self.expanded;
+        let mut inner = Expander {
+            place: self.place,
+            catalog: self.catalog,
+            scopes: Vec::new(),
+            expanded: before,
+        };
+        if let ControlFlow::Break(error) = VisitMut::visit(&mut query, &mut inner) {
+            // Its definition was accepted where it stands: here only the sum can be too much.
+            return Err(self.place.error(error.code, at, error.message));
+        }
+        let _: ControlFlow<()> = VisitMut::visit(&mut query, &mut Move { to: at });
+        let mut columns: Vec<Ident> = Vec::new();
+        for name in &view.renamed {
+            columns.push(Ident::with_quote('"', name));
+        }
+        Ok(Some(Body {
+            query,
+            columns,
+            size: inner.expanded - before,
+        }))
+    }
+
+    fn factor(&mut self, factor: &mut TableFactor) -> Result<(), SqlError> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            version: None,
+            ..
+        } = factor
+        else {
+            return Ok(());
+        };
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+            return Ok(());
+        };
+        let at = ident.span.start;
+        let Some(body) = self.body(&ident.value, at)? else {
+            return Ok(());
+        };
+        self.expanded += 1 + body.size;
+        if self.expanded > VIEW_EXPANSIONS_MAX {
+            let message = format!("more than {VIEW_EXPANSIONS_MAX} views, when all are expanded");
+            let hint = "CREATE MATERIALIZED VIEW is kept, and not expanded";
+            return Err(self.place.hinted("E0106", at, message, hint));
+        }
+        let mut alias = alias.take().unwrap_or_else(|| TableAlias {
+            explicit: true,
+            name: ident.clone(),
+            columns: vec![],
+            at: None,
+        });
+        if alias.columns.is_empty() {
+            let column = |name| TableAliasColumnDef {
+                name,
+                data_type: None,
+            };
+            alias.columns = body.columns.into_iter().map(column).collect();
+        }
+        *factor = TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(body.query),
+            alias: Some(alias),
+            sample: None,
+        };
+        Ok(())
+    }
+
+    fn with(&mut self, query: &mut Query) -> Result<(), SqlError> {
+        self.scopes.push(BTreeMap::new());
+        let Some(with) = query.with.take() else {
+            return Ok(());
+        };
+        for cte in with.cte_tables {
+            let Cte {
+                alias, mut query, ..
+            } = cte;
+            let before = self.expanded;
+            if let ControlFlow::Break(error) = VisitMut::visit(query.as_mut(), self) {
+                return Err(*error);
+            }
+            let body = Body {
+                query: *query,
+                columns: alias.columns.into_iter().map(|c| c.name).collect(),
+                size: self.expanded - before,
+            };
+            if let Some(scope) = self.scopes.last_mut() {
+                scope.insert(alias.name.value, body);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn flow(result: Result<(), SqlError>) -> ControlFlow<Box<SqlError>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
+    }
+}
+
+impl VisitorMut for Expander<'_> {
+    type Break = Box<SqlError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        flow(self.with(query))
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    // Behind the visit of its parts: what is put in place is expanded already.
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(self.factor(factor))
+    }
+}
+
+/// Moves a tree to where it is used: errors about it point there.
+struct Move {
+    to: Location,
+}
+
+impl Move {
+    fn ident(&self, ident: &mut Ident) {
+        ident.span = Span::new(self.to, self.to);
+    }
+
+    fn name(&self, name: &mut ObjectName) {
+        for part in &mut name.0 {
+            if let ObjectNamePart::Identifier(ident) = part {
+                self.ident(ident);
+            }
+        }
+    }
+}
+
+impl VisitorMut for Move {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+        self.name(name);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let span = Span::new(self.to, self.to);
+        match expr {
+            Expr::Identifier(ident) => self.ident(ident),
+            Expr::CompoundIdentifier(parts) => parts.iter_mut().for_each(|i| self.ident(i)),
+            Expr::Function(f) => self.name(&mut f.name),
+            Expr::Value(value) => value.span = span,
+            Expr::TypedString(typed) => typed.value.span = span,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Refuses views that stand too deep inside one another.
+pub(crate) fn depth(
+    place: Place<'_>,
+    catalog: &Catalog,
+    view: &ViewDef,
+    at: Location,
+) -> Result<(), SqlError> {
+    let mut query = view.query.query.as_ref().clone();
+    expand(place, &mut query, catalog)?;
+    expanded_depth(place, &mut query, at)
+}
+
+/// Refuses a query that is too deep with all views written out.
+pub(crate) fn expanded_depth(
+    place: Place<'_>,
+    query: &mut Query,
+    at: Location,
+) -> Result<(), SqlError> {
+    struct Depth {
+        now: usize,
+        most: usize,
+    }
+    impl VisitorMut for Depth {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.now += 1;
+            self.most = self.most.max(self.now);
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.now -= 1;
+            ControlFlow::Continue(())
+        }
+    }
+    let mut depth = Depth { now: 0, most: 0 };
+    let _: ControlFlow<()> = VisitMut::visit(query, &mut depth);
+    match depth.most > VIEW_DEPTH_MAX {
+        true => {
+            let message = format!("views more than {VIEW_DEPTH_MAX} deep inside one another");
+            Err(place.error("E0106", at, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Types of a query's columns, where it can be planned.
+pub(crate) fn types(
+    place: Place<'_>,
+    chunk: &Chunk,
+    catalog: &Catalog,
+    query: &EmitQuery,
+) -> Vec<Option<DataType>> {
+    let mut tree = query.query.as_ref().clone();
+    if expand(place, &mut tree, catalog).is_err() {
+        return Vec::new();
+    }
+    let select = Select {
+        place,
+        chunk: chunk.clone(),
+        sql: String::new(),
+        query: tree,
+        emit: Emit::Default,
+        catalog: catalog.clone(),
+        settings: Default::default(),
+        target: None,
+    };
+    let Ok(planned) = planner::plan_select(&select) else {
+        return Vec::new();
+    };
+    let plan = &planned.plan;
+    let data_type = |index: usize| plan.schema().field(index).data_type().clone();
+    let columns = planned.results.iter().map(|column| match column {
+        ResultColumn::Plain { index, .. } => data_type(*index),
+        ResultColumn::Window { start, end, .. } => DataType::Struct(
+            vec![
+                Field::new("start", data_type(*start), false),
+                Field::new("end", data_type(*end), false),
+            ]
+            .into(),
+        ),
+    });
+    columns.map(Some).collect()
+}

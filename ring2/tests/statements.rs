@@ -1,0 +1,304 @@
+//! Definitions, the catalogue behind them, views that are expanded, and questions that it answers.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use trefoil::catalog::Catalog;
+use trefoil::syntax::Kind;
+use trefoil::{Error, PlannedQuery, SourceFile, Step, check_script, plan_script, plan_steps};
+use trefoil_ring0::program::OperatorSpec;
+
+const TRADES: &str = "CREATE SOURCE trades (symbol VARCHAR, price DOUBLE, volume BIGINT, \
+    event_time TIMESTAMP(3) NOT NULL, WATERMARK FOR event_time AS event_time - INTERVAL '5' SECOND) \
+    WITH (connector = 'file', path = 'trades.ndjson', format = 'json');\n";
+
+fn file(text: &str) -> SourceFile {
+    SourceFile {
+        name: "q.sql".into(),
+        text: format!("{TRADES}{text}"),
+        base: PathBuf::from("/data"),
+    }
+}
+
+fn plan(text: &str) -> Vec<PlannedQuery> {
+    plan_script(&[file(text)]).unwrap_or_else(|e| panic!("{text}\n{e}"))
+}
+
+fn catalog(text: &str) -> Catalog {
+    check_script(&[file(text)]).unwrap_or_else(|e| panic!("{text}\n{e}"))
+}
+
+fn refusal(text: &str) -> String {
+    match plan_script(&[file(text)]) {
+        Err(Error::Sql(e)) => format!("{} {}:{} {}", e.code, e.line, e.column, e.message),
+        other => panic!("{text}\n{other:?}"),
+    }
+}
+
+/// What a query does and what it prints, without names of files.
+fn shape(query: &PlannedQuery) -> String {
+    let operators = query.program.stages.iter().flat_map(|s| &s.operators);
+    let operators: Vec<_> = operators
+        .map(|o| match o {
+            OperatorSpec::Filter(e) => format!("{e:?}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    format!("{operators:#?} {:?}", query.columns)
+}
+
+/// A query over views, and the same written out.
+const VIEWS: [(&str, &str, &str); 9] = [
+    (
+        "CREATE VIEW v AS SELECT symbol AS s, price * 2 AS p FROM trades WHERE volume > 1;",
+        "SELECT s, p FROM v WHERE p > 3",
+        "SELECT symbol AS s, price * 2 AS p FROM trades WHERE volume > 1 AND price * 2 > 3",
+    ),
+    (
+        "CREATE VIEW v AS SELECT * FROM trades;",
+        "SELECT symbol, COUNT(*) AS n FROM v GROUP BY symbol",
+        "SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol",
+    ),
+    (
+        "CREATE VIEW v (s, p) AS SELECT symbol, price FROM trades; CREATE VIEW w AS SELECT p FROM v;",
+        "SELECT * FROM w",
+        "SELECT price AS p FROM trades",
+    ),
+    (
+        "CREATE VIEW v AS SELECT symbol AS k, SUM(volume) AS n FROM trades GROUP BY 1;",
+        "SELECT x.k FROM v AS x WHERE x.n > 10",
+        "SELECT symbol AS k FROM trades GROUP BY symbol HAVING SUM(volume) > 10",
+    ),
+    (
+        "CREATE VIEW v AS SELECT symbol, TUMBLE(event_time, INTERVAL '5' MINUTE) AS w, COUNT(*) AS n \
+         FROM trades GROUP BY symbol, w;",
+        "SELECT symbol, w, n, window_end FROM v WHERE n > 2",
+        "SELECT symbol, TUMBLE(event_time, INTERVAL '5' MINUTE) AS w, COUNT(*) AS n, window_end FROM \
+         trades GROUP BY symbol, TUMBLE(event_time, INTERVAL '5' MINUTE) HAVING COUNT(*) > 2",
+    ),
+    (
+        "",
+        "WITH a AS (SELECT symbol, price AS x FROM trades), b AS (SELECT x FROM a WHERE x > 1) \
+         SELECT MAX(x) AS m FROM b",
+        "SELECT MAX(price) AS m FROM trades WHERE price > 1",
+    ),
+    (
+        "",
+        "SELECT d.price FROM (SELECT price, symbol FROM trades) AS d WHERE d.symbol = 'a'",
+        "SELECT price FROM trades WHERE symbol = 'a'",
+    ),
+    (
+        // An alias of the outer query is never a column below the view.
+        "CREATE VIEW v AS SELECT symbol AS s FROM trades;",
+        "SELECT UPPER(s) AS price, COUNT(*) AS n FROM v GROUP BY price",
+        "SELECT UPPER(symbol) AS price, COUNT(*) AS n FROM trades GROUP BY UPPER(symbol)",
+    ),
+    (
+        // A name of WITH hides a view and a source, but not in its own definition.
+        "CREATE VIEW v AS SELECT price FROM trades;",
+        "WITH trades AS (SELECT symbol FROM trades), v AS (SELECT symbol FROM trades) SELECT * FROM v",
+        "SELECT symbol FROM trades",
+    ),
+];
+
+#[test]
+fn views_are_what_they_stand_for() {
+    for (define, query, written) in VIEWS {
+        let view = plan(&format!("{define}{query};"));
+        let plain = plan(&format!("{written};"));
+        let same = |text: String| text.replace("Nested", "");
+        assert_eq!(same(shape(&view[0])), same(shape(&plain[0])), "{query}");
+    }
+}
+
+#[test]
+fn what_a_view_hides_does_not_exist() {
+    let define = "CREATE VIEW v AS SELECT symbol AS s FROM trades;\n";
+    for (query, said) in [
+        ("SELECT symbol FROM v", "E0201 3:8"),
+        ("SELECT s FROM v WHERE price > 1", "E0201 3:23"),
+        ("SELECT trades.symbol FROM v", "E0202 3:8"),
+        ("SELECT _offset FROM v", "E0201 3:8"),
+    ] {
+        let got = refusal(&format!("{define}{query}"));
+        assert!(got.starts_with(said), "{query}: {got}");
+    }
+}
+
+#[test]
+fn queries_that_cannot_be_taken_in_are_refused_and_never_wrong() {
+    let define = "CREATE VIEW v AS SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol;\n";
+    for query in [
+        "SELECT a.n FROM v a JOIN v b ON a.symbol = b.symbol",
+        "SELECT n FROM (SELECT n FROM v LIMIT 5) x",
+        "SELECT n, RANK() OVER (ORDER BY n) FROM v",
+    ] {
+        let got = refusal(&format!("{define}{query}"));
+        assert!(got.starts_with("E0301"), "{query}: {got}");
+    }
+}
+
+#[test]
+fn the_catalogue_holds_what_is_declared() {
+    let declared = catalog(
+        "CREATE TABLE t (a BIGINT PRIMARY KEY, b DATE);
+         CREATE TABLE log (a BIGINT) APPEND ONLY;
+         CREATE SINK out (a BIGINT) WITH (connector = 'file', path = 'o', format = 'json');
+         CREATE VIEW v AS SELECT symbol, price * 2 AS p, COUNT(*) AS n FROM trades GROUP BY 1, 2;
+         CREATE MATERIALIZED VIEW m AS SELECT symbol FROM v EMIT CHANGES;
+         CREATE INDEX i ON m (symbol);
+         CREATE VIEW w AS SELECT * FROM m;
+         INSERT INTO t (a) SELECT volume FROM trades;
+         UPDATE t SET b = DATE '2025-01-01' WHERE a > 1;
+         DELETE FROM t WHERE b IS NULL;
+         ALTER TABLE log RENAME TO journal;",
+    );
+    for (name, kind) in [
+        ("trades", Kind::Source),
+        ("t", Kind::Table),
+        ("journal", Kind::Table),
+        ("out", Kind::Sink),
+        ("v", Kind::View),
+        ("m", Kind::MaterializedView),
+        ("i", Kind::Index),
+        ("w", Kind::View),
+    ] {
+        assert_eq!(declared.kind(name), Some(kind), "{name}");
+    }
+    assert_eq!(declared.kind("log"), None);
+    let types: Vec<_> = declared.views["v"]
+        .columns
+        .iter()
+        .map(|c| c.data_type.clone())
+        .collect();
+    use datafusion::arrow::datatypes::DataType::{Float64, Int64, Utf8};
+    assert_eq!(types, [Some(Utf8), Some(Float64), Some(Int64)]);
+}
+
+#[test]
+fn drop_takes_what_is_told() {
+    let define =
+        "CREATE VIEW v AS SELECT symbol FROM trades; CREATE VIEW w AS SELECT symbol FROM v;";
+    let left = catalog(&format!("{define} DROP VIEW v CASCADE;"));
+    assert_eq!((left.kind("v"), left.kind("w")), (None, None));
+    let left = catalog(&format!(
+        "{define} DROP VIEW w; DROP VIEW v; DROP VIEW IF EXISTS v;"
+    ));
+    assert_eq!(left.names().collect::<Vec<_>>(), ["trades"]);
+    let again = format!(
+        "{define} DROP VIEW w, v; CREATE VIEW v AS SELECT price FROM trades; SELECT * FROM v"
+    );
+    assert_eq!(plan(&again).len(), 1);
+    assert!(refusal(&format!("{define}\nDROP VIEW v")).starts_with("E0210 3:11"));
+    assert!(refusal(&format!("{define}\nDROP VIEW w; SELECT * FROM w")).starts_with("E0202 3:28"));
+}
+
+#[test]
+fn if_not_exists_and_or_replace() {
+    let queries = plan(
+        "CREATE VIEW v AS SELECT symbol FROM trades;
+         CREATE VIEW IF NOT EXISTS v AS SELECT price FROM trades; SELECT * FROM v;
+         CREATE OR REPLACE VIEW v AS SELECT price FROM trades; SELECT * FROM v;",
+    );
+    let name = |q: &PlannedQuery| q.program.outputs[0].schema.fields[0].name.clone();
+    assert_eq!(
+        queries.iter().map(name).collect::<Vec<_>>(),
+        ["symbol", "price"]
+    );
+}
+
+#[test]
+fn questions_are_answered() {
+    let steps = plan_steps(&[file(
+        "CREATE VIEW v AS SELECT symbol AS s, COUNT(*) AS n FROM trades GROUP BY symbol;
+         SHOW SOURCES; SHOW TABLES; SHOW VIEWS; DESCRIBE trades; DESCRIBE v;
+         SET trefoil.state_ttl = '1 hour'; SHOW state_ttl; SET state_ttl = DEFAULT; SHOW state_ttl;",
+    )])
+    .unwrap_or_else(|e| panic!("{e}"));
+    let answers: Vec<Vec<String>> = steps
+        .iter()
+        .map(|step| match step {
+            Step::Answer(answer) => {
+                let cell = |c: &Option<String>| c.clone().unwrap_or("-".into());
+                let row =
+                    |r: &Vec<Option<String>>| r.iter().map(cell).collect::<Vec<_>>().join("|");
+                answer.rows.iter().map(row).collect()
+            }
+            Step::Query(query) => panic!("{}", query.sql),
+        })
+        .collect();
+    let view = "v|view|SELECT symbol AS s, count(*) AS n FROM trades GROUP BY symbol";
+    let trades = vec![
+        "symbol|VARCHAR|true|-",
+        "price|DOUBLE|true|-",
+        "volume|BIGINT|true|-",
+        "event_time|TIMESTAMP(3)|false|event time",
+    ];
+    let expected = vec![
+        vec!["trades|file"],
+        vec![],
+        vec![view],
+        trades,
+        vec!["s|VARCHAR|true|-", "n|BIGINT|true|-"],
+        vec!["1 hour"],
+        vec!["none"],
+    ];
+    assert_eq!(answers, expected);
+}
+
+/// What other planners drop or read otherwise.
+#[test]
+fn traps() {
+    let table = "CREATE TABLE c (symbol VARCHAR, tier VARCHAR, tags VARCHAR[], PRIMARY KEY (symbol)) \
+                 WITH (connector = 'file', path = 'c', format = 'json');\n";
+    for (query, said) in [
+        // A version is never dropped: it is checked, and the join refused as a whole.
+        (
+            "SELECT tier FROM trades t JOIN c FOR SYSTEM_TIME AS OF t.event_tim ON t.symbol = c.symbol",
+            "E0201 3:58 column \"t.event_tim\"",
+        ),
+        (
+            "SELECT tier FROM trades t JOIN c FOR SYSTEM_TIME AS OF t.event_time ON true",
+            "E0301",
+        ),
+        (
+            "SELECT price FROM trades SETTINGS a = 1",
+            "E0101 3:26 unexpected \"SETTINGS\"",
+        ),
+        // EMIT is no alias.
+        ("SELECT price FROM trades EMIT CHANGES", "E0301 3:26 EMIT"),
+        ("SELECT price FROM trades t EMIT CHANGES", "E0301 3:28 EMIT"),
+        ("SELECT emit.price FROM trades EMIT CHANGES", "E0202 3:8"),
+        // The clock is not folded.
+        (
+            "SELECT price FROM trades WHERE event_time < now()",
+            "E0301 3:45 function NOW",
+        ),
+        (
+            "SELECT CURRENT_DATE FROM trades",
+            "E0301 3:8 function CURRENT_DATE",
+        ),
+        // The alias of UNNEST names its column.
+        ("SELECT tag FROM c CROSS JOIN UNNEST(tags) AS tag", "E0301"),
+        (
+            "SELECT tags FROM trades CROSS JOIN UNNEST(tags) AS tag",
+            "E0201",
+        ),
+        (
+            "SELECT tag, ordinality FROM c CROSS JOIN UNNEST(tags) WITH ORDINALITY AS tag",
+            "E0301",
+        ),
+        // TRY_CAST is not CAST.
+        (
+            "SELECT TRY_CAST(symbol AS BIGINT) FROM trades",
+            "E0301 3:17 TRY_CAST",
+        ),
+        ("SELECT TRY_CAST('a' AS BIGINT) FROM trades", "E0301"),
+        // What looks like a hint is a comment.
+        ("SELECT /*+ no */ prise FROM trades", "E0201 3:18"),
+    ] {
+        let got = refusal(&format!("{table}{query}"));
+        assert!(got.starts_with(said), "{query}\n  {got}");
+    }
+}
