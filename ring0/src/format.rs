@@ -16,3 +16,6 @@ pub mod csv;
 pub mod ndjson;
 pub mod parser;
 pub mod text;
+
+#[cfg(test)]
+mod tests;

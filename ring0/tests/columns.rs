@@ -1,8 +1,6 @@
 //! Columns in memory as a source: every row of the arrays arrives once a round, with its NULLs,
 //! whatever the number of shards, the frames' size and the executor; and the ledger balances.
 
-#![expect(clippy::unwrap_used, clippy::clone_on_ref_ptr, reason = "a test may")]
-
 use std::sync::Arc;
 
 use arrow_array::{

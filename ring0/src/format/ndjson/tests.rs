@@ -14,7 +14,7 @@ use crate::schema::Field;
 
 const MILLIS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
-pub(super) fn schema() -> Arc<Schema> {
+fn schema() -> Arc<Schema> {
     let mut fields = vec![
         Field::new("b", DataType::Boolean),
         Field::new("day", DataType::Date32),

@@ -6,6 +6,7 @@ use arrow_schema::{DataType, Field as ArrowField, TimeUnit};
 
 use super::super::NdjsonParser;
 use crate::column::random::{Dice, frame, text, types};
+use crate::format::record::{Chunk, Stop, Tail};
 use crate::format::text::write_json_row;
 use crate::frame::Frame;
 use crate::schema::{Field, Schema};
@@ -172,4 +173,28 @@ fn rows_of_every_type_read_back() {
             }
         }
     }
+}
+
+/// A list's elements can be more bytes than their text.
+#[test]
+fn a_frame_is_full_by_its_lists_at_the_same_record() {
+    let items = list(DataType::Decimal128(38, 0));
+    let schema = Arc::new(Schema::new(vec![Field::new("v", items)]));
+    let mut parser = NdjsonParser::new(Arc::clone(&schema));
+    let text = format!("{{\"v\":[0{}]}}\n", ",0".repeat(999)).repeat(400);
+    let mut one = Frame::new(&schema, 1000);
+    let mut lines = text.lines();
+    while !one.is_full() {
+        let line = lines.next().unwrap();
+        parser.parse_record(line.as_bytes(), &mut one).unwrap();
+    }
+    let chunk = Chunk {
+        bytes: text.as_bytes(),
+        begin_before: text.len(),
+        tail: Tail::End,
+    };
+    let mut all = Frame::new(&schema, 1000);
+    let parsed = parser.parse_chunk(&chunk, 0, &mut all);
+    assert_eq!(parsed.stop, Stop::FrameFull);
+    assert_eq!(all, one);
 }
