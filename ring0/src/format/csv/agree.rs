@@ -113,7 +113,8 @@ fn field(number: usize) -> impl Strategy<Value = (String, Written)> {
     let text = prop_oneof![
         20 => fitting(number),
         3 => Just(String::new()),
-        1 => select(&["NA", "1", "300", "-1", "70000", "5000000000", " 7", "23:60", "1.5", " ", " 5 ", "1e400", "-0", "NaN", "a\nb", "\r\n", "#", "\\", "\"",
+        1 => select(&["NA", "1", "300", "-1", "70000", "5000000000", " 7", "23:60", "1.5",
+            " ", " 5 ", "1e400", "-0", "NaN", "a\nb", "\r\n", "#", "\\", "\"",
             "a\"b", "'", "\0", "\u{feff}", "9223372036854775808", "a\rb", "\r"][..])
             .prop_map(str::to_owned),
         1 => "[ \"'\\\\,;#\r\na]{0,6}",
