@@ -1,4 +1,5 @@
--- One hour of trades: what each symbol did, minute by minute, where more than 15 trades were made.
+-- One hour of trades: what each symbol with more than 100 of them did, and how one of them moved
+-- in every five minutes.
 CREATE SOURCE trades (
     trade_id BIGINT NOT NULL,
     symbol VARCHAR,

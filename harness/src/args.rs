@@ -60,7 +60,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "FILE.sql", required_unless_present = "commands")]
     pub(crate) files: Vec<PathBuf>,
     /// SQL, read behind the files
-    #[arg(short = 'c', value_name = "SQL")]
+    #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
     pub(crate) commands: Vec<String>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,

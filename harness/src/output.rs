@@ -49,7 +49,7 @@ impl Target {
         }
         let Some(name) = path.file_name() else {
             return Err(Failure::Usage(format!(
-                "--output: {} is no file",
+                "{} is not the name of a file",
                 path.display()
             )));
         };
@@ -72,7 +72,8 @@ impl Target {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();

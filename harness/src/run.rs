@@ -38,6 +38,11 @@ impl Job {
                 "--format arrow is not supported yet".to_owned(),
             ));
         }
+        if args.output.is_some() && args.output == args.stats {
+            return Err(Failure::Usage(
+                "--output and --stats name the same file".to_owned(),
+            ));
+        }
         let cores_default = allowed_cores().len().saturating_sub(1).max(1);
         let config = args.engine.config(cores_default, args.frame_rows)?;
         let mut files: Vec<SourceFile> = args
@@ -82,7 +87,7 @@ pub(crate) fn read(path: &Path) -> Result<SourceFile, Failure> {
             .map_err(|e| Failure::Usage(format!("cannot read standard input: {e}")))?;
         return Ok(SourceFile {
             name: "<stdin>".to_owned(),
-            text,
+            text: without_mark(text),
             base: PathBuf::from("."),
         });
     }
@@ -93,13 +98,25 @@ pub(crate) fn read(path: &Path) -> Result<SourceFile, Failure> {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
+    let text = without_mark(text);
     Ok(SourceFile { name, text, base })
+}
+
+/// Some editors begin a file with a byte order mark. It is no part of the text.
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    }
 }
 
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
     let mut target = Target::open(job.output.as_deref())?;
+    // Opened now: that it cannot be written is not found out behind a long run.
+    let counts = job.stats.as_deref().map(|path| Target::open(Some(path)));
+    let counts = counts.transpose()?;
     let by_target = if target.is_terminal() {
         Format::Table
     } else {
@@ -136,10 +153,10 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     }
     target.finish()?;
     stats.end(clock.elapsed());
-    if let Some(path) = &job.stats {
-        let refuse = |e: std::io::Error| Failure::write(path, &e);
-        let text = serde_json::to_string_pretty(&stats).map_err(|e| refuse(e.into()))?;
-        std::fs::write(path, text + "\n").map_err(refuse)?;
+    if let Some(mut counts) = counts {
+        let text = serde_json::to_string_pretty(&stats).map_err(std::io::Error::from)?;
+        counts.write((text + "\n").as_bytes())?;
+        counts.finish()?;
     }
     ledger
 }

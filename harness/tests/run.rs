@@ -154,3 +154,52 @@ fn what_has_no_runtime_is_refused_before_anything_runs() {
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(output.stdout.is_empty() && text.contains("error[E0301]") && text.contains("-c:2:2"));
 }
+
+/// A folder of its own for the files of a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_byte_order_mark_is_no_statement() {
+    let path = folder("mark").join("q.sql");
+    std::fs::write(&path, "\u{feff}SELECT symbl FROM trades").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .args(["run".into(), pack().join("schema.sql"), path])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("E0201") && text.contains("q.sql:1:8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_statement_may_begin_with_a_comment() {
+    let output = script("-- trades\nSELECT COUNT(*) AS n FROM trades");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn where_results_go_is_known_before_anything_runs() {
+    let path = folder("counts").join("one.json");
+    let path = path.to_str().unwrap();
+    let query = "09_trades_global.sql";
+    for (options, code) in [
+        (vec!["--stats", "/no-such-folder/stats.json"], 1),
+        (vec!["--output", path, "--stats", path], 2),
+    ] {
+        let output = run(query, &options);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(output.stdout.is_empty(), "{options:?}");
+    }
+    assert!(run(query, &["--stats", path]).status.success());
+    let counts: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(counts["schema_version"], 1);
+}

@@ -63,7 +63,8 @@ fn folders_and_patterns() {
             ("in/b*", "3 4"),
         ] {
             let sql = format!(
-                "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = '{path}');\n\
+                "CREATE SOURCE r (n BIGINT) WITH \
+                 (connector = 'file', format = 'json', path = '{path}');\n\
                  SELECT n FROM r;"
             );
             let output = run(&folder.0, cores, &sql);
@@ -71,7 +72,8 @@ fn folders_and_patterns() {
             let want: String = all.split(' ').map(|n| format!("{{\"n\":{n}}}\n")).collect();
             assert_eq!(text(&output.stdout), want, "{path} on {cores} cores");
         }
-        let none = "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'in/*.csv');\n\
+        let none = "CREATE SOURCE r (n BIGINT) WITH \
+                    (connector = 'file', format = 'json', path = 'in/*.csv');\n\
                     SELECT n FROM r;";
         let output = run(&folder.0, cores, none);
         assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
@@ -88,7 +90,8 @@ fn bad_records() {
     );
     let source = |more: &str| {
         format!(
-            "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'r.json'{more});\n\
+            "CREATE SOURCE r (n BIGINT) WITH \
+             (connector = 'file', format = 'json', path = 'r.json'{more});\n\
              SELECT SUM(n) AS s, COUNT(*) AS c FROM r;"
         )
     };
@@ -146,14 +149,16 @@ fn bad_records() {
 fn system_columns() {
     let folder = Folder::new("system");
     folder.write("r.json", "{\"n\":10}\n{\"n\":7}\n{\"n\":8}\n");
-    let sql = "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', format = 'json', path = 'r.json');\n\
+    let sql = "CREATE SOURCE r (n BIGINT) WITH \
+               (connector = 'file', format = 'json', path = 'r.json');\n\
                SELECT n, _OFFSET AS o, _PARTITION AS p FROM r WHERE _TIMESTAMP IS NOT NULL;\n\
                SELECT * FROM r WHERE _OFFSET > 8;\n\
                SELECT MAX(_OFFSET) AS o, COUNT(_TIMESTAMP) AS t FROM r;";
     for cores in CORES {
         let output = run(&folder.0, cores, sql);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let want = "{\"n\":10,\"o\":0,\"p\":0}\n{\"n\":7,\"o\":9,\"p\":0}\n{\"n\":8,\"o\":17,\"p\":0}\n\
+        let want = "{\"n\":10,\"o\":0,\"p\":0}\n{\"n\":7,\"o\":9,\"p\":0}\n\
+                    {\"n\":8,\"o\":17,\"p\":0}\n\
                     {\"n\":7}\n{\"n\":8}\n{\"o\":17,\"t\":3}\n";
         assert_eq!(text(&output.stdout), want, "{cores} cores");
     }

@@ -9,7 +9,8 @@ use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, Reading, SourceKind};
+use crate::program::{StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
@@ -34,23 +35,35 @@ pub(crate) struct Parts {
 /// On one shard an exchange has one lane; where one stage sends and one receives it, the two are
 /// one chain, and no record is copied.
 pub fn fuse(program: &Program) -> Program {
-    let mut program = program.clone();
+    fuse_numbered(program).0
+}
+
+/// As [`fuse`], with the number that each chain's first stage had.
+pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
+    let receivers = |input: StageInput| program.stages.iter().filter(|s| s.input == input).count();
     let mut stages: Vec<StageSpec> = Vec::new();
-    for stage in program.stages.drain(..) {
+    let mut numbers = Vec::new();
+    for (number, stage) in program.stages.iter().cloned().enumerate() {
         let before = stages.iter_mut().find(|s| match (s.output, stage.input) {
             (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
             _ => false,
         });
-        match before {
+        match before.filter(|_| receivers(stage.input) == 1) {
             Some(before) => {
                 before.operators.extend(stage.operators);
                 before.output = stage.output;
             }
-            None => stages.push(stage),
+            None => {
+                stages.push(stage);
+                numbers.push(number);
+            }
         }
     }
-    program.stages = stages;
-    program
+    let fused = Program {
+        stages,
+        ..program.clone()
+    };
+    (fused, numbers)
 }
 
 fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
@@ -98,11 +111,24 @@ pub(crate) fn check(program: &Program) -> Result<()> {
         {
             return refuse(format!("stage {number} sends records backwards"));
         }
+        if let Some(why) = out_of_order(program, stage) {
+            return refuse(format!("stage {number} {why}"));
+        }
+    }
+    let stages = || program.stages.iter();
+    for (number, stage) in stages().enumerate() {
+        let sends = |s: &StageSpec| match (s.output, stage.input) {
+            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
+            _ => false,
+        };
+        if stages().skip(number).any(sends) {
+            return refuse(format!(
+                "stage {number} stands before the one it hears from"
+            ));
+        }
     }
     let sent = |id| {
-        program
-            .stages
-            .iter()
+        stages()
             .filter(|s| s.output == StageOutput::Exchange(id))
             .count()
     };
@@ -114,6 +140,28 @@ pub(crate) fn check(program: &Program) -> Result<()> {
         Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
         None => Ok(()),
     }
+}
+
+/// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
+/// shards would wait for each other, or a watermark would go back.
+fn out_of_order(program: &Program, stage: &StageSpec) -> Option<&'static str> {
+    let order = match stage.output {
+        StageOutput::Exchange(id) => program.exchanges[id.index()].order,
+        StageOutput::Output(id) => program.outputs[id.index()].order,
+    };
+    let StageInput::Source(source) = stage.input else {
+        let chunks = order != Order::Free;
+        return chunks.then_some("reads no source, and has no chunks to take in order");
+    };
+    let source = &program.sources[source.index()];
+    let by_chunks = source.reading == Reading::Chunks
+        && matches!(source.kind, SourceKind::Files { .. })
+        && source.event_time.is_some_and(|e| e.lag_ns.is_some());
+    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    let sends_marks =
+        matches!(stage.output, StageOutput::Exchange(_)) && !stage.operators.iter().any(groups);
+    (by_chunks && sends_marks && order == Order::Free)
+        .then_some("sends watermarks of chunks that are taken in any order")
 }
 
 /// Makes all lanes, and opens all files.
@@ -288,7 +336,7 @@ pub(crate) fn build(
             StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
         };
         let input = match stage.input {
-            StageInput::Source(_) => ChainInput::Source,
+            StageInput::Source(id) => ChainInput::Source(program.sources[id.index()].reading),
             StageInput::Exchange(id) => {
                 ChainInput::Exchange(&program.exchanges[id.index()].routing)
             }

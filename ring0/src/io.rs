@@ -13,9 +13,6 @@ use crate::wake::Bell;
 pub(crate) use thread::ThreadIo;
 pub(crate) use uring::UringIo;
 
-/// Requests under way at once, at most, on one shard.
-const REQUESTS_MAX: usize = 64;
-
 /// A range of a file to read.
 #[derive(Debug)]
 pub(crate) struct Request {

@@ -7,7 +7,8 @@ use crate::mesh::LaneReceiver;
 use crate::message::{Mark, Message};
 use crate::program::Order;
 
-/// Result rows of one output.
+/// Result rows of one output, to be given back once they were read: a shard that has no more room
+/// waits for them.
 #[derive(Debug)]
 pub struct Block {
     pub(crate) output: OutputId,

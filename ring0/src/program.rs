@@ -229,10 +229,23 @@ impl LateRule {
         };
         let pairs = times.values.iter().zip(&bounds.values).enumerate();
         rows.extend(pairs.filter_map(|(row, (&time, &bound))| {
-            let start = time - (time - self.offset).rem_euclid(self.size);
-            let end = start.saturating_add(self.size).saturating_mul(self.unit_ns);
-            (end > bound).then_some(row as u32)
+            // The least number stands for no watermark, also for times before what it is.
+            let open = bound == i64::MIN || self.window_end_ns(time) > i128::from(bound);
+            open.then_some(row as u32)
         }));
+    }
+
+    /// The end of the window that holds `time`. It may lie beyond what a BIGINT of nanoseconds
+    /// holds, as that of a time in coarser units may; then the window never closes before the end
+    /// of the input.
+    fn window_end_ns(&self, time: i64) -> i128 {
+        let into = match time.checked_sub(self.offset) {
+            Some(since) => since.rem_euclid(self.size),
+            // The offset is less than the size, so that the sum does not overflow.
+            None => (time.rem_euclid(self.size) - self.offset).rem_euclid(self.size),
+        };
+        let end = i128::from(time) - i128::from(into) + i128::from(self.size);
+        end * i128::from(self.unit_ns)
     }
 }
 
@@ -348,4 +361,56 @@ pub struct OutputSpec {
     pub order: Order,
     /// The result's columns.
     pub schema: Arc<Schema>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_schema::{DataType, TimeUnit};
+    use proptest::prelude::*;
+
+    fn on_time(rule: LateRule, time: i64, bound: i64) -> bool {
+        let time_type = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        let schema = Schema::new(vec![
+            Field::new("t", time_type),
+            Field::new("w", DataType::Int64),
+        ]);
+        let mut frame = Frame::new(&schema, 1);
+        for (column, value) in frame.columns.iter_mut().zip([time, bound]) {
+            let Column::I64(c) = column else {
+                panic!("not of eight bytes")
+            };
+            c.push(Some(value));
+        }
+        frame.commit_rows(1);
+        let mut rows = Vec::new();
+        rule.on_time(&frame, &mut rows);
+        rows == [0]
+    }
+
+    fn number() -> impl Strategy<Value = i64> {
+        let ends = prop_oneof![Just(i64::MIN), Just(0), Just(i64::MAX)];
+        let near = (ends, -40i64..40).prop_map(|(end, by)| end.saturating_add(by));
+        prop_oneof![near, any::<i64>()]
+    }
+
+    proptest! {
+        /// As in arithmetic without bounds; without a watermark nothing is late.
+        #[test]
+        fn late_is_what_ends_at_the_watermark(
+            time in number(),
+            bound in number(),
+            size in prop_oneof![1i64..100, 1..=i64::MAX],
+            part in 0i64..100,
+            unit_ns in prop::sample::select(vec![1i64, 1000, 1_000_000, 1_000_000_000]),
+        ) {
+            let offset = (i128::from(size) * i128::from(part) / 100) as i64;
+            let rule = LateRule { time: 0, unit_ns, bound: 1, size, offset };
+            let (t, s) = (i128::from(time), i128::from(size));
+            let start = t - (t - i128::from(offset)).rem_euclid(s);
+            let end = (start + s) * i128::from(unit_ns);
+            let want = bound == i64::MIN || end > i128::from(bound);
+            prop_assert_eq!(on_time(rule, time, bound), want);
+        }
+    }
 }

@@ -23,12 +23,13 @@ use crate::output::{Block, HostLanes};
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::{Shard, Turn};
+use crate::source::TAGS;
 use crate::wake::Bell;
 
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{Parts, build, check as check_program, wire};
+use crate::build::{Parts, build, check as check_program, fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +101,8 @@ pub struct Running {
     bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
+    /// The numbers of the chains' first stages.
+    stages: Vec<usize>,
 }
 
 /// Starts a program on its shards.
@@ -111,10 +114,9 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     check(config)?;
     check_program(program)?;
     let (executor, notes) = choose_executor(config)?;
-    let program = if config.shards == 1 {
-        fuse(program)
-    } else {
-        program.clone()
+    let (program, stages) = match config.shards {
+        1 => fuse_numbered(program),
+        _ => (program.clone(), (0..program.stages.len()).collect()),
     };
     let host = Arc::new(bell()?);
     let bells = (0..config.shards)
@@ -131,6 +133,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         bells,
         threads: Vec::new(),
         shared,
+        stages,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
         let seat = Seat {
@@ -265,7 +268,8 @@ impl Running {
         }
     }
 
-    /// Gives a block back, so that its memory is used again.
+    /// Gives a block back, so that its memory is used again. A shard makes as many as its ring
+    /// holds and two, and then waits.
     pub fn give_back(&mut self, block: Block) {
         self.outputs[block.output.index()].give_back(block);
     }
@@ -280,9 +284,11 @@ impl Running {
             self.give_back(block);
         }
         let threads = std::mem::take(&mut self.threads);
-        threads
+        let reports = threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())));
+        reports
+            .map(|report| report.map(|r| r.renumbered(&self.stages)))
             .collect()
     }
 
@@ -397,7 +403,8 @@ impl Seat {
     ) -> Result<ShardReport> {
         preflight::pin_thread(self.core)
             .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
-        let reader = ThreadIo::start(Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard))
+        let (bell, name) = (Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard));
+        let reader = ThreadIo::start(bell, name, program.sources.len() * TAGS)
             .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
         let work = self.work(program, config, parts, Io::Thread(reader));
         let mut context = Context::from_waker(Waker::noop());

@@ -73,6 +73,16 @@ pub struct ShardReport {
     pub sleeps: u64,
 }
 
+impl ShardReport {
+    /// With the stages' numbers in the program, given those of the chains' first stages.
+    pub(crate) fn renumbered(mut self, stages: &[usize]) -> Self {
+        let inputs = self.inputs.iter_mut().map(|(stage, _)| stage);
+        let crossed = self.crossed.iter_mut().map(|(stage, _)| stage);
+        inputs.chain(crossed).for_each(|s| *s = stages[*s]);
+        self
+    }
+}
+
 /// One shard.
 #[derive(Debug)]
 pub(crate) struct Shard {

@@ -24,7 +24,8 @@ use self::columns::ColumnsSource;
 use self::file::FileSource;
 use self::memory::MemorySource;
 
-/// Kinds of reads of one source; a request's tag is the source's number times these, plus one.
+/// Kinds of reads of one source, each under way at most once; a request's tag is the source's
+/// number times these, plus its kind.
 pub(crate) const TAGS: usize = 2;
 
 /// What a source has to give.

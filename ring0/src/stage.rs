@@ -16,7 +16,7 @@ use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::program::{AggregateSpec, LateRule, OperatorSpec, Routing};
+use crate::program::{AggregateSpec, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 
 /// What is offered to a chain.
@@ -134,7 +134,7 @@ impl AggregateState {
             spec: Arc::clone(spec),
             keys: hashed_keys(spec),
             applies: false,
-            elsewhere: place.shard > 0 && matches!(input, ChainInput::Exchange(Routing::Single)),
+            elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),
             cursor: EmitCursor::default(),
             seed: place.seed,
@@ -185,10 +185,20 @@ pub(crate) struct Lineage {
 /// Where a chain's records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChainInput<'a> {
-    /// A source.
-    Source,
+    /// A source, read so.
+    Source(Reading),
     /// The mesh, which routed them so.
     Exchange(&'a Routing),
+}
+
+impl ChainInput<'_> {
+    /// Whether shard 0 has all of them.
+    fn is_single(self) -> bool {
+        matches!(
+            self,
+            Self::Source(Reading::InOrder) | Self::Exchange(Routing::Single)
+        )
+    }
 }
 
 /// What a chain needs to know of its shard.

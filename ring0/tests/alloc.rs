@@ -231,6 +231,7 @@ fn windows(path: &Path) -> Program {
     ];
     program.exchanges[0].schema = Arc::clone(&read);
     program.exchanges[0].routing = Routing::Hash(vec![1]);
+    program.exchanges[0].order = Order::Chunks { bound: None };
     program.stages[1].operators = vec![OperatorSpec::Aggregate(Arc::new(AggregateSpec {
         input: read,
         keys: vec![0, 1],

@@ -16,13 +16,15 @@ use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec, FileFormat,
     LateRule, OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec,
-    StageInput, StageOutput, StageSpec, WindowKey,
+    StageInput, StageOutput, StageSpec, WindowKey, dead_letter_schema,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
 
 const LAG: i64 = 7;
 const SIZE: i64 = 10;
+/// The key of records that are written without a time.
+const BAD: i64 = -1;
 
 fn schema(fields: &[(&str, DataType)]) -> Arc<Schema> {
     let fields = fields.iter().map(|(n, t)| Field::new(*n, t.clone()));
@@ -175,7 +177,10 @@ fn file(records: &[(i64, i64)]) -> PathBuf {
     let path = std::env::temp_dir().join(name);
     let lines: String = records
         .iter()
-        .map(|(k, t)| format!("{{\"k\":{k},\"t\":\"1970-01-01T00:00:00.{t:09}\"}}\n"))
+        .map(|(k, t)| match *k {
+            BAD => "{\"k\":1,\"t\":null}\n".to_owned(),
+            _ => format!("{{\"k\":{k},\"t\":\"1970-01-01T00:00:00.{t:09}\"}}\n"),
+        })
         .collect();
     std::fs::write(&path, lines).unwrap();
     path
@@ -235,6 +240,83 @@ fn check(records: &[(i64, i64)], config: &Config) {
     std::fs::remove_file(path).unwrap();
 }
 
+/// All of the above at once, of one reading of the file: whatever waits for chunks in order waits
+/// for the same ones.
+fn together(path: &Path) -> Program {
+    let mut all = windows(path, &Routing::Hash(vec![0]));
+    let single = windows(path, &Routing::Single);
+    all.sources[0].bad_data = BadData::DeadLetters(OutputId(3));
+    for mut stage in single.stages {
+        match &mut stage.input {
+            StageInput::Exchange(id) => id.0 += 1,
+            StageInput::Source(_) => {}
+        }
+        match &mut stage.output {
+            StageOutput::Exchange(id) => id.0 += 1,
+            StageOutput::Output(id) => id.0 += 1,
+        }
+        all.stages.push(stage);
+    }
+    all.exchanges.extend(single.exchanges);
+    all.outputs.extend(single.outputs);
+    let plain = rows(path);
+    all.stages.push(StageSpec {
+        input: StageInput::Source(SourceId(0)),
+        operators: vec![OperatorSpec::Project {
+            exprs: vec![Expr::Column(0), Expr::Column(1)],
+            schema: Arc::clone(&plain.outputs[0].schema),
+        }],
+        output: StageOutput::Output(OutputId(2)),
+    });
+    all.outputs.extend(plain.outputs);
+    all.outputs.push(OutputSpec {
+        order: Order::Chunks { bound: None },
+        schema: Arc::new(dead_letter_schema()),
+    });
+    all
+}
+
+fn check_together(records: &[(i64, i64)], config: &Config) {
+    let path = file(records);
+    let mut running = start(&together(&path), config).unwrap();
+    let (mut groups, mut rows, mut letters) = ([(); 2].map(|()| BTreeMap::new()), vec![], vec![]);
+    while let Some(block) = running.next_block().unwrap() {
+        let columns = &block.rows().columns;
+        let value = |column: usize, row: usize| match &columns[column] {
+            Column::I64(c) => c.values[row],
+            other => panic!("{other:?} is not of eight bytes"),
+        };
+        for row in 0..block.rows().rows() {
+            match block.output().index() {
+                2 => rows.push((value(0, row), value(1, row))),
+                3 => letters.push(value(2, row)),
+                output => {
+                    let key = (value(0, row), value(1, row));
+                    let twice = groups[output].insert(key, value(2, row));
+                    assert_eq!(twice, None, "a window closes once");
+                }
+            }
+        }
+        running.give_back(block);
+    }
+    let reports = running.finish().unwrap();
+    let good: Vec<(i64, i64)> = records.iter().copied().filter(|r| r.0 != BAD).collect();
+    let (want, late, filtered) = model(&good);
+    assert_eq!(rows, good);
+    assert_eq!(groups, [want.clone(), want]);
+    assert_eq!(letters.len(), records.len() - good.len());
+    assert!(letters.is_sorted(), "bad records are told in order");
+    for (stage, applied) in [
+        (0, good.len() as u64 - late - filtered),
+        (4, good.len() as u64),
+    ] {
+        let inputs = reports.iter().flat_map(|r| &r.inputs);
+        let counters = inputs.filter(|(s, _)| *s == stage).map(|(_, c)| c);
+        assert_eq!(counters.map(|c| c.rows_applied).sum::<u64>(), applied);
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
@@ -264,5 +346,8 @@ proptest! {
             ..Config::default()
         };
         check(&records, &config);
+        let bad = |(n, (k, t)): (usize, (i64, i64))| (if n % 5 == 2 { BAD } else { k }, t);
+        let records: Vec<_> = records.into_iter().enumerate().map(bad).collect();
+        check_together(&records, &config);
     }
 }

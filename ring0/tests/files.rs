@@ -161,6 +161,21 @@ fn what_is_wrong_says_where() {
     assert!(error.contains("not a regular file"), "{error}");
 }
 
+/// Opening a pipe would wait for somebody to write into it.
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let path = std::env::temp_dir().join(format!("trefoil-{}-pipe", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let (tx, rx) = std::sync::mpsc::channel();
+    let pipe = path.clone();
+    std::thread::spawn(move || tx.send(read(&pipe, 1, Executor::Auto)));
+    let result = rx.recv_timeout(std::time::Duration::from_secs(20));
+    std::fs::remove_file(path).unwrap();
+    let error = result.expect("an answer").unwrap_err();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
 /// Watermarks go to the host as records do. Where a filter leaves nothing else, taking them has to
 /// wake a shard whose ring to the host is full of them.
 #[test]

@@ -40,6 +40,8 @@ pub(crate) fn query(query: &mut Query, catalog: &Catalog) {
     }
 }
 
+const BOUNDS: [&str; 2] = ["window_start", "window_end"];
+
 /// A column that the subquery gives.
 struct Given {
     name: String,
@@ -49,8 +51,8 @@ struct Given {
 struct Inner {
     columns: Vec<Given>,
     alias: Option<String>,
-    grouped: bool,
-    window: bool,
+    /// Whether `window_start` and `window_end` exist beside the columns.
+    bounds: bool,
 }
 
 fn merge(
@@ -71,9 +73,16 @@ fn merge(
             expr: c.expr,
         })
         .collect();
+    let bounds = match grouped {
+        true => keys.iter().any(has_window_call),
+        // They are of the query around it, unless the source has columns of these names.
+        false => {
+            let apart = |columns: Vec<String>| !columns.iter().any(|c| BOUNDS.contains(&&**c));
+            groups_by_window(outer) && below(inner, catalog).is_some_and(apart)
+        }
+    };
     let inner_view = Inner {
-        grouped,
-        window: keys.iter().any(has_window_call),
+        bounds,
         alias: alias.map(|a| a.name.value.clone()),
         columns,
     };
@@ -197,6 +206,20 @@ fn plain(query: &Query) -> Option<&Select> {
     (bare && one && simple).then_some(select)
 }
 
+/// Whether a key is a window, by itself or by the name of an item.
+fn groups_by_window(select: &Select) -> bool {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else {
+        return false;
+    };
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => {
+            has_window_call(e)
+        }
+        _ => false,
+    };
+    !keys.is_empty() && (keys.iter().any(has_window_call) || select.projection.iter().any(item))
+}
+
 fn is_grouped(select: &Select) -> bool {
     let keys = !matches!(&select.group_by, GroupByExpr::Expressions(k, _) if k.is_empty());
     let aggregate = |item: &SelectItem| match item {
@@ -279,7 +302,7 @@ fn keys(select: &Select) -> Option<Vec<Expr>> {
         if let Ok(position) = key.to_string().parse::<usize>() {
             return match items.get(position.checked_sub(1)?)? {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                    Some(expr.clone())
+                    Some(no_position(expr.clone()))
                 }
                 SelectItem::ExprWithAliases { .. }
                 | SelectItem::Wildcard(_)
@@ -308,6 +331,14 @@ fn keys(select: &Select) -> Option<Vec<Expr>> {
         _ => key,
     };
     Some(written?.into_iter().map(aliased).collect())
+}
+
+/// A key whose meaning was written out: a constant is not a position again.
+fn no_position(key: Expr) -> Expr {
+    match key {
+        constant @ Expr::Value(_) => Expr::Nested(Box::new(constant)),
+        other => other,
+    }
 }
 
 /// HAVING with the names of its own select list written out.
@@ -361,10 +392,10 @@ impl Inner {
                 },
                 _ => return ControlFlow::Continue(()),
             };
-            let bound = matches!(name.as_str(), "window_start" | "window_end");
+            let bound = BOUNDS.contains(&name.as_str());
             let with = match self.given(&name) {
                 Some(given) => given.clone(),
-                None if bound && self.window && self.grouped => Expr::Identifier(Ident::new(name)),
+                None if bound && self.bounds => Expr::Identifier(Ident::new(name)),
                 None => match aliases.iter().find(|a| a.name == name) {
                     Some(alias) => alias.expr.clone(),
                     None => return ControlFlow::Break(()),
@@ -403,7 +434,7 @@ impl Inner {
             && self.given(&ident.value).is_none()
             && let Some(alias) = aliases.iter().find(|a| a.name == ident.value)
         {
-            return Some(alias.expr.clone());
+            return Some(no_position(alias.expr.clone()));
         }
         self.mapped(key.clone(), &[])
     }

@@ -163,6 +163,28 @@ fn later(def: &mut SourceDef, why: String) {
     def.later.get_or_insert(why);
 }
 
+/// What becomes of bad records; `dlq_path` comes after `bad_data`.
+fn bad_data(place: Place<'_>, def: &mut SourceDef, option: &OptionSpec) -> Result<(), SqlError> {
+    if option.name == "dlq_path" {
+        let BadDataPolicy::DeadLetters(path) = &mut def.bad_data else {
+            let message = "dlq_path is of no use without bad_data = 'dlq'";
+            let hint = "add bad_data = 'dlq'";
+            return Err(place.hinted("E0104", option.value_at.0, message, hint));
+        };
+        *path = place.file.base.join(&option.value);
+        return Ok(());
+    }
+    def.bad_data = match word(place, option, &["fail", "skip", "dlq"])?.as_str() {
+        "fail" => BadDataPolicy::Fail,
+        "skip" => BadDataPolicy::Skip,
+        _ => {
+            let file = format!("{}.dlq.ndjson", def.name);
+            BadDataPolicy::DeadLetters(place.file.base.join(file))
+        }
+    };
+    Ok(())
+}
+
 fn source_option(
     place: Place<'_>,
     def: &mut SourceDef,
@@ -205,21 +227,7 @@ fn source_option(
             None if value == "drop" => {}
             None => return Err(wrong(place, option, &["drop", "sink:NAME"])),
         },
-        "bad_data" => match word(place, option, &["fail", "skip", "dlq"])?.as_str() {
-            "fail" => {}
-            "skip" => def.bad_data = BadDataPolicy::Skip,
-            _ => {
-                let file = format!("{}.dlq.ndjson", def.name);
-                def.bad_data = BadDataPolicy::DeadLetters(place.file.base.join(file));
-            }
-        },
-        "dlq_path" => {
-            let BadDataPolicy::DeadLetters(path) = &mut def.bad_data else {
-                let message = "dlq_path is of no use without bad_data = 'dlq'";
-                return bad(message.into(), "add bad_data = 'dlq'");
-            };
-            *path = place.file.base.join(value);
-        }
+        "bad_data" | "dlq_path" => bad_data(place, def, option)?,
         "partitioning" => {
             let known = StrategyConfig::ALL.map(StrategyConfig::option);
             let asked = word(place, option, &known)?;

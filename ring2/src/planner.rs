@@ -8,6 +8,7 @@
 mod rules;
 pub(crate) mod tree;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
@@ -15,9 +16,11 @@ use std::task::{Context, Poll, Waker};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry;
+use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
@@ -60,6 +63,8 @@ pub(crate) fn session() -> SessionContext {
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));
+    let variance = var_samp_udaf().as_ref().clone();
+    context.register_udaf(variance.with_aliases(["variance"]));
     context
 }
 
@@ -111,11 +116,27 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let state = context.state();
     let statement = Statement::Query(Box::new(query.clone()));
     let statement = PlanStatement::Statement(Box::new(statement));
-    let plan = ready(state.statement_to_plan(statement))?;
+    let plan = keys_once(ready(state.statement_to_plan(statement))?)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
     rules::rewrite(plan, state.config_options())
+}
+
+/// Keys of groups without repetition: the schema of the groups has each of them once.
+fn keys_once(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let once = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Aggregate(mut groups) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let all = groups.group_expr.len();
+        let mut seen = HashSet::new();
+        groups.group_expr.retain(|key| seen.insert(key.clone()));
+        let repeated = groups.group_expr.len() < all;
+        let plan = LogicalPlan::Aggregate(groups);
+        Ok(Transformed::new_transformed(plan, repeated))
+    })?;
+    Ok(once.data)
 }
 
 /// Plans a query of a script.

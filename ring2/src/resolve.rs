@@ -18,7 +18,9 @@ use crate::error::{SqlError, nearest};
 use crate::functions::{self, BOUNDS, FunctionKind, WINDOWS};
 use crate::script::{Emit, Select};
 use crate::select::{self, Shape};
-use crate::syntax::{AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote};
+use crate::syntax::{
+    AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote, unpositioned,
+};
 use crate::window::{self, Window};
 
 const SCALARS: [&str; 2] = ["upper", "lower"];
@@ -146,6 +148,7 @@ impl Resolver<'_> {
             if let (Some(("tumble", _)), Some(w)) = (call(key), &self.window) {
                 *key = w.start_expr();
             }
+            *key = unpositioned(key.clone());
         }
         let (projection, results) = self.project(items)?;
         select.projection = projection;

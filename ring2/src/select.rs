@@ -42,7 +42,7 @@ pub(crate) fn shape<'a>(input: &'a Select<'a>) -> Result<Shape<'a>, SqlError> {
     };
     refuse(query.order_by.is_some(), &["ORDER"], "ORDER BY");
     let limit = query.limit_clause.is_some();
-    refuse(limit, &["LIMIT", "OFFSET"], "LIMIT and OFFSET");
+    refuse(limit, &["LIMIT", "OFFSET"], "LIMIT or OFFSET");
     refuse(query.fetch.is_some(), &["FETCH"], "FETCH");
     let locks = !query.locks.is_empty() || query.for_clause.is_some();
     refuse(locks, &["FOR"], "FOR");

@@ -251,6 +251,16 @@ fn hand_written_queries() {
         "WITH a AS (SELECT k, b, SUM(i) AS n FROM r GROUP BY k, b), \
               c AS (SELECT b, COUNT(*) AS n, MAX(n) AS m FROM a WHERE n > 0 GROUP BY b) \
          SELECT COUNT(*) AS groups, MAX(m) AS m FROM c",
+        "SELECT k, k AS again, COUNT(*), MAX(x) FROM r GROUP BY k, again, k HAVING COUNT(*) > 1",
+        "SELECT k, window_end, STDDEV(i) FROM r \
+         GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE), TUMBLE(ts, INTERVAL '5' MINUTE), 1",
+        "SELECT DISTINCT k, k, s FROM r",
+        "SELECT COUNT(*), 1 AS one, -7 AS two FROM r GROUP BY one, 3",
+        "SELECT one, s, COUNT(*) FROM (SELECT 3 AS one, s FROM r) AS q GROUP BY one, s",
+        "SELECT one, VARIANCE(n) FROM (SELECT s, 2 AS one, COUNT(*) AS n FROM r GROUP BY s, 2) AS q \
+         GROUP BY one",
+        "SELECT k, window_start, SUM(i) FROM (SELECT ts, k, i FROM r WHERE i > 0) AS q \
+         GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)",
         "SELECT n, COUNT(*) FROM (SELECT COUNT(*) AS n FROM r) AS q GROUP BY n",
         "SELECT window_start, COUNT(*), MAX(n) FROM \
          (SELECT k, TUMBLE(ts, INTERVAL '5' MINUTE), COUNT(*) AS n FROM r \

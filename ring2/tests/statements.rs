@@ -49,7 +49,20 @@ fn shape(query: &PlannedQuery) -> String {
 }
 
 /// A query over views, and the same written out.
-const VIEWS: [(&str, &str, &str); 9] = [
+const VIEWS: [(&str, &str, &str); 11] = [
+    (
+        "CREATE VIEW v AS SELECT event_time AS ts, symbol FROM trades WHERE volume > 1;",
+        "SELECT symbol, window_start, COUNT(*) AS n FROM v \
+         GROUP BY symbol, TUMBLE(ts, INTERVAL '1' MINUTE) HAVING window_end > '2025-01-01'",
+        "SELECT symbol, window_start, COUNT(*) AS n FROM trades WHERE volume > 1 \
+         GROUP BY symbol, TUMBLE(event_time, INTERVAL '1' MINUTE) \
+         HAVING window_end > '2025-01-01'",
+    ),
+    (
+        "CREATE VIEW v AS SELECT symbol, 1 AS one FROM trades;",
+        "SELECT COUNT(*) AS n, one, symbol FROM v GROUP BY one, symbol",
+        "SELECT COUNT(*) AS n, 1 AS one, symbol FROM trades GROUP BY one, symbol",
+    ),
     (
         "CREATE VIEW v AS SELECT symbol AS s, price * 2 AS p FROM trades WHERE volume > 1;",
         "SELECT s, p FROM v WHERE p > 3",
@@ -136,6 +149,41 @@ fn queries_that_cannot_be_taken_in_are_refused_and_never_wrong() {
     ] {
         let got = refusal(&format!("{define}{query}"));
         assert!(got.starts_with("E0301"), "{query}: {got}");
+    }
+}
+
+#[test]
+fn what_a_source_asks_for_and_cannot_get_is_refused() {
+    for (connector, format, more) in [
+        ("file", "csv", ""),
+        ("file", "parquet", ""),
+        ("file", "json", ", splits = 'file'"),
+        ("file", "json", ", follow = 'true'"),
+        ("file", "json", ", timestamp_unit = 'ms'"),
+        (
+            "file",
+            "json",
+            ", event_time_field = 'ts', idle_timeout = '1 second'",
+        ),
+        ("stdin", "json", ""),
+    ] {
+        let path = match connector {
+            "file" => ", path = 'x.ndjson'",
+            _ => "",
+        };
+        let define = format!(
+            "CREATE SOURCE s (k BIGINT, ts TIMESTAMP(3)) WITH (connector = '{connector}'{path}, \
+             format = '{format}'{more});\n"
+        );
+        for query in [
+            "SELECT k FROM s",
+            "SELECT COUNT(*) FROM s",
+            "SELECT DISTINCT k FROM s",
+        ] {
+            let got = refusal(&format!("{define}{query}"));
+            assert!(got.starts_with("E0301 3:"), "{define}{query}: {got}");
+            assert!(got.contains("reading \"s\""), "{define}{query}: {got}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::{Completion, REQUESTS_MAX, Request};
+use super::{Completion, Request};
 use crate::wake::Bell;
 
 /// Reads by a thread of its own.
@@ -19,10 +19,15 @@ pub(crate) struct ThreadIo {
 }
 
 impl ThreadIo {
-    /// Starts the reader thread, which ends when this is dropped.
-    pub(crate) fn start(shard: Arc<Bell>, name: String) -> std::io::Result<Self> {
-        let (requests, mut incoming) = RingBuffer::<Request>::new(REQUESTS_MAX);
-        let (mut outgoing, done) = RingBuffer::new(REQUESTS_MAX);
+    /// Starts the reader thread, which ends when this is dropped. At most `requests_max` requests
+    /// are under way at once.
+    pub(crate) fn start(
+        shard: Arc<Bell>,
+        name: String,
+        requests_max: usize,
+    ) -> std::io::Result<Self> {
+        let (requests, mut incoming) = RingBuffer::<Request>::new(requests_max);
+        let (mut outgoing, done) = RingBuffer::new(requests_max);
         let reader = Arc::new(Bell::new()?);
         let own = Arc::clone(&reader);
         std::thread::Builder::new().name(name).spawn(move || {

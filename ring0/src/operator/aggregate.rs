@@ -26,7 +26,6 @@ use self::fused::Fused;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::limits::FRAME_ROWS_MAX;
 use crate::program::{AggregateSpec, Phase};
 use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
@@ -133,7 +132,8 @@ impl Aggregate {
             Some(_) => None,
             None => Some(shared.new_table()?),
         };
-        let frame = Frame::new(&shared.spec.input, FRAME_ROWS_MAX);
+        // As many rows as the frame that is split has.
+        let frame = Frame::new(&shared.spec.input, usize::MAX);
         Ok(Self {
             shared,
             whole,

@@ -1,7 +1,7 @@
 //! The files of a source as one row of chunks: all chunks of the first file, then those of the
 //! second. Chunk k is shard k mod shards', whatever file it lies in.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,15 +34,21 @@ fn open_file(spec: &SourceSpec, path: &Path) -> Result<OpenFile> {
         path: path.to_owned(),
         message,
     };
+    // Asked before it is opened: opening a pipe waits for who writes into it.
+    let regular = |facts: Metadata| match facts.is_file() {
+        true => Ok(facts.len()),
+        false => Err(failed("it is not a regular file".to_owned())),
+    };
+    std::fs::metadata(path)
+        .map_err(|e| failed(e.to_string()))
+        .and_then(regular)?;
     let file = File::open(path).map_err(|e| failed(e.to_string()))?;
     let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
-    if !facts.is_file() {
-        return Err(failed("it is not a regular file".to_owned()));
-    }
+    let size = regular(facts)?;
     Ok(OpenFile {
         file: Arc::new(file),
         path: path.to_owned(),
-        size: facts.len(),
+        size,
     })
 }
 

@@ -179,7 +179,7 @@ impl FileSource {
             let record = BadRecord {
                 path: &self.chunks.file(chunk.file).path,
                 offset: chunk.base + chunk.at as u64,
-                raw: &chunk.bytes[chunk.at..chunk.at + RAW_BYTES_MAX],
+                raw: first_bytes(&chunk.bytes[chunk.at..]),
             };
             self.bad.take(record, too_long())?;
             chunk.skipping = true;
@@ -396,7 +396,19 @@ fn bad_record<'a>(path: &'a Path, chunk: &'a Chunk, at: usize) -> BadRecord<'a> 
     BadRecord {
         path,
         offset: chunk.base + at as u64,
-        raw: &line[..line.len().min(RAW_BYTES_MAX)],
+        raw: first_bytes(line),
+    }
+}
+
+/// The bytes of a bad record that are told. Where they are its first ones, no character is cut.
+fn first_bytes(record: &[u8]) -> &[u8] {
+    if record.len() <= RAW_BYTES_MAX {
+        return record;
+    }
+    let first = &record[..RAW_BYTES_MAX];
+    match std::str::from_utf8(first) {
+        Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
+        Ok(_) | Err(_) => first,
     }
 }
 

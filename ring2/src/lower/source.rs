@@ -99,6 +99,9 @@ impl Lowering<'_> {
         let (Some(source), true) = (source, self.program.sources.is_empty()) else {
             return Err(("E0301", format!("reading {name} is not supported yet")));
         };
+        if let Some(why) = &source.later {
+            return Err(("E0301", format!("reading {name}: {why}")));
+        }
         let mut named = vec![false; scan.projected_schema.fields().len()];
         name_columns(&self.query.plan, &mut named);
         let columns: Vec<usize> = (0..named.len()).filter(|&c| named[c]).collect();

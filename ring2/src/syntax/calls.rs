@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, visit_expressions_mut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    UnaryOperator, Value, visit_expressions_mut,
 };
 
 /// The aggregates that are native.
@@ -76,4 +77,28 @@ pub(crate) fn has_aggregate(expr: &Expr) -> bool {
 /// Whether a window stands in the expression.
 pub(crate) fn has_window_call(expr: &Expr) -> bool {
     call(expr).is_some_and(|(name, _)| crate::functions::WINDOWS.contains(&name))
+}
+
+/// A key that is an integer, written so that it is no position.
+pub(crate) fn unpositioned(key: Expr) -> Expr {
+    if !is_integer(&key) {
+        return key;
+    }
+    Expr::BinaryOp {
+        left: Box::new(key),
+        op: BinaryOperator::Plus,
+        right: Box::new(Expr::Value(Value::Number("0".to_owned(), false).into())),
+    }
+}
+
+fn is_integer(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(v) => matches!(&v.value, Value::Number(n, _) if n.parse::<u64>().is_ok()),
+        Expr::Nested(inner)
+        | Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr: inner,
+        } => is_integer(inner),
+        _ => false,
+    }
 }

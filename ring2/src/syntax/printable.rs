@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, Ident, ObjectName, Query, TableFactor, UnaryOperator, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
 };
 
 /// A copy whose text reads as the same tree.
@@ -32,6 +33,18 @@ impl VisitorMut for Printable {
             // printed
             // as it stands.
             value.value = Value::Number(format!("'{}'", text.replace('\'', "''")), false);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let sign = |op: &UnaryOperator| matches!(op, UnaryOperator::Minus | UnaryOperator::Plus);
+        if let Expr::UnaryOp { op, expr: inner } = expr
+            && sign(op)
+            && matches!(&**inner, Expr::UnaryOp { op, .. } if sign(op))
+        {
+            // Two signs side by side begin a comment.
+            **inner = Expr::Value(Value::Number(format!(" {inner}"), false).into());
         }
         ControlFlow::Continue(())
     }

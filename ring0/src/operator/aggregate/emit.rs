@@ -5,9 +5,10 @@ use arrow_schema::DataType;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::format::decimal::{fits, power_of_ten};
+use crate::hash::canonical_bits;
 use crate::operator::aggregate::cells::{Cell, Kind, Output};
 use crate::program::AggregateFunction;
-use crate::schema::sql_name;
+use crate::schema::{Physical, sql_name};
 use crate::table::keys::{push_wide, push_word, text, value_words, wide};
 use crate::table::store::PageStore;
 use crate::table::var::var_bytes;
@@ -68,6 +69,16 @@ fn push_extremes(cell: &Cell, store: &PageStore, slots: &[*mut u64], to: &mut Co
             for &slot in slots {
                 let [low, high] = words(slot, cell.at);
                 push_wide(to, is_there(slot).then(|| wide(low, high)));
+            }
+        }
+        // Which of equal values came first decides about no bit: one zero, one NaN.
+        (
+            Kind::Min(Physical::F32 | Physical::F64) | Kind::Max(Physical::F32 | Physical::F64),
+            to,
+        ) => {
+            for &slot in slots {
+                let bits = canonical_bits(f64::from_bits(word(slot, cell.at)));
+                push_word(to, is_there(slot).then_some(bits));
             }
         }
         (_, to) => {

@@ -347,3 +347,76 @@ fn each_shard_takes_its_own_groups() {
     }
     check(&[all], &[0], &calls, &out);
 }
+
+/// Zeros and NaNs are equal, so that it must not matter which of them came first.
+#[test]
+fn least_and_greatest_do_not_depend_on_the_order_of_equals() {
+    let schema = Schema::new(vec![Field::new("f", DataType::Float64)]);
+    let call = |function| AggregateCall {
+        function,
+        argument: Some(0),
+    };
+    let calls = [call(F::Min), call(F::Max)];
+    let bits = |values: [f64; 2]| {
+        let mut frame = Frame::new(&schema, 2);
+        let Column::F64(c) = &mut frame.columns[0] else {
+            panic!("not DOUBLE")
+        };
+        values.iter().for_each(|&v| c.push(Some(v)));
+        frame.commit_rows(2);
+        let spec = spec(
+            schema.clone(),
+            vec![],
+            &calls,
+            Phase::Complete,
+            None,
+            &schema,
+            &[],
+        );
+        let mut aggregate = Aggregate::new(spec, 0, KEY_GROUPS as u32).expect("an aggregate");
+        run(&mut aggregate, &[frame]);
+        let out = emitted(&mut aggregate, None, 1).remove(0);
+        let bits = |c: &Column| match c {
+            Column::F64(c) => c.values[0].to_bits(),
+            other => panic!("{other:?} is no DOUBLE"),
+        };
+        out.columns.iter().map(bits).collect::<Vec<_>>()
+    };
+    assert_eq!(bits([0.0, -0.0]), bits([-0.0, 0.0]));
+    assert_eq!(bits([f64::NAN, -f64::NAN]), bits([-f64::NAN, f64::NAN]));
+}
+
+/// A frame may have more rows than those that shards make.
+#[test]
+fn a_large_frame_of_several_windows() {
+    const ROWS: usize = 140_001;
+    let time = DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, None);
+    let schema = Schema::new(vec![Field::new("t", time)]);
+    let mut frame = Frame::new(&schema, ROWS);
+    let Column::I64(c) = &mut frame.columns[0] else {
+        panic!("not TIMESTAMP")
+    };
+    (0..ROWS as i64).for_each(|n| c.push(Some(n % 2)));
+    frame.commit_rows(ROWS);
+    let call = AggregateCall {
+        function: F::Count,
+        argument: None,
+    };
+    let window = Some(WindowKey { key: 0, size_ns: 1 });
+    let spec = spec(
+        schema.clone(),
+        vec![0],
+        &[call],
+        Phase::Complete,
+        window,
+        &schema,
+        &[0],
+    );
+    let mut aggregate = Aggregate::new(spec, 0, KEY_GROUPS as u32).expect("an aggregate");
+    run(&mut aggregate, &[frame]);
+    let out = emitted(&mut aggregate, None, 9).remove(0);
+    let Column::I64(counts) = &out.columns[1] else {
+        panic!("not BIGINT")
+    };
+    assert_eq!(counts.values, [70_001, 70_000]);
+}

@@ -12,7 +12,7 @@ use super::from::Scope;
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
 use crate::error::SqlError;
-use crate::syntax::{default_name, normal};
+use crate::syntax::{default_name, normal, unpositioned};
 
 struct Item {
     item: SelectItem,
@@ -163,7 +163,7 @@ impl Tree<'_> {
                 key = meaning.clone();
             }
             match windows::read(place, &key, scope.event_time.as_ref())? {
-                None => written.push(key),
+                None => written.push(unpositioned(key)),
                 Some(window) => {
                     if windows.iter().any(|w| *w != window) {
                         let at = key.span().start;
@@ -317,15 +317,20 @@ impl Tree<'_> {
                     let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                     self.bounds(&mut expr, names)?;
                     let again = moved.iter().filter(|m| m.name == name).count() > 1;
-                    let alias = match again && !plain {
+                    // A column that stands twice is the same one, and no ambiguous name.
+                    let repeated =
+                        (out.iter()).any(|i| matches!(i, SelectItem::UnnamedExpr(e) if *e == expr));
+                    let alias = match again && (repeated || !plain) {
                         true => format!("{name}{AGAIN}{position}"),
                         false => name,
                     };
                     let alias = Ident::with_quote('"', alias);
-                    out.push(match plain && !aliased && names.windows.is_empty() {
-                        true => SelectItem::UnnamedExpr(expr),
-                        false => SelectItem::ExprWithAlias { expr, alias },
-                    });
+                    out.push(
+                        match plain && !aliased && !repeated && names.windows.is_empty() {
+                            true => SelectItem::UnnamedExpr(expr),
+                            false => SelectItem::ExprWithAlias { expr, alias },
+                        },
+                    );
                 }
                 Some(window) => {
                     let name = if aliased { name } else { "window".to_owned() };
