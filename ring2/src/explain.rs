@@ -6,6 +6,7 @@ mod text;
 
 use crate::error::{Error, Result, SqlError};
 use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
+use crate::lower_expr::Kernels;
 use crate::place::find_word;
 use crate::planner::{self, Planned};
 use crate::script::{self, Emit, Reading, Select, Step};
@@ -48,7 +49,7 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
 fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     let planned = planner::plan_select(select)?;
     let analysis = analysis(select, &planned)?;
-    let refusal = lower::lower_planned(select, &planned, &analysis).err();
+    let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native).err();
     Ok(Explanation {
         sql: select.sql.clone(),
         event_time: event_times(&planned),
