@@ -5,8 +5,8 @@ mod graph;
 mod text;
 
 use crate::error::{Error, Result, SqlError};
-use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::lower_expr::Kernels;
+use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::place::find_word;
 use crate::planner::{self, Planned};
 use crate::script::{self, Emit, Reading, Select, Step};

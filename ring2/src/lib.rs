@@ -158,7 +158,7 @@ fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
             script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => {
                 Ok(Step::Query(Box::new(plan_select(&select, kernels)?)))
-            },
+            }
         });
         steps.collect()
     })

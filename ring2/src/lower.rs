@@ -332,17 +332,8 @@ fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option
     let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
         return Err(no());
     };
-    let function = match f.func.name() {
-        "count" => F::Count,
-        "sum" => F::Sum,
-        "avg" => F::Avg,
-        "min" => F::Min,
-        "max" => F::Max,
-        "stddev" | "stddev_samp" => F::StddevSamp,
-        "stddev_pop" => F::StddevPop,
-        "var" | "var_samp" => F::VarSamp,
-        "var_pop" => F::VarPop,
-        other => return Err(("E0301", format!("aggregate {other} is not supported yet"))),
+    let Some(function) = aggregate_function(f.func.name()) else {
+        return Err(no());
     };
     let plain = &f.params;
     // A value more than once is as great as once.
@@ -378,4 +369,21 @@ fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option
         Some(_) => Ok((function, argument)),
         None => Err(no()),
     }
+}
+
+/// The aggregate that Ring 0 has under a name.
+pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
+    use AggregateFunction as F;
+    Some(match name {
+        "count" => F::Count,
+        "sum" => F::Sum,
+        "avg" => F::Avg,
+        "min" => F::Min,
+        "max" => F::Max,
+        "stddev" | "stddev_samp" => F::StddevSamp,
+        "stddev_pop" => F::StddevPop,
+        "var" | "var_samp" => F::VarSamp,
+        "var_pop" => F::VarPop,
+        _ => return None,
+    })
 }

@@ -15,7 +15,7 @@ use trefoil_ring0::schema::{Schema, physical, unit_nanos};
 
 use self::constant::{fold, literal, temporal_constant};
 use crate::lower::Refusal;
-use crate::window::{END, START};
+use crate::window::{END, START, marker};
 
 /// Which kernels run what Ring 0 and DataFusion both have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,10 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             let value = lower(&b.expr)?;
             let (low, high) = (lower(&b.low)?, lower(&b.high)?);
             let t = typed(&value);
-            if [&low, &high].iter().any(|e| !operable(BinaryOp::LtEq, &t, &typed(e))) {
+            if [&low, &high]
+                .iter()
+                .any(|e| !operable(BinaryOp::LtEq, &t, &typed(e)))
+            {
                 return Err(no(expr));
             }
             let low = binary(BinaryOp::GtEq, value.clone(), low);
@@ -119,7 +122,10 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             let value = lower(&list.expr)?;
             let items = list.list.iter().map(lower).collect::<Result<Vec<_>, _>>()?;
             let t = typed(&value);
-            match items.iter().all(|item| operable(BinaryOp::Eq, &t, &typed(item))) {
+            match items
+                .iter()
+                .all(|item| operable(BinaryOp::Eq, &t, &typed(item)))
+            {
                 true => Ok(Expr::InList {
                     value: Box::new(value),
                     list: items,
@@ -130,7 +136,9 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
         }
         PlanExpr::Like(like) => {
             let (value, pattern) = (lower(&like.expr)?, lower(&like.pattern)?);
-            let texts = [&value, &pattern].iter().all(|e| typed(e) == DataType::Utf8);
+            let texts = [&value, &pattern]
+                .iter()
+                .all(|e| typed(e) == DataType::Utf8);
             match texts && matches!(like.escape_char, None | Some('\\')) {
                 true => Ok(Expr::Like {
                     value: Box::new(value),
@@ -332,7 +340,13 @@ fn length(expr: &PlanExpr, of: &DataType) -> Option<i64> {
     }
 }
 
-fn operator(op: Operator) -> Option<BinaryOp> {
+/// Whether Ring 0 has a kernel for a function.
+pub(crate) fn has_kernel(function: &str) -> bool {
+    matches!(function, "upper" | "lower" | "coalesce" | "nvl" | "nullif")
+        || marker::is_own(function)
+}
+
+pub(crate) fn operator(op: Operator) -> Option<BinaryOp> {
     Some(match op {
         Operator::Plus => BinaryOp::Add,
         Operator::Minus => BinaryOp::Sub,

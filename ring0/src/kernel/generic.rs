@@ -95,7 +95,7 @@ impl Call {
         match self.kernel.evaluate(&slices, rows.len()) {
             Ok(array) if array.len() == rows.len() => {
                 drop(slices);
-                if out.len() == 0 {
+                if out.is_empty() {
                     *out = Column::from_array(array);
                 } else {
                     out.append_array(&array, 0..rows.len());

@@ -145,7 +145,9 @@ impl Kind {
                 let like = Box::new(Like::new(*negated, *ignore_case));
                 (Self::Like(like, left, right), fallible)
             }
-            Expr::Call { kernel, args } => (Self::Call(Call::new(kernel, args, schema, depth)?), true),
+            Expr::Call { kernel, args } => {
+                (Self::Call(Call::new(kernel, args, schema, depth)?), true)
+            }
             Expr::TumbleStart { time, size, offset } => {
                 let node = child(time)?;
                 let kind = Self::tumble(node, &time.data_type(schema), *size, *offset)?;

@@ -16,6 +16,7 @@ use trefoil_ring0::kernel::{Generic, ScalarKernel};
 use super::{Scope, expression, held_type, no, unaliased};
 use crate::lower::Refusal;
 use crate::planner;
+use crate::window::marker;
 
 /// One operation of DataFusion's.
 #[derive(Debug)]
@@ -99,16 +100,17 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     if let Some(refusal) = refusal {
         return Err(refusal);
     }
-    let planned = expr.get_type(scope.plan).map_err(wrong)?;
-    let Some(data_type) = held_type(&planned) else {
-        let message = format!("{expr}: a result of type {planned} is not supported yet");
-        return Err(("E0302", message));
-    };
     let schema = Arc::new(ArrowSchema::new(fields));
     let named = DFSchema::try_from(Arc::clone(&schema)).map_err(wrong)?;
     let operation = planner::known()
         .create_physical_expr(rewritten, &named)
         .map_err(wrong)?;
+    // A type may depend on the value of a constant: `ROUND(price, 1)`.
+    let result = operation.data_type(&schema).map_err(wrong)?;
+    let Some(data_type) = held_type(&result) else {
+        let message = format!("{expr}: a result of type {result} is not supported yet");
+        return Err(("E0302", message));
+    };
     let kernel = Generic(Arc::new(Operation {
         operation,
         schema,
@@ -121,7 +123,7 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
 fn is_row_wise(expr: &PlanExpr) -> bool {
     match expr {
         PlanExpr::ScalarFunction(f) => {
-            f.func.signature().volatility != Volatility::Stable && !f.name().starts_with("trefoil_")
+            f.func.signature().volatility != Volatility::Stable && !marker::is_own(f.name())
         }
         PlanExpr::BinaryExpr(b) => !matches!(b.op, Operator::And | Operator::Or),
         PlanExpr::Cast(_)
@@ -140,7 +142,16 @@ pub(super) fn is_alike(expr: &PlanExpr) -> bool {
         PlanExpr::ScalarFunction(f) => matches!(f.name(), "upper" | "lower"),
         PlanExpr::BinaryExpr(b) => {
             use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-            let compares = [Eq, NotEq, Lt, LtEq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom];
+            let compares = [
+                Eq,
+                NotEq,
+                Lt,
+                LtEq,
+                Gt,
+                GtEq,
+                IsDistinctFrom,
+                IsNotDistinctFrom,
+            ];
             compares.contains(&b.op)
         }
         PlanExpr::Cast(cast) => !matches!(unaliased(&cast.expr), PlanExpr::Literal(..)),
@@ -158,8 +169,7 @@ fn is_constant(expr: &PlanExpr) -> bool {
     let plain = |e: &PlanExpr| match e {
         PlanExpr::Literal(..) | PlanExpr::Cast(_) | PlanExpr::Alias(_) => true,
         PlanExpr::ScalarFunction(f) => {
-            f.func.signature().volatility == Volatility::Immutable
-                && !f.name().starts_with("trefoil_")
+            f.func.signature().volatility == Volatility::Immutable && !marker::is_own(f.name())
         }
         _ => false,
     };

@@ -32,7 +32,10 @@ impl ScalarKernel for Inverse {
             Some(0) => Err("no inverse of 0".to_owned()),
             x => Ok(x.map(|x| 1000 / x)),
         };
-        let all = x.iter().map(inverse).collect::<std::result::Result<Int64Array, _>>();
+        let all = x
+            .iter()
+            .map(inverse)
+            .collect::<std::result::Result<Int64Array, _>>();
         Ok(Arc::new(all?))
     }
 }
@@ -109,6 +112,8 @@ fn the_first_row_that_errs_is_named_and_others_keep_their_values() {
     };
     let mut evaluator = Evaluator::new(&guarded, &schema).unwrap();
     let got = values(evaluator.evaluate(&frame).unwrap());
-    let want = given.iter().map(|x| x.filter(|&x| x != 0).map(|x| 1000 / x));
+    let want = given
+        .iter()
+        .map(|x| x.filter(|&x| x != 0).map(|x| 1000 / x));
     assert_eq!(got, want.collect::<Vec<_>>());
 }
