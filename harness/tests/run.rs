@@ -53,6 +53,7 @@ fn queries_give_what_is_expected() {
         "01_test_stream_projection",
         "03_orders_by_customer",
         "04_sensor_stats",
+        "05_hashtag_stats",
         "09_trades_global",
     ] {
         let expected = std::fs::read_to_string(pack().join(format!("expected/{query}.csv")));

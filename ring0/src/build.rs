@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
+use crate::lineage::lineages;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{BadData, OperatorSpec, Order, Program, Reading, SourceKind};
@@ -15,7 +16,7 @@ use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
 use crate::source::{Files, Reader, Source, check_columns, check_system, open};
-use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
+use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::wake::Bell;
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
@@ -67,17 +68,13 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
 }
 
 fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
-    stage
-        .operators
-        .iter()
-        .fold(Arc::clone(input), |schema, operator| match operator {
-            OperatorSpec::Filter(_) | OperatorSpec::DropLate(_) => schema,
-            OperatorSpec::Project { schema, .. } => Arc::clone(schema),
-            OperatorSpec::Aggregate(spec) => Arc::clone(&spec.output),
-        })
+    let operators = stage.operators.iter();
+    operators.fold(Arc::clone(input), |schema, operator| {
+        operator.output(schema)
+    })
 }
 
-fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
+pub(crate) fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
     match stage.input {
         StageInput::Source(id) => Arc::clone(&program.sources[id.index()].schema),
         StageInput::Exchange(id) => Arc::clone(&program.exchanges[id.index()].schema),
@@ -271,31 +268,6 @@ fn output_sink(
     })
 }
 
-/// For each stage what its records were before.
-fn lineages(program: &Program) -> Vec<Lineage> {
-    let mut known: Vec<Lineage> = Vec::with_capacity(program.stages.len());
-    for (number, stage) in program.stages.iter().enumerate() {
-        let StageInput::Exchange(id) = stage.input else {
-            known.push(Lineage {
-                origin: number,
-                of_input: true,
-            });
-            continue;
-        };
-        let sender = program.stages[..number]
-            .iter()
-            .position(|s| s.output == StageOutput::Exchange(id))
-            .expect("stages are in topological order");
-        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
-        let before = known[sender];
-        known.push(Lineage {
-            of_input: before.of_input && !program.stages[sender].operators.iter().any(groups),
-            ..before
-        });
-    }
-    known
-}
-
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
 pub(crate) fn build(
     program: &Program,
@@ -326,7 +298,7 @@ pub(crate) fn build(
         seed: HASH_SEED,
     };
     let mut chains = Vec::with_capacity(program.stages.len());
-    for (stage, lineage) in program.stages.iter().zip(lineages(program)) {
+    for (stage, lineage) in program.stages.iter().zip(lineages(program)?) {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];

@@ -1,6 +1,8 @@
 //! A frame: columns of fixed capacity in motion. It has one owner; consumers on the same shard
 //! borrow it in turn, and then it goes home to its pool.
 
+use std::ops::Range;
+
 use crate::column::Column;
 use crate::limits::FRAME_BYTES;
 use crate::schema::Schema;
@@ -88,6 +90,14 @@ impl Frame {
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(Column::clear);
         self.rows = 0;
+    }
+
+    /// Appends the rows `range` of `from`, which has the same schema.
+    pub fn append_range(&mut self, from: &Frame, range: Range<usize>) {
+        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
+            to.append_range(from, range.clone());
+        }
+        self.commit_rows(range.len());
     }
 
     /// Appends the rows `rows` of `from`, which has the same schema.

@@ -33,6 +33,7 @@ pub mod operator;
 pub mod table;
 
 mod exchange;
+mod lineage;
 mod mesh;
 mod stage;
 mod wake;

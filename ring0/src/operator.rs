@@ -1,3 +1,4 @@
 //! Operators, one file each.
 
 pub mod aggregate;
+pub mod unnest;

@@ -201,6 +201,28 @@ pub enum OperatorSpec {
     Aggregate(Arc<AggregateSpec>),
     /// Drops, and counts, rows none of whose windows is open; right behind the source.
     DropLate(LateRule),
+    /// A row for each element of a list; none where the list is NULL or empty.
+    Unnest {
+        /// The list's column, which becomes that of its elements.
+        list: usize,
+        /// The result's columns: the input's with the element's type, and behind them a BOOLEAN
+        /// that is true in the first row of each row of the input. It stays the last column
+        /// until rows are grouped or [`OperatorSpec::Applied`].
+        schema: Arc<Schema>,
+    },
+    /// Rows are results from here on: they are counted as applied.
+    Applied,
+}
+
+impl OperatorSpec {
+    /// The columns of its results, over rows of `input`.
+    pub(crate) fn output(&self, input: Arc<Schema>) -> Arc<Schema> {
+        match self {
+            Self::Filter(_) | Self::DropLate(_) | Self::Applied => input,
+            Self::Project { schema, .. } | Self::Unnest { schema, .. } => Arc::clone(schema),
+            Self::Aggregate(spec) => Arc::clone(&spec.output),
+        }
+    }
 }
 
 /// When a row of a tumbling window is late: when the watermark that it carries, its own split's

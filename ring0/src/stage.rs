@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::hash::hash_keys;
-use crate::kernel::{Evaluator, Projection, RowError};
+use crate::kernel::{Evaluator, Projection};
 use crate::limits::KEY_GROUPS;
+use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
+use crate::operator::unnest::Unnest;
 use crate::program::{AggregateSpec, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 
@@ -80,12 +82,20 @@ enum Operator {
     Filter {
         condition: Box<Evaluator>,
         rows: Vec<u32>,
-        of_input: bool,
+        of_input: OfInput,
     },
     Project(Projection),
     DropLate {
         rule: LateRule,
         rows: Vec<u32>,
+        of_input: OfInput,
+    },
+    Unnest {
+        unnest: Unnest,
+        of_input: OfInput,
+    },
+    Applied {
+        of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
 }
@@ -96,8 +106,8 @@ struct AggregateState {
     aggregate: Aggregate,
     /// Columns that are hashed: the keys without the window.
     keys: Vec<usize>,
-    /// Its rows are the source's: they are applied here.
-    applies: bool,
+    /// Which of its rows are the source's: they are applied here.
+    applies: OfInput,
     /// All rows go to another shard: the group without keys exists there and not here.
     elsewhere: bool,
     hashes: Vec<u64>,
@@ -133,7 +143,7 @@ impl AggregateState {
             aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
             spec: Arc::clone(spec),
             keys: hashed_keys(spec),
-            applies: false,
+            applies: OfInput::None,
             elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),
             cursor: EmitCursor::default(),
@@ -167,19 +177,10 @@ struct Level {
 pub(crate) struct Chain {
     levels: Vec<Level>,
     pub(crate) sink: Sink,
-    /// What leaves the chain still are the source's rows.
-    of_input: bool,
+    /// Which of what leaves the chain still are the source's rows.
+    of_input: OfInput,
     pub(crate) origin: usize,
     pub(crate) counters: QueryCounters,
-}
-
-/// What a chain's records were before they came to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lineage {
-    /// The stage that reads their source.
-    pub(crate) origin: usize,
-    /// They still are that source's rows, and no groups: the ledger counts what becomes of them.
-    pub(crate) of_input: bool,
 }
 
 /// Where a chain's records come from.
@@ -237,30 +238,37 @@ impl Chain {
                         of_input,
                     }
                 }
-                OperatorSpec::Project {
-                    exprs,
-                    schema: output,
-                } => {
+                OperatorSpec::Project { exprs, .. } => {
                     let projection = Projection::new(exprs, &schema)?;
                     as_routed = false;
-                    schema = Arc::clone(output);
                     Operator::Project(projection)
                 }
                 OperatorSpec::DropLate(rule) => Operator::DropLate {
                     rule: *rule,
                     rows: Vec::new(),
+                    of_input,
                 },
+                OperatorSpec::Unnest {
+                    list,
+                    schema: output,
+                } => {
+                    let unnest = Unnest::new(*list, &schema, output)?;
+                    as_routed = false;
+                    Operator::Unnest { unnest, of_input }
+                }
+                OperatorSpec::Applied => Operator::Applied { of_input },
                 OperatorSpec::Aggregate(spec) => {
-                    schema = Arc::clone(&spec.output);
                     let mut state = if std::mem::take(&mut as_routed) {
                         AggregateState::behind(spec, input, place)?
                     } else {
                         AggregateState::new(spec, input, place, ALL_GROUPS)?
                     };
-                    state.applies = std::mem::take(&mut of_input);
+                    state.applies = of_input;
                     Operator::Aggregate(Box::new(state))
                 }
             };
+            schema = spec.output(schema);
+            of_input = of_input.behind(spec, &schema)?;
             let out = Frame::new(&schema, place.frame_rows);
             levels.push(Level {
                 operator,
@@ -303,16 +311,14 @@ impl Chain {
 struct End<'a> {
     sink: &'a mut Sink,
     counters: &'a mut QueryCounters,
-    of_input: bool,
+    of_input: OfInput,
 }
 
 impl End<'_> {
     fn offer(&mut self, item: Item<'_>) -> Flow {
         let flow = self.sink.offer(item);
-        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink)
-            && self.of_input
-        {
-            self.counters.rows_applied += frame.rows() as u64;
+        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink) {
+            self.counters.rows_applied += self.of_input.of(frame);
         }
         flow
     }
@@ -371,42 +377,59 @@ impl Level {
             ) => {
                 if self.taken == 0 {
                     rows.clear();
-                    condition.select(frame, rows).map_err(row_error)?;
-                    if *of_input {
-                        counters.rows_filtered += (frame.rows() - rows.len()) as u64;
-                    }
+                    condition.select(frame, rows)?;
+                    counters.rows_filtered += of_input.of(frame) - of_input.of_rows(frame, rows);
                 }
                 Ok(append(&mut self.out, frame, rows, &mut self.taken))
             }
-            (Operator::DropLate { rule, rows }, Item::Frame(frame)) => {
+            (
+                Operator::DropLate {
+                    rule,
+                    rows,
+                    of_input,
+                },
+                Item::Frame(frame),
+            ) => {
                 if self.taken == 0 {
                     rows.clear();
                     rule.on_time(frame, rows);
-                    counters.rows_late += (frame.rows() - rows.len()) as u64;
+                    counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
                 }
                 Ok(append(&mut self.out, frame, rows, &mut self.taken))
             }
+            (Operator::Unnest { unnest, of_input }, Item::Frame(frame)) => {
+                if self.taken == 0 {
+                    let without = unnest.begin(frame);
+                    if *of_input == OfInput::All {
+                        counters.rows_filtered += without as u64;
+                    }
+                }
+                let end = unnest.len().min(self.taken + self.out.room());
+                unnest.append(frame, self.taken, end, &mut self.out);
+                Ok(resume(&mut self.taken, end, unnest.len()))
+            }
+            (Operator::Applied { of_input }, Item::Frame(frame)) => {
+                if self.taken == 0 {
+                    counters.rows_applied += of_input.of(frame);
+                }
+                let end = frame.rows().min(self.taken + self.out.room());
+                self.out.append_range(frame, self.taken..end);
+                Ok(resume(&mut self.taken, end, frame.rows()))
+            }
             (Operator::Project(projection), Item::Frame(frame)) => {
                 if self.taken == 0 {
-                    projection.evaluate(frame).map_err(row_error)?;
+                    projection.evaluate(frame)?;
                 }
                 let end = frame.rows().min(self.taken + self.out.room());
                 projection.append(frame, self.taken..end, &mut self.out);
-                self.taken = if end < frame.rows() { end } else { 0 };
-                Ok(if self.taken > 0 {
-                    Flow::Full
-                } else {
-                    Flow::Done
-                })
+                Ok(resume(&mut self.taken, end, frame.rows()))
             }
             (Operator::Aggregate(state), Item::Frame(frame)) => {
                 assert!(!state.elsewhere, "a row came to a shard that is sent none");
                 let schema = &state.spec.input;
                 hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
                 state.aggregate.update(frame, &state.hashes)?;
-                if state.applies {
-                    counters.rows_applied += frame.rows() as u64;
-                }
+                counters.rows_applied += state.applies.of(frame);
                 Ok(Flow::Done)
             }
             (Operator::Aggregate(state), Item::Mark(_)) if state.elsewhere => Ok(Flow::Done),
@@ -430,7 +453,11 @@ impl Level {
                 }
             }
             (
-                Operator::Filter { .. } | Operator::Project(_) | Operator::DropLate { .. },
+                Operator::Filter { .. }
+                | Operator::Project(_)
+                | Operator::DropLate { .. }
+                | Operator::Unnest { .. }
+                | Operator::Applied { .. },
                 Item::Mark(_),
             ) => Ok(Flow::Done),
         }
@@ -441,12 +468,11 @@ impl Level {
 fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Flow {
     let end = rows.len().min(*taken + out.room());
     out.append_rows(frame, &rows[*taken..end]);
-    *taken = if end < rows.len() { end } else { 0 };
-    if *taken > 0 { Flow::Full } else { Flow::Done }
+    resume(taken, end, rows.len())
 }
 
-fn row_error(error: RowError) -> Error {
-    Error::Row {
-        message: error.message,
-    }
+/// Notes how far an item is taken; `taken` is 0 again where that is all of it.
+fn resume(taken: &mut usize, end: usize, all: usize) -> Flow {
+    *taken = if end < all { end } else { 0 };
+    if *taken > 0 { Flow::Full } else { Flow::Done }
 }

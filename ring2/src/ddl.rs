@@ -70,6 +70,9 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         def.later = Some("it has no connector: tables that are written to cannot run".into());
         return Ok(def);
     }
+    if !def.primary_key.is_empty() {
+        def.later = Some("rows that replace each other by a key cannot run yet".into());
+    }
     options::source(place, &mut def, create)?;
     Ok(def)
 }

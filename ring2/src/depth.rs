@@ -10,7 +10,10 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
     let exprs = operators.flat_map(|operator| match operator {
         OperatorSpec::Filter(expr) => std::slice::from_ref(expr),
         OperatorSpec::Project { exprs, .. } => exprs.as_slice(),
-        OperatorSpec::Aggregate(_) | OperatorSpec::DropLate(_) => &[],
+        OperatorSpec::Aggregate(_)
+        | OperatorSpec::DropLate(_)
+        | OperatorSpec::Unnest { .. }
+        | OperatorSpec::Applied => &[],
     });
     exprs.into_iter().any(|expr| depth(expr) > EXPR_DEPTH_MAX)
 }

@@ -3,13 +3,16 @@
 //! window is never a routing key.
 
 mod source;
+mod wanted;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, Unnest};
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::aggregate::{partial_schema, result_type};
+use trefoil_ring0::operator::unnest::flagged;
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
     OutputSpec, Phase, Program, Routing, SourceSpec, StageInput, StageOutput, StageSpec, WindowKey,
@@ -17,6 +20,7 @@ use trefoil_ring0::program::{
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
+use self::wanted::Wanted;
 use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
@@ -39,8 +43,13 @@ struct Lowering<'a> {
     input: StageInput,
     operators: Vec<OperatorSpec>,
     schema: Arc<Schema>,
-    /// While the plan's columns are the source's: which of them are produced.
+    wanted: Wanted,
+    /// Which of the plan's columns are produced, where not all are.
     columns: Option<Vec<usize>>,
+    /// They are the source's, as they were read.
+    of_source: bool,
+    /// The last column tells the first of the rows that a row of the source was taken apart to.
+    apart: bool,
     kernels: Kernels,
 }
 
@@ -74,10 +83,14 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         input: StageInput::Source(SourceId(0)),
         operators: Vec::new(),
         schema: Arc::default(),
+        wanted: Wanted::of(&query.plan),
         columns: None,
+        of_source: false,
+        apart: false,
         kernels,
     };
     lowering.node(&query.plan)?;
+    lowering.end_apart();
     let schema = named(&lowering.schema, &query.results);
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
@@ -146,16 +159,23 @@ impl Lowering<'_> {
         self.schema = schema;
     }
 
-    fn project(&mut self, exprs: Vec<Expr>, schema: Schema) {
+    fn project(&mut self, mut exprs: Vec<Expr>, schema: Schema) {
         self.columns = None;
-        self.schema = Arc::new(schema);
+        self.of_source = false;
+        if self.apart {
+            exprs.push(Expr::Column(self.schema.fields.len() - 1));
+        }
+        self.schema = match self.apart {
+            true => flagged(schema),
+            false => Arc::new(schema),
+        };
         let schema = Arc::clone(&self.schema);
         self.operators.push(OperatorSpec::Project { exprs, schema });
     }
 
     fn node(&mut self, plan: &LogicalPlan) -> Result<(), Refusal> {
         match plan {
-            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::TableScan(scan) => self.scan(scan, self.wanted.columns(plan)),
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
             LogicalPlan::Filter(filter) => {
                 self.node(&filter.input)?;
@@ -169,19 +189,79 @@ impl Lowering<'_> {
                 let scope = self.scope(&projection.input);
                 let mut exprs = Vec::new();
                 let mut fields = Vec::new();
-                for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
-                    let lowered = expression(expr, &scope)?;
+                let columns = self.wanted.columns(plan);
+                for &column in &columns {
+                    let field = projection.schema.field(column);
+                    let lowered = expression(&projection.expr[column], &scope)?;
                     fields.push(self.field(field.name(), &lowered, field.is_nullable())?);
                     exprs.push(lowered);
                 }
                 self.project(exprs, Schema::new(fields));
+                self.columns = (columns.len() < projection.expr.len()).then_some(columns);
                 Ok(())
             }
             LogicalPlan::Aggregate(aggregate) => {
                 self.node(&aggregate.input)?;
                 self.aggregate(aggregate)
             }
+            LogicalPlan::Unnest(unnest) => {
+                self.node(&unnest.input)?;
+                self.unnest(unnest)
+            }
             other => Err(("E0301", format!("{} is not supported yet", other.display()))),
+        }
+    }
+
+    /// A row for each element of one list.
+    fn unnest(&mut self, unnest: &Unnest) -> Result<(), Refusal> {
+        let no = |what: &str| Err(("E0301", format!("UNNEST {what} is not supported yet")));
+        let all: Vec<usize> = (0..unnest.input.schema().fields().len()).collect();
+        let [(list, one)] = unnest.list_type_columns.as_slice() else {
+            return no("of several lists, or of a struct,");
+        };
+        let plain = one.depth == 1
+            && unnest.struct_type_columns.is_empty()
+            && unnest.dependency_indices == all
+            && !unnest.options.preserve_nulls();
+        if !plain || self.apart || !matches!(self.input, StageInput::Source(_)) {
+            return no("of what UNNEST or an aggregation gives");
+        }
+        let at = match &self.columns {
+            Some(columns) => columns.iter().position(|c| c == list),
+            None => Some(*list),
+        };
+        let Some(at) = at else {
+            unreachable!("a list that is taken apart is wanted")
+        };
+        let mut schema = Schema::clone(&self.schema);
+        let field = &mut schema.fields[at];
+        let DataType::List(item) = &field.data_type else {
+            return no("of what is no list");
+        };
+        field.data_type = item.data_type().clone();
+        unnest
+            .schema
+            .field(*list)
+            .name()
+            .clone_into(&mut field.name);
+        self.schema = flagged(schema);
+        self.of_source = false;
+        self.apart = true;
+        self.operators.push(OperatorSpec::Unnest {
+            list: at,
+            schema: Arc::clone(&self.schema),
+        });
+        Ok(())
+    }
+
+    /// Rows that were taken apart are results: nothing tells the first of them any more.
+    fn end_apart(&mut self) {
+        if std::mem::take(&mut self.apart) {
+            self.operators.push(OperatorSpec::Applied);
+            let mut schema = Schema::clone(&self.schema);
+            schema.fields.pop();
+            let columns = (0..schema.fields.len()).map(Expr::Column);
+            self.project(columns.collect(), schema);
         }
     }
 
@@ -190,6 +270,7 @@ impl Lowering<'_> {
             plan: plan.schema(),
             schema: Arc::clone(&self.schema),
             columns: self.columns.clone(),
+            of_source: self.of_source,
             kernels: self.kernels,
         }
     }
@@ -312,6 +393,7 @@ impl Lowering<'_> {
 
     fn add(&mut self, spec: AggregateSpec) {
         self.schema = Arc::clone(&spec.output);
+        self.apart = false;
         self.operators.push(OperatorSpec::Aggregate(Arc::new(spec)));
     }
 

@@ -32,8 +32,10 @@ pub(crate) struct Scope<'p> {
     pub(crate) plan: &'p DFSchemaRef,
     /// As Ring 0 has them.
     pub(crate) schema: Arc<Schema>,
-    /// Over a source: which of its columns are produced.
+    /// Which of the plan's columns are produced, where not all are.
     pub(crate) columns: Option<Vec<usize>>,
+    /// They are the source's, as they were read.
+    pub(crate) of_source: bool,
     pub(crate) kernels: Kernels,
 }
 

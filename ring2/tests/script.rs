@@ -40,6 +40,8 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Project { .. } => "project".to_string(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
+        OperatorSpec::Unnest { .. } => "unnest".to_owned(),
+        OperatorSpec::Applied => "applied".to_owned(),
     };
     stage
         .operators

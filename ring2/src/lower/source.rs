@@ -2,7 +2,7 @@
 //! for it.
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr as PlanExpr, TableScan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
     BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
@@ -43,8 +43,8 @@ pub(super) fn tumble(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<Tumble>
             "the time of a window is not a TIMESTAMP".to_owned(),
         ));
     };
-    let column = match (&scope.columns, time.as_ref()) {
-        (Some(_), Expr::Column(column)) => Some(*column),
+    let column = match time.as_ref() {
+        Expr::Column(column) if scope.of_source => Some(*column),
         _ => None,
     };
     let unit_ns = unit_nanos(unit);
@@ -55,28 +55,6 @@ pub(super) fn tumble(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<Tumble>
         size_ns: size * unit_ns,
         unit_ns,
     }))
-}
-
-/// Marks the columns of the source that a plan names. Gives whether the plan's columns are still
-/// the source's.
-fn name_columns(plan: &LogicalPlan, named: &mut [bool]) -> bool {
-    let inputs = plan.inputs();
-    let [input] = inputs.as_slice() else {
-        return inputs.is_empty();
-    };
-    if !name_columns(input, named) {
-        return false;
-    }
-    for expr in plan.expressions() {
-        for column in expr.column_refs() {
-            if let Some(index) = input.schema().maybe_index_of_column(column)
-                && let Some(named) = named.get_mut(index)
-            {
-                *named = true;
-            }
-        }
-    }
-    matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_))
 }
 
 impl Tumble {
@@ -93,7 +71,7 @@ impl Tumble {
 }
 
 impl Lowering<'_> {
-    pub(super) fn scan(&mut self, scan: &TableScan) -> Result<(), Refusal> {
+    pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
         let source = self.query.tables.iter().find(|t| t.name == name);
         let (Some(source), true) = (source, self.program.sources.is_empty()) else {
@@ -102,9 +80,6 @@ impl Lowering<'_> {
         if let Some(why) = &source.later {
             return Err(("E0301", format!("reading {name}: {why}")));
         }
-        let mut named = vec![false; scan.projected_schema.fields().len()];
-        name_columns(&self.query.plan, &mut named);
-        let columns: Vec<usize> = (0..named.len()).filter(|&c| named[c]).collect();
         let mut fields = Vec::new();
         let mut system_columns = Vec::new();
         for &c in &columns {
@@ -132,6 +107,7 @@ impl Lowering<'_> {
             fields.push(field);
         }
         self.columns = Some(columns);
+        self.of_source = true;
         self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
@@ -170,7 +146,7 @@ impl Lowering<'_> {
         }
         let spec = &self.program.sources[0];
         let source = self.query.tables.iter().find(|t| t.name == spec.name);
-        let (Some(source), Some(columns)) = (source, &self.columns) else {
+        let (Some(source), Some(columns), true) = (source, &self.columns, self.of_source) else {
             let message = "a window over a computed time is not supported yet";
             return Err(("E0301", message.to_owned()));
         };

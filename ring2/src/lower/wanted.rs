@@ -1,0 +1,78 @@
+//! Which columns of a plan's nodes are named further up: others are neither read nor computed.
+
+use std::collections::HashMap;
+
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+
+/// For each node, whether each of its columns is wanted.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(HashMap<*const LogicalPlan, Vec<bool>>);
+
+impl Wanted {
+    /// Of a plan all of whose columns are.
+    pub(super) fn of(plan: &LogicalPlan) -> Self {
+        let mut wanted = Self::default();
+        wanted.visit(plan, vec![true; plan.schema().fields().len()]);
+        wanted
+    }
+
+    /// Positions of a node's columns that are wanted; all of a node that is not of the plan.
+    pub(super) fn columns(&self, node: &LogicalPlan) -> Vec<usize> {
+        let all = 0..node.schema().fields().len();
+        match self.0.get(&std::ptr::from_ref(node)) {
+            Some(wanted) => all.filter(|&c| wanted[c]).collect(),
+            None => all.collect(),
+        }
+    }
+
+    fn visit(&mut self, node: &LogicalPlan, wanted: Vec<bool>) {
+        let kept = |e: &(usize, &PlanExpr)| wanted[e.0];
+        match node {
+            LogicalPlan::Projection(projection) => {
+                let exprs = projection.expr.iter().enumerate().filter(kept);
+                let inner = named(exprs.map(|(_, e)| e), &projection.input);
+                self.visit(&projection.input, inner);
+            }
+            LogicalPlan::Filter(filter) => {
+                let own = named([&filter.predicate], &filter.input);
+                let inner = wanted.iter().zip(own).map(|(a, b)| *a || b).collect();
+                self.visit(&filter.input, inner);
+            }
+            LogicalPlan::SubqueryAlias(alias) => self.visit(&alias.input, wanted.clone()),
+            LogicalPlan::Unnest(unnest) => {
+                let mut inner = vec![false; unnest.input.schema().fields().len()];
+                for (&from, &wanted) in unnest.dependency_indices.iter().zip(&wanted) {
+                    inner[from] |= wanted;
+                }
+                let lists = unnest.list_type_columns.iter().map(|(list, _)| *list);
+                for list in lists.chain(unnest.struct_type_columns.iter().copied()) {
+                    inner[list] = true;
+                }
+                self.visit(&unnest.input, inner);
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+                self.visit(&aggregate.input, named(exprs, &aggregate.input));
+            }
+            other => {
+                for input in other.inputs() {
+                    self.visit(input, vec![true; input.schema().fields().len()]);
+                }
+            }
+        }
+        self.0.insert(std::ptr::from_ref(node), wanted);
+    }
+}
+
+/// Which columns of a node expressions name.
+fn named<'e>(exprs: impl IntoIterator<Item = &'e PlanExpr>, input: &LogicalPlan) -> Vec<bool> {
+    let mut named = vec![false; input.schema().fields().len()];
+    for expr in exprs {
+        for column in expr.column_refs() {
+            if let Some(index) = input.schema().maybe_index_of_column(column) {
+                named[index] = true;
+            }
+        }
+    }
+    named
+}
