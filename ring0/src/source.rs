@@ -5,6 +5,7 @@ mod bad;
 mod chunks;
 mod clock;
 mod columns;
+mod cut;
 mod file;
 mod memory;
 mod system;
@@ -39,6 +40,8 @@ pub(crate) enum Polled {
     ChunkEnd,
     /// Nothing any more.
     End,
+    /// Nothing any more, though there is more to read: the source was stopped.
+    Stopped,
 }
 
 /// A source on one shard.
@@ -116,6 +119,17 @@ impl Source {
             Self::Columns(source) => Ok(source.poll()),
             Self::Memory(source) => Ok(source.poll()),
             Self::Elsewhere => Ok(Polled::End),
+        }
+    }
+
+    /// Reads no more than what keeps to the order of the records: where shards read one file, what
+    /// they read is its beginning.
+    pub(crate) fn stop(&mut self) {
+        match self {
+            Self::Files(source) => source.stop(),
+            Self::Columns(source) => source.stop(),
+            Self::Memory(source) => source.stop(),
+            Self::Elsewhere => {}
         }
     }
 

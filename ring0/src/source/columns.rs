@@ -26,6 +26,8 @@ pub(crate) struct ColumnsSource {
     next: usize,
     /// Rounds still to come, this one included.
     rounds: usize,
+    /// There were rounds left when it was stopped.
+    stopped: bool,
     /// Whether an array holds strings, so that bytes can fill a frame.
     has_strings: bool,
     clock: Option<Clock>,
@@ -98,6 +100,7 @@ impl ColumnsSource {
             next: slice.start,
             rounds: if slice.is_empty() { 0 } else { repeat },
             slice,
+            stopped: false,
             has_strings: arrays.iter().any(|a| *a.data_type() == DataType::Utf8),
             clock,
             out: Frame::new(&spec.schema, frame_rows),
@@ -108,7 +111,10 @@ impl ColumnsSource {
     /// Fills a frame; a frame never holds rows of two rounds.
     pub(super) fn poll(&mut self) -> Polled {
         if self.rounds == 0 {
-            return Polled::End;
+            return match self.stopped {
+                true => Polled::Stopped,
+                false => Polled::End,
+            };
         }
         self.out.clear();
         let end = self.slice.end.min(self.next + self.out.room());
@@ -133,6 +139,12 @@ impl ColumnsSource {
             self.rounds -= 1;
         }
         Polled::Frame
+    }
+
+    /// Reads no further row.
+    pub(super) fn stop(&mut self) {
+        self.stopped |= self.rounds > 0;
+        self.rounds = 0;
     }
 
     /// The end of the rows, at most `end`, that fill a frame: the last may make it fuller than
