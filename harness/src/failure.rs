@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 
 use trefoil_ring0::error::Error;
 
@@ -32,9 +31,9 @@ impl Failure {
     }
 
     /// Says on standard error what is wrong, and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> u8 {
         let (code, text): (u8, &dyn Display) = match self {
-            Self::ClosedPipe => return ExitCode::SUCCESS,
+            Self::ClosedPipe => return 0,
             Self::Running(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Sql(text) => (3, text),
@@ -46,7 +45,7 @@ impl Failure {
             Self::Sql(_) => say(text),
             _ => say(&format_args!("error: {text}")),
         }
-        ExitCode::from(code)
+        code
     }
 }
 

@@ -8,6 +8,7 @@ mod machine;
 
 mod output;
 mod stats;
+mod stop;
 
 mod run;
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => ExitCode::from(failure.report()),
     }
 }
 

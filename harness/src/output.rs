@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_schema::DataType;
 use trefoil::ResultColumn;
@@ -55,7 +56,9 @@ impl Target {
         };
         let name = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
         let temporary = path.with_file_name(name);
+        let mut all = temporaries();
         let file = File::create(&temporary).map_err(refuse)?;
+        all.push(temporary.clone());
         Ok(Self::File {
             file,
             temporary,
@@ -108,10 +111,29 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         if let Self::File { temporary, .. } = self {
+            let mut all = temporaries();
             // After a rename there is nothing to remove, which is the usual case.
-            let _ = std::fs::remove_file(temporary);
+            let _ = std::fs::remove_file(&*temporary);
+            all.retain(|path| path != temporary);
         }
     }
+}
+
+/// Files that have no name yet.
+static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn temporaries() -> MutexGuard<'static, Vec<PathBuf>> {
+    TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process, whatever other threads do, and leaves no temporary file.
+pub(crate) fn abandon(report: impl FnOnce() -> u8) -> ! {
+    // Kept to the end, so that nobody makes another.
+    let all = temporaries();
+    for path in all.iter() {
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(i32::from(report()))
 }
 
 /// The results of one query, being printed.

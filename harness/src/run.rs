@@ -19,6 +19,7 @@ use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::{Printer, Target};
 use crate::stats::Stats;
+use crate::stop::Stop;
 
 /// A run that is ready.
 #[derive(Debug)]
@@ -113,6 +114,7 @@ fn without_mark(text: String) -> String {
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
+    let stop = Stop::by_signals()?;
     let mut target = Target::open(job.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = job.stats.as_deref().map(|path| Target::open(Some(path)));
@@ -127,7 +129,14 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let clock = Instant::now();
     let mut ledger = Ok(());
     let mut noted = Notes::Say;
-    for step in &steps {
+    for (number, step) in steps.iter().enumerate() {
+        if stop.is_asked() {
+            let left = steps.len() - number;
+            say(&format_args!(
+                "note: stopped; {left} of the statements did not run"
+            ));
+            break;
+        }
         let query = match step {
             Step::Query(query) => query,
             Step::Answer(answer) => {
@@ -144,6 +153,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         ledger = ledger.and(run_query(
             query,
             job,
+            &stop,
             noted,
             format,
             &mut target,
@@ -198,12 +208,14 @@ enum Notes {
 fn run_query(
     query: &PlannedQuery,
     job: &Job,
+    stop: &Stop,
     notes: Notes,
     format: Format,
     target: &mut Target,
     stats: &mut Stats,
 ) -> Result<Result<(), Failure>, Failure> {
     let mut running = start(&query.program, &job.config)?;
+    stop.runs(running.stopper());
     if notes == Notes::Say {
         running
             .notes()
@@ -229,6 +241,9 @@ fn run_query(
     let rows = printer.finish()?;
     letters.map_or(Ok(()), Letters::finish)?;
     let reports = running.finish()?;
+    if reports.iter().any(|r| r.stopped) {
+        say(&"note: stopped before the end of input; what waits for it was not given");
+    }
     say_bad(query, &reports);
     Ok(stats.add(&query.program, &reports, executor, rows))
 }
