@@ -2,18 +2,25 @@
 //! here that needs the machine or a file.
 
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use trefoil::SourceFile;
 use trefoil_ring0::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, SHARDS_MAX};
 use trefoil_ring0::preflight::allowed_cores;
 use trefoil_ring0::runtime::{Config, Executor};
 
 use crate::failure::Failure;
+use crate::say::Color;
 
 /// Trefoil, a thread-per-core streaming SQL engine.
 #[derive(Debug, Parser)]
 #[command(name = "trefoil", version)]
 pub(crate) struct Args {
+    /// When messages are in colour [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN", global = true)]
+    pub(crate) color: Option<Color>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -71,12 +78,64 @@ pub(crate) struct RunArgs {
     /// How results are printed [default: table on a terminal, ndjson otherwise]
     #[arg(long, value_enum, env = "TREFOIL_FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Where results go instead of standard output
+    /// Where results go instead of standard output; `-` is standard output
     #[arg(long, value_name = "PATH", env = "TREFOIL_OUTPUT")]
     pub(crate) output: Option<PathBuf>,
     /// Where to write, at the end, what was counted, as JSON
     #[arg(long, value_name = "PATH", env = "TREFOIL_STATS")]
     pub(crate) stats: Option<PathBuf>,
+    /// Set a value before the script, as SET does
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// Print no more rows of a result, and read no further for it
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Stop behind this time as the first SIGINT does, as in `10s` or `1m 30s`
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) time: Option<Duration>,
+}
+
+/// A value that is set before the script.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("NAME=VALUE is needed")?;
+        Self::new(name, value)
+    }
+}
+
+impl Setting {
+    /// Checks the name, so that nothing but a value can be set.
+    pub(crate) fn new(name: &str, value: &str) -> Result<Self, String> {
+        let word = |part: &str| {
+            let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            part.starts_with(|c: char| !c.is_ascii_digit()) && part.chars().all(letter)
+        };
+        match name.split('.').all(word) {
+            true => Ok(Self {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            false => Err(format!("'{name}' is no name of a setting")),
+        }
+    }
+
+    /// The statement that sets it.
+    pub(crate) fn script(&self) -> SourceFile {
+        let value = self.value.replace('\'', "''");
+        SourceFile {
+            name: "--set".to_owned(),
+            text: format!("SET {} = '{value}'", self.name),
+            base: PathBuf::from("."),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -211,7 +270,7 @@ pub(crate) enum Format {
     Csv,
     /// A table in Markdown
     Markdown,
-    /// Arrow IPC; not supported yet
+    /// A stream of Arrow IPC
     Arrow,
 }
 

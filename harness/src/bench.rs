@@ -21,7 +21,8 @@ use self::data::Size;
 use self::report::{Report, Run};
 use self::threshold::Threshold;
 use crate::args::{BenchArgs, BenchCommand};
-use crate::failure::{Failure, say};
+use crate::failure::Failure;
+use crate::say::say;
 
 /// A benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

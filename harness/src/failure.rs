@@ -7,6 +7,8 @@ use std::path::Path;
 
 use trefoil_ring0::error::Error;
 
+use crate::say::say;
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -16,6 +18,8 @@ pub(crate) enum Failure {
     Running(String),
     /// Wrong usage.
     Usage(String),
+    /// What was typed is no command, or asks for help.
+    Typed(clap::Error),
     /// SQL was refused; the text names the place.
     Sql(String),
     /// A connector could not be opened.
@@ -34,6 +38,7 @@ impl Failure {
     pub(crate) fn report(&self) -> u8 {
         let (code, text): (u8, &dyn Display) = match self {
             Self::ClosedPipe => return 0,
+            Self::Typed(error) => return report_typed(error),
             Self::Running(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Sql(text) => (3, text),
@@ -49,10 +54,20 @@ impl Failure {
     }
 }
 
-/// Writes a line to standard error; that nobody reads it is no error.
-pub(crate) fn say(text: &dyn Display) {
-    use io::Write;
-    let _ = writeln!(io::stderr(), "{text}");
+/// Prints help to standard output, what is wrong to standard error.
+fn report_typed(error: &clap::Error) -> u8 {
+    match error.print() {
+        Err(failed) if !error.use_stderr() => Failure::from(failed).report(),
+        _ => error.exit_code().try_into().unwrap_or(2),
+    }
+}
+
+/// What nobody reads is lost: a failure where it is more than results that were not wanted.
+pub(crate) fn needed(written: Result<(), Failure>, path: &Path) -> Result<(), Failure> {
+    written.map_err(|failure| match failure {
+        Failure::ClosedPipe => Failure::write(path, &io::ErrorKind::BrokenPipe.into()),
+        other => other,
+    })
 }
 
 impl From<io::Error> for Failure {

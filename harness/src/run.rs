@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_schema::DataType;
 use trefoil::{Answer, PlannedQuery, ResultColumn, SourceFile, Step, plan_steps};
@@ -13,12 +13,14 @@ use trefoil_ring0::preflight::allowed_cores;
 use trefoil_ring0::runtime::{Config, start};
 use trefoil_ring0::schema::{Field, Schema};
 
-use crate::args::{Format, RunArgs};
-use crate::failure::{Failure, say};
+use crate::args::{Format, RunArgs, Setting};
+use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
-use crate::output::{Printer, Target};
-use crate::stats::Stats;
+use crate::output::Target;
+use crate::print::{Printer, Shape};
+use crate::say::{say, say_text};
+use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
 
 /// A run that is ready.
@@ -29,16 +31,14 @@ pub(crate) struct Job {
     format: Option<Format>,
     output: Option<PathBuf>,
     stats: Option<PathBuf>,
+    /// Most rows of a result that are printed.
+    limit: u64,
+    time: Option<Duration>,
 }
 
 impl Job {
     /// Reads the files.
     pub(crate) fn new(args: RunArgs) -> Result<Self, Failure> {
-        if args.format == Some(Format::Arrow) {
-            return Err(Failure::Usage(
-                "--format arrow is not supported yet".to_owned(),
-            ));
-        }
         if args.output.is_some() && args.output == args.stats {
             return Err(Failure::Usage(
                 "--output and --stats name the same file".to_owned(),
@@ -46,11 +46,10 @@ impl Job {
         }
         let cores_default = allowed_cores().len().saturating_sub(1).max(1);
         let config = args.engine.config(cores_default, args.frame_rows)?;
-        let mut files: Vec<SourceFile> = args
-            .files
-            .iter()
-            .map(|path| read(path))
-            .collect::<Result<_, _>>()?;
+        let mut files: Vec<SourceFile> = args.set.iter().map(Setting::script).collect();
+        for path in &args.files {
+            files.push(read(path)?);
+        }
         for (number, text) in args.commands.into_iter().enumerate() {
             let name = if number == 0 {
                 "-c".to_owned()
@@ -73,8 +72,10 @@ impl Job {
             files,
             config,
             format,
-            output,
+            output: output.filter(|path| path != Path::new("-")),
             stats,
+            limit: args.limit.unwrap_or(u64::MAX),
+            time: args.time,
         })
     }
 }
@@ -114,8 +115,7 @@ fn without_mark(text: String) -> String {
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
-    let stop = Stop::by_signals()?;
-    let mut target = Target::open(job.output.as_deref())?;
+    let target = Target::open(job.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = job.stats.as_deref().map(|path| Target::open(Some(path)));
     let counts = counts.transpose()?;
@@ -125,54 +125,163 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         Format::Ndjson
     };
     let format = job.format.unwrap_or(by_target);
-    let mut stats = Stats::new(job.config.shards);
+    if format == Format::Arrow && target.is_terminal() {
+        let hint = "--format arrow is not for a terminal; name a file with --output".to_owned();
+        return Err(Failure::Usage(hint));
+    }
+    let stop = Stop::by_signals()?;
+    if let Some(time) = job.time {
+        stop.after(time)?;
+    }
+    let mut script = Script {
+        job,
+        stop,
+        format,
+        target,
+        is_read: true,
+        stats: Stats::new(job.config.shards),
+        notes: Notes::Say,
+    };
     let clock = Instant::now();
     let mut ledger = Ok(());
-    let mut noted = Notes::Say;
     for (number, step) in steps.iter().enumerate() {
-        if stop.is_asked() {
+        if script.stop.is_asked() {
             let left = steps.len() - number;
             say(&format_args!(
                 "note: stopped; {left} of the statements did not run"
             ));
             break;
         }
-        let query = match step {
-            Step::Query(query) => query,
+        if !script.is_read {
+            break;
+        }
+        match step {
+            Step::Query(query) => {
+                if steps.len() > 1 {
+                    say_text(&query.sql);
+                }
+                ledger = ledger.and(script.query(query)?);
+            }
             Step::Answer(answer) => {
                 if steps.len() > 1 {
-                    say(&answer.sql);
+                    say_text(&answer.sql);
                 }
-                print_answer(answer, format, &mut target)?;
-                continue;
+                script.answer(answer)?;
             }
-        };
-        if steps.len() > 1 {
-            say(&query.sql);
         }
-        ledger = ledger.and(run_query(
-            query,
-            job,
-            &stop,
-            noted,
-            format,
-            &mut target,
-            &mut stats,
-        )?);
-        noted = Notes::Said;
     }
-    target.finish()?;
-    stats.end(clock.elapsed());
-    if let Some(mut counts) = counts {
-        let text = serde_json::to_string_pretty(&stats).map_err(std::io::Error::from)?;
-        counts.write((text + "\n").as_bytes())?;
+    script.target.finish()?;
+    script.stats.end(clock.elapsed());
+    if let (Some(mut counts), Some(path)) = (counts, &job.stats) {
+        let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
+        needed(counts.write((text + "\n").as_bytes()), path)?;
         counts.finish()?;
     }
     ledger
 }
 
+/// Whether the notes of the start were already said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notes {
+    Say,
+    Said,
+}
+
+/// A script that runs.
+#[derive(Debug)]
+struct Script<'a> {
+    job: &'a Job,
+    stop: Stop,
+    format: Format,
+    target: Target,
+    /// Somebody reads the results, as far as is known.
+    is_read: bool,
+    stats: Stats,
+    notes: Notes,
+}
+
+impl Script<'_> {
+    /// Prints rows that are known.
+    fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
+        let printed = print_answer(answer, self.format, &mut self.target);
+        self.is_read = is_read(printed)?;
+        Ok(())
+    }
+
+    /// Runs one query. The inner result says whether its ledger balances.
+    fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
+        let mut running = start(&query.program, &self.job.config)?;
+        let stopper = running.stopper();
+        self.stop.runs(stopper.clone());
+        if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
+            let notes = running.notes().iter();
+            notes.for_each(|note| say(&format_args!("note: {note}")));
+        }
+        let executor = executor_name(running.executor());
+        let shape = Shape {
+            format: self.format,
+            columns: &query.columns,
+            schema: &query.program.outputs[0].schema,
+            rows_max: self.job.limit,
+        };
+        let mut printer = Printer::new(shape, &mut self.target)?;
+        let letters = query.dead_letters.as_deref().map(Letters::open);
+        let mut letters = letters.transpose()?;
+        let mut rows_received = 0;
+        let mut wanted = true;
+        loop {
+            if wanted && (printer.is_full() || !self.is_read) {
+                wanted = false;
+                stopper.stop();
+            }
+            let Some(block) = running.next_block()? else {
+                break;
+            };
+            match (block.output().index(), &mut letters) {
+                (0, _) => {
+                    rows_received += block.rows().rows() as u64;
+                    if self.is_read {
+                        self.is_read = is_read(printer.print(block.rows()))?;
+                    }
+                }
+                (_, Some(letters)) => letters.write(block.rows())?,
+                (output, None) => unreachable!("nothing is told in output {output}"),
+            }
+            running.give_back(block);
+        }
+        let rows_printed = printer.rows();
+        if self.is_read {
+            self.is_read = is_read(printer.finish())?;
+        }
+        letters.map_or(Ok(()), Letters::finish)?;
+        let reports = running.finish()?;
+        if wanted && reports.iter().any(|r| r.stopped) {
+            say(&"note: stopped before the end of input; what waits for it was not given");
+        }
+        say_bad(query, &reports);
+        let rows = Rows {
+            received: rows_received,
+            printed: rows_printed,
+        };
+        Ok(self.stats.add(&query.program, &reports, executor, rows))
+    }
+}
+
+/// Whether somebody still reads what was printed.
+fn is_read<T>(printed: Result<T, Failure>) -> Result<bool, Failure> {
+    match printed {
+        Ok(_) => Ok(true),
+        Err(Failure::ClosedPipe) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Prints rows that are known.
-fn print_answer(answer: &Answer, format: Format, target: &mut Target) -> Result<(), Failure> {
+pub(crate) fn print_answer(
+    answer: &Answer,
+    format: Format,
+    target: &mut Target,
+) -> Result<(), Failure> {
     let field = |name: &String| Field::new(name, DataType::Utf8);
     let schema = Schema::new(answer.columns.iter().map(field).collect());
     let named = |(index, name): (usize, &String)| ResultColumn::Plain {
@@ -180,7 +289,13 @@ fn print_answer(answer: &Answer, format: Format, target: &mut Target) -> Result<
         index,
     };
     let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
-    let mut printer = Printer::new(format, &columns, &schema, target);
+    let shape = Shape {
+        format,
+        columns: &columns,
+        schema: &schema,
+        rows_max: u64::MAX,
+    };
+    let mut printer = Printer::new(shape, target)?;
     let mut frame = Frame::new(&schema, 1);
     for row in &answer.rows {
         frame.clear();
@@ -193,57 +308,5 @@ fn print_answer(answer: &Answer, format: Format, target: &mut Target) -> Result<
         frame.commit_rows(1);
         printer.print(&frame)?;
     }
-    printer.finish()?;
-    Ok(())
-}
-
-/// Whether the notes of the start were already said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Notes {
-    Say,
-    Said,
-}
-
-/// Runs one query. The inner result says whether its ledger balances.
-fn run_query(
-    query: &PlannedQuery,
-    job: &Job,
-    stop: &Stop,
-    notes: Notes,
-    format: Format,
-    target: &mut Target,
-    stats: &mut Stats,
-) -> Result<Result<(), Failure>, Failure> {
-    let mut running = start(&query.program, &job.config)?;
-    stop.runs(running.stopper());
-    if notes == Notes::Say {
-        running
-            .notes()
-            .iter()
-            .for_each(|note| say(&format_args!("note: {note}")));
-    }
-    let executor = executor_name(running.executor());
-    let schema = &query.program.outputs[0].schema;
-    let mut printer = Printer::new(format, &query.columns, schema, target);
-    let mut letters = query
-        .dead_letters
-        .as_deref()
-        .map(Letters::open)
-        .transpose()?;
-    while let Some(block) = running.next_block()? {
-        match (block.output().index(), &mut letters) {
-            (0, _) => printer.print(block.rows())?,
-            (_, Some(letters)) => letters.write(block.rows())?,
-            (output, None) => unreachable!("nothing is told in output {output}"),
-        }
-        running.give_back(block);
-    }
-    let rows = printer.finish()?;
-    letters.map_or(Ok(()), Letters::finish)?;
-    let reports = running.finish()?;
-    if reports.iter().any(|r| r.stopped) {
-        say(&"note: stopped before the end of input; what waits for it was not given");
-    }
-    say_bad(query, &reports);
-    Ok(stats.add(&query.program, &reports, executor, rows))
+    printer.finish()
 }

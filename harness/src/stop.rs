@@ -3,13 +3,15 @@
 //! the second one is heard while a write waits for its reader.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use trefoil_ring0::runtime::Stopper;
 
-use crate::failure::{Failure, say};
+use crate::failure::Failure;
 use crate::output::abandon;
+use crate::say::say;
 
 /// Whether the run is to stop, and what stops the query that runs.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,20 @@ impl Stop {
         let thread = std::thread::Builder::new().name("trefoil-signals".into());
         thread.spawn(listen).map_err(deaf)?;
         Ok(stop)
+    }
+
+    /// Asks for it when this time is over.
+    pub(crate) fn after(&self, time: Duration) -> Result<(), Failure> {
+        let stop = self.clone();
+        let wait = move || {
+            std::thread::sleep(time);
+            stop.ask();
+            say(&"note: stopping; the time of --for is over");
+        };
+        let thread = std::thread::Builder::new().name("trefoil-timer".into());
+        let started = thread.spawn(wait);
+        let failed = |e| Failure::Running(format!("cannot wait for the end of --for: {e}"));
+        started.map(|_| ()).map_err(failed)
     }
 
     /// Asks for it.

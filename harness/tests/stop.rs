@@ -41,20 +41,29 @@ struct Run {
 impl Run {
     /// Starts it, and waits until its first results are there.
     fn start(folder: &Folder, cores: &str, query: &str) -> Self {
-        folder.write("q.sql", &format!("{SOURCE}\n{query}"));
-        let mut child = trefoil(folder)
-            .args(["run", "q.sql", "--cores", cores, "--format", "ndjson"])
-            .args(["--stats", "stats.json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(folder, cores, query, &[])
+    }
+
+    fn start_with(folder: &Folder, cores: &str, query: &str, options: &[&str]) -> Self {
+        let mut run = Self::spawn(folder, cores, query, options);
         let mut first = [0];
-        child
+        run.child
             .stdout
             .as_mut()
             .unwrap()
             .read_exact(&mut first)
+            .unwrap();
+        run
+    }
+
+    fn spawn(folder: &Folder, cores: &str, query: &str, options: &[&str]) -> Self {
+        folder.write("q.sql", &format!("{SOURCE}\n{query}"));
+        let mut child = trefoil(folder)
+            .args(["run", "q.sql", "--cores", cores, "--stats", "stats.json"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stderr }
@@ -143,4 +152,25 @@ fn the_second_signal_ends_it_at_once() {
     assert_eq!(run.child.wait().unwrap().code(), Some(1));
     assert_eq!(folder.temporary_files(), [""; 0]);
     assert!(!folder.exists("stats.json") && !folder.exists("bad.json"));
+}
+
+#[test]
+fn a_time_stops_as_the_first_signal_does() {
+    let folder = numbers("time");
+    let options = ["--for", "1ms"];
+    let mut run = Run::spawn(&folder, "2", "SELECT n FROM r;", &options);
+    run.await_note("the time of --for is over");
+    let mut rest = String::new();
+    run.child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_to_string(&mut rest)
+        .unwrap();
+    assert!(run.child.wait().unwrap().success());
+    // It may have been over before anything was read.
+    let rows = rest.lines().count();
+    assert!(rows < ROWS / 2, "{rows} rows");
+    let counted = folder.json("stats.json")["queries"][0]["rows_out"].as_u64();
+    assert_eq!(counted.unwrap_or_default(), rows as u64);
 }

@@ -105,6 +105,15 @@ pub enum ResultColumn {
     },
 }
 
+impl ResultColumn {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Plain { name, .. } | Self::Window { name, .. } => name,
+        }
+    }
+}
+
 /// Rows that are known without running anything: what SHOW and DESCRIBE give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

@@ -1,0 +1,251 @@
+//! The rows of one result, printed in one of the formats. Rows are written as they come; only the
+//! table waits for the last, for its widths.
+
+use trefoil::ResultColumn;
+use trefoil_ring0::format::text::{
+    write_cell, write_csv_string, write_csv_value, write_json_string, write_json_value,
+};
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::schema::Schema;
+
+use crate::args::Format;
+use crate::arrow::ArrowStream;
+use crate::failure::Failure;
+use crate::output::Target;
+use crate::table::{Side, escaped, write_table};
+
+/// Bytes of text that are gathered before they are written.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A result as it is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    pub(crate) format: Format,
+    /// The columns, in order.
+    pub(crate) columns: &'a [ResultColumn],
+    /// The columns of the frames that they are taken from.
+    pub(crate) schema: &'a Schema,
+    /// No more rows than these are printed.
+    pub(crate) rows_max: u64,
+}
+
+/// The rows of one result, being printed.
+pub(crate) struct Printer<'a> {
+    shape: Shape<'a>,
+    target: &'a mut Target,
+    text: Vec<u8>,
+    rows: u64,
+    /// Rows of a table, which are kept to the end.
+    cells: Vec<Vec<String>>,
+    arrow: Option<ArrowStream>,
+}
+
+impl<'a> Printer<'a> {
+    /// Begins with what stands before the first row.
+    pub(crate) fn new(shape: Shape<'a>, target: &'a mut Target) -> Result<Self, Failure> {
+        let mut text = Vec::new();
+        let arrow = match shape.format {
+            Format::Arrow => Some(ArrowStream::begin(shape.columns, shape.schema)?),
+            _ => None,
+        };
+        begin(shape, &mut text);
+        Ok(Self {
+            shape,
+            target,
+            text,
+            rows: 0,
+            cells: Vec::new(),
+            arrow,
+        })
+    }
+
+    /// Whether no further row is printed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows == self.shape.rows_max
+    }
+
+    /// Prints the rows of a frame, as far as they may be printed.
+    pub(crate) fn print(&mut self, frame: &Frame) -> Result<(), Failure> {
+        let room = self.shape.rows_max - self.rows;
+        let rows = usize::try_from(room).map_or(frame.rows(), |room| room.min(frame.rows()));
+        if let Some(arrow) = &mut self.arrow {
+            arrow.write(frame, rows, &mut self.text)?;
+            self.rows += rows as u64;
+            return self.hand_over(BUFFER_BYTES);
+        }
+        for row in 0..rows {
+            self.print_row(frame, row);
+            self.rows += 1;
+            self.hand_over(BUFFER_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the text where there is this much.
+    fn hand_over(&mut self, bytes: usize) -> Result<(), Failure> {
+        if self.text.len() >= bytes {
+            self.target.write(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
+    }
+
+    fn print_row(&mut self, frame: &Frame, row: usize) {
+        let (shape, out) = (self.shape, &mut self.text);
+        match shape.format {
+            Format::Ndjson => {
+                write_object(shape, frame, row, out);
+                out.push(b'\n');
+            }
+            Format::Json => {
+                out.extend_from_slice(if self.rows > 0 { b",\n" } else { b"\n" });
+                write_object(shape, frame, row, out);
+            }
+            Format::Csv => {
+                for (i, column) in shape.columns.iter().enumerate() {
+                    out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                    write_csv(column, shape.schema, frame, row, out);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            Format::Markdown => {
+                let cell = |c| escaped_markdown(&plain(c, shape.schema, frame, row));
+                let cells: Vec<String> = shape.columns.iter().map(cell).collect();
+                out.extend_from_slice(format!("| {} |\n", cells.join(" | ")).as_bytes());
+            }
+            Format::Table => {
+                let cell = |c| escaped(&plain(c, shape.schema, frame, row));
+                self.cells.push(shape.columns.iter().map(cell).collect());
+            }
+            Format::Arrow => unreachable!("Arrow takes frames and not rows"),
+        }
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends with what stands behind the last row.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let columns = self.shape.columns;
+        match self.shape.format {
+            Format::Json if self.rows > 0 => self.text.extend_from_slice(b"\n]\n"),
+            Format::Json => self.text.extend_from_slice(b"]\n"),
+            Format::Table => {
+                let side = |c| side(self.shape.schema, c);
+                let sides: Vec<Side> = columns.iter().map(side).collect();
+                let names = columns.iter().map(|c| escaped(c.name())).collect();
+                write_table(names, &self.cells, &sides, &mut self.text);
+            }
+            Format::Arrow => {
+                let arrow = self.arrow.take().expect("begun with the printer");
+                arrow.end(&mut self.text)?;
+            }
+            Format::Ndjson | Format::Csv | Format::Markdown => {}
+        }
+        self.hand_over(0)
+    }
+}
+
+/// What stands before the first row.
+fn begin(shape: Shape<'_>, out: &mut Vec<u8>) {
+    match shape.format {
+        Format::Csv => {
+            for (i, column) in shape.columns.iter().enumerate() {
+                out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                write_csv_string(column.name(), out);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        Format::Markdown => {
+            let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+            let names = shape.columns.iter().map(|c| escaped_markdown(c.name()));
+            let rules = shape.columns.iter().map(|c| match side(shape.schema, c) {
+                Side::Left => "---".to_owned(),
+                Side::Right => "---:".to_owned(),
+            });
+            out.extend_from_slice(line(names.collect()).as_bytes());
+            out.extend_from_slice(line(rules.collect()).as_bytes());
+        }
+        Format::Json => out.push(b'['),
+        Format::Table | Format::Ndjson | Format::Arrow => {}
+    }
+}
+
+/// The side that a column's values stand on: numbers have their last digits below each other.
+fn side(schema: &Schema, column: &ResultColumn) -> Side {
+    match column {
+        ResultColumn::Plain { index, .. } if schema.fields[*index].data_type.is_numeric() => {
+            Side::Right
+        }
+        ResultColumn::Plain { .. } | ResultColumn::Window { .. } => Side::Left,
+    }
+}
+
+fn write_object(shape: Shape<'_>, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    let schema = shape.schema;
+    out.push(b'{');
+    for (i, column) in shape.columns.iter().enumerate() {
+        out.extend_from_slice(if i > 0 { b"," } else { b"" });
+        write_json_string(column.name(), out);
+        out.push(b':');
+        match column {
+            ResultColumn::Plain { index, .. } => {
+                write_json_value(&schema.fields[*index], &frame.columns[*index], row, out);
+            }
+            ResultColumn::Window { start, end, .. } => {
+                write_window(*start, *end, schema, frame, row, out);
+            }
+        }
+    }
+    out.push(b'}');
+}
+
+fn write_window(
+    start: usize,
+    end: usize,
+    schema: &Schema,
+    frame: &Frame,
+    row: usize,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"{\"start\":");
+    write_json_value(&schema.fields[start], &frame.columns[start], row, out);
+    out.extend_from_slice(b",\"end\":");
+    write_json_value(&schema.fields[end], &frame.columns[end], row, out);
+    out.push(b'}');
+}
+
+fn write_csv(column: &ResultColumn, schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    match column {
+        ResultColumn::Plain { index, .. } => {
+            write_csv_value(&schema.fields[*index], &frame.columns[*index], row, out);
+        }
+        ResultColumn::Window { .. } => write_csv_string(&plain(column, schema, frame, row), out),
+    }
+}
+
+/// A value as plain text.
+fn plain(column: &ResultColumn, schema: &Schema, frame: &Frame, row: usize) -> String {
+    let mut text = Vec::new();
+    match column {
+        ResultColumn::Plain { index, .. } => write_cell(schema, frame, *index, row, &mut text),
+        ResultColumn::Window { start, end, .. } => {
+            write_window(*start, *end, schema, frame, row, &mut text);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Text that Markdown shows as it is.
+fn escaped_markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in escaped(text).chars() {
+        if matches!(c, '\\' | '|' | '`' | '*' | '<') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
