@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::process::Output;
+use std::fs::File;
+use std::process::{Output, Stdio};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
@@ -229,6 +230,52 @@ fn a_dash_is_standard_output() {
     let rows = printed(&folder, "SELECT COUNT(*) AS c FROM r", &["--output", "-"]);
     assert_eq!(rows, "{\"c\":5}\n");
     assert!(!folder.exists("-"));
+}
+
+/// A disk that is full loses results: that is never said to be well.
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let folder = folder("full");
+    let sql = "SELECT n FROM r";
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    for format in ["table", "json", "ndjson", "csv", "markdown", "arrow"] {
+        for options in [&["--output", "/dev/full"][..], &[]] {
+            folder.write("q.sql", &format!("{SOURCE}{sql}"));
+            let output = trefoil(&folder)
+                .args(["run", "q.sql", "--format", format])
+                .args(options)
+                .stdout(full())
+                .output()
+                .unwrap();
+            let said = text(&output.stderr);
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{format} {options:?}: {said}"
+            );
+            assert!(
+                said.contains("cannot write") && said.contains("No space"),
+                "{said}"
+            );
+        }
+    }
+    let output = run(&folder, sql, &["--stats", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("/dev/full"));
+    for arguments in [
+        &["run", "-c", "SHOW ALL"][..],
+        &["explain", "q.sql"],
+        &["bench", "--list"],
+        &["--help"],
+    ] {
+        let output = trefoil(&folder)
+            .args(arguments)
+            .stdout(full())
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -174,3 +174,24 @@ fn a_time_stops_as_the_first_signal_does() {
     let counted = folder.json("stats.json")["queries"][0]["rows_out"].as_u64();
     assert_eq!(counted.unwrap_or_default(), rows as u64);
 }
+
+/// Who reads no further has what he wanted. All else that a run is for is done.
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let folder = numbers("closed");
+    for format in ["ndjson", "csv", "arrow", "json", "markdown"] {
+        let mut run = Run::start_with(&folder, "2", "SELECT n FROM r;", &["--format", format]);
+        drop(run.child.stdout.take());
+        let mut said = String::new();
+        run.stderr.read_to_string(&mut said).unwrap();
+        assert!(run.child.wait().unwrap().success(), "{said}");
+        let told = "bad records, written to";
+        assert!(
+            said.lines().all(|line| line.contains(told)),
+            "{format}: {said}"
+        );
+        let read = folder.json("stats.json")["sources"][0]["rows_read"].as_u64();
+        assert!(read.unwrap() < ROWS as u64 / 2, "{format}: {read:?}");
+        assert_eq!(folder.temporary_files(), [""; 0]);
+    }
+}
