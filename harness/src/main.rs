@@ -1,11 +1,12 @@
-//! The binary `trefoil`: what was typed ([`args`]) becomes what is ready to run, and one match
-//! runs it. Data goes to standard output, everything else to standard error.
+//! The binary `trefoil`: what was typed ([`args`]) and what is set ([`settings`]) become what is
+//! ready to run, and one match runs it. Data goes to standard output, everything else to standard error.
 
 mod args;
 mod failure;
 mod letters;
 mod machine;
 mod say;
+mod settings;
 
 mod arrow;
 mod output;
@@ -17,7 +18,10 @@ mod table;
 mod run;
 
 mod bench;
+mod config;
+mod doctor;
 mod explain;
+mod manual;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,26 +31,31 @@ use clap::{CommandFactory, FromArgMatches, ValueEnum};
 use crate::args::{Args, Command};
 use crate::failure::Failure;
 use crate::say::Color;
-
-/// What is ready to run.
-enum Ready {
-    Run(Box<run::Job>),
-    Explain(explain::Job),
-    Bench(Box<bench::Job>),
-}
+use crate::settings::Settings;
 
 fn main() -> ExitCode {
-    let done = typed().and_then(|args| {
-        args.color.unwrap_or(Color::Auto).set();
-        match ready(args.command)? {
-            Ready::Run(job) => run::run(&job),
-            Ready::Explain(job) => explain::run(&job),
-            Ready::Bench(job) => bench::run(&job),
-        }
-    });
-    match done {
+    match typed().and_then(run_command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+/// What was typed becomes what is ready to run, and is run.
+fn run_command(Args { color, command }: Args) -> Result<(), Failure> {
+    match &command {
+        Command::Completions { shell } => return manual::completions(*shell),
+        Command::Man { command } => return manual::page(command.as_deref()),
+        _ => {}
+    }
+    let mut settings = Settings::load()?;
+    args::color(color, &mut settings)?.set();
+    match command {
+        Command::Run(args) => run::run(&run::Job::new(args, &mut settings)?),
+        Command::Explain(args) => explain::run(&explain::Job::new(args)?),
+        Command::Bench(args) => bench::run(&bench::Job::new(args, &mut settings)?),
+        Command::Config(args) => config::run(args, settings),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }
 
@@ -69,12 +78,4 @@ fn color_of(arguments: impl Iterator<Item = OsString>) -> Option<Color> {
         None => rest.next()?,
     };
     Color::from_str(&value, false).ok()
-}
-
-fn ready(command: Command) -> Result<Ready, Failure> {
-    Ok(match command {
-        Command::Run(args) => Ready::Run(Box::new(run::Job::new(args)?)),
-        Command::Explain(args) => Ready::Explain(explain::Job::new(args)?),
-        Command::Bench(args) => Ready::Bench(Box::new(bench::Job::new(args)?)),
-    })
 }

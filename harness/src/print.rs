@@ -1,12 +1,14 @@
 //! The rows of one result, printed in one of the formats. Rows are written as they come; only the
 //! table waits for the last, for its widths.
 
-use trefoil::ResultColumn;
+use arrow_schema::DataType;
+use trefoil::{Answer, ResultColumn};
+use trefoil_ring0::column::Column;
 use trefoil_ring0::format::text::{
     write_cell, write_csv_string, write_csv_value, write_json_string, write_json_value,
 };
 use trefoil_ring0::frame::Frame;
-use trefoil_ring0::schema::Schema;
+use trefoil_ring0::schema::{Field, Schema};
 
 use crate::args::Format;
 use crate::arrow::ArrowStream;
@@ -27,6 +29,53 @@ pub(crate) struct Shape<'a> {
     pub(crate) schema: &'a Schema,
     /// No more rows than these are printed.
     pub(crate) rows_max: u64,
+}
+
+/// The format for a target: a table where a person looks at it.
+pub(crate) fn format_for(target: &Target, asked: Option<Format>) -> Result<Format, Failure> {
+    match (asked, target.is_terminal()) {
+        (Some(Format::Arrow), true) => Err(Failure::Usage(
+            "--format arrow is not for a terminal; name a file with --output".to_owned(),
+        )),
+        (Some(format), _) => Ok(format),
+        (None, true) => Ok(Format::Table),
+        (None, false) => Ok(Format::Ndjson),
+    }
+}
+
+/// Prints rows that are known.
+pub(crate) fn print_answer(
+    answer: &Answer,
+    format: Format,
+    target: &mut Target,
+) -> Result<(), Failure> {
+    let field = |name: &String| Field::new(name, DataType::Utf8);
+    let schema = Schema::new(answer.columns.iter().map(field).collect());
+    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
+        name: name.clone(),
+        index,
+    };
+    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
+    let shape = Shape {
+        format,
+        columns: &columns,
+        schema: &schema,
+        rows_max: u64::MAX,
+    };
+    let mut printer = Printer::new(shape, target)?;
+    let mut frame = Frame::new(&schema, 1);
+    for row in &answer.rows {
+        frame.clear();
+        for (column, cell) in frame.columns.iter_mut().zip(row) {
+            match column {
+                Column::Utf8(texts) => texts.push(cell.as_deref()),
+                other => unreachable!("an answer is texts, not {:?}", other.physical()),
+            }
+        }
+        frame.commit_rows(1);
+        printer.print(&frame)?;
+    }
+    printer.finish()
 }
 
 /// The rows of one result, being printed.

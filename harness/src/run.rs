@@ -3,23 +3,19 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arrow_schema::DataType;
-use trefoil::{Answer, PlannedQuery, ResultColumn, SourceFile, Step, plan_steps};
-use trefoil_ring0::column::Column;
-use trefoil_ring0::frame::Frame;
-use trefoil_ring0::preflight::allowed_cores;
-use trefoil_ring0::runtime::{Config, start};
-use trefoil_ring0::schema::{Field, Schema};
+use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
+use trefoil_ring0::runtime::start;
 
-use crate::args::{Format, RunArgs, Setting};
+use crate::args::{Format, RunArgs, RunSettings, Setting};
 use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::Target;
-use crate::print::{Printer, Shape};
+use crate::print::{Printer, Shape, format_for, print_answer};
 use crate::say::{say, say_text};
+use crate::settings::Settings;
 use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
 
@@ -27,26 +23,19 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub(crate) struct Job {
     files: Vec<SourceFile>,
-    config: Config,
-    format: Option<Format>,
-    output: Option<PathBuf>,
-    stats: Option<PathBuf>,
-    /// Most rows of a result that are printed.
-    limit: u64,
-    time: Option<Duration>,
+    settings: RunSettings,
 }
 
 impl Job {
     /// Reads the files.
-    pub(crate) fn new(args: RunArgs) -> Result<Self, Failure> {
-        if args.output.is_some() && args.output == args.stats {
+    pub(crate) fn new(args: RunArgs, settings: &mut Settings) -> Result<Self, Failure> {
+        let settings = args.settings.resolve(settings)?;
+        if settings.output.is_some() && settings.output == settings.stats {
             return Err(Failure::Usage(
                 "--output and --stats name the same file".to_owned(),
             ));
         }
-        let cores_default = allowed_cores().len().saturating_sub(1).max(1);
-        let config = args.engine.config(cores_default, args.frame_rows)?;
-        let mut files: Vec<SourceFile> = args.set.iter().map(Setting::script).collect();
+        let mut files: Vec<SourceFile> = settings.set.iter().map(Setting::script).collect();
         for path in &args.files {
             files.push(read(path)?);
         }
@@ -62,21 +51,7 @@ impl Job {
                 base: PathBuf::from("."),
             });
         }
-        let RunArgs {
-            format,
-            output,
-            stats,
-            ..
-        } = args;
-        Ok(Self {
-            files,
-            config,
-            format,
-            output: output.filter(|path| path != Path::new("-")),
-            stats,
-            limit: args.limit.unwrap_or(u64::MAX),
-            time: args.time,
-        })
+        Ok(Self { files, settings })
     }
 }
 
@@ -115,31 +90,26 @@ fn without_mark(text: String) -> String {
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
-    let target = Target::open(job.output.as_deref())?;
+    let settings = &job.settings;
+    let target = Target::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
-    let counts = job.stats.as_deref().map(|path| Target::open(Some(path)));
+    let counts = settings
+        .stats
+        .as_deref()
+        .map(|path| Target::open(Some(path)));
     let counts = counts.transpose()?;
-    let by_target = if target.is_terminal() {
-        Format::Table
-    } else {
-        Format::Ndjson
-    };
-    let format = job.format.unwrap_or(by_target);
-    if format == Format::Arrow && target.is_terminal() {
-        let hint = "--format arrow is not for a terminal; name a file with --output".to_owned();
-        return Err(Failure::Usage(hint));
-    }
+    let format = format_for(&target, settings.format)?;
     let stop = Stop::by_signals()?;
-    if let Some(time) = job.time {
+    if let Some(time) = settings.time {
         stop.after(time)?;
     }
     let mut script = Script {
-        job,
+        settings,
         stop,
         format,
         target,
         is_read: true,
-        stats: Stats::new(job.config.shards),
+        stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
     };
     let clock = Instant::now();
@@ -172,7 +142,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     }
     script.target.finish()?;
     script.stats.end(clock.elapsed());
-    if let (Some(mut counts), Some(path)) = (counts, &job.stats) {
+    if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
         let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
         needed(counts.write((text + "\n").as_bytes()), path)?;
         counts.finish()?;
@@ -190,7 +160,7 @@ enum Notes {
 /// A script that runs.
 #[derive(Debug)]
 struct Script<'a> {
-    job: &'a Job,
+    settings: &'a RunSettings,
     stop: Stop,
     format: Format,
     target: Target,
@@ -210,7 +180,7 @@ impl Script<'_> {
 
     /// Runs one query. The inner result says whether its ledger balances.
     fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
-        let mut running = start(&query.program, &self.job.config)?;
+        let mut running = start(&query.program, &self.settings.config)?;
         let stopper = running.stopper();
         self.stop.runs(stopper.clone());
         if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
@@ -222,7 +192,7 @@ impl Script<'_> {
             format: self.format,
             columns: &query.columns,
             schema: &query.program.outputs[0].schema,
-            rows_max: self.job.limit,
+            rows_max: self.settings.limit.unwrap_or(u64::MAX),
         };
         let mut printer = Printer::new(shape, &mut self.target)?;
         let letters = query.dead_letters.as_deref().map(Letters::open);
@@ -274,39 +244,4 @@ fn is_read<T>(printed: Result<T, Failure>) -> Result<bool, Failure> {
         Err(Failure::ClosedPipe) => Ok(false),
         Err(failure) => Err(failure),
     }
-}
-
-/// Prints rows that are known.
-pub(crate) fn print_answer(
-    answer: &Answer,
-    format: Format,
-    target: &mut Target,
-) -> Result<(), Failure> {
-    let field = |name: &String| Field::new(name, DataType::Utf8);
-    let schema = Schema::new(answer.columns.iter().map(field).collect());
-    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
-        name: name.clone(),
-        index,
-    };
-    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
-    let shape = Shape {
-        format,
-        columns: &columns,
-        schema: &schema,
-        rows_max: u64::MAX,
-    };
-    let mut printer = Printer::new(shape, target)?;
-    let mut frame = Frame::new(&schema, 1);
-    for row in &answer.rows {
-        frame.clear();
-        for (column, cell) in frame.columns.iter_mut().zip(row) {
-            match column {
-                Column::Utf8(texts) => texts.push(cell.as_deref()),
-                other => unreachable!("an answer is texts, not {:?}", other.physical()),
-            }
-        }
-        frame.commit_rows(1);
-        printer.print(&frame)?;
-    }
-    printer.finish()
 }
