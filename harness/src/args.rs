@@ -73,7 +73,7 @@ pub(crate) enum ExplainFormat {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// How findings are printed [default: table on a terminal, ndjson otherwise]
+    /// How findings are printed, instead of as lines
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 }

@@ -29,8 +29,6 @@ struct Finding {
 
 /// Prints the findings.
 pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
-    let mut target = Target::open(None)?;
-    let format = format_for(&target, args.format)?;
     let findings = [
         cores(),
         uring(),
@@ -40,27 +38,40 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         huge_pages(),
         timer(),
     ];
-    let row = |finding: Finding| {
-        let verdict = if finding.advice.is_none() {
-            "ok"
-        } else {
-            "could be better"
-        };
-        vec![
-            Some(finding.what.to_owned()),
-            Some(verdict.to_owned()),
-            Some(finding.found),
-            finding.advice,
-        ]
+    let mut target = Target::open(None)?;
+    let Some(format) = args.format else {
+        let lines: String = findings.iter().map(Finding::lines).collect();
+        return target.write(lines.as_bytes());
     };
     let answer = Answer {
         sql: String::new(),
         columns: ["what", "verdict", "found", "advice"]
             .map(str::to_owned)
             .to_vec(),
-        rows: findings.into_iter().map(row).collect(),
+        rows: findings.into_iter().map(Finding::row).collect(),
     };
-    print_answer(&answer, format, &mut target)
+    print_answer(&answer, format_for(&target, Some(format))?, &mut target)
+}
+
+impl Finding {
+    fn verdict(&self) -> &'static str {
+        match self.advice {
+            None => "ok",
+            Some(_) => "could be better",
+        }
+    }
+
+    fn lines(&self) -> String {
+        let line = format!("{}: {}: {}\n", self.what, self.verdict(), self.found);
+        let advice = self.advice.iter().map(|advice| format!("    {advice}\n"));
+        line + &advice.collect::<String>()
+    }
+
+    fn row(self) -> Vec<Option<String>> {
+        let verdict = self.verdict().to_owned();
+        let what = self.what.to_owned();
+        vec![Some(what), Some(verdict), Some(self.found), self.advice]
+    }
 }
 
 fn cores() -> Finding {

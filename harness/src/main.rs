@@ -11,6 +11,7 @@ mod settings;
 mod arrow;
 mod output;
 mod print;
+mod progress;
 mod stats;
 mod stop;
 mod table;

@@ -14,6 +14,7 @@ use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::Target;
 use crate::print::{Printer, Shape, format_for, print_answer};
+use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
 use crate::stats::{Rows, Stats};
@@ -181,13 +182,18 @@ impl Script<'_> {
     /// Runs one query. The inner result says whether its ledger balances.
     fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
         let mut running = start(&query.program, &self.settings.config)?;
-        let stopper = running.stopper();
-        self.stop.runs(stopper.clone());
+        let control = running.control();
+        self.stop.runs(control.clone());
         if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
             let notes = running.notes().iter();
             notes.for_each(|note| say(&format_args!("note: {note}")));
         }
         let executor = executor_name(running.executor());
+        // Results that run over the screen are progress enough.
+        let silent = self.target.is_terminal() && self.format != Format::Table;
+        let progress = (!silent)
+            .then(|| Progress::begin(control.clone()))
+            .flatten();
         let shape = Shape {
             format: self.format,
             columns: &query.columns,
@@ -202,7 +208,7 @@ impl Script<'_> {
         loop {
             if wanted && (printer.is_full() || !self.is_read) {
                 wanted = false;
-                stopper.stop();
+                control.stop();
             }
             let Some(block) = running.next_block()? else {
                 break;
@@ -219,6 +225,7 @@ impl Script<'_> {
             }
             running.give_back(block);
         }
+        drop(progress);
         let rows_printed = printer.rows();
         if self.is_read {
             self.is_read = is_read(printer.finish())?;

@@ -1,7 +1,8 @@
 //! What is said on standard error, in colour by `--color`, `NO_COLOR` and what the stream is.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -50,8 +51,20 @@ pub(crate) fn say(text: &dyn Display) {
 
 /// Says somebody's text as it is. That nobody reads it is no error.
 pub(crate) fn say_text(text: &str) {
+    show_line("");
     let _ = writeln!(anstream::stderr(), "{text}");
 }
+
+/// Shows a line, for people, that the next one takes the place of; an empty one takes it away.
+pub(crate) fn show_line(text: &str) {
+    let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let erase = if line.is_empty() { "" } else { "\r\x1b[K" };
+    let _ = write!(io::stderr(), "{erase}{text}");
+    text.clone_into(&mut line);
+}
+
+/// The line that the next one takes the place of.
+static LINE: Mutex<String> = Mutex::new(String::new());
 
 fn colored(line: &str) -> String {
     let styles = [

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use trefoil_ring0::runtime::Stopper;
+use trefoil_ring0::runtime::Control;
 
 use crate::failure::Failure;
 use crate::output::abandon;
@@ -22,7 +22,7 @@ pub(crate) struct Stop {
 #[derive(Debug, Default)]
 struct State {
     asked: bool,
-    running: Option<Stopper>,
+    running: Option<Control>,
 }
 
 impl Stop {
@@ -77,12 +77,12 @@ impl Stop {
     }
 
     /// From now on this is what runs; it stops at once where somebody has asked already.
-    pub(crate) fn runs(&self, stopper: Stopper) {
+    pub(crate) fn runs(&self, control: Control) {
         let mut state = self.lock();
         if state.asked {
-            stopper.stop();
+            control.stop();
         }
-        state.running = Some(stopper);
+        state.running = Some(control);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

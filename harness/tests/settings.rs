@@ -190,7 +190,12 @@ fn the_command_line_describes_itself() {
 #[test]
 fn the_doctor_looks_at_all_there_is() {
     let folder = Folder::new("doctor");
-    let output = run(&folder, &["doctor"], &[]);
+    let lines = text(&run(&folder, &["doctor"], &[]).stdout);
+    assert!(
+        lines.starts_with("cores: ") && lines.contains("\nclock: "),
+        "{lines}"
+    );
+    let output = run(&folder, &["doctor", "--format", "ndjson"], &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
     let mut rows = printed

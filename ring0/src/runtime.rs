@@ -9,7 +9,7 @@ mod seat;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
@@ -80,27 +80,48 @@ fn system_time_ns() -> i64 {
 }
 
 /// What all shards know of each other's health, and what the host wants of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    /// Bits: [`HALT`], [`STOP`]. A shard looks at them between two turns.
+    /// Bits: [`HALT`], [`STOP`], and above them a count of the times that the host asked how far
+    /// they are. A shard looks at all of it at once, between two turns.
     orders: AtomicU32,
     failed: AtomicBool,
     started: AtomicUsize,
+    told: Vec<Told>,
 }
 
 /// To end at once, whatever is in hand.
 const HALT: u32 = 1;
 /// To read no further record, and to end when those that were read have gone their way.
 const STOP: u32 = 2;
+/// One more question.
+const ASK: u32 = 4;
 
-/// Stops a program from any thread, as often as it likes.
+/// What a shard said when it was last asked.
+#[derive(Debug)]
+struct Told {
+    rows_read: AtomicU64,
+    /// `i64::MIN` where it has none.
+    watermark: AtomicI64,
+}
+
+/// How far a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Records that were read.
+    pub rows_read: u64,
+    /// The least watermark (ns) that a shard has reached in what it reads.
+    pub watermark: Option<i64>,
+}
+
+/// A running program in the hands of any thread.
 #[derive(Debug, Clone)]
-pub struct Stopper {
+pub struct Control {
     shared: Arc<Shared>,
     bells: Arc<[Arc<Bell>]>,
 }
 
-impl Stopper {
+impl Control {
     /// Lets the sources read no further record. What was read is the beginning of each file, and
     /// all of its results come out that do not wait for the end of input: that is not reached, so
     /// that what is still open by then is not given.
@@ -108,8 +129,29 @@ impl Stopper {
         self.order(STOP);
     }
 
+    /// Asks the shards how far they are. They answer between two turns.
+    pub fn ask(&self) {
+        self.shared.orders.fetch_add(ASK, Ordering::Release);
+        self.ring();
+    }
+
+    /// How far the shards were when they were last asked.
+    pub fn reached(&self) -> Reached {
+        let told = &self.shared.told;
+        let rows = told.iter().map(|t| t.rows_read.load(Ordering::Relaxed));
+        let watermarks = told.iter().map(|t| t.watermark.load(Ordering::Relaxed));
+        Reached {
+            rows_read: rows.sum(),
+            watermark: watermarks.filter(|w| *w > i64::MIN).min(),
+        }
+    }
+
     fn order(&self, order: u32) {
         self.shared.orders.fetch_or(order, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
         self.bells.iter().for_each(|bell| bell.ring_always());
     }
 }
@@ -123,7 +165,7 @@ pub struct Running {
     host: Arc<Bell>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
-    stopper: Stopper,
+    control: Control,
     /// The numbers of the chains' first stages.
     stages: Vec<usize>,
 }
@@ -146,9 +188,18 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         .map(|_| bell().map(Arc::new))
         .collect::<Result<Vec<_>>>()?;
     let (parts, outputs) = wire(&program, config, &bells, &host)?;
-    let shared = Arc::new(Shared::default());
+    let untold = || Told {
+        rows_read: AtomicU64::new(0),
+        watermark: AtomicI64::new(i64::MIN),
+    };
+    let shared = Arc::new(Shared {
+        orders: AtomicU32::new(0),
+        failed: AtomicBool::new(false),
+        started: AtomicUsize::new(0),
+        told: (0..config.shards).map(|_| untold()).collect(),
+    });
     let program = Arc::new(program);
-    let stopper = Stopper {
+    let control = Control {
         shared: Arc::clone(&shared),
         bells: bells.into(),
     };
@@ -159,7 +210,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         host,
         threads: Vec::new(),
         shared,
-        stopper,
+        control,
         stages,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
@@ -168,7 +219,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
             core: config.cores[shard % config.cores.len()],
             may_spin: config.shards <= config.cores.len(),
             executor,
-            bell: Arc::clone(&running.stopper.bells[shard]),
+            bell: Arc::clone(&running.control.bells[shard]),
             host: Arc::clone(&running.host),
             shared: Arc::clone(&running.shared),
         };
@@ -256,9 +307,9 @@ impl Running {
         &self.notes
     }
 
-    /// What stops it.
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+    /// What any thread can do with it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     fn await_start(&mut self) -> Result<()> {
@@ -348,7 +399,7 @@ impl Running {
     }
 
     fn halt(&self) {
-        self.stopper.order(HALT);
+        self.control.order(HALT);
     }
 }
 

@@ -134,6 +134,14 @@ impl Shard {
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
     }
 
+    /// Records read, and the least watermark of the sources here that have one, else `i64::MIN`.
+    pub(crate) fn reached(&self) -> (u64, i64) {
+        let sources = self.sources.iter().map(|slot| &slot.source);
+        let rows = sources.clone().map(|s| s.counters().rows_read).sum();
+        let watermarks = sources.filter_map(Source::reached);
+        (rows, watermarks.min().unwrap_or(i64::MIN))
+    }
+
     /// Moves what can move.
     pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.take_reads(io)?;

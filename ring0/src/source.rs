@@ -152,6 +152,15 @@ impl Source {
         }
     }
 
+    /// The greatest watermark that was reached in what is read here.
+    pub(crate) fn reached(&self) -> Option<i64> {
+        match self {
+            Self::Files(source) => source.reached(),
+            Self::Columns(source) => source.reached(),
+            Self::Memory(_) | Self::Elsewhere => None,
+        }
+    }
+
     /// Takes a read that was carried out.
     pub(crate) fn complete(&mut self, completion: Completion) -> Result<()> {
         match self {

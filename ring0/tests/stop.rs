@@ -22,8 +22,9 @@ const ROWS: i64 = 20_000;
 struct Lines(PathBuf);
 
 impl Lines {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-stop-{}.ndjson", std::process::id()));
+    fn new(name: &str) -> Self {
+        let name = format!("trefoil-{name}-{}.ndjson", std::process::id());
+        let path = std::env::temp_dir().join(name);
         let lines: String = (0..ROWS).map(|k| format!("{{\"k\":{k}}}\n")).collect();
         std::fs::write(&path, lines).unwrap();
         Self(path)
@@ -98,7 +99,7 @@ fn program(path: &Path) -> Program {
 /// Stops once so many rows came. Gives the rows, the counts, and what the shards counted.
 fn run(program: &Program, config: &Config, stop: usize) -> (Vec<i64>, Vec<i64>, Vec<ShardReport>) {
     let mut running = start(program, config).unwrap();
-    let stopper = running.stopper();
+    let control = running.control();
     let mut given = [Vec::new(), Vec::new()];
     while let Some(block) = running.next_block().unwrap() {
         let Column::I64(values) = &block.rows().columns[0] else {
@@ -107,7 +108,7 @@ fn run(program: &Program, config: &Config, stop: usize) -> (Vec<i64>, Vec<i64>, 
         given[block.output().index()].extend_from_slice(&values.values);
         running.give_back(block);
         if given[0].len() >= stop {
-            stopper.stop();
+            control.stop();
         }
     }
     let [rows, counts] = given;
@@ -116,7 +117,7 @@ fn run(program: &Program, config: &Config, stop: usize) -> (Vec<i64>, Vec<i64>, 
 
 #[test]
 fn what_was_read_is_the_beginning() {
-    let lines = Lines::new();
+    let lines = Lines::new("stop");
     let program = program(&lines.0);
     for (shards, executor) in [1, 2, 3]
         .into_iter()
@@ -145,5 +146,36 @@ fn what_was_read_is_the_beginning() {
                 assert!(rows.len() < ROWS as usize, "{label}");
             }
         }
+    }
+}
+
+/// Shards that wait for room say how far they are, as often as they are asked.
+#[test]
+fn shards_tell_how_far_they_are() {
+    let lines = Lines::new("tell");
+    let program = program(&lines.0);
+    for executor in [Executor::Threads, Executor::Auto] {
+        let config = Config {
+            shards: 2,
+            executor,
+            chunk_bytes: 500,
+            frame_rows: 64,
+            ring_messages: 4,
+            ..Config::default()
+        };
+        let mut running = start(&program, &config).unwrap();
+        let control = running.control();
+        while control.reached().rows_read == 0 {
+            control.ask();
+            std::thread::yield_now();
+        }
+        assert!(control.reached().rows_read < ROWS as u64);
+        assert_eq!(control.reached().watermark, None);
+        while let Some(block) = running.next_block().unwrap() {
+            running.give_back(block);
+        }
+        let reports = running.finish().unwrap();
+        let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
+        assert_eq!(read, ROWS as u64);
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use super::{Config, Executor, HALT, ShardReport, Shared, preflight_error};
+use super::{Config, Executor, HALT, STOP, ShardReport, Shared, preflight_error};
 use crate::build::{Parts, build};
 use crate::error::{Error, Result};
 use crate::io::{Io, ThreadIo, UringIo};
@@ -65,6 +65,14 @@ impl Seat {
         self.host.ring_always();
     }
 
+    /// Says how far the shard is.
+    fn tell(&self, shard: &Shard) {
+        let (rows_read, watermark) = shard.reached();
+        let told = &self.shared.told[self.shard];
+        told.rows_read.store(rows_read, Ordering::Relaxed);
+        told.watermark.store(watermark, Ordering::Relaxed);
+    }
+
     fn orders(&self) -> u32 {
         self.shared.orders.load(Ordering::Acquire)
     }
@@ -113,7 +121,10 @@ impl Seat {
                 if orders & HALT != 0 {
                     return Ok(());
                 }
-                shard.stop();
+                if orders & !obeyed & STOP != 0 {
+                    shard.stop();
+                }
+                self.tell(shard);
                 obeyed = orders;
             }
             match shard.turn(io)? {

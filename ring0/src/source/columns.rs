@@ -169,6 +169,11 @@ impl ColumnsSource {
         fits
     }
 
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.clock.as_ref()?.reached()
+    }
+
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()

@@ -54,7 +54,7 @@ impl MemorySource {
 
     /// Lends no further frame.
     pub(super) fn stop(&mut self) {
-        self.stopped = self.next < self.end;
+        self.stopped |= self.next < self.end;
         self.end = self.end.min(self.next);
     }
 
