@@ -1,355 +1,201 @@
-//! Columns in Arrow's memory layout: values, 32-bit string offsets, validity bits from the least
+//! Columns in Arrow's memory layout: values, 32-bit offsets, validity bits from the least
 //! significant on. Buffers are vectors, so that handing one to Arrow and taking it back copies
-//! nothing. A NULL's value is zero (an empty string), so that bytes never depend on history.
+//! nothing. A NULL's value is zero, an empty string or list, a struct of NULLs, so that bytes never
+//! depend on history.
+
+/// Evaluates `$body` with `$c` the typed column within the [`Column`] `$column`.
+macro_rules! each_column {
+    ($column:expr, $c:ident => $body:expr) => {
+        match $column {
+            $crate::column::Column::Bool($c) => $body,
+            $crate::column::Column::I8($c) => $body,
+            $crate::column::Column::I16($c) => $body,
+            $crate::column::Column::I32($c) => $body,
+            $crate::column::Column::I64($c) => $body,
+            $crate::column::Column::U8($c) => $body,
+            $crate::column::Column::U16($c) => $body,
+            $crate::column::Column::U32($c) => $body,
+            $crate::column::Column::U64($c) => $body,
+            $crate::column::Column::F32($c) => $body,
+            $crate::column::Column::F64($c) => $body,
+            $crate::column::Column::I128($c) => $body,
+            $crate::column::Column::Interval($c) => $body,
+            $crate::column::Column::Utf8($c) => $body,
+            $crate::column::Column::Binary($c) => $body,
+            $crate::column::Column::List($c) => $body,
+            $crate::column::Column::Struct($c) => $body,
+        }
+    };
+}
+
+/// Evaluates `$body` with the typed columns within two [`Column`]s of one physical type.
+macro_rules! both_columns {
+    ($to:expr, $from:expr, $a:ident, $b:ident => $body:expr) => {
+        match ($to, $from) {
+            (Column::Bool($a), Column::Bool($b)) => $body,
+            (Column::I8($a), Column::I8($b)) => $body,
+            (Column::I16($a), Column::I16($b)) => $body,
+            (Column::I32($a), Column::I32($b)) => $body,
+            (Column::I64($a), Column::I64($b)) => $body,
+            (Column::U8($a), Column::U8($b)) => $body,
+            (Column::U16($a), Column::U16($b)) => $body,
+            (Column::U32($a), Column::U32($b)) => $body,
+            (Column::U64($a), Column::U64($b)) => $body,
+            (Column::F32($a), Column::F32($b)) => $body,
+            (Column::F64($a), Column::F64($b)) => $body,
+            (Column::I128($a), Column::I128($b)) => $body,
+            (Column::Interval($a), Column::Interval($b)) => $body,
+            (Column::Utf8($a), Column::Utf8($b)) => $body,
+            (Column::Binary($a), Column::Binary($b)) => $body,
+            (Column::List($a), Column::List($b)) => $body,
+            (Column::Struct($a), Column::Struct($b)) => $body,
+            ($a, $b) => panic!("columns of {:?} and {:?}", $a.physical(), $b.physical()),
+        }
+    };
+}
 
 mod arrow;
+mod bits;
 mod bulk;
+mod bytes;
+mod fixed;
+mod nested;
+#[cfg(test)]
+pub(crate) mod random;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use self::arrow::{array_string_bytes, array_string_bytes_max};
+use arrow_schema::DataType;
 
-use crate::schema::Physical;
+pub(crate) use self::arrow::{array_bytes, array_bytes_max, has_any_length};
+pub use self::bits::{Bitmap, Validity};
+pub use self::bytes::{Binaries, Bytes, Content, Raw, Strings, Text};
+pub use self::fixed::{Bools, Fixed};
+pub use self::nested::{Lists, Structs};
+pub use arrow_buffer::IntervalMonthDayNano as Interval;
 
-/// A growing vector of bits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bitmap {
-    words: Vec<u64>,
-    len: usize,
-}
-
-impl Bitmap {
-    /// Number of bits.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-    /// Whether there is no bit.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-    /// The words, bit i of the map being bit i % 64 of word i / 64; bits behind the end are 0.
-    #[inline]
-    pub fn words(&self) -> &[u64] {
-        &self.words
-    }
-    /// Bit `i`.
-    #[inline]
-    pub fn get(&self, i: usize) -> bool {
-        debug_assert!(i < self.len);
-        self.words[i / 64] >> (i % 64) & 1 == 1
-    }
-    /// Sets bit `i`, which exists.
-    #[inline]
-    pub fn set(&mut self, i: usize, value: bool) {
-        debug_assert!(i < self.len);
-        let mask = 1u64 << (i % 64);
-        if value {
-            self.words[i / 64] |= mask;
-        } else {
-            self.words[i / 64] &= !mask;
-        }
-    }
-    /// Appends a bit.
-    #[inline]
-    pub fn push(&mut self, value: bool) {
-        if self.len.is_multiple_of(64) {
-            self.words.push(0);
-        }
-        let i = self.len;
-        self.len += 1;
-        if value {
-            self.words[i / 64] |= 1 << (i % 64);
-        }
-    }
-    /// Appends `count` equal bits.
-    pub fn extend(&mut self, value: bool, count: usize) {
-        let end = self.len + count;
-        while self.len < end && !self.len.is_multiple_of(64) {
-            self.push(value);
-        }
-        let whole = (end - self.len) / 64;
-        self.words
-            .extend(std::iter::repeat_n(if value { u64::MAX } else { 0 }, whole));
-        self.len += whole * 64;
-        while self.len < end {
-            self.push(value);
-        }
-    }
-    /// Forgets all bits, keeps the memory.
-    pub fn clear(&mut self) {
-        self.words.clear();
-        self.len = 0;
-    }
-    /// Forgets all bits from `len` on; nothing where there are no more.
-    pub fn truncate(&mut self, len: usize) {
-        if len >= self.len {
-            return;
-        }
-        self.words.truncate(len.div_ceil(64));
-        if !len.is_multiple_of(64) {
-            self.words[len / 64] &= (1 << (len % 64)) - 1;
-        }
-        self.len = len;
-    }
-    /// Number of set bits.
-    pub fn count_ones(&self) -> usize {
-        self.words.iter().map(|w| w.count_ones() as usize).sum()
-    }
-}
-
-/// Which rows of a column hold a value. While none is NULL no bit is stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Validity {
-    len: usize,
-    nulls: usize,
-    bits: Bitmap,
-}
-
-impl Validity {
-    /// Number of rows.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-    /// Whether there is no row.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-    /// Number of NULL rows.
-    #[inline]
-    pub fn nulls(&self) -> usize {
-        self.nulls
-    }
-    /// Whether row `i` holds a value.
-    #[inline]
-    pub fn is_valid(&self, i: usize) -> bool {
-        self.nulls == 0 || self.bits.get(i)
-    }
-    /// The bits, or `None` while no row is NULL.
-    #[inline]
-    pub fn bits(&self) -> Option<&Bitmap> {
-        (self.nulls > 0).then_some(&self.bits)
-    }
-    /// Appends a row.
-    #[inline]
-    pub fn push(&mut self, valid: bool) {
-        if self.nulls > 0 {
-            self.bits.push(valid);
-            self.nulls += usize::from(!valid);
-        } else if !valid {
-            self.bits.clear();
-            self.bits.extend(true, self.len);
-            self.bits.push(false);
-            self.nulls = 1;
-        }
-        self.len += 1;
-    }
-    /// Appends `count` rows that hold values.
-    pub fn push_valid(&mut self, count: usize) {
-        if self.nulls > 0 {
-            self.bits.extend(true, count);
-        }
-        self.len += count;
-    }
-    /// Forgets all rows from `len` on; nothing where there are no more.
-    pub fn truncate(&mut self, len: usize) {
-        if len >= self.len {
-            return;
-        }
-        if self.nulls > 0 {
-            self.nulls -= (len..self.len).filter(|&i| !self.bits.get(i)).count();
-            if self.nulls > 0 {
-                self.bits.truncate(len);
-            } else {
-                self.bits.clear();
-            }
-        }
-        self.len = len;
-    }
-    /// Forgets all rows, keeps the memory.
-    pub fn clear(&mut self) {
-        self.len = 0;
-        self.nulls = 0;
-        self.bits.clear();
-    }
-}
-
-/// A column of values of one width.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Fixed<T> {
-    /// One value a row; zero where NULL.
-    pub values: Vec<T>,
-    /// Which rows hold a value.
-    pub validity: Validity,
-}
-
-impl<T: Copy + Default> Fixed<T> {
-    /// Appends a row.
-    #[inline]
-    pub fn push(&mut self, value: Option<T>) {
-        self.values.push(value.unwrap_or_default());
-        self.validity.push(value.is_some());
-    }
-    /// Forgets all rows from `len` on; nothing where there are no more.
-    pub fn truncate(&mut self, len: usize) {
-        self.values.truncate(len);
-        self.validity.truncate(len);
-    }
-    /// Row `i`, `None` where NULL.
-    #[inline]
-    pub fn get(&self, i: usize) -> Option<T> {
-        self.validity.is_valid(i).then(|| self.values[i])
-    }
-}
-
-/// A column of booleans.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bools {
-    /// One bit a row; zero where NULL.
-    pub values: Bitmap,
-    /// Which rows hold a value.
-    pub validity: Validity,
-}
-
-impl Bools {
-    /// Appends a row.
-    #[inline]
-    pub fn push(&mut self, value: Option<bool>) {
-        self.values.push(value.unwrap_or(false));
-        self.validity.push(value.is_some());
-    }
-    /// Forgets all rows from `len` on; nothing where there are no more.
-    pub fn truncate(&mut self, len: usize) {
-        self.values.truncate(len);
-        self.validity.truncate(len);
-    }
-    /// Row `i`, `None` where NULL.
-    #[inline]
-    pub fn get(&self, i: usize) -> Option<bool> {
-        self.validity.is_valid(i).then(|| self.values.get(i))
-    }
-}
-
-/// A column of strings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Strings {
-    /// Ends of the strings in `data`, after a leading 0: rows + 1 offsets.
-    offsets: Vec<i32>,
-    data: Vec<u8>,
-    /// Which rows hold a value.
-    pub validity: Validity,
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            data: Vec::new(),
-            validity: Validity::default(),
-        }
-    }
-}
-
-impl Strings {
-    /// Appends a row.
-    #[inline]
-    pub fn push(&mut self, value: Option<&str>) {
-        if let Some(text) = value {
-            self.data.extend_from_slice(text.as_bytes());
-        }
-        self.seal(value.is_some());
-    }
-    #[inline]
-    fn seal(&mut self, valid: bool) {
-        let end = i32::try_from(self.data.len()).expect("a column of strings stays below 2 GiB");
-        self.offsets.push(end);
-        self.validity.push(valid);
-    }
-    /// Forgets all rows from `len` on; nothing where there are no more.
-    pub fn truncate(&mut self, len: usize) {
-        if len < self.validity.len() {
-            self.data.truncate(self.offsets[len] as usize);
-            self.offsets.truncate(len + 1);
-            self.validity.truncate(len);
-        }
-    }
-    /// Row `i`, the empty string where NULL.
-    #[inline]
-    pub fn value(&self, i: usize) -> &str {
-        let bytes = self.bytes(i);
-        // SAFETY: only whole `&str`s are ever appended (`push`), so that each range
-        // between two offsets is one of them.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
-    }
-    /// The bytes of row `i`.
-    #[inline]
-    pub fn bytes(&self, i: usize) -> &[u8] {
-        &self.data[self.offsets[i] as usize..self.offsets[i + 1] as usize]
-    }
-    /// Row `i`, `None` where NULL.
-    #[inline]
-    pub fn get(&self, i: usize) -> Option<&str> {
-        self.validity.is_valid(i).then(|| self.value(i))
-    }
-    /// Offsets into [`Strings::data`], rows + 1 of them.
-    #[inline]
-    pub fn offsets(&self) -> &[i32] {
-        &self.offsets
-    }
-    /// All bytes, one string behind the other.
-    #[inline]
-    pub fn data(&self) -> &[u8] {
-        &self.data
-    }
-}
+use crate::schema::{Physical, physical};
 
 /// One column of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
     /// Booleans.
     Bool(Bools),
-    /// 32-bit integers (DATE).
+    /// TINYINT.
+    I8(Fixed<i8>),
+    /// SMALLINT.
+    I16(Fixed<i16>),
+    /// INTEGER, DATE, TIME in seconds or milliseconds.
     I32(Fixed<i32>),
-    /// 64-bit integers (BIGINT, TIMESTAMP).
+    /// BIGINT, TIMESTAMP, finer TIME, lengths of time.
     I64(Fixed<i64>),
-    /// Floating point numbers.
+    /// Unsigned, 8 bits.
+    U8(Fixed<u8>),
+    /// Unsigned, 16 bits.
+    U16(Fixed<u16>),
+    /// Unsigned, 32 bits.
+    U32(Fixed<u32>),
+    /// Unsigned, 64 bits.
+    U64(Fixed<u64>),
+    /// FLOAT.
+    F32(Fixed<f32>),
+    /// DOUBLE.
     F64(Fixed<f64>),
+    /// DECIMAL, without its point.
+    I128(Fixed<i128>),
+    /// INTERVAL.
+    Interval(Fixed<Interval>),
     /// Strings.
     Utf8(Strings),
+    /// Byte strings.
+    Binary(Binaries),
+    /// Lists.
+    List(Lists),
+    /// Structs.
+    Struct(Structs),
 }
 
 impl Column {
-    /// An empty column.
+    /// An empty column of a type that is not nested.
+    ///
+    /// # Panics
+    /// Where it is nested: what a list or struct holds is known by [`Column::of`].
     pub fn new(physical: Physical) -> Self {
         match physical {
             Physical::Bool => Self::Bool(Bools::default()),
+            Physical::I8 => Self::I8(Fixed::default()),
+            Physical::I16 => Self::I16(Fixed::default()),
             Physical::I32 => Self::I32(Fixed::default()),
             Physical::I64 => Self::I64(Fixed::default()),
+            Physical::U8 => Self::U8(Fixed::default()),
+            Physical::U16 => Self::U16(Fixed::default()),
+            Physical::U32 => Self::U32(Fixed::default()),
+            Physical::U64 => Self::U64(Fixed::default()),
+            Physical::F32 => Self::F32(Fixed::default()),
             Physical::F64 => Self::F64(Fixed::default()),
+            Physical::I128 => Self::I128(Fixed::default()),
+            Physical::Interval => Self::Interval(Fixed::default()),
             Physical::Utf8 => Self::Utf8(Strings::default()),
+            Physical::Binary => Self::Binary(Binaries::default()),
+            Physical::List | Physical::Struct => panic!("a nested column is made of its type"),
+        }
+    }
+    /// An empty column of a logical type.
+    ///
+    /// # Panics
+    /// Where the type is none that [`physical`] knows: programs are checked before they start.
+    pub fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::List(item) => Self::List(Lists::new(Self::of(item.data_type()))),
+            DataType::Struct(fields) => {
+                let members = fields.iter().map(|f| Self::of(f.data_type()));
+                Self::Struct(Structs::new(members.collect()))
+            }
+            flat => Self::new(physical(flat).unwrap_or_else(|| panic!("unsupported type {flat}"))),
+        }
+    }
+    /// An empty column of the same type.
+    pub fn empty_like(&self) -> Self {
+        match self {
+            Self::List(c) => Self::List(Lists::new(c.values.empty_like())),
+            Self::Struct(c) => Self::Struct(Structs::new(
+                c.fields.iter().map(Self::empty_like).collect(),
+            )),
+            flat => Self::new(flat.physical()),
         }
     }
     /// How the values lie in memory.
+    #[inline]
     pub fn physical(&self) -> Physical {
         match self {
             Self::Bool(_) => Physical::Bool,
+            Self::I8(_) => Physical::I8,
+            Self::I16(_) => Physical::I16,
             Self::I32(_) => Physical::I32,
             Self::I64(_) => Physical::I64,
+            Self::U8(_) => Physical::U8,
+            Self::U16(_) => Physical::U16,
+            Self::U32(_) => Physical::U32,
+            Self::U64(_) => Physical::U64,
+            Self::F32(_) => Physical::F32,
             Self::F64(_) => Physical::F64,
+            Self::I128(_) => Physical::I128,
+            Self::Interval(_) => Physical::Interval,
             Self::Utf8(_) => Physical::Utf8,
+            Self::Binary(_) => Physical::Binary,
+            Self::List(_) => Physical::List,
+            Self::Struct(_) => Physical::Struct,
         }
     }
     /// Which rows hold a value.
     #[inline]
     pub fn validity(&self) -> &Validity {
-        match self {
-            Self::Bool(c) => &c.validity,
-            Self::I32(c) => &c.validity,
-            Self::I64(c) => &c.validity,
-            Self::F64(c) => &c.validity,
-            Self::Utf8(c) => &c.validity,
-        }
+        each_column!(self, c => &c.validity)
+    }
+    /// Which rows hold a value, to be changed: only to make rows NULL whose values are zero.
+    #[inline]
+    pub(crate) fn validity_mut(&mut self) -> &mut Validity {
+        each_column!(self, c => &mut c.validity)
     }
     /// Number of rows.
     #[inline]
@@ -368,44 +214,32 @@ impl Column {
     }
     /// Forgets all rows, keeps the memory.
     pub fn clear(&mut self) {
-        match self {
-            Self::Bool(c) => {
-                c.values.clear();
-                c.validity.clear();
-            }
-            Self::I32(c) => {
-                c.values.clear();
-                c.validity.clear();
-            }
-            Self::I64(c) => {
-                c.values.clear();
-                c.validity.clear();
-            }
-            Self::F64(c) => {
-                c.values.clear();
-                c.validity.clear();
-            }
-            Self::Utf8(c) => c.clear(),
-        }
+        each_column!(self, c => c.clear());
     }
     /// Forgets all rows from `len` on; nothing where there are no more.
     pub fn truncate(&mut self, len: usize) {
-        match self {
-            Self::Bool(c) => c.truncate(len),
-            Self::I32(c) => c.truncate(len),
-            Self::I64(c) => c.truncate(len),
-            Self::F64(c) => c.truncate(len),
-            Self::Utf8(c) => c.truncate(len),
-        }
+        each_column!(self, c => c.truncate(len));
     }
     /// Appends a NULL.
     pub fn push_null(&mut self) {
         match self {
+            Self::List(c) => c.push_null(),
+            Self::Struct(c) => c.push_null(),
             Self::Bool(c) => c.push(None),
+            Self::I8(c) => c.push(None),
+            Self::I16(c) => c.push(None),
             Self::I32(c) => c.push(None),
             Self::I64(c) => c.push(None),
+            Self::U8(c) => c.push(None),
+            Self::U16(c) => c.push(None),
+            Self::U32(c) => c.push(None),
+            Self::U64(c) => c.push(None),
+            Self::F32(c) => c.push(None),
             Self::F64(c) => c.push(None),
+            Self::I128(c) => c.push(None),
+            Self::Interval(c) => c.push(None),
             Self::Utf8(c) => c.push(None),
+            Self::Binary(c) => c.push(None),
         }
     }
     /// Appends the rows `rows` of `from`, a column of the same physical type.
@@ -413,79 +247,19 @@ impl Column {
     /// # Panics
     /// Where the physical types differ.
     pub fn append_rows(&mut self, from: &Column, rows: &[u32]) {
-        match (self, from) {
-            (Self::Bool(to), Self::Bool(from)) => {
-                for &r in rows {
-                    to.push(from.get(r as usize));
-                }
-            }
-            (Self::I32(to), Self::I32(from)) => append_fixed(to, from, rows),
-            (Self::I64(to), Self::I64(from)) => append_fixed(to, from, rows),
-            (Self::F64(to), Self::F64(from)) => append_fixed(to, from, rows),
-            (Self::Utf8(to), Self::Utf8(from)) => {
-                for &r in rows {
-                    to.push(from.get(r as usize));
-                }
-            }
-            (to, from) => panic!("columns of {:?} and {:?}", to.physical(), from.physical()),
-        }
+        both_columns!(self, from, to, from => to.append_rows(from, rows));
     }
-    /// Bytes of the strings in this column, 0 for other types.
+    /// Bytes of the values in this column where their length is not fixed, 0 for other types.
     #[inline]
     pub fn string_bytes(&self) -> usize {
         match self {
-            Self::Utf8(c) => c.data.len(),
+            Self::Utf8(c) => c.value_bytes(),
+            Self::Binary(_) | Self::List(_) | Self::Struct(_) => self.value_bytes(),
             _ => 0,
         }
     }
-}
-
-fn append_fixed<T: Copy + Default>(to: &mut Fixed<T>, from: &Fixed<T>, rows: &[u32]) {
-    to.values
-        .extend(rows.iter().map(|&r| from.values[r as usize]));
-    if from.validity.nulls() == 0 {
-        to.validity.push_valid(rows.len());
-    } else {
-        for &r in rows {
-            to.validity.push(from.validity.is_valid(r as usize));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn validity_starts_without_bits_and_keeps_every_row() {
-        let mut v = Validity::default();
-        v.push_valid(130);
-        assert!(v.bits().is_none());
-        v.push(false);
-        v.push_valid(70);
-        v.push(false);
-        assert_eq!((v.len(), v.nulls()), (202, 2));
-        let nulls: Vec<_> = (0..v.len()).filter(|&i| !v.is_valid(i)).collect();
-        assert_eq!(nulls, [130, 201]);
-        v.clear();
-        v.push(true);
-        assert!(v.is_valid(0) && v.bits().is_none());
-    }
-
-    #[test]
-    fn rows_are_copied_with_their_nulls() {
-        let mut from = Column::new(Physical::Utf8);
-        if let Column::Utf8(c) = &mut from {
-            for s in [Some("a"), None, Some("ü"), Some("")] {
-                c.push(s);
-            }
-        }
-        let mut to = Column::new(Physical::Utf8);
-        to.append_rows(&from, &[3, 1, 2, 2]);
-        let Column::Utf8(c) = &to else {
-            panic!("a column changed its type")
-        };
-        let got: Vec<_> = (0..4).map(|i| c.get(i)).collect();
-        assert_eq!(got, [Some(""), None, Some("ü"), Some("ü")]);
+    /// Bytes of its values.
+    fn value_bytes(&self) -> usize {
+        each_column!(self, c => c.value_bytes())
     }
 }

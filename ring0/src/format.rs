@@ -1,6 +1,6 @@
 //! Text formats: how a record's bytes become a row of a frame, and a result row bytes again.
 //! They stand at both ends of a record's journey. Nothing here knows files, splits or windows,
-//! and nothing allocates per record.
+//! and nothing allocates per record but for BINARY and for DECIMAL in strings.
 
 mod scan;
 
@@ -8,9 +8,14 @@ mod number;
 
 pub mod time;
 
+pub mod decimal;
 pub mod record;
+pub mod span;
 
 pub mod csv;
 pub mod ndjson;
 pub mod parser;
 pub mod text;
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ impl Frame {
         let columns = schema
             .fields
             .iter()
-            .map(|f| Column::new(f.physical()))
+            .map(|f| Column::of(&f.data_type))
             .collect();
         Self {
             columns,
@@ -114,6 +114,7 @@ mod tests {
                 Column::I64(c) => c.push(Some(i as i64)),
                 Column::F64(c) => c.push(Some(i as f64)),
                 Column::Utf8(c) => c.push(Some(["", "a", "ü"][i % 3])),
+                other => panic!("no column of {:?}", other.physical()),
             }
         }
     }

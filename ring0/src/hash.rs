@@ -1,13 +1,14 @@
 //! The one hash of keys: routing and state share it. Columns are folded one after the other over
-//! canonical values (integers widened, one zero, one NaN, timestamps in nanoseconds, NULL tagged,
-//! strings with their length), so that equal keys hash alike in every frame and on every machine.
+//! canonical values (integers widened, one zero, one NaN, times in nanoseconds, decimals without
+//! trailing zeros, NULL tagged, strings and lists with their length), so that equal keys hash alike
+//! in every frame and on every machine. `docs/format.md` says how, with vectors.
 //!
 //! The mixing is that of wyhash (Wang Yi, public domain): two folded 64 x 64 -> 128 bit
 //! multiplications a value, in the variant that keeps its inputs where a product is zero.
 
 use arrow_schema::DataType;
 
-use crate::column::{Column, Fixed, Strings, Validity};
+use crate::column::{Column, Fixed, Interval, Validity};
 use crate::frame::Frame;
 use crate::limits::KEY_GROUPS;
 use crate::schema::{Schema, unit_nanos};
@@ -82,24 +83,130 @@ fn mix_bytes(bytes: &[u8], seed: u64) -> u64 {
     mix(word(chunks.remainder()) ^ state, bytes.len() as u64 ^ seed)
 }
 
+/// Digits and scale without trailing zeros: what decimals of one value have in common.
+fn mix_decimal(value: i128, scale: u8, seed: u64) -> u64 {
+    let (mut digits, mut places) = (value, i16::from(scale));
+    if digits == 0 {
+        places = 0;
+    }
+    while digits != 0 && digits % 10 == 0 {
+        // The shorter division is the faster one by far.
+        digits = match i64::try_from(digits) {
+            Ok(short) => i128::from(short / 10),
+            Err(_) => digits / 10,
+        };
+        places -= 1;
+    }
+    let mut bytes = [0; 18];
+    bytes[..16].copy_from_slice(&digits.to_le_bytes());
+    bytes[16..].copy_from_slice(&places.to_le_bytes());
+    mix_bytes(&bytes, seed)
+}
+
+fn mix_interval(value: Interval, seed: u64) -> u64 {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&value.months.to_le_bytes());
+    bytes[4..8].copy_from_slice(&value.days.to_le_bytes());
+    bytes[8..].copy_from_slice(&value.nanoseconds.to_le_bytes());
+    mix_bytes(&bytes, seed)
+}
+
+/// Nanoseconds of one unit of a type of time, 1 for other types.
+fn type_nanos(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::Timestamp(unit, _)
+        | DataType::Duration(unit)
+        | DataType::Time32(unit)
+        | DataType::Time64(unit) => unit_nanos(*unit),
+        _ => 1,
+    }
+}
+
+/// Digits behind the point of a DECIMAL.
+fn type_scale(data_type: &DataType) -> u8 {
+    match data_type {
+        DataType::Decimal128(_, scale) => scale.unsigned_abs(),
+        other => unreachable!("{other} has no scale"),
+    }
+}
+
 /// Replaces `out` by one hash for each row of `frame`, of the columns `keys`.
 pub fn hash_keys(frame: &Frame, schema: &Schema, keys: &[usize], seed: u64, out: &mut Vec<u64>) {
     out.clear();
     out.resize(frame.rows(), seed);
     for &key in keys {
-        match &frame.columns[key] {
-            Column::Bool(c) => fold_rows(out, &c.validity, |i| u64::from(c.values.get(i))),
-            Column::I32(c) => fold_fixed(out, c, |v| i64::from(v) as u64),
-            Column::I64(c) => match schema.fields[key].data_type {
-                DataType::Timestamp(unit, _) => {
-                    let nanos = unit_nanos(unit);
-                    fold_fixed(out, c, |v| v.wrapping_mul(nanos) as u64);
-                }
-                _ => fold_fixed(out, c, |v| v as u64),
-            },
-            Column::F64(c) => fold_fixed(out, c, canonical_bits),
-            Column::Utf8(c) => fold_strings(out, c),
+        fold_column(out, &frame.columns[key], &schema.fields[key].data_type);
+    }
+}
+
+fn fold_column(out: &mut [u64], column: &Column, data_type: &DataType) {
+    match column {
+        Column::Bool(c) => fold_rows(out, &c.validity, |i, h| mix(c.values.get(i).into(), h)),
+        Column::I8(c) => fold_fixed(out, c, |v| i64::from(v) as u64),
+        Column::I16(c) => fold_fixed(out, c, |v| i64::from(v) as u64),
+        Column::I32(c) => match type_nanos(data_type) {
+            1 => fold_fixed(out, c, |v| i64::from(v) as u64),
+            nanos => fold_fixed(out, c, |v| (i64::from(v) * nanos) as u64),
+        },
+        Column::I64(c) => match type_nanos(data_type) {
+            1 => fold_fixed(out, c, |v| v as u64),
+            nanos => fold_fixed(out, c, |v| v.wrapping_mul(nanos) as u64),
+        },
+        Column::U8(c) => fold_fixed(out, c, u64::from),
+        Column::U16(c) => fold_fixed(out, c, u64::from),
+        Column::U32(c) => fold_fixed(out, c, u64::from),
+        Column::U64(c) => fold_fixed(out, c, |v| v),
+        Column::F32(c) => fold_fixed(out, c, |v| canonical_bits(f64::from(v))),
+        Column::F64(c) => fold_fixed(out, c, canonical_bits),
+        Column::I128(c) => {
+            let scale = type_scale(data_type);
+            fold_rows(out, &c.validity, |i, h| mix_decimal(c.values[i], scale, h));
         }
+        Column::Interval(c) => fold_rows(out, &c.validity, |i, h| mix_interval(c.values[i], h)),
+        Column::Utf8(c) => fold_rows(out, &c.validity, |i, h| mix_bytes(c.bytes(i), h)),
+        Column::Binary(c) => fold_rows(out, &c.validity, |i, h| mix_bytes(c.bytes(i), h)),
+        Column::List(_) | Column::Struct(_) => {
+            for (i, hash) in out.iter_mut().enumerate() {
+                *hash = mix_value(column, data_type, i, *hash);
+            }
+        }
+    }
+}
+
+/// One value, as in [`fold_column`]; a list's number of elements stands before them.
+fn mix_value(column: &Column, data_type: &DataType, i: usize, seed: u64) -> u64 {
+    if !column.is_valid(i) {
+        return mix_null(seed);
+    }
+    let integer = |v: i64| mix(v.wrapping_mul(type_nanos(data_type)) as u64, seed);
+    match (column, data_type) {
+        (Column::Bool(c), _) => mix(c.values.get(i).into(), seed),
+        (Column::I8(c), _) => integer(c.values[i].into()),
+        (Column::I16(c), _) => integer(c.values[i].into()),
+        (Column::I32(c), _) => integer(c.values[i].into()),
+        (Column::I64(c), _) => integer(c.values[i]),
+        (Column::U8(c), _) => mix(c.values[i].into(), seed),
+        (Column::U16(c), _) => mix(c.values[i].into(), seed),
+        (Column::U32(c), _) => mix(c.values[i].into(), seed),
+        (Column::U64(c), _) => mix(c.values[i], seed),
+        (Column::F32(c), _) => mix(canonical_bits(c.values[i].into()), seed),
+        (Column::F64(c), _) => mix(canonical_bits(c.values[i]), seed),
+        (Column::I128(c), _) => mix_decimal(c.values[i], type_scale(data_type), seed),
+        (Column::Interval(c), _) => mix_interval(c.values[i], seed),
+        (Column::Utf8(c), _) => mix_bytes(c.bytes(i), seed),
+        (Column::Binary(c), _) => mix_bytes(c.bytes(i), seed),
+        (Column::List(c), DataType::List(item)) => {
+            let elements = c.range(i);
+            let seed = mix(elements.len() as u64, seed);
+            elements.fold(seed, |seed, e| {
+                mix_value(&c.values, item.data_type(), e, seed)
+            })
+        }
+        (Column::Struct(c), DataType::Struct(fields)) => {
+            let members = c.fields.iter().zip(fields);
+            members.fold(seed, |seed, (m, f)| mix_value(m, f.data_type(), i, seed))
+        }
+        (Column::List(_) | Column::Struct(_), other) => unreachable!("a nested {other}"),
     }
 }
 
@@ -109,24 +216,16 @@ fn fold_fixed<T: Copy>(out: &mut [u64], column: &Fixed<T>, canonical: impl Fn(T)
             *hash = mix(canonical(value), *hash);
         }
     } else {
-        fold_rows(out, &column.validity, |i| canonical(column.values[i]));
+        fold_rows(out, &column.validity, |i, h| {
+            mix(canonical(column.values[i]), h)
+        });
     }
 }
 
-fn fold_rows(out: &mut [u64], validity: &Validity, canonical: impl Fn(usize) -> u64) {
+fn fold_rows(out: &mut [u64], validity: &Validity, value: impl Fn(usize, u64) -> u64) {
     for (i, hash) in out.iter_mut().enumerate() {
         *hash = if validity.is_valid(i) {
-            mix(canonical(i), *hash)
-        } else {
-            mix_null(*hash)
-        };
-    }
-}
-
-fn fold_strings(out: &mut [u64], column: &Strings) {
-    for (i, hash) in out.iter_mut().enumerate() {
-        *hash = if column.validity.is_valid(i) {
-            mix_bytes(column.bytes(i), *hash)
+            value(i, *hash)
         } else {
             mix_null(*hash)
         };
@@ -134,104 +233,4 @@ fn fold_strings(out: &mut [u64], column: &Strings) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema::Field;
-    use arrow_schema::TimeUnit;
-    use proptest::prelude::*;
-
-    type Row = (Option<i64>, Option<f64>, Option<String>);
-
-    fn hashes(rows: &[Row]) -> Vec<u64> {
-        let schema = Schema::new(vec![
-            Field::new("i", DataType::Int64),
-            Field::new("f", DataType::Float64),
-            Field::new("s", DataType::Utf8),
-        ]);
-        let mut frame = Frame::new(&schema, rows.len().max(1));
-        for (i, f, s) in rows {
-            let [Column::I64(a), Column::F64(b), Column::Utf8(c)] = &mut frame.columns[..] else {
-                panic!("columns of another type")
-            };
-            a.push(*i);
-            b.push(*f);
-            c.push(s.as_deref());
-        }
-        frame.commit_rows(rows.len());
-        let mut out = Vec::new();
-        hash_keys(&frame, &schema, &[0, 1, 2], 7, &mut out);
-        out
-    }
-
-    #[test]
-    fn vectors_are_pinned() {
-        let text = |s: &str| Some(s.to_owned());
-        let rows = [
-            (Some(0), Some(0.0), text("")),
-            (Some(1), Some(-0.0), text("a")),
-            (None, None, None),
-            (Some(-1), Some(f64::NAN), text("twelve bytes")),
-        ];
-        assert_eq!(hashes(&rows), PINNED);
-    }
-
-    const PINNED: [u64; 4] = [
-        8_194_558_813_822_689_384,
-        11_509_337_150_047_812_249,
-        6_679_892_221_688_835_340,
-        12_632_387_335_307_330_498,
-    ];
-
-    #[test]
-    fn units_of_time_do_not_matter() {
-        let mut all = Vec::new();
-        for (unit, value) in [(TimeUnit::Second, 5), (TimeUnit::Microsecond, 5_000_000)] {
-            let schema = Schema::new(vec![Field::new("t", DataType::Timestamp(unit, None))]);
-            let mut frame = Frame::new(&schema, 1);
-            if let Column::I64(c) = &mut frame.columns[0] {
-                c.push(Some(value));
-            }
-            frame.commit_rows(1);
-            let mut out = Vec::new();
-            hash_keys(&frame, &schema, &[0], 1, &mut out);
-            all.push(out);
-        }
-        assert_eq!(all[0], all[1]);
-    }
-
-    #[test]
-    fn shards_get_even_shares() {
-        for stride in [1i64, 64, 1 << 20, 1 << 40] {
-            for shards in [1, 3, 8, 64] {
-                let rows: Vec<Row> = (0..20_000)
-                    .map(|i: i64| (Some(i.wrapping_mul(stride)), None, None))
-                    .collect();
-                let mut counts = vec![0usize; shards];
-                for hash in hashes(&rows) {
-                    counts[owner(hash, shards)] += 1;
-                }
-                let even = rows.len() / shards;
-                assert!(
-                    counts.iter().all(|&c| c > even / 2 && c < even * 2),
-                    "{counts:?}"
-                );
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn equal_keys_hash_alike(
-            row in any::<Row>(),
-            before in prop::collection::vec(any::<Row>(), 0..9),
-        ) {
-            let alone = hashes(std::slice::from_ref(&row));
-            let mut other = row.clone();
-            other.1 = other.1.map(|f| if f.is_nan() || f == 0.0 { -f } else { f });
-            let mut rows = before;
-            rows.push(other);
-            let last = hashes(&rows).last().copied();
-            prop_assert_eq!(last, alone.first().copied());
-        }
-    }
-}
+mod tests;

@@ -9,11 +9,22 @@
 //! and never panics on data.
 
 mod arithmetic;
+mod binary;
+mod branch;
 mod cast;
+mod check;
 mod compare;
+mod decimal;
+mod generic;
+mod like;
 mod logic;
 mod node;
+mod temporal;
 mod text;
+
+pub use self::cast::castable;
+pub use self::check::operable;
+pub use self::generic::{Generic, ScalarKernel};
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,10 @@ pub const PAGE_BYTES: usize = 64 * 1024;
 pub const IDLE_SPINS: u32 = 2_000;
 /// Deepest nesting of an expression.
 pub const EXPR_DEPTH_MAX: usize = 256;
+/// Lists and structs inside each other.
+pub const TYPE_DEPTH_MAX: usize = 16;
+/// Most digits of a DECIMAL, which 128 bits hold.
+pub const DECIMAL_DIGITS_MAX: u8 = 38;
 
 const _: () = assert!(FRAME_ROWS_DEFAULT <= FRAME_ROWS_MAX);
 const _: () = assert!(KEY_GROUPS.is_power_of_two());

@@ -1,33 +1,119 @@
 //! Names and types of columns. Logical types are Arrow's; a physical type says how a column of
 //! that type lies in memory.
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
-/// How a column's values lie in memory.
+use crate::limits::{DECIMAL_DIGITS_MAX, TYPE_DEPTH_MAX};
+
+/// How a column's values lie in memory: Arrow's layout, each width as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Physical {
     /// One bit a value.
     Bool,
-    /// Four bytes: DATE (days since 1970-01-01).
+    /// TINYINT.
+    I8,
+    /// SMALLINT.
+    I16,
+    /// INTEGER, DATE (days since 1970-01-01), TIME of up to milliseconds.
     I32,
-    /// Eight bytes: BIGINT, TIMESTAMP in its own unit.
+    /// BIGINT, TIMESTAMP in its own unit, finer TIME, lengths of time.
     I64,
-    /// Eight bytes: DOUBLE.
+    /// Unsigned, one byte.
+    U8,
+    /// Unsigned, two bytes.
+    U16,
+    /// Unsigned, four bytes.
+    U32,
+    /// Unsigned, eight bytes.
+    U64,
+    /// FLOAT.
+    F32,
+    /// DOUBLE.
     F64,
+    /// DECIMAL: the digits as an integer of sixteen bytes, the point being the type's.
+    I128,
+    /// INTERVAL: months, days and nanoseconds, sixteen bytes.
+    Interval,
     /// UTF-8 bytes with 32-bit offsets.
     Utf8,
+    /// Bytes with 32-bit offsets.
+    Binary,
+    /// 32-bit offsets into a column of elements.
+    List,
+    /// A column for each member.
+    Struct,
 }
 
-/// The physical type of a logical one, or `None` where Ring 0 cannot hold it yet.
+/// The physical type of a logical one, or `None` where Ring 0 cannot hold it.
 pub fn physical(data_type: &DataType) -> Option<Physical> {
+    physical_within(data_type, TYPE_DEPTH_MAX)
+}
+
+fn physical_within(data_type: &DataType, depth: usize) -> Option<Physical> {
     Some(match data_type {
         DataType::Boolean => Physical::Bool,
-        DataType::Date32 => Physical::I32,
-        DataType::Int64 | DataType::Timestamp(_, None) => Physical::I64,
+        DataType::Int8 => Physical::I8,
+        DataType::Int16 => Physical::I16,
+        DataType::Int32 | DataType::Date32 => Physical::I32,
+        DataType::Time32(TimeUnit::Second | TimeUnit::Millisecond) => Physical::I32,
+        DataType::Int64 | DataType::Timestamp(_, None) | DataType::Duration(_) => Physical::I64,
+        DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond) => Physical::I64,
+        DataType::UInt8 => Physical::U8,
+        DataType::UInt16 => Physical::U16,
+        DataType::UInt32 => Physical::U32,
+        DataType::UInt64 => Physical::U64,
+        DataType::Float32 => Physical::F32,
         DataType::Float64 => Physical::F64,
+        DataType::Decimal128(precision, scale) => {
+            let digits = 1..=DECIMAL_DIGITS_MAX;
+            let fits = digits.contains(precision) && (0..=*precision as i8).contains(scale);
+            return fits.then_some(Physical::I128);
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => Physical::Interval,
         DataType::Utf8 => Physical::Utf8,
+        DataType::Binary => Physical::Binary,
+        DataType::List(item) => {
+            physical_within(item.data_type(), depth.checked_sub(1)?)?;
+            Physical::List
+        }
+        DataType::Struct(fields) if !fields.is_empty() => {
+            let depth = depth.checked_sub(1)?;
+            for field in fields {
+                physical_within(field.data_type(), depth)?;
+            }
+            Physical::Struct
+        }
         _ => return None,
     })
+}
+
+/// What a type is called in SQL, for messages.
+pub fn sql_name(data_type: &DataType) -> String {
+    let name = match data_type {
+        DataType::Boolean => "BOOLEAN",
+        DataType::Int8 => "TINYINT",
+        DataType::Int16 => "SMALLINT",
+        DataType::Int32 => "INTEGER",
+        DataType::Int64 => "BIGINT",
+        DataType::UInt8 => "TINYINT UNSIGNED",
+        DataType::UInt16 => "SMALLINT UNSIGNED",
+        DataType::UInt32 => "INTEGER UNSIGNED",
+        DataType::UInt64 => "BIGINT UNSIGNED",
+        DataType::Float32 => "FLOAT",
+        DataType::Float64 => "DOUBLE",
+        DataType::Utf8 => "VARCHAR",
+        DataType::Binary => "BINARY",
+        DataType::Date32 => "DATE",
+        DataType::Time32(_) | DataType::Time64(_) => "TIME",
+        DataType::Timestamp(..) => "TIMESTAMP",
+        DataType::Duration(_) => "a length of time",
+        DataType::Interval(_) => "INTERVAL",
+        DataType::Struct(_) => "STRUCT",
+        DataType::Decimal128(p, s) => return format!("DECIMAL({p}, {s})"),
+        DataType::List(item) => return format!("{}[]", sql_name(item.data_type())),
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }
 
 /// Nanoseconds of one unit of a timestamp.
@@ -49,6 +135,8 @@ pub struct Field {
     pub data_type: DataType,
     /// Whether NULL can occur.
     pub nullable: bool,
+    /// Whether a VARCHAR's texts are JSON: a source then takes any JSON value, as its text.
+    pub json: bool,
 }
 
 impl Field {
@@ -58,6 +146,15 @@ impl Field {
             name: name.into(),
             data_type,
             nullable: true,
+            json: false,
+        }
+    }
+
+    /// A nullable column of JSON: VARCHAR in all but what a source reads into it.
+    pub fn json(name: impl Into<String>) -> Self {
+        Self {
+            json: true,
+            ..Self::new(name, DataType::Utf8)
         }
     }
 

@@ -78,7 +78,7 @@ impl Sink {
 #[derive(Debug)]
 enum Operator {
     Filter {
-        condition: Evaluator,
+        condition: Box<Evaluator>,
         rows: Vec<u32>,
         of_input: bool,
     },
@@ -230,7 +230,7 @@ impl Chain {
         for spec in operators {
             let operator = match spec {
                 OperatorSpec::Filter(expr) => {
-                    let condition = Evaluator::new(expr, &schema)?;
+                    let condition = Box::new(Evaluator::new(expr, &schema)?);
                     Operator::Filter {
                         condition,
                         rows: Vec::new(),

@@ -114,6 +114,7 @@ fn text(frame: &Frame, row: usize) -> String {
         Column::I64(c) => format!("{:?}", c.get(row)),
         Column::F64(c) => format!("{:?}", c.get(row)),
         Column::Utf8(c) => format!("{:?}", c.get(row)),
+        other => panic!("no column of {:?}", other.physical()),
     };
     frame.columns.iter().map(cell).collect::<Vec<_>>().join("|")
 }

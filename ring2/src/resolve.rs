@@ -370,7 +370,7 @@ impl Resolver<'_> {
                 "column \"{name}\": type {} is not supported yet",
                 column.declared
             );
-            let hint = "BIGINT, DOUBLE, VARCHAR, BOOLEAN, DATE and TIMESTAMP are";
+            let hint = "all types but JSON and texts of a fixed length are";
             let error = self.select.place.hinted("E0302", at, message, hint);
             self.later.push(error);
         }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Bitmap, Bools, Column, Fixed, Strings, Validity};
+use super::nested::ELEMENTS;
+use super::{Bitmap, Bools, Bytes, Column, Content, Fixed, Lists, Structs, Validity};
 
 /// The bits of the last word that a map of `len` bits uses, all where it is used whole.
 #[inline]
@@ -24,6 +25,18 @@ impl Bitmap {
             *last &= tail_mask(len);
         }
         self.len = len;
+    }
+
+    /// Clears the bits that are set in `other`, a map of the same length; returns whether any is
+    /// left.
+    pub fn clear_where(&mut self, other: &Bitmap) -> bool {
+        assert_eq!(self.len, other.len, "maps of unlike length");
+        let mut any = 0;
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= !other;
+            any |= *word;
+        }
+        any != 0
     }
 
     /// 64 bits of the map from bit `from` on; bits behind the end are 0.
@@ -98,6 +111,28 @@ impl Validity {
         }
     }
 
+    /// Makes row `i` NULL.
+    pub fn set_null(&mut self, i: usize) {
+        assert!(i < self.len, "a row of the column");
+        if self.nulls == 0 {
+            self.bits.clear();
+            self.bits.extend(true, self.len);
+        }
+        self.nulls += usize::from(self.bits.get(i));
+        self.bits.set(i, false);
+    }
+
+    /// Appends the rows `rows` of `from`.
+    #[inline]
+    pub fn append_rows(&mut self, from: &Validity, rows: &[u32]) {
+        if from.nulls == 0 {
+            return self.push_valid(rows.len());
+        }
+        for &r in rows {
+            self.push(from.is_valid(r as usize));
+        }
+    }
+
     /// Appends the rows `range` of `from`.
     pub fn append_range(&mut self, from: &Validity, range: Range<usize>) {
         if from.nulls == 0 {
@@ -146,7 +181,7 @@ impl Bools {
     }
 }
 
-impl Strings {
+impl<C: Content> Bytes<C> {
     /// Forgets all rows, keeps the memory.
     pub fn clear(&mut self) {
         self.offsets.truncate(1);
@@ -178,20 +213,40 @@ impl Strings {
     }
 }
 
+impl Lists {
+    /// Appends the rows `range` of `from`.
+    ///
+    /// # Panics
+    /// Where the column would hold 2^31 elements or more.
+    pub fn append_range(&mut self, from: &Self, range: Range<usize>) {
+        let (start, end) = (from.offsets[range.start], from.offsets[range.end]);
+        let base = i32::try_from(self.values.len()).expect(ELEMENTS);
+        assert!(base.checked_add(end - start).is_some(), "{ELEMENTS}");
+        self.values
+            .append_range(&from.values, start as usize..end as usize);
+        let offsets = from.offsets[range.start + 1..=range.end].iter();
+        self.offsets.extend(offsets.map(|o| o - start + base));
+        self.validity.append_range(&from.validity, range);
+    }
+}
+
+impl Structs {
+    /// Appends the rows `range` of `from`.
+    pub fn append_range(&mut self, from: &Self, range: Range<usize>) {
+        for (to, from) in self.fields.iter_mut().zip(&from.fields) {
+            to.append_range(from, range.clone());
+        }
+        self.validity.append_range(&from.validity, range);
+    }
+}
+
 impl Column {
     /// Appends the rows `range` of `from`, a column of the same physical type, in whole copies.
     ///
     /// # Panics
     /// Where the physical types differ or rows are missing.
     pub fn append_range(&mut self, from: &Column, range: Range<usize>) {
-        match (self, from) {
-            (Self::Bool(to), Self::Bool(from)) => to.append_range(from, range),
-            (Self::I32(to), Self::I32(from)) => to.append_range(from, range),
-            (Self::I64(to), Self::I64(from)) => to.append_range(from, range),
-            (Self::F64(to), Self::F64(from)) => to.append_range(from, range),
-            (Self::Utf8(to), Self::Utf8(from)) => to.append_range(from, range),
-            (to, from) => panic!("columns of {:?} and {:?}", to.physical(), from.physical()),
-        }
+        both_columns!(self, from, to, from => to.append_range(from, range));
     }
 
     /// Appends all rows of `from`, a column of the same physical type.

@@ -28,7 +28,7 @@ use self::split::{Fields, Found, split};
 use super::ndjson::Op;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
 use crate::frame::Frame;
-use crate::schema::Schema;
+use crate::schema::{Schema, sql_name};
 
 /// The column that wants a field.
 #[derive(Debug, Clone)]
@@ -117,8 +117,11 @@ impl CsvParser {
             }
             let op = Op::of(field);
             if !value::is_known(op) {
-                let (name, of) = (&field.name, &field.data_type);
-                return Err(format!("column {name}: {of} is not read from csv"));
+                let of = match field.json {
+                    true => "JSON".to_owned(),
+                    false => sql_name(&field.data_type),
+                };
+                return Err(format!("column {}: {of} is not read from csv", field.name));
             }
             let target = Target {
                 column,

@@ -1,6 +1,7 @@
 //! What parsers of records share: how a chunk of a split is handed over, and how far one came. A
 //! parser fills a frame from many records at once; between calls it keeps nothing of a chunk.
 
+use crate::column::Column;
 use crate::frame::Frame;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
 
@@ -132,16 +133,21 @@ struct Filling<'a> {
     /// Rows that columns hold and that are not counted yet.
     open: usize,
     /// Up to here in the chunk the frame's strings cannot have become too many: a string is never
-    /// longer in a column than in the text.
+    /// longer in a column than in the text. Lists and structs can be: `{}` has all members.
     strings_fit_to: usize,
 }
 
 impl<'a> Filling<'a> {
     fn new(frame: &'a mut Frame, at: usize) -> Self {
         let strings: usize = frame.columns.iter().map(|c| c.string_bytes()).sum();
+        let nested = |c: &Column| matches!(c, Column::List(_) | Column::Struct(_));
+        let ahead = match frame.columns.iter().any(nested) {
+            true => 0,
+            false => FRAME_BYTES.saturating_sub(strings),
+        };
         Self {
             open: 0,
-            strings_fit_to: at + FRAME_BYTES.saturating_sub(strings),
+            strings_fit_to: at + ahead,
             frame,
         }
     }

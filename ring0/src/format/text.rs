@@ -2,9 +2,13 @@
 //! a buffer of the caller's and never fails. A DOUBLE has the shortest digits that read back the
 //! same.
 
-use arrow_schema::{DataType, TimeUnit};
+use std::io::Write as _;
+
+use arrow_schema::DataType;
 
 use crate::column::Column;
+use crate::format::decimal::write_decimal;
+use crate::format::span::{write_interval, write_time};
 use crate::format::time::{write_date, write_timestamp};
 use crate::frame::Frame;
 use crate::schema::{Field, Schema};
@@ -51,7 +55,12 @@ pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec
     match column {
         _ if !column.is_valid(row) => {}
         Column::Utf8(c) => write_csv_string(c.value(row), out),
-        _ => write_plain(field, column, row, out),
+        Column::List(_) | Column::Struct(_) => {
+            let mut text = Vec::new();
+            write_json(&field.data_type, column, row, &mut text);
+            write_csv_string(&String::from_utf8_lossy(&text), out);
+        }
+        _ => write_plain(&field.data_type, column, row, out),
     }
 }
 
@@ -59,7 +68,7 @@ pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec
 pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out: &mut Vec<u8>) {
     let (field, column) = (&schema.fields[column], &frame.columns[column]);
     if column.is_valid(row) {
-        write_plain(field, column, row, out);
+        write_plain(&field.data_type, column, row, out);
     } else {
         out.extend_from_slice(b"NULL");
     }
@@ -67,54 +76,123 @@ pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out
 
 /// Appends a value as JSON, NULL as `null`.
 pub fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
-    match (&field.data_type, column) {
-        _ if !column.is_valid(row) => out.extend_from_slice(b"null"),
+    match column {
+        Column::Utf8(c) if field.json && c.validity.is_valid(row) => {
+            out.extend_from_slice(c.bytes(row));
+        }
+        _ => write_json(&field.data_type, column, row, out),
+    }
+}
+
+/// A value as JSON: numbers and booleans as they are, lists as arrays, structs as objects, all
+/// else as strings.
+fn write_json(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
+    if !column.is_valid(row) {
+        return out.extend_from_slice(b"null");
+    }
+    match (data_type, column) {
+        (DataType::List(item), Column::List(c)) => {
+            out.push(b'[');
+            for (i, element) in c.range(row).enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_json(item.data_type(), &c.values, element, out);
+            }
+            out.push(b']');
+        }
+        (DataType::Struct(fields), Column::Struct(c)) => {
+            for (i, (field, member)) in fields.iter().zip(&c.fields).enumerate() {
+                out.push(if i == 0 { b'{' } else { b',' });
+                write_json_string(field.name(), out);
+                out.push(b':');
+                write_json(field.data_type(), member, row, out);
+            }
+            out.push(b'}');
+        }
         (_, Column::Utf8(c)) => write_json_string(c.value(row), out),
-        (DataType::Date32 | DataType::Timestamp(..), _) => quoted(field, column, row, out),
-        (_, Column::F64(c)) if !c.values[row].is_finite() => quoted(field, column, row, out),
-        _ => write_plain(field, column, row, out),
+        (_, Column::F32(c)) if !c.values[row].is_finite() => quoted(data_type, column, row, out),
+        (_, Column::F64(c)) if !c.values[row].is_finite() => quoted(data_type, column, row, out),
+        (t, _) if t.is_numeric() || *t == DataType::Boolean => {
+            write_plain(data_type, column, row, out);
+        }
+        _ => quoted(data_type, column, row, out),
     }
 }
 
 /// Text between quotes that has nothing to escape.
-fn quoted(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
+fn quoted(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
     out.push(b'"');
-    write_plain(field, column, row, out);
+    write_plain(data_type, column, row, out);
     out.push(b'"');
 }
 
-/// A value that is not NULL, as plain text.
-fn write_plain(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
-    match column {
-        Column::Bool(c) => {
+/// A value that is not NULL, as plain text; lists and structs as JSON, bytes in hexadecimal.
+fn write_plain(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
+    fn integer(value: impl std::fmt::Display, out: &mut Vec<u8>) {
+        write!(out, "{value}").expect("memory takes all bytes");
+    }
+    match (column, data_type) {
+        (Column::Bool(c), _) => {
             let text: &[u8] = if c.values.get(row) { b"true" } else { b"false" };
             out.extend_from_slice(text);
         }
-        Column::I32(c) => write_date(c.values[row], out),
-        Column::I64(c) => match timestamp_unit(&field.data_type) {
-            Some(unit) => write_timestamp(c.values[row], unit, out),
-            None => serde_json::to_writer(out, &c.values[row]).expect("memory takes all bytes"),
-        },
-        Column::F64(c) => write_double(c.values[row], out),
-        Column::Utf8(c) => out.extend_from_slice(c.bytes(row)),
+        (Column::I32(c), DataType::Date32) => write_date(c.values[row], out),
+        (Column::I32(c), DataType::Time32(unit)) => {
+            write_time(i64::from(c.values[row]), *unit, out);
+        }
+        (Column::I64(c), DataType::Time64(unit)) => write_time(c.values[row], *unit, out),
+        (Column::I64(c), DataType::Timestamp(unit, _)) => {
+            write_timestamp(c.values[row], *unit, out)
+        }
+        (Column::I8(c), _) => integer(c.values[row], out),
+        (Column::I16(c), _) => integer(c.values[row], out),
+        (Column::I32(c), _) => integer(c.values[row], out),
+        (Column::I64(c), _) => {
+            serde_json::to_writer(out, &c.values[row]).expect("memory takes all bytes");
+        }
+        (Column::U8(c), _) => integer(c.values[row], out),
+        (Column::U16(c), _) => integer(c.values[row], out),
+        (Column::U32(c), _) => integer(c.values[row], out),
+        (Column::U64(c), _) => integer(c.values[row], out),
+        (Column::F32(c), _) => write_float(c.values[row], out),
+        (Column::F64(c), _) => write_double(c.values[row], out),
+        (Column::I128(c), DataType::Decimal128(_, scale)) => {
+            write_decimal(c.values[row], scale.unsigned_abs(), out);
+        }
+        (Column::I128(c), _) => integer(c.values[row], out),
+        (Column::Interval(c), _) => write_interval(c.values[row], out),
+        (Column::Utf8(c), _) => out.extend_from_slice(c.bytes(row)),
+        (Column::Binary(c), _) => {
+            for byte in c.bytes(row) {
+                write!(out, "{byte:02x}").expect("memory takes all bytes");
+            }
+        }
+        (Column::List(_) | Column::Struct(_), _) => write_json(data_type, column, row, out),
     }
 }
 
-fn timestamp_unit(data_type: &DataType) -> Option<TimeUnit> {
-    match data_type {
-        DataType::Timestamp(unit, _) => Some(*unit),
-        _ => None,
+/// As a DOUBLE, with the digits that read back as the same FLOAT.
+fn write_float(value: f32, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        write_number(&value, out);
+    } else {
+        write_double(f64::from(value), out);
+    }
+}
+
+fn write_number(value: &impl serde::Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, value).expect("memory takes all bytes");
+    // Some versions of serde_json write 1e+300; the shortest form has no plus.
+    if let Some(at) = out[start..].iter().position(|&b| b == b'+') {
+        out.remove(start + at);
     }
 }
 
 fn write_double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() {
-        let start = out.len();
-        serde_json::to_writer(&mut *out, &value).expect("memory takes all bytes");
-        // Some versions of serde_json write 1e+300; the shortest form has no plus.
-        if let Some(at) = out[start..].iter().position(|&b| b == b'+') {
-            out.remove(start + at);
-        }
+        write_number(&value, out);
     } else if value.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if value > 0.0 {
@@ -151,6 +229,7 @@ pub fn write_csv_string(text: &str, out: &mut Vec<u8>) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use arrow_schema::TimeUnit;
 
     fn sample() -> (Schema, Frame) {
         let schema = Schema::new(vec![
@@ -172,6 +251,7 @@ mod tests {
                     Column::I64(c) => c.push(Some(1_695_045_600_120 + row as i64)),
                     Column::F64(c) => c.push(Some(doubles[row])),
                     Column::Utf8(c) => c.push(Some(texts[row])),
+                    other => panic!("no column of {:?}", other.physical()),
                 }
             }
         }

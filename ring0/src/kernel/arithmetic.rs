@@ -1,7 +1,10 @@
 //! Arithmetic. Loops wrap around and collect a flag; only when it is set are rows looked at one
 //! by one, because the value that overflowed may be a NULL's or an inactive row's.
 
-use super::node::{Arg, Run};
+use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
+
+use super::binary::Arg;
+use super::node::Run;
 use crate::column::{Fixed, Validity};
 use crate::expr::BinaryOp;
 
@@ -45,36 +48,104 @@ pub(super) fn copy(from: &Validity, out: &mut Validity) {
     out.append_range(from, 0..from.len());
 }
 
-/// BIGINT `+ - * / %`.
-pub(super) fn binary_i64(
+/// Integers of one width. Sums and the like wrap around; the flag's sign says that they did.
+pub(super) trait Integer: Copy + Default + PartialEq {
+    const NAME: &'static str;
+    fn sum(self, other: Self) -> (Self, i64);
+    fn difference(self, other: Self) -> (Self, i64);
+    fn product(self, other: Self) -> (Self, i64);
+    fn quotient(self, other: Self) -> Option<Self>;
+    fn remainder(self, other: Self) -> Option<Self>;
+}
+
+macro_rules! integer {
+    ($type:ty, $name:literal, $sum:expr, $difference:expr) => {
+        impl Integer for $type {
+            const NAME: &'static str = $name;
+            #[inline(always)]
+            fn sum(self, other: Self) -> (Self, i64) {
+                $sum(self, other)
+            }
+            #[inline(always)]
+            fn difference(self, other: Self) -> (Self, i64) {
+                $difference(self, other)
+            }
+            #[inline(always)]
+            fn product(self, other: Self) -> (Self, i64) {
+                let (product, over) = self.overflowing_mul(other);
+                (product, -i64::from(over))
+            }
+            #[inline(always)]
+            fn quotient(self, other: Self) -> Option<Self> {
+                self.checked_div(other)
+            }
+            // The remainder of the least integer and -1 is 0 and fits, as in arrow.
+            #[inline(always)]
+            fn remainder(self, other: Self) -> Option<Self> {
+                (other != 0).then(|| self.wrapping_rem(other))
+            }
+        }
+    };
+}
+macro_rules! signed {
+    ($type:ty, $name:literal) => {
+        integer!(
+            $type,
+            $name,
+            |a: $type, b: $type| {
+                let sum = a.wrapping_add(b);
+                (sum, i64::from((a ^ sum) & (b ^ sum)))
+            },
+            |a: $type, b: $type| {
+                let difference = a.wrapping_sub(b);
+                (difference, i64::from((a ^ b) & (a ^ difference)))
+            }
+        );
+    };
+}
+macro_rules! unsigned {
+    ($type:ty, $name:literal) => {
+        integer!(
+            $type,
+            $name,
+            |a: $type, b: $type| {
+                let (sum, over) = a.overflowing_add(b);
+                (sum, -i64::from(over))
+            },
+            |a: $type, b: $type| {
+                let (difference, under) = a.overflowing_sub(b);
+                (difference, -i64::from(under))
+            }
+        );
+    };
+}
+signed!(i8, "TINYINT");
+signed!(i16, "SMALLINT");
+signed!(i32, "INTEGER");
+signed!(i64, "BIGINT");
+unsigned!(u8, "TINYINT UNSIGNED");
+unsigned!(u16, "SMALLINT UNSIGNED");
+unsigned!(u32, "INTEGER UNSIGNED");
+unsigned!(u64, "BIGINT UNSIGNED");
+
+/// `+ - * / %` of integers.
+pub(super) fn binary_integer<T: Integer>(
     op: BinaryOp,
-    left: Arg<'_, i64>,
-    right: Arg<'_, i64>,
-    out: &mut Fixed<i64>,
+    left: Arg<'_, T>,
+    right: Arg<'_, T>,
+    out: &mut Fixed<T>,
     run: &mut Run<'_>,
 ) {
+    let or_flag = |value: Option<T>| match value {
+        Some(value) => (value, 0),
+        None => (T::default(), -1),
+    };
     let flags = match op {
-        BinaryOp::Add => zip(left, right, out, |a, b| {
-            let sum = a.wrapping_add(b);
-            (sum, (a ^ sum) & (b ^ sum))
-        }),
-        BinaryOp::Sub => zip(left, right, out, |a, b| {
-            let difference = a.wrapping_sub(b);
-            (difference, (a ^ b) & (a ^ difference))
-        }),
-        BinaryOp::Mul => zip(left, right, out, |a, b| {
-            let (product, over) = a.overflowing_mul(b);
-            (product, -i64::from(over))
-        }),
-        BinaryOp::Div => zip(left, right, out, |a, b| match a.checked_div(b) {
-            Some(quotient) => (quotient, 0),
-            None => (0, -1),
-        }),
-        // The remainder of the least integer and -1 is 0 and fits, as in arrow.
-        BinaryOp::Rem => zip(left, right, out, |a, b| match b {
-            0 => (0, -1),
-            b => (a.wrapping_rem(b), 0),
-        }),
+        BinaryOp::Add => zip(left, right, out, T::sum),
+        BinaryOp::Sub => zip(left, right, out, T::difference),
+        BinaryOp::Mul => zip(left, right, out, T::product),
+        BinaryOp::Div => zip(left, right, out, |a, b| or_flag(a.quotient(b))),
+        BinaryOp::Rem => zip(left, right, out, |a, b| or_flag(a.remainder(b))),
         _ => unreachable!("types are checked before"),
     };
     if flags < 0 {
@@ -84,53 +155,49 @@ pub(super) fn binary_i64(
 
 /// Finds the first row that may err and does.
 #[cold]
-fn locate(
+fn locate<T: Integer>(
     op: BinaryOp,
-    left: Arg<'_, i64>,
-    right: Arg<'_, i64>,
+    left: Arg<'_, T>,
+    right: Arg<'_, T>,
     validity: &Validity,
     run: &mut Run<'_>,
 ) {
-    let value = |arg: Arg<'_, i64>, i: usize| match arg {
-        Arg::Rows(rows) => rows.values[i],
-        Arg::One(value) => value,
-    };
     for i in (0..validity.len()).filter(|&i| validity.is_valid(i)) {
-        let (a, b) = (value(left, i), value(right, i));
+        let (a, b) = (left.get(i), right.get(i));
         let (fits, by_zero) = match op {
-            BinaryOp::Add => (a.checked_add(b).is_some(), false),
-            BinaryOp::Sub => (a.checked_sub(b).is_some(), false),
-            BinaryOp::Mul => (a.checked_mul(b).is_some(), false),
-            BinaryOp::Div => (a.checked_div(b).is_some(), b == 0),
-            _ => (b != 0, true),
+            BinaryOp::Add => (a.sum(b).1 >= 0, false),
+            BinaryOp::Sub => (a.difference(b).1 >= 0, false),
+            BinaryOp::Mul => (a.product(b).1 >= 0, false),
+            BinaryOp::Div => (a.quotient(b).is_some(), b == T::default()),
+            _ => (b != T::default(), true),
         };
         if !fits {
             run.fail(i, || match by_zero {
                 true => "division by zero".to_owned(),
-                false => format!("BIGINT out of range in {}", noun(op)),
+                false => format!("{} out of range in {}", T::NAME, noun(op)),
             });
         }
     }
 }
 
 /// What an operation that may overflow is called: its sign alone does not read in a sentence.
-fn noun(op: BinaryOp) -> &'static str {
+pub(super) fn noun(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Add => "addition",
         BinaryOp::Sub => "subtraction",
         BinaryOp::Mul => "multiplication",
         BinaryOp::Div => "division",
+        BinaryOp::Rem => "remainder",
         _ => unreachable!("{op:?} does not overflow"),
     }
 }
 
-/// DOUBLE `+ - * / %`, as IEEE 754.
-pub(super) fn binary_f64(
-    op: BinaryOp,
-    left: Arg<'_, f64>,
-    right: Arg<'_, f64>,
-    out: &mut Fixed<f64>,
-) {
+/// `+ - * / %` of floating point numbers, as IEEE 754.
+pub(super) fn binary_float<T>(op: BinaryOp, left: Arg<'_, T>, right: Arg<'_, T>, out: &mut Fixed<T>)
+where
+    T: Copy + Default + Add<Output = T> + Sub<Output = T> + Mul<Output = T>,
+    T: Div<Output = T> + Rem<Output = T>,
+{
     match op {
         BinaryOp::Add => zip(left, right, out, |a, b| (a + b, 0)),
         BinaryOp::Sub => zip(left, right, out, |a, b| (a - b, 0)),
@@ -141,33 +208,30 @@ pub(super) fn binary_f64(
     };
 }
 
-/// BIGINT `-x`.
-pub(super) fn negate_i64(from: &Fixed<i64>, out: &mut Fixed<i64>, run: &mut Run<'_>) {
+/// `-x` of signed integers.
+pub(super) fn negate_integer<T: Integer>(from: &Fixed<T>, out: &mut Fixed<T>, run: &mut Run<'_>) {
     copy(&from.validity, &mut out.validity);
     out.values.clear();
-    let mut least = false;
+    let mut flags = 0;
     out.values.extend(from.values.iter().map(|&v| {
-        least |= v == i64::MIN;
-        v.wrapping_neg()
+        let (value, flag) = T::default().difference(v);
+        flags |= flag;
+        value
     }));
-    if least {
+    if flags < 0 {
         // A NULL's value is zero, hence none of these rows is NULL.
-        for (i, _) in from
-            .values
-            .iter()
-            .enumerate()
-            .filter(|(_, v)| **v == i64::MIN)
-        {
-            run.fail(i, || "BIGINT out of range in negation".to_owned());
+        let rows = from.values.iter().enumerate();
+        for (i, _) in rows.filter(|(_, v)| T::default().difference(**v).1 < 0) {
+            run.fail(i, || format!("{} out of range in negation", T::NAME));
         }
     }
 }
 
-/// DOUBLE `-x`.
-pub(super) fn negate_f64(from: &Fixed<f64>, out: &mut Fixed<f64>) {
+/// `-x` of other numbers; no DECIMAL is the least that 128 bits hold.
+pub(super) fn negate<T: Copy + Default + Neg<Output = T>>(from: &Fixed<T>, out: &mut Fixed<T>) {
     copy(&from.validity, &mut out.validity);
     out.values.clear();
-    out.values.extend(from.values.iter().map(|v| -v));
+    out.values.extend(from.values.iter().map(|v| -*v));
     out.zero_nulls();
 }
 

@@ -1,187 +1,248 @@
-//! Casts, with the meaning that arrow-cast gives them; a value that does not fit is an error.
+//! Casts, with the meaning that arrow-cast gives them; a value that does not fit is an error, or
+//! NULL for TRY_CAST.
+
+mod number;
+mod print;
+mod read;
+mod temporal;
 
 use arrow_schema::DataType;
 
 use super::arithmetic::copy;
 use super::node::Run;
-use super::text;
-use crate::column::{Column, Fixed, Strings};
+use crate::column::{Column, Fixed};
 use crate::error::{Error, Result};
-use crate::schema::{physical, unit_nanos};
+use crate::schema::{physical, sql_name, unit_nanos};
 
 const DAY_SECONDS: i64 = 86_400;
 const SECOND_NANOS: i64 = 1_000_000_000;
 
+/// What becomes of a value that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    Err,
+    Null,
+}
+
+/// A cast, ready to be run.
+#[derive(Debug)]
+pub(super) struct Cast {
+    kind: Kind,
+    from: DataType,
+    to: DataType,
+    on_failure: OnFailure,
+    /// Rows that failed.
+    failed: Vec<u32>,
+}
+
 /// Which cast; factors are ratios of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CastKind {
-    /// The type stays.
+enum Kind {
+    /// The values stay.
     Same,
-    I64ToF64,
-    F64ToI64,
-    BoolToI64,
+    /// Between integers and floating point numbers; also of an integer to a time and back.
+    Number,
+    BoolToNumber,
+    NumberToBool,
+    /// Of an integer or floating point number: precision and scale.
+    ToDecimal(u8, u8),
+    /// To an integer or floating point number: the scale.
+    FromDecimal(u8),
+    /// The scale before, then precision and scale.
+    Rescale(u8, u8, u8),
     /// To a finer unit, or of days to a timestamp: times the factor.
     Finer(i64),
     /// To a coarser unit: divided by the factor, towards zero.
     Coarser(i64),
-    DateToTimestamp(i64),
     /// Divided by the units of a day, towards the past.
     TimestampToDate(i64),
-    I64ToText,
-    F64ToText,
-    BoolToText,
-    DateToText,
-    /// With so many units a second.
-    TimestampToText(i64),
+    /// Units of a day, nanoseconds of both units.
+    TimestampToTime(i64, i64, i64),
+    BinaryToText,
+    TextToBinary,
+    ToText,
+    FromText,
 }
 
-impl CastKind {
-    pub(super) fn new(from: &DataType, to: &DataType) -> Result<Self> {
-        use DataType::{Boolean, Date32, Float64, Int64, Timestamp, Utf8};
-        Ok(match (from, to) {
-            (a, b) if a == b && physical(a).is_some() => Self::Same,
-            (Int64, Float64) => Self::I64ToF64,
-            (Float64, Int64) => Self::F64ToI64,
-            (Boolean, Int64) => Self::BoolToI64,
-            (Timestamp(a, None), Timestamp(b, None)) => {
-                let (a, b) = (unit_nanos(*a), unit_nanos(*b));
-                if a >= b {
-                    Self::Finer(a / b)
-                } else {
-                    Self::Coarser(b / a)
-                }
-            }
-            (Date32, Timestamp(unit, None)) => {
-                Self::DateToTimestamp(DAY_SECONDS * (SECOND_NANOS / unit_nanos(*unit)))
-            }
-            (Timestamp(unit, None), Date32) => {
-                Self::TimestampToDate(DAY_SECONDS * (SECOND_NANOS / unit_nanos(*unit)))
-            }
-            (Int64, Utf8) => Self::I64ToText,
-            (Float64, Utf8) => Self::F64ToText,
-            (Boolean, Utf8) => Self::BoolToText,
-            (Date32, Utf8) => Self::DateToText,
-            (Timestamp(unit, None), Utf8) => {
-                Self::TimestampToText(SECOND_NANOS / unit_nanos(*unit))
-            }
-            _ => {
-                return Err(Error::Program(format!(
-                    "CAST of {from} to {to} is not supported yet"
-                )));
-            }
+/// Whether there is a cast.
+pub fn castable(from: &DataType, to: &DataType) -> bool {
+    kind(from, to).is_some()
+}
+
+fn is_plain_number(t: &DataType) -> bool {
+    t.is_integer() || matches!(t, DataType::Float32 | DataType::Float64)
+}
+
+/// Nanoseconds of a unit of a time of day or a length of time.
+fn nanos_of(t: &DataType) -> Option<i64> {
+    match t {
+        DataType::Time32(unit) | DataType::Time64(unit) | DataType::Duration(unit) => {
+            Some(unit_nanos(*unit))
+        }
+        _ => None,
+    }
+}
+
+fn kind(from: &DataType, to: &DataType) -> Option<Kind> {
+    use DataType::{
+        Binary, Boolean, Date32, Decimal128, Duration, Int32, Int64, Interval, List, Struct,
+        Time32, Time64, Timestamp, Utf8,
+    };
+    let width = physical(from)?;
+    let same_width = Some(width) == physical(to);
+    physical(to)?;
+    let day = |unit| DAY_SECONDS * (SECOND_NANOS / unit_nanos(unit));
+    let ratio = |a: i64, b: i64| match a >= b {
+        true => Kind::Finer(a / b),
+        false => Kind::Coarser(b / a),
+    };
+    Some(match (from, to) {
+        (a, b) if a == b => Kind::Same,
+        (List(_) | Struct(_), _) | (_, List(_) | Struct(_)) => return None,
+        (Boolean, t) if is_plain_number(t) => Kind::BoolToNumber,
+        (t, Boolean) if is_plain_number(t) => Kind::NumberToBool,
+        (a, b) if is_plain_number(a) && is_plain_number(b) => Kind::Number,
+        (Decimal128(_, a), Decimal128(p, b)) => {
+            Kind::Rescale(a.unsigned_abs(), *p, b.unsigned_abs())
+        }
+        (t, Decimal128(p, s)) if is_plain_number(t) => Kind::ToDecimal(*p, s.unsigned_abs()),
+        (Decimal128(_, s), t) if is_plain_number(t) => Kind::FromDecimal(s.unsigned_abs()),
+        (Timestamp(a, None), Timestamp(b, None)) => ratio(unit_nanos(*a), unit_nanos(*b)),
+        (Time32(_) | Time64(_), Time32(_) | Time64(_)) | (Duration(_), Duration(_)) => {
+            ratio(nanos_of(from)?, nanos_of(to)?)
+        }
+        (Date32, Timestamp(unit, None)) => Kind::Finer(day(*unit)),
+        (Timestamp(unit, None), Date32) => Kind::TimestampToDate(day(*unit)),
+        (Timestamp(unit, None), Time32(_) | Time64(_)) => {
+            Kind::TimestampToTime(day(*unit), unit_nanos(*unit), nanos_of(to)?)
+        }
+        // Units and days as they are.
+        (Int32 | Int64, t) | (t, Int32 | Int64) if same_width && t.is_temporal() => Kind::Number,
+        (Date32, Int64) => Kind::Number,
+        (Utf8, Binary) => Kind::TextToBinary,
+        (Binary, Utf8) => Kind::BinaryToText,
+        // Neither has a text that both directions agree on yet.
+        (Utf8, Interval(_) | Duration(_)) | (Duration(_), Utf8) => return None,
+        (Utf8, _) => Kind::FromText,
+        (_, Utf8) => Kind::ToText,
+        _ => return None,
+    })
+}
+
+impl Cast {
+    pub(super) fn new(from: &DataType, to: &DataType, on_failure: OnFailure) -> Result<Self> {
+        let Some(kind) = kind(from, to) else {
+            return Err(Error::Program(format!(
+                "there is no CAST of {from} to {to}"
+            )));
+        };
+        Ok(Self {
+            kind,
+            from: from.clone(),
+            to: to.clone(),
+            on_failure,
+            failed: Vec::new(),
         })
     }
-}
 
-/// Replaces `out` by `from`, cast.
-pub(super) fn cast(kind: CastKind, from: &Column, out: &mut Column, run: &mut Run<'_>) {
-    match (kind, from, out) {
-        (CastKind::Same, from, out) => {
-            out.clear();
-            out.append_all(from);
+    /// Replaces `out` by `from`, cast.
+    pub(super) fn run(&mut self, from: &Column, out: &mut Column, run: &mut Run<'_>) {
+        self.failed.clear();
+        let failed = &mut self.failed;
+        match (self.kind, from, &mut *out) {
+            (Kind::Same, ..) => {
+                out.clear();
+                out.append_all(from);
+            }
+            (Kind::Number, ..) => number::numbers(from, out, failed),
+            (Kind::BoolToNumber, Column::Bool(from), out) => number::from_bools(from, out),
+            (Kind::NumberToBool, _, Column::Bool(out)) => number::to_bools(from, out),
+            (Kind::ToDecimal(p, s), _, Column::I128(out)) => {
+                number::to_decimal(from, p, s, out, failed);
+            }
+            (Kind::FromDecimal(s), Column::I128(from), _) => {
+                number::from_decimal(from, s, out, failed);
+            }
+            (Kind::Rescale(a, p, b), Column::I128(from), Column::I128(out)) => {
+                number::rescale(from, a, p, b, out, failed);
+            }
+            (Kind::Finer(factor), ..) => {
+                temporal::units(from, out, failed, |v| v.checked_mul(factor));
+            }
+            (Kind::Coarser(factor), ..) => {
+                temporal::units(from, out, failed, |v| Some(v / factor));
+            }
+            (Kind::TimestampToDate(day), ..) => {
+                temporal::units(from, out, failed, |v| Some(v.div_euclid(day)));
+            }
+            (Kind::TimestampToTime(day, a, b), ..) => {
+                temporal::units(from, out, failed, |v| Some(v.rem_euclid(day) * a / b));
+            }
+            (Kind::TextToBinary, Column::Utf8(from), Column::Binary(out)) => {
+                out.clear();
+                (0..from.validity.len()).for_each(|i| out.push(from.get(i).map(str::as_bytes)));
+            }
+            (Kind::BinaryToText, Column::Binary(from), Column::Utf8(out)) => {
+                read::text_of_binary(from, out, failed);
+            }
+            (Kind::ToText, _, Column::Utf8(out)) => {
+                print::print(from, &self.from, out, run.text, failed);
+            }
+            (Kind::FromText, Column::Utf8(from), _) => read::read(from, &self.to, out, failed),
+            _ => unreachable!("types are checked before"),
         }
-        (CastKind::I64ToF64, Column::I64(from), Column::F64(out)) => {
-            map(from, out, run, "DOUBLE", |v| Some(v as f64));
+        if !self.failed.is_empty() {
+            self.settle(from, out, run);
         }
-        (CastKind::F64ToI64, Column::F64(from), Column::I64(out)) => {
-            map(from, out, run, "BIGINT", truncate);
-        }
-        (CastKind::BoolToI64, Column::Bool(from), Column::I64(out)) => {
-            copy(&from.validity, &mut out.validity);
-            out.values.clear();
-            let bits = (0..from.values.len()).map(|i| i64::from(from.values.get(i)));
-            out.values.extend(bits);
-        }
-        (CastKind::Finer(factor), Column::I64(from), Column::I64(out)) => {
-            map(from, out, run, "TIMESTAMP", |v| v.checked_mul(factor));
-        }
-        (CastKind::Coarser(factor), Column::I64(from), Column::I64(out)) => {
-            map(from, out, run, "TIMESTAMP", |v| Some(v / factor));
-        }
-        (CastKind::DateToTimestamp(day), Column::I32(from), Column::I64(out)) => {
-            map(from, out, run, "TIMESTAMP", |v| {
-                i64::from(v).checked_mul(day)
-            });
-        }
-        (CastKind::TimestampToDate(day), Column::I64(from), Column::I32(out)) => {
-            map(from, out, run, "DATE", |v| {
-                i32::try_from(v.div_euclid(day)).ok()
-            });
-        }
-        (CastKind::BoolToText, Column::Bool(from), Column::Utf8(out)) => {
-            out.clear();
-            for i in 0..from.values.len() {
-                out.push(from.get(i).map(|v| if v { "true" } else { "false" }));
+    }
+
+    /// What becomes of the values that did not fit, which are zero so far.
+    #[cold]
+    fn settle(&self, from: &Column, out: &mut Column, run: &mut Run<'_>) {
+        for &row in &self.failed {
+            let row = row as usize;
+            match self.on_failure {
+                OnFailure::Null => out.validity_mut().set_null(row),
+                OnFailure::Err => run.fail(row, || self.message(from, row)),
             }
         }
-        (CastKind::I64ToText, Column::I64(from), Column::Utf8(out)) => {
-            print(from, out, run, "BIGINT", text::bigint);
+    }
+
+    fn message(&self, from: &Column, row: usize) -> String {
+        match (self.kind, from) {
+            (Kind::FromText, Column::Utf8(texts)) => {
+                let text = crate::format::time::shorten(texts.value(row));
+                format!("{text} is no {}", sql_name(&self.to))
+            }
+            (Kind::BinaryToText, _) => "bytes that are no text in CAST".to_owned(),
+            (Kind::ToText, _) => format!("{} out of range in CAST", sql_name(&self.from)),
+            _ => format!("{} out of range in CAST", sql_name(&self.to)),
         }
-        (CastKind::F64ToText, Column::F64(from), Column::Utf8(out)) => {
-            print(from, out, run, "DOUBLE", text::double);
-        }
-        (CastKind::DateToText, Column::I32(from), Column::Utf8(out)) => {
-            print(from, out, run, "DATE", |v, to| text::date(i64::from(v), to));
-        }
-        (CastKind::TimestampToText(second), Column::I64(from), Column::Utf8(out)) => {
-            print(from, out, run, "TIMESTAMP", |v, to| {
-                text::timestamp(v, second, to)
-            });
-        }
-        _ => unreachable!("types are checked before"),
     }
 }
 
-/// Towards zero; `None` where no BIGINT is near.
-fn truncate(value: f64) -> Option<i64> {
-    // Both bounds are powers of two, which a DOUBLE holds exactly.
-    const BOUND: f64 = 9_223_372_036_854_775_808.0;
-    (-BOUND..BOUND).contains(&value).then_some(value as i64)
-}
-
-/// Replaces `out` by `f` of each value; where that is `None`, the row errs.
+/// Replaces `out` by `f` of each value, zero where that is `None`; notes which rows those are.
 #[inline(always)]
 fn map<A: Copy + Default, B: Copy + Default>(
     from: &Fixed<A>,
     out: &mut Fixed<B>,
-    run: &mut Run<'_>,
-    target: &str,
+    failed: &mut Vec<u32>,
     f: impl Fn(A) -> Option<B>,
 ) {
     copy(&from.validity, &mut out.validity);
     out.values.clear();
-    let mut failed = false;
+    let mut any = false;
     out.values.extend(from.values.iter().map(|&v| {
         let value = f(v);
-        failed |= value.is_none();
+        any |= value.is_none();
         value.unwrap_or_default()
     }));
-    if failed {
+    if any {
         // A NULL's value is zero, which always fits.
-        for (i, _) in (from.values.iter().enumerate()).filter(|(_, v)| f(**v).is_none()) {
-            run.fail(i, || format!("{target} out of range in CAST"));
-        }
-    }
-}
-
-/// Replaces `out` by the text that `f` writes for each value; where it gives `None`, the row errs.
-fn print<A: Copy + Default>(
-    from: &Fixed<A>,
-    out: &mut Strings,
-    run: &mut Run<'_>,
-    source: &str,
-    f: impl Fn(A, &mut String) -> Option<()>,
-) {
-    out.clear();
-    for i in 0..from.values.len() {
-        let Some(value) = from.get(i) else {
-            out.push(None);
-            continue;
-        };
-        run.text.clear();
-        if f(value, run.text).is_none() {
-            run.fail(i, || format!("{source} out of range in CAST"));
-        }
-        out.push(Some(run.text));
+        let rows = from.values.iter().enumerate();
+        failed.extend(
+            rows.filter(|(_, v)| f(**v).is_none())
+                .map(|(i, _)| i as u32),
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! Comparisons: 64 rows make one word of bits. All six follow from "equal" and "less", with the
 //! sides exchanged or the word inverted.
 
-use crate::column::{Bitmap, Bools, Fixed, Strings, Validity};
+use crate::column::{Binaries, Bitmap, Bools, Fixed, Interval, Strings, Validity};
 use crate::expr::BinaryOp;
 
-use super::node::Arg;
+use super::binary::Arg;
 
 /// A total order, in which comparing makes no branches.
 pub(super) trait Total: Copy {
@@ -26,19 +26,24 @@ macro_rules! total {
         }
     )+};
 }
-total!(i32, i64, &[u8]);
+total!(i8, i16, i32, i64, i128, u8, u16, u32, u64, Interval, &[u8]);
 
-/// NaN equals NaN and is the greatest; -0.0 = 0.0.
-impl Total for f64 {
-    #[inline(always)]
-    fn same(self, other: Self) -> bool {
-        (self == other) | (self.is_nan() & other.is_nan())
-    }
-    #[inline(always)]
-    fn less(self, other: Self) -> bool {
-        (self < other) | (!self.is_nan() & other.is_nan())
-    }
+macro_rules! total_float {
+    ($($type:ty),+) => {$(
+        /// NaN equals NaN and is the greatest; -0.0 = 0.0.
+        impl Total for $type {
+            #[inline(always)]
+            fn same(self, other: Self) -> bool {
+                (self == other) | (self.is_nan() & other.is_nan())
+            }
+            #[inline(always)]
+            fn less(self, other: Self) -> bool {
+                (self < other) | (!self.is_nan() & other.is_nan())
+            }
+        }
+    )+};
 }
+total_float!(f32, f64);
 
 /// What the word of a comparison is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +202,8 @@ pub(super) fn bools(op: BinaryOp, left: &Bools, right: &Bools, out: &mut Bools) 
 pub(super) enum Texts<'a> {
     /// A string a row.
     Rows(&'a Strings),
+    /// Bytes a row.
+    Binaries(&'a Binaries),
     /// The bytes of one string for all rows.
     One(&'a [u8]),
 }
@@ -206,12 +213,14 @@ impl<'a> Texts<'a> {
     fn bytes(self, i: usize) -> &'a [u8] {
         match self {
             Self::Rows(rows) => rows.bytes(i),
+            Self::Binaries(rows) => rows.bytes(i),
             Self::One(bytes) => bytes,
         }
     }
     fn validity(self) -> Option<&'a Validity> {
         match self {
             Self::Rows(rows) => Some(&rows.validity),
+            Self::Binaries(rows) => Some(&rows.validity),
             Self::One(_) => None,
         }
     }

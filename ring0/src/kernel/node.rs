@@ -3,14 +3,21 @@
 
 use arrow_schema::DataType;
 
-use super::cast::{self, CastKind};
-use super::{RowError, arithmetic, compare, logic};
-use crate::column::{Bitmap, Bools, Column, Fixed};
-use crate::error::{Error, Result};
-use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp};
+use super::arithmetic::{self, negate, negate_integer};
+use super::binary::{binary, bools, bools_mut, broadcast};
+use super::branch::{Choice, InList};
+use super::cast::{Cast, OnFailure};
+use super::check::{check_binary, check_unary, refuse};
+use super::generic::Call;
+use super::like::Like;
+use super::temporal::{self, has_interval};
+use super::{RowError, decimal, logic};
+use crate::column::{Bitmap, Column};
+use crate::error::Result;
+use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp, arithmetic_type};
 use crate::frame::Frame;
 use crate::limits::EXPR_DEPTH_MAX;
-use crate::schema::{Physical, Schema, physical};
+use crate::schema::{Schema, physical};
 
 /// What one evaluation shares.
 pub(super) struct Run<'a> {
@@ -55,13 +62,21 @@ enum Kind {
     Literal(Scalar),
     Binary {
         op: BinaryOp,
+        /// Of DECIMALs.
+        factors: Option<Box<decimal::Factors>>,
         left: Box<Node>,
         right: Box<Node>,
         /// Scratch of AND and OR: rows whose right side counts.
         active: Bitmap,
     },
+    /// With an INTERVAL on a side: the operation and its type.
+    Temporal(BinaryOp, DataType, Box<[Node; 2]>),
     Unary(UnaryOp, Box<Node>),
-    Cast(CastKind, Box<Node>),
+    Cast(Box<Cast>, Box<Node>),
+    Choice(Box<Choice>),
+    InList(Box<InList>),
+    Like(Box<Like>, Box<Node>, Box<Node>),
+    Call(Call),
     Tumble {
         time: Box<Node>,
         size: i64,
@@ -69,8 +84,113 @@ enum Kind {
     },
 }
 
-fn refuse<T>(message: String) -> Result<T> {
-    Err(Error::Program(message))
+impl Kind {
+    /// The operation, and whether it or one below it can err.
+    fn new(expr: &Expr, schema: &Schema, depth: usize) -> Result<(Self, bool)> {
+        let child = |expr: &Expr| Node::new(expr, schema, depth + 1).map(Box::new);
+        Ok(match expr {
+            Expr::Column(i) => {
+                if *i >= schema.fields.len() {
+                    return refuse(format!("column {i} of {}", schema.fields.len()));
+                }
+                (Self::Column(*i), false)
+            }
+            Expr::Literal(scalar) => (Self::Literal(scalar.clone()), false),
+            Expr::Binary(op, l, r) => {
+                let (left, right) = (child(l)?, child(r)?);
+                let types = [l, r].map(|e| e.data_type(schema));
+                Self::binary(*op, left, right, types)?
+            }
+            Expr::Unary(op, inner) => {
+                let node = child(inner)?;
+                let t = inner.data_type(schema);
+                check_unary(*op, &t)?;
+                let fallible = node.fallible || (*op == UnaryOp::Negate && t.is_integer());
+                (Self::Unary(*op, node), fallible)
+            }
+            Expr::Cast(inner, to) => {
+                let node = child(inner)?;
+                let cast = Cast::new(&inner.data_type(schema), to, OnFailure::Err)?;
+                (Self::Cast(Box::new(cast), node), true)
+            }
+            Expr::TryCast(inner, to) => {
+                let node = child(inner)?;
+                let fallible = node.fallible;
+                let cast = Cast::new(&inner.data_type(schema), to, OnFailure::Null)?;
+                (Self::Cast(Box::new(cast), node), fallible)
+            }
+            Expr::Case { .. } | Expr::Coalesce(_) => {
+                let choice = Choice::new(expr, schema, depth)?;
+                let fallible = choice.is_fallible();
+                (Self::Choice(Box::new(choice)), fallible)
+            }
+            Expr::InList { .. } => {
+                let list = InList::new(expr, schema, depth)?;
+                let fallible = list.is_fallible();
+                (Self::InList(Box::new(list)), fallible)
+            }
+            Expr::Like {
+                value,
+                pattern,
+                negated,
+                ignore_case,
+            } => {
+                let (left, right) = (child(value)?, child(pattern)?);
+                for t in [value.data_type(schema), pattern.data_type(schema)] {
+                    if t != DataType::Utf8 {
+                        return refuse(format!("LIKE of {t}"));
+                    }
+                }
+                let fallible = left.fallible || right.fallible;
+                let like = Box::new(Like::new(*negated, *ignore_case));
+                (Self::Like(like, left, right), fallible)
+            }
+            Expr::Call { kernel, args } => {
+                (Self::Call(Call::new(kernel, args, schema, depth)?), true)
+            }
+            Expr::TumbleStart { time, size, offset } => {
+                let node = child(time)?;
+                let kind = Self::tumble(node, &time.data_type(schema), *size, *offset)?;
+                (kind, true)
+            }
+        })
+    }
+
+    fn binary(
+        op: BinaryOp,
+        left: Box<Node>,
+        right: Box<Node>,
+        [t, u]: [DataType; 2],
+    ) -> Result<(Self, bool)> {
+        use BinaryOp::{Add, Div, Mul, Rem, Sub};
+        check_binary(op, &t, &u)?;
+        if let Some(result) = arithmetic_type(op, &t, &u)
+            && has_interval(&t, &u)
+        {
+            return Ok((Self::Temporal(op, result, Box::new([*left, *right])), true));
+        }
+        let is_float = matches!(t, DataType::Float32 | DataType::Float64);
+        let own = matches!(op, Add | Sub | Mul | Div | Rem) && !is_float;
+        let fallible = own || left.fallible || right.fallible;
+        let kind = Self::Binary {
+            op,
+            factors: decimal::Factors::new(op, &t, &u).map(Box::new),
+            left,
+            right,
+            active: Bitmap::default(),
+        };
+        Ok((kind, fallible))
+    }
+
+    fn tumble(time: Box<Node>, t: &DataType, size: i64, offset: i64) -> Result<Self> {
+        if !matches!(t, DataType::Timestamp(_, None)) {
+            return refuse(format!("TUMBLE of {t}: a TIMESTAMP is needed"));
+        }
+        if size <= 0 || offset < 0 || offset >= size {
+            return refuse(format!("TUMBLE of size {size} and offset {offset}"));
+        }
+        Ok(Self::Tumble { time, size, offset })
+    }
 }
 
 impl Node {
@@ -80,71 +200,22 @@ impl Node {
                 "an expression is nested deeper than {EXPR_DEPTH_MAX}"
             ));
         }
-        let child = |expr: &Expr| Node::new(expr, schema, depth + 1).map(Box::new);
         // Children are made, and so checked, before a type is asked for: a column may not exist.
-        let (kind, fallible) = match expr {
-            Expr::Column(i) => {
-                if *i >= schema.fields.len() {
-                    return refuse(format!("column {i} of {}", schema.fields.len()));
-                }
-                (Kind::Column(*i), false)
-            }
-            Expr::Literal(scalar) => (Kind::Literal(scalar.clone()), false),
-            Expr::Binary(op, l, r) => {
-                let (left, right) = (child(l)?, child(r)?);
-                let t = l.data_type(schema);
-                check_binary(*op, &t, &r.data_type(schema))?;
-                let own = matches!(
-                    op,
-                    BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem
-                ) && physical(&t) == Some(Physical::I64);
-                let fallible = own || left.fallible || right.fallible;
-                let kind = Kind::Binary {
-                    op: *op,
-                    left,
-                    right,
-                    active: Bitmap::default(),
-                };
-                (kind, fallible)
-            }
-            Expr::Unary(op, inner) => {
-                let node = child(inner)?;
-                let t = inner.data_type(schema);
-                check_unary(*op, &t)?;
-                let fallible = node.fallible || (*op == UnaryOp::Negate && t == DataType::Int64);
-                (Kind::Unary(*op, node), fallible)
-            }
-            Expr::Cast(inner, to) => {
-                let node = child(inner)?;
-                let kind = CastKind::new(&inner.data_type(schema), to)?;
-                (Kind::Cast(kind, node), true)
-            }
-            Expr::TumbleStart { time, size, offset } => {
-                let node = child(time)?;
-                let t = time.data_type(schema);
-                if !matches!(t, DataType::Timestamp(_, None)) {
-                    return refuse(format!("TUMBLE of {t}: a TIMESTAMP is needed"));
-                }
-                if *size <= 0 || *offset < 0 || offset >= size {
-                    return refuse(format!("TUMBLE of size {size} and offset {offset}"));
-                }
-                let kind = Kind::Tumble {
-                    time: node,
-                    size: *size,
-                    offset: *offset,
-                };
-                (kind, true)
-            }
-        };
+        let (kind, fallible) = Kind::new(expr, schema, depth)?;
         let t = expr.data_type(schema);
-        let Some(physical) = physical(&t) else {
+        if physical(&t).is_none() {
             return refuse(format!("type {t} is not supported"));
-        };
+        }
         Ok(Self {
             kind,
-            out: Column::new(physical),
+            out: Column::of(&t),
             fallible,
         })
+    }
+
+    /// Whether it or an operation below it can err.
+    pub(super) fn is_fallible(&self) -> bool {
+        self.fallible
     }
 
     /// The values, once [`Node::run`] has run.
@@ -155,8 +226,16 @@ impl Node {
         }
     }
 
+    /// The column that it writes; `None` where its values are the frame's.
+    pub(super) fn own_column(&mut self) -> Option<&mut Column> {
+        match self.kind {
+            Kind::Column(_) => None,
+            _ => Some(&mut self.out),
+        }
+    }
+
     /// The constant that this node is, unless it is NULL.
-    fn scalar(&self) -> Option<&Scalar> {
+    pub(super) fn scalar(&self) -> Option<&Scalar> {
         match &self.kind {
             Kind::Literal(Scalar::Null(_)) => None,
             Kind::Literal(scalar) => Some(scalar),
@@ -181,6 +260,7 @@ impl Node {
                 left,
                 right,
                 active,
+                ..
             } => {
                 left.run(run);
                 let frame = run.frame;
@@ -200,38 +280,35 @@ impl Node {
                 logic::connect(*op, l, r, bools_mut(out));
             }
             Kind::Binary {
-                op, left, right, ..
-            } => binary(*op, left, right, out, run),
+                op,
+                factors,
+                left,
+                right,
+                ..
+            } => binary(*op, factors.as_deref(), left, right, out, run),
+            Kind::Temporal(op, result, sides) => {
+                sides.iter_mut().for_each(|side| side.run(run));
+                let [l, r] = &**sides;
+                let (l, r) = (l.column(run.frame), r.column(run.frame));
+                temporal::binary(*op, l, r, result, out, run);
+            }
             Kind::Unary(op, inner) => {
                 inner.run(run);
-                let from = inner.column(run.frame);
-                match (op, from, out) {
-                    (UnaryOp::Not, Column::Bool(from), Column::Bool(out)) => logic::not(from, out),
-                    (UnaryOp::IsNull, from, Column::Bool(out)) => {
-                        logic::valid_xor(from.validity(), u64::MAX, out);
-                    }
-                    (UnaryOp::IsNotNull, from, Column::Bool(out)) => {
-                        logic::valid_xor(from.validity(), 0, out);
-                    }
-                    (UnaryOp::Negate, Column::I64(from), Column::I64(out)) => {
-                        arithmetic::negate_i64(from, out, run);
-                    }
-                    (UnaryOp::Negate, Column::F64(from), Column::F64(out)) => {
-                        arithmetic::negate_f64(from, out);
-                    }
-                    (UnaryOp::Upper, Column::Utf8(from), Column::Utf8(out)) => {
-                        super::text::upper(from, out, run.text);
-                    }
-                    (UnaryOp::Lower, Column::Utf8(from), Column::Utf8(out)) => {
-                        super::text::lower(from, out, run.text);
-                    }
-                    _ => unreachable!("types are checked before"),
-                }
+                unary(*op, inner.column(run.frame), out, run);
             }
-            Kind::Cast(cast_kind, inner) => {
+            Kind::Cast(cast, inner) => {
                 inner.run(run);
-                cast::cast(*cast_kind, inner.column(run.frame), out, run);
+                cast.run(inner.column(run.frame), out, run);
             }
+            Kind::Choice(choice) => choice.run(out, run),
+            Kind::InList(list) => list.run(bools_mut(out), run),
+            Kind::Like(like, value, pattern) => {
+                value.run(run);
+                pattern.run(run);
+                let (value, pattern) = (value.column(run.frame), pattern.column(run.frame));
+                like.run(value, pattern, bools_mut(out));
+            }
+            Kind::Call(call) => call.run(out, run),
             Kind::Tumble { time, size, offset } => {
                 time.run(run);
                 let (Column::I64(time), Column::I64(out)) = (time.column(run.frame), out) else {
@@ -243,202 +320,28 @@ impl Node {
     }
 }
 
-/// One side of an operation.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Arg<'a, T> {
-    /// A value a row.
-    Rows(&'a Fixed<T>),
-    /// One value for all rows.
-    One(T),
-}
-
-/// Evaluates the sides, at most one of them a scalar, and the operation.
-fn binary(op: BinaryOp, left: &mut Node, right: &mut Node, out: &mut Column, run: &mut Run<'_>) {
-    // A scalar BOOLEAN and two scalars are rare enough to be broadcast, once for each length.
-    let keep = |node: &Node| node.scalar().is_some_and(|s| !matches!(s, Scalar::Bool(_)));
-    let right_one = keep(right);
-    let left_one = !right_one && keep(left);
-    if !left_one {
-        left.run(run);
-    }
-    if !right_one {
-        right.run(run);
-    }
-    let frame = run.frame;
-    macro_rules! sides {
-        () => {
-            (side(left, left_one, frame), side(right, right_one, frame))
-        };
-    }
-    use BinaryOp::{Add, Div, Mul, Rem, Sub};
-    let physical = if left_one { &*right } else { &*left }
-        .column(frame)
-        .physical();
-    match (op, physical, out) {
-        (Add | Sub | Mul | Div | Rem, Physical::I64, Column::I64(out)) => {
-            let (l, r) = sides!();
-            arithmetic::binary_i64(op, l, r, out, run);
+fn unary(op: UnaryOp, from: &Column, out: &mut Column, run: &mut Run<'_>) {
+    match (op, from, out) {
+        (UnaryOp::Not, Column::Bool(from), Column::Bool(out)) => logic::not(from, out),
+        (UnaryOp::IsNull, from, Column::Bool(out)) => {
+            logic::valid_xor(from.validity(), u64::MAX, out);
         }
-        (Add | Sub | Mul | Div | Rem, Physical::F64, Column::F64(out)) => {
-            let (l, r) = sides!();
-            arithmetic::binary_f64(op, l, r, out);
+        (UnaryOp::IsNotNull, from, Column::Bool(out)) => {
+            logic::valid_xor(from.validity(), 0, out);
         }
-        (_, Physical::I32, Column::Bool(out)) => {
-            let (l, r) = sides!();
-            compare::fixed::<i32>(op, l, r, out);
+        (UnaryOp::Negate, Column::I8(from), Column::I8(out)) => negate_integer(from, out, run),
+        (UnaryOp::Negate, Column::I16(from), Column::I16(out)) => negate_integer(from, out, run),
+        (UnaryOp::Negate, Column::I32(from), Column::I32(out)) => negate_integer(from, out, run),
+        (UnaryOp::Negate, Column::I64(from), Column::I64(out)) => negate_integer(from, out, run),
+        (UnaryOp::Negate, Column::F32(from), Column::F32(out)) => negate(from, out),
+        (UnaryOp::Negate, Column::F64(from), Column::F64(out)) => negate(from, out),
+        (UnaryOp::Negate, Column::I128(from), Column::I128(out)) => negate(from, out),
+        (UnaryOp::Upper, Column::Utf8(from), Column::Utf8(out)) => {
+            super::text::upper(from, out, run.text);
         }
-        (_, Physical::I64, Column::Bool(out)) => {
-            let (l, r) = sides!();
-            compare::fixed::<i64>(op, l, r, out);
-        }
-        (_, Physical::F64, Column::Bool(out)) => {
-            let (l, r) = sides!();
-            compare::fixed::<f64>(op, l, r, out);
-        }
-        (_, Physical::Bool, Column::Bool(out)) => {
-            compare::bools(
-                op,
-                bools(left.column(frame)),
-                bools(right.column(frame)),
-                out,
-            );
-        }
-        (_, Physical::Utf8, Column::Bool(out)) => {
-            let (l, r) = (texts(left, left_one, frame), texts(right, right_one, frame));
-            compare::texts(op, l, r, out);
+        (UnaryOp::Lower, Column::Utf8(from), Column::Utf8(out)) => {
+            super::text::lower(from, out, run.text);
         }
         _ => unreachable!("types are checked before"),
-    }
-}
-
-fn side<'a, T: Native>(node: &'a Node, as_one: bool, frame: &'a Frame) -> Arg<'a, T> {
-    match node.scalar() {
-        Some(scalar) if as_one => Arg::One(T::one(scalar)),
-        _ => Arg::Rows(T::rows(node.column(frame))),
-    }
-}
-
-fn texts<'a>(node: &'a Node, as_one: bool, frame: &'a Frame) -> compare::Texts<'a> {
-    match (node.scalar(), node.column(frame)) {
-        (Some(Scalar::Utf8(text)), _) if as_one => compare::Texts::One(text.as_bytes()),
-        (_, Column::Utf8(rows)) => compare::Texts::Rows(rows),
-        _ => unreachable!("types are checked before"),
-    }
-}
-
-/// Types of one width, as columns and as constants.
-pub(super) trait Native: Copy + Default {
-    fn one(scalar: &Scalar) -> Self;
-    fn rows(column: &Column) -> &Fixed<Self>;
-}
-
-macro_rules! native {
-    ($type:ty, $column:ident, $($scalar:pat => $value:expr),+) => {
-        impl Native for $type {
-            fn one(scalar: &Scalar) -> Self {
-                match scalar {
-                    $($scalar => $value,)+
-                    _ => unreachable!("types are checked before"),
-                }
-            }
-            fn rows(column: &Column) -> &Fixed<Self> {
-                match column {
-                    Column::$column(rows) => rows,
-                    _ => unreachable!("types are checked before"),
-                }
-            }
-        }
-    };
-}
-native!(i32, I32, Scalar::Date32(v) => *v);
-native!(i64, I64, Scalar::I64(v) | Scalar::Timestamp(v, _) => *v);
-native!(f64, F64, Scalar::F64(v) => *v);
-
-fn bools(column: &Column) -> &Bools {
-    match column {
-        Column::Bool(bools) => bools,
-        _ => unreachable!("types are checked before"),
-    }
-}
-
-fn bools_mut(column: &mut Column) -> &mut Bools {
-    match column {
-        Column::Bool(bools) => bools,
-        _ => unreachable!("types are checked before"),
-    }
-}
-
-/// Appends `rows` times the same value.
-fn broadcast(scalar: &Scalar, rows: usize, out: &mut Column) {
-    fn fill<T: Copy + Default>(value: T, rows: usize, out: &mut Fixed<T>) {
-        out.values.resize(rows, value);
-        out.validity.push_valid(rows);
-    }
-    match (scalar, out) {
-        (Scalar::Null(_), out) => (0..rows).for_each(|_| out.push_null()),
-        (Scalar::Bool(v), Column::Bool(out)) => {
-            out.values.extend(*v, rows);
-            out.validity.push_valid(rows);
-        }
-        (Scalar::I64(v) | Scalar::Timestamp(v, _), Column::I64(out)) => fill(*v, rows, out),
-        (Scalar::F64(v), Column::F64(out)) => fill(*v, rows, out),
-        (Scalar::Date32(v), Column::I32(out)) => fill(*v, rows, out),
-        (Scalar::Utf8(v), Column::Utf8(out)) => (0..rows).for_each(|_| out.push(Some(v))),
-        _ => unreachable!("types are checked before"),
-    }
-}
-
-fn check_binary(op: BinaryOp, left: &DataType, right: &DataType) -> Result<()> {
-    use BinaryOp::{Add, And, Div, Mul, Or, Rem, Sub};
-    if left != right {
-        return refuse(format!("{} of {left} and {right}", symbol(op)));
-    }
-    let ok = match op {
-        // A window's end is its start and its size, both in the timestamp's unit.
-        Add if matches!(left, DataType::Timestamp(..)) => true,
-        Add | Sub | Mul | Div | Rem => matches!(left, DataType::Int64 | DataType::Float64),
-        And | Or => *left == DataType::Boolean,
-        _ => true,
-    };
-    if ok {
-        Ok(())
-    } else {
-        refuse(format!("{} of {left}", symbol(op)))
-    }
-}
-
-fn check_unary(op: UnaryOp, t: &DataType) -> Result<()> {
-    let (name, ok) = match op {
-        UnaryOp::Not => ("NOT", *t == DataType::Boolean),
-        UnaryOp::Negate => ("-", matches!(t, DataType::Int64 | DataType::Float64)),
-        UnaryOp::Upper => ("UPPER", *t == DataType::Utf8),
-        UnaryOp::Lower => ("LOWER", *t == DataType::Utf8),
-        UnaryOp::IsNull | UnaryOp::IsNotNull => return Ok(()),
-    };
-    if ok {
-        Ok(())
-    } else {
-        refuse(format!("{name} of {t}"))
-    }
-}
-
-/// How an operation is written.
-pub(super) fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Rem => "%",
-        BinaryOp::Eq => "=",
-        BinaryOp::NotEq => "<>",
-        BinaryOp::Lt => "<",
-        BinaryOp::LtEq => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::GtEq => ">=",
-        BinaryOp::IsDistinctFrom => "IS DISTINCT FROM",
-        BinaryOp::IsNotDistinctFrom => "IS NOT DISTINCT FROM",
-        BinaryOp::And => "AND",
-        BinaryOp::Or => "OR",
     }
 }

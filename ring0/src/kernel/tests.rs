@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arrow;
+mod branches;
+mod generic;
+
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 

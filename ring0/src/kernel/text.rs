@@ -5,12 +5,22 @@ use std::fmt::Write;
 use crate::column::Strings;
 
 /// The days that chrono, and with it arrow, can print: the years -262143 to 262142.
-const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
+pub(super) const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
 const DAY_SECONDS: i64 = 86_400;
 
 /// Decimal digits.
-pub(super) fn bigint(value: i64, out: &mut String) -> Option<()> {
+pub(super) fn number(value: impl std::fmt::Display, out: &mut String) -> Option<()> {
     write!(out, "{value}").ok()
+}
+
+/// The shortest digits that read back as the same value.
+pub(super) fn float(value: f32, out: &mut String) -> Option<()> {
+    // As for `double`.
+    if (1e-5..1e-4).contains(&value.abs()) {
+        write!(out, "{value}").ok()
+    } else {
+        write!(out, "{value:?}").ok()
+    }
 }
 
 /// The shortest digits that read back as the same value.
@@ -37,7 +47,7 @@ pub(super) fn date(days: i64, out: &mut String) -> Option<()> {
 }
 
 /// Year, month and day in the proleptic Gregorian calendar: Howard Hinnant's `civil_from_days`.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     // Years begin in March here, so that the day that leap years add is the last of them.
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
@@ -61,9 +71,21 @@ pub(super) fn timestamp(value: i64, per_second: i64, out: &mut String) -> Option
     let seconds = value.div_euclid(per_second);
     let nanos = value.rem_euclid(per_second) * (1_000_000_000 / per_second);
     date(seconds.div_euclid(DAY_SECONDS), out)?;
-    let second = seconds.rem_euclid(DAY_SECONDS);
+    out.push('T');
+    clock(seconds.rem_euclid(DAY_SECONDS), nanos, out)
+}
+
+/// A time of day, as in [`timestamp`].
+pub(super) fn time(value: i64, per_second: i64, out: &mut String) -> Option<()> {
+    let day = DAY_SECONDS * per_second;
+    let nanos = value % per_second * (1_000_000_000 / per_second);
+    (0..day).contains(&value).then_some(())?;
+    clock(value / per_second, nanos, out)
+}
+
+fn clock(second: i64, nanos: i64, out: &mut String) -> Option<()> {
     let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
-    write!(out, "T{h:02}:{m:02}:{s:02}").ok()?;
+    write!(out, "{h:02}:{m:02}:{s:02}").ok()?;
     match nanos {
         0 => Some(()),
         n if n % 1_000_000 == 0 => write!(out, ".{:03}", n / 1_000_000).ok(),

@@ -6,6 +6,7 @@
 
 mod cells;
 mod emit;
+mod extremes;
 mod fused;
 mod update;
 
@@ -22,11 +23,11 @@ pub use self::cells::{partial_schema, result_type};
 
 use self::cells::Plan;
 use self::fused::Fused;
-use crate::column::Column;
+use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::program::{AggregateSpec, Phase};
-use crate::schema::{Physical, unit_nanos};
+use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::PageStore;
 use crate::table::{BATCH_ROWS, ScanCursor, Slots, Table, TableLayout};
@@ -116,7 +117,7 @@ impl Aggregate {
             .output
             .fields
             .iter()
-            .any(|f| f.physical() == Physical::Utf8);
+            .any(|f| has_any_length(&f.data_type));
         let mut shared = Shared {
             plan,
             layout,

@@ -6,10 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
 
 use super::clock::Clock;
-use crate::column::{array_string_bytes, array_string_bytes_max};
+use crate::column::{array_bytes, array_bytes_max, has_any_length};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
@@ -58,9 +57,9 @@ pub(crate) fn check(spec: &SourceSpec) -> Result<()> {
         if array.len() != arrays[0].len() {
             return refuse(format!("column {} is of another length", field.name));
         }
-        if array_string_bytes_max(array) > RECORD_BYTES_MAX {
+        if array_bytes_max(array) > RECORD_BYTES_MAX {
             return refuse(format!(
-                "column {}: a string is over {RECORD_BYTES_MAX} bytes",
+                "column {}: a value is over {RECORD_BYTES_MAX} bytes",
                 field.name
             ));
         }
@@ -101,7 +100,7 @@ impl ColumnsSource {
             rounds: if slice.is_empty() { 0 } else { repeat },
             slice,
             stopped: false,
-            has_strings: arrays.iter().any(|a| *a.data_type() == DataType::Utf8),
+            has_strings: arrays.iter().any(|a| has_any_length(a.data_type())),
             clock,
             out: Frame::new(&spec.schema, frame_rows),
             counters: SourceCounters::default(),
@@ -155,7 +154,7 @@ impl ColumnsSource {
         }
         let bytes = |end: usize| -> usize {
             let strings = self.arrays.iter();
-            strings.map(|a| array_string_bytes(a, self.next..end)).sum()
+            strings.map(|a| array_bytes(a, self.next..end)).sum()
         };
         let (mut fits, mut over) = (self.next + 1, end);
         while fits < over {

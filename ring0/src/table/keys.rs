@@ -1,10 +1,13 @@
-//! Keys of a batch of rows in the form in which slots keep them: words of eight bytes, one a
-//! column, or, with strings or many columns, canonical bytes.
+//! Keys of a batch of rows in the form in which slots keep them: words of eight bytes, one or two a
+//! column, or, with values of any length or many columns, canonical bytes.
 //!
 //! NULLs are bits of the slot's header for up to [`MASKED_COLUMNS`] columns, else leading bytes.
 //! In the bytes, strings carry their length but for a last column's.
 
-use crate::column::{Column, Fixed};
+mod encode;
+
+use self::encode::Length;
+use crate::column::{Column, Fixed, Interval};
 use crate::frame::Frame;
 use crate::hash::canonical_bits;
 use crate::schema::{Physical, Schema};
@@ -19,19 +22,34 @@ pub const MASKED_COLUMNS: usize = 14;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyLayout {
     columns: Vec<(usize, Physical)>,
+    /// Words of all columns, unless the key is kept as bytes.
+    words: usize,
     var: bool,
+}
+
+/// Words that a value of one width takes in a slot.
+pub(crate) fn value_words(physical: Physical) -> usize {
+    match physical {
+        Physical::I128 | Physical::Interval => 2,
+        _ => 1,
+    }
 }
 
 impl KeyLayout {
     /// Keys of these columns.
     pub fn new(schema: &Schema, keys: &[usize]) -> Self {
+        use Physical::{Binary, List, Struct, Utf8};
         let columns: Vec<_> = keys
             .iter()
             .map(|&k| (k, schema.fields[k].physical()))
             .collect();
-        let var =
-            columns.len() > MASKED_COLUMNS || columns.iter().any(|&(_, p)| p == Physical::Utf8);
-        Self { columns, var }
+        let any_length = |&(_, p): &(usize, Physical)| matches!(p, Utf8 | Binary | List | Struct);
+        let var = columns.len() > MASKED_COLUMNS || columns.iter().any(any_length);
+        Self {
+            words: columns.iter().map(|&(_, p)| value_words(p)).sum(),
+            columns,
+            var,
+        }
     }
 
     /// Whether slots refer to the key's bytes rather than hold its words.
@@ -41,7 +59,7 @@ impl KeyLayout {
 
     /// Words of a slot that the key takes.
     pub fn words(&self) -> usize {
-        if self.var { 2 } else { self.columns.len() }
+        if self.var { 2 } else { self.words }
     }
 
     fn masked(&self) -> bool {
@@ -52,8 +70,14 @@ impl KeyLayout {
     pub fn push(&self, store: &PageStore, slot: &[u64], to: &mut [Column], at: &[usize]) {
         let mask = (slot[0] >> 1 & 0x7fff) as usize;
         if !self.var {
-            for (i, &position) in at.iter().enumerate() {
-                push_word(&mut to[position], (mask >> i & 1 == 0).then(|| slot[1 + i]));
+            let mut words = &slot[1..];
+            for (i, (&position, &(_, p))) in at.iter().zip(&self.columns).enumerate() {
+                let valid = mask >> i & 1 == 0;
+                match value_words(p) {
+                    2 => push_wide(&mut to[position], valid.then(|| wide(words[0], words[1]))),
+                    _ => push_word(&mut to[position], valid.then_some(words[0])),
+                }
+                words = &words[value_words(p)..];
             }
             return;
         }
@@ -69,24 +93,13 @@ impl KeyLayout {
             } else {
                 leading[i / 8] >> (i % 8) & 1 == 1
             };
-            let last = i + 1 == self.columns.len();
-            match &mut to[position] {
-                column if null => column.push_null(),
-                Column::Utf8(c) => {
-                    let mut len = bytes.len();
-                    if !last {
-                        len = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
-                        bytes = &bytes[4..];
-                    }
-                    c.push(Some(text(&bytes[..len])));
-                    bytes = &bytes[len..];
-                }
-                column => {
-                    let mut word = [0; 8];
-                    word.copy_from_slice(&bytes[..8]);
-                    push_word(column, Some(u64::from_le_bytes(word)));
-                    bytes = &bytes[8..];
-                }
+            let length = match i + 1 == self.columns.len() {
+                true => Length::Rest,
+                false => Length::Written,
+            };
+            match null {
+                true => to[position].push_null(),
+                false => encode::take(&mut bytes, &mut to[position], length),
             }
         }
     }
@@ -100,14 +113,76 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
     unsafe { std::str::from_utf8_unchecked(bytes) }
 }
 
+/// The one word of a value that is not NULL.
+#[inline]
+pub(crate) fn word_of(column: &Column, row: usize) -> u64 {
+    match column {
+        Column::Bool(c) => u64::from(c.values.get(row)),
+        Column::I8(c) => i64::from(c.values[row]) as u64,
+        Column::I16(c) => i64::from(c.values[row]) as u64,
+        Column::I32(c) => i64::from(c.values[row]) as u64,
+        Column::I64(c) => c.values[row] as u64,
+        Column::U8(c) => u64::from(c.values[row]),
+        Column::U16(c) => u64::from(c.values[row]),
+        Column::U32(c) => u64::from(c.values[row]),
+        Column::U64(c) => c.values[row],
+        Column::F32(c) => canonical_bits(f64::from(c.values[row])),
+        Column::F64(c) => canonical_bits(c.values[row]),
+        other => unreachable!("{:?} takes more than a word", other.physical()),
+    }
+}
+
 /// Appends a value from its word.
 pub(crate) fn push_word(column: &mut Column, word: Option<u64>) {
     match column {
         Column::Bool(c) => c.push(word.map(|w| w != 0)),
+        Column::I8(c) => c.push(word.map(|w| w as i8)),
+        Column::I16(c) => c.push(word.map(|w| w as i16)),
         Column::I32(c) => c.push(word.map(|w| w as i32)),
         Column::I64(c) => c.push(word.map(|w| w as i64)),
+        Column::U8(c) => c.push(word.map(|w| w as u8)),
+        Column::U16(c) => c.push(word.map(|w| w as u16)),
+        Column::U32(c) => c.push(word.map(|w| w as u32)),
+        Column::U64(c) => c.push(word),
+        Column::F32(c) => c.push(word.map(|w| f64::from_bits(w) as f32)),
         Column::F64(c) => c.push(word.map(f64::from_bits)),
-        Column::Utf8(_) => unreachable!("strings have no word"),
+        other => unreachable!("{:?} takes more than a word", other.physical()),
+    }
+}
+
+/// 128 bits from two words.
+#[inline]
+pub(crate) fn wide(low: u64, high: u64) -> i128 {
+    i128::from(high as i64) << 64 | i128::from(low)
+}
+
+/// The two words of a value that is not NULL, as an integer that is ordered as the values are.
+#[inline]
+pub(crate) fn wide_of(column: &Column, row: usize) -> i128 {
+    match column {
+        Column::I128(c) => c.values[row],
+        Column::Interval(c) => wide_interval(c.values[row]),
+        other => unreachable!("{:?} is not of two words", other.physical()),
+    }
+}
+
+/// Months before days before nanoseconds, as an integer of that order.
+#[inline]
+pub(crate) fn wide_interval(value: Interval) -> i128 {
+    let days = u64::from(value.days as u32 ^ 1 << 31);
+    let nanos = value.nanoseconds as u64 ^ 1 << 63;
+    i128::from(value.months) << 96 | i128::from(days) << 64 | i128::from(nanos)
+}
+
+/// Appends a value from its two words.
+pub(crate) fn push_wide(column: &mut Column, value: Option<i128>) {
+    match column {
+        Column::I128(c) => c.push(value),
+        Column::Interval(c) => c.push(value.map(|v| {
+            let days = (v >> 64) as u32 ^ 1 << 31;
+            Interval::new((v >> 96) as i32, days as i32, (v as u64 ^ 1 << 63) as i64)
+        })),
+        other => unreachable!("{:?} is not of two words", other.physical()),
     }
 }
 
@@ -155,7 +230,7 @@ impl KeyBatch {
             self.encode(layout, frame, start, count);
             return;
         }
-        let n = layout.columns.len();
+        let n = layout.words;
         self.words.resize(BATCH_ROWS * n, 0);
         if let [(c, Physical::I64)] = layout.columns[..]
             && let Column::I64(c) = &frame.columns[c]
@@ -164,22 +239,20 @@ impl KeyBatch {
             spread(words.take(count), c, start, |v| v as u64);
             return;
         }
-        for (i, &(c, _)) in layout.columns.iter().enumerate() {
-            let to = self.words[i.min(count * n)..]
-                .iter_mut()
-                .step_by(n)
-                .take(count);
-            match &frame.columns[c] {
-                Column::I64(c) => spread(to, c, start, |v| v as u64),
-                Column::F64(c) => spread(to, c, start, canonical_bits),
-                Column::I32(c) => spread(to, c, start, |v| i64::from(v) as u64),
-                Column::Bool(c) => {
-                    for (r, word) in to.enumerate() {
-                        *word = u64::from(c.values.get(start + r));
-                    }
+        let mut at = 0;
+        for &(c, physical) in &layout.columns {
+            let column = &frame.columns[c];
+            let words = &mut self.words[at.min(count * n)..];
+            if value_words(physical) == 2 {
+                for (r, to) in words.chunks_mut(n).take(count).enumerate() {
+                    // A NULL's value is zero, so that its words are the same each time.
+                    let value = wide_of(column, start + r);
+                    (to[0], to[1]) = (value as u64, (value >> 64) as u64);
                 }
-                Column::Utf8(_) => unreachable!("strings take the other form"),
+            } else {
+                spread_column(words.iter_mut().step_by(n).take(count), column, start);
             }
+            at += value_words(physical);
         }
     }
 
@@ -197,25 +270,13 @@ impl KeyBatch {
                 }
             }
             for (i, &(c, _)) in layout.columns.iter().enumerate() {
-                if !frame.columns[c].is_valid(r) {
-                    continue;
-                }
-                let word = match &frame.columns[c] {
-                    Column::I64(c) => c.values[r] as u64,
-                    Column::F64(c) => canonical_bits(c.values[r]),
-                    Column::I32(c) => i64::from(c.values[r]) as u64,
-                    Column::Bool(c) => u64::from(c.values.get(r)),
-                    Column::Utf8(c) => {
-                        let text = c.bytes(r);
-                        if i + 1 < columns {
-                            self.bytes
-                                .extend_from_slice(&(text.len() as u32).to_le_bytes());
-                        }
-                        self.bytes.extend_from_slice(text);
-                        continue;
-                    }
+                let length = match i + 1 == columns {
+                    true => Length::Rest,
+                    false => Length::Written,
                 };
-                self.bytes.extend_from_slice(&word.to_le_bytes());
+                if frame.columns[c].is_valid(r) {
+                    encode::put(&mut self.bytes, &frame.columns[c], r, length);
+                }
             }
             self.ends.push(self.bytes.len() as u32);
         }
@@ -239,5 +300,18 @@ fn spread<'a, T: Copy>(
     // A NULL's value is zero, so that its word is the same each time.
     for (to, &value) in to.zip(&column.values[start..]) {
         *to = word(value);
+    }
+}
+
+fn spread_column<'a>(to: impl Iterator<Item = &'a mut u64>, column: &Column, start: usize) {
+    match column {
+        Column::I64(c) => spread(to, c, start, |v| v as u64),
+        Column::F64(c) => spread(to, c, start, canonical_bits),
+        Column::I32(c) => spread(to, c, start, |v| i64::from(v) as u64),
+        column => {
+            for (r, word) in to.enumerate() {
+                *word = word_of(column, start + r);
+            }
+        }
     }
 }

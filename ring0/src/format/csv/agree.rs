@@ -1,14 +1,48 @@
 //! The quick way and the splitter that decides agree on whatever bytes; on what they accept they
 //! agree with the csv crate; and records begin where their quotes say.
 
+use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::quotes::{Effect, Place, first_record};
-use super::tests::{NAMES, schema};
 use super::*;
-use crate::column::Column;
+use crate::format::tests::rows;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::schema::Field;
+
+/// Names of columns of all types, and of one that is not wanted.
+const NAMES: [&str; 18] = [
+    "s", "n", "other", "x", "b", "day", "t", "i8", "i16", "i32", "u8", "u16", "u32", "u64", "f",
+    "time", "clock", "money",
+];
+
+fn schema() -> Arc<Schema> {
+    use DataType::*;
+    let names = NAMES.iter().filter(|name| **name != "other");
+    let fields = names.map(|&name| match name {
+        "b" => Field::new(name, Boolean),
+        "day" => Field::new(name, Date32),
+        "t" => Field::new(name, Timestamp(TimeUnit::Millisecond, None)),
+        "x" => Field::new(name, Float64),
+        "s" => Field::new(name, Utf8),
+        "i8" => Field::new(name, Int8),
+        "i16" => Field::new(name, Int16),
+        "i32" => Field::new(name, Int32),
+        "u8" => Field::new(name, UInt8),
+        "u16" => Field::new(name, UInt16),
+        "u32" => Field::new(name, UInt32),
+        "u64" => Field::new(name, UInt64),
+        "f" => Field::new(name, Float32),
+        "time" => Field::new(name, Time32(TimeUnit::Millisecond)),
+        "clock" => Field::new(name, Time64(TimeUnit::Nanosecond)),
+        "money" => Field::new(name, Decimal128(10, 2)),
+        _ => Field::new(name, Int64),
+    });
+    let mut schema = Schema::new(fields.collect());
+    schema.fields[1].nullable = false;
+    Arc::new(schema)
+}
 
 fn dialect() -> impl Strategy<Value = Dialect> {
     (
@@ -52,7 +86,16 @@ fn fitting(number: usize) -> BoxedStrategy<String> {
         "day" => "20[0-9]{2}-0[1-9]-[0-2][1-9]".boxed(),
         "n" => prop_oneof![any::<i64>().prop_map(|n| n.to_string()), "[-+]?[0-9]{1,5}",].boxed(),
         "t" => "20[0-9]{2}-0[1-9]-1[0-9][T ]1[0-9]:00:00(\\.[0-9]{3})?Z?".boxed(),
-        "x" => "[-+]?[0-9]{1,12}(\\.[0-9]{0,12})?(e-?[0-9]{1,2})?".boxed(),
+        "x" | "f" => "[-+]?[0-9]{1,12}(\\.[0-9]{0,12})?(e-?[0-9]{1,2})?".boxed(),
+        "i8" => "[-+]?[0-9]{1,2}|-?12[0-9]".boxed(),
+        "u8" => "[+]?[0-9]{1,2}|-0|2[0-5][0-9]".boxed(),
+        "i16" => "[-+]?[0-9]{1,4}|-?32[0-7][0-9]{2}".boxed(),
+        "u16" => "[+]?[0-9]{1,4}|-0|65[0-5][0-9]{2}".boxed(),
+        "i32" => "[-+]?[0-9]{1,9}|-?21474[0-9]{5}".boxed(),
+        "u32" => "[+]?[0-9]{1,9}|-0|42949[0-9]{5}".boxed(),
+        "u64" => any::<u64>().prop_map(|n| n.to_string()).boxed(),
+        "time" | "clock" => "[01][0-9]:[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,10})?)?".boxed(),
+        "money" => "[-+]?[0-9]{1,7}(\\.[0-9]{0,4})?".boxed(),
         _ => "[ -~]{0,12}|\\PC{0,8}|[a-z]{60,70}".boxed(),
     }
 }
@@ -68,9 +111,10 @@ enum Written {
 
 fn field(number: usize) -> impl Strategy<Value = (String, Written)> {
     let text = prop_oneof![
-        8 => fitting(number),
-        2 => Just(String::new()),
-        1 => select(&["NA", "1", " ", " 5 ", "1e400", "-0", "NaN", "a\nb", "\r\n", "#", "\\", "\"",
+        20 => fitting(number),
+        3 => Just(String::new()),
+        1 => select(&["NA", "1", "300", "-1", "70000", "5000000000", " 7", "23:60", "1.5",
+            " ", " 5 ", "1e400", "-0", "NaN", "a\nb", "\r\n", "#", "\\", "\"",
             "a\"b", "'", "\0", "\u{feff}", "9223372036854775808", "a\rb", "\r"][..])
             .prop_map(str::to_owned),
         1 => "[ \"'\\\\,;#\r\na]{0,6}",
@@ -149,20 +193,6 @@ fn file() -> impl Strategy<Value = (Dialect, Vec<u8>)> {
         }
         (dialect, text)
     })
-}
-
-/// Columns with doubles as bits.
-fn rows(frame: &Frame) -> Vec<(Vec<u64>, Column)> {
-    let columns = frame.columns.iter().map(|column| match column {
-        Column::F64(c) => {
-            let bits = c.values.iter().map(|x| x.to_bits()).collect();
-            let mut rest = c.clone();
-            rest.values.fill(0.0);
-            (bits, Column::F64(rest))
-        }
-        other => (Vec::new(), other.clone()),
-    });
-    columns.collect()
 }
 
 type Step = Result<usize, Stop>;

@@ -9,9 +9,9 @@ use crate::format::text::write_csv_row;
 use crate::schema::Field;
 
 const MILLIS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
-pub(super) const NAMES: [&str; 7] = ["s", "n", "other", "x", "b", "day", "t"];
+const NAMES: [&str; 7] = ["s", "n", "other", "x", "b", "day", "t"];
 
-pub(super) fn schema() -> Arc<Schema> {
+fn schema() -> Arc<Schema> {
     let mut fields = vec![
         Field::new("b", DataType::Boolean),
         Field::new("day", DataType::Date32),
@@ -217,6 +217,72 @@ fn columns_are_found_by_name() {
         ..Dialect::default()
     };
     assert!(refused(&NAMES, wide).contains("ASCII"));
+}
+
+#[test]
+fn values_of_the_other_types() {
+    use DataType::*;
+    let check = |t: DataType, text: &str, want: Result<&str, &str>| {
+        let schema = Arc::new(Schema::new(vec![Field::new("v", t)]));
+        let mut parser =
+            CsvParser::new(Arc::clone(&schema), Dialect::default(), &["w", "v"]).unwrap();
+        // Between quotes only the parser that decides looks at it.
+        for line in [format!(",{text}"), format!(",\"{text}\"")] {
+            let mut frame = Frame::new(&schema, 4);
+            let got = parser.parse_record(line.as_bytes(), &mut frame).map(|()| {
+                let mut out = Vec::new();
+                write_csv_row(&schema, &frame, 0, &mut out);
+                String::from_utf8(out).unwrap().trim_end().to_owned()
+            });
+            let want = want
+                .map(str::to_owned)
+                .map_err(|e| format!("column v: {e}"));
+            assert_eq!(got, want, "{line}");
+        }
+    };
+    check(Int8, "-128", Ok("-128"));
+    check(Int8, "128", Err("\"128\" is out of range for TINYINT"));
+    check(UInt8, "-0", Ok("0"));
+    check(
+        UInt8,
+        "-1",
+        Err("\"-1\" is out of range for TINYINT UNSIGNED"),
+    );
+    check(Int16, "+7", Ok("7"));
+    check(Int32, "1.5", Err("expected INTEGER, found \"1.5\""));
+    check(UInt64, "18446744073709551615", Ok("18446744073709551615"));
+    check(Float32, "0.1", Ok("0.1"));
+    check(Float32, "-Infinity", Ok("-Infinity"));
+    check(Float32, "x", Err("expected FLOAT, found \"x\""));
+    check(Decimal128(10, 2), "-12.345", Ok("-12.35"));
+    check(Decimal128(10, 2), ".5", Ok("0.50"));
+    check(Decimal128(10, 2), " 5", Err("invalid decimal \" 5\""));
+    check(
+        Decimal128(3, 2),
+        "10",
+        Err("\"10\" is out of range for DECIMAL(3, 2)"),
+    );
+    check(Time32(TimeUnit::Second), "14:00:59.9", Ok("14:00:59"));
+    check(
+        Time64(TimeUnit::Microsecond),
+        "24:00",
+        Err("invalid time \"24:00\""),
+    );
+
+    let item = DataType::new_list(Int64, true);
+    for (field, name) in [
+        (Field::json("v"), "JSON"),
+        (Field::new("v", Binary), "BINARY"),
+        (Field::new("v", item), "BIGINT[]"),
+        (
+            Field::new("v", Duration(TimeUnit::Second)),
+            "a length of time",
+        ),
+    ] {
+        let schema = Arc::new(Schema::new(vec![field]));
+        let refused = CsvParser::new(schema, Dialect::default(), &["v"]).unwrap_err();
+        assert_eq!(refused, format!("column v: {name} is not read from csv"));
+    }
 }
 
 #[test]

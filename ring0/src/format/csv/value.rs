@@ -1,15 +1,19 @@
 //! A field's text on its way into a column. NULL is an unquoted field with the dialect's text for
 //! it (none, as a rule); and an empty field of any type but VARCHAR, quoted or not.
 //!
-//! BOOLEAN is `true` or `false` in any case; BIGINT has digits and may have a sign; DOUBLE is
-//! decimal, or one of `NaN`, `Infinity` and `-Infinity`; dates and timestamps are as in JSON.
+//! BOOLEAN is `true` or `false` in any case; integers have digits and may have a sign; FLOAT and
+//! DOUBLE are decimal, or one of `NaN`, `Infinity` and `-Infinity`; so is DECIMAL without these
+//! words; dates, times and timestamps are as in JSON.
 
 use std::num::IntErrorKind;
 
 use crate::column::Column;
-use crate::format::ndjson::Op;
+use crate::format::decimal::parse_decimal;
+use crate::format::ndjson::{Op, push_integer};
 use crate::format::number;
+use crate::format::span::{parse_time, time};
 use crate::format::time::{date, parse_date, parse_timestamp, shorten, timestamp};
+use crate::schema::Physical;
 
 /// Appends the text of a field.
 ///
@@ -21,26 +25,39 @@ pub(super) fn append(op: Op, text: &str, column: &mut Column) -> Result<(), Stri
         (Op::Boolean, Column::Bool(c)) => {
             let words = [("true", true), ("false", false)];
             let word = words.iter().find(|(w, _)| text.eq_ignore_ascii_case(w));
-            c.push(Some(word.ok_or_else(|| refused(op, text))?.1));
+            c.push(Some(word.ok_or_else(|| refused("BOOLEAN", text))?.1));
         }
         (Op::Date, Column::I32(c)) => c.push(Some(parse_date(text)?)),
         (Op::Timestamp(unit), Column::I64(c)) => c.push(Some(parse_timestamp(text, unit)?)),
-        (Op::BigInt, Column::I64(c)) => {
-            let value = text.parse::<i64>().map_err(|e| match e.kind() {
-                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
-                    format!("{} is out of range for BIGINT", shorten(text))
-                }
-                _ => refused(op, text),
-            })?;
-            c.push(Some(value));
+        (Op::Integer, column) => {
+            let pushed = match text.parse::<i128>() {
+                Ok(value) => push_integer(column, value),
+                Err(e) => match e.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => None,
+                    _ => return Err(refused(integer_name(column), text)),
+                },
+            };
+            pushed.ok_or_else(|| out_of_range(integer_name(column), text))?;
         }
-        (Op::Double, Column::F64(c)) => c.push(Some(double(text)?)),
-        _ => return Err(refused(op, text)),
+        (Op::Time(unit), column) => {
+            let time = parse_time(text, unit)?;
+            push_integer(column, time.into()).expect("a time of day fits its type");
+        }
+        (Op::Float, Column::F32(c)) => c.push(Some(double(text, "FLOAT")? as f32)),
+        (Op::Double, Column::F64(c)) => c.push(Some(double(text, "DOUBLE")?)),
+        (Op::Decimal(precision, scale), Column::I128(c)) => {
+            // Blanks are no part of a number here, whatever a JSON string may have.
+            if text.len() != text.trim_ascii().len() {
+                return Err(format!("invalid decimal {}", shorten(text)));
+            }
+            c.push(Some(parse_decimal(text, precision, scale)?));
+        }
+        (op, column) => unreachable!("{op:?} into a column of {:?}", column.physical()),
     }
     Ok(())
 }
 
-fn double(text: &str) -> Result<f64, String> {
+fn double(text: &str, name: &str) -> Result<f64, String> {
     match text {
         "NaN" => return Ok(f64::NAN),
         "Infinity" => return Ok(f64::INFINITY),
@@ -51,10 +68,10 @@ fn double(text: &str) -> Result<f64, String> {
     let decimal = digits.starts_with(|c: char| c == '.' || c.is_ascii_digit());
     let value: f64 = match text.parse() {
         Ok(value) if decimal => value,
-        _ => return Err(refused(Op::Double, text)),
+        _ => return Err(refused(name, text)),
     };
     if !value.is_finite() {
-        return Err(format!("{} is out of range for DOUBLE", shorten(text)));
+        return Err(out_of_range(name, text));
     }
     Ok(value)
 }
@@ -64,21 +81,29 @@ pub(super) fn is_known(op: Op) -> bool {
     !matches!(op, Op::Skip | Op::End | Op::Doubt)
 }
 
-fn sql_name(op: Op) -> &'static str {
-    match op {
-        Op::Boolean => "BOOLEAN",
-        Op::Date => "DATE",
-        Op::BigInt => "BIGINT",
-        Op::Timestamp(_) => "TIMESTAMP",
-        Op::Double => "DOUBLE",
-        Op::Varchar => "VARCHAR",
-        Op::Skip | Op::End | Op::Doubt => unreachable!("the types of columns are known"),
+/// What a column of integers is called in SQL.
+fn integer_name(column: &Column) -> &'static str {
+    match column.physical() {
+        Physical::I8 => "TINYINT",
+        Physical::I16 => "SMALLINT",
+        Physical::I32 => "INTEGER",
+        Physical::I64 => "BIGINT",
+        Physical::U8 => "TINYINT UNSIGNED",
+        Physical::U16 => "SMALLINT UNSIGNED",
+        Physical::U32 => "INTEGER UNSIGNED",
+        Physical::U64 => "BIGINT UNSIGNED",
+        other => unreachable!("{other:?} is no integer"),
     }
 }
 
 #[cold]
-fn refused(op: Op, text: &str) -> String {
-    format!("expected {}, found {}", sql_name(op), shorten(text))
+fn refused(name: &str, text: &str) -> String {
+    format!("expected {name}, found {}", shorten(text))
+}
+
+#[cold]
+fn out_of_range(name: &str, text: &str) -> String {
+    format!("{} is out of range for {name}", shorten(text))
 }
 
 /// Appends the text of the unquoted field from `start` to `end`, which is not empty; says whether
@@ -92,7 +117,7 @@ pub(super) fn append_quickly(
     column: &mut Column,
 ) -> bool {
     match (op, column) {
-        (Op::BigInt, Column::I64(c)) => {
+        (Op::Integer, Column::I64(c)) => {
             let number = number::integer(bytes, start).filter(|n| n.1 == end);
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
@@ -121,6 +146,30 @@ pub(super) fn append_quickly(
             c.push(Some(value));
             true
         }
-        _ => false,
+        (op, column) => append_rarer(op, bytes, start, end, column).is_some(),
+    }
+}
+
+/// [`append_quickly`] of types that are not in most records.
+#[inline(never)]
+fn append_rarer(op: Op, bytes: &[u8], start: usize, end: usize, column: &mut Column) -> Option<()> {
+    match (op, column) {
+        (Op::Integer, column) => {
+            let (value, _) = number::integer(bytes, start).filter(|n| n.1 == end)?;
+            push_integer(column, value.into())
+        }
+        (Op::Float, Column::F32(c)) => {
+            let (value, _) = number::double(bytes, start).filter(|n| n.1 == end)?;
+            c.push(Some(value as f32));
+            Some(())
+        }
+        (Op::Time(unit), column) => push_integer(column, time(&bytes[start..end], unit)?.into()),
+        (Op::Decimal(precision, scale), Column::I128(c)) => {
+            number::end(bytes, start).filter(|&found| found == end)?;
+            let text = std::str::from_utf8(&bytes[start..end]).ok()?;
+            c.push(Some(parse_decimal(text, precision, scale).ok()?));
+            Some(())
+        }
+        _ => None,
     }
 }

@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for Record<'_> {
                 return Err(A::Error::custom("given twice"));
             }
             map.next_value_seed(Value {
-                kind: self.kinds[i],
+                kind: &self.kinds[i],
                 nullable: self.schema.fields[i].nullable,
                 column,
             })?;

@@ -1,5 +1,7 @@
 //! What is accepted, what is refused with which words, and that both agree with serde_json.
 
+mod types;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
@@ -12,7 +14,7 @@ use crate::schema::Field;
 
 const MILLIS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
-pub(super) fn schema() -> Arc<Schema> {
+fn schema() -> Arc<Schema> {
     let mut fields = vec![
         Field::new("b", DataType::Boolean),
         Field::new("day", DataType::Date32),
@@ -396,6 +398,7 @@ proptest! {
                     // One NaN stands for all.
                     Column::F64(c) => c.push(x.map(|x| if x.is_nan() { f64::NAN } else { x })),
                     Column::Utf8(c) => c.push(s.as_deref()),
+                    other => panic!("no column of {:?}", other.physical()),
                 }
             }
             frame.commit_rows(1);

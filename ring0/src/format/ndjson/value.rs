@@ -1,48 +1,93 @@
 //! A member's value on its way into a column.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use arrow_schema::{DataType, TimeUnit};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::column::Column;
+use crate::column::{Column, Structs};
+use crate::format::decimal::parse_decimal;
+use crate::format::span::parse_time;
 use crate::format::time::{parse_date, parse_timestamp, shorten};
-use crate::schema::{Field, Physical};
+use crate::schema::{Field, sql_name};
 
 /// 2^63: from here on a number is out of a BIGINT's range.
 const BIGINT_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// What a column takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Boolean,
     Date,
-    BigInt,
+    /// Integers of any width, of this type.
+    Integer(DataType),
+    Time(TimeUnit),
     Timestamp(TimeUnit),
+    /// FLOAT and DOUBLE.
     Double,
+    /// Precision and scale.
+    Decimal(u8, u8),
     Varchar,
+    /// Hexadecimal digits.
+    Binary,
+    /// Any value, as its text.
+    Json,
+    List(Box<Kind>),
+    /// Members by name; what a record does not give is NULL.
+    Struct(Vec<(String, Kind)>),
+    /// A type that no JSON value is read as.
+    Unread(DataType),
 }
 
 impl Kind {
     pub(super) fn of(field: &Field) -> Self {
-        match (field.physical(), &field.data_type) {
-            (_, DataType::Timestamp(unit, _)) => Self::Timestamp(*unit),
-            (Physical::Bool, _) => Self::Boolean,
-            (Physical::I32, _) => Self::Date,
-            (Physical::I64, _) => Self::BigInt,
-            (Physical::F64, _) => Self::Double,
-            (Physical::Utf8, _) => Self::Varchar,
+        match field.json {
+            true => Self::Json,
+            false => Self::of_type(&field.data_type),
         }
     }
 
-    fn sql_name(self) -> &'static str {
+    fn of_type(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Boolean => Self::Boolean,
+            DataType::Date32 => Self::Date,
+            DataType::Time32(unit) | DataType::Time64(unit) => Self::Time(*unit),
+            DataType::Timestamp(unit, _) => Self::Timestamp(*unit),
+            DataType::Float32 | DataType::Float64 => Self::Double,
+            DataType::Decimal128(p, s) => Self::Decimal(*p, s.unsigned_abs()),
+            DataType::Utf8 => Self::Varchar,
+            DataType::Binary => Self::Binary,
+            DataType::List(item) => Self::List(Box::new(Self::of_type(item.data_type()))),
+            DataType::Struct(fields) => {
+                let fields = fields.iter();
+                Self::Struct(
+                    fields
+                        .map(|f| (f.name().clone(), Self::of_type(f.data_type())))
+                        .collect(),
+                )
+            }
+            t if t.is_integer() => Self::Integer(t.clone()),
+            t => Self::Unread(t.clone()),
+        }
+    }
+
+    fn sql_name(&self) -> String {
         match self {
-            Self::Boolean => "BOOLEAN",
-            Self::Date => "DATE",
-            Self::BigInt => "BIGINT",
-            Self::Timestamp(_) => "TIMESTAMP",
-            Self::Double => "DOUBLE",
-            Self::Varchar => "VARCHAR",
+            Self::Boolean => "BOOLEAN".to_owned(),
+            Self::Date => "DATE".to_owned(),
+            Self::Integer(t) | Self::Unread(t) => sql_name(t),
+            Self::Time(_) => "TIME".to_owned(),
+            Self::Timestamp(_) => "TIMESTAMP".to_owned(),
+            Self::Double => "DOUBLE".to_owned(),
+            Self::Decimal(p, s) => format!("DECIMAL({p}, {s})"),
+            Self::Varchar => "VARCHAR".to_owned(),
+            Self::Binary => "BINARY in hexadecimal".to_owned(),
+            Self::Json => "JSON".to_owned(),
+            Self::List(_) => "an array".to_owned(),
+            Self::Struct(_) => "an object".to_owned(),
         }
     }
 }
@@ -56,9 +101,14 @@ pub(in crate::format) enum Op {
     End,
     Boolean,
     Date,
-    BigInt,
+    /// An integer of the column's width.
+    Integer,
+    Time(TimeUnit),
     Timestamp(TimeUnit),
+    Float,
     Double,
+    /// Precision and scale.
+    Decimal(u8, u8),
     Varchar,
     /// A type that no quick parser knows.
     Doubt,
@@ -67,21 +117,62 @@ pub(in crate::format) enum Op {
 impl Op {
     /// What is done for a column of this field.
     pub(in crate::format) fn of(field: &Field) -> Self {
-        match (Kind::of(field), &field.data_type) {
-            (Kind::Boolean, DataType::Boolean) => Self::Boolean,
-            (Kind::Date, DataType::Date32) => Self::Date,
-            (Kind::BigInt, DataType::Int64) => Self::BigInt,
-            (Kind::Timestamp(unit), DataType::Timestamp(..)) => Self::Timestamp(unit),
-            (Kind::Double, DataType::Float64) => Self::Double,
-            (Kind::Varchar, DataType::Utf8) => Self::Varchar,
-            _ => Self::Doubt,
+        match Kind::of(field) {
+            Kind::Boolean => Self::Boolean,
+            Kind::Date => Self::Date,
+            Kind::Integer(_) => Self::Integer,
+            Kind::Time(unit) => Self::Time(unit),
+            Kind::Timestamp(unit) => Self::Timestamp(unit),
+            Kind::Double if field.data_type == DataType::Float32 => Self::Float,
+            Kind::Double => Self::Double,
+            Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
+            Kind::Varchar => Self::Varchar,
+            Kind::Binary | Kind::Json | Kind::List(_) | Kind::Struct(_) | Kind::Unread(_) => {
+                Self::Doubt
+            }
         }
     }
 }
 
+/// Appends a number to a column of integers, `None` where it does not fit.
+#[inline(always)]
+pub(in crate::format) fn push_integer(column: &mut Column, value: i128) -> Option<()> {
+    fn narrow<T: TryFrom<i128>>(value: i128) -> Option<T> {
+        T::try_from(value).ok()
+    }
+    match column {
+        Column::I8(c) => c.push(Some(narrow(value)?)),
+        Column::I16(c) => c.push(Some(narrow(value)?)),
+        Column::I32(c) => c.push(Some(narrow(value)?)),
+        Column::I64(c) => c.push(Some(narrow(value)?)),
+        Column::U8(c) => c.push(Some(narrow(value)?)),
+        Column::U16(c) => c.push(Some(narrow(value)?)),
+        Column::U32(c) => c.push(Some(narrow(value)?)),
+        Column::U64(c) => c.push(Some(narrow(value)?)),
+        other => unreachable!("{:?} is no integer", other.physical()),
+    }
+    Some(())
+}
+
+fn push_double(column: &mut Column, value: f64) {
+    match column {
+        Column::F32(c) => c.push(Some(value as f32)),
+        Column::F64(c) => c.push(Some(value)),
+        other => unreachable!("{:?} is no number with a point", other.physical()),
+    }
+}
+
+/// The bytes that hexadecimal digits stand for.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let pair = |[a, b]: &[u8; 2]| Some(digit(*a)? << 4 | digit(*b)?);
+    rest.is_empty().then(|| pairs.iter().map(pair).collect())?
+}
+
 /// Appends one JSON value to a column.
 pub(super) struct Value<'a> {
-    pub(super) kind: Kind,
+    pub(super) kind: &'a Kind,
     pub(super) nullable: bool,
     pub(super) column: &'a mut Column,
 }
@@ -94,11 +185,35 @@ impl Value<'_> {
             self.kind.sql_name()
         ))
     }
-}
 
-#[cold]
-fn out_of_range<E: Error>(value: impl fmt::Display) -> E {
-    E::custom(format_args!("{value} is out of range for BIGINT"))
+    #[cold]
+    fn out_of_range<E: Error>(&self, value: impl fmt::Display) -> E {
+        E::custom(format_args!(
+            "{value} is out of range for {}",
+            self.kind.sql_name()
+        ))
+    }
+
+    /// Takes the text of a value: a number beyond what a DOUBLE holds, or any at all.
+    fn take_raw<E: Error>(self, text: &str) -> Result<(), E> {
+        match (self.kind, &mut *self.column) {
+            _ if text == "null" => self.visit_unit(),
+            (Kind::Json, Column::Utf8(c)) => {
+                c.push(Some(text));
+                Ok(())
+            }
+            (Kind::Decimal(p, s), Column::I128(c)) => {
+                let number = match text.as_bytes()[0] {
+                    b'"' => serde_json::from_str(text).map_err(E::custom)?,
+                    b'-' | b'0'..=b'9' => Cow::Borrowed(text),
+                    _ => return Err(self.refuse(shorten(text))),
+                };
+                c.push(Some(parse_decimal(&number, *p, *s).map_err(E::custom)?));
+                Ok(())
+            }
+            _ => unreachable!("read as what it is"),
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Value<'_> {
@@ -106,7 +221,13 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
+        match self.kind {
+            Kind::Json | Kind::Decimal(..) => {
+                let raw = <&RawValue>::deserialize(json)?;
+                self.take_raw(raw.get())
+            }
+            _ => json.deserialize_any(self),
+        }
     }
 }
 
@@ -114,7 +235,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.sql_name())
+        f.write_str(&self.kind.sql_name())
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -135,18 +256,24 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
-            (Kind::BigInt, Column::I64(c)) => c.push(Some(value)),
-            (_, Column::F64(c)) => c.push(Some(value as f64)),
+            (Kind::Integer(_), Column::I64(c)) => c.push(Some(value)),
+            (Kind::Integer(_), column) => match push_integer(column, value.into()) {
+                Some(()) => {}
+                None => return Err(self.out_of_range(value)),
+            },
+            (Kind::Double, column) => push_double(column, value as f64),
             _ => return Err(self.refuse(value)),
         }
         Ok(())
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        match (self.kind, i64::try_from(value), &mut *self.column) {
-            (Kind::BigInt, Ok(value), Column::I64(c)) => c.push(Some(value)),
-            (Kind::BigInt, Err(_), _) => return Err(out_of_range(value)),
-            (_, _, Column::F64(c)) => c.push(Some(value as f64)),
+        match (self.kind, &mut *self.column) {
+            (Kind::Integer(_), column) => match push_integer(column, value.into()) {
+                Some(()) => {}
+                None => return Err(self.out_of_range(value)),
+            },
+            (Kind::Double, column) => push_double(column, value as f64),
             _ => return Err(self.refuse(value)),
         }
         Ok(())
@@ -154,11 +281,13 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
-            (_, Column::F64(c)) => c.push(Some(value)),
-            (Kind::BigInt, Column::I64(c)) if value == 0.0 && value.is_sign_negative() => {
-                c.push(Some(0));
+            (Kind::Double, column) => push_double(column, value),
+            (Kind::Integer(_), column) if value == 0.0 && value.is_sign_negative() => {
+                push_integer(column, 0).expect("zero is of every type");
             }
-            (Kind::BigInt, _) if value.abs() >= BIGINT_END => return Err(out_of_range(value)),
+            (Kind::Integer(_), _) if value.abs() >= BIGINT_END => {
+                return Err(self.out_of_range(value));
+            }
             _ => return Err(self.refuse(format_args!("{value:?}"))),
         }
         Ok(())
@@ -166,27 +295,104 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
-            (_, Column::Utf8(c)) => c.push(Some(text)),
+            (Kind::Varchar, Column::Utf8(c)) => c.push(Some(text)),
             (Kind::Timestamp(unit), Column::I64(c)) => {
-                c.push(Some(parse_timestamp(text, unit).map_err(E::custom)?));
+                c.push(Some(parse_timestamp(text, *unit).map_err(E::custom)?));
             }
-            (_, Column::I32(c)) => c.push(Some(parse_date(text).map_err(E::custom)?)),
-            (_, Column::F64(c)) => match text {
-                "NaN" => c.push(Some(f64::NAN)),
-                "Infinity" => c.push(Some(f64::INFINITY)),
-                "-Infinity" => c.push(Some(f64::NEG_INFINITY)),
+            (Kind::Date, Column::I32(c)) => c.push(Some(parse_date(text).map_err(E::custom)?)),
+            (Kind::Time(unit), column) => {
+                let time = parse_time(text, *unit).map_err(E::custom)?;
+                push_integer(column, time.into()).expect("a time of day fits its type");
+            }
+            (Kind::Double, column) => match text {
+                "NaN" => push_double(column, f64::NAN),
+                "Infinity" => push_double(column, f64::INFINITY),
+                "-Infinity" => push_double(column, f64::NEG_INFINITY),
                 _ => return Err(self.refuse(shorten(text))),
+            },
+            (Kind::Binary, Column::Binary(c)) => match bytes(text) {
+                Some(bytes) => c.push(Some(&bytes)),
+                None => return Err(self.refuse(shorten(text))),
             },
             _ => return Err(self.refuse(shorten(text))),
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(self.refuse("an array"))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut json: A) -> Result<(), A::Error> {
+        let (Kind::List(kind), Column::List(lists)) = (self.kind, &mut *self.column) else {
+            return Err(self.refuse("an array"));
+        };
+        loop {
+            let element = Value {
+                kind,
+                nullable: true,
+                column: &mut lists.values,
+            };
+            if json.next_element_seed(element)?.is_none() {
+                lists.seal(true);
+                return Ok(());
+            }
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(self.refuse("an object"))
+    fn visit_map<A: MapAccess<'de>>(self, json: A) -> Result<(), A::Error> {
+        match (self.kind, &mut *self.column) {
+            (Kind::Struct(kinds), Column::Struct(structs)) => take_struct(kinds, structs, json),
+            _ => Err(self.refuse("an object")),
+        }
+    }
+}
+
+/// Appends an object's members to those of a struct.
+fn take_struct<'de, A: MapAccess<'de>>(
+    kinds: &[(String, Kind)],
+    structs: &mut Structs,
+    mut json: A,
+) -> Result<(), A::Error> {
+    let row = structs.validity.len();
+    while let Some(member) = json.next_key_seed(Member(kinds))? {
+        let Some(i) = member else {
+            json.next_value::<IgnoredAny>()?;
+            continue;
+        };
+        if structs.fields[i].len() > row {
+            return Err(A::Error::custom(format_args!("{} given twice", kinds[i].0)));
+        }
+        json.next_value_seed(Value {
+            kind: &kinds[i].1,
+            nullable: true,
+            column: &mut structs.fields[i],
+        })?;
+    }
+    for member in &mut structs.fields {
+        if member.len() == row {
+            member.push_null();
+        }
+    }
+    structs.validity.push(true);
+    Ok(())
+}
+
+/// Which member of a struct a name is.
+struct Member<'a>(&'a [(String, Kind)]);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Member<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|(member, _)| member == name))
     }
 }

@@ -5,11 +5,13 @@
 
 use super::layout::{Layouts, START, Step, UNNAMED, behind};
 use super::names::Names;
-use super::value::Op;
+use super::value::{Op, push_integer};
 use super::{skip, strings};
 use crate::column::Column;
+use crate::format::decimal::parse_decimal;
 use crate::format::number;
 use crate::format::record::Tail;
+use crate::format::span::time;
 use crate::format::time::{date, timestamp};
 use crate::frame::Frame;
 use crate::schema::Schema;
@@ -199,7 +201,7 @@ fn append(
     buffer: &mut Vec<u8>,
 ) -> Option<usize> {
     let end = match (op, column) {
-        (Op::BigInt, Column::I64(c)) => {
+        (Op::Integer, Column::I64(c)) => {
             let (value, end) = number::integer(bytes, at)?;
             c.push(Some(value));
             end
@@ -232,6 +234,42 @@ fn append(
             }
             c.push(Some(value));
             at + if value { 4 } else { 5 }
+        }
+        (op, column) => append_rarer(op, bytes, at, column, buffer)?,
+    };
+    Some(end)
+}
+
+/// [`append`] of types that are not in most records.
+#[inline(never)]
+fn append_rarer(
+    op: Op,
+    bytes: &[u8],
+    at: usize,
+    column: &mut Column,
+    buffer: &mut Vec<u8>,
+) -> Option<usize> {
+    let end = match (op, column) {
+        (Op::Integer, column) => {
+            let (value, end) = number::integer(bytes, at)?;
+            push_integer(column, value.into())?;
+            end
+        }
+        (Op::Float, Column::F32(c)) => {
+            let (value, end) = number::double(bytes, at)?;
+            c.push(Some(value as f32));
+            end
+        }
+        (Op::Decimal(precision, scale), Column::I128(c)) => {
+            let end = number::end(bytes, at)?;
+            let text = std::str::from_utf8(&bytes[at..end]).ok()?;
+            c.push(Some(parse_decimal(text, precision, scale).ok()?));
+            end
+        }
+        (Op::Time(unit), column) if *bytes.get(at)? == b'"' => {
+            let (text, end) = strings::read(bytes, at + 1, buffer)?;
+            push_integer(column, time(text.as_bytes(), unit)?.into())?;
+            end
         }
         _ => return None,
     };

@@ -6,9 +6,11 @@ use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
 use crate::hash::NAN_BITS;
+use crate::limits::DECIMAL_DIGITS_MAX;
 use crate::operator::aggregate::fused::Fused;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::{Field, Physical, Schema, physical};
+use crate::table::keys::value_words;
 use crate::table::var::VarRef;
 
 /// What a cell is for; its type is still open.
@@ -29,11 +31,13 @@ pub(super) enum Kind {
     Rows,
     /// Values that are not NULL; one word.
     Values,
-    /// A 128-bit sum: low, high.
-    SumI64,
+    /// A 128-bit sum of integers: low, high.
+    SumInt,
     /// Sum and compensation.
     SumF64,
-    /// The least value: a word, or a reference of two.
+    /// A 192-bit sum of decimals, lowest word first.
+    SumDecimal,
+    /// The least value: a word, two, or a reference of two.
     Min(Physical),
     /// The greatest value.
     Max(Physical),
@@ -41,25 +45,35 @@ pub(super) enum Kind {
     Moments,
 }
 
+/// Whether the least and greatest values are kept beside the slot.
+pub(super) fn is_var(physical: Physical) -> bool {
+    matches!(physical, Physical::Utf8 | Physical::Binary)
+}
+
 impl Kind {
     fn words(self) -> usize {
         match self {
             Self::Rows | Self::Values => 1,
-            Self::SumI64 | Self::SumF64 => 2,
-            Self::Min(Physical::Utf8) | Self::Max(Physical::Utf8) => 2,
-            Self::Min(_) | Self::Max(_) => 1,
-            Self::Moments => 3,
+            Self::SumInt | Self::SumF64 => 2,
+            Self::SumDecimal | Self::Moments => 3,
+            Self::Min(p) | Self::Max(p) if is_var(p) => 2,
+            Self::Min(p) | Self::Max(p) => value_words(p),
         }
     }
 
     /// Words of the cell before the first value.
     fn initial(self, to: &mut Vec<u64>) {
+        let wide = |v: i128| [v as u64, (v >> 64) as u64];
         match self {
-            Self::Min(Physical::Utf8) | Self::Max(Physical::Utf8) => {
+            Self::Min(p) | Self::Max(p) if is_var(p) => {
                 to.extend([VarRef::NONE.0, VarRef::NONE.1]);
             }
-            Self::Min(Physical::F64) => to.push(NAN_BITS),
-            Self::Max(Physical::F64) => to.push(f64::NEG_INFINITY.to_bits()),
+            Self::Min(Physical::F32 | Physical::F64) => to.push(NAN_BITS),
+            Self::Max(Physical::F32 | Physical::F64) => to.push(f64::NEG_INFINITY.to_bits()),
+            Self::Min(Physical::U64) => to.push(u64::MAX),
+            Self::Max(Physical::U64) => to.push(0),
+            Self::Min(p) if value_words(p) == 2 => to.extend(wide(i128::MAX)),
+            Self::Max(p) if value_words(p) == 2 => to.extend(wide(i128::MIN)),
             Self::Min(_) => to.push(i64::MAX as u64),
             Self::Max(_) => to.push(i64::MIN as u64),
             kind => to.extend(std::iter::repeat_n(0, kind.words())),
@@ -70,7 +84,7 @@ impl Kind {
     pub(super) fn columns(self) -> usize {
         match self {
             Self::Rows | Self::Values | Self::Min(_) | Self::Max(_) => 1,
-            Self::SumI64 | Self::SumF64 => 2,
+            Self::SumInt | Self::SumF64 | Self::SumDecimal => 2,
             Self::Moments => 3,
         }
     }
@@ -89,10 +103,32 @@ pub(super) struct Cell {
 }
 
 /// What a call's result is made from: words of the slot.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Output {
     pub(super) function: AggregateFunction,
     pub(super) cell: Cell,
+    /// The result's type.
+    pub(super) data_type: DataType,
+    /// Digits behind the point of a decimal argument.
+    pub(super) scale: u8,
+}
+
+impl Output {
+    /// Whether the cell makes results of the output's type.
+    fn fits(&self) -> bool {
+        use AggregateFunction as F;
+        let is = physical(&self.data_type);
+        match (self.function, self.cell.kind) {
+            (F::Count, _) => is == Some(Physical::I64),
+            (F::Sum, Kind::SumInt) => matches!(is, Some(Physical::I64 | Physical::U64)),
+            (F::Sum | F::Avg, Kind::SumDecimal) => match self.data_type {
+                DataType::Decimal128(_, scale) => scale.unsigned_abs() >= self.scale,
+                _ => false,
+            },
+            (F::Min | F::Max, Kind::Min(p) | Kind::Max(p)) => is == Some(p),
+            _ => is == Some(Physical::F64),
+        }
+    }
 }
 
 /// The cells of an aggregation.
@@ -133,15 +169,19 @@ fn all_needs(calls: &[AggregateCall]) -> Result<Vec<Need>> {
 
 /// The kind of a cell, from the type of its argument or of its first column of state.
 fn kind(need: Need, data_type: Option<&DataType>) -> Result<Kind> {
+    use Physical::{F32, F64, I8, I16, I32, I64, I128, List, Struct, U8, U16, U32, U64};
     let of = |t: Option<&DataType>| t.and_then(physical);
     Ok(match (need, of(data_type)) {
         (Need::Rows, _) => Kind::Rows,
         (Need::Values(_), Some(_)) => Kind::Values,
-        (Need::Sum(_), Some(Physical::I64)) => Kind::SumI64,
-        (Need::Sum(_), Some(Physical::F64)) => Kind::SumF64,
-        (Need::Min(_), Some(p)) => Kind::Min(p),
-        (Need::Max(_), Some(p)) => Kind::Max(p),
-        (Need::Moments(_), Some(Physical::I64 | Physical::F64)) => Kind::Moments,
+        (Need::Sum(_), Some(I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)) => Kind::SumInt,
+        (Need::Sum(_), Some(F32 | F64)) => Kind::SumF64,
+        (Need::Sum(_), Some(I128)) => Kind::SumDecimal,
+        (Need::Min(_), Some(p)) if !matches!(p, List | Struct) => Kind::Min(p),
+        (Need::Max(_), Some(p)) if !matches!(p, List | Struct) => Kind::Max(p),
+        (Need::Moments(_), Some(I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64 | F32 | F64)) => {
+            Kind::Moments
+        }
         (need, _) => {
             return Err(Error::Program(format!(
                 "no aggregate {need:?} of {data_type:?}"
@@ -150,9 +190,42 @@ fn kind(need: Need, data_type: Option<&DataType>) -> Result<Kind> {
     })
 }
 
+fn scale_of(data_type: Option<&DataType>) -> u8 {
+    match data_type {
+        Some(DataType::Decimal128(_, scale)) => scale.unsigned_abs(),
+        _ => 0,
+    }
+}
+
+/// Refuses calls that there are no aggregates for.
+fn check_calls(input: &Schema, calls: &[AggregateCall]) -> Result<()> {
+    for call in calls {
+        let argument = match call.argument {
+            Some(a) => Some(
+                input
+                    .fields
+                    .get(a)
+                    .map(|f| &f.data_type)
+                    .ok_or_else(|| Error::Program(format!("an aggregate of column {a}")))?,
+            ),
+            None => None,
+        };
+        if result_type(call.function, argument).is_none() {
+            return Err(Error::Program(format!(
+                "no aggregate {:?} of {argument:?}",
+                call.function
+            )));
+        }
+    }
+    Ok(())
+}
+
 impl Plan {
     /// The cells of `spec`, in slots whose state begins at word `state_at`.
     pub(super) fn new(spec: &AggregateSpec, state_at: usize) -> Result<Self> {
+        if spec.phase != Phase::Final {
+            check_calls(&spec.input, &spec.calls)?;
+        }
         let needs = all_needs(&spec.calls)?;
         let mut cells: Vec<Cell> = Vec::with_capacity(needs.len());
         let mut initial = Vec::new();
@@ -187,22 +260,12 @@ impl Plan {
         if spec.phase == Phase::Final && state_column != spec.input.fields.len() {
             return Err(Error::Program("state of other aggregates".to_owned()));
         }
-        let mut outputs = Vec::new();
-        for call in &spec.calls {
-            // The last cell that a call needs is the one that its result is made from.
-            let cell = needs_of(call)?
-                .last()
-                .and_then(|need| needs.iter().position(|n| n == need))
-                .map(|i| cells[i]);
-            if let Some(cell) = cell {
-                outputs.push(Output {
-                    function: call.function,
-                    cell,
-                });
-            }
-        }
+        let outputs = match spec.phase {
+            Phase::Partial => Vec::new(),
+            Phase::Complete | Phase::Final => outputs(spec, &needs, &cells)?,
+        };
         let (fused, rest) = match spec.phase {
-            Phase::Complete | Phase::Partial => Fused::of(&cells),
+            Phase::Complete | Phase::Partial => Fused::of(&cells, &spec.input),
             Phase::Final => (None, cells.clone()),
         };
         Ok(Self {
@@ -215,18 +278,58 @@ impl Plan {
     }
 }
 
+/// What the results of the calls are made from.
+fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<Output>> {
+    let mut outputs = Vec::new();
+    for (i, call) in spec.calls.iter().enumerate() {
+        // The last cell that a call needs is the one that its result is made from.
+        let need = needs_of(call)?.pop();
+        let cell = needs
+            .iter()
+            .position(|n| Some(*n) == need)
+            .map(|i| cells[i]);
+        let field = spec.output.fields.get(spec.keys.len() + i);
+        let (Some(cell), Some(field)) = (cell, field) else {
+            return Err(Error::Program("a call without a result".to_owned()));
+        };
+        let argument = spec.input.fields.get(cell.column).map(|f| &f.data_type);
+        let output = Output {
+            function: call.function,
+            cell,
+            data_type: field.data_type.clone(),
+            scale: scale_of(argument),
+        };
+        if !output.fits() {
+            let message = format!("{:?} in a column of {}", call.function, field.data_type);
+            return Err(Error::Program(message));
+        }
+        outputs.push(output);
+    }
+    Ok(outputs)
+}
+
 /// The type of an aggregate's result by its argument's type, `None` for `COUNT(*)`; `None` where
-/// there is no such aggregate.
+/// there is no such aggregate. Types are DataFusion's.
 pub fn result_type(function: AggregateFunction, argument: Option<&DataType>) -> Option<DataType> {
     use AggregateFunction as F;
+    use DataType::{Decimal128, Duration, Float64, Int64, List, Struct, UInt64};
+    let decimal = |p: u8, s: i8| Decimal128(p.min(DECIMAL_DIGITS_MAX), s);
     match (function, argument) {
-        (F::Count, None) => Some(DataType::Int64),
-        (F::Count, Some(t)) => physical(t).map(|_| DataType::Int64),
-        (F::Sum, Some(t @ (DataType::Int64 | DataType::Float64))) => Some(t.clone()),
-        (F::Min | F::Max, Some(t)) => physical(t).map(|_| t.clone()),
-        (F::Sum | F::Min | F::Max, _) => None,
-        (_, Some(DataType::Int64 | DataType::Float64)) => Some(DataType::Float64),
-        _ => None,
+        (F::Count, None) => Some(Int64),
+        (_, None) => None,
+        (_, Some(t)) if physical(t).is_none() => None,
+        (F::Count, Some(_)) => Some(Int64),
+        (F::Min | F::Max, Some(List(_) | Struct(_))) => None,
+        (F::Min | F::Max, Some(t)) => Some(t.clone()),
+        (F::Sum, Some(t)) if t.is_signed_integer() => Some(Int64),
+        (F::Sum, Some(t)) if t.is_unsigned_integer() => Some(UInt64),
+        (F::Sum, Some(Decimal128(p, s))) => Some(decimal(p + 10, *s)),
+        (F::Sum, Some(t @ Duration(_))) => Some(t.clone()),
+        (F::Avg, Some(Decimal128(p, s))) => {
+            Some(decimal(p + 4, (s + 4).min(DECIMAL_DIGITS_MAX as i8)))
+        }
+        // Of decimals DataFusion computes them as of DOUBLEs, and the planner casts.
+        (_, Some(t)) => (t.is_integer() || t.is_floating()).then_some(Float64),
     }
 }
 
@@ -235,15 +338,7 @@ pub fn result_type(function: AggregateFunction, argument: Option<&DataType>) -> 
 /// # Errors
 /// [`Error::Program`] where there is no such aggregate.
 pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -> Result<Schema> {
-    for call in calls {
-        let argument = call.argument.map(|a| &input.fields[a].data_type);
-        if result_type(call.function, argument).is_none() {
-            return Err(Error::Program(format!(
-                "no aggregate {:?} of {argument:?}",
-                call.function
-            )));
-        }
-    }
+    check_calls(input, calls)?;
     let mut fields: Vec<Field> = keys.iter().map(|&k| input.fields[k].clone()).collect();
     for need in all_needs(calls)? {
         let (name, argument) = match need {
@@ -257,7 +352,12 @@ pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -
         let data_type = argument.map(|a| &input.fields[a].data_type);
         let types: Vec<DataType> = match (kind(need, data_type)?, data_type) {
             (Kind::Rows | Kind::Values, _) => vec![DataType::Int64],
-            (Kind::SumI64, _) => vec![DataType::Int64, DataType::Int64],
+            (Kind::SumInt, _) => vec![DataType::Int64, DataType::Int64],
+            // The low 128 bits as they are, with the scale that AVG needs; then the high word.
+            (Kind::SumDecimal, t) => {
+                let low = DataType::Decimal128(DECIMAL_DIGITS_MAX, scale_of(t) as i8);
+                vec![low, DataType::Int64]
+            }
             (Kind::SumF64, _) => vec![DataType::Float64, DataType::Float64],
             (Kind::Moments, _) => vec![DataType::Int64, DataType::Float64, DataType::Float64],
             (Kind::Min(_) | Kind::Max(_), t) => t.cloned().into_iter().collect(),

@@ -5,7 +5,7 @@ use super::cells::{Cell, Kind};
 use super::update::{add_f64, add_i128, greater_f64, lesser_f64};
 use crate::column::Column;
 use crate::frame::Frame;
-use crate::schema::Physical;
+use crate::schema::{Physical, Schema};
 
 const ROWS: u8 = 1;
 const SUM: u8 = 2;
@@ -65,12 +65,13 @@ impl Number for f64 {
 
 impl Fused {
     /// The cells to change together, if there are any, and all others. For rows as they come in.
-    pub(super) fn of(cells: &[Cell]) -> (Option<Self>, Vec<Cell>) {
-        let number = |p| matches!(p, Physical::I64 | Physical::F64);
+    pub(super) fn of(cells: &[Cell], input: &Schema) -> (Option<Self>, Vec<Cell>) {
         let of_number = |cell: &&Cell| match cell.kind {
-            Kind::SumI64 | Kind::SumF64 => true,
-            Kind::Min(p) | Kind::Max(p) => number(p),
-            Kind::Rows | Kind::Values | Kind::Moments => false,
+            Kind::SumInt | Kind::SumF64 | Kind::Min(_) | Kind::Max(_) => {
+                let physical = input.fields[cell.column].physical();
+                matches!(physical, Physical::I64 | Physical::F64)
+            }
+            Kind::Rows | Kind::Values | Kind::Moments | Kind::SumDecimal => false,
         };
         let Some(first) = cells.iter().find(of_number) else {
             return (None, cells.to_vec());
@@ -93,10 +94,10 @@ impl Fused {
                     continue;
                 }
                 Kind::Values => (0, &mut fused.values),
-                Kind::SumI64 | Kind::SumF64 => (SUM, &mut fused.sum),
+                Kind::SumInt | Kind::SumF64 => (SUM, &mut fused.sum),
                 Kind::Min(_) => (MIN, &mut fused.min),
                 Kind::Max(_) => (MAX, &mut fused.max),
-                Kind::Moments => {
+                Kind::Moments | Kind::SumDecimal => {
                     rest.push(*cell);
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! Tests of the aggregation against a model that keeps every row of every group.
 
 mod model;
+mod types;
 
 use std::collections::HashMap;
 

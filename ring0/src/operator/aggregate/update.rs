@@ -1,18 +1,18 @@
 //! How rows, or cells of an earlier phase, change the cells of the slots of a batch: one tight
 //! loop a cell, over slots that lie in the first cache.
 
-use crate::column::{Column, Fixed, Strings, Validity};
+use crate::column::{Bytes, Column, Content, Fixed, Validity};
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::operator::aggregate::cells::{Cell, Kind};
+use crate::operator::aggregate::extremes;
 use crate::program::Phase;
-use crate::schema::Physical;
 use crate::table::store::PageStore;
 use crate::table::var::{VarHeap, VarRef, var_bytes};
 
 /// Changes the word `at` of each slot with the row's value, NULLs left out.
 #[inline(always)]
-fn each<T: Copy, const N: usize>(
+pub(super) fn each<T: Copy, const N: usize>(
     slots: &[*mut u64],
     at: usize,
     values: &[T],
@@ -38,7 +38,7 @@ fn each<T: Copy, const N: usize>(
 }
 
 #[inline(always)]
-fn each_fixed<T: Copy, const N: usize>(
+pub(super) fn each_fixed<T: Copy, const N: usize>(
     slots: &[*mut u64],
     at: usize,
     column: &Fixed<T>,
@@ -46,6 +46,23 @@ fn each_fixed<T: Copy, const N: usize>(
     change: impl FnMut(&mut [u64; N], T),
 ) {
     each(slots, at, &column.values, &column.validity, start, change);
+}
+
+/// Evaluates `$body` with `$c` the typed column within a [`Column`] of integers.
+macro_rules! integers {
+    ($column:expr, $c:ident => $body:expr) => {
+        match $column {
+            Column::I8($c) => $body,
+            Column::I16($c) => $body,
+            Column::I32($c) => $body,
+            Column::I64($c) => $body,
+            Column::U8($c) => $body,
+            Column::U16($c) => $body,
+            Column::U32($c) => $body,
+            Column::U64($c) => $body,
+            other => unreachable!("a column of {:?} is no integer", other.physical()),
+        }
+    };
 }
 
 /// Changes the cell `cell` of each slot with the rows of `frame` from `start` on.
@@ -65,24 +82,45 @@ pub(super) fn apply(
     }
     let column = &frame.columns[cell.column];
     match (cell.kind, column) {
-        (Kind::Min(Physical::Utf8), Column::Utf8(c)) => {
-            return texts(slots, at, c, start, heap, store, |new, old| new < old);
+        (Kind::Min(_), Column::Utf8(c)) => {
+            return var(slots, at, c, start, heap, store, |new, old| new < old);
         }
-        (Kind::Max(Physical::Utf8), Column::Utf8(c)) => {
-            return texts(slots, at, c, start, heap, store, |new, old| new > old);
+        (Kind::Max(_), Column::Utf8(c)) => {
+            return var(slots, at, c, start, heap, store, |new, old| new > old);
         }
-        (Kind::Min(_), _) => least(slots, at, column, start),
-        (Kind::Max(_), _) => greatest(slots, at, column, start),
+        (Kind::Min(_), Column::Binary(c)) => {
+            return var(slots, at, c, start, heap, store, |new, old| new < old);
+        }
+        (Kind::Max(_), Column::Binary(c)) => {
+            return var(slots, at, c, start, heap, store, |new, old| new > old);
+        }
+        (Kind::Min(_), _) => extremes::least(slots, at, column, start),
+        (Kind::Max(_), _) => extremes::greatest(slots, at, column, start),
         _ if phase == Phase::Final => merge(cell, frame, start, slots),
         (Kind::Values, _) => count_values(slots, at, column.validity(), start),
-        (Kind::SumI64, Column::I64(c)) => {
-            each_fixed(slots, at, c, start, |w, v| add_i128(w, i128::from(v)));
+        (Kind::SumF64, Column::F32(c)) => {
+            each_fixed(slots, at, c, start, |w, v| add_f64(w, f64::from(v)));
         }
         (Kind::SumF64, Column::F64(c)) => each_fixed(slots, at, c, start, add_f64),
-        (Kind::Moments, Column::I64(c)) => {
-            each_fixed(slots, at, c, start, |w, v| add_moments(w, v as f64));
+        (Kind::SumDecimal, Column::I128(c)) => {
+            each_fixed(slots, at, c, start, |w, v| {
+                add_i192(w, v, (v >> 127) as u64)
+            });
         }
         (Kind::Moments, Column::F64(c)) => each_fixed(slots, at, c, start, add_moments),
+        (Kind::Moments, Column::F32(c)) => {
+            each_fixed(slots, at, c, start, |w, v| add_moments(w, f64::from(v)));
+        }
+        (Kind::SumInt, _) => {
+            integers!(column, c => each_fixed(slots, at, c, start, |w, v| {
+                add_i128(w, i128::from(v));
+            }));
+        }
+        (Kind::Moments, _) => {
+            integers!(column, c => each_fixed(slots, at, c, start, |w, v| {
+                add_moments(w, v as f64);
+            }));
+        }
         (kind, _) => unreachable!("{kind:?} of a column of {:?}", column.physical()),
     }
     Ok(())
@@ -112,6 +150,15 @@ pub(super) fn add_i128(cell: &mut [u64; 2], value: i128) {
     cell[1] = cell[1]
         .wrapping_add((value >> 64) as u64)
         .wrapping_add(u64::from(carry));
+}
+
+/// Adds 128 bits and the word above them.
+#[inline(always)]
+fn add_i192(cell: &mut [u64; 3], low: i128, high: u64) {
+    let sum = u128::from(cell[0]) | u128::from(cell[1]) << 64;
+    let (next, carry) = sum.overflowing_add(low as u128);
+    (cell[0], cell[1]) = (next as u64, (next >> 64) as u64);
+    cell[2] = cell[2].wrapping_add(high).wrapping_add(u64::from(carry));
 }
 
 /// Knuth's two-sum: what rounding loses goes into the second word. Without a branch; where the
@@ -179,54 +226,10 @@ fn merge_moments(cell: &mut [u64; 3], count: i64, mean: f64, squares: f64) {
     cell[2] = (f64::from_bits(cell[2]) + squares + delta * delta * (n * m / all)).to_bits();
 }
 
-fn least(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
-    let word = |w: &mut [u64; 1], v: i64| w[0] = (w[0] as i64).min(v) as u64;
-    match column {
-        Column::I64(c) => each_fixed(slots, at, c, start, word),
-        Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
-        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| {
-            w[0] = lesser_f64(w[0], v);
-        }),
-        Column::Bool(_) => bools(slots, at, column, start, word),
-        Column::Utf8(_) => unreachable!("strings have their own cells"),
-    }
-}
-
-fn greatest(slots: &[*mut u64], at: usize, column: &Column, start: usize) {
-    let word = |w: &mut [u64; 1], v: i64| w[0] = (w[0] as i64).max(v) as u64;
-    match column {
-        Column::I64(c) => each_fixed(slots, at, c, start, word),
-        Column::I32(c) => each_fixed(slots, at, c, start, |w, v| word(w, i64::from(v))),
-        Column::F64(c) => each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| {
-            w[0] = greater_f64(w[0], v);
-        }),
-        Column::Bool(_) => bools(slots, at, column, start, word),
-        Column::Utf8(_) => unreachable!("strings have their own cells"),
-    }
-}
-
-fn bools(
+fn var<C: Content>(
     slots: &[*mut u64],
     at: usize,
-    column: &Column,
-    start: usize,
-    change: impl Fn(&mut [u64; 1], i64),
-) {
-    let Column::Bool(c) = column else {
-        unreachable!("a column of booleans")
-    };
-    for (i, &slot) in slots.iter().enumerate() {
-        if let Some(value) = c.get(start + i) {
-            // SAFETY: as for `each`.
-            change(unsafe { &mut *slot.add(at).cast() }, i64::from(value));
-        }
-    }
-}
-
-fn texts(
-    slots: &[*mut u64],
-    at: usize,
-    column: &Strings,
+    column: &Bytes<C>,
     start: usize,
     heap: &mut VarHeap,
     store: &mut PageStore,
@@ -256,7 +259,7 @@ fn merge(cell: &Cell, frame: &Frame, start: usize, slots: &[*mut u64]) {
         (Kind::Rows | Kind::Values, [Column::I64(c)]) => {
             each_fixed(slots, at, c, start, |w: &mut [u64; 1], v| w[0] += v as u64);
         }
-        (Kind::SumI64, [Column::I64(high), Column::I64(low)]) => {
+        (Kind::SumInt, [Column::I64(high), Column::I64(low)]) => {
             let mut row = start;
             each(
                 slots,
@@ -281,6 +284,20 @@ fn merge(cell: &Cell, frame: &Frame, start: usize, slots: &[*mut u64]) {
                 |w, v| {
                     add_f64(w, v);
                     w[1] = (f64::from_bits(w[1]) + lost.values[row]).to_bits();
+                    row += 1;
+                },
+            );
+        }
+        (Kind::SumDecimal, [Column::I128(low), Column::I64(high)]) => {
+            let mut row = start;
+            each(
+                slots,
+                at,
+                &low.values,
+                &Validity::default(),
+                start,
+                |w, v| {
+                    add_i192(w, v, high.values[row] as u64);
                     row += 1;
                 },
             );

@@ -95,6 +95,7 @@ pub(super) fn frame(random: &mut Random, rows: usize, distinct: u64, nulls: u64)
                     let text = format!("{x}{}", "ü".repeat((x % 30) as usize));
                     c.push(Some(&text[..if x % 5 == 0 { 1 } else { text.len() }]));
                 }
+                other => panic!("no column of {:?}", other.physical()),
             }
         }
     }
@@ -120,6 +121,7 @@ pub(super) fn value(column: &Column, row: usize) -> Value {
         Column::I64(c) => Value::Int(i128::from(c.values[row])),
         Column::F64(c) => Value::Float(f64::from_bits(canonical_bits(c.values[row]))),
         Column::Utf8(c) => Value::Text(c.value(row).to_owned()),
+        other => panic!("no column of {:?}", other.physical()),
     }
 }
 

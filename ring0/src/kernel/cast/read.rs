@@ -1,0 +1,110 @@
+//! Casts of text: numbers, booleans, dates and times, read whole.
+
+use std::str::FromStr;
+
+use arrow_schema::DataType;
+
+use crate::column::{Binaries, Bools, Column, Fixed, Strings};
+use crate::format::decimal::parse_decimal;
+use crate::format::span::parse_time;
+use crate::format::time::{parse_date, parse_timestamp};
+use crate::schema::unit_nanos;
+
+use super::{DAY_SECONDS, SECOND_NANOS};
+
+/// Replaces `out`, a column of type `to`, by the values that texts stand for; notes rows that
+/// stand for none.
+pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut Vec<u32>) {
+    match (out, to) {
+        (Column::Bool(out), _) => booleans(from, out, failed),
+        (Column::I32(out), DataType::Date32) => fill(from, out, failed, |t| parse_date(t).ok()),
+        (Column::I32(out), DataType::Time32(unit)) => {
+            fill(from, out, failed, |t| {
+                i32::try_from(parse_time(t, *unit).ok()?).ok()
+            });
+        }
+        (Column::I64(out), DataType::Time64(unit)) => {
+            fill(from, out, failed, |t| parse_time(t, *unit).ok());
+        }
+        (Column::I64(out), DataType::Timestamp(unit, _)) => {
+            // A day alone is its midnight.
+            let day = DAY_SECONDS * (SECOND_NANOS / unit_nanos(*unit));
+            let midnight = |t: &str| i64::from(parse_date(t).ok()?).checked_mul(day);
+            fill(from, out, failed, |t| {
+                parse_timestamp(t, *unit).ok().or_else(|| midnight(t))
+            });
+        }
+        (Column::I128(out), DataType::Decimal128(p, s)) => {
+            fill(from, out, failed, |t| {
+                parse_decimal(t.trim_ascii(), *p, s.unsigned_abs()).ok()
+            });
+        }
+        (Column::I8(out), _) => parse(from, out, failed),
+        (Column::I16(out), _) => parse(from, out, failed),
+        (Column::I32(out), _) => parse(from, out, failed),
+        (Column::I64(out), _) => parse(from, out, failed),
+        (Column::U8(out), _) => parse(from, out, failed),
+        (Column::U16(out), _) => parse(from, out, failed),
+        (Column::U32(out), _) => parse(from, out, failed),
+        (Column::U64(out), _) => parse(from, out, failed),
+        (Column::F32(out), _) => parse(from, out, failed),
+        (Column::F64(out), _) => parse(from, out, failed),
+        _ => unreachable!("types are checked before"),
+    }
+}
+
+/// Blanks around a number are left out, as in PostgreSQL.
+fn parse<T: Copy + Default + FromStr>(from: &Strings, out: &mut Fixed<T>, failed: &mut Vec<u32>) {
+    fill(from, out, failed, |text| text.trim_ascii().parse().ok());
+}
+
+fn fill<T: Copy + Default>(
+    from: &Strings,
+    out: &mut Fixed<T>,
+    failed: &mut Vec<u32>,
+    f: impl Fn(&str) -> Option<T>,
+) {
+    out.clear();
+    for i in 0..from.validity.len() {
+        let value = from.get(i).map(|text| {
+            f(text).unwrap_or_else(|| {
+                failed.push(i as u32);
+                T::default()
+            })
+        });
+        out.push(value);
+    }
+}
+
+fn booleans(from: &Strings, out: &mut Bools, failed: &mut Vec<u32>) {
+    const YES: [&str; 9] = ["t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"];
+    const NO: [&str; 10] = [
+        "f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0",
+    ];
+    out.clear();
+    for i in 0..from.validity.len() {
+        let value = from.get(i).map(|text| {
+            let is_one = |of: &[&str]| of.iter().any(|t| t.eq_ignore_ascii_case(text.trim()));
+            let yes = is_one(&YES);
+            if !yes && !is_one(&NO) {
+                failed.push(i as u32);
+            }
+            yes
+        });
+        out.push(value);
+    }
+}
+
+/// Bytes as the text that they are.
+pub(super) fn text_of_binary(from: &Binaries, out: &mut Strings, failed: &mut Vec<u32>) {
+    out.clear();
+    for i in 0..from.validity.len() {
+        let text = from.get(i).map(|bytes| {
+            std::str::from_utf8(bytes).unwrap_or_else(|_| {
+                failed.push(i as u32);
+                ""
+            })
+        });
+        out.push(text);
+    }
+}
