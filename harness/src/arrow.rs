@@ -12,13 +12,12 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::Schema;
 
 use crate::failure::Failure;
+use crate::print::Shape;
 
 /// A stream being written.
 pub(crate) struct ArrowStream {
     writer: StreamWriter<Vec<u8>>,
     schema: Arc<ArrowSchema>,
-    columns: Vec<ResultColumn>,
-    frames: Schema,
 }
 
 impl ArrowStream {
@@ -29,20 +28,19 @@ impl ArrowStream {
         Ok(Self {
             writer: StreamWriter::try_new(Vec::new(), &arrow).map_err(failed)?,
             schema: arrow,
-            columns: columns.to_vec(),
-            frames: schema.clone(),
         })
     }
 
     /// Appends the first rows of a frame.
     pub(crate) fn write(
         &mut self,
+        shape: Shape<'_>,
         frame: &Frame,
         rows: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let batch = record_batch(&self.frames, frame).map_err(failed)?;
-        let arrays = self.columns.iter().zip(self.schema.fields());
+        let batch = record_batch(shape.schema, frame).map_err(failed)?;
+        let arrays = shape.columns.iter().zip(self.schema.fields());
         let arrays = arrays.map(|(column, field)| array(column, field, &batch));
         let options = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
         let schema = Arc::clone(&self.schema);

@@ -58,13 +58,12 @@ impl Letters {
             })
             .collect();
         let shape = Shape {
-            format: Format::Ndjson,
             columns: &columns,
             schema: &schema,
-            rows_max: u64::MAX,
         };
-        let mut printer = Printer::new(shape, &mut self.target)?;
-        let written = printer.print(rows).and_then(|()| printer.finish());
+        let mut printer = Printer::new(Format::Ndjson, u64::MAX);
+        let printed = printer.print(shape, rows, &mut self.target);
+        let written = printed.and_then(|()| printer.finish(&mut self.target));
         needed(written, &self.path)
     }
 

@@ -12,6 +12,7 @@ mod arrow;
 mod output;
 mod print;
 mod progress;
+mod sinks;
 mod stats;
 mod stop;
 mod table;

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::Failure;
@@ -41,7 +42,9 @@ impl Target {
                 path.display()
             )));
         };
-        let name = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(".{}.{process}.{number}.tmp", name.to_string_lossy());
         let temporary = path.with_file_name(name);
         let mut all = temporaries();
         let file = File::create(&temporary).map_err(refuse)?;

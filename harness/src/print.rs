@@ -14,21 +14,18 @@ use crate::args::Format;
 use crate::arrow::ArrowStream;
 use crate::failure::Failure;
 use crate::output::Target;
-use crate::table::{Side, escaped, write_table};
+use crate::table::{Side, Table, escaped};
 
 /// Bytes of text that are gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A result as it is printed.
+/// The columns of rows that are printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape<'a> {
-    pub(crate) format: Format,
     /// The columns, in order.
     pub(crate) columns: &'a [ResultColumn],
     /// The columns of the frames that they are taken from.
     pub(crate) schema: &'a Schema,
-    /// No more rows than these are printed.
-    pub(crate) rows_max: u64,
 }
 
 /// The format for a target: a table where a person looks at it.
@@ -57,12 +54,11 @@ pub(crate) fn print_answer(
     };
     let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
     let shape = Shape {
-        format,
         columns: &columns,
         schema: &schema,
-        rows_max: u64::MAX,
     };
-    let mut printer = Printer::new(shape, target)?;
+    let mut printer = Printer::new(format, u64::MAX);
+    printer.begin(shape)?;
     let mut frame = Frame::new(&schema, 1);
     for row in &answer.rows {
         frame.clear();
@@ -73,75 +69,104 @@ pub(crate) fn print_answer(
             }
         }
         frame.commit_rows(1);
-        printer.print(&frame)?;
+        printer.print(shape, &frame, target)?;
     }
-    printer.finish()
+    printer.finish(target)
 }
 
-/// The rows of one result, being printed.
-pub(crate) struct Printer<'a> {
-    shape: Shape<'a>,
-    target: &'a mut Target,
+/// Rows of the same columns, being printed.
+pub(crate) struct Printer {
+    format: Format,
+    /// No more rows than these are printed.
+    rows_max: u64,
+    has_begun: bool,
     text: Vec<u8>,
     rows: u64,
-    /// Rows of a table, which are kept to the end.
-    cells: Vec<Vec<String>>,
+    /// A table, which is kept to the end.
+    table: Table,
     arrow: Option<ArrowStream>,
 }
 
-impl<'a> Printer<'a> {
-    /// Begins with what stands before the first row.
-    pub(crate) fn new(shape: Shape<'a>, target: &'a mut Target) -> Result<Self, Failure> {
-        let mut text = Vec::new();
-        let arrow = match shape.format {
-            Format::Arrow => Some(ArrowStream::begin(shape.columns, shape.schema)?),
-            _ => None,
-        };
-        begin(shape, &mut text);
-        Ok(Self {
-            shape,
-            target,
-            text,
+impl Printer {
+    /// A printer of at most `rows_max` rows.
+    pub(crate) fn new(format: Format, rows_max: u64) -> Self {
+        Self {
+            format,
+            rows_max,
+            has_begun: false,
+            text: Vec::new(),
             rows: 0,
-            cells: Vec::new(),
-            arrow,
-        })
+            table: Table::default(),
+            arrow: None,
+        }
+    }
+
+    /// Begins with what stands before the first row, if that is not done yet.
+    pub(crate) fn begin(&mut self, shape: Shape<'_>) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Ok(());
+        }
+        match self.format {
+            Format::Arrow => self.arrow = Some(ArrowStream::begin(shape.columns, shape.schema)?),
+            Format::Table => {
+                let names = shape.columns.iter().map(|c| escaped(c.name()));
+                let sides = shape.columns.iter().map(|c| side(shape.schema, c));
+                self.table = Table::new(names.collect(), sides.collect());
+            }
+            _ => begin(self.format, shape, &mut self.text),
+        }
+        Ok(())
+    }
+
+    /// Whether a first row could have come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Whether no further row is printed.
     pub(crate) fn is_full(&self) -> bool {
-        self.rows == self.shape.rows_max
+        self.rows == self.rows_max
     }
 
     /// Prints the rows of a frame, as far as they may be printed.
-    pub(crate) fn print(&mut self, frame: &Frame) -> Result<(), Failure> {
-        let room = self.shape.rows_max - self.rows;
+    pub(crate) fn print(
+        &mut self,
+        shape: Shape<'_>,
+        frame: &Frame,
+        target: &mut Target,
+    ) -> Result<(), Failure> {
+        let room = self.rows_max - self.rows;
         let rows = usize::try_from(room).map_or(frame.rows(), |room| room.min(frame.rows()));
         if let Some(arrow) = &mut self.arrow {
-            arrow.write(frame, rows, &mut self.text)?;
+            arrow.write(shape, frame, rows, &mut self.text)?;
             self.rows += rows as u64;
-            return self.hand_over(BUFFER_BYTES);
+            return self.hand_over(BUFFER_BYTES, target);
         }
         for row in 0..rows {
-            self.print_row(frame, row);
+            self.print_row(shape, frame, row);
             self.rows += 1;
-            self.hand_over(BUFFER_BYTES)?;
+            self.hand_over(BUFFER_BYTES, target)?;
         }
         Ok(())
     }
 
     /// Writes the text where there is this much.
-    fn hand_over(&mut self, bytes: usize) -> Result<(), Failure> {
+    fn hand_over(&mut self, bytes: usize, target: &mut Target) -> Result<(), Failure> {
         if self.text.len() >= bytes {
-            self.target.write(&self.text)?;
+            target.write(&self.text)?;
             self.text.clear();
         }
         Ok(())
     }
 
-    fn print_row(&mut self, frame: &Frame, row: usize) {
-        let (shape, out) = (self.shape, &mut self.text);
-        match shape.format {
+    fn print_row(&mut self, shape: Shape<'_>, frame: &Frame, row: usize) {
+        let out = &mut self.text;
+        match self.format {
             Format::Ndjson => {
                 write_object(shape, frame, row, out);
                 out.push(b'\n');
@@ -164,42 +189,37 @@ impl<'a> Printer<'a> {
             }
             Format::Table => {
                 let cell = |c| escaped(&plain(c, shape.schema, frame, row));
-                self.cells.push(shape.columns.iter().map(cell).collect());
+                self.table.push(shape.columns.iter().map(cell).collect());
             }
             Format::Arrow => unreachable!("Arrow takes frames and not rows"),
         }
     }
 
-    /// Number of rows so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
+    /// Writes what is there of the rows so far.
+    pub(crate) fn flush(&mut self, target: &mut Target) -> Result<(), Failure> {
+        self.hand_over(0, target)
     }
 
     /// Ends with what stands behind the last row.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        let columns = self.shape.columns;
-        match self.shape.format {
+    pub(crate) fn finish(mut self, target: &mut Target) -> Result<(), Failure> {
+        match self.format {
             Format::Json if self.rows > 0 => self.text.extend_from_slice(b"\n]\n"),
             Format::Json => self.text.extend_from_slice(b"]\n"),
-            Format::Table => {
-                let side = |c| side(self.shape.schema, c);
-                let sides: Vec<Side> = columns.iter().map(side).collect();
-                let names = columns.iter().map(|c| escaped(c.name())).collect();
-                write_table(names, &self.cells, &sides, &mut self.text);
-            }
+            Format::Table => self.table.write(&mut self.text),
             Format::Arrow => {
-                let arrow = self.arrow.take().expect("begun with the printer");
-                arrow.end(&mut self.text)?;
+                if let Some(arrow) = self.arrow.take() {
+                    arrow.end(&mut self.text)?;
+                }
             }
             Format::Ndjson | Format::Csv | Format::Markdown => {}
         }
-        self.hand_over(0)
+        self.flush(target)
     }
 }
 
 /// What stands before the first row.
-fn begin(shape: Shape<'_>, out: &mut Vec<u8>) {
-    match shape.format {
+fn begin(format: Format, shape: Shape<'_>, out: &mut Vec<u8>) {
+    match format {
         Format::Csv => {
             for (i, column) in shape.columns.iter().enumerate() {
                 out.extend_from_slice(if i > 0 { b"," } else { b"" });

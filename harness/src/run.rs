@@ -13,10 +13,11 @@ use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::Target;
-use crate::print::{Printer, Shape, format_for, print_answer};
+use crate::print::{Shape, format_for, print_answer};
 use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
+use crate::sinks::{Outlet, Sinks, is_printed};
 use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
 
@@ -104,12 +105,18 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     if let Some(time) = settings.time {
         stop.after(time)?;
     }
+    let is_printed = |step: &&Step| match step {
+        Step::Query(query) => is_printed(query),
+        Step::Answer(_) => true,
+    };
     let mut script = Script {
         settings,
         stop,
         format,
-        target,
-        is_read: true,
+        results: Outlet::new(target),
+        // Opened now, too.
+        sinks: Sinks::open(&steps)?,
+        are_told_apart: steps.iter().filter(is_printed).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
     };
@@ -123,25 +130,16 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
             ));
             break;
         }
-        if !script.is_read {
-            break;
+        if is_printed(&step) && !script.results.is_read() {
+            continue;
         }
         match step {
-            Step::Query(query) => {
-                if steps.len() > 1 {
-                    say_text(&query.sql);
-                }
-                ledger = ledger.and(script.query(query)?);
-            }
-            Step::Answer(answer) => {
-                if steps.len() > 1 {
-                    say_text(&answer.sql);
-                }
-                script.answer(answer)?;
-            }
+            Step::Query(query) => ledger = ledger.and(script.query(query)?),
+            Step::Answer(answer) => script.answer(answer)?,
         }
     }
-    script.target.finish()?;
+    script.sinks.finish()?;
+    script.results.target().finish()?;
     script.stats.end(clock.elapsed());
     if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
         let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
@@ -159,14 +157,14 @@ enum Notes {
 }
 
 /// A script that runs.
-#[derive(Debug)]
 struct Script<'a> {
     settings: &'a RunSettings,
     stop: Stop,
     format: Format,
-    target: Target,
-    /// Somebody reads the results, as far as is known.
-    is_read: bool,
+    results: Outlet,
+    sinks: Sinks,
+    /// Several results are printed: each behind its text.
+    are_told_apart: bool,
     stats: Stats,
     notes: Notes,
 }
@@ -174,13 +172,18 @@ struct Script<'a> {
 impl Script<'_> {
     /// Prints rows that are known.
     fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
-        let printed = print_answer(answer, self.format, &mut self.target);
-        self.is_read = is_read(printed)?;
-        Ok(())
+        if self.are_told_apart {
+            say_text(&answer.sql);
+        }
+        let printed = print_answer(answer, self.format, self.results.target());
+        self.results.note(printed)
     }
 
     /// Runs one query. The inner result says whether its ledger balances.
     fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
+        if is_printed(query) && self.are_told_apart {
+            say_text(&query.sql);
+        }
         let mut running = start(&query.program, &self.settings.config)?;
         let control = running.control();
         self.stop.runs(control.clone());
@@ -190,24 +193,31 @@ impl Script<'_> {
         }
         let executor = executor_name(running.executor());
         // Results that run over the screen are progress enough.
-        let silent = self.target.is_terminal() && self.format != Format::Table;
+        let silent = self.results.target().is_terminal() && self.format != Format::Table;
         let progress = (!silent)
             .then(|| Progress::begin(control.clone()))
             .flatten();
-        let shape = Shape {
-            format: self.format,
-            columns: &query.columns,
-            schema: &query.program.outputs[0].schema,
-            rows_max: self.settings.limit.unwrap_or(u64::MAX),
-        };
-        let mut printer = Printer::new(shape, &mut self.target)?;
         let letters = query.dead_letters.as_deref().map(Letters::open);
         let mut letters = letters.transpose()?;
-        let mut rows_received = 0;
-        let mut wanted = true;
+        let sink = query.sink.as_ref();
+        let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
+            Some(outlet) => outlet,
+            None => {
+                let rows_max = self.settings.limit.unwrap_or(u64::MAX);
+                self.results.begin_result(self.format, rows_max);
+                &mut self.results
+            }
+        };
+        let shape = Shape {
+            columns: &query.columns,
+            schema: &query.program.outputs[0].schema,
+        };
+        outlet.begin(shape)?;
+        let before = outlet.rows();
+        let (mut received, mut is_left) = (0, false);
         loop {
-            if wanted && (printer.is_full() || !self.is_read) {
-                wanted = false;
+            if !is_left && !outlet.is_wanted() {
+                is_left = true;
                 control.stop();
             }
             let Some(block) = running.next_block()? else {
@@ -215,10 +225,8 @@ impl Script<'_> {
             };
             match (block.output().index(), &mut letters) {
                 (0, _) => {
-                    rows_received += block.rows().rows() as u64;
-                    if self.is_read {
-                        self.is_read = is_read(printer.print(block.rows()))?;
-                    }
+                    received += block.rows().rows() as u64;
+                    outlet.take(shape, block.rows())?;
                 }
                 (_, Some(letters)) => letters.write(block.rows())?,
                 (output, None) => unreachable!("nothing is told in output {output}"),
@@ -226,29 +234,18 @@ impl Script<'_> {
             running.give_back(block);
         }
         drop(progress);
-        let rows_printed = printer.rows();
-        if self.is_read {
-            self.is_read = is_read(printer.finish())?;
+        let printed = outlet.rows() - before;
+        if is_printed(query) {
+            self.results.end_result()?;
         }
+        self.sinks.end_query(query)?;
         letters.map_or(Ok(()), Letters::finish)?;
         let reports = running.finish()?;
-        if wanted && reports.iter().any(|r| r.stopped) {
+        if !is_left && reports.iter().any(|r| r.stopped) {
             say(&"note: stopped before the end of input; what waits for it was not given");
         }
         say_bad(query, &reports);
-        let rows = Rows {
-            received: rows_received,
-            printed: rows_printed,
-        };
+        let rows = Rows { received, printed };
         Ok(self.stats.add(&query.program, &reports, executor, rows))
-    }
-}
-
-/// Whether somebody still reads what was printed.
-fn is_read<T>(printed: Result<T, Failure>) -> Result<bool, Failure> {
-    match printed {
-        Ok(_) => Ok(true),
-        Err(Failure::ClosedPipe) => Ok(false),
-        Err(failure) => Err(failure),
     }
 }

@@ -21,39 +21,55 @@ pub(crate) fn escaped(text: &str) -> String {
     })
 }
 
-/// Draws a table of escaped texts.
-pub(crate) fn write_table(
+/// A table of escaped texts.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
     names: Vec<String>,
-    rows: &[Vec<String>],
-    sides: &[Side],
-    out: &mut Vec<u8>,
-) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([names[column].width()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    let rule = |left: &str, middle: &str, right: &str| {
-        let dashes: Vec<String> = widths.iter().map(|w| "─".repeat(w + 2)).collect();
-        format!("{left}{}{right}\n", dashes.join(middle))
-    };
-    let line = |cells: &[String]| {
-        let mut line = String::from("│");
-        for ((cell, &width), &side) in cells.iter().zip(&widths).zip(sides) {
-            let space = " ".repeat(width - cell.width());
-            line += &match side {
-                Side::Left => format!(" {cell}{space} │"),
-                Side::Right => format!(" {space}{cell} │"),
-            };
-        }
-        line + "\n"
-    };
-    out.extend_from_slice(rule("┌", "┬", "┐").as_bytes());
-    out.extend_from_slice(line(&names).as_bytes());
-    out.extend_from_slice(rule("├", "┼", "┤").as_bytes());
-    rows.iter()
-        .for_each(|row| out.extend_from_slice(line(row).as_bytes()));
-    out.extend_from_slice(rule("└", "┴", "┘").as_bytes());
+    sides: Vec<Side>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub(crate) fn new(names: Vec<String>, sides: Vec<Side>) -> Self {
+        let rows = Vec::new();
+        Self { names, sides, rows }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// Draws it.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].width());
+            cells.chain([self.names[column].width()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.names.len()).map(width).collect();
+        let rule = |left: &str, middle: &str, right: &str| {
+            let dashes: Vec<String> = widths.iter().map(|w| "─".repeat(w + 2)).collect();
+            format!("{left}{}{right}\n", dashes.join(middle))
+        };
+        let line = |cells: &[String]| {
+            let mut line = String::from("│");
+            for ((cell, &width), &side) in cells.iter().zip(&widths).zip(&self.sides) {
+                let space = " ".repeat(width - cell.width());
+                line += &match side {
+                    Side::Left => format!(" {cell}{space} │"),
+                    Side::Right => format!(" {space}{cell} │"),
+                };
+            }
+            line + "\n"
+        };
+        out.extend_from_slice(rule("┌", "┬", "┐").as_bytes());
+        out.extend_from_slice(line(&self.names).as_bytes());
+        out.extend_from_slice(rule("├", "┼", "┤").as_bytes());
+        let rows = self.rows.iter();
+        rows.for_each(|row| out.extend_from_slice(line(row).as_bytes()));
+        out.extend_from_slice(rule("└", "┴", "┘").as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -63,9 +79,12 @@ mod tests {
     #[test]
     fn cells_are_as_wide_as_they_look() {
         let row = |cells: [&str; 2]| cells.map(escaped).to_vec();
-        let rows = ["a", "日本", "e\u{301}", "🦀x", "tab\there"].map(|t| row([t, "1"]));
+        let mut table = Table::new(row(["t", "n"]), vec![Side::Left, Side::Right]);
+        for text in ["a", "日本", "e\u{301}", "🦀x", "tab\there"] {
+            table.push(row([text, "1"]));
+        }
         let mut out = Vec::new();
-        write_table(row(["t", "n"]), &rows, &[Side::Left, Side::Right], &mut out);
+        table.write(&mut out);
         let text = String::from_utf8(out).expect("text");
         let drawn: Vec<&str> = text.lines().collect();
         assert!(
