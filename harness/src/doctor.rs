@@ -1,5 +1,5 @@
-//! `trefoil doctor`: what this machine allows the engine, and what to do where it is little. Nothing
-//! is changed, and nothing found is an error.
+//! `trefoil doctor`: what this machine allows the engine, and what to do where it is little.
+//! Nothing is changed, and nothing found is an error.
 
 use std::time::{Duration, Instant};
 

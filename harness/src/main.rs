@@ -1,5 +1,6 @@
 //! The binary `trefoil`: what was typed ([`args`]) and what is set ([`settings`]) become what is
-//! ready to run, and one match runs it. Data goes to standard output, everything else to standard error.
+//! ready to run, and one match runs it. Data goes to standard output, everything else to standard
+//! error.
 
 mod args;
 mod failure;

@@ -72,8 +72,8 @@ impl Stats {
         }
     }
 
-    /// Adds a query that has ended; `rows` is what the host saw of its results. A source that several
-    /// queries read was read as many times, and its counts are sums.
+    /// Adds a query that has ended; `rows` is what the host saw of its results. A source that
+    /// several queries read was read as many times, and its counts are sums.
     pub(crate) fn add(
         &mut self,
         program: &Program,

@@ -106,6 +106,53 @@ fn texts_are_to_the_letter() {
     assert_eq!(table, want);
 }
 
+/// Numbers of every width stand on the right; what is nested is JSON, and quoted where it is in a
+/// cell of CSV.
+#[test]
+fn every_type_has_its_text() {
+    let folder = Folder::new("types");
+    let record =
+        r#"{"a":1,"b":-200,"c":3,"f":1.5,"n":12.34,"o":true,"i":"12:34:56","l":["x",null],"#;
+    folder.write(
+        "r.json",
+        &format!("{record}\"s\":{{\"v\":\"y\",\"w\":1}},\"j\":{{\"k\": 1}}}}\n{{}}\n"),
+    );
+    let sql = "CREATE SOURCE r (a TINYINT, b SMALLINT, c INT, f FLOAT, n DECIMAL(10, 3), \
+               o BOOLEAN, i TIME(0), l VARCHAR[], s STRUCT<v VARCHAR, w INT>, j JSON) \
+               WITH (connector = 'file', format = 'json', path = 'r.json'); SELECT * FROM r";
+    folder.write("q.sql", sql);
+    let printed = |format: &str| {
+        let arguments = ["run", "q.sql", "--format", format];
+        let output = trefoil(&folder).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output.stdout
+    };
+    assert_eq!(
+        text(&printed("csv")),
+        "a,b,c,f,n,o,i,l,s,j\r\n\
+         1,-200,3,1.5,12.340,true,12:34:56,\"[\"\"x\"\",null]\",\
+         \"{\"\"v\"\":\"\"y\"\",\"\"w\"\":1}\",\"{\"\"k\"\": 1}\"\r\n\
+         ,,,,,,,,,\r\n"
+    );
+    let objects = text(&printed("ndjson"));
+    let want =
+        r#"{"a":1,"b":-200,"c":3,"f":1.5,"n":12.340,"o":true,"i":"12:34:56","l":["x",null],"#;
+    let rest = r#""s":{"v":"y","w":1},"j":{"k": 1}}"#;
+    assert_eq!(objects.lines().next().unwrap(), format!("{want}{rest}"));
+    let table = text(&printed("table"));
+    let row = table.lines().nth(3).unwrap();
+    assert!(
+        row.starts_with("│    1 │ -200 │    3 │  1.5 │ 12.340 │ true │ 12:34:56 │"),
+        "{table}"
+    );
+    let rules = text(&printed("markdown"));
+    let right = "| ---: | ---: | ---: | ---: | ---: | --- | --- | --- | --- | --- |";
+    assert_eq!(rules.lines().nth(1).unwrap(), right);
+    let batch = &batches(&printed("arrow"))[0];
+    assert_eq!((batch.num_rows(), batch.num_columns()), (2, 10));
+    assert!(batch.columns().iter().all(|column| column.is_null(1)));
+}
+
 const WINDOWS: &str = "SELECT TUMBLE(t, INTERVAL '1' SECOND) AS w, COUNT(*) AS c FROM r \
                        GROUP BY w";
 

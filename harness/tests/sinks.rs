@@ -137,6 +137,8 @@ fn a_run_that_fails_leaves_no_file() {
     }
 }
 
+const FEED: &str = "INSERT INTO o SELECT n FROM r";
+
 #[test]
 fn what_a_sink_cannot_take_is_refused() {
     let folder = folder("sink-refused");
@@ -144,42 +146,41 @@ fn what_a_sink_cannot_take_is_refused() {
         format!("CREATE SINK o {more} WITH (connector = 'file', path = 'o', format = 'json');\n")
     };
     let with = |options: &str| format!("CREATE SINK o WITH ({options});\n");
-    let insert = "INSERT INTO o SELECT n FROM r";
     for (create, feed, said) in [
         (
             with("connector = 'kafka', topic = 't', bootstrap_servers = 'b', format = 'json'"),
-            insert,
+            FEED,
             "E0301",
         ),
         (
             with("connector = 'file', path = 'o', format = 'parquet'"),
-            insert,
+            FEED,
             "E0301",
         ),
         (
             with("connector = 'print', format = 'json'"),
-            insert,
+            FEED,
             "takes no format",
         ),
         (
             with("connector = 'stdout', mode = 'upsert'"),
-            insert,
+            FEED,
             "mode 'upsert'",
         ),
         (
             with("connector = 'file', path = '', format = 'json'"),
-            insert,
+            FEED,
             "an empty path",
         ),
         (
             file("(a DOUBLE)"),
-            insert,
+            FEED,
             "column \"a\" is DOUBLE, the query gives BIGINT",
         ),
-        (file("(a BIGINT NOT NULL)"), insert, "NOT NULL of \"a\""),
+        (file("(a BIGINT NOT NULL)"), FEED, "NOT NULL of \"a\""),
         (
             file("(a BIGINT, b BIGINT)"),
-            insert,
+            FEED,
             "2 columns are wanted, 1 are given",
         ),
         (

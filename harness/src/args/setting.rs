@@ -1,5 +1,5 @@
-//! Settings: flags that have a variable of the environment and a line of `trefoil.toml` beside them,
-//! how each is read, and what they come to.
+//! Settings: flags that have a variable of the environment and a line of `trefoil.toml` beside
+//! them, how each is read, and what they come to.
 
 use std::path::PathBuf;
 use std::str::FromStr;
