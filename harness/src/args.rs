@@ -1,19 +1,22 @@
-//! What is typed: flags and their environment variables, as clap reads them. Nothing is checked
-//! here that needs the machine or a file.
+//! What is typed, as clap reads it.
+
+mod setting;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use trefoil_ring0::limits::{FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, SHARDS_MAX};
-use trefoil_ring0::preflight::allowed_cores;
-use trefoil_ring0::runtime::{Config, Executor};
 
-use crate::failure::Failure;
+use crate::say::Color;
+
+pub(crate) use self::setting::{EngineArgs, Format, RunSettings, Setting, SettingArgs, color};
 
 /// Trefoil, a thread-per-core streaming SQL engine.
 #[derive(Debug, Parser)]
 #[command(name = "trefoil", version)]
 pub(crate) struct Args {
+    /// When messages are in colour [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN", global = true)]
+    pub(crate) color: Option<Color>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -26,6 +29,20 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Run benchmarks, or compare their results
     Bench(BenchArgs),
+    /// Show the settings of a run: each value, and where it is from
+    Config(SettingArgs),
+    /// Say what this machine allows, and what to do about it
+    Doctor(DoctorArgs),
+    /// Print what completes commands in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, of trefoil or of one of its commands
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +72,13 @@ pub(crate) enum ExplainFormat {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// How findings are printed, instead of as lines
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// Files of SQL, read as one script; `-` is standard input
     #[arg(value_name = "FILE.sql", required_unless_present = "commands")]
@@ -63,20 +87,7 @@ pub(crate) struct RunArgs {
     #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
     pub(crate) commands: Vec<String>,
     #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-    /// Rows of a frame; results never depend on it
-    #[arg(long, value_name = "N", env = "TREFOIL_FRAME_ROWS",
-        default_value_t = FRAME_ROWS_DEFAULT, value_parser = frame_rows)]
-    pub(crate) frame_rows: usize,
-    /// How results are printed [default: table on a terminal, ndjson otherwise]
-    #[arg(long, value_enum, env = "TREFOIL_FORMAT")]
-    pub(crate) format: Option<Format>,
-    /// Where results go instead of standard output
-    #[arg(long, value_name = "PATH", env = "TREFOIL_OUTPUT")]
-    pub(crate) output: Option<PathBuf>,
-    /// Where to write, at the end, what was counted, as JSON
-    #[arg(long, value_name = "PATH", env = "TREFOIL_STATS")]
-    pub(crate) stats: Option<PathBuf>,
+    pub(crate) settings: SettingArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,49 +187,6 @@ impl Keys {
     }
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct EngineArgs {
-    /// Number of shards [default of run: the allowed cores but one; of bench: all]
-    #[arg(long, value_name = "N", env = "TREFOIL_CORES", value_parser = shards)]
-    pub(crate) cores: Option<usize>,
-    /// The cores to use, as in 2,3
-    #[arg(long, value_name = "CORES", env = "TREFOIL_PIN", value_delimiter = ',')]
-    pub(crate) pin: Vec<usize>,
-    /// What shards run on
-    #[arg(long, value_enum, env = "TREFOIL_EXECUTOR", default_value = "auto")]
-    pub(crate) executor: ExecutorName,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExecutorName {
-    /// io_uring where it is allowed, else threads
-    Auto,
-    /// io_uring
-    Uring,
-    /// Plain threads
-    Threads,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A box with aligned columns
-    Table,
-    /// An array of objects, one a line
-    Json,
-    /// One object a line
-    Ndjson,
-    /// RFC 4180 with a header
-    Csv,
-    /// A table in Markdown
-    Markdown,
-    /// Arrow IPC; not supported yet
-    Arrow,
-}
-
-fn frame_rows(text: &str) -> Result<usize, String> {
-    within(text, FRAME_ROWS_MAX)
-}
-
 /// Most rows of a benchmark's columns.
 const ROWS_MAX: usize = 1 << 32;
 
@@ -226,61 +194,9 @@ fn rows(text: &str) -> Result<usize, String> {
     within(text, ROWS_MAX)
 }
 
-fn shards(text: &str) -> Result<usize, String> {
-    within(text, SHARDS_MAX)
-}
-
 fn within(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if (1..=most).contains(&n) => Ok(n),
         _ => Err(format!("a number from 1 to {most} is needed")),
-    }
-}
-
-impl EngineArgs {
-    /// The configuration for `shards_default` shards where nothing else is said. Shards fewer
-    /// than the cores take the last ones; the first serves the host and interrupts.
-    pub(crate) fn config(
-        &self,
-        shards_default: usize,
-        frame_rows: usize,
-    ) -> Result<Config, Failure> {
-        let allowed = allowed_cores();
-        if let Some(core) = self.pin.iter().find(|core| !allowed.contains(core)) {
-            return Err(Failure::Usage(format!(
-                "--pin: core {core} is not allowed to this process; allowed are {allowed:?}"
-            )));
-        }
-        let twice = |at: &usize| self.pin[..*at].contains(&self.pin[*at]);
-        if let Some(at) = (0..self.pin.len()).find(twice) {
-            return Err(Failure::Usage(format!(
-                "--pin: core {} is named twice",
-                self.pin[at]
-            )));
-        }
-        let pinned = (!self.pin.is_empty()).then_some(self.pin.len());
-        let shards = self.cores.or(pinned).unwrap_or(shards_default);
-        let mut cores = if self.pin.is_empty() {
-            allowed
-        } else {
-            self.pin.clone()
-        };
-        let spare = cores.len().saturating_sub(shards);
-        match pinned {
-            None => drop(cores.drain(..spare)),
-            Some(_) => cores.truncate(shards),
-        }
-        let executor = match self.executor {
-            ExecutorName::Auto => Executor::Auto,
-            ExecutorName::Uring => Executor::Uring,
-            ExecutorName::Threads => Executor::Threads,
-        };
-        Ok(Config {
-            shards,
-            cores,
-            executor,
-            frame_rows,
-            ..Config::default()
-        })
     }
 }

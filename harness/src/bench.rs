@@ -13,7 +13,6 @@ mod threshold;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use trefoil_ring0::limits::FRAME_ROWS_DEFAULT;
 use trefoil_ring0::preflight::allowed_cores;
 use trefoil_ring0::runtime::Config;
 
@@ -21,7 +20,9 @@ use self::data::Size;
 use self::report::{Report, Run};
 use self::threshold::Threshold;
 use crate::args::{BenchArgs, BenchCommand};
-use crate::failure::{Failure, say};
+use crate::failure::Failure;
+use crate::say::say;
+use crate::settings::Settings;
 
 /// A benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub(crate) struct Job(Task);
 
 impl Job {
     /// Checks what was typed.
-    pub(crate) fn new(args: BenchArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(args: BenchArgs, settings: &mut Settings) -> Result<Self, Failure> {
         if let Some(BenchCommand::Compare { a, b, force }) = args.command {
             let machines = match force {
                 true => compare::Machines::Any,
@@ -147,9 +148,7 @@ impl Job {
             .iter()
             .map(|name| find(name))
             .collect::<Result<Vec<_>, _>>()?;
-        let config = args
-            .engine
-            .config(allowed_cores().len(), FRAME_ROWS_DEFAULT)?;
+        let config = args.engine.resolve(settings, allowed_cores().len())?;
         let setting = Setting {
             config,
             sizes: data::sizes(&args.keys, args.rows, args.quick),

@@ -4,9 +4,10 @@
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 
 use trefoil_ring0::error::Error;
+
+use crate::say::say;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum Failure {
     Running(String),
     /// Wrong usage.
     Usage(String),
+    /// What was typed is no command, or asks for help.
+    Typed(clap::Error),
     /// SQL was refused; the text names the place.
     Sql(String),
     /// A connector could not be opened.
@@ -32,9 +35,10 @@ impl Failure {
     }
 
     /// Says on standard error what is wrong, and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> u8 {
         let (code, text): (u8, &dyn Display) = match self {
-            Self::ClosedPipe => return ExitCode::SUCCESS,
+            Self::ClosedPipe => return 0,
+            Self::Typed(error) => return report_typed(error),
             Self::Running(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Sql(text) => (3, text),
@@ -46,14 +50,24 @@ impl Failure {
             Self::Sql(_) => say(text),
             _ => say(&format_args!("error: {text}")),
         }
-        ExitCode::from(code)
+        code
     }
 }
 
-/// Writes a line to standard error; that nobody reads it is no error.
-pub(crate) fn say(text: &dyn Display) {
-    use io::Write;
-    let _ = writeln!(io::stderr(), "{text}");
+/// Prints help to standard output, what is wrong to standard error.
+fn report_typed(error: &clap::Error) -> u8 {
+    match error.print() {
+        Err(failed) if !error.use_stderr() => Failure::from(failed).report(),
+        _ => error.exit_code().try_into().unwrap_or(2),
+    }
+}
+
+/// What nobody reads is lost: a failure where it is more than results that were not wanted.
+pub(crate) fn needed(written: Result<(), Failure>, path: &Path) -> Result<(), Failure> {
+    written.map_err(|failure| match failure {
+        Failure::ClosedPipe => Failure::write(path, &io::ErrorKind::BrokenPipe.into()),
+        other => other,
+    })
 }
 
 impl From<io::Error> for Failure {

@@ -1,6 +1,6 @@
 //! Bad records: what a run says of them, and the file that they are told in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trefoil::{PlannedQuery, ResultColumn};
 use trefoil_ring0::frame::Frame;
@@ -8,8 +8,10 @@ use trefoil_ring0::program::dead_letter_schema;
 use trefoil_ring0::runtime::ShardReport;
 
 use crate::args::Format;
-use crate::failure::{Failure, say};
-use crate::output::{Printer, Target};
+use crate::failure::{Failure, needed};
+use crate::output::Target;
+use crate::print::{Printer, Shape};
+use crate::say::say;
 
 /// Says which sources had records that could not be read.
 pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
@@ -34,12 +36,14 @@ pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
 #[derive(Debug)]
 pub(crate) struct Letters {
     target: Target,
+    path: PathBuf,
 }
 
 impl Letters {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let target = Target::open(Some(path))?;
-        Ok(Self { target })
+        let path = path.to_owned();
+        Ok(Self { target, path })
     }
 
     pub(crate) fn write(&mut self, rows: &Frame) -> Result<(), Failure> {
@@ -53,10 +57,14 @@ impl Letters {
                 index,
             })
             .collect();
-        let mut printer = Printer::new(Format::Ndjson, &columns, &schema, &mut self.target);
-        printer.print(rows)?;
-        printer.finish()?;
-        Ok(())
+        let shape = Shape {
+            columns: &columns,
+            schema: &schema,
+        };
+        let mut printer = Printer::new(Format::Ndjson, u64::MAX);
+        let printed = printer.print(shape, rows, &mut self.target);
+        let written = printed.and_then(|()| printer.finish(&mut self.target));
+        needed(written, &self.path)
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {

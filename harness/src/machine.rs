@@ -61,7 +61,8 @@ pub(crate) fn executor_name(executor: Executor) -> &'static str {
     }
 }
 
-fn read(path: &str) -> Option<String> {
+/// The text of a small file, if there is one.
+pub(crate) fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path)
         .ok()
         .map(|text| text.trim().to_owned())

@@ -5,51 +5,42 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use arrow_schema::DataType;
-use trefoil::{Answer, PlannedQuery, ResultColumn, SourceFile, Step, plan_steps};
-use trefoil_ring0::column::Column;
-use trefoil_ring0::frame::Frame;
-use trefoil_ring0::preflight::allowed_cores;
-use trefoil_ring0::runtime::{Config, start};
-use trefoil_ring0::schema::{Field, Schema};
+use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
+use trefoil_ring0::runtime::start;
 
-use crate::args::{Format, RunArgs};
-use crate::failure::{Failure, say};
+use crate::args::{Format, RunArgs, RunSettings, Setting};
+use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
-use crate::output::{Printer, Target};
-use crate::stats::Stats;
+use crate::output::Target;
+use crate::print::{Shape, format_for, print_answer};
+use crate::progress::Progress;
+use crate::say::{say, say_text};
+use crate::settings::Settings;
+use crate::sinks::{Outlet, Sinks, is_printed};
+use crate::stats::{Rows, Stats};
+use crate::stop::Stop;
 
 /// A run that is ready.
 #[derive(Debug)]
 pub(crate) struct Job {
     files: Vec<SourceFile>,
-    config: Config,
-    format: Option<Format>,
-    output: Option<PathBuf>,
-    stats: Option<PathBuf>,
+    settings: RunSettings,
 }
 
 impl Job {
     /// Reads the files.
-    pub(crate) fn new(args: RunArgs) -> Result<Self, Failure> {
-        if args.format == Some(Format::Arrow) {
-            return Err(Failure::Usage(
-                "--format arrow is not supported yet".to_owned(),
-            ));
-        }
-        if args.output.is_some() && args.output == args.stats {
+    pub(crate) fn new(args: RunArgs, settings: &mut Settings) -> Result<Self, Failure> {
+        let settings = args.settings.resolve(settings)?;
+        if settings.output.is_some() && settings.output == settings.stats {
             return Err(Failure::Usage(
                 "--output and --stats name the same file".to_owned(),
             ));
         }
-        let cores_default = allowed_cores().len().saturating_sub(1).max(1);
-        let config = args.engine.config(cores_default, args.frame_rows)?;
-        let mut files: Vec<SourceFile> = args
-            .files
-            .iter()
-            .map(|path| read(path))
-            .collect::<Result<_, _>>()?;
+        let mut files: Vec<SourceFile> = settings.set.iter().map(Setting::script).collect();
+        for path in &args.files {
+            files.push(read(path)?);
+        }
         for (number, text) in args.commands.into_iter().enumerate() {
             let name = if number == 0 {
                 "-c".to_owned()
@@ -62,19 +53,7 @@ impl Job {
                 base: PathBuf::from("."),
             });
         }
-        let RunArgs {
-            format,
-            output,
-            stats,
-            ..
-        } = args;
-        Ok(Self {
-            files,
-            config,
-            format,
-            output,
-            stats,
-        })
+        Ok(Self { files, settings })
     }
 }
 
@@ -113,78 +92,61 @@ fn without_mark(text: String) -> String {
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
-    let mut target = Target::open(job.output.as_deref())?;
+    let settings = &job.settings;
+    let target = Target::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
-    let counts = job.stats.as_deref().map(|path| Target::open(Some(path)));
+    let counts = settings
+        .stats
+        .as_deref()
+        .map(|path| Target::open(Some(path)));
     let counts = counts.transpose()?;
-    let by_target = if target.is_terminal() {
-        Format::Table
-    } else {
-        Format::Ndjson
+    let format = format_for(&target, settings.format)?;
+    let stop = Stop::by_signals()?;
+    if let Some(time) = settings.time {
+        stop.after(time)?;
+    }
+    let is_printed = |step: &&Step| match step {
+        Step::Query(query) => is_printed(query),
+        Step::Answer(_) => true,
     };
-    let format = job.format.unwrap_or(by_target);
-    let mut stats = Stats::new(job.config.shards);
+    let mut script = Script {
+        settings,
+        stop,
+        format,
+        results: Outlet::new(target),
+        // Opened now, too.
+        sinks: Sinks::open(&steps)?,
+        are_told_apart: steps.iter().filter(is_printed).count() > 1,
+        stats: Stats::new(settings.config.shards),
+        notes: Notes::Say,
+    };
     let clock = Instant::now();
     let mut ledger = Ok(());
-    let mut noted = Notes::Say;
-    for step in &steps {
-        let query = match step {
-            Step::Query(query) => query,
-            Step::Answer(answer) => {
-                if steps.len() > 1 {
-                    say(&answer.sql);
-                }
-                print_answer(answer, format, &mut target)?;
-                continue;
-            }
-        };
-        if steps.len() > 1 {
-            say(&query.sql);
+    for (number, step) in steps.iter().enumerate() {
+        if script.stop.is_asked() {
+            let left = steps.len() - number;
+            say(&format_args!(
+                "note: stopped; {left} of the statements did not run"
+            ));
+            break;
         }
-        ledger = ledger.and(run_query(
-            query,
-            job,
-            noted,
-            format,
-            &mut target,
-            &mut stats,
-        )?);
-        noted = Notes::Said;
+        if is_printed(&step) && !script.results.is_read() {
+            continue;
+        }
+        match step {
+            Step::Query(query) => ledger = ledger.and(script.query(query)?),
+            Step::Answer(answer) => script.answer(answer)?,
+        }
     }
-    target.finish()?;
-    stats.end(clock.elapsed());
-    if let Some(mut counts) = counts {
-        let text = serde_json::to_string_pretty(&stats).map_err(std::io::Error::from)?;
-        counts.write((text + "\n").as_bytes())?;
+    script.sinks.finish()?;
+    script.results.target().finish()?;
+    script.stats.end(clock.elapsed());
+    if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
+        let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
+        needed(counts.write((text + "\n").as_bytes()), path)?;
         counts.finish()?;
     }
     ledger
-}
-
-/// Prints rows that are known.
-fn print_answer(answer: &Answer, format: Format, target: &mut Target) -> Result<(), Failure> {
-    let field = |name: &String| Field::new(name, DataType::Utf8);
-    let schema = Schema::new(answer.columns.iter().map(field).collect());
-    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
-        name: name.clone(),
-        index,
-    };
-    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
-    let mut printer = Printer::new(format, &columns, &schema, target);
-    let mut frame = Frame::new(&schema, 1);
-    for row in &answer.rows {
-        frame.clear();
-        for (column, cell) in frame.columns.iter_mut().zip(row) {
-            match column {
-                Column::Utf8(texts) => texts.push(cell.as_deref()),
-                other => unreachable!("an answer is texts, not {:?}", other.physical()),
-            }
-        }
-        frame.commit_rows(1);
-        printer.print(&frame)?;
-    }
-    printer.finish()?;
-    Ok(())
 }
 
 /// Whether the notes of the start were already said.
@@ -194,41 +156,96 @@ enum Notes {
     Said,
 }
 
-/// Runs one query. The inner result says whether its ledger balances.
-fn run_query(
-    query: &PlannedQuery,
-    job: &Job,
-    notes: Notes,
+/// A script that runs.
+struct Script<'a> {
+    settings: &'a RunSettings,
+    stop: Stop,
     format: Format,
-    target: &mut Target,
-    stats: &mut Stats,
-) -> Result<Result<(), Failure>, Failure> {
-    let mut running = start(&query.program, &job.config)?;
-    if notes == Notes::Say {
-        running
-            .notes()
-            .iter()
-            .for_each(|note| say(&format_args!("note: {note}")));
-    }
-    let executor = executor_name(running.executor());
-    let schema = &query.program.outputs[0].schema;
-    let mut printer = Printer::new(format, &query.columns, schema, target);
-    let mut letters = query
-        .dead_letters
-        .as_deref()
-        .map(Letters::open)
-        .transpose()?;
-    while let Some(block) = running.next_block()? {
-        match (block.output().index(), &mut letters) {
-            (0, _) => printer.print(block.rows())?,
-            (_, Some(letters)) => letters.write(block.rows())?,
-            (output, None) => unreachable!("nothing is told in output {output}"),
+    results: Outlet,
+    sinks: Sinks,
+    /// Several results are printed: each behind its text.
+    are_told_apart: bool,
+    stats: Stats,
+    notes: Notes,
+}
+
+impl Script<'_> {
+    /// Prints rows that are known.
+    fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
+        if self.are_told_apart {
+            say_text(&answer.sql);
         }
-        running.give_back(block);
+        let printed = print_answer(answer, self.format, self.results.target());
+        self.results.note(printed)
     }
-    let rows = printer.finish()?;
-    letters.map_or(Ok(()), Letters::finish)?;
-    let reports = running.finish()?;
-    say_bad(query, &reports);
-    Ok(stats.add(&query.program, &reports, executor, rows))
+
+    /// Runs one query. The inner result says whether its ledger balances.
+    fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
+        if is_printed(query) && self.are_told_apart {
+            say_text(&query.sql);
+        }
+        let mut running = start(&query.program, &self.settings.config)?;
+        let control = running.control();
+        self.stop.runs(control.clone());
+        if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
+            let notes = running.notes().iter();
+            notes.for_each(|note| say(&format_args!("note: {note}")));
+        }
+        let executor = executor_name(running.executor());
+        // Results that run over the screen are progress enough.
+        let silent = self.results.target().is_terminal() && self.format != Format::Table;
+        let progress = (!silent)
+            .then(|| Progress::begin(control.clone()))
+            .flatten();
+        let letters = query.dead_letters.as_deref().map(Letters::open);
+        let mut letters = letters.transpose()?;
+        let sink = query.sink.as_ref();
+        let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
+            Some(outlet) => outlet,
+            None => {
+                let rows_max = self.settings.limit.unwrap_or(u64::MAX);
+                self.results.begin_result(self.format, rows_max);
+                &mut self.results
+            }
+        };
+        let shape = Shape {
+            columns: &query.columns,
+            schema: &query.program.outputs[0].schema,
+        };
+        outlet.begin(shape)?;
+        let before = outlet.rows();
+        let (mut received, mut is_left) = (0, false);
+        loop {
+            if !is_left && !outlet.is_wanted() {
+                is_left = true;
+                control.stop();
+            }
+            let Some(block) = running.next_block()? else {
+                break;
+            };
+            match (block.output().index(), &mut letters) {
+                (0, _) => {
+                    received += block.rows().rows() as u64;
+                    outlet.take(shape, block.rows())?;
+                }
+                (_, Some(letters)) => letters.write(block.rows())?,
+                (output, None) => unreachable!("nothing is told in output {output}"),
+            }
+            running.give_back(block);
+        }
+        drop(progress);
+        let printed = outlet.rows() - before;
+        if is_printed(query) {
+            self.results.end_result()?;
+        }
+        self.sinks.end_query(query)?;
+        letters.map_or(Ok(()), Letters::finish)?;
+        let reports = running.finish()?;
+        if !is_left && reports.iter().any(|r| r.stopped) {
+            say(&"note: stopped before the end of input; what waits for it was not given");
+        }
+        say_bad(query, &reports);
+        let rows = Rows { received, printed };
+        Ok(self.stats.add(&query.program, &reports, executor, rows))
+    }
 }

@@ -50,6 +50,14 @@ struct InputStats {
     rows_applied: u64,
 }
 
+/// Rows of a result: those that came from the shards, and those of them that were printed. They
+/// differ where only some were wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) received: u64,
+    pub(crate) printed: u64,
+}
+
 impl Stats {
     /// Before the first query.
     pub(crate) fn new(cores: usize) -> Self {
@@ -64,14 +72,14 @@ impl Stats {
         }
     }
 
-    /// Adds a query that has ended; `rows_printed` is what the host saw. A source that several
-    /// queries read was read as many times, and its counts are sums.
+    /// Adds a query that has ended; `rows` is what the host saw of its results. A source that
+    /// several queries read was read as many times, and its counts are sums.
     pub(crate) fn add(
         &mut self,
         program: &Program,
         reports: &[ShardReport],
         executor: &'static str,
-        rows_printed: u64,
+        rows: Rows,
     ) -> Result<(), Failure> {
         self.executor = executor;
         let name = format!("query_{}", self.queries.len() + 1);
@@ -89,16 +97,17 @@ impl Stats {
             balance_source(&spec.name, counters)?;
             self.add_source(&spec.name, counters);
         }
-        let rows_out = reports.iter().map(|r| r.rows_out).sum();
-        if rows_out != rows_printed {
+        let rows_out: u64 = reports.iter().map(|r| r.rows_out).sum();
+        let Rows { received, printed } = rows;
+        if rows_out != received {
             return Err(unbalanced(format!(
-                "{name}: shards gave {rows_out} rows and {rows_printed} were received"
+                "{name}: shards gave {rows_out} rows and {received} were received"
             )));
         }
         self.queries.push(QueryStats {
             name,
             inputs,
-            rows_out,
+            rows_out: printed,
         });
         Ok(())
     }

@@ -144,7 +144,7 @@ fn views_give_the_rows_of_what_they_stand_for() {
         "{}",
         String::from_utf8_lossy(&view.stderr)
     );
-    assert!(text(&plain).starts_with("symbol,v\n") && text(&view).starts_with("symbol,v\n"));
+    assert!(text(&plain).starts_with("symbol,v\r\n") && text(&view).starts_with("symbol,v\r\n"));
     assert_eq!(lines(&text(&plain)), lines(&text(&view)));
 }
 
@@ -152,8 +152,8 @@ fn views_give_the_rows_of_what_they_stand_for() {
 fn questions_are_printed() {
     let output = script("SET state_ttl = '1 hour'; SHOW state_ttl; DESCRIBE customers;");
     let text = String::from_utf8(output.stdout).unwrap();
-    let expected = "value\n1 hour\nname,type,nullable,note\ncustomer_id,VARCHAR,false,primary key\n\
-                    customer_name,VARCHAR,true,\n";
+    let expected = "value\r\n1 hour\r\nname,type,nullable,note\r\n\
+                    customer_id,VARCHAR,false,primary key\r\ncustomer_name,VARCHAR,true,\r\n";
     assert!(text.starts_with(expected), "{text}");
 }
 

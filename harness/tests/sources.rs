@@ -3,48 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-struct Folder(PathBuf);
+use std::process::Output;
 
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
-        _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
+use common::{Folder, text, trefoil};
 
-    fn write(&self, name: &str, content: &str) {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn run(folder: &Path, cores: &str, sql: &str) -> Output {
-    std::fs::write(folder.join("q.sql"), sql).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_trefoil"))
+fn run(folder: &Folder, cores: &str, sql: &str) -> Output {
+    folder.write("q.sql", sql);
+    trefoil(folder)
         .args(["run", "q.sql", "--cores", cores, "--format", "ndjson"])
         .args(["--stats", "stats.json"])
-        .current_dir(folder)
         .output()
         .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 const CORES: [&str; 3] = ["1", "2", "4"];
@@ -67,7 +38,7 @@ fn folders_and_patterns() {
                  (connector = 'file', format = 'json', path = '{path}');\n\
                  SELECT n FROM r;"
             );
-            let output = run(&folder.0, cores, &sql);
+            let output = run(&folder, cores, &sql);
             assert!(output.status.success(), "{}", text(&output.stderr));
             let want: String = all.split(' ').map(|n| format!("{{\"n\":{n}}}\n")).collect();
             assert_eq!(text(&output.stdout), want, "{path} on {cores} cores");
@@ -75,7 +46,7 @@ fn folders_and_patterns() {
         let none = "CREATE SOURCE r (n BIGINT) WITH \
                     (connector = 'file', format = 'json', path = 'in/*.csv');\n\
                     SELECT n FROM r;";
-        let output = run(&folder.0, cores, none);
+        let output = run(&folder, cores, none);
         assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains("in/*.csv"));
     }
@@ -96,7 +67,7 @@ fn bad_records() {
         )
     };
     for cores in CORES {
-        let failed = run(&folder.0, cores, &source(""));
+        let failed = run(&folder, cores, &source(""));
         assert_eq!(failed.status.code(), Some(1));
         let told = text(&failed.stderr);
         assert!(told.contains("r.json:2: byte 8: "), "{told}");
@@ -106,7 +77,7 @@ fn bad_records() {
             (", bad_data = 'dlq'", "r.dlq.ndjson"),
             (", bad_data = 'dlq', dlq_path = 'told.json'", "told.json"),
         ] {
-            let output = run(&folder.0, cores, &source(more));
+            let output = run(&folder, cores, &source(more));
             let told = text(&output.stderr);
             assert!(output.status.success(), "{told}");
             assert!(told.contains(note), "{told}");
@@ -140,7 +111,7 @@ fn bad_records() {
                 .all(|t| t["source"] == "r" && t["reason"].is_string())
         );
     }
-    let useless = run(&folder.0, "1", &source(", dlq_path = 'x'"));
+    let useless = run(&folder, "1", &source(", dlq_path = 'x'"));
     assert_eq!(useless.status.code(), Some(3));
     assert!(text(&useless.stderr).contains("bad_data = 'dlq'"));
 }
@@ -155,7 +126,7 @@ fn system_columns() {
                SELECT * FROM r WHERE _OFFSET > 8;\n\
                SELECT MAX(_OFFSET) AS o, COUNT(_TIMESTAMP) AS t FROM r;";
     for cores in CORES {
-        let output = run(&folder.0, cores, sql);
+        let output = run(&folder, cores, sql);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let want = "{\"n\":10,\"o\":0,\"p\":0}\n{\"n\":7,\"o\":9,\"p\":0}\n\
                     {\"n\":8,\"o\":17,\"p\":0}\n\

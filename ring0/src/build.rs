@@ -171,7 +171,7 @@ pub(crate) fn wire(
     let files = program
         .sources
         .iter()
-        .map(open)
+        .map(|spec| open(spec, bells))
         .collect::<Result<Vec<_>>>()?;
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {

@@ -129,6 +129,8 @@ struct Incoming {
     /// The barrier it waits at.
     barrier: Option<u64>,
     ended: bool,
+    /// It ended because its input was stopped.
+    stopped: bool,
 }
 
 /// Raises the rows' watermarks to that of all chunks before theirs.
@@ -162,6 +164,7 @@ impl ExchangeReceiver {
                 watermark: i64::MIN,
                 barrier: None,
                 ended: false,
+                stopped: false,
             })
             .collect();
         Self {
@@ -207,15 +210,11 @@ impl ExchangeReceiver {
                 Received::Absorbed
             }
             // Where a shard's turn has come and it has no chunk, no later shard has one either.
-            Message::Mark(Mark::End) => {
+            Message::Mark(mark @ (Mark::End | Mark::Stop)) => {
                 incoming.ended = true;
+                incoming.stopped = mark == Mark::Stop;
                 self.next = (at + 1) % lanes;
-                self.ended = self.lanes.iter().all(|l| l.ended);
-                if self.ended {
-                    Received::Mark(Mark::End)
-                } else {
-                    Received::Absorbed
-                }
+                self.end().map_or(Received::Absorbed, Received::Mark)
             }
             Message::Mark(Mark::Barrier(_)) => unreachable!("no barrier is cut yet"),
         })
@@ -255,7 +254,19 @@ impl ExchangeReceiver {
             Mark::ChunkEnd => unreachable!("chunk ends are sent where they are waited for"),
             Mark::Barrier(epoch) => incoming.barrier = Some(epoch),
             Mark::End => incoming.ended = true,
+            Mark::Stop => (incoming.ended, incoming.stopped) = (true, true),
         }
+    }
+
+    /// The mark of the exchange as a whole once all lanes have ended: where one was stopped, its
+    /// input has not ended.
+    fn end(&mut self) -> Option<Mark> {
+        self.ended = self.lanes.iter().all(|l| l.ended);
+        self.ended
+            .then(|| match self.lanes.iter().any(|l| l.stopped) {
+                true => Mark::Stop,
+                false => Mark::End,
+            })
     }
 
     /// The mark of the exchange as a whole that the lanes' marks amount to now.
@@ -263,9 +274,8 @@ impl ExchangeReceiver {
         if self.ended {
             return None;
         }
-        if self.lanes.iter().all(|l| l.ended) {
-            self.ended = true;
-            return Some(Mark::End);
+        if let Some(mark) = self.end() {
+            return Some(mark);
         }
         let open = || self.lanes.iter().filter(|l| !l.ended);
         if open().all(|l| l.barrier.is_some()) {
@@ -277,7 +287,9 @@ impl ExchangeReceiver {
             self.lanes.iter_mut().for_each(|l| l.barrier = None);
             return Some(Mark::Barrier(epoch));
         }
-        let least = open().map(|l| l.watermark).min()?;
+        // A lane that was stopped has more behind its watermark.
+        let bounding = self.lanes.iter().filter(|l| !l.ended || l.stopped);
+        let least = bounding.map(|l| l.watermark).min()?;
         if least > self.watermark {
             self.watermark = least;
             return Some(Mark::Watermark(least));

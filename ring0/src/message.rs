@@ -23,4 +23,7 @@ pub enum Mark {
     Barrier(u64),
     /// The lane has no further record.
     End,
+    /// The lane has no further record, though its input has not ended: what is still open at the
+    /// end of its records is not complete.
+    Stop,
 }

@@ -63,7 +63,7 @@ impl HostLanes {
                         frame,
                     });
                 }
-                Some(Message::Mark(Mark::End)) => {
+                Some(Message::Mark(Mark::End | Mark::Stop)) => {
                     *ended = true;
                     self.turn();
                 }

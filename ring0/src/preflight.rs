@@ -56,21 +56,26 @@ pub fn check_cores(named: &[usize]) -> Result<()> {
     }
 }
 
+/// Memory that this process may lock, in bytes; `None` where there is no limit.
+pub fn memlock_bytes() -> Option<u64> {
+    // SAFETY: an rlimit is two integers, for which zero is a value.
+    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct lives on this stack.
+    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
 /// Checks that io_uring executors can start.
 ///
 /// # Errors
 /// With what is in the way and how to clear it.
 pub fn check_uring() -> Result<()> {
     let threads = "or run with --executor threads";
-    // SAFETY: an rlimit is two integers, for which zero is a value.
-    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
-    // SAFETY: the struct lives on this stack.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    if limit.rlim_cur < MEMLOCK_MIN_BYTES {
+    if let Some(bytes) = memlock_bytes().filter(|bytes| *bytes < MEMLOCK_MIN_BYTES) {
         return Err(Error::Preflight {
             what: format!(
                 "too little locked memory for io_uring: {} KiB are allowed, {} are needed",
-                limit.rlim_cur / 1024,
+                bytes / 1024,
                 MEMLOCK_MIN_BYTES / 1024
             ),
             hint: format!("raise it with `ulimit -l` or in limits.conf (memlock), {threads}"),

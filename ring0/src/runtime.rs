@@ -1,35 +1,31 @@
 //! The runtime: starts one executor per pinned core, each running the same program, and gives the
-//! host their results. The only file, with `io`, that names glommio.
+//! host their results. With `io` the only one that names glommio.
 //!
 //! A start counts when every shard has reported. A shard that fails or panics stops the others,
 //! and the host gets its error.
 
+mod seat;
+
 use std::io::Read;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use glommio::{LocalExecutorBuilder, Placement};
-
 use crate::error::{Error, Result};
-use crate::io::{Io, ThreadIo, UringIo};
-use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
+use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::output::{Block, HostLanes};
 use crate::preflight;
 use crate::program::Program;
-use crate::shard::{Shard, Turn};
-use crate::source::TAGS;
 use crate::wake::Bell;
+
+use self::seat::Seat;
 
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{Parts, build, check as check_program, fuse_numbered, wire};
+use crate::build::{check as check_program, fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,12 +79,81 @@ fn system_time_ns() -> i64 {
     since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// What all shards know of each other's health.
-#[derive(Debug, Default)]
+/// What all shards know of each other's health, and what the host wants of them.
+#[derive(Debug)]
 struct Shared {
-    stop: AtomicBool,
+    /// Bits: [`HALT`], [`STOP`], and above them a count of the times that the host asked how far
+    /// they are. A shard looks at all of it at once, between two turns.
+    orders: AtomicU32,
     failed: AtomicBool,
     started: AtomicUsize,
+    told: Vec<Told>,
+}
+
+/// To end at once, whatever is in hand.
+const HALT: u32 = 1;
+/// To read no further record, and to end when those that were read have gone their way.
+const STOP: u32 = 2;
+/// One more question.
+const ASK: u32 = 4;
+
+/// What a shard said when it was last asked.
+#[derive(Debug)]
+struct Told {
+    rows_read: AtomicU64,
+    /// `i64::MIN` where it has none.
+    watermark: AtomicI64,
+}
+
+/// How far a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Records that were read.
+    pub rows_read: u64,
+    /// The least watermark (ns) that a shard has reached in what it reads.
+    pub watermark: Option<i64>,
+}
+
+/// A running program in the hands of any thread.
+#[derive(Debug, Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+    bells: Arc<[Arc<Bell>]>,
+}
+
+impl Control {
+    /// Lets the sources read no further record. What was read is the beginning of each file, and
+    /// all of its results come out that do not wait for the end of input: that is not reached, so
+    /// that what is still open by then is not given.
+    pub fn stop(&self) {
+        self.order(STOP);
+    }
+
+    /// Asks the shards how far they are. They answer between two turns.
+    pub fn ask(&self) {
+        self.shared.orders.fetch_add(ASK, Ordering::Release);
+        self.ring();
+    }
+
+    /// How far the shards were when they were last asked.
+    pub fn reached(&self) -> Reached {
+        let told = &self.shared.told;
+        let rows = told.iter().map(|t| t.rows_read.load(Ordering::Relaxed));
+        let watermarks = told.iter().map(|t| t.watermark.load(Ordering::Relaxed));
+        Reached {
+            rows_read: rows.sum(),
+            watermark: watermarks.filter(|w| *w > i64::MIN).min(),
+        }
+    }
+
+    fn order(&self, order: u32) {
+        self.shared.orders.fetch_or(order, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        self.bells.iter().for_each(|bell| bell.ring_always());
+    }
 }
 
 /// A program that runs. Dropping it stops the shards.
@@ -98,9 +163,9 @@ pub struct Running {
     notes: Vec<String>,
     outputs: Vec<HostLanes>,
     host: Arc<Bell>,
-    bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
+    control: Control,
     /// The numbers of the chains' first stages.
     stages: Vec<usize>,
 }
@@ -123,16 +188,29 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         .map(|_| bell().map(Arc::new))
         .collect::<Result<Vec<_>>>()?;
     let (parts, outputs) = wire(&program, config, &bells, &host)?;
-    let shared = Arc::new(Shared::default());
+    let untold = || Told {
+        rows_read: AtomicU64::new(0),
+        watermark: AtomicI64::new(i64::MIN),
+    };
+    let shared = Arc::new(Shared {
+        orders: AtomicU32::new(0),
+        failed: AtomicBool::new(false),
+        started: AtomicUsize::new(0),
+        told: (0..config.shards).map(|_| untold()).collect(),
+    });
     let program = Arc::new(program);
+    let control = Control {
+        shared: Arc::clone(&shared),
+        bells: bells.into(),
+    };
     let mut running = Running {
         executor,
         notes,
         outputs,
         host,
-        bells,
         threads: Vec::new(),
         shared,
+        control,
         stages,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
@@ -141,7 +219,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
             core: config.cores[shard % config.cores.len()],
             may_spin: config.shards <= config.cores.len(),
             executor,
-            bell: Arc::clone(&running.bells[shard]),
+            bell: Arc::clone(&running.control.bells[shard]),
             host: Arc::clone(&running.host),
             shared: Arc::clone(&running.shared),
         };
@@ -227,6 +305,11 @@ impl Running {
     /// What the user should know about this start.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What any thread can do with it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     fn await_start(&mut self) -> Result<()> {
@@ -316,8 +399,7 @@ impl Running {
     }
 
     fn halt(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.bells.iter().for_each(|bell| bell.ring_always());
+        self.control.order(HALT);
     }
 }
 
@@ -350,147 +432,3 @@ fn lost() -> Error {
         message: "the shard ended without a word".to_owned(),
     }
 }
-
-/// A shard's place: its core, its bell, and whom it tells.
-struct Seat {
-    shard: usize,
-    core: usize,
-    may_spin: bool,
-    executor: Executor,
-    bell: Arc<Bell>,
-    host: Arc<Bell>,
-    shared: Arc<Shared>,
-}
-
-impl Seat {
-    fn run(self, program: &Program, config: &Config, parts: Parts) -> Result<ShardReport> {
-        let body = AssertUnwindSafe(|| match self.executor {
-            Executor::Threads => self.run_on_thread(program, config, parts),
-            Executor::Uring | Executor::Auto => self.run_on_uring(program, config, parts),
-        });
-        let result = std::panic::catch_unwind(body).unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            Err(Error::ShardPanicked {
-                shard: self.shard,
-                message: text.to_owned(),
-            })
-        });
-        if result.is_err() {
-            self.shared.failed.store(true, Ordering::Release);
-        }
-        self.host.ring_always();
-        result
-    }
-
-    fn started(&self) {
-        self.shared.started.fetch_add(1, Ordering::AcqRel);
-        self.host.ring_always();
-    }
-
-    fn stopped(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
-    }
-
-    fn run_on_thread(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-    ) -> Result<ShardReport> {
-        preflight::pin_thread(self.core)
-            .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
-        let (bell, name) = (Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard));
-        let reader = ThreadIo::start(bell, name, program.sources.len() * TAGS)
-            .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
-        let work = self.work(program, config, parts, Io::Thread(reader));
-        let mut context = Context::from_waker(Waker::noop());
-        match pin!(work).poll(&mut context) {
-            Poll::Ready(result) => result,
-            Poll::Pending => unreachable!("on a plain thread the loop blocks and never awaits"),
-        }
-    }
-
-    async fn work(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-        mut io: Io,
-    ) -> Result<ShardReport> {
-        let mut shard = build(program, config, self.shard, parts)?;
-        self.started();
-        let result = self.turns(&mut shard, &mut io).await;
-        io.close().await;
-        result?;
-        Ok(shard.report())
-    }
-
-    /// Turns until the inputs end. Nothing else runs on this thread, but the reads of `io`.
-    async fn turns(&self, shard: &mut Shard, io: &mut Io) -> Result<()> {
-        let deaf = |e| preflight_error("a shard cannot listen to its bell", &e);
-        let mut idle = 0;
-        while !self.stopped() {
-            match shard.turn(io)? {
-                Turn::Finished => return Ok(()),
-                Turn::Busy => idle = 0,
-                Turn::Idle if self.may_spin && idle < IDLE_SPINS && !io.waits_for_sleep() => {
-                    idle += 1;
-                    std::hint::spin_loop();
-                }
-                Turn::Idle => {
-                    self.bell.announce_sleep();
-                    match shard.turn(io)? {
-                        Turn::Finished => return Ok(()),
-                        Turn::Idle if !self.stopped() => {
-                            shard.sleeps += 1;
-                            io.sleep(&self.bell).await.map_err(&deaf)?;
-                        }
-                        Turn::Idle | Turn::Busy => {}
-                    }
-                    self.bell.awake();
-                    idle = 0;
-                }
-            }
-            io.hand_over().await.map_err(&deaf)?;
-        }
-        Ok(())
-    }
-
-    fn run_on_uring(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-    ) -> Result<ShardReport> {
-        let executor = LocalExecutorBuilder::new(Placement::Fixed(self.core))
-            .name(&format!("trefoil-{}", self.shard))
-            .io_memory(URING_MEMORY_BYTES)
-            .preempt_timer(PREEMPT_TIMER)
-            .make()
-            .map_err(|e| Error::Preflight {
-                what: format!(
-                    "the io_uring executor of shard {} cannot start: {e}",
-                    self.shard
-                ),
-                hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
-            })?;
-        executor.run(async {
-            let io = Io::Uring(UringIo::start(Arc::clone(&self.bell)));
-            self.work(program, config, parts, io).await
-        })
-    }
-}
-
-/// An executor whose timer has already fired when it looks for work runs none and sleeps in
-/// io_uring, although its task is ready: the default of 100 ms is reached whenever the thread is
-/// descheduled in between. A shard is the only task of its executor and is never preempted, so
-/// that the timer is put out of reach.
-const PREEMPT_TIMER: std::time::Duration = std::time::Duration::from_secs(3600);
-
-/// Memory that an executor registers with the kernel; files are read through the page cache, so
-/// that little of it is used.
-const URING_MEMORY_BYTES: usize = 256 * 1024;

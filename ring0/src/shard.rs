@@ -71,6 +71,8 @@ pub struct ShardReport {
     pub rows_out: u64,
     /// How often the shard went to sleep for want of work.
     pub sleeps: u64,
+    /// Whether a source was stopped before its end.
+    pub stopped: bool,
 }
 
 impl ShardReport {
@@ -90,6 +92,7 @@ pub(crate) struct Shard {
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
     pub(crate) sleeps: u64,
+    stopped: bool,
 }
 
 impl Shard {
@@ -122,7 +125,21 @@ impl Shard {
             exchanges,
             chains,
             sleeps: 0,
+            stopped: false,
         }
+    }
+
+    /// Reads no further record; those that were read go on to their end.
+    pub(crate) fn stop(&mut self) {
+        self.sources.iter_mut().for_each(|slot| slot.source.stop());
+    }
+
+    /// Records read, and the least watermark of the sources here that have one, else `i64::MIN`.
+    pub(crate) fn reached(&self) -> (u64, i64) {
+        let sources = self.sources.iter().map(|slot| &slot.source);
+        let rows = sources.clone().map(|s| s.counters().rows_read).sum();
+        let watermarks = sources.filter_map(Source::reached);
+        (rows, watermarks.min().unwrap_or(i64::MIN))
     }
 
     /// Moves what can move.
@@ -157,10 +174,10 @@ impl Shard {
                         slot.hand = Hand::Mark(Mark::ChunkEnd, 0);
                         slot.letters.mark = Some(Mark::ChunkEnd);
                     }
-                    Polled::End => {
-                        slot.ended = true;
-                        slot.hand = Hand::Mark(Mark::End, 0);
-                        slot.letters.mark = Some(Mark::End);
+                    Polled::End => slot.end(Mark::End),
+                    Polled::Stopped => {
+                        slot.end(Mark::Stop);
+                        self.stopped = true;
                     }
                 }
                 slot.letters.send(&mut slot.source, &mut moved);
@@ -228,6 +245,7 @@ impl Shard {
         let mut report = ShardReport {
             sources: self.sources.iter().map(|s| s.source.counters()).collect(),
             sleeps: self.sleeps,
+            stopped: self.stopped,
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {
@@ -289,6 +307,13 @@ impl Letters {
 }
 
 impl SourceSlot {
+    /// Nothing comes behind this mark.
+    fn end(&mut self, mark: Mark) {
+        self.ended = true;
+        self.hand = Hand::Mark(mark, 0);
+        self.letters.mark = Some(mark);
+    }
+
     /// Offers what is in hand. Returns whether something moved.
     fn hand_on(&mut self, chains: &mut [Chain]) -> Result<bool> {
         let mut moved = false;

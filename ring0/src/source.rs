@@ -5,6 +5,7 @@ mod bad;
 mod chunks;
 mod clock;
 mod columns;
+mod cut;
 mod file;
 mod memory;
 mod system;
@@ -39,6 +40,8 @@ pub(crate) enum Polled {
     ChunkEnd,
     /// Nothing any more.
     End,
+    /// Nothing any more, though there is more to read: the source was stopped.
+    Stopped,
 }
 
 /// A source on one shard.
@@ -119,6 +122,17 @@ impl Source {
         }
     }
 
+    /// Reads no more than what keeps to the order of the records: where shards read one file, what
+    /// they read is its beginning.
+    pub(crate) fn stop(&mut self) {
+        match self {
+            Self::Files(source) => source.stop(),
+            Self::Columns(source) => source.stop(),
+            Self::Memory(source) => source.stop(),
+            Self::Elsewhere => {}
+        }
+    }
+
     /// The frame that the last poll filled.
     pub(crate) fn frame(&self) -> &Frame {
         match self {
@@ -134,6 +148,15 @@ impl Source {
         match self {
             Self::Files(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
+            Self::Memory(_) | Self::Elsewhere => None,
+        }
+    }
+
+    /// The greatest watermark that was reached in what is read here.
+    pub(crate) fn reached(&self) -> Option<i64> {
+        match self {
+            Self::Files(source) => source.reached(),
+            Self::Columns(source) => source.reached(),
             Self::Memory(_) | Self::Elsewhere => None,
         }
     }

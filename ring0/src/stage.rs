@@ -437,7 +437,7 @@ impl Level {
                 let upto = match mark {
                     Mark::End => None,
                     Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
-                    Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) => {
+                    Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) | Mark::Stop => {
                         return Ok(Flow::Done);
                     }
                 };

@@ -119,6 +119,12 @@ pub struct SinkDef {
     pub columns: Vec<ColumnDef>,
     /// Its connector.
     pub connector: String,
+    /// The file, where the connector writes one.
+    pub path: PathBuf,
+    /// How its rows are written, where that is said.
+    pub format: Option<String>,
+    /// What of a changelog it takes, where that is said.
+    pub mode: Option<String>,
 }
 
 /// A declared index.

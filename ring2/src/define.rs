@@ -1,7 +1,9 @@
 //! Definitions and changes: what CREATE, DROP, ALTER, INSERT, UPDATE and DELETE mean to the
 //! catalogue. Names exist or are free, kinds fit, nothing is dropped that others read.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{AssignmentTarget, Ident, Spanned};
@@ -11,14 +13,15 @@ use crate::catalog::{Catalog, IndexDef, SinkDef, ViewColumn, ViewDef};
 use crate::check::{self, Checked, Purpose};
 use crate::error::{SqlError, nearest};
 use crate::place::{Chunk, Place};
+use crate::script::Target;
 use crate::syntax::{
-    CreateIndex, CreateSink, CreateSource, CreateView, Drop, EmitQuery, Insert, Kind, Rename,
-    Statement, ViewKind,
+    CreateIndex, CreateSink, CreateSource, CreateView, Drop, EmitQuery, Insert, Kind, Reader,
+    Rename, Statement, ViewKind,
 };
 use crate::{ddl, options, views};
 
 /// Where a statement's rows go, and what gives them.
-pub(crate) type Written<'s> = Option<(String, &'s EmitQuery)>;
+pub(crate) type Written<'s> = Option<(Target, Cow<'s, EmitQuery>)>;
 
 type Columns = Vec<(String, Option<DataType>)>;
 
@@ -103,12 +106,12 @@ impl Definer<'_> {
                 ViewKind::Plain => return None,
                 ViewKind::Materialized => "CREATE MATERIALIZED VIEW",
             },
-            Statement::CreateSink(sink) if sink.query.is_none() && sink.from.is_none() => {
+            Statement::CreateSink(_) => return None,
+            Statement::Insert(insert) if self.catalog.sinks.contains_key(&insert.into.value) => {
                 return None;
             }
-            Statement::CreateSink(_) => "a sink that is fed",
             Statement::CreateIndex(_) => "CREATE INDEX",
-            Statement::Insert(_) => "INSERT",
+            Statement::Insert(_) => "INSERT into a table",
             Statement::Update { .. } => "UPDATE",
             Statement::Delete { .. } => "DELETE",
             Statement::Flush => "FLUSH",
@@ -231,39 +234,57 @@ impl Definer<'_> {
     }
 
     fn sink<'s>(&mut self, create: &'s CreateSink) -> Result<Written<'s>, SqlError> {
-        let connector = options::sink(self.place, create)?;
         let columns = match create.columns.is_empty() {
             true => Vec::new(),
             false => ddl::columns(self.place, &create.columns)?,
         };
+        let mut sink = SinkDef {
+            name: create.name.value.clone(),
+            columns,
+            connector: String::new(),
+            path: PathBuf::new(),
+            format: None,
+            mode: None,
+        };
+        options::sink(self.place, &mut sink, create)?;
         let mut uses = BTreeSet::new();
+        let mut feed = create.query.as_ref().map(Cow::Borrowed);
         if let Some(from) = &create.from {
             if self.columns(&from.value).is_none() {
                 return Err(self.missing(from));
             }
             uses.insert(from.value.clone());
+            feed = Some(Cow::Owned(Reader::all_of(self.place, from)?));
         }
         if let Some(query) = &create.query {
             let checked = self.check(query, Purpose::Keep)?;
-            let (given, wanted) = (checked.output.columns.len(), columns.len());
+            let (given, wanted) = (checked.output.columns.len(), sink.columns.len());
             if wanted > 0 && given != wanted {
                 let message = format!("the sink has {wanted} columns, the query gives {given}");
                 return Err(self.place.error("E0209", create.name.span.start, message));
             }
             uses.extend(checked.uses);
         }
-        if self.free(&create.name, create.if_not_exists)? {
-            let name = create.name.value.clone();
-            let sink = SinkDef {
-                name: name.clone(),
-                columns,
-                connector,
-            };
-            self.catalog.note_uses(&name, uses);
-            self.catalog.sinks.insert(name.clone(), sink);
-            return Ok(create.query.as_ref().map(|q| (name, q)));
+        if !self.free(&create.name, create.if_not_exists)? {
+            return Ok(None);
         }
-        Ok(None)
+        let mut others = self.catalog.sinks.values();
+        if let Some(other) = others.find(|s| !s.path.as_os_str().is_empty() && s.path == sink.path)
+        {
+            let message = format!("sink \"{}\" writes this file already", other.name);
+            let at = create.options_at.0;
+            return Err(self.place.hinted(
+                "E0104",
+                at,
+                message,
+                "name another path, or INSERT there",
+            ));
+        }
+        let name = sink.name.clone();
+        self.catalog.note_uses(&name, uses);
+        self.catalog.sinks.insert(name.clone(), sink);
+        let columns = Vec::new();
+        Ok(feed.map(|query| (Target { name, columns }, query)))
     }
 
     fn view<'s>(&mut self, create: &'s CreateView) -> Result<Written<'s>, SqlError> {
@@ -327,7 +348,11 @@ impl Definer<'_> {
         views::depth(self.place, self.catalog, &view, at)?;
         self.catalog.note_uses(name, checked.uses);
         self.catalog.views.insert(name.clone(), view);
-        Ok((kind == Kind::MaterializedView).then(|| (name.clone(), &create.query)))
+        let target = Target {
+            name: name.clone(),
+            columns: Vec::new(),
+        };
+        Ok((kind == Kind::MaterializedView).then_some((target, Cow::Borrowed(&create.query))))
     }
 
     fn index(&mut self, create: &CreateIndex) -> Result<(), SqlError> {
@@ -393,7 +418,11 @@ impl Definer<'_> {
             let hint = format!("\"{}\" has: {}", insert.into.value, names.join(", "));
             return Err(self.place.hinted("E0209", at, message, hint));
         }
-        Ok(Some((insert.into.value.clone(), &insert.query)))
+        let target = Target {
+            name: insert.into.value.clone(),
+            columns: insert.columns.iter().map(|c| c.value.clone()).collect(),
+        };
+        Ok(Some((target, Cow::Borrowed(&insert.query))))
     }
 
     /// Nobody reads it.

@@ -25,6 +25,7 @@ mod settings;
 
 mod answer;
 mod script;
+mod sink;
 
 mod check;
 mod flatten;
@@ -60,6 +61,7 @@ use script::Reading;
 
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
+pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.
 #[derive(Debug, Clone)]
@@ -83,6 +85,8 @@ pub struct PlannedQuery {
     pub dead_letters: Option<std::path::PathBuf>,
     /// How the output's columns are printed, in order.
     pub columns: Vec<ResultColumn>,
+    /// Where the rows go; `None` where they are printed.
+    pub sink: Option<Sink>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -104,6 +108,15 @@ pub enum ResultColumn {
         /// The output's column with the end.
         end: usize,
     },
+}
+
+impl ResultColumn {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Plain { name, .. } | Self::Window { name, .. } => name,
+        }
+    }
 }
 
 /// Rows that are known without running anything: what SHOW and DESCRIBE give.
@@ -153,11 +166,22 @@ pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
 fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Run)?;
+        let mut fed: Vec<(Sink, sink::Fed)> = Vec::new();
         let steps = steps.into_iter().map(|step| match step {
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => {
-                Ok(Step::Query(Box::new(plan_select(&select, kernels)?)))
+                let mut query = plan_select(&select, kernels)?;
+                if let Some(target) = &select.target {
+                    let schema = &query.program.outputs[0].schema;
+                    let (sink, now) = sink::feed(&select, target, schema, &mut query.columns)?;
+                    match fed.iter().find(|(other, _)| *other == sink) {
+                        Some((_, before)) => sink::check_alike(&select, before, &now)?,
+                        None => fed.push((sink.clone(), now)),
+                    }
+                    query.sink = Some(sink);
+                }
+                Ok(Step::Query(Box::new(query)))
             }
         });
         steps.collect()
@@ -198,5 +222,6 @@ fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQ
             BadDataPolicy::Fail | BadDataPolicy::Skip => None,
         }),
         columns: plan.results,
+        sink: None,
     })
 }

@@ -1,8 +1,7 @@
 //! The options of sources and sinks: which a connector knows, what they mean, and which of them
 //! cannot run yet. None is ignored.
 
-use crate::catalog::BadDataPolicy;
-use crate::catalog::SourceDef;
+use crate::catalog::{BadDataPolicy, SinkDef, SourceDef};
 use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
@@ -266,8 +265,12 @@ fn duration(place: Place<'_>, option: &OptionSpec) -> Result<i64, SqlError> {
     }
 }
 
-/// The options of a sink; gives its connector.
-pub(crate) fn sink(place: Place<'_>, create: &CreateSink) -> Result<String, SqlError> {
+/// The options of a sink.
+pub(crate) fn sink(
+    place: Place<'_>,
+    def: &mut SinkDef,
+    create: &CreateSink,
+) -> Result<(), SqlError> {
     let options = &create.options;
     let begin = create.options_at.0;
     let Some(option) = get(options, "connector") else {
@@ -290,10 +293,18 @@ pub(crate) fn sink(place: Place<'_>, create: &CreateSink) -> Result<String, SqlE
         return Err(place.hinted("E0104", begin, message, hint));
     }
     if let Some(option) = get(options, "format") {
-        word(place, option, &FORMATS)?;
+        def.format = Some(word(place, option, &FORMATS)?);
     }
     if let Some(option) = get(options, "mode") {
-        word(place, option, &["append", "changelog", "upsert"])?;
+        def.mode = Some(word(place, option, &["append", "changelog", "upsert"])?);
     }
-    Ok(connector)
+    if let Some(option) = get(options, "path") {
+        if option.value.is_empty() {
+            let hint = "path = 'out.ndjson'";
+            return Err(place.hinted("E0104", option.value_at.0, "an empty path", hint));
+        }
+        def.path = place.file.base.join(&option.value);
+    }
+    def.connector = connector;
+    Ok(())
 }

@@ -40,11 +40,18 @@ pub(crate) struct Select<'a> {
     pub(crate) emit: Emit,
     /// What is declared before it.
     pub(crate) catalog: Catalog,
-    /// Where its rows go: a view, table or sink; `None` where they are printed.
-    #[expect(dead_code, reason = "only plans that are shown name it")]
-    pub(crate) target: Option<String>,
+    /// Where its rows go; `None` where they are printed.
+    pub(crate) target: Option<Target>,
     /// What is set before it.
     pub(crate) settings: partitioning::Settings,
+}
+
+/// A view, table or sink that rows go into.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    /// The columns that are named, in the order of the query's.
+    pub(crate) columns: Vec<String>,
 }
 
 /// What a script is read for.
@@ -157,7 +164,7 @@ fn statement<'a>(
             let Some((target, query)) = written else {
                 return Ok(None);
             };
-            let select = select(place, chunk, sql, query, session, Some(target))?;
+            let select = select(place, chunk, sql, &query, session, Some(target))?;
             Ok(Some(Step::Select(Box::new(select))))
         }
     }
@@ -170,7 +177,7 @@ fn select<'a>(
     sql: String,
     query: &EmitQuery,
     session: &Session,
-    target: Option<String>,
+    target: Option<Target>,
 ) -> Result<Select<'a>, SqlError> {
     let catalog = &session.catalog;
     let at = query.emit_at.0;

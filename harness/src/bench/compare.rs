@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::failure::{Failure, say};
+use crate::failure::Failure;
+use crate::say::say;
 
 /// Which files may be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

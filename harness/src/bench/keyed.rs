@@ -19,7 +19,7 @@ use super::report::{Run, Unit};
 use crate::args::Keys;
 use crate::failure::Failure;
 use crate::machine::executor_name;
-use crate::stats::Stats;
+use crate::stats::{Rows, Stats};
 
 const SQL: &str = "
 CREATE SOURCE pairs (k BIGINT, v DOUBLE)
@@ -144,7 +144,11 @@ fn engine(data: &Data, config: &Config, run: &mut Run) -> Result<(f64, Digest), 
     run.executor(executor);
     let reports = running.finish()?;
     let mut ledger = Stats::new(config.shards);
-    ledger.add(&program, &reports, executor, digest.groups)?;
+    let rows = Rows {
+        received: digest.groups,
+        printed: digest.groups,
+    };
+    ledger.add(&program, &reports, executor, rows)?;
     let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
     if read != data.size.total() {
         let given = data.size.total();

@@ -28,7 +28,7 @@ pub fn write_json_row(schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<
     out.push(b'}');
 }
 
-/// Appends the names of the columns as a line of CSV.
+/// Appends the names of the columns as a line of CSV, which ends with CR and LF.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
     for (i, field) in schema.fields.iter().enumerate() {
         if i > 0 {
@@ -36,7 +36,7 @@ pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
         }
         write_csv_string(&field.name, out);
     }
-    out.push(b'\n');
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends row `row` as a line of CSV: NULL is an empty cell, the empty string is `""`.
@@ -47,7 +47,7 @@ pub fn write_csv_row(schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u
         }
         write_csv_value(field, column, row, out);
     }
-    out.push(b'\n');
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a value as a cell of CSV.
@@ -300,17 +300,17 @@ mod tests {
         let (schema, frame) = sample();
         let mut header = Vec::new();
         write_csv_header(&schema, &mut header);
-        assert_eq!(header, b"b,\"a \"\"day\"\"\",n,t,\"x,y\",s\n");
+        assert_eq!(header, b"b,\"a \"\"day\"\"\",n,t,\"x,y\",s\r\n");
         let got = lines(|row, out| write_csv_row(&schema, &frame, row, out));
-        let first = "true,2023-09-18,1695045600120,2023-09-18T14:00:00.120,1.0,\"\"\n";
+        let first = "true,2023-09-18,1695045600120,2023-09-18T14:00:00.120,1.0,\"\"\r\n";
         assert_eq!(got[0], first);
         for (row, end) in [
-            (1, ",1e300,plain\n"),
-            (2, ",-0.0,\"a,\"\"b\"\"\"\n"),
-            (3, ",NaN,\"line\nfeed\"\n"),
-            (4, ",Infinity,ü\u{1}\n"),
-            (5, ",-Infinity,\"cr\r\"\n"),
-            (6, ",,,,,\n"),
+            (1, ",1e300,plain\r\n"),
+            (2, ",-0.0,\"a,\"\"b\"\"\"\r\n"),
+            (3, ",NaN,\"line\nfeed\"\r\n"),
+            (4, ",Infinity,ü\u{1}\r\n"),
+            (5, ",-Infinity,\"cr\r\"\r\n"),
+            (6, ",,,,,\r\n"),
         ] {
             assert!(got[row].ends_with(end), "{}", got[row]);
         }

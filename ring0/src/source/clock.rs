@@ -13,6 +13,8 @@ pub(super) struct Clock {
     unit_ns: i64,
     greatest_ns: Option<i64>,
     announced: i64,
+    /// The greatest watermark of the chunks before.
+    before: i64,
     /// Watermarks of the rows read since the last frame.
     bounds: Vec<i64>,
 }
@@ -30,14 +32,21 @@ impl Clock {
             unit_ns: unit_nanos(*unit),
             greatest_ns: None,
             announced: i64::MIN,
+            before: i64::MIN,
             bounds: Vec::new(),
         })
     }
 
     /// A chunk begins: nothing is known of those before.
     pub(super) fn begin_chunk(&mut self) {
+        self.before = self.before.max(self.watermark());
         self.greatest_ns = None;
         self.announced = i64::MIN;
+    }
+
+    /// The greatest watermark so far.
+    pub(super) fn reached(&self) -> Option<i64> {
+        Some(self.before.max(self.watermark())).filter(|w| *w > i64::MIN)
     }
 
     fn watermark(&self) -> i64 {

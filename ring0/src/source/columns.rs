@@ -25,6 +25,8 @@ pub(crate) struct ColumnsSource {
     next: usize,
     /// Rounds still to come, this one included.
     rounds: usize,
+    /// There were rounds left when it was stopped.
+    stopped: bool,
     /// Whether an array holds strings, so that bytes can fill a frame.
     has_strings: bool,
     clock: Option<Clock>,
@@ -97,6 +99,7 @@ impl ColumnsSource {
             next: slice.start,
             rounds: if slice.is_empty() { 0 } else { repeat },
             slice,
+            stopped: false,
             has_strings: arrays.iter().any(|a| has_any_length(a.data_type())),
             clock,
             out: Frame::new(&spec.schema, frame_rows),
@@ -107,7 +110,10 @@ impl ColumnsSource {
     /// Fills a frame; a frame never holds rows of two rounds.
     pub(super) fn poll(&mut self) -> Polled {
         if self.rounds == 0 {
-            return Polled::End;
+            return match self.stopped {
+                true => Polled::Stopped,
+                false => Polled::End,
+            };
         }
         self.out.clear();
         let end = self.slice.end.min(self.next + self.out.room());
@@ -134,6 +140,12 @@ impl ColumnsSource {
         Polled::Frame
     }
 
+    /// Reads no further row.
+    pub(super) fn stop(&mut self) {
+        self.stopped |= self.rounds > 0;
+        self.rounds = 0;
+    }
+
     /// The end of the rows, at most `end`, that fill a frame: the last may make it fuller than
     /// full, and there is one at least.
     fn fitting(&self, end: usize) -> usize {
@@ -154,6 +166,11 @@ impl ColumnsSource {
             }
         }
         fits
+    }
+
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.clock.as_ref()?.reached()
     }
 
     /// The watermark behind the last frame, if it moved.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
-use super::chunks::{Chunks, Extent, Files};
+use super::chunks::{Chunks, Extent, Files, Left};
 use super::clock::Clock;
 use super::system::System;
 use crate::error::{Error, Result};
@@ -142,7 +142,17 @@ impl FileSource {
             return Ok(Polled::ChunkEnd);
         }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
-        Ok(if more { Polled::Pending } else { Polled::End })
+        Ok(match self.chunks.left() {
+            _ if more => Polled::Pending,
+            Left::Some => Polled::Pending,
+            Left::None => Polled::End,
+            Left::Stopped => Polled::Stopped,
+        })
+    }
+
+    /// Stops where all shards do.
+    pub(super) fn stop(&mut self) {
+        self.chunks.stop();
     }
 
     /// Asks for the next chunk while the one in hand is parsed.
@@ -381,6 +391,11 @@ impl FileSource {
             clock.seal(&mut self.out);
         }
         self.out.commit_rows(rows);
+    }
+
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.clock.as_ref()?.reached()
     }
 
     /// The watermark behind the last frame, if it moved.

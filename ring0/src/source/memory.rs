@@ -15,6 +15,8 @@ pub(crate) struct MemorySource {
     next: usize,
     /// The end of that count.
     end: usize,
+    /// Where it was stopped there are more frames than up to that end.
+    stopped: bool,
     /// Shards that share the frames.
     shards: usize,
     pub(super) counters: SourceCounters,
@@ -30,6 +32,7 @@ impl MemorySource {
             frames: Arc::clone(frames),
             next: shard,
             end: frames.len() * repeat,
+            stopped: false,
             shards,
             counters: SourceCounters::default(),
         }
@@ -37,13 +40,22 @@ impl MemorySource {
 
     pub(super) fn poll(&mut self) -> Polled {
         if self.next >= self.end {
-            return Polled::End;
+            return match self.stopped {
+                true => Polled::Stopped,
+                false => Polled::End,
+            };
         }
         let rows = self.frames[self.next % self.frames.len()].rows() as u64;
         self.counters.rows_read += rows;
         self.counters.rows_passed += rows;
         self.next += self.shards;
         Polled::Frame
+    }
+
+    /// Lends no further frame.
+    pub(super) fn stop(&mut self) {
+        self.stopped |= self.next < self.end;
+        self.end = self.end.min(self.next);
     }
 
     /// The frame that the last poll gave.

@@ -35,6 +35,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// All of a relation, as if the query stood where its name stands.
+    pub(crate) fn all_of(place: Place<'a>, name: &Ident) -> Result<EmitQuery, SqlError> {
+        let token = |token| TokenWithSpan {
+            token,
+            span: name.span,
+        };
+        let words = ["SELECT", "FROM"].map(|word| token(Token::make_keyword(word)));
+        let [select, from] = words;
+        let relation = token(Token::make_word(&name.value, Some('"')));
+        let chunk = Chunk {
+            tokens: vec![select, token(Token::Mul), from, relation],
+            end: name.span.end,
+        };
+        Reader::new(place, &chunk).emit_query()
+    }
+
     pub(crate) fn at(&self) -> Location {
         match self.parser.peek_token() {
             TokenWithSpan {

@@ -138,7 +138,17 @@ INSERT INTO notes VALUES (1, 'a')
 ---
 INSERT INTO notes VALUES (1, 'a') ON CONFLICT DO NOTHING
 ---
-INSERT INTO out SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
+CREATE SINK q (n BIGINT) WITH (connector = 'file', path = 'q', format = 'json') AS SELECT price FROM trades
+---
+CREATE SINK q (n BIGINT NOT NULL) WITH (connector = 'print') AS SELECT trade_id FROM trades
+---
+CREATE SINK q WITH (connector = 'kafka', topic = 't', bootstrap_servers = 'b', format = 'json') AS SELECT symbol FROM trades
+---
+CREATE SINK q WITH (connector = 'file', path = 'q', format = 'parquet') AS SELECT symbol FROM trades
+---
+CREATE SINK q WITH (connector = 'stdout', mode = 'upsert') AS SELECT symbol FROM trades
+---
+CREATE SINK q WITH (connector = 'stdout') AS SELECT symbol FROM trades; INSERT INTO q SELECT price FROM trades
 ---
 UPDATE notes SET txt = 'a'
 ---

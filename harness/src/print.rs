@@ -1,0 +1,320 @@
+//! The rows of one result, printed in one of the formats. Rows are written as they come; only the
+//! table waits for the last, for its widths.
+
+use arrow_schema::DataType;
+use trefoil::{Answer, ResultColumn};
+use trefoil_ring0::column::Column;
+use trefoil_ring0::format::text::{
+    write_cell, write_csv_string, write_csv_value, write_json_string, write_json_value,
+};
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::schema::{Field, Schema};
+
+use crate::args::Format;
+use crate::arrow::ArrowStream;
+use crate::failure::Failure;
+use crate::output::Target;
+use crate::table::{Side, Table, escaped};
+
+/// Bytes of text that are gathered before they are written.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The columns of rows that are printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    /// The columns, in order.
+    pub(crate) columns: &'a [ResultColumn],
+    /// The columns of the frames that they are taken from.
+    pub(crate) schema: &'a Schema,
+}
+
+/// The format for a target: a table where a person looks at it.
+pub(crate) fn format_for(target: &Target, asked: Option<Format>) -> Result<Format, Failure> {
+    match (asked, target.is_terminal()) {
+        (Some(Format::Arrow), true) => Err(Failure::Usage(
+            "--format arrow is not for a terminal; name a file with --output".to_owned(),
+        )),
+        (Some(format), _) => Ok(format),
+        (None, true) => Ok(Format::Table),
+        (None, false) => Ok(Format::Ndjson),
+    }
+}
+
+/// Prints rows that are known.
+pub(crate) fn print_answer(
+    answer: &Answer,
+    format: Format,
+    target: &mut Target,
+) -> Result<(), Failure> {
+    let field = |name: &String| Field::new(name, DataType::Utf8);
+    let schema = Schema::new(answer.columns.iter().map(field).collect());
+    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
+        name: name.clone(),
+        index,
+    };
+    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
+    let shape = Shape {
+        columns: &columns,
+        schema: &schema,
+    };
+    let mut printer = Printer::new(format, u64::MAX);
+    printer.begin(shape)?;
+    let mut frame = Frame::new(&schema, 1);
+    for row in &answer.rows {
+        frame.clear();
+        for (column, cell) in frame.columns.iter_mut().zip(row) {
+            match column {
+                Column::Utf8(texts) => texts.push(cell.as_deref()),
+                other => unreachable!("an answer is texts, not {:?}", other.physical()),
+            }
+        }
+        frame.commit_rows(1);
+        printer.print(shape, &frame, target)?;
+    }
+    printer.finish(target)
+}
+
+/// Rows of the same columns, being printed.
+pub(crate) struct Printer {
+    format: Format,
+    /// No more rows than these are printed.
+    rows_max: u64,
+    has_begun: bool,
+    text: Vec<u8>,
+    rows: u64,
+    /// A table, which is kept to the end.
+    table: Table,
+    arrow: Option<ArrowStream>,
+}
+
+impl Printer {
+    /// A printer of at most `rows_max` rows.
+    pub(crate) fn new(format: Format, rows_max: u64) -> Self {
+        Self {
+            format,
+            rows_max,
+            has_begun: false,
+            text: Vec::new(),
+            rows: 0,
+            table: Table::default(),
+            arrow: None,
+        }
+    }
+
+    /// Begins with what stands before the first row, if that is not done yet.
+    pub(crate) fn begin(&mut self, shape: Shape<'_>) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Ok(());
+        }
+        match self.format {
+            Format::Arrow => self.arrow = Some(ArrowStream::begin(shape.columns, shape.schema)?),
+            Format::Table => {
+                let names = shape.columns.iter().map(|c| escaped(c.name()));
+                let sides = shape.columns.iter().map(|c| side(shape.schema, c));
+                self.table = Table::new(names.collect(), sides.collect());
+            }
+            _ => begin(self.format, shape, &mut self.text),
+        }
+        Ok(())
+    }
+
+    /// Whether a first row could have come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether no further row is printed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows == self.rows_max
+    }
+
+    /// Prints the rows of a frame, as far as they may be printed.
+    pub(crate) fn print(
+        &mut self,
+        shape: Shape<'_>,
+        frame: &Frame,
+        target: &mut Target,
+    ) -> Result<(), Failure> {
+        let room = self.rows_max - self.rows;
+        let rows = usize::try_from(room).map_or(frame.rows(), |room| room.min(frame.rows()));
+        if let Some(arrow) = &mut self.arrow {
+            arrow.write(shape, frame, rows, &mut self.text)?;
+            self.rows += rows as u64;
+            return self.hand_over(BUFFER_BYTES, target);
+        }
+        for row in 0..rows {
+            self.print_row(shape, frame, row);
+            self.rows += 1;
+            self.hand_over(BUFFER_BYTES, target)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the text where there is this much.
+    fn hand_over(&mut self, bytes: usize, target: &mut Target) -> Result<(), Failure> {
+        if self.text.len() >= bytes {
+            target.write(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
+    }
+
+    fn print_row(&mut self, shape: Shape<'_>, frame: &Frame, row: usize) {
+        let out = &mut self.text;
+        match self.format {
+            Format::Ndjson => {
+                write_object(shape, frame, row, out);
+                out.push(b'\n');
+            }
+            Format::Json => {
+                out.extend_from_slice(if self.rows > 0 { b",\n" } else { b"\n" });
+                write_object(shape, frame, row, out);
+            }
+            Format::Csv => {
+                for (i, column) in shape.columns.iter().enumerate() {
+                    out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                    write_csv(column, shape.schema, frame, row, out);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            Format::Markdown => {
+                let cell = |c| escaped_markdown(&plain(c, shape.schema, frame, row));
+                let cells: Vec<String> = shape.columns.iter().map(cell).collect();
+                out.extend_from_slice(format!("| {} |\n", cells.join(" | ")).as_bytes());
+            }
+            Format::Table => {
+                let cell = |c| escaped(&plain(c, shape.schema, frame, row));
+                self.table.push(shape.columns.iter().map(cell).collect());
+            }
+            Format::Arrow => unreachable!("Arrow takes frames and not rows"),
+        }
+    }
+
+    /// Writes what is there of the rows so far.
+    pub(crate) fn flush(&mut self, target: &mut Target) -> Result<(), Failure> {
+        self.hand_over(0, target)
+    }
+
+    /// Ends with what stands behind the last row.
+    pub(crate) fn finish(mut self, target: &mut Target) -> Result<(), Failure> {
+        match self.format {
+            Format::Json if self.rows > 0 => self.text.extend_from_slice(b"\n]\n"),
+            Format::Json => self.text.extend_from_slice(b"]\n"),
+            Format::Table => self.table.write(&mut self.text),
+            Format::Arrow => {
+                if let Some(arrow) = self.arrow.take() {
+                    arrow.end(&mut self.text)?;
+                }
+            }
+            Format::Ndjson | Format::Csv | Format::Markdown => {}
+        }
+        self.flush(target)
+    }
+}
+
+/// What stands before the first row.
+fn begin(format: Format, shape: Shape<'_>, out: &mut Vec<u8>) {
+    match format {
+        Format::Csv => {
+            for (i, column) in shape.columns.iter().enumerate() {
+                out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                write_csv_string(column.name(), out);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        Format::Markdown => {
+            let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+            let names = shape.columns.iter().map(|c| escaped_markdown(c.name()));
+            let rules = shape.columns.iter().map(|c| match side(shape.schema, c) {
+                Side::Left => "---".to_owned(),
+                Side::Right => "---:".to_owned(),
+            });
+            out.extend_from_slice(line(names.collect()).as_bytes());
+            out.extend_from_slice(line(rules.collect()).as_bytes());
+        }
+        Format::Json => out.push(b'['),
+        Format::Table | Format::Ndjson | Format::Arrow => {}
+    }
+}
+
+/// The side that a column's values stand on: numbers have their last digits below each other.
+fn side(schema: &Schema, column: &ResultColumn) -> Side {
+    match column {
+        ResultColumn::Plain { index, .. } if schema.fields[*index].data_type.is_numeric() => {
+            Side::Right
+        }
+        ResultColumn::Plain { .. } | ResultColumn::Window { .. } => Side::Left,
+    }
+}
+
+fn write_object(shape: Shape<'_>, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    let schema = shape.schema;
+    out.push(b'{');
+    for (i, column) in shape.columns.iter().enumerate() {
+        out.extend_from_slice(if i > 0 { b"," } else { b"" });
+        write_json_string(column.name(), out);
+        out.push(b':');
+        match column {
+            ResultColumn::Plain { index, .. } => {
+                write_json_value(&schema.fields[*index], &frame.columns[*index], row, out);
+            }
+            ResultColumn::Window { start, end, .. } => {
+                write_window(*start, *end, schema, frame, row, out);
+            }
+        }
+    }
+    out.push(b'}');
+}
+
+fn write_window(
+    start: usize,
+    end: usize,
+    schema: &Schema,
+    frame: &Frame,
+    row: usize,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"{\"start\":");
+    write_json_value(&schema.fields[start], &frame.columns[start], row, out);
+    out.extend_from_slice(b",\"end\":");
+    write_json_value(&schema.fields[end], &frame.columns[end], row, out);
+    out.push(b'}');
+}
+
+fn write_csv(column: &ResultColumn, schema: &Schema, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+    match column {
+        ResultColumn::Plain { index, .. } => {
+            write_csv_value(&schema.fields[*index], &frame.columns[*index], row, out);
+        }
+        ResultColumn::Window { .. } => write_csv_string(&plain(column, schema, frame, row), out),
+    }
+}
+
+/// A value as plain text.
+fn plain(column: &ResultColumn, schema: &Schema, frame: &Frame, row: usize) -> String {
+    let mut text = Vec::new();
+    match column {
+        ResultColumn::Plain { index, .. } => write_cell(schema, frame, *index, row, &mut text),
+        ResultColumn::Window { start, end, .. } => {
+            write_window(*start, *end, schema, frame, row, &mut text);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Text that Markdown shows as it is.
+fn escaped_markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in escaped(text).chars() {
+        if matches!(c, '\\' | '|' | '`' | '*' | '<') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,202 @@
+//! Where rows go: results that are printed, and the sinks of a script. A sink is opened before
+//! anything runs, takes the rows of all queries that feed it, and is whole when the run is.
+
+use std::path::{Path, PathBuf};
+
+use trefoil::{PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
+use trefoil_ring0::frame::Frame;
+
+use crate::args::Format;
+use crate::failure::{Failure, needed};
+use crate::output::Target;
+use crate::print::{Printer, Shape};
+
+/// A way out for rows.
+pub(crate) struct Outlet {
+    target: Target,
+    /// `None` where rows go nowhere.
+    printer: Option<Printer>,
+    /// The file of a sink: that it cannot be written is always an error.
+    path: Option<PathBuf>,
+    /// Somebody takes the rows, as far as is known.
+    is_read: bool,
+    /// Rows that went nowhere.
+    rows: u64,
+}
+
+impl Outlet {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            printer: None,
+            path: None,
+            is_read: true,
+            rows: 0,
+        }
+    }
+
+    fn with_printer(target: Target, format: SinkFormat) -> Self {
+        let format = match format {
+            SinkFormat::Json => Format::Ndjson,
+            SinkFormat::Csv => Format::Csv,
+            SinkFormat::Arrow => Format::Arrow,
+        };
+        Self {
+            printer: Some(Printer::new(format, u64::MAX)),
+            ..Self::new(target)
+        }
+    }
+
+    pub(crate) fn target(&mut self) -> &mut Target {
+        &mut self.target
+    }
+
+    /// Whether it is of use to give it rows.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.is_read && !self.printer.as_ref().is_some_and(Printer::is_full)
+    }
+
+    /// Whether anybody takes rows.
+    pub(crate) fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// Notes what became of something printed: who went away wants no more of it.
+    pub(crate) fn note(&mut self, printed: Result<(), Failure>) -> Result<(), Failure> {
+        let printed = match &self.path {
+            Some(path) => needed(printed, path),
+            None => printed,
+        };
+        match printed {
+            Err(Failure::ClosedPipe) => self.is_read = false,
+            other => other?,
+        }
+        Ok(())
+    }
+
+    /// Begins another result, of at most `rows_max` rows.
+    pub(crate) fn begin_result(&mut self, format: Format, rows_max: u64) {
+        self.printer = Some(Printer::new(format, rows_max));
+    }
+
+    /// Rows of this shape follow.
+    pub(crate) fn begin(&mut self, shape: Shape<'_>) -> Result<(), Failure> {
+        self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape))
+    }
+
+    /// Takes the rows of a frame, as far as they are wanted.
+    pub(crate) fn take(&mut self, shape: Shape<'_>, frame: &Frame) -> Result<(), Failure> {
+        if !self.is_read {
+            return Ok(());
+        }
+        let printed = match &mut self.printer {
+            Some(printer) => printer.print(shape, frame, &mut self.target),
+            None => {
+                self.rows += frame.rows() as u64;
+                Ok(())
+            }
+        };
+        self.note(printed)
+    }
+
+    /// Rows that were taken.
+    pub(crate) fn rows(&self) -> u64 {
+        self.printer.as_ref().map_or(self.rows, Printer::rows)
+    }
+
+    /// Writes what is there so far.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = match &mut self.printer {
+            Some(printer) if self.is_read => printer.flush(&mut self.target),
+            Some(_) | None => Ok(()),
+        };
+        self.note(flushed)
+    }
+
+    /// Ends what was begun.
+    pub(crate) fn end_result(&mut self) -> Result<(), Failure> {
+        let finished = match self.printer.take() {
+            Some(printer) if self.is_read => printer.finish(&mut self.target),
+            Some(_) | None => Ok(()),
+        };
+        self.note(finished)
+    }
+}
+
+/// The sinks that queries of a script feed.
+pub(crate) struct Sinks(Vec<(Sink, Outlet)>);
+
+impl Sinks {
+    /// Opens them.
+    pub(crate) fn open(steps: &[Step]) -> Result<Self, Failure> {
+        let mut sinks = Self(Vec::new());
+        for step in steps {
+            if let Step::Query(query) = step
+                && let Some(sink) = &query.sink
+                && sinks.outlet(sink).is_none()
+                && let Some(outlet) = open(sink)?
+            {
+                sinks.0.push((sink.clone(), outlet));
+            }
+        }
+        Ok(sinks)
+    }
+
+    /// The way into a sink; `None` into one that prints as bare queries do.
+    pub(crate) fn outlet(&mut self, sink: &Sink) -> Option<&mut Outlet> {
+        let found = self.0.iter_mut().find(|(other, _)| other == sink);
+        found.map(|(_, outlet)| outlet)
+    }
+
+    /// A query has fed its sink.
+    pub(crate) fn end_query(&mut self, query: &PlannedQuery) -> Result<(), Failure> {
+        let sink = query.sink.as_ref();
+        let outlet = sink.and_then(|sink| self.outlet(sink));
+        outlet.map_or(Ok(()), Outlet::flush)
+    }
+
+    /// Ends all that were fed, and gives files their names.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        for (_, outlet) in &mut self.0 {
+            if outlet.printer.as_ref().is_some_and(Printer::has_begun) {
+                outlet.end_result()?;
+                outlet.target.finish()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the rows of a query are printed as results are.
+pub(crate) fn is_printed(query: &PlannedQuery) -> bool {
+    let connector = query.sink.as_ref().map(|sink| &sink.connector);
+    connector.is_none_or(|connector| *connector == SinkConnector::Print)
+}
+
+fn open(sink: &Sink) -> Result<Option<Outlet>, Failure> {
+    let refuse = |why: String| Failure::Open(format!("sink {}: {why}", sink.name));
+    Ok(match &sink.connector {
+        SinkConnector::Print => None,
+        SinkConnector::Blackhole => Some(Outlet::new(Target::Stdout)),
+        SinkConnector::Stdout { format } => {
+            if *format == SinkFormat::Arrow && Target::Stdout.is_terminal() {
+                return Err(refuse("format 'arrow' is not for a terminal".to_owned()));
+            }
+            Some(Outlet::with_printer(Target::Stdout, *format))
+        }
+        SinkConnector::File { path, format } => {
+            let target = open_file(path).map_err(refuse)?;
+            Some(Outlet {
+                path: Some(path.clone()),
+                ..Outlet::with_printer(target, *format)
+            })
+        }
+    })
+}
+
+fn open_file(path: &Path) -> Result<Target, String> {
+    Target::open(Some(path)).map_err(|failure| match failure {
+        Failure::Running(text) | Failure::Usage(text) => text,
+        other => format!("{other:?}"),
+    })
+}

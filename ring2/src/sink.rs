@@ -1,0 +1,195 @@
+//! Sinks that run: where the rows of a query go that are not printed, and whether the query's
+//! columns are the sink's. What is declared and has no runtime yet is refused when it is fed.
+
+use std::path::PathBuf;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use trefoil_ring0::schema::{Schema, sql_name};
+
+use crate::ResultColumn;
+use crate::catalog::SinkDef;
+use crate::error::SqlError;
+use crate::script::{Select, Target};
+
+/// A sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// Where its rows go.
+    pub connector: SinkConnector,
+}
+
+/// Where the rows of a sink go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkConnector {
+    /// Into a file, which takes its name when it is whole.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// How they are written.
+        format: SinkFormat,
+    },
+    /// To standard output.
+    Stdout {
+        /// How they are written.
+        format: SinkFormat,
+    },
+    /// To where the rows of bare queries go, as these are printed.
+    Print,
+    /// Nowhere: they are counted.
+    Blackhole,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// An object a line.
+    Json,
+    /// RFC 4180 with a header.
+    Csv,
+    /// A stream of Arrow IPC.
+    Arrow,
+}
+
+/// Names and types of what a sink was fed with.
+pub(crate) type Fed = Vec<(String, DataType)>;
+
+/// The sink that a query's rows go into, its columns named as the sink says, and their types.
+pub(crate) fn feed(
+    select: &Select<'_>,
+    target: &Target,
+    schema: &Schema,
+    columns: &mut Vec<ResultColumn>,
+) -> Result<(Sink, Fed), SqlError> {
+    let at = select.chunk.start();
+    let place = select.place;
+    let Some(def) = select.catalog.sinks.get(&target.name) else {
+        return Err(place.unsupported(at, format!("writing into \"{}\"", target.name)));
+    };
+    let connector = connector(def).map_err(|why| {
+        let hint = "a sink that runs: connector = 'file', 'stdout', 'print' or 'blackhole', \
+                    format = 'json', 'csv' or 'arrow'";
+        let message = format!("writing into \"{}\": {why}", def.name);
+        place.hinted("E0301", at, message, hint)
+    })?;
+    if !def.columns.is_empty() {
+        rename(select, def, target, columns)?;
+    }
+    let types = columns.iter().map(|c| data_type(c, schema));
+    let names = columns.iter().map(|c| c.name().to_owned());
+    let fed: Fed = names.zip(types).collect();
+    for (column, (name, given)) in def.columns.iter().zip(&fed) {
+        let json = matches!(columns.iter().find(|c| c.name() == name),
+            Some(ResultColumn::Plain { index, .. }) if schema.fields[*index].json);
+        if !column.data_type.equals_datatype(given) || column.is_json() != json {
+            let wanted = &column.declared;
+            let message = format!(
+                "column \"{name}\" is {wanted}, the query gives {}",
+                sql_name(given)
+            );
+            let hint = format!("CAST(.. AS {wanted})");
+            return Err(place.hinted("E0206", at, message, hint));
+        }
+        if !column.nullable {
+            let message = format!("NOT NULL of \"{name}\" is not runnable yet in a sink");
+            return Err(place.hinted("E0301", at, message, "leave NOT NULL out"));
+        }
+    }
+    let name = def.name.clone();
+    Ok((Sink { name, connector }, fed))
+}
+
+/// Two queries feed one sink with the same columns.
+pub(crate) fn check_alike(select: &Select<'_>, before: &Fed, now: &Fed) -> Result<(), SqlError> {
+    let same = |(a, b): (&(String, DataType), &(String, DataType))| {
+        a.0 == b.0 && a.1.equals_datatype(&b.1)
+    };
+    if before.len() == now.len() && before.iter().zip(now).all(same) {
+        return Ok(());
+    }
+    let list = |fed: &Fed| {
+        let columns = fed
+            .iter()
+            .map(|(name, t)| format!("{name} {}", sql_name(t)));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    let message = format!(
+        "the query gives ({}), the one before gave ({})",
+        list(now),
+        list(before)
+    );
+    let hint = "queries that feed one sink have the same columns: declare those of the sink";
+    Err(select
+        .place
+        .hinted("E0206", select.chunk.start(), message, hint))
+}
+
+fn connector(def: &SinkDef) -> Result<SinkConnector, String> {
+    let format = || match def.format.as_deref() {
+        None | Some("json") => Ok(SinkFormat::Json),
+        Some("csv") => Ok(SinkFormat::Csv),
+        Some("arrow") => Ok(SinkFormat::Arrow),
+        Some(other) => Err(format!("format '{other}' cannot run yet")),
+    };
+    if let Some(mode) = def.mode.as_deref().filter(|mode| *mode != "append") {
+        return Err(format!("mode '{mode}' cannot run yet"));
+    }
+    match (def.connector.as_str(), &def.format) {
+        ("file", _) => Ok(SinkConnector::File {
+            path: def.path.clone(),
+            format: format()?,
+        }),
+        ("stdout", _) => Ok(SinkConnector::Stdout { format: format()? }),
+        ("print", None) => Ok(SinkConnector::Print),
+        ("blackhole", None) => Ok(SinkConnector::Blackhole),
+        ("print" | "blackhole", Some(_)) => {
+            Err(format!("connector '{}' takes no format", def.connector))
+        }
+        (other, _) => Err(format!("connector '{other}' cannot run yet")),
+    }
+}
+
+/// Names and orders a query's columns as the sink's; their number was checked.
+fn rename(
+    select: &Select<'_>,
+    def: &SinkDef,
+    target: &Target,
+    columns: &mut Vec<ResultColumn>,
+) -> Result<(), SqlError> {
+    let given = std::mem::take(columns);
+    for (number, column) in def.columns.iter().enumerate() {
+        let from = match target.columns.is_empty() {
+            true => Some(number),
+            false => target.columns.iter().position(|name| *name == column.name),
+        };
+        let Some(from) = from else {
+            let message = format!(
+                "an INSERT that leaves out \"{}\" of a sink is not runnable yet",
+                column.name
+            );
+            let hint = format!("give it a value: CAST(NULL AS {})", column.declared);
+            return Err(select
+                .place
+                .hinted("E0301", select.chunk.start(), message, hint));
+        };
+        let mut result = given[from].clone();
+        let (ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. }) = &mut result;
+        name.clone_from(&column.name);
+        columns.push(result);
+    }
+    Ok(())
+}
+
+/// The type of a result.
+fn data_type(column: &ResultColumn, schema: &Schema) -> DataType {
+    let of = |index: usize| schema.fields[index].data_type.clone();
+    match column {
+        ResultColumn::Plain { index, .. } => of(*index),
+        ResultColumn::Window { start, end, .. } => {
+            let bounds = [("start", *start), ("end", *end)];
+            let fields = bounds.map(|(name, index)| Field::new(name, of(index), true));
+            DataType::Struct(Fields::from(fields.to_vec()))
+        }
+    }
+}
