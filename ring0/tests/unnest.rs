@@ -200,7 +200,8 @@ fn what_cannot_be_counted_is_refused() {
         program.exchanges[0].schema = Arc::new(columns);
         program.stages[1].operators.clear();
     };
-    let wrong: [(&str, &dyn Fn(&mut Program)); 3] = [
+    type Change<'a> = &'a dyn Fn(&mut Program);
+    let wrong: [(&str, Change<'_>); 3] = [
         ("twice", &twice),
         ("no list", &no_list),
         ("no flag", &no_flag),
