@@ -38,6 +38,7 @@ mod stage;
 mod wake;
 
 mod build;
+mod failure;
 mod io;
 pub mod metrics;
 pub mod output;

@@ -4,9 +4,7 @@
 //! A start counts when every shard has reported. A shard that fails or panics stops the others,
 //! and the host gets its error.
 
-use std::io::Read;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,6 +14,7 @@ use std::thread::JoinHandle;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::error::{Error, Result};
+use crate::failure;
 use crate::io::{Io, ThreadIo, UringIo};
 use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
@@ -101,8 +100,11 @@ pub struct Running {
     bells: Vec<Arc<Bell>>,
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
+    program: Arc<Program>,
     /// The numbers of the chains' first stages.
     stages: Vec<usize>,
+    /// What the run ended with, once it has failed.
+    failure: Option<Error>,
 }
 
 /// Starts a program on its shards.
@@ -133,7 +135,9 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         bells,
         threads: Vec::new(),
         shared,
+        program: Arc::clone(&program),
         stages,
+        failure: None,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
         let seat = Seat {
@@ -244,9 +248,13 @@ impl Running {
     /// Waits for the next results; `None` when all inputs have ended and all results were given.
     ///
     /// # Errors
-    /// The error of the shard that failed; then all shards have been stopped.
+    /// The error of the shard that failed; then all shards have been stopped, and nothing else
+    /// comes any more.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         loop {
+            if let Some(error) = &self.failure {
+                return Err(error.clone());
+            }
             if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
                 return Ok(Some(block));
             }
@@ -283,36 +291,31 @@ impl Running {
         while let Some(block) = self.next_block()? {
             self.give_back(block);
         }
-        let threads = std::mem::take(&mut self.threads);
-        let reports = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())));
-        reports
-            .map(|report| report.map(|r| r.renumbered(&self.stages)))
-            .collect()
+        let (reports, errors) = self.join();
+        match errors.is_empty() {
+            true => Ok(reports),
+            false => Err(failure::first(errors, &self.program)),
+        }
     }
 
-    /// Stops all shards and picks the error to show: that of the earliest bad record, if any.
+    /// Stops all shards; the error to show, the same one each time.
     fn failure(&mut self) -> Error {
         self.halt();
-        let mut errors: Vec<Error> = std::mem::take(&mut self.threads)
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap_or_else(|_| Err(lost())).err())
-            .collect();
-        errors.sort_by_key(|error| match error {
-            Error::ShardPanicked { .. } => (0, 0),
-            Error::BadRecord { offset, .. } => (1, *offset),
-            _ => (2, 0),
-        });
-        let mut error = errors.into_iter().next().unwrap_or_else(lost);
-        if let Error::BadRecord {
-            path, offset, line, ..
-        } = &mut error
-        {
-            // Shards know bytes and not lines, as they begin anywhere in a file.
-            *line = line_of(path, *offset).ok();
+        let (_, errors) = self.join();
+        let error = failure::first(errors, &self.program);
+        self.failure.insert(error).clone()
+    }
+
+    /// Waits until all shards have ended: what they counted, and their errors.
+    fn join(&mut self) -> (Vec<ShardReport>, Vec<Error>) {
+        let (mut reports, mut errors) = (Vec::new(), Vec::new());
+        for thread in self.threads.drain(..) {
+            match thread.join().unwrap_or_else(|_| Err(failure::lost())) {
+                Ok(report) => reports.push(report.renumbered(&self.stages)),
+                Err(error) => errors.push(error),
+            }
         }
-        error
+        (reports, errors)
     }
 
     fn halt(&self) {
@@ -324,30 +327,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.halt();
-        for thread in std::mem::take(&mut self.threads) {
-            // Its error was either given already or is of no interest to who drops the run.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The number of the line that holds a byte of a file.
-fn line_of(path: &Path, offset: u64) -> std::io::Result<u64> {
-    let mut rest = std::fs::File::open(path)?.take(offset);
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut line = 1;
-    loop {
-        match rest.read(&mut buffer)? {
-            0 => return Ok(line),
-            count => line += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64,
-        }
-    }
-}
-
-fn lost() -> Error {
-    Error::ShardPanicked {
-        shard: 0,
-        message: "the shard ended without a word".to_owned(),
+        // An error was either given already or is of no interest to who drops the run.
+        _ = self.join();
     }
 }
 

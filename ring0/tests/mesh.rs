@@ -345,7 +345,11 @@ fn failure(program: &Program, config: &Config) -> String {
         match running.next_block() {
             Ok(Some(block)) => running.give_back(block),
             Ok(None) => panic!("the run came to its end"),
-            Err(error) => return error.to_string(),
+            Err(error) => {
+                assert_eq!(running.next_block().unwrap_err(), error, "it stays failed");
+                assert_eq!(running.finish().unwrap_err(), error);
+                return error.to_string();
+            }
         }
     }
 }
