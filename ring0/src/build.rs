@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, OperatorSpec, Order, Program, Reading, SourceKind};
-use crate::program::{StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
-use crate::source::{Files, Reader, Source, check_columns, check_system, open};
+use crate::source::{Files, Reader, Source, open};
 use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
 use crate::wake::Bell;
 
@@ -66,102 +65,11 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
     (fused, numbers)
 }
 
-fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
-    stage
-        .operators
-        .iter()
-        .fold(Arc::clone(input), |schema, operator| match operator {
-            OperatorSpec::Filter(_) | OperatorSpec::DropLate(_) => schema,
-            OperatorSpec::Project { schema, .. } => Arc::clone(schema),
-            OperatorSpec::Aggregate(spec) => Arc::clone(&spec.output),
-        })
-}
-
 fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
     match stage.input {
         StageInput::Source(id) => Arc::clone(&program.sources[id.index()].schema),
         StageInput::Exchange(id) => Arc::clone(&program.exchanges[id.index()].schema),
     }
-}
-
-/// Checks that a program is what it says: types meet, exchanges only go forward.
-pub(crate) fn check(program: &Program) -> Result<()> {
-    let refuse = |what: String| Err(Error::Program(what));
-    program.sources.iter().try_for_each(check_columns)?;
-    program.sources.iter().try_for_each(check_system)?;
-    for (number, stage) in program.stages.iter().enumerate() {
-        let schema = output_schema(stage, &input_schema(program, stage));
-        let wanted = match stage.output {
-            StageOutput::Exchange(id) => &program.exchanges[id.index()].schema,
-            StageOutput::Output(id) => &program.outputs[id.index()].schema,
-        };
-        let types = |s: &Schema| {
-            s.fields
-                .iter()
-                .map(|f| f.data_type.clone())
-                .collect::<Vec<_>>()
-        };
-        if types(&schema) != types(wanted) {
-            return refuse(format!(
-                "stage {number} makes other columns than its output takes"
-            ));
-        }
-        if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
-            && from >= to
-        {
-            return refuse(format!("stage {number} sends records backwards"));
-        }
-        if let Some(why) = out_of_order(program, stage) {
-            return refuse(format!("stage {number} {why}"));
-        }
-    }
-    let stages = || program.stages.iter();
-    for (number, stage) in stages().enumerate() {
-        let sends = |s: &StageSpec| match (s.output, stage.input) {
-            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
-            _ => false,
-        };
-        if stages().skip(number).any(sends) {
-            return refuse(format!(
-                "stage {number} stands before the one it hears from"
-            ));
-        }
-    }
-    let sent = |id| {
-        stages()
-            .filter(|s| s.output == StageOutput::Exchange(id))
-            .count()
-    };
-    let exchanges = 0..program.exchanges.len() as u32;
-    match exchanges
-        .map(crate::id::ExchangeId)
-        .find(|&id| sent(id) != 1)
-    {
-        Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
-        None => Ok(()),
-    }
-}
-
-/// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
-/// shards would wait for each other, or a watermark would go back.
-fn out_of_order(program: &Program, stage: &StageSpec) -> Option<&'static str> {
-    let order = match stage.output {
-        StageOutput::Exchange(id) => program.exchanges[id.index()].order,
-        StageOutput::Output(id) => program.outputs[id.index()].order,
-    };
-    let StageInput::Source(source) = stage.input else {
-        let chunks = order != Order::Free;
-        return chunks.then_some("reads no source, and has no chunks to take in order");
-    };
-    let source = &program.sources[source.index()];
-    let by_chunks = source.reading == Reading::Chunks
-        && matches!(source.kind, SourceKind::Files { .. })
-        && source.event_time.is_some_and(|e| e.lag_ns.is_some());
-    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
-    let sends_marks =
-        matches!(stage.output, StageOutput::Exchange(_)) && !stage.operators.iter().any(groups);
-    (by_chunks && sends_marks && order == Order::Free)
-        .then_some("sends watermarks of chunks that are taken in any order")
 }
 
 /// Makes all lanes, and opens all files.
@@ -255,20 +163,16 @@ fn used_exchanges(program: &Program) -> Vec<usize> {
 }
 
 /// The sink into an output, which one stage or source has.
-fn output_sink(
-    program: &Program,
-    outputs: &mut [Option<LaneSender>],
-    id: OutputId,
-) -> Result<Sink> {
+fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: OutputId) -> Sink {
     let lane = outputs[id.index()]
         .take()
-        .ok_or_else(|| Error::Program(format!("output {} has more than one stage", id.0)))?;
-    Ok(Sink::Output {
+        .expect("an output has one sender");
+    Sink::Output {
         lane,
         ordered: program.outputs[id.index()].order != Order::Free,
         rows: Vec::new(),
         next: 0,
-    })
+    }
 }
 
 /// For each stage what its records were before.
@@ -286,10 +190,9 @@ fn lineages(program: &Program) -> Vec<Lineage> {
             .iter()
             .position(|s| s.output == StageOutput::Exchange(id))
             .expect("stages are in topological order");
-        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
         let before = known[sender];
         known.push(Lineage {
-            of_input: before.of_input && !program.stages[sender].operators.iter().any(groups),
+            of_input: before.of_input && !program.stages[sender].groups(),
             ..before
         });
     }
@@ -333,7 +236,7 @@ pub(crate) fn build(
                 let lanes = senders[slot(id.index())].take().expect("one stage sends");
                 Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
-            StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
+            StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
         let input = match stage.input {
             StageInput::Source(id) => ChainInput::Source(program.sources[id.index()].reading),
@@ -369,7 +272,7 @@ pub(crate) fn build(
         };
         let letters = match spec.bad_data {
             BadData::Fail | BadData::Skip => None,
-            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)?),
+            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
         };
         sources.push((
             Source::new(number, spec, files, reader),

@@ -38,6 +38,7 @@ mod stage;
 mod wake;
 
 mod build;
+mod check;
 mod failure;
 mod io;
 pub mod metrics;

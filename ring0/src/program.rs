@@ -167,6 +167,14 @@ pub struct StageSpec {
     pub output: StageOutput,
 }
 
+impl StageSpec {
+    /// Whether what leaves are groups, and no records of the input any more.
+    pub fn groups(&self) -> bool {
+        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+        self.operators.iter().any(groups)
+    }
+}
+
 /// Input of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageInput {
@@ -201,6 +209,17 @@ pub enum OperatorSpec {
     Aggregate(Arc<AggregateSpec>),
     /// Drops, and counts, rows none of whose windows is open; right behind the source.
     DropLate(LateRule),
+}
+
+impl OperatorSpec {
+    /// The columns that it makes; `None` where they are its input's.
+    pub fn columns(&self) -> Option<&Arc<Schema>> {
+        match self {
+            Self::Filter(_) | Self::DropLate(_) => None,
+            Self::Project { schema, .. } => Some(schema),
+            Self::Aggregate(spec) => Some(&spec.output),
+        }
+    }
 }
 
 /// When a row of a tumbling window is late: when the watermark that it carries, its own split's
@@ -265,6 +284,17 @@ pub struct AggregateSpec {
     pub window: Option<WindowKey>,
     /// The output's columns.
     pub output: Arc<Schema>,
+}
+
+impl AggregateSpec {
+    /// The columns by whose hash groups are kept: the keys but for the window, which never decides
+    /// where a group lives.
+    pub fn hashed_keys(&self) -> Vec<usize> {
+        let window = self.window.map(|w| w.key);
+        let keys = self.keys.iter().enumerate();
+        let keys = keys.filter(|(position, _)| Some(*position) != window);
+        keys.map(|(_, &key)| key).collect()
+    }
 }
 
 /// Which of an aggregate's keys is the start of a tumbling window.

@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::error::{Error, Result};
+use crate::check::check;
+use crate::error::{Error, Result, refuse};
 use crate::failure;
 use crate::io::{Io, ThreadIo, UringIo};
 use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPINS};
@@ -28,7 +29,7 @@ use crate::wake::Bell;
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{Parts, build, check as check_program, fuse_numbered, wire};
+use crate::build::{Parts, build, fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,8 +114,8 @@ pub struct Running {
 /// [`Error::Preflight`] where the machine does not allow it, [`Error::Open`] where a source cannot
 /// be opened, [`Error::Program`] where the program is not sound.
 pub fn start(program: &Program, config: &Config) -> Result<Running> {
-    check(config)?;
-    check_program(program)?;
+    check_config(config)?;
+    check(program)?;
     let (executor, notes) = choose_executor(config)?;
     let (program, stages) = match config.shards {
         1 => fuse_numbered(program),
@@ -160,8 +161,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     Ok(running)
 }
 
-fn check(config: &Config) -> Result<()> {
-    let refuse = |what: String| Err(Error::Program(what));
+fn check_config(config: &Config) -> Result<()> {
     if config.shards == 0 || config.shards > SHARDS_MAX {
         return refuse(format!(
             "{} shards: 1 to {SHARDS_MAX} are possible",

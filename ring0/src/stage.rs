@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::check::{check_filter, check_late, check_projection, same_types};
+use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::hash::hash_keys;
-use crate::kernel::{Evaluator, Projection, RowError};
+use crate::kernel::{Evaluator, Projection};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
@@ -86,6 +87,7 @@ enum Operator {
     DropLate {
         rule: LateRule,
         rows: Vec<u32>,
+        of_input: bool,
     },
     Aggregate(Box<AggregateState>),
 }
@@ -113,7 +115,7 @@ impl AggregateState {
     /// The first operator of a chain that makes other columns: its keys come from this shard's own
     /// groups only if they were routed by just these columns.
     fn behind(spec: &Arc<AggregateSpec>, input: ChainInput<'_>, place: Place) -> Result<Self> {
-        let keys = hashed_keys(spec);
+        let keys = spec.hashed_keys();
         let groups = match input {
             ChainInput::Exchange(Routing::Hash(by)) if *by == keys => {
                 (place.first_group, place.groups)
@@ -132,7 +134,7 @@ impl AggregateState {
         Ok(Self {
             aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
             spec: Arc::clone(spec),
-            keys: hashed_keys(spec),
+            keys: spec.hashed_keys(),
             applies: false,
             elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),
@@ -140,13 +142,6 @@ impl AggregateState {
             seed: place.seed,
         })
     }
-}
-
-/// The window of a group never decides where it lives.
-fn hashed_keys(spec: &AggregateSpec) -> Vec<usize> {
-    let window = spec.window.map(|w| spec.keys[w.key]);
-    let keys = spec.keys.iter().copied();
-    keys.filter(|k| Some(*k) != window).collect()
 }
 
 /// One operator, and the frame it writes into.
@@ -179,6 +174,7 @@ pub(crate) struct Lineage {
     /// The stage that reads their source.
     pub(crate) origin: usize,
     /// They still are that source's rows, and no groups: the ledger counts what becomes of them.
+    /// Where several stages read an exchange, it follows the first, so that a row counts once.
     pub(crate) of_input: bool,
 }
 
@@ -231,6 +227,7 @@ impl Chain {
             let operator = match spec {
                 OperatorSpec::Filter(expr) => {
                     let condition = Box::new(Evaluator::new(expr, &schema)?);
+                    check_filter(expr, &schema)?;
                     Operator::Filter {
                         condition,
                         rows: Vec::new(),
@@ -242,15 +239,23 @@ impl Chain {
                     schema: output,
                 } => {
                     let projection = Projection::new(exprs, &schema)?;
+                    check_projection(exprs, &schema, output)?;
                     as_routed = false;
                     schema = Arc::clone(output);
                     Operator::Project(projection)
                 }
-                OperatorSpec::DropLate(rule) => Operator::DropLate {
-                    rule: *rule,
-                    rows: Vec::new(),
-                },
+                OperatorSpec::DropLate(rule) => {
+                    check_late(rule, &schema)?;
+                    Operator::DropLate {
+                        rule: *rule,
+                        rows: Vec::new(),
+                        of_input,
+                    }
+                }
                 OperatorSpec::Aggregate(spec) => {
+                    if !same_types(&spec.input, &schema) {
+                        return refuse("an aggregation of other columns".to_owned());
+                    }
                     schema = Arc::clone(&spec.output);
                     let mut state = if std::mem::take(&mut as_routed) {
                         AggregateState::behind(spec, input, place)?
@@ -371,24 +376,33 @@ impl Level {
             ) => {
                 if self.taken == 0 {
                     rows.clear();
-                    condition.select(frame, rows).map_err(row_error)?;
+                    condition.select(frame, rows)?;
                     if *of_input {
                         counters.rows_filtered += (frame.rows() - rows.len()) as u64;
                     }
                 }
                 Ok(append(&mut self.out, frame, rows, &mut self.taken))
             }
-            (Operator::DropLate { rule, rows }, Item::Frame(frame)) => {
+            (
+                Operator::DropLate {
+                    rule,
+                    rows,
+                    of_input,
+                },
+                Item::Frame(frame),
+            ) => {
                 if self.taken == 0 {
                     rows.clear();
                     rule.on_time(frame, rows);
-                    counters.rows_late += (frame.rows() - rows.len()) as u64;
+                    if *of_input {
+                        counters.rows_late += (frame.rows() - rows.len()) as u64;
+                    }
                 }
                 Ok(append(&mut self.out, frame, rows, &mut self.taken))
             }
             (Operator::Project(projection), Item::Frame(frame)) => {
                 if self.taken == 0 {
-                    projection.evaluate(frame).map_err(row_error)?;
+                    projection.evaluate(frame)?;
                 }
                 let end = frame.rows().min(self.taken + self.out.room());
                 projection.append(frame, self.taken..end, &mut self.out);
@@ -443,10 +457,4 @@ fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Fl
     out.append_rows(frame, &rows[*taken..end]);
     *taken = if end < rows.len() { end } else { 0 };
     if *taken > 0 { Flow::Full } else { Flow::Done }
-}
-
-fn row_error(error: RowError) -> Error {
-    Error::Row {
-        message: error.message,
-    }
 }
