@@ -191,8 +191,11 @@ fn lineages(program: &Program) -> Vec<Lineage> {
             .position(|s| s.output == StageOutput::Exchange(id))
             .expect("stages are in topological order");
         let before = known[sender];
+        let is_first = program.stages[..number]
+            .iter()
+            .all(|s| s.input != stage.input);
         known.push(Lineage {
-            of_input: before.of_input && !program.stages[sender].groups(),
+            of_input: before.of_input && !program.stages[sender].groups() && is_first,
             ..before
         });
     }
