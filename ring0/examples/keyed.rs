@@ -22,6 +22,7 @@ use trefoil_ring0::program::{
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
+use trefoil_ring0::table::store::Addresses;
 
 const FRAME_ROWS: usize = 1024;
 const ROWS: usize = 1 << 22;
@@ -162,7 +163,12 @@ fn operator_alone(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
     let spec = spec();
     let mut frame = Frame::new(&spec.input, FRAME_ROWS);
     let mut out = Frame::new(&spec.output, FRAME_ROWS);
-    let mut aggregate = Aggregate::new(Arc::clone(&spec), 0, KEY_GROUPS as u32)?;
+    let mut aggregate = Aggregate::new(
+        Arc::clone(&spec),
+        0,
+        KEY_GROUPS as u32,
+        Addresses::shared_by(1),
+    )?;
     let mut hashes = Vec::new();
     for from in (0..ROUNDS).flat_map(|_| (0..ROWS).step_by(FRAME_ROWS)) {
         frame.clear();

@@ -9,12 +9,13 @@ use crate::id::{OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
 use crate::source::{Files, Reader, Source, open};
 use crate::stage::{Chain, ChainInput, Lineage, Place, Sink};
+use crate::table::store::Addresses;
 use crate::wake::Bell;
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
@@ -175,6 +176,12 @@ fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: Output
     }
 }
 
+fn aggregations(program: &Program) -> usize {
+    let operators = program.stages.iter().flat_map(|s| &s.operators);
+    let groups = |o: &&OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    operators.filter(groups).count()
+}
+
 /// For each stage what its records were before.
 fn lineages(program: &Program) -> Vec<Lineage> {
     let mut known: Vec<Lineage> = Vec::with_capacity(program.stages.len());
@@ -230,6 +237,7 @@ pub(crate) fn build(
         first_group: first_group as u32,
         groups: (end_group - first_group) as u32,
         seed: HASH_SEED,
+        addresses: Addresses::shared_by(config.shards * aggregations(program)),
     };
     let mut chains = Vec::with_capacity(program.stages.len());
     for (stage, lineage) in program.stages.iter().zip(lineages(program)) {

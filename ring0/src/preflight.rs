@@ -56,21 +56,37 @@ pub fn check_cores(named: &[usize]) -> Result<()> {
     }
 }
 
+/// A limit of this process, the greatest number where there is none.
+fn limit(get: impl FnOnce(*mut libc::rlimit) -> i32) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    match get(&raw mut limit) {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
+    }
+}
+
+/// Bytes of addresses that this process may have.
+pub fn addresses_max() -> u64 {
+    // SAFETY: it is called with a struct that lives.
+    limit(|to| unsafe { libc::getrlimit(libc::RLIMIT_AS, to) })
+}
+
 /// Checks that io_uring executors can start.
 ///
 /// # Errors
 /// With what is in the way and how to clear it.
 pub fn check_uring() -> Result<()> {
     let threads = "or run with --executor threads";
-    // SAFETY: an rlimit is two integers, for which zero is a value.
-    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
-    // SAFETY: the struct lives on this stack.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    if limit.rlim_cur < MEMLOCK_MIN_BYTES {
+    // SAFETY: it is called with a struct that lives.
+    let locked = limit(|to| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, to) });
+    if locked < MEMLOCK_MIN_BYTES {
         return Err(Error::Preflight {
             what: format!(
                 "too little locked memory for io_uring: {} KiB are allowed, {} are needed",
-                limit.rlim_cur / 1024,
+                locked / 1024,
                 MEMLOCK_MIN_BYTES / 1024
             ),
             hint: format!("raise it with `ulimit -l` or in limits.conf (memlock), {threads}"),

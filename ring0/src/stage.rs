@@ -19,6 +19,7 @@ use crate::metrics::QueryCounters;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::program::{AggregateSpec, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
+use crate::table::store::Addresses;
 
 /// What is offered to a chain.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +133,7 @@ impl AggregateState {
         (first_group, groups): Groups,
     ) -> Result<Self> {
         Ok(Self {
-            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
+            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups, place.addresses)?,
             spec: Arc::clone(spec),
             keys: spec.hashed_keys(),
             applies: false,
@@ -205,6 +206,8 @@ pub(crate) struct Place {
     pub(crate) first_group: u32,
     pub(crate) groups: u32,
     pub(crate) seed: u64,
+    /// For the state of each aggregation.
+    pub(crate) addresses: Addresses,
 }
 
 impl Chain {

@@ -29,7 +29,7 @@ use crate::frame::Frame;
 use crate::program::{AggregateSpec, Phase};
 use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
-use crate::table::store::PageStore;
+use crate::table::store::{Addresses, PageStore};
 use crate::table::{BATCH_ROWS, ScanCursor, Slots, Table, TableLayout};
 
 /// Rows emitted at a time where strings decide when a frame is full.
@@ -88,12 +88,18 @@ struct Splitter {
 }
 
 impl Aggregate {
-    /// An aggregation of the keys whose hashes lie in `groups` key groups from `first_group` on.
+    /// An aggregation of the keys whose hashes lie in `groups` key groups from `first_group` on,
+    /// whose state lies in `addresses`.
     ///
     /// # Errors
     /// [`Error::Program`] where `spec` does not fit together, [`Error::Preflight`] where the
     /// system gives no memory.
-    pub fn new(spec: Arc<AggregateSpec>, first_group: u32, groups: u32) -> Result<Self> {
+    pub fn new(
+        spec: Arc<AggregateSpec>,
+        first_group: u32,
+        groups: u32,
+        addresses: Addresses,
+    ) -> Result<Self> {
         let columns = spec.input.fields.len();
         if let Some(key) = spec.keys.iter().find(|&&k| k >= columns) {
             return refuse(format!("key {key} of {columns} columns"));
@@ -120,7 +126,7 @@ impl Aggregate {
         let mut shared = Shared {
             plan,
             layout,
-            store: PageStore::new()?,
+            store: PageStore::new(addresses)?,
             batch: KeyBatch::default(),
             keys_to,
             window_unit_ns,
