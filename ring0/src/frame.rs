@@ -51,8 +51,13 @@ impl Frame {
     /// Whether the next row has to go into another frame.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.rows >= self.rows_max
-            || self.columns.iter().map(Column::string_bytes).sum::<usize>() >= FRAME_BYTES
+        self.rows >= self.rows_max || self.string_bytes() >= FRAME_BYTES
+    }
+
+    /// Bytes of the values whose length is not fixed, those not committed included.
+    #[inline]
+    pub fn string_bytes(&self) -> usize {
+        self.columns.iter().map(Column::string_bytes).sum()
     }
 
     /// Says that `count` rows were appended to every column.
