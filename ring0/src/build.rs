@@ -171,7 +171,6 @@ fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: Output
     Sink::Output {
         lane,
         ordered: program.outputs[id.index()].order != Order::Free,
-        rows: Vec::new(),
         next: 0,
     }
 }

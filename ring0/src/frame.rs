@@ -1,6 +1,8 @@
 //! A frame: columns of fixed capacity in motion. It has one owner; consumers on the same shard
 //! borrow it in turn, and then it goes home to its pool.
 
+use std::ops::Range;
+
 use crate::column::Column;
 use crate::limits::FRAME_BYTES;
 use crate::schema::Schema;
@@ -99,6 +101,14 @@ impl Frame {
     pub fn append_rows(&mut self, from: &Frame, rows: &[u32]) {
         for (to, from) in self.columns.iter_mut().zip(&from.columns) {
             to.append_rows(from, rows);
+        }
+        self.commit_rows(rows.len());
+    }
+
+    /// Appends the rows `rows` of `from`, which has the same schema, in whole copies.
+    pub fn append_range(&mut self, from: &Frame, rows: Range<usize>) {
+        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
+            to.append_range(from, rows.clone());
         }
         self.commit_rows(rows.len());
     }

@@ -41,9 +41,7 @@ pub(crate) enum Sink {
         lane: LaneSender,
         /// The host takes chunks in order.
         ordered: bool,
-        /// Row numbers of the frame in hand.
-        rows: Vec<u32>,
-        /// How many of them were sent.
+        /// How many rows of the frame in hand were sent.
         next: usize,
     },
 }
@@ -54,17 +52,8 @@ impl Sink {
         match (self, item) {
             (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
             (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),
-            (
-                Self::Output {
-                    lane, rows, next, ..
-                },
-                Item::Frame(frame),
-            ) => {
-                if *next == 0 {
-                    rows.clear();
-                    rows.extend(0..frame.rows() as u32);
-                }
-                let flow = lane.send(frame, rows, next);
+            (Self::Output { lane, next, .. }, Item::Frame(frame)) => {
+                let flow = lane.send_all(frame, next);
                 if flow == Flow::Done {
                     *next = 0;
                 }
@@ -97,7 +86,7 @@ enum Operator {
 struct AggregateState {
     spec: Arc<AggregateSpec>,
     aggregate: Aggregate,
-    /// Columns that are hashed: the keys without the window.
+    /// The columns that are hashed.
     keys: Vec<usize>,
     /// Its rows are the source's: they are applied here.
     applies: bool,
@@ -149,9 +138,8 @@ impl AggregateState {
 #[derive(Debug)]
 struct Level {
     operator: Operator,
+    /// Rows that the rest of the chain has not taken yet.
     out: Frame,
-    /// `out` holds rows that the rest of the chain has not taken yet.
-    pending: bool,
     /// Rows of the frame in hand that are in `out` or beyond; 0 where it was not begun.
     taken: usize,
     /// The operator has taken all of the item in hand.
@@ -273,7 +261,6 @@ impl Chain {
             levels.push(Level {
                 operator,
                 out,
-                pending: false,
                 taken: 0,
                 finished: false,
             });
@@ -331,12 +318,11 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
         return Ok(end.offer(item));
     };
     loop {
-        if level.pending {
+        if level.out.rows() > 0 {
             if drive(rest, end, Item::Frame(&level.out), fuel)? == Flow::Full {
                 return Ok(Flow::Full);
             }
             level.out.clear();
-            level.pending = false;
             // A frame's results are bounded by the frame; what a mark sets free is not.
             *fuel = fuel.saturating_sub(1);
             if *fuel == 0 && !level.finished {
@@ -354,7 +340,6 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end.counters)? == Flow::Done;
-        level.pending = level.out.rows() > 0;
     }
 }
 
