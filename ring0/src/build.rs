@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
-use crate::id::{OutputId, SourceId};
+use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
@@ -21,7 +21,7 @@ use crate::wake::Bell;
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
 pub const HASH_SEED: u64 = 0x7472_6566_6f69_6c01;
 
-/// One shard's ends of all lanes.
+/// One shard's ends of all lanes, by exchange and by output; none where nothing is sent.
 #[derive(Debug)]
 pub(crate) struct Parts {
     senders: Vec<Vec<LaneSender>>,
@@ -102,65 +102,37 @@ pub(crate) fn wire(
             Arc::clone(to),
         )
     };
-    for exchange in used_exchanges(program) {
-        let schema = &program.exchanges[exchange].schema;
+    for (number, exchange) in program.exchanges.iter().enumerate() {
         for part in &mut parts {
+            part.senders.push(Vec::new());
             part.receivers.push(Vec::new());
         }
+        // One that was fused has no sender.
+        if program.senders(StageOutput::Exchange(ExchangeId(number as u32))) == 0 {
+            continue;
+        }
         for sender in 0..config.shards {
-            let mut lanes = Vec::with_capacity(config.shards);
             for receiver in 0..config.shards {
-                let (tx, rx) = lane(schema, &bells[sender], &bells[receiver]);
-                lanes.push(tx);
-                parts[receiver]
-                    .receivers
-                    .last_mut()
-                    .expect("just pushed")
-                    .push(rx);
+                let (tx, rx) = lane(&exchange.schema, &bells[sender], &bells[receiver]);
+                parts[sender].senders[number].push(tx);
+                parts[receiver].receivers[number].push(rx);
             }
-            parts[sender].senders.push(lanes);
         }
     }
     let mut host_lanes = Vec::new();
     for (number, output) in program.outputs.iter().enumerate() {
+        let id = OutputId(number as u32);
+        let is_sent = program.senders(StageOutput::Output(id)) > 0;
         let mut lanes = Vec::with_capacity(config.shards);
         for (part, bell) in parts.iter_mut().zip(bells) {
-            if !is_used(program, OutputId(number as u32)) {
-                part.outputs.push(None);
-                continue;
-            }
-            let (tx, rx) = lane(&output.schema, bell, host);
-            part.outputs.push(Some(tx));
-            lanes.push(rx);
+            let ends = is_sent.then(|| lane(&output.schema, bell, host));
+            let (tx, rx) = ends.unzip();
+            part.outputs.push(tx);
+            lanes.extend(rx);
         }
-        let output_id = OutputId(number as u32);
-        host_lanes.push(HostLanes::new(output_id, output.order, lanes));
+        host_lanes.push(HostLanes::new(id, output.order, lanes));
     }
     Ok((parts, host_lanes))
-}
-
-/// Whether a stage or a source sends into an output.
-fn is_used(program: &Program, output: OutputId) -> bool {
-    let (stages, sources) = (&program.stages, &program.sources);
-    stages
-        .iter()
-        .any(|s| s.output == StageOutput::Output(output))
-        || sources
-            .iter()
-            .any(|s| s.bad_data == BadData::DeadLetters(output))
-}
-
-/// Exchanges that some stage sends into; fused ones have none.
-fn used_exchanges(program: &Program) -> Vec<usize> {
-    let sent = |id: usize| {
-        program
-            .stages
-            .iter()
-            .any(|s| matches!(s.output, StageOutput::Exchange(to) if to.index() == id))
-    };
-    (0..program.exchanges.len())
-        .filter(|&id| sent(id))
-        .collect()
 }
 
 /// The sink into an output, which one stage or source has.
@@ -216,18 +188,11 @@ pub(crate) fn build(
     parts: Parts,
 ) -> Result<Shard> {
     let Parts {
-        senders,
+        mut senders,
         receivers,
         mut outputs,
         files,
     } = parts;
-    let used = used_exchanges(program);
-    let mut senders: Vec<Option<Vec<LaneSender>>> = senders.into_iter().map(Some).collect();
-    let slot = |id: usize| {
-        used.iter()
-            .position(|&u| u == id)
-            .expect("the exchange is used")
-    };
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
     let place = Place {
@@ -243,7 +208,7 @@ pub(crate) fn build(
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];
-                let lanes = senders[slot(id.index())].take().expect("one stage sends");
+                let lanes = std::mem::take(&mut senders[id.index()]);
                 Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
             StageOutput::Output(id) => output_sink(program, &mut outputs, id),
@@ -290,9 +255,11 @@ pub(crate) fn build(
             readers(StageInput::Source(SourceId(number as u32))),
         ));
     }
-    let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
-        let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
-        let order = program.exchanges[id].order;
+    let received = receivers.into_iter().enumerate();
+    let received = received.filter(|(_, lanes)| !lanes.is_empty());
+    let exchanges = received.map(|(number, lanes)| {
+        let consumers = readers(StageInput::Exchange(ExchangeId(number as u32)));
+        let order = program.exchanges[number].order;
         (ExchangeReceiver::new(lanes, order), consumers)
     });
     Ok(Shard::new(sources, exchanges.collect(), chains))

@@ -175,8 +175,7 @@ fn check_ways(program: &Program) -> Result<()> {
     }
     let is_read = |input| stages().any(|s| s.input == input);
     for id in (0..program.exchanges.len() as u32).map(ExchangeId) {
-        let sent = StageOutput::Exchange(id);
-        if stages().filter(|s| s.output == sent).count() != 1 {
+        if program.senders(StageOutput::Exchange(id)) != 1 {
             return refuse(format!("exchange {} has no single sender", id.0));
         }
         if !is_read(StageInput::Exchange(id)) {
@@ -189,11 +188,7 @@ fn check_ways(program: &Program) -> Result<()> {
         }
     }
     for id in (0..program.outputs.len() as u32).map(OutputId) {
-        let sent = StageOutput::Output(id);
-        let told = BadData::DeadLetters(id);
-        let stages = stages().filter(|s| s.output == sent).count();
-        let sources = program.sources.iter().filter(|s| s.bad_data == told);
-        if stages + sources.count() > 1 {
+        if program.senders(StageOutput::Output(id)) > 1 {
             return refuse(format!("output {} has more than one sender", id.0));
         }
     }

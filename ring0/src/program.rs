@@ -25,6 +25,18 @@ pub struct Program {
     pub outputs: Vec<OutputSpec>,
 }
 
+impl Program {
+    /// How many stages, and sources with dead letters, send there.
+    pub fn senders(&self, to: StageOutput) -> usize {
+        let tells = |s: &&SourceSpec| match (s.bad_data, to) {
+            (BadData::DeadLetters(id), StageOutput::Output(output)) => id == output,
+            _ => false,
+        };
+        let stages = self.stages.iter().filter(|s| s.output == to);
+        stages.count() + self.sources.iter().filter(tells).count()
+    }
+}
+
 /// A source.
 #[derive(Debug, Clone)]
 pub struct SourceSpec {
