@@ -16,9 +16,8 @@ use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::KEY_GROUPS;
 use trefoil_ring0::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -110,18 +109,14 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
     let spec = spec();
     let (input, output) = (Arc::clone(&spec.input), Arc::clone(&spec.output));
     let program = Program {
-        sources: vec![SourceSpec {
-            name: "columns".to_owned(),
-            schema: Arc::clone(&input),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Columns {
+        sources: vec![SourceSpec::new(
+            "columns",
+            Arc::clone(&input),
+            SourceKind::Columns {
                 arrays: arrays[..].into(),
                 repeat: ROUNDS,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         stages: vec![
             StageSpec {
                 input: StageInput::Source(SourceId(0)),

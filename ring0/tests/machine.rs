@@ -12,9 +12,8 @@ use trefoil_ring0::error::Error;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -36,18 +35,14 @@ fn child(test: &str, case: &str) {
 fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64)]));
     let program = Program {
-        sources: vec![SourceSpec {
-            name: "none".to_owned(),
-            schema: Arc::clone(&schema),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Memory {
+        sources: vec![SourceSpec::new(
+            "none",
+            Arc::clone(&schema),
+            SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
             operators: Vec::new(),
