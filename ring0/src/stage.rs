@@ -132,6 +132,30 @@ impl AggregateState {
             seed: place.seed,
         })
     }
+
+    fn update(&mut self, frame: &Frame) -> Result<()> {
+        assert!(!self.elsewhere, "a row came to a shard that is sent none");
+        let schema = &self.spec.input;
+        hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
+        self.aggregate.update(frame, &self.hashes)
+    }
+
+    /// Writes the groups that a mark sets free into `out`, as far as there is room.
+    fn emit(&mut self, mark: Mark, out: &mut Frame) -> Result<Flow> {
+        let upto = match mark {
+            _ if self.elsewhere => return Ok(Flow::Done),
+            Mark::End => None,
+            Mark::Watermark(t) if self.spec.window.is_some() => Some(t),
+            Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) => return Ok(Flow::Done),
+        };
+        Ok(match self.aggregate.emit(upto, &mut self.cursor, out)? {
+            Progress::Done => {
+                self.cursor = EmitCursor::default();
+                Flow::Done
+            }
+            Progress::Full => Flow::Full,
+        })
+    }
 }
 
 /// One operator, and the frame it writes into.
@@ -402,35 +426,13 @@ impl Level {
                 })
             }
             (Operator::Aggregate(state), Item::Frame(frame)) => {
-                assert!(!state.elsewhere, "a row came to a shard that is sent none");
-                let schema = &state.spec.input;
-                hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
-                state.aggregate.update(frame, &state.hashes)?;
+                state.update(frame)?;
                 if state.applies {
                     counters.rows_applied += frame.rows() as u64;
                 }
                 Ok(Flow::Done)
             }
-            (Operator::Aggregate(state), Item::Mark(_)) if state.elsewhere => Ok(Flow::Done),
-            (Operator::Aggregate(state), Item::Mark(mark)) => {
-                let upto = match mark {
-                    Mark::End => None,
-                    Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
-                    Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) => {
-                        return Ok(Flow::Done);
-                    }
-                };
-                match state
-                    .aggregate
-                    .emit(upto, &mut state.cursor, &mut self.out)?
-                {
-                    Progress::Done => {
-                        state.cursor = EmitCursor::default();
-                        Ok(Flow::Done)
-                    }
-                    Progress::Full => Ok(Flow::Full),
-                }
-            }
+            (Operator::Aggregate(state), Item::Mark(mark)) => state.emit(mark, &mut self.out),
             (
                 Operator::Filter { .. } | Operator::Project(_) | Operator::DropLate { .. },
                 Item::Mark(_),
