@@ -16,12 +16,12 @@ use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::KEY_GROUPS;
 use trefoil_ring0::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
+use trefoil_ring0::table::store::Addresses;
 
 const FRAME_ROWS: usize = 1024;
 const ROWS: usize = 1 << 22;
@@ -109,18 +109,14 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
     let spec = spec();
     let (input, output) = (Arc::clone(&spec.input), Arc::clone(&spec.output));
     let program = Program {
-        sources: vec![SourceSpec {
-            name: "columns".to_owned(),
-            schema: Arc::clone(&input),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Columns {
+        sources: vec![SourceSpec::new(
+            "columns",
+            Arc::clone(&input),
+            SourceKind::Columns {
                 arrays: arrays[..].into(),
                 repeat: ROUNDS,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         stages: vec![
             StageSpec {
                 input: StageInput::Source(SourceId(0)),
@@ -162,7 +158,12 @@ fn operator_alone(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
     let spec = spec();
     let mut frame = Frame::new(&spec.input, FRAME_ROWS);
     let mut out = Frame::new(&spec.output, FRAME_ROWS);
-    let mut aggregate = Aggregate::new(Arc::clone(&spec), 0, KEY_GROUPS as u32)?;
+    let mut aggregate = Aggregate::new(
+        Arc::clone(&spec),
+        0,
+        KEY_GROUPS as u32,
+        Addresses::shared_by(1),
+    )?;
     let mut hashes = Vec::new();
     for from in (0..ROUNDS).flat_map(|_| (0..ROWS).step_by(FRAME_ROWS)) {
         frame.clear();

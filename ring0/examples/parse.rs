@@ -5,7 +5,6 @@
 #![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -142,7 +141,7 @@ fn quick(parser: &mut RecordParser, bytes: &[u8], frame: &mut Frame) {
 }
 
 /// Parses line by line.
-fn slow(parse: impl Fn(&[u8], &mut Frame), bytes: &[u8], frame: &mut Frame) {
+fn slow(mut parse: impl FnMut(&[u8], &mut Frame), bytes: &[u8], frame: &mut Frame) {
     frame.clear();
     for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
         if frame.is_full() {
@@ -195,14 +194,24 @@ fn report(name: &str, bytes: &[u8], rounds: usize, parsers: &mut [Parse<'_>]) {
     );
 }
 
-fn ndjson(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: fn(&[u8])) {
-    let mut first = RecordParser::from(NdjsonParser::new(Arc::clone(schema)));
-    let second = RefCell::new(NdjsonParser::new(Arc::clone(schema)));
+/// What a parser does with one record, given alone.
+type Slowly<P> = fn(&mut P, &[u8], &mut Frame) -> Result<(), String>;
+
+/// Reports on two of the same parser: one that is given all bytes, one that is given lines.
+fn compare<P: Into<RecordParser>>(
+    name: &str,
+    bytes: &[u8],
+    rounds: usize,
+    schema: &Arc<Schema>,
+    [first, mut second]: [P; 2],
+    slowly: Slowly<P>,
+    bare: fn(&[u8]),
+) {
+    let mut first = first.into();
     let mut frames = [0; 2].map(|_| Frame::new(schema, FRAME_ROWS));
     let [a, b] = &mut frames;
-    let line = |line: &[u8], frame: &mut Frame| {
-        let mut parser = second.borrow_mut();
-        parser.parse_slowly(line, frame).expect("a record");
+    let mut line = |line: &[u8], frame: &mut Frame| {
+        slowly(&mut second, line, frame).expect("a record");
     };
     report(
         name,
@@ -210,33 +219,24 @@ fn ndjson(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: f
         rounds,
         &mut [
             &mut |bytes| quick(&mut first, bytes, a),
-            &mut |bytes| slow(line, bytes, b),
+            &mut |bytes| slow(&mut line, bytes, b),
             &mut |bytes| bare(bytes),
         ],
     );
 }
 
+fn ndjson(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: fn(&[u8])) {
+    let parsers = [0; 2].map(|_| NdjsonParser::new(Arc::clone(schema)));
+    let slowly = NdjsonParser::parse_slowly;
+    compare(name, bytes, rounds, schema, parsers, slowly, bare);
+}
+
 fn csv(name: &str, bytes: &[u8], rounds: usize, schema: &Arc<Schema>, bare: fn(&[u8])) {
     let names = ["ts", "key", "name", "value"];
-    let open = || CsvParser::new(Arc::clone(schema), Dialect::default(), &names).expect("a header");
-    let mut first = RecordParser::from(open());
-    let second = RefCell::new(open());
-    let mut frames = [0; 2].map(|_| Frame::new(schema, FRAME_ROWS));
-    let [a, b] = &mut frames;
-    let line = |line: &[u8], frame: &mut Frame| {
-        let mut parser = second.borrow_mut();
-        parser.parse_slowly(line, frame).expect("a record");
-    };
-    report(
-        name,
-        bytes,
-        rounds,
-        &mut [
-            &mut |bytes| quick(&mut first, bytes, a),
-            &mut |bytes| slow(line, bytes, b),
-            &mut |bytes| bare(bytes),
-        ],
-    );
+    let open = |_| CsvParser::new(Arc::clone(schema), Dialect::default(), &names);
+    let parsers = [0; 2].map(open).map(|parser| parser.expect("a header"));
+    let slowly = CsvParser::parse_slowly;
+    compare(name, bytes, rounds, schema, parsers, slowly, bare);
 }
 
 /// A record of CSV, its text in quotes or not.

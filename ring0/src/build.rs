@@ -3,26 +3,26 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
-use crate::id::{OutputId, SourceId};
+use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::lineage::lineages;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, OperatorSpec, Order, Program, Reading, SourceKind};
-use crate::program::{StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
-use crate::source::{Files, Reader, Source, check_columns, check_system, open};
+use crate::source::{Files, Reader, Source, open};
 use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::table::store::Addresses;
 use crate::wake::Bell;
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
 pub const HASH_SEED: u64 = 0x7472_6566_6f69_6c01;
 
-/// One shard's ends of all lanes.
+/// One shard's ends of all lanes, by exchange and by output; none where nothing is sent.
 #[derive(Debug)]
 pub(crate) struct Parts {
     senders: Vec<Vec<LaneSender>>,
@@ -67,98 +67,11 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
     (fused, numbers)
 }
 
-fn output_schema(stage: &StageSpec, input: &Arc<Schema>) -> Arc<Schema> {
-    let operators = stage.operators.iter();
-    operators.fold(Arc::clone(input), |schema, operator| {
-        operator.output(schema)
-    })
-}
-
 pub(crate) fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
     match stage.input {
         StageInput::Source(id) => Arc::clone(&program.sources[id.index()].schema),
         StageInput::Exchange(id) => Arc::clone(&program.exchanges[id.index()].schema),
     }
-}
-
-/// Checks that a program is what it says: types meet, exchanges only go forward.
-pub(crate) fn check(program: &Program) -> Result<()> {
-    let refuse = |what: String| Err(Error::Program(what));
-    program.sources.iter().try_for_each(check_columns)?;
-    program.sources.iter().try_for_each(check_system)?;
-    for (number, stage) in program.stages.iter().enumerate() {
-        let schema = output_schema(stage, &input_schema(program, stage));
-        let wanted = match stage.output {
-            StageOutput::Exchange(id) => &program.exchanges[id.index()].schema,
-            StageOutput::Output(id) => &program.outputs[id.index()].schema,
-        };
-        let types = |s: &Schema| {
-            s.fields
-                .iter()
-                .map(|f| f.data_type.clone())
-                .collect::<Vec<_>>()
-        };
-        if types(&schema) != types(wanted) {
-            return refuse(format!(
-                "stage {number} makes other columns than its output takes"
-            ));
-        }
-        if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
-            && from >= to
-        {
-            return refuse(format!("stage {number} sends records backwards"));
-        }
-        if let Some(why) = out_of_order(program, stage) {
-            return refuse(format!("stage {number} {why}"));
-        }
-    }
-    let stages = || program.stages.iter();
-    for (number, stage) in stages().enumerate() {
-        let sends = |s: &StageSpec| match (s.output, stage.input) {
-            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
-            _ => false,
-        };
-        if stages().skip(number).any(sends) {
-            return refuse(format!(
-                "stage {number} stands before the one it hears from"
-            ));
-        }
-    }
-    let sent = |id| {
-        stages()
-            .filter(|s| s.output == StageOutput::Exchange(id))
-            .count()
-    };
-    let exchanges = 0..program.exchanges.len() as u32;
-    match exchanges
-        .map(crate::id::ExchangeId)
-        .find(|&id| sent(id) != 1)
-    {
-        Some(id) => refuse(format!("exchange {} has no single sender", id.0)),
-        None => Ok(()),
-    }
-}
-
-/// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
-/// shards would wait for each other, or a watermark would go back.
-fn out_of_order(program: &Program, stage: &StageSpec) -> Option<&'static str> {
-    let order = match stage.output {
-        StageOutput::Exchange(id) => program.exchanges[id.index()].order,
-        StageOutput::Output(id) => program.outputs[id.index()].order,
-    };
-    let StageInput::Source(source) = stage.input else {
-        let chunks = order != Order::Free;
-        return chunks.then_some("reads no source, and has no chunks to take in order");
-    };
-    let source = &program.sources[source.index()];
-    let by_chunks = source.reading == Reading::Chunks
-        && matches!(source.kind, SourceKind::Files { .. })
-        && source.event_time.is_some_and(|e| e.lag_ns.is_some());
-    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
-    let sends_marks =
-        matches!(stage.output, StageOutput::Exchange(_)) && !stage.operators.iter().any(groups);
-    (by_chunks && sends_marks && order == Order::Free)
-        .then_some("sends watermarks of chunks that are taken in any order")
 }
 
 /// Makes all lanes, and opens all files.
@@ -190,82 +103,55 @@ pub(crate) fn wire(
             Arc::clone(to),
         )
     };
-    for exchange in used_exchanges(program) {
-        let schema = &program.exchanges[exchange].schema;
+    for (number, exchange) in program.exchanges.iter().enumerate() {
         for part in &mut parts {
+            part.senders.push(Vec::new());
             part.receivers.push(Vec::new());
         }
+        // One that was fused has no sender.
+        if program.senders(StageOutput::Exchange(ExchangeId(number as u32))) == 0 {
+            continue;
+        }
         for sender in 0..config.shards {
-            let mut lanes = Vec::with_capacity(config.shards);
             for receiver in 0..config.shards {
-                let (tx, rx) = lane(schema, &bells[sender], &bells[receiver]);
-                lanes.push(tx);
-                parts[receiver]
-                    .receivers
-                    .last_mut()
-                    .expect("just pushed")
-                    .push(rx);
+                let (tx, rx) = lane(&exchange.schema, &bells[sender], &bells[receiver]);
+                parts[sender].senders[number].push(tx);
+                parts[receiver].receivers[number].push(rx);
             }
-            parts[sender].senders.push(lanes);
         }
     }
     let mut host_lanes = Vec::new();
     for (number, output) in program.outputs.iter().enumerate() {
+        let id = OutputId(number as u32);
+        let is_sent = program.senders(StageOutput::Output(id)) > 0;
         let mut lanes = Vec::with_capacity(config.shards);
         for (part, bell) in parts.iter_mut().zip(bells) {
-            if !is_used(program, OutputId(number as u32)) {
-                part.outputs.push(None);
-                continue;
-            }
-            let (tx, rx) = lane(&output.schema, bell, host);
-            part.outputs.push(Some(tx));
-            lanes.push(rx);
+            let ends = is_sent.then(|| lane(&output.schema, bell, host));
+            let (tx, rx) = ends.unzip();
+            part.outputs.push(tx);
+            lanes.extend(rx);
         }
-        let output_id = OutputId(number as u32);
-        host_lanes.push(HostLanes::new(output_id, output.order, lanes));
+        host_lanes.push(HostLanes::new(id, output.order, lanes));
     }
     Ok((parts, host_lanes))
 }
 
-/// Whether a stage or a source sends into an output.
-fn is_used(program: &Program, output: OutputId) -> bool {
-    let (stages, sources) = (&program.stages, &program.sources);
-    stages
-        .iter()
-        .any(|s| s.output == StageOutput::Output(output))
-        || sources
-            .iter()
-            .any(|s| s.bad_data == BadData::DeadLetters(output))
-}
-
-/// Exchanges that some stage sends into; fused ones have none.
-fn used_exchanges(program: &Program) -> Vec<usize> {
-    let sent = |id: usize| {
-        program
-            .stages
-            .iter()
-            .any(|s| matches!(s.output, StageOutput::Exchange(to) if to.index() == id))
-    };
-    (0..program.exchanges.len())
-        .filter(|&id| sent(id))
-        .collect()
-}
-
 /// The sink into an output, which one stage or source has.
-fn output_sink(
-    program: &Program,
-    outputs: &mut [Option<LaneSender>],
-    id: OutputId,
-) -> Result<Sink> {
+fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: OutputId) -> Sink {
     let lane = outputs[id.index()]
         .take()
-        .ok_or_else(|| Error::Program(format!("output {} has more than one stage", id.0)))?;
-    Ok(Sink::Output {
+        .expect("an output has one sender");
+    Sink::Output {
         lane,
         ordered: program.outputs[id.index()].order != Order::Free,
-        rows: Vec::new(),
         next: 0,
-    })
+    }
+}
+
+fn aggregations(program: &Program) -> usize {
+    let operators = program.stages.iter().flat_map(|s| &s.operators);
+    let groups = |o: &&OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+    operators.filter(groups).count()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -276,18 +162,11 @@ pub(crate) fn build(
     parts: Parts,
 ) -> Result<Shard> {
     let Parts {
-        senders,
+        mut senders,
         receivers,
         mut outputs,
         files,
     } = parts;
-    let used = used_exchanges(program);
-    let mut senders: Vec<Option<Vec<LaneSender>>> = senders.into_iter().map(Some).collect();
-    let slot = |id: usize| {
-        used.iter()
-            .position(|&u| u == id)
-            .expect("the exchange is used")
-    };
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
     let place = Place {
@@ -296,16 +175,17 @@ pub(crate) fn build(
         first_group: first_group as u32,
         groups: (end_group - first_group) as u32,
         seed: HASH_SEED,
+        addresses: Addresses::shared_by(config.shards * aggregations(program)),
     };
     let mut chains = Vec::with_capacity(program.stages.len());
     for (stage, lineage) in program.stages.iter().zip(lineages(program)?) {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];
-                let lanes = senders[slot(id.index())].take().expect("one stage sends");
+                let lanes = std::mem::take(&mut senders[id.index()]);
                 Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
             }
-            StageOutput::Output(id) => output_sink(program, &mut outputs, id)?,
+            StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
         let input = match stage.input {
             StageInput::Source(id) => ChainInput::Source(program.sources[id.index()].reading),
@@ -341,7 +221,7 @@ pub(crate) fn build(
         };
         let letters = match spec.bad_data {
             BadData::Fail | BadData::Skip => None,
-            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)?),
+            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
         };
         sources.push((
             Source::new(number, spec, files, reader),
@@ -349,9 +229,11 @@ pub(crate) fn build(
             readers(StageInput::Source(SourceId(number as u32))),
         ));
     }
-    let exchanges = receivers.into_iter().zip(&used).map(|(lanes, &id)| {
-        let consumers = readers(StageInput::Exchange(crate::id::ExchangeId(id as u32)));
-        let order = program.exchanges[id].order;
+    let received = receivers.into_iter().enumerate();
+    let received = received.filter(|(_, lanes)| !lanes.is_empty());
+    let exchanges = received.map(|(number, lanes)| {
+        let consumers = readers(StageInput::Exchange(ExchangeId(number as u32)));
+        let order = program.exchanges[number].order;
         (ExchangeReceiver::new(lanes, order), consumers)
     });
     Ok(Shard::new(sources, exchanges.collect(), chains))

@@ -28,6 +28,24 @@ macro_rules! each_column {
     };
 }
 
+/// Evaluates `$body` with `$c` the typed column within a [`Column`] of integers, else `$else`.
+macro_rules! each_integer {
+    ($column:expr, $c:ident => $body:expr, $other:pat => $else:expr) => {
+        match $column {
+            $crate::column::Column::I8($c) => $body,
+            $crate::column::Column::I16($c) => $body,
+            $crate::column::Column::I32($c) => $body,
+            $crate::column::Column::I64($c) => $body,
+            $crate::column::Column::U8($c) => $body,
+            $crate::column::Column::U16($c) => $body,
+            $crate::column::Column::U32($c) => $body,
+            $crate::column::Column::U64($c) => $body,
+            $other => $else,
+        }
+    };
+}
+pub(crate) use each_integer;
+
 /// Evaluates `$body` with the typed columns within two [`Column`]s of one physical type.
 macro_rules! both_columns {
     ($to:expr, $from:expr, $a:ident, $b:ident => $body:expr) => {

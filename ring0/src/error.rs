@@ -72,3 +72,8 @@ fn line_text(line: Option<u64>) -> String {
 
 /// Result with Ring 0's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Says that a program, or how it is to be run, cannot be.
+pub(crate) fn refuse<T>(what: String) -> Result<T> {
+    Err(Error::Program(what))
+}

@@ -50,34 +50,28 @@ impl ExchangeSender {
 
     /// Sends a frame's rows; after `Full` the same frame has to be offered again.
     pub(crate) fn send(&mut self, frame: &Frame) -> Flow {
-        if !self.in_hand {
-            self.scatter(frame);
-            self.in_hand = true;
+        let begins = !self.in_hand;
+        if begins {
+            self.next.fill(0);
         }
         let mut flow = Flow::Done;
-        for ((lane, rows), next) in self.lanes.iter_mut().zip(&self.rows).zip(&mut self.next) {
-            if lane.send(frame, rows, next) == Flow::Full {
-                flow = Flow::Full;
+        match &self.routing {
+            Routing::Single => flow = self.lanes[0].send_all(frame, &mut self.next[0]),
+            Routing::Hash(keys) => {
+                if begins {
+                    hash_keys(frame, &self.schema, keys, self.seed, &mut self.hashes);
+                    scatter(&self.hashes, &mut self.rows);
+                }
+                let lanes = self.lanes.iter_mut().zip(&self.rows);
+                for ((lane, rows), next) in lanes.zip(&mut self.next) {
+                    if lane.send(frame, rows, next) == Flow::Full {
+                        flow = Flow::Full;
+                    }
+                }
             }
         }
         self.in_hand = flow == Flow::Full;
         flow
-    }
-
-    fn scatter(&mut self, frame: &Frame) {
-        self.rows.iter_mut().for_each(Vec::clear);
-        self.next.fill(0);
-        let shards = self.lanes.len();
-        match &self.routing {
-            Routing::Hash(keys) => {
-                hash_keys(frame, &self.schema, keys, self.seed, &mut self.hashes);
-                for (row, &hash) in self.hashes.iter().enumerate() {
-                    self.rows[owner(hash, shards)].push(row as u32);
-                }
-            }
-            Routing::Single => self.rows[0].extend(0..frame.rows() as u32),
-        }
-        debug_assert_eq!(self.rows.iter().map(Vec::len).sum::<usize>(), frame.rows());
     }
 
     /// Sends a mark into every lane, behind all rows; after `Full` offer the same mark again.
@@ -106,6 +100,14 @@ impl ExchangeSender {
     /// Records that crossed each lane.
     pub(crate) fn rows_crossed(&self) -> Vec<u64> {
         self.lanes.iter().map(|l| l.rows).collect()
+    }
+}
+
+/// Replaces `rows` by the rows of each shard, given the hashes of all.
+fn scatter(hashes: &[u64], rows: &mut [Vec<u32>]) {
+    rows.iter_mut().for_each(Vec::clear);
+    for (row, &hash) in hashes.iter().enumerate() {
+        rows[owner(hash, rows.len())].push(row as u32);
     }
 }
 

@@ -53,8 +53,13 @@ impl Frame {
     /// Whether the next row has to go into another frame.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.rows >= self.rows_max
-            || self.columns.iter().map(Column::string_bytes).sum::<usize>() >= FRAME_BYTES
+        self.rows >= self.rows_max || self.string_bytes() >= FRAME_BYTES
+    }
+
+    /// Bytes of the values whose length is not fixed, those not committed included.
+    #[inline]
+    pub fn string_bytes(&self) -> usize {
+        self.columns.iter().map(Column::string_bytes).sum()
     }
 
     /// Says that `count` rows were appended to every column.
@@ -92,18 +97,18 @@ impl Frame {
         self.rows = 0;
     }
 
-    /// Appends the rows `range` of `from`, which has the same schema.
-    pub fn append_range(&mut self, from: &Frame, range: Range<usize>) {
-        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
-            to.append_range(from, range.clone());
-        }
-        self.commit_rows(range.len());
-    }
-
     /// Appends the rows `rows` of `from`, which has the same schema.
     pub fn append_rows(&mut self, from: &Frame, rows: &[u32]) {
         for (to, from) in self.columns.iter_mut().zip(&from.columns) {
             to.append_rows(from, rows);
+        }
+        self.commit_rows(rows.len());
+    }
+
+    /// Appends the rows `rows` of `from`, which has the same schema, in whole copies.
+    pub fn append_range(&mut self, from: &Frame, rows: Range<usize>) {
+        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
+            to.append_range(from, rows.clone());
         }
         self.commit_rows(rows.len());
     }

@@ -17,16 +17,8 @@ macro_rules! id {
 }
 
 id!(
-    /// A pinned core with its executor and state.
-    ShardId
-);
-id!(
     /// A source of a program.
     SourceId
-);
-id!(
-    /// A stage of a program; topologically numbered.
-    StageId
 );
 id!(
     /// An exchange of a program; topologically numbered.

@@ -105,21 +105,6 @@ impl Evaluator {
         Ok(self.root.column(frame))
     }
 
-    /// As [`Evaluator::evaluate`], but only rows whose bit is set in `active` may raise an error;
-    /// the values of other rows that would are unspecified.
-    ///
-    /// # Errors
-    /// The error of the first active row that errs.
-    pub fn evaluate_active<'a>(
-        &'a mut self,
-        frame: &'a Frame,
-        active: &Bitmap,
-    ) -> Result<&'a Column, RowError> {
-        assert_eq!(active.len(), frame.rows(), "one bit a row");
-        self.run(frame, Some(active))?;
-        Ok(self.root.column(frame))
-    }
-
     /// Evaluates to a boolean and appends the indices of the rows where it is true: neither NULL
     /// nor false.
     ///
@@ -143,6 +128,8 @@ impl Evaluator {
         Ok(())
     }
 
+    /// Only rows whose bit is set in `active`, all where there is none, may raise an error; the
+    /// values of other rows that would are unspecified.
     fn run(&mut self, frame: &Frame, active: Option<&Bitmap>) -> Result<(), RowError> {
         let mut error = None;
         let mut run = Run {
@@ -160,7 +147,6 @@ impl Evaluator {
 #[derive(Debug)]
 pub struct Projection {
     evaluators: Vec<Evaluator>,
-    active: Bitmap,
 }
 
 impl Projection {
@@ -174,66 +160,7 @@ impl Projection {
                 .iter()
                 .map(|expr| Evaluator::new(expr, schema))
                 .collect::<Result<_>>()?,
-            active: Bitmap::default(),
         })
-    }
-
-    /// Appends all rows of `frame`, projected, to `out`, which has room for them.
-    ///
-    /// # Errors
-    /// The error of the first row that errs; then `out` is as before.
-    pub fn apply(&mut self, frame: &Frame, out: &mut Frame) -> Result<(), RowError> {
-        self.apply_range(frame, 0, frame.rows(), out)
-    }
-
-    /// Appends the rows from `from_row` to below `to_row`, projected, to `out`, which has room
-    /// for them. All of `frame` is evaluated: to spread one frame over several, use
-    /// [`Projection::evaluate`] once and [`Projection::append`] for each.
-    ///
-    /// # Errors
-    /// The error of the first row of the range that errs; then `out` is as before.
-    pub fn apply_range(
-        &mut self,
-        frame: &Frame,
-        from_row: usize,
-        to_row: usize,
-        out: &mut Frame,
-    ) -> Result<(), RowError> {
-        if (from_row, to_row) == (0, frame.rows()) {
-            self.evaluate(frame)?;
-        } else {
-            self.active.clear();
-            self.active.extend(false, from_row);
-            self.active.extend(true, to_row - from_row);
-            self.active.extend(false, frame.rows() - to_row);
-            run_all(&mut self.evaluators, frame, Some(&self.active))?;
-        }
-        self.append(frame, from_row..to_row, out);
-        Ok(())
-    }
-
-    /// Appends the rows `rows` of `frame`, projected, to `out`, which has room for them. Only
-    /// those rows may raise an error.
-    ///
-    /// # Errors
-    /// The error of the first of the rows that errs; then `out` is as before.
-    pub fn apply_rows(
-        &mut self,
-        frame: &Frame,
-        rows: &[u32],
-        out: &mut Frame,
-    ) -> Result<(), RowError> {
-        self.active.clear();
-        self.active.extend(false, frame.rows());
-        for &row in rows {
-            self.active.set(row as usize, true);
-        }
-        run_all(&mut self.evaluators, frame, Some(&self.active))?;
-        for (to, evaluator) in out.columns.iter_mut().zip(&self.evaluators) {
-            to.append_rows(evaluator.root.column(frame), rows);
-        }
-        out.commit_rows(rows.len());
-        Ok(())
     }
 
     /// Evaluates all expressions over `frame`, for [`Projection::append`].
@@ -241,7 +168,15 @@ impl Projection {
     /// # Errors
     /// The error of the first row that errs.
     pub fn evaluate(&mut self, frame: &Frame) -> Result<(), RowError> {
-        run_all(&mut self.evaluators, frame, None)
+        let mut first: Option<RowError> = None;
+        for evaluator in &mut self.evaluators {
+            if let Err(error) = evaluator.run(frame, None)
+                && first.as_ref().is_none_or(|f| error.row < f.row)
+            {
+                first = Some(error);
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 
     /// Appends the rows `range` of the results to `out`, which has room for them; `frame` is the
@@ -257,21 +192,4 @@ impl Projection {
         }
         out.commit_rows(range.len());
     }
-}
-
-/// Evaluates all, and gives the error of the first row that errs in any.
-fn run_all(
-    evaluators: &mut [Evaluator],
-    frame: &Frame,
-    active: Option<&Bitmap>,
-) -> Result<(), RowError> {
-    let mut first: Option<RowError> = None;
-    for evaluator in evaluators {
-        if let Err(error) = evaluator.run(frame, active)
-            && first.as_ref().is_none_or(|f| error.row < f.row)
-        {
-            first = Some(error);
-        }
-    }
-    first.map_or(Ok(()), Err)
 }

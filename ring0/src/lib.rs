@@ -39,6 +39,8 @@ mod stage;
 mod wake;
 
 mod build;
+mod check;
+mod failure;
 mod io;
 pub mod metrics;
 pub mod output;

@@ -1,6 +1,8 @@
 //! What a stage's records were: while they are a source's rows, the ledger counts what becomes of
 //! each.
 
+use std::sync::Arc;
+
 use arrow_schema::DataType;
 
 use crate::build::input_schema;
@@ -85,7 +87,8 @@ fn flags(frame: &Frame) -> &Bitmap {
 pub(crate) struct Lineage {
     /// The stage that reads their source.
     pub(crate) origin: usize,
-    /// Which of them still are that source's rows.
+    /// Which of them still are that source's rows. Where several stages read an exchange, it
+    /// follows the first, so that a row counts once.
     pub(crate) of_input: OfInput,
 }
 
@@ -112,8 +115,15 @@ pub(crate) fn lineages(program: &Program) -> Result<Vec<Lineage>> {
         let mut schema = input_schema(program, sender_spec);
         let mut of_input = before.of_input;
         for operator in &sender_spec.operators {
-            schema = operator.output(schema);
+            schema = operator.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(operator, &schema)?;
+        }
+        // A row that several stages read counts in the first.
+        if program.stages[..number]
+            .iter()
+            .any(|s| s.input == stage.input)
+        {
+            of_input = OfInput::None;
         }
         known.push(Lineage { of_input, ..before });
     }

@@ -2,6 +2,7 @@
 //! home empty. A lane's frames are all made at the start; its return ring holds all of them, so
 //! that going home never waits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -82,15 +83,39 @@ pub(crate) fn lane(
 impl LaneSender {
     /// Copies rows `rows[*next..]` of `frame` into the lane as far as they fit.
     pub(crate) fn send(&mut self, frame: &Frame, rows: &[u32], next: &mut usize) -> Flow {
+        self.fill(frame, rows.len(), next, |staged, run| {
+            staged.append_rows(frame, &rows[run]);
+        })
+    }
+
+    /// Copies the rows of `frame` from `*next` on into the lane as far as they fit.
+    pub(crate) fn send_all(&mut self, frame: &Frame, next: &mut usize) -> Flow {
+        self.fill(frame, frame.rows(), next, |staged, run| {
+            staged.append_range(frame, run);
+        })
+    }
+
+    /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit.
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        frame: &Frame,
+        count: usize,
+        next: &mut usize,
+        append: impl Fn(&mut Frame, Range<usize>),
+    ) -> Flow {
         // Strings have no fixed size: rows go in runs, and after each the frame is looked at.
-        const RUN: usize = 64;
-        while *next < rows.len() {
+        let run_max = match frame.string_bytes() {
+            0 => usize::MAX,
+            _ => 64,
+        };
+        while *next < count {
             let Some(mut staged) = self.take_staged() else {
                 return Flow::Full;
             };
-            while *next < rows.len() && !staged.is_full() {
-                let run = RUN.min(rows.len() - *next).min(staged.room());
-                staged.append_rows(frame, &rows[*next..*next + run]);
+            while *next < count && !staged.is_full() {
+                let run = run_max.min(count - *next).min(staged.room());
+                append(&mut staged, *next..*next + run);
                 *next += run;
             }
             let full = staged.is_full();
@@ -209,6 +234,12 @@ mod tests {
     /// Every row arrives once and in order, whatever the ring's size and the frames'.
     #[test]
     fn rows_arrive_once_and_in_order() {
+        let rows: Vec<u32> = (0..1000).collect();
+        check(|tx, input, next| tx.send(input, &rows, next));
+        check(LaneSender::send_all);
+    }
+
+    fn check(send: impl Fn(&mut LaneSender, &Frame, &mut usize) -> Flow) {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64)]);
         for (frame_rows, ring) in [(1, 2), (7, 2), (64, 3), (1024, 8)] {
             let bell = Arc::new(Bell::new().expect("a descriptor"));
@@ -220,10 +251,9 @@ mod tests {
                 Arc::clone(&bell),
             );
             let input = numbers(&schema, 0..1000);
-            let rows: Vec<u32> = (0..1000).collect();
             let (mut next, mut marked, mut got) = (0, false, Vec::new());
             loop {
-                let sent = tx.send(&input, &rows, &mut next) == Flow::Done;
+                let sent = send(&mut tx, &input, &mut next) == Flow::Done;
                 if sent && !marked {
                     marked = tx.mark(Mark::End) == Flow::Done;
                 }

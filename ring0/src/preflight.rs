@@ -56,13 +56,29 @@ pub fn check_cores(named: &[usize]) -> Result<()> {
     }
 }
 
+/// A limit of this process, the greatest number where there is none.
+fn limit(get: impl FnOnce(*mut libc::rlimit) -> i32) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    match get(&raw mut limit) {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
+    }
+}
+
 /// Memory that this process may lock, in bytes; `None` where there is no limit.
 pub fn memlock_bytes() -> Option<u64> {
-    // SAFETY: an rlimit is two integers, for which zero is a value.
-    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
-    // SAFETY: the struct lives on this stack.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+    // SAFETY: it is called with a struct that lives.
+    let bytes = limit(|to| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, to) });
+    (bytes != libc::RLIM_INFINITY).then_some(bytes)
+}
+
+/// Bytes of addresses that this process may have.
+pub fn addresses_max() -> u64 {
+    // SAFETY: it is called with a struct that lives.
+    limit(|to| unsafe { libc::getrlimit(libc::RLIMIT_AS, to) })
 }
 
 /// Checks that io_uring executors can start.

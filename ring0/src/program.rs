@@ -25,6 +25,18 @@ pub struct Program {
     pub outputs: Vec<OutputSpec>,
 }
 
+impl Program {
+    /// How many stages, and sources with dead letters, send there.
+    pub fn senders(&self, to: StageOutput) -> usize {
+        let tells = |s: &&SourceSpec| match (s.bad_data, to) {
+            (BadData::DeadLetters(id), StageOutput::Output(output)) => id == output,
+            _ => false,
+        };
+        let stages = self.stages.iter().filter(|s| s.output == to);
+        stages.count() + self.sources.iter().filter(tells).count()
+    }
+}
+
 /// A source.
 #[derive(Debug, Clone)]
 pub struct SourceSpec {
@@ -167,6 +179,14 @@ pub struct StageSpec {
     pub output: StageOutput,
 }
 
+impl StageSpec {
+    /// Whether what leaves are groups, and no records of the input any more.
+    pub fn groups(&self) -> bool {
+        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
+        self.operators.iter().any(groups)
+    }
+}
+
 /// Input of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageInput {
@@ -215,12 +235,12 @@ pub enum OperatorSpec {
 }
 
 impl OperatorSpec {
-    /// The columns of its results, over rows of `input`.
-    pub(crate) fn output(&self, input: Arc<Schema>) -> Arc<Schema> {
+    /// The columns that it makes; `None` where they are its input's.
+    pub fn columns(&self) -> Option<&Arc<Schema>> {
         match self {
-            Self::Filter(_) | Self::DropLate(_) | Self::Applied => input,
-            Self::Project { schema, .. } | Self::Unnest { schema, .. } => Arc::clone(schema),
-            Self::Aggregate(spec) => Arc::clone(&spec.output),
+            Self::Filter(_) | Self::DropLate(_) | Self::Applied => None,
+            Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
+            Self::Aggregate(spec) => Some(&spec.output),
         }
     }
 }
@@ -287,6 +307,17 @@ pub struct AggregateSpec {
     pub window: Option<WindowKey>,
     /// The output's columns.
     pub output: Arc<Schema>,
+}
+
+impl AggregateSpec {
+    /// The columns by whose hash groups are kept: the keys but for the window, which never decides
+    /// where a group lives.
+    pub fn hashed_keys(&self) -> Vec<usize> {
+        let window = self.window.map(|w| w.key);
+        let keys = self.keys.iter().enumerate();
+        let keys = keys.filter(|(position, _)| Some(*position) != window);
+        keys.map(|(_, &key)| key).collect()
+    }
 }
 
 /// Which of an aggregate's keys is the start of a tumbling window.

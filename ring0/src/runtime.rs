@@ -6,13 +6,13 @@
 
 mod seat;
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use crate::error::{Error, Result};
+use crate::check::check;
+use crate::error::{Error, Result, refuse};
+use crate::failure;
 use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX};
 use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::output::{Block, HostLanes};
@@ -25,7 +25,7 @@ use self::seat::Seat;
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
-use crate::build::{check as check_program, fuse_numbered, wire};
+use crate::build::{fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -166,8 +166,11 @@ pub struct Running {
     threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
     control: Control,
+    program: Arc<Program>,
     /// The numbers of the chains' first stages.
     stages: Vec<usize>,
+    /// What the run ended with, once it has failed.
+    failure: Option<Error>,
 }
 
 /// Starts a program on its shards.
@@ -176,8 +179,8 @@ pub struct Running {
 /// [`Error::Preflight`] where the machine does not allow it, [`Error::Open`] where a source cannot
 /// be opened, [`Error::Program`] where the program is not sound.
 pub fn start(program: &Program, config: &Config) -> Result<Running> {
-    check(config)?;
-    check_program(program)?;
+    check_config(config)?;
+    check(program)?;
     let (executor, notes) = choose_executor(config)?;
     let (program, stages) = match config.shards {
         1 => fuse_numbered(program),
@@ -211,7 +214,9 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
         threads: Vec::new(),
         shared,
         control,
+        program: Arc::clone(&program),
         stages,
+        failure: None,
     };
     for (shard, parts) in parts.into_iter().enumerate() {
         let seat = Seat {
@@ -234,8 +239,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
     Ok(running)
 }
 
-fn check(config: &Config) -> Result<()> {
-    let refuse = |what: String| Err(Error::Program(what));
+fn check_config(config: &Config) -> Result<()> {
     if config.shards == 0 || config.shards > SHARDS_MAX {
         return refuse(format!(
             "{} shards: 1 to {SHARDS_MAX} are possible",
@@ -327,9 +331,13 @@ impl Running {
     /// Waits for the next results; `None` when all inputs have ended and all results were given.
     ///
     /// # Errors
-    /// The error of the shard that failed; then all shards have been stopped.
+    /// The error of the shard that failed; then all shards have been stopped, and nothing else
+    /// comes any more.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         loop {
+            if let Some(error) = &self.failure {
+                return Err(error.clone());
+            }
             if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
                 return Ok(Some(block));
             }
@@ -366,36 +374,31 @@ impl Running {
         while let Some(block) = self.next_block()? {
             self.give_back(block);
         }
-        let threads = std::mem::take(&mut self.threads);
-        let reports = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())));
-        reports
-            .map(|report| report.map(|r| r.renumbered(&self.stages)))
-            .collect()
+        let (reports, errors) = self.join();
+        match errors.is_empty() {
+            true => Ok(reports),
+            false => Err(failure::first(errors, &self.program)),
+        }
     }
 
-    /// Stops all shards and picks the error to show: that of the earliest bad record, if any.
+    /// Stops all shards; the error to show, the same one each time.
     fn failure(&mut self) -> Error {
         self.halt();
-        let mut errors: Vec<Error> = std::mem::take(&mut self.threads)
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap_or_else(|_| Err(lost())).err())
-            .collect();
-        errors.sort_by_key(|error| match error {
-            Error::ShardPanicked { .. } => (0, 0),
-            Error::BadRecord { offset, .. } => (1, *offset),
-            _ => (2, 0),
-        });
-        let mut error = errors.into_iter().next().unwrap_or_else(lost);
-        if let Error::BadRecord {
-            path, offset, line, ..
-        } = &mut error
-        {
-            // Shards know bytes and not lines, as they begin anywhere in a file.
-            *line = line_of(path, *offset).ok();
+        let (_, errors) = self.join();
+        let error = failure::first(errors, &self.program);
+        self.failure.insert(error).clone()
+    }
+
+    /// Waits until all shards have ended: what they counted, and their errors.
+    fn join(&mut self) -> (Vec<ShardReport>, Vec<Error>) {
+        let (mut reports, mut errors) = (Vec::new(), Vec::new());
+        for thread in self.threads.drain(..) {
+            match thread.join().unwrap_or_else(|_| Err(failure::lost())) {
+                Ok(report) => reports.push(report.renumbered(&self.stages)),
+                Err(error) => errors.push(error),
+            }
         }
-        error
+        (reports, errors)
     }
 
     fn halt(&self) {
@@ -406,29 +409,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.halt();
-        for thread in std::mem::take(&mut self.threads) {
-            // Its error was either given already or is of no interest to who drops the run.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The number of the line that holds a byte of a file.
-fn line_of(path: &Path, offset: u64) -> std::io::Result<u64> {
-    let mut rest = std::fs::File::open(path)?.take(offset);
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut line = 1;
-    loop {
-        match rest.read(&mut buffer)? {
-            0 => return Ok(line),
-            count => line += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64,
-        }
-    }
-}
-
-fn lost() -> Error {
-    Error::ShardPanicked {
-        shard: 0,
-        message: "the shard ended without a word".to_owned(),
+        // An error was either given already or is of no interest to who drops the run.
+        _ = self.join();
     }
 }

@@ -180,6 +180,11 @@ impl Schema {
         Self { fields }
     }
 
+    /// The columns' types.
+    pub fn types(&self) -> impl Iterator<Item = &DataType> {
+        self.fields.iter().map(|f| &f.data_type)
+    }
+
     /// Index of the column with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)

@@ -63,7 +63,7 @@ pub struct ShardReport {
     /// For each source of the program.
     pub sources: Vec<SourceCounters>,
     /// For each stage of the program that reads a source: stage and counts, also of what became of
-    /// its rows behind exchanges.
+    /// its rows behind exchanges; where an exchange has several readers, in the first of them.
     pub inputs: Vec<(usize, QueryCounters)>,
     /// For each stage that sends into an exchange: stage and rows that crossed each lane.
     pub crossed: Vec<(usize, Vec<u64>)>,

@@ -4,22 +4,24 @@
 //! holds at most one frame of results, which the rest of the chain consumes before the level goes
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
+mod grouping;
+
 use std::sync::Arc;
 
-use crate::error::Result;
+use self::grouping::{ALL_GROUPS, AggregateState};
+use crate::check::{check_filter, check_late, check_projection, same_types};
+use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
-use crate::hash::hash_keys;
 use crate::kernel::{Evaluator, Projection};
-use crate::limits::KEY_GROUPS;
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
-use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::operator::unnest::Unnest;
-use crate::program::{AggregateSpec, LateRule, OperatorSpec, Reading, Routing};
+use crate::program::{LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
+use crate::table::store::Addresses;
 
 /// What is offered to a chain.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +43,7 @@ pub(crate) enum Sink {
         lane: LaneSender,
         /// The host takes chunks in order.
         ordered: bool,
-        /// Row numbers of the frame in hand.
-        rows: Vec<u32>,
-        /// How many of them were sent.
+        /// How many rows of the frame in hand were sent.
         next: usize,
     },
 }
@@ -54,17 +54,8 @@ impl Sink {
         match (self, item) {
             (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
             (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),
-            (
-                Self::Output {
-                    lane, rows, next, ..
-                },
-                Item::Frame(frame),
-            ) => {
-                if *next == 0 {
-                    rows.clear();
-                    rows.extend(0..frame.rows() as u32);
-                }
-                let flow = lane.send(frame, rows, next);
+            (Self::Output { lane, next, .. }, Item::Frame(frame)) => {
+                let flow = lane.send_all(frame, next);
                 if flow == Flow::Done {
                     *next = 0;
                 }
@@ -100,72 +91,12 @@ enum Operator {
     Aggregate(Box<AggregateState>),
 }
 
-#[derive(Debug)]
-struct AggregateState {
-    spec: Arc<AggregateSpec>,
-    aggregate: Aggregate,
-    /// Columns that are hashed: the keys without the window.
-    keys: Vec<usize>,
-    /// Which of its rows are the source's: they are applied here.
-    applies: OfInput,
-    /// All rows go to another shard: the group without keys exists there and not here.
-    elsewhere: bool,
-    hashes: Vec<u64>,
-    cursor: EmitCursor,
-    seed: u64,
-}
-
-/// First key group and number of them.
-type Groups = (u32, u32);
-const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
-
-impl AggregateState {
-    /// The first operator of a chain that makes other columns: its keys come from this shard's own
-    /// groups only if they were routed by just these columns.
-    fn behind(spec: &Arc<AggregateSpec>, input: ChainInput<'_>, place: Place) -> Result<Self> {
-        let keys = hashed_keys(spec);
-        let groups = match input {
-            ChainInput::Exchange(Routing::Hash(by)) if *by == keys => {
-                (place.first_group, place.groups)
-            }
-            _ => ALL_GROUPS,
-        };
-        Self::new(spec, input, place, groups)
-    }
-
-    fn new(
-        spec: &Arc<AggregateSpec>,
-        input: ChainInput<'_>,
-        place: Place,
-        (first_group, groups): Groups,
-    ) -> Result<Self> {
-        Ok(Self {
-            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups)?,
-            spec: Arc::clone(spec),
-            keys: hashed_keys(spec),
-            applies: OfInput::None,
-            elsewhere: place.shard > 0 && input.is_single(),
-            hashes: Vec::new(),
-            cursor: EmitCursor::default(),
-            seed: place.seed,
-        })
-    }
-}
-
-/// The window of a group never decides where it lives.
-fn hashed_keys(spec: &AggregateSpec) -> Vec<usize> {
-    let window = spec.window.map(|w| spec.keys[w.key]);
-    let keys = spec.keys.iter().copied();
-    keys.filter(|k| Some(*k) != window).collect()
-}
-
 /// One operator, and the frame it writes into.
 #[derive(Debug)]
 struct Level {
     operator: Operator,
+    /// Rows that the rest of the chain has not taken yet.
     out: Frame,
-    /// `out` holds rows that the rest of the chain has not taken yet.
-    pending: bool,
     /// Rows of the frame in hand that are in `out` or beyond; 0 where it was not begun.
     taken: usize,
     /// The operator has taken all of the item in hand.
@@ -210,6 +141,8 @@ pub(crate) struct Place {
     pub(crate) first_group: u32,
     pub(crate) groups: u32,
     pub(crate) seed: u64,
+    /// For the state of each aggregation.
+    pub(crate) addresses: Addresses,
 }
 
 impl Chain {
@@ -232,22 +165,30 @@ impl Chain {
             let operator = match spec {
                 OperatorSpec::Filter(expr) => {
                     let condition = Box::new(Evaluator::new(expr, &schema)?);
+                    check_filter(expr, &schema)?;
                     Operator::Filter {
                         condition,
                         rows: Vec::new(),
                         of_input,
                     }
                 }
-                OperatorSpec::Project { exprs, .. } => {
+                OperatorSpec::Project {
+                    exprs,
+                    schema: output,
+                } => {
                     let projection = Projection::new(exprs, &schema)?;
+                    check_projection(exprs, &schema, output)?;
                     as_routed = false;
                     Operator::Project(projection)
                 }
-                OperatorSpec::DropLate(rule) => Operator::DropLate {
-                    rule: *rule,
-                    rows: Vec::new(),
-                    of_input,
-                },
+                OperatorSpec::DropLate(rule) => {
+                    check_late(rule, &schema)?;
+                    Operator::DropLate {
+                        rule: *rule,
+                        rows: Vec::new(),
+                        of_input,
+                    }
+                }
                 OperatorSpec::Unnest {
                     list,
                     schema: output,
@@ -258,6 +199,9 @@ impl Chain {
                 }
                 OperatorSpec::Applied => Operator::Applied { of_input },
                 OperatorSpec::Aggregate(spec) => {
+                    if !same_types(&spec.input, &schema) {
+                        return refuse("an aggregation of other columns".to_owned());
+                    }
                     let mut state = if std::mem::take(&mut as_routed) {
                         AggregateState::behind(spec, input, place)?
                     } else {
@@ -267,13 +211,12 @@ impl Chain {
                     Operator::Aggregate(Box::new(state))
                 }
             };
-            schema = spec.output(schema);
+            schema = spec.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(spec, &schema)?;
             let out = Frame::new(&schema, place.frame_rows);
             levels.push(Level {
                 operator,
                 out,
-                pending: false,
                 taken: 0,
                 finished: false,
             });
@@ -329,12 +272,11 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
         return Ok(end.offer(item));
     };
     loop {
-        if level.pending {
+        if level.out.rows() > 0 {
             if drive(rest, end, Item::Frame(&level.out), fuel)? == Flow::Full {
                 return Ok(Flow::Full);
             }
             level.out.clear();
-            level.pending = false;
             // A frame's results are bounded by the frame; what a mark sets free is not.
             *fuel = fuel.saturating_sub(1);
             if *fuel == 0 && !level.finished {
@@ -352,7 +294,6 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end.counters)? == Flow::Done;
-        level.pending = level.out.rows() > 0;
     }
 }
 
@@ -366,100 +307,81 @@ impl Level {
     }
 
     fn step(&mut self, item: Item<'_>, counters: &mut QueryCounters) -> Result<Flow> {
-        match (&mut self.operator, item) {
+        match (item, &mut self.operator) {
+            (Item::Frame(frame), _) => self.take(frame, counters),
+            (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             (
-                Operator::Filter {
-                    condition,
-                    rows,
-                    of_input,
-                },
-                Item::Frame(frame),
-            ) => {
-                if self.taken == 0 {
-                    rows.clear();
-                    condition.select(frame, rows)?;
-                    counters.rows_filtered += of_input.of(frame) - of_input.of_rows(frame, rows);
-                }
-                Ok(append(&mut self.out, frame, rows, &mut self.taken))
-            }
-            (
-                Operator::DropLate {
-                    rule,
-                    rows,
-                    of_input,
-                },
-                Item::Frame(frame),
-            ) => {
-                if self.taken == 0 {
-                    rows.clear();
-                    rule.on_time(frame, rows);
-                    counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
-                }
-                Ok(append(&mut self.out, frame, rows, &mut self.taken))
-            }
-            (Operator::Unnest { unnest, of_input }, Item::Frame(frame)) => {
-                if self.taken == 0 {
-                    let without = unnest.begin(frame);
-                    if *of_input == OfInput::All {
-                        counters.rows_filtered += without as u64;
-                    }
-                }
-                let end = unnest.len().min(self.taken + self.out.room());
-                unnest.append(frame, self.taken, end, &mut self.out);
-                Ok(resume(&mut self.taken, end, unnest.len()))
-            }
-            (Operator::Applied { of_input }, Item::Frame(frame)) => {
-                if self.taken == 0 {
-                    counters.rows_applied += of_input.of(frame);
-                }
-                let end = frame.rows().min(self.taken + self.out.room());
-                self.out.append_range(frame, self.taken..end);
-                Ok(resume(&mut self.taken, end, frame.rows()))
-            }
-            (Operator::Project(projection), Item::Frame(frame)) => {
-                if self.taken == 0 {
-                    projection.evaluate(frame)?;
-                }
-                let end = frame.rows().min(self.taken + self.out.room());
-                projection.append(frame, self.taken..end, &mut self.out);
-                Ok(resume(&mut self.taken, end, frame.rows()))
-            }
-            (Operator::Aggregate(state), Item::Frame(frame)) => {
-                assert!(!state.elsewhere, "a row came to a shard that is sent none");
-                let schema = &state.spec.input;
-                hash_keys(frame, schema, &state.keys, state.seed, &mut state.hashes);
-                state.aggregate.update(frame, &state.hashes)?;
-                counters.rows_applied += state.applies.of(frame);
-                Ok(Flow::Done)
-            }
-            (Operator::Aggregate(state), Item::Mark(_)) if state.elsewhere => Ok(Flow::Done),
-            (Operator::Aggregate(state), Item::Mark(mark)) => {
-                let upto = match mark {
-                    Mark::End => None,
-                    Mark::Watermark(t) if state.spec.window.is_some() => Some(t),
-                    Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) | Mark::Stop => {
-                        return Ok(Flow::Done);
-                    }
-                };
-                match state
-                    .aggregate
-                    .emit(upto, &mut state.cursor, &mut self.out)?
-                {
-                    Progress::Done => {
-                        state.cursor = EmitCursor::default();
-                        Ok(Flow::Done)
-                    }
-                    Progress::Full => Ok(Flow::Full),
-                }
-            }
-            (
+                Item::Mark(_),
                 Operator::Filter { .. }
                 | Operator::Project(_)
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Applied { .. },
-                Item::Mark(_),
             ) => Ok(Flow::Done),
+        }
+    }
+
+    /// Takes as much of a frame as there is room for its results.
+    fn take(&mut self, frame: &Frame, counters: &mut QueryCounters) -> Result<Flow> {
+        let begins = self.taken == 0;
+        let (out, taken) = (&mut self.out, &mut self.taken);
+        match &mut self.operator {
+            Operator::Filter {
+                condition,
+                rows,
+                of_input,
+            } => {
+                if begins {
+                    rows.clear();
+                    condition.select(frame, rows)?;
+                    counters.rows_filtered += of_input.of(frame) - of_input.of_rows(frame, rows);
+                }
+                Ok(append(out, frame, rows, taken))
+            }
+            Operator::DropLate {
+                rule,
+                rows,
+                of_input,
+            } => {
+                if begins {
+                    rows.clear();
+                    rule.on_time(frame, rows);
+                    counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
+                }
+                Ok(append(out, frame, rows, taken))
+            }
+            Operator::Unnest { unnest, of_input } => {
+                if begins {
+                    let without = unnest.begin(frame);
+                    if *of_input == OfInput::All {
+                        counters.rows_filtered += without as u64;
+                    }
+                }
+                let end = unnest.len().min(*taken + out.room());
+                unnest.append(frame, *taken, end, out);
+                Ok(resume(taken, end, unnest.len()))
+            }
+            Operator::Applied { of_input } => {
+                if begins {
+                    counters.rows_applied += of_input.of(frame);
+                }
+                let end = frame.rows().min(*taken + out.room());
+                out.append_range(frame, *taken..end);
+                Ok(resume(taken, end, frame.rows()))
+            }
+            Operator::Project(projection) => {
+                if begins {
+                    projection.evaluate(frame)?;
+                }
+                let end = frame.rows().min(*taken + out.room());
+                projection.append(frame, *taken..end, out);
+                Ok(resume(taken, end, frame.rows()))
+            }
+            Operator::Aggregate(state) => {
+                state.update(frame)?;
+                counters.rows_applied += state.applies.of(frame);
+                Ok(Flow::Done)
+            }
         }
     }
 }

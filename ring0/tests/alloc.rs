@@ -16,7 +16,7 @@ use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::CHUNK_BYTES;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec, FileFormat,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, FileFormat,
     OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
     StageOutput, StageSpec, WindowKey,
 };
@@ -160,18 +160,14 @@ fn groups(path: &Path) -> Program {
         schema: Arc::clone(&read),
     };
     Program {
-        sources: vec![SourceSpec {
-            name: "rows".to_owned(),
-            schema: Arc::clone(&read),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Files {
+        sources: vec![SourceSpec::new(
+            "rows",
+            Arc::clone(&read),
+            SourceKind::Files {
                 paths: vec![path.to_owned()],
                 format: FileFormat::Ndjson,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         exchanges: vec![ExchangeSpec {
             schema: read,
             routing: Routing::Hash(vec![0, 1]),

@@ -12,9 +12,9 @@ use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec,
-    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
+    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
+    StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -24,18 +24,10 @@ const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Uring];
 /// A source of these arrays; its columns are named by number.
 fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
     let field = |(i, a): (usize, &ArrayRef)| Field::new(i.to_string(), a.data_type().clone());
-    SourceSpec {
-        reading: Default::default(),
-        name: "columns".to_owned(),
-        schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
-        event_time: None,
-        kind: SourceKind::Columns {
-            arrays: arrays.into(),
-            repeat,
-        },
-        system: Vec::new(),
-        bad_data: BadData::Fail,
-    }
+    let schema = Schema::new(arrays.iter().enumerate().map(field).collect());
+    let arrays = arrays.into();
+    let kind = SourceKind::Columns { arrays, repeat };
+    SourceSpec::new("columns", Arc::new(schema), kind)
 }
 
 /// All rows of a source, as they are.

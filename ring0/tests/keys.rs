@@ -13,9 +13,8 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -68,18 +67,14 @@ fn program(frames: Vec<Frame>) -> Program {
         output: Arc::clone(&counted),
     };
     Program {
-        sources: vec![SourceSpec {
-            name: "keys".to_owned(),
-            schema: key_schema(),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Memory {
+        sources: vec![SourceSpec::new(
+            "keys",
+            key_schema(),
+            SourceKind::Memory {
                 frames: Arc::new(frames),
                 repeat: 1,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         exchanges: vec![ExchangeSpec {
             schema: key_schema(),
             routing: Routing::Hash(vec![0, 1]),

@@ -7,9 +7,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
-use trefoil_ring0::id::{OutputId, SourceId};
+use trefoil_ring0::column::Column;
+use trefoil_ring0::error::Error;
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    BadData, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -31,18 +35,14 @@ fn child(test: &str, case: &str) {
 fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64)]));
     let program = Program {
-        sources: vec![SourceSpec {
-            name: "none".to_owned(),
-            schema: Arc::clone(&schema),
-            event_time: None,
-            reading: Default::default(),
-            kind: SourceKind::Memory {
+        sources: vec![SourceSpec::new(
+            "none",
+            Arc::clone(&schema),
+            SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,
             },
-            system: Vec::new(),
-            bad_data: BadData::Fail,
-        }],
+        )],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
             operators: Vec::new(),
@@ -77,18 +77,24 @@ fn refused_with(words: &[&str]) {
     assert_eq!(run(Executor::Threads).unwrap().0, Executor::Threads);
 }
 
+/// Sets a limit of this process, for good.
+fn limit(bytes: u64, set: impl FnOnce(*const libc::rlimit) -> i32) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    assert_eq!(set(&raw const limit), 0);
+}
+
 #[test]
 fn too_little_locked_memory() {
     if std::env::var_os(CASE).is_none() {
         return child("too_little_locked_memory", "memlock");
     }
-    let limit = libc::rlimit {
-        rlim_cur: 64 * 1024,
-        rlim_max: 64 * 1024,
-    };
-    // SAFETY: the struct lives on this stack.
-    let refused = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
-    assert_eq!(refused, 0);
+    // SAFETY: it is called with a struct that lives.
+    limit(64 * 1024, |to| unsafe {
+        libc::setrlimit(libc::RLIMIT_MEMLOCK, to)
+    });
     refused_with(&["64 KiB", "512", "ulimit -l", "--executor threads"]);
 }
 
@@ -141,6 +147,98 @@ fn refuse_io_uring() {
         )
     };
     assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// So many aggregations of as many rows, each by a key, behind an exchange.
+fn aggregations(count: u32) -> Program {
+    let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64)]));
+    let counted = vec![schema.fields[0].clone(), Field::new("n", DataType::Int64)];
+    let counted = Arc::new(Schema::new(counted));
+    let mut frame = Frame::new(&schema, 100);
+    let Column::I64(c) = &mut frame.columns[0] else {
+        panic!("not BIGINT")
+    };
+    (0..100).for_each(|n| c.push(Some(n)));
+    frame.commit_rows(100);
+    let kind = SourceKind::Memory {
+        frames: Arc::new(vec![frame]),
+        repeat: 1,
+    };
+    let mut program = Program {
+        sources: vec![SourceSpec::new("s", Arc::clone(&schema), kind)],
+        ..Program::default()
+    };
+    let aggregate = Arc::new(AggregateSpec {
+        input: Arc::clone(&schema),
+        keys: vec![0],
+        calls: vec![AggregateCall {
+            function: AggregateFunction::Count,
+            argument: None,
+        }],
+        phase: Phase::Complete,
+        window: None,
+        output: Arc::clone(&counted),
+    });
+    for id in 0..count {
+        program.stages.push(StageSpec {
+            input: StageInput::Source(SourceId(0)),
+            operators: Vec::new(),
+            output: StageOutput::Exchange(ExchangeId(id)),
+        });
+        program.stages.push(StageSpec {
+            input: StageInput::Exchange(ExchangeId(id)),
+            operators: vec![OperatorSpec::Aggregate(Arc::clone(&aggregate))],
+            output: StageOutput::Output(OutputId(id)),
+        });
+        program.exchanges.push(ExchangeSpec {
+            schema: Arc::clone(&schema),
+            routing: Routing::Hash(vec![0]),
+            order: Order::Free,
+        });
+        program.outputs.push(OutputSpec {
+            order: Order::Free,
+            schema: Arc::clone(&counted),
+        });
+    }
+    program
+}
+
+/// The groups of so many aggregations at eight shards.
+fn groups(count: u32) -> Result<usize, Error> {
+    let config = Config {
+        shards: 8,
+        executor: Executor::Threads,
+        ring_messages: 2,
+        ..Config::default()
+    };
+    let mut running = start(&aggregations(count), &config)?;
+    let mut groups = 0;
+    while let Some(block) = running.next_block()? {
+        groups += block.rows().rows();
+        running.give_back(block);
+    }
+    running.finish()?;
+    Ok(groups)
+}
+
+/// State reserves more addresses than it uses. It leaves some to others, and where there are too
+/// few for all of it, it says so instead of leaving nothing to the allocator.
+#[test]
+fn few_addresses() {
+    if std::env::var_os(CASE).is_none() {
+        return child("few_addresses", "addresses");
+    }
+    assert_eq!(groups(50).unwrap(), 5000, "as many as anybody wants");
+    // SAFETY: it is called with a struct that lives.
+    limit(4 << 30, |to| unsafe {
+        libc::setrlimit(libc::RLIMIT_AS, to)
+    });
+    assert_eq!(groups(5).unwrap(), 500);
+    let Error::Preflight { what, hint } = groups(50).unwrap_err() else {
+        panic!("another error")
+    };
+    assert!(what.contains("400 aggregations"), "{what}");
+    assert!(hint.contains("ulimit -v"), "{hint}");
 }
 
 #[test]

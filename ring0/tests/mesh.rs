@@ -13,9 +13,8 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -56,18 +55,11 @@ fn frames(schema: &Schema, rows: i64, keys: i64, frame_rows: usize) -> Vec<Frame
 }
 
 fn memory(name: &str, schema: &Arc<Schema>, frames: Vec<Frame>) -> SourceSpec {
-    SourceSpec {
-        name: name.to_owned(),
-        schema: Arc::clone(schema),
-        event_time: None,
-        reading: Default::default(),
-        kind: SourceKind::Memory {
-            frames: Arc::new(frames),
-            repeat: 1,
-        },
-        system: Vec::new(),
-        bad_data: BadData::Fail,
-    }
+    let kind = SourceKind::Memory {
+        frames: Arc::new(frames),
+        repeat: 1,
+    };
+    SourceSpec::new(name, Arc::clone(schema), kind)
 }
 
 fn hash(schema: &Arc<Schema>, column: usize) -> ExchangeSpec {
@@ -345,7 +337,11 @@ fn failure(program: &Program, config: &Config) -> String {
         match running.next_block() {
             Ok(Some(block)) => running.give_back(block),
             Ok(None) => panic!("the run came to its end"),
-            Err(error) => return error.to_string(),
+            Err(error) => {
+                assert_eq!(running.next_block().unwrap_err(), error, "it stays failed");
+                assert_eq!(running.finish().unwrap_err(), error);
+                return error.to_string();
+            }
         }
     }
 }

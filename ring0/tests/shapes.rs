@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
+use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::metrics::QueryCounters;
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, FileFormat,
     OperatorSpec, Order, OutputSpec, Phase, Program, Reading, Routing, SourceKind, SourceSpec,
@@ -141,6 +143,40 @@ fn the_ledger_has_the_numbers_of_the_programs_stages() {
             })
         };
         assert_eq!([rows(0), rows(2)], [(10, 10), (20, 20)], "{count} shards");
+    }
+}
+
+/// Rows are counted once where several stages read the same of them, here all and one half: the
+/// ledger is that of the first.
+#[test]
+fn the_ledger_balances_with_two_readers_of_an_exchange() {
+    let half = Expr::Binary(
+        BinaryOp::Lt,
+        Box::new(Expr::Column(0)),
+        Box::new(Expr::Literal(Scalar::I64(50))),
+    );
+    let filtered = |mut stage: StageSpec| {
+        stage.operators = vec![OperatorSpec::Filter(half.clone())];
+        stage
+    };
+    let stages = vec![
+        stage(source(0), into(0)),
+        filtered(stage(from(0), into(1))),
+        stage(from(0), into(2)),
+        stage(from(1), output(0)),
+        stage(from(2), output(1)),
+    ];
+    let program = program(vec![memory(100)], stages);
+    for count in [1, 3] {
+        let (got, reports) = run(&program, &shards(count));
+        assert_eq!([got[0].len(), got[1].len()], [50, 100]);
+        let mut sum = QueryCounters::default();
+        for (stage, counters) in reports.iter().flat_map(|r| &r.inputs) {
+            assert_eq!(*stage, 0);
+            sum.add(counters);
+        }
+        let ledger = [sum.rows_in, sum.rows_filtered, sum.rows_applied];
+        assert_eq!(ledger, [100, 50, 50], "{count} shards");
     }
 }
 

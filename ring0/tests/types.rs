@@ -11,9 +11,8 @@ use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field as ArrowField, IntervalUnit, TimeUnit};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
+    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -110,18 +109,12 @@ fn text(arrays: &[ArrayRef], row: usize) -> String {
 
 fn source(arrays: &[ArrayRef]) -> SourceSpec {
     let field = |(i, a): (usize, &ArrayRef)| Field::new(i.to_string(), a.data_type().clone());
-    SourceSpec {
-        name: "types".to_owned(),
-        schema: Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect())),
-        event_time: None,
-        reading: Default::default(),
-        system: Vec::new(),
-        bad_data: BadData::Fail,
-        kind: SourceKind::Columns {
-            arrays: arrays.into(),
-            repeat: 1,
-        },
-    }
+    let schema = Schema::new(arrays.iter().enumerate().map(field).collect());
+    let kind = SourceKind::Columns {
+        arrays: arrays.into(),
+        repeat: 1,
+    };
+    SourceSpec::new("types", Arc::new(schema), kind)
 }
 
 /// A source, an exchange by the hash of `keys`, and what stands behind it.

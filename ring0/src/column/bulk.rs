@@ -50,16 +50,17 @@ impl Bitmap {
         }
     }
 
-    /// Appends the bits `range` of `from`.
-    pub fn append_range(&mut self, from: &Bitmap, range: Range<usize>) {
+    /// Appends the bits `range` of `from`. Returns how many of them are set.
+    pub fn append_range(&mut self, from: &Bitmap, range: Range<usize>) -> usize {
         assert!(
             range.start <= range.end && range.end <= from.len,
             "bits outside of a bitmap"
         );
-        let mut at = range.start;
+        let (mut at, mut set) = (range.start, 0);
         while at < range.end {
             let count = (range.end - at).min(64);
             let word = from.window(at) & tail_mask(count);
+            set += word.count_ones() as usize;
             let shift = self.len % 64;
             if shift == 0 {
                 self.words.push(word);
@@ -73,6 +74,7 @@ impl Bitmap {
             self.len += count;
             at += count;
         }
+        set
     }
 }
 
@@ -142,9 +144,9 @@ impl Validity {
             self.bits.clear();
             self.bits.extend(true, self.len);
         }
-        self.bits.append_range(&from.bits, range.clone());
+        let valid = self.bits.append_range(&from.bits, range.clone());
         self.len += range.len();
-        self.nulls = self.len - self.bits.count_ones();
+        self.nulls += range.len() - valid;
         if self.nulls == 0 {
             self.bits.clear();
         }

@@ -139,11 +139,10 @@ struct Filling<'a> {
 
 impl<'a> Filling<'a> {
     fn new(frame: &'a mut Frame, at: usize) -> Self {
-        let strings: usize = frame.columns.iter().map(|c| c.string_bytes()).sum();
         let nested = |c: &Column| matches!(c, Column::List(_) | Column::Struct(_));
         let ahead = match frame.columns.iter().any(nested) {
             true => 0,
-            false => FRAME_BYTES.saturating_sub(strings),
+            false => FRAME_BYTES.saturating_sub(frame.string_bytes()),
         };
         Self {
             open: 0,
@@ -160,8 +159,7 @@ impl<'a> Filling<'a> {
 
     #[inline(never)]
     fn strings_are_full(&self) -> bool {
-        let strings: usize = self.frame.columns.iter().map(|c| c.string_bytes()).sum();
-        strings >= FRAME_BYTES
+        self.frame.string_bytes() >= FRAME_BYTES
     }
 
     /// The row that the next record becomes.

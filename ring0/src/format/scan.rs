@@ -168,46 +168,46 @@ mod tests {
     }
 
     proptest! {
-            #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(2000))]
 
-            #[test]
-            fn stretches_end_where_a_byte_is(
-                bytes in prop::collection::vec(prop_oneof![
-                    9 => b'a'..=b'z', 1 => any::<u8>(), 1 => Just(b'"'),
-                ], 0..140),
-                at in 0usize..142, set in any::<[u8; 4]>(),
-            ) {
-                prop_assert_eq!(json_text(&bytes, at), plain(&bytes, at, ends_json_text));
-                let (marks, high) = marks(&bytes, at, set);
-    let block = bytes.get(at..).unwrap_or_default();
-                let block = &block[..block.len().min(64)];
-                prop_assert_eq!(high, !block.is_ascii());
-                for i in 0..64 {
-                    let want = block.get(i).is_some_and(|b| set.contains(b));
-                    prop_assert_eq!(marks >> i & 1 == 1, want);
-                }
-            }
-
-            #[test]
-            fn digits_are_counted_and_read(
-                text in "[0-9]{0,25}", behind in "\\PC{0,12}", before in "[0-9]{0,9}",
-            ) {
-                let all = format!("{before}{text}{behind}");
-                let got = digits(all.as_bytes(), before.len());
-                let rest = &all[before.len()..];
-                let count = rest.bytes().take_while(u8::is_ascii_digit).count();
-                prop_assert_eq!(got.count, count);
-                if (1..=19).contains(&count) {
-                    prop_assert_eq!(got.value, rest[..count].parse::<u64>().unwrap());
-                }
-            }
-
-            #[test]
-            fn every_byte_ends_digits_that_is_none(b in any::<u8>(), next in any::<[u8; 8]>()) {
-                let mut bytes = vec![b'1', b];
-                bytes.extend(next);
-                let want = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
-                prop_assert_eq!(digits(&bytes, 0).count, want);
+        #[test]
+        fn stretches_end_where_a_byte_is(
+            bytes in prop::collection::vec(prop_oneof![
+                9 => b'a'..=b'z', 1 => any::<u8>(), 1 => Just(b'"'),
+            ], 0..140),
+            at in 0usize..142, set in any::<[u8; 4]>(),
+        ) {
+            prop_assert_eq!(json_text(&bytes, at), plain(&bytes, at, ends_json_text));
+            let (marks, high) = marks(&bytes, at, set);
+            let block = bytes.get(at..).unwrap_or_default();
+            let block = &block[..block.len().min(64)];
+            prop_assert_eq!(high, !block.is_ascii());
+            for i in 0..64 {
+                let want = block.get(i).is_some_and(|b| set.contains(b));
+                prop_assert_eq!(marks >> i & 1 == 1, want);
             }
         }
+
+        #[test]
+        fn digits_are_counted_and_read(
+            text in "[0-9]{0,25}", behind in "\\PC{0,12}", before in "[0-9]{0,9}",
+        ) {
+            let all = format!("{before}{text}{behind}");
+            let got = digits(all.as_bytes(), before.len());
+            let rest = &all[before.len()..];
+            let count = rest.bytes().take_while(u8::is_ascii_digit).count();
+            prop_assert_eq!(got.count, count);
+            if (1..=19).contains(&count) {
+                prop_assert_eq!(got.value, rest[..count].parse::<u64>().unwrap());
+            }
+        }
+
+        #[test]
+        fn every_byte_ends_digits_that_is_none(b in any::<u8>(), next in any::<[u8; 8]>()) {
+            let mut bytes = vec![b'1', b];
+            bytes.extend(next);
+            let want = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+            prop_assert_eq!(digits(&bytes, 0).count, want);
+        }
+    }
 }

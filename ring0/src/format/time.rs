@@ -14,7 +14,7 @@ const YEAR_DIGITS_MAX: usize = 12;
 /// Days since 1970-01-01 of a date of the calendar.
 ///
 /// Years are counted from March on in eras of 400, so that the leap day comes last.
-fn days_of_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_of_civil(year: i64, month: i64, day: i64) -> i64 {
     let y = year - i64::from(month <= 2);
     let era = y.div_euclid(400);
     let year_of_era = y.rem_euclid(400);
@@ -24,7 +24,7 @@ fn days_of_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Year, month and day of a number of days since 1970-01-01.
-fn civil_of_days(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil_of_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
@@ -38,7 +38,8 @@ fn civil_of_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
+/// Days of a month of the calendar.
+pub(crate) fn days_in_month(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,

@@ -2,11 +2,11 @@
 //! elsewhere; errors of rows that do not take an argument are left out.
 
 use super::binary::{bools, bools_mut, equal, is_one};
-use super::check::{check_binary, refuse};
+use super::check::check_binary;
 use super::logic;
 use super::node::{Node, Run};
 use crate::column::{Bitmap, Bools, Column};
-use crate::error::Result;
+use crate::error::{Result, refuse};
 use crate::expr::{BinaryOp, Expr};
 use crate::schema::{Physical, Schema};
 

@@ -2,12 +2,8 @@
 
 use arrow_schema::DataType;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, refuse};
 use crate::expr::{BinaryOp, UnaryOp, arithmetic_type};
-
-pub(super) fn refuse<T>(message: String) -> Result<T> {
-    Err(Error::Program(message))
-}
 
 fn is_number(t: &DataType) -> bool {
     t.is_integer()

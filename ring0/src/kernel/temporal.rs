@@ -5,9 +5,10 @@ use arrow_schema::DataType;
 
 use super::arithmetic::noun;
 use super::node::Run;
-use super::text::{DAYS, civil};
+use super::text::DAYS;
 use crate::column::{Column, Fixed, Interval};
 use crate::expr::BinaryOp;
+use crate::format::time::{civil_of_days, days_in_month, days_of_civil};
 use crate::schema::{sql_name, unit_nanos};
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
@@ -19,28 +20,13 @@ pub(super) fn has_interval(left: &DataType, right: &DataType) -> bool {
         .any(|t| matches!(t, DataType::Interval(_)))
 }
 
-/// Days since 1970-01-01 of a day of the proleptic Gregorian calendar: Howard Hinnant's
-/// `days_from_civil`.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-fn days_of_month(year: i64, month: i64) -> i64 {
-    let next = (year + month / 12, month % 12 + 1);
-    days_from_civil(next.0, next.1, 1) - days_from_civil(year, month, 1)
-}
-
 /// So many months and days behind a day; `None` beyond what chrono, and with it arrow, counts.
 fn shift_days(days: i64, months: i64, more: i64) -> Option<i64> {
     let within = |days: i64| DAYS.contains(&days).then_some(days);
-    let (year, month, day) = civil(within(days)?);
+    let (year, month, day) = civil_of_days(within(days)?);
     let months = year * 12 + month - 1 + months;
     let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
-    let days = days_from_civil(year, month, day.min(days_of_month(year, month)));
+    let days = days_of_civil(year, month, day.min(days_in_month(year, month)));
     within(within(days)? + more)
 }
 

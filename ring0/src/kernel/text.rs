@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::column::Strings;
+use crate::format::time::civil_of_days;
 
 /// The days that chrono, and with it arrow, can print: the years -262143 to 262142.
 pub(super) const DAYS: std::ops::RangeInclusive<i64> = -96_465_292..=95_026_236;
@@ -38,31 +39,12 @@ pub(super) fn date(days: i64, out: &mut String) -> Option<()> {
     if !DAYS.contains(&days) {
         return None;
     }
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_of_days(days);
     if (0..=9999).contains(&year) {
         write!(out, "{year:04}-{month:02}-{day:02}").ok()
     } else {
         write!(out, "{year:+05}-{month:02}-{day:02}").ok()
     }
-}
-
-/// Year, month and day in the proleptic Gregorian calendar: Howard Hinnant's `civil_from_days`.
-pub(super) fn civil(days: i64) -> (i64, i64, i64) {
-    // Years begin in March here, so that the day that leap years add is the last of them.
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// `YYYY-MM-DDThh:mm:ss` with 0, 3, 6 or 9 digits of the second's fraction; `per_second` units

@@ -24,12 +24,12 @@ pub use self::cells::{partial_schema, result_type};
 use self::cells::Plan;
 use self::fused::Fused;
 use crate::column::{Column, has_any_length};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
 use crate::program::{AggregateSpec, Phase};
 use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
-use crate::table::store::PageStore;
+use crate::table::store::{Addresses, PageStore};
 use crate::table::{BATCH_ROWS, ScanCursor, Slots, Table, TableLayout};
 
 /// Rows emitted at a time where strings decide when a frame is full.
@@ -88,28 +88,33 @@ struct Splitter {
 }
 
 impl Aggregate {
-    /// An aggregation of the keys whose hashes lie in `groups` key groups from `first_group` on.
+    /// An aggregation of the keys whose hashes lie in `groups` key groups from `first_group` on,
+    /// whose state lies in `addresses`.
     ///
     /// # Errors
     /// [`Error::Program`] where `spec` does not fit together, [`Error::Preflight`] where the
     /// system gives no memory.
-    pub fn new(spec: Arc<AggregateSpec>, first_group: u32, groups: u32) -> Result<Self> {
-        let mut table_keys = spec.keys.clone();
-        let mut keys_to: Vec<usize> = (0..table_keys.len()).collect();
+    pub fn new(
+        spec: Arc<AggregateSpec>,
+        first_group: u32,
+        groups: u32,
+        addresses: Addresses,
+    ) -> Result<Self> {
+        let columns = spec.input.fields.len();
+        if let Some(key) = spec.keys.iter().find(|&&k| k >= columns) {
+            return refuse(format!("key {key} of {columns} columns"));
+        }
+        let mut keys_to: Vec<usize> = (0..spec.keys.len()).collect();
         let mut window_unit_ns = 1;
         if let Some(window) = spec.window {
-            let field = spec
-                .keys
-                .get(window.key)
-                .and_then(|&k| spec.input.fields.get(k));
-            match field.map(|f| &f.data_type) {
+            let key = spec.keys.get(window.key);
+            match key.map(|&k| &spec.input.fields[k].data_type) {
                 Some(DataType::Timestamp(unit, None)) => window_unit_ns = unit_nanos(*unit),
-                other => return Err(Error::Program(format!("a window key of type {other:?}"))),
+                other => return refuse(format!("a window key of type {other:?}")),
             }
-            table_keys.remove(window.key);
             keys_to.remove(window.key);
         }
-        let keys = KeyLayout::new(&spec.input, &table_keys);
+        let keys = KeyLayout::new(&spec.input, &spec.hashed_keys());
         let plan = Plan::new(&spec, 1 + keys.words())?;
         let layout = TableLayout::new(keys, plan.initial.clone(), first_group, groups)?;
         check_output(&spec, &plan)?;
@@ -121,7 +126,7 @@ impl Aggregate {
         let mut shared = Shared {
             plan,
             layout,
-            store: PageStore::new()?,
+            store: PageStore::new(addresses)?,
             batch: KeyBatch::default(),
             keys_to,
             window_unit_ns,
@@ -250,14 +255,14 @@ fn check_output(spec: &AggregateSpec, plan: &Plan) -> Result<()> {
             Phase::Complete | Phase::Final => plan.outputs.len(),
         };
     if spec.output.fields.len() != columns {
-        return Err(Error::Program(format!(
-            "{} columns for the {columns} of an aggregation",
-            spec.output.fields.len()
-        )));
+        let given = spec.output.fields.len();
+        return refuse(format!(
+            "{given} columns for the {columns} of an aggregation"
+        ));
     }
     for (i, &key) in spec.keys.iter().enumerate() {
         if spec.output.fields[i].data_type != spec.input.fields[key].data_type {
-            return Err(Error::Program(format!("key {i} of another type")));
+            return refuse(format!("key {i} of another type"));
         }
     }
     Ok(())

@@ -6,16 +6,39 @@ use std::ptr::{self, NonNull};
 
 use crate::error::{Error, Result};
 use crate::limits::PAGE_BYTES;
+use crate::preflight::addresses_max;
 
-/// Addresses to reserve, if the system lets us; halved until it does.
+/// Addresses to reserve, where there are as many for each store; halved until the system lets us.
 const RESERVE_BYTES: usize = 64 << 30;
 /// Fewest addresses worth having.
 const RESERVE_BYTES_MIN: usize = 16 << 20;
+/// Addresses of any process; half of what there is, by limit or at all, is left to others.
+const ADDRESS_BYTES: u64 = 1 << 47;
 /// Memory is made accessible by this much: a huge page.
 const STEP_BYTES: usize = 2 << 20;
 
 /// Number of a page.
 pub type PageId = u32;
+
+/// How many addresses a store may reserve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    stores: usize,
+    bytes: usize,
+}
+
+impl Addresses {
+    /// One share of `stores`, all those of the process, within what it is allowed by
+    /// [`addresses_max`].
+    pub fn shared_by(stores: usize) -> Self {
+        let all = addresses_max().min(ADDRESS_BYTES) as usize / 2;
+        let share = (all / stores.max(1)).min(RESERVE_BYTES);
+        Self {
+            stores,
+            bytes: share - share % STEP_BYTES,
+        }
+    }
+}
 
 /// Pages of [`PAGE_BYTES`] at addresses that never change.
 #[derive(Debug)]
@@ -40,8 +63,11 @@ unsafe impl Send for PageStore {}
 
 impl PageStore {
     /// Reserves addresses.
-    pub fn new() -> Result<Self> {
-        let mut bytes = RESERVE_BYTES;
+    ///
+    /// # Errors
+    /// [`Error::Preflight`] where there are too few.
+    pub fn new(addresses: Addresses) -> Result<Self> {
+        let mut bytes = addresses.bytes;
         while bytes >= RESERVE_BYTES_MIN {
             // SAFETY: an anonymous mapping at an address of the system's choice touches no
             // memory of ours.
@@ -74,9 +100,15 @@ impl PageStore {
                     drained: Vec::new(),
                 });
             }
-            bytes /= 2;
+            bytes = bytes / 2 - bytes / 2 % STEP_BYTES;
         }
-        Err(out_of_memory("reserving addresses for state was refused"))
+        Err(Error::Preflight {
+            what: format!(
+                "too few addresses for the state of {} aggregations, counted on each shard",
+                addresses.stores
+            ),
+            hint: "raise the limit on virtual memory (`ulimit -v`), or use fewer shards".to_owned(),
+        })
     }
 
     /// Takes a page, all zero.

@@ -168,6 +168,7 @@ pub fn var_eq(store: &PageStore, reference: &[u64; 2], bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::store::Addresses;
 
     #[test]
     fn classes_hold_their_lengths() {
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn values_are_kept_replaced_and_their_space_is_used_again() {
-        let mut store = PageStore::new().expect("addresses");
+        let mut store = PageStore::new(Addresses::shared_by(1)).expect("addresses");
         let mut heap = VarHeap::default();
         let mut kept = Vec::new();
         for len in [0, 1, 11, 12, 13, 100, 5000, PAGE_BYTES] {

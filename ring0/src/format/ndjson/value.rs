@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::column::{Column, Structs};
+use crate::column::{Column, Structs, each_integer};
 use crate::format::decimal::parse_decimal;
 use crate::format::span::parse_time;
 use crate::format::time::{parse_date, parse_timestamp, shorten};
@@ -137,20 +137,9 @@ impl Op {
 /// Appends a number to a column of integers, `None` where it does not fit.
 #[inline(always)]
 pub(in crate::format) fn push_integer(column: &mut Column, value: i128) -> Option<()> {
-    fn narrow<T: TryFrom<i128>>(value: i128) -> Option<T> {
-        T::try_from(value).ok()
-    }
-    match column {
-        Column::I8(c) => c.push(Some(narrow(value)?)),
-        Column::I16(c) => c.push(Some(narrow(value)?)),
-        Column::I32(c) => c.push(Some(narrow(value)?)),
-        Column::I64(c) => c.push(Some(narrow(value)?)),
-        Column::U8(c) => c.push(Some(narrow(value)?)),
-        Column::U16(c) => c.push(Some(narrow(value)?)),
-        Column::U32(c) => c.push(Some(narrow(value)?)),
-        Column::U64(c) => c.push(Some(narrow(value)?)),
-        other => unreachable!("{:?} is no integer", other.physical()),
-    }
+    each_integer!(column, c => c.push(Some(value.try_into().ok()?)), other => {
+        unreachable!("{:?} is no integer", other.physical())
+    });
     Some(())
 }
 
@@ -192,6 +181,18 @@ impl Value<'_> {
             "{value} is out of range for {}",
             self.kind.sql_name()
         ))
+    }
+
+    fn take_integer<E: Error>(self, value: i128) -> Result<(), E> {
+        match (self.kind, &mut *self.column) {
+            (Kind::Integer(_), column) => match push_integer(column, value) {
+                Some(()) => {}
+                None => return Err(self.out_of_range(value)),
+            },
+            (Kind::Double, column) => push_double(column, value as f64),
+            _ => return Err(self.refuse(value)),
+        }
+        Ok(())
     }
 
     /// Takes the text of a value: a number beyond what a DOUBLE holds, or any at all.
@@ -255,28 +256,11 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        match (self.kind, &mut *self.column) {
-            (Kind::Integer(_), Column::I64(c)) => c.push(Some(value)),
-            (Kind::Integer(_), column) => match push_integer(column, value.into()) {
-                Some(()) => {}
-                None => return Err(self.out_of_range(value)),
-            },
-            (Kind::Double, column) => push_double(column, value as f64),
-            _ => return Err(self.refuse(value)),
-        }
-        Ok(())
+        self.take_integer(value.into())
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        match (self.kind, &mut *self.column) {
-            (Kind::Integer(_), column) => match push_integer(column, value.into()) {
-                Some(()) => {}
-                None => return Err(self.out_of_range(value)),
-            },
-            (Kind::Double, column) => push_double(column, value as f64),
-            _ => return Err(self.refuse(value)),
-        }
-        Ok(())
+        self.take_integer(value.into())
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {

@@ -1,7 +1,7 @@
 //! Casts between numbers: integers, floating point numbers, decimals, and booleans.
 
 use super::map;
-use crate::column::{Bools, Column, Fixed};
+use crate::column::{Bools, Column, Fixed, each_integer};
 use crate::format::decimal::{fits, power_of_ten};
 use crate::kernel::arithmetic::copy;
 
@@ -93,19 +93,11 @@ floats!(f32, f64);
 /// numbers.
 macro_rules! each_number {
     ($column:expr, $c:ident => $body:expr) => {
-        match $column {
-            Column::I8($c) => $body,
-            Column::I16($c) => $body,
-            Column::I32($c) => $body,
-            Column::I64($c) => $body,
-            Column::U8($c) => $body,
-            Column::U16($c) => $body,
-            Column::U32($c) => $body,
-            Column::U64($c) => $body,
+        each_integer!($column, $c => $body, other => match other {
             Column::F32($c) => $body,
             Column::F64($c) => $body,
             other => unreachable!("{:?} is no number", other.physical()),
-        }
+        })
     };
 }
 

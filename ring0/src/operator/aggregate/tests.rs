@@ -121,7 +121,8 @@ fn check_all(seed: u64, rows: usize, distinct: u64, frame_rows: usize, keys: &[u
         &types,
         keys,
     );
-    let mut aggregate = Aggregate::new(whole, 0, KEY_GROUPS as u32).expect("new");
+    let mut aggregate =
+        Aggregate::new(whole, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("new");
     run(&mut aggregate, &frames);
     check(&frames, keys, &calls, &emitted(&mut aggregate, None, 100));
 
@@ -137,9 +138,16 @@ fn check_all(seed: u64, rows: usize, distinct: u64, frame_rows: usize, keys: &[u
     let state = (*part.output).clone();
     let first: Vec<usize> = (0..keys.len()).collect();
     let last = spec(state, first, &calls, Phase::Final, None, &types, keys);
-    let mut last = Aggregate::new(last, 0, KEY_GROUPS as u32).expect("new");
+    let mut last =
+        Aggregate::new(last, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("new");
     for shard in 0..3 {
-        let mut partial = Aggregate::new(Arc::clone(&part), 0, KEY_GROUPS as u32).expect("new");
+        let mut partial = Aggregate::new(
+            Arc::clone(&part),
+            0,
+            KEY_GROUPS as u32,
+            Addresses::shared_by(1),
+        )
+        .expect("new");
         let own: Vec<Frame> = frames.iter().skip(shard).step_by(3).cloned().collect();
         run(&mut partial, &own);
         run(&mut last, &emitted(&mut partial, None, 77));
@@ -197,7 +205,8 @@ fn windows_close_in_steps_and_give_their_pages_back() {
             &types,
             &keys,
         );
-        let mut aggregate = Aggregate::new(s, 0, KEY_GROUPS as u32).expect("new");
+        let mut aggregate =
+            Aggregate::new(s, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("new");
         let mut random = Random(9);
         let frames: Vec<Frame> = (0..20).map(|_| frame(&mut random, 700, 3000, 0)).collect();
         run(&mut aggregate, &frames);
@@ -243,7 +252,7 @@ fn sums_overflow_at_emission_only_and_equal_values_do_not_deviate() {
         &types,
         &[],
     );
-    let mut aggregate = Aggregate::new(s, 0, 1).expect("new");
+    let mut aggregate = Aggregate::new(s, 0, 1, Addresses::shared_by(1)).expect("new");
     let mut add = |values: &[i64]| {
         let mut frame = Frame::new(&types, 10);
         for &v in values {
@@ -284,7 +293,8 @@ fn tables_grow_to_a_million_keys_in_hash_order_of_a_shard() {
         &types,
         &[0],
     );
-    let mut aggregate = Aggregate::new(s, 0, KEY_GROUPS as u32).expect("new");
+    let mut aggregate =
+        Aggregate::new(s, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("new");
     for at in (0..1_000_000).step_by(1000) {
         let mut frame = Frame::new(&types, 1000);
         if let Column::I64(c) = &mut frame.columns[0] {
@@ -336,7 +346,13 @@ fn each_shard_takes_its_own_groups() {
             &types,
             &[0],
         );
-        let mut aggregate = Aggregate::new(s, groups[0] as u32, groups.len() as u32).expect("new");
+        let mut aggregate = Aggregate::new(
+            s,
+            groups[0] as u32,
+            groups.len() as u32,
+            Addresses::shared_by(1),
+        )
+        .expect("new");
         let rows: Vec<u32> = (0..all.rows() as u32)
             .filter(|&r| crate::hash::owner(hashes[r as usize], shards) == shard)
             .collect();
@@ -373,7 +389,8 @@ fn least_and_greatest_do_not_depend_on_the_order_of_equals() {
             &schema,
             &[],
         );
-        let mut aggregate = Aggregate::new(spec, 0, KEY_GROUPS as u32).expect("an aggregate");
+        let mut aggregate = Aggregate::new(spec, 0, KEY_GROUPS as u32, Addresses::shared_by(1))
+            .expect("an aggregate");
         run(&mut aggregate, &[frame]);
         let out = emitted(&mut aggregate, None, 1).remove(0);
         let bits = |c: &Column| match c {
@@ -412,7 +429,8 @@ fn a_large_frame_of_several_windows() {
         &schema,
         &[0],
     );
-    let mut aggregate = Aggregate::new(spec, 0, KEY_GROUPS as u32).expect("an aggregate");
+    let mut aggregate =
+        Aggregate::new(spec, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("an aggregate");
     run(&mut aggregate, &[frame]);
     let out = emitted(&mut aggregate, None, 9).remove(0);
     let Column::I64(counts) = &out.columns[1] else {

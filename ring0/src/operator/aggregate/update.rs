@@ -1,7 +1,7 @@
 //! How rows, or cells of an earlier phase, change the cells of the slots of a batch: one tight
 //! loop a cell, over slots that lie in the first cache.
 
-use crate::column::{Bytes, Column, Content, Fixed, Validity};
+use crate::column::{Bytes, Column, Content, Fixed, Validity, each_integer};
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::operator::aggregate::cells::{Cell, Kind};
@@ -46,23 +46,6 @@ pub(super) fn each_fixed<T: Copy, const N: usize>(
     change: impl FnMut(&mut [u64; N], T),
 ) {
     each(slots, at, &column.values, &column.validity, start, change);
-}
-
-/// Evaluates `$body` with `$c` the typed column within a [`Column`] of integers.
-macro_rules! integers {
-    ($column:expr, $c:ident => $body:expr) => {
-        match $column {
-            Column::I8($c) => $body,
-            Column::I16($c) => $body,
-            Column::I32($c) => $body,
-            Column::I64($c) => $body,
-            Column::U8($c) => $body,
-            Column::U16($c) => $body,
-            Column::U32($c) => $body,
-            Column::U64($c) => $body,
-            other => unreachable!("a column of {:?} is no integer", other.physical()),
-        }
-    };
 }
 
 /// Changes the cell `cell` of each slot with the rows of `frame` from `start` on.
@@ -112,18 +95,22 @@ pub(super) fn apply(
             each_fixed(slots, at, c, start, |w, v| add_moments(w, f64::from(v)));
         }
         (Kind::SumInt, _) => {
-            integers!(column, c => each_fixed(slots, at, c, start, |w, v| {
+            each_integer!(column, c => each_fixed(slots, at, c, start, |w, v| {
                 add_i128(w, i128::from(v));
-            }));
+            }), other => no_number(other));
         }
         (Kind::Moments, _) => {
-            integers!(column, c => each_fixed(slots, at, c, start, |w, v| {
+            each_integer!(column, c => each_fixed(slots, at, c, start, |w, v| {
                 add_moments(w, v as f64);
-            }));
+            }), other => no_number(other));
         }
         (kind, _) => unreachable!("{kind:?} of a column of {:?}", column.physical()),
     }
     Ok(())
+}
+
+fn no_number(column: &Column) -> ! {
+    unreachable!("a column of {:?} is no number", column.physical())
 }
 
 fn count(slots: &[*mut u64], at: usize) {

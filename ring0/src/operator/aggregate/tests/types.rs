@@ -28,7 +28,9 @@ fn both(
     keys: &[usize],
     calls: &[AggregateCall],
 ) -> [Vec<Frame>; 2] {
-    let new = |s| Aggregate::new(s, 0, KEY_GROUPS as u32).expect("an aggregation");
+    let new = |s| {
+        Aggregate::new(s, 0, KEY_GROUPS as u32, Addresses::shared_by(1)).expect("an aggregation")
+    };
     let of = |input: &Schema, keys: &[usize], of_keys: &[usize], phase| {
         spec(
             input.clone(),
@@ -208,7 +210,7 @@ fn sums_have_the_types_and_values_of_datafusion() {
             &[],
         );
         let result = s.output.fields[0].data_type.clone();
-        let mut aggregate = Aggregate::new(s, 0, 1).expect("new");
+        let mut aggregate = Aggregate::new(s, 0, 1, Addresses::shared_by(1)).expect("new");
         run(&mut aggregate, &[frame]);
         let mut out = Frame::new(&aggregate.shared.spec.output, 1);
         let done = aggregate.emit(None, &mut EmitCursor::default(), &mut out);
@@ -267,7 +269,7 @@ fn averages_of_decimals_cut_off_towards_zero() {
             &types,
             &[],
         );
-        let mut aggregate = Aggregate::new(s, 0, 1).expect("new");
+        let mut aggregate = Aggregate::new(s, 0, 1, Addresses::shared_by(1)).expect("new");
         run(&mut aggregate, &[frame]);
         let mut out = Frame::new(&aggregate.shared.spec.output, 1);
         let done = aggregate.emit(None, &mut EmitCursor::default(), &mut out);
@@ -314,7 +316,7 @@ fn aggregates_that_are_not_are_refused() {
         output: Arc::new(types),
     };
     assert!(matches!(
-        Aggregate::new(Arc::new(s), 0, 1),
+        Aggregate::new(Arc::new(s), 0, 1, Addresses::shared_by(1)),
         Err(Error::Program(_))
     ));
 }

@@ -1,0 +1,238 @@
+//! Whether a program is what it says, before anything is opened: what is named is there, types
+//! meet, records only move on, and all of them get somewhere. Expressions and aggregations are
+//! checked as they are made, on each shard, and their columns by what stands here.
+
+use arrow_schema::DataType;
+
+use crate::error::{Result, refuse};
+use crate::expr::Expr;
+use crate::id::{ExchangeId, OutputId, SourceId};
+use crate::program::{
+    BadData, EventTime, LateRule, OperatorSpec, Order, Program, Reading, Routing, SourceKind,
+    SourceSpec, StageInput, StageOutput, StageSpec, dead_letter_schema,
+};
+use crate::schema::{Schema, physical, sql_name};
+use crate::source::{check_columns, check_system};
+
+/// Checks a program.
+///
+/// # Errors
+/// [`crate::error::Error::Program`] with the first thing that is wrong.
+pub(crate) fn check(program: &Program) -> Result<()> {
+    for source in &program.sources {
+        check_source(source, program)?;
+    }
+    for (number, exchange) in program.exchanges.iter().enumerate() {
+        check_types(&format!("exchange {number}"), &exchange.schema)?;
+        let fields = &exchange.schema.fields;
+        if let Routing::Hash(keys) = &exchange.routing
+            && let Some(key) = keys.iter().find(|&&k| k >= fields.len())
+        {
+            let columns = fields.len();
+            return refuse(format!("exchange {number} by column {key} of {columns}"));
+        }
+        if let Order::Chunks { bound: Some(bound) } = exchange.order
+            && type_of(&exchange.schema, bound) != Some(&DataType::Int64)
+        {
+            return refuse(format!(
+                "exchange {number} has no watermarks in column {bound}"
+            ));
+        }
+    }
+    for (number, output) in program.outputs.iter().enumerate() {
+        check_types(&format!("output {number}"), &output.schema)?;
+    }
+    for (number, stage) in program.stages.iter().enumerate() {
+        check_stage(number, stage, program)?;
+    }
+    check_ways(program)
+}
+
+/// The type of a column, if there is one.
+fn type_of(schema: &Schema, column: usize) -> Option<&DataType> {
+    schema.fields.get(column).map(|f| &f.data_type)
+}
+
+/// Whether the columns of two schemas have the same types.
+pub(crate) fn same_types(a: &Schema, b: &Schema) -> bool {
+    let types = |schema| Schema::types(schema);
+    types(a).eq(types(b))
+}
+
+fn check_types(whose: &str, schema: &Schema) -> Result<()> {
+    match schema.types().find(|t| physical(t).is_none()) {
+        Some(other) => refuse(format!("{whose} has a column of type {other}")),
+        None => Ok(()),
+    }
+}
+
+fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
+    let name = &source.name;
+    check_types(&format!("source {name}"), &source.schema)?;
+    if let Some(event_time) = source.event_time
+        && !is_event_time(event_time, &source.schema)
+    {
+        return refuse(format!("source {name} has no such event time"));
+    }
+    check_columns(source)?;
+    check_system(source)?;
+    let BadData::DeadLetters(OutputId(output)) = source.bad_data else {
+        return Ok(());
+    };
+    match program.outputs.get(output as usize) {
+        None => refuse(format!(
+            "source {name} tells of bad records in output {output}"
+        )),
+        Some(spec) if !same_types(&spec.schema, &dead_letter_schema()) => {
+            refuse(format!("output {output} takes no dead letters"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn is_event_time(event_time: EventTime, schema: &Schema) -> bool {
+    let time = type_of(schema, event_time.column);
+    let bound = event_time.bound.is_none_or(|bound| {
+        bound + 1 == schema.fields.len() && type_of(schema, bound) == Some(&DataType::Int64)
+    });
+    matches!(time, Some(DataType::Timestamp(..))) && bound
+}
+
+fn check_stage(number: usize, stage: &StageSpec, program: &Program) -> Result<()> {
+    let input = match stage.input {
+        StageInput::Source(id) => program.sources.get(id.index()).map(|s| &s.schema),
+        StageInput::Exchange(id) => program.exchanges.get(id.index()).map(|e| &e.schema),
+    };
+    let Some(input) = input else {
+        return refuse(match stage.input {
+            StageInput::Source(id) => format!("stage {number} reads source {}", id.0),
+            StageInput::Exchange(id) => format!("stage {number} reads exchange {}", id.0),
+        });
+    };
+    let target = match stage.output {
+        StageOutput::Exchange(id) => {
+            let spec = program.exchanges.get(id.index());
+            spec.map(|e| (&e.schema, e.order))
+        }
+        StageOutput::Output(id) => {
+            let spec = program.outputs.get(id.index());
+            spec.map(|o| (&o.schema, o.order))
+        }
+    };
+    let Some((wanted, order)) = target else {
+        return refuse(match stage.output {
+            StageOutput::Exchange(id) => format!("stage {number} sends into exchange {}", id.0),
+            StageOutput::Output(id) => format!("stage {number} sends into output {}", id.0),
+        });
+    };
+    let made = stage.operators.iter().rev().find_map(OperatorSpec::columns);
+    if !same_types(made.unwrap_or(input), wanted) {
+        return refuse(format!(
+            "stage {number} makes other columns than its output takes"
+        ));
+    }
+    if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
+        && from >= to
+    {
+        return refuse(format!("stage {number} sends records backwards"));
+    }
+    match out_of_order(program, stage, order) {
+        Some(why) => refuse(format!("stage {number} {why}")),
+        None => Ok(()),
+    }
+}
+
+/// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
+/// shards would wait for each other, or a watermark would go back.
+fn out_of_order(program: &Program, stage: &StageSpec, order: Order) -> Option<&'static str> {
+    let StageInput::Source(source) = stage.input else {
+        let chunks = order != Order::Free;
+        return chunks.then_some("reads no source, and has no chunks to take in order");
+    };
+    let source = &program.sources[source.index()];
+    let by_chunks = source.reading == Reading::Chunks
+        && matches!(source.kind, SourceKind::Files { .. })
+        && source.event_time.is_some_and(|e| e.lag_ns.is_some());
+    let sends_marks = matches!(stage.output, StageOutput::Exchange(_)) && !stage.groups();
+    (by_chunks && sends_marks && order == Order::Free)
+        .then_some("sends watermarks of chunks that are taken in any order")
+}
+
+/// Checks that every record has one way on, at the least: nothing waits for ever, and nothing is
+/// lost.
+fn check_ways(program: &Program) -> Result<()> {
+    let stages = || program.stages.iter();
+    for (number, stage) in stages().enumerate() {
+        let sends = |s: &StageSpec| match (s.output, stage.input) {
+            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
+            _ => false,
+        };
+        if stages().skip(number).any(sends) {
+            return refuse(format!(
+                "stage {number} stands before the one it hears from"
+            ));
+        }
+    }
+    let is_read = |input| stages().any(|s| s.input == input);
+    for id in (0..program.exchanges.len() as u32).map(ExchangeId) {
+        if program.senders(StageOutput::Exchange(id)) != 1 {
+            return refuse(format!("exchange {} has no single sender", id.0));
+        }
+        if !is_read(StageInput::Exchange(id)) {
+            return refuse(format!("exchange {} has no reader", id.0));
+        }
+    }
+    for (number, source) in program.sources.iter().enumerate() {
+        if !is_read(StageInput::Source(SourceId(number as u32))) {
+            return refuse(format!("source {} has no reader", source.name));
+        }
+    }
+    for id in (0..program.outputs.len() as u32).map(OutputId) {
+        if program.senders(StageOutput::Output(id)) > 1 {
+            return refuse(format!("output {} has more than one sender", id.0));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a filter that is neither true nor false.
+pub(crate) fn check_filter(condition: &Expr, input: &Schema) -> Result<()> {
+    match condition.data_type(input) {
+        DataType::Boolean => Ok(()),
+        other => refuse(format!("a filter of {}", sql_name(&other))),
+    }
+}
+
+/// Refuses a projection whose results its columns cannot take.
+pub(crate) fn check_projection(exprs: &[Expr], input: &Schema, output: &Schema) -> Result<()> {
+    let (count, columns) = (exprs.len(), output.fields.len());
+    if count != columns {
+        return refuse(format!("{count} expressions for {columns} columns"));
+    }
+    for (expr, field) in exprs.iter().zip(&output.fields) {
+        let (is, wanted) = (expr.data_type(input), &field.data_type);
+        let nested = matches!(is, DataType::List(_) | DataType::Struct(_));
+        let fits = match nested {
+            true => is.equals_datatype(wanted),
+            false => physical(&is) == physical(wanted),
+        };
+        if !fits {
+            let (is, wanted) = (sql_name(&is), sql_name(wanted));
+            return refuse(format!("column {} is {is}, not {wanted}", field.name));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a rule for late rows that are not there.
+pub(crate) fn check_late(rule: &LateRule, schema: &Schema) -> Result<()> {
+    let time = matches!(
+        type_of(schema, rule.time),
+        Some(DataType::Timestamp(_, None))
+    );
+    let bound = type_of(schema, rule.bound) == Some(&DataType::Int64);
+    match time && bound && rule.size > 0 && (0..rule.size).contains(&rule.offset) {
+        true => Ok(()),
+        false => refuse(format!("no rows can be late by {rule:?}")),
+    }
+}

@@ -1,0 +1,97 @@
+//! An aggregation as the operator of a chain: which key groups it holds, and what marks set free.
+
+use std::sync::Arc;
+
+use super::{ChainInput, Place};
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::hash::hash_keys;
+use crate::limits::KEY_GROUPS;
+use crate::lineage::OfInput;
+use crate::mesh::Flow;
+use crate::message::Mark;
+use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
+use crate::program::{AggregateSpec, Routing};
+
+/// An aggregation on one shard, and what its stage has to know of it.
+#[derive(Debug)]
+pub(super) struct AggregateState {
+    spec: Arc<AggregateSpec>,
+    aggregate: Aggregate,
+    /// The columns that are hashed.
+    keys: Vec<usize>,
+    /// Which of its rows are the source's: they are applied here.
+    pub(super) applies: OfInput,
+    /// All rows go to another shard: the group without keys exists there and not here.
+    elsewhere: bool,
+    hashes: Vec<u64>,
+    cursor: EmitCursor,
+    seed: u64,
+}
+
+/// First key group and number of them.
+pub(super) type Groups = (u32, u32);
+pub(super) const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
+
+impl AggregateState {
+    /// The first operator of a chain that makes other columns: its keys come from this shard's own
+    /// groups only if they were routed by just these columns.
+    pub(super) fn behind(
+        spec: &Arc<AggregateSpec>,
+        input: ChainInput<'_>,
+        place: Place,
+    ) -> Result<Self> {
+        let keys = spec.hashed_keys();
+        let groups = match input {
+            ChainInput::Exchange(Routing::Hash(by)) if *by == keys => {
+                (place.first_group, place.groups)
+            }
+            _ => ALL_GROUPS,
+        };
+        Self::new(spec, input, place, groups)
+    }
+
+    pub(super) fn new(
+        spec: &Arc<AggregateSpec>,
+        input: ChainInput<'_>,
+        place: Place,
+        (first_group, groups): Groups,
+    ) -> Result<Self> {
+        Ok(Self {
+            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups, place.addresses)?,
+            spec: Arc::clone(spec),
+            keys: spec.hashed_keys(),
+            applies: OfInput::None,
+            elsewhere: place.shard > 0 && input.is_single(),
+            hashes: Vec::new(),
+            cursor: EmitCursor::default(),
+            seed: place.seed,
+        })
+    }
+
+    pub(super) fn update(&mut self, frame: &Frame) -> Result<()> {
+        assert!(!self.elsewhere, "a row came to a shard that is sent none");
+        let schema = &self.spec.input;
+        hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
+        self.aggregate.update(frame, &self.hashes)
+    }
+
+    /// Writes the groups that a mark sets free into `out`, as far as there is room.
+    pub(super) fn emit(&mut self, mark: Mark, out: &mut Frame) -> Result<Flow> {
+        let upto = match mark {
+            _ if self.elsewhere => return Ok(Flow::Done),
+            Mark::End => None,
+            Mark::Watermark(t) if self.spec.window.is_some() => Some(t),
+            Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) | Mark::Stop => {
+                return Ok(Flow::Done);
+            }
+        };
+        Ok(match self.aggregate.emit(upto, &mut self.cursor, out)? {
+            Progress::Done => {
+                self.cursor = EmitCursor::default();
+                Flow::Done
+            }
+            Progress::Full => Flow::Full,
+        })
+    }
+}
