@@ -174,7 +174,7 @@ pub(crate) fn wire(
     let files = program
         .sources
         .iter()
-        .map(open)
+        .map(|source| open(source, config.chunk_bytes, bells))
         .collect::<Result<Vec<_>>>()?;
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {

@@ -212,7 +212,9 @@ impl CsvParser {
             let (text, quoted) = self.fields.get(i);
             let column = &mut frame.columns[target.column];
             let result = match std::str::from_utf8(text) {
-                _ if null::is(&self.grammar.dialect, target.op, text, quoted) && !target.nullable => {
+                _ if null::is(&self.grammar.dialect, target.op, text, quoted)
+                    && !target.nullable =>
+                {
                     Err("null where null cannot be".to_owned())
                 }
                 _ if null::is(&self.grammar.dialect, target.op, text, quoted) => {

@@ -362,7 +362,11 @@ fn where_records_begin() {
         ("x\ny", Place::Quoted, None),
         ("x", Place::Plain, None),
     ] {
-        assert_eq!(escape.first_record(text.as_bytes(), place), want, "{text:?}");
+        assert_eq!(
+            escape.first_record(text.as_bytes(), place),
+            want,
+            "{text:?}"
+        );
         let place = escape.effect(text.as_bytes()).after(place);
         assert!(want.is_some() || place != Place::Begin);
     }

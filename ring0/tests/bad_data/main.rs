@@ -1,8 +1,10 @@
 //! Bad records among good ones, over several files: counted and left out, or told in the order of
-//! the files with their place, reason and bytes; rows with their offsets. At any number of shards
-//! and any size of chunks and frames.
+//! the files with their place, reason and bytes; rows with their offsets; or the first one is named.
+//! At any number of shards and any size of chunks and frames.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod csv;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,18 +51,19 @@ impl Drop for Folder {
     }
 }
 
-fn program(paths: Vec<PathBuf>, bad_data: BadData) -> Program {
+fn program(paths: Vec<PathBuf>, format: &FileFormat, bad_data: BadData) -> Program {
     let time = DataType::Timestamp(TimeUnit::Millisecond, None);
     let schema = Arc::new(Schema::new(vec![
         Field::new("n", DataType::Int64),
         Field::new("t", time.clone()),
+        Field::new("s", DataType::Utf8),
         Field::new("_OFFSET", DataType::Int64),
         Field::new("_PARTITION", DataType::Int64),
         Field::new("_TIMESTAMP", time),
     ]));
     let kind = SourceKind::Files {
         paths,
-        format: FileFormat::Ndjson,
+        format: format.clone(),
     };
     let order = Order::Chunks { bound: None };
     Program {
@@ -142,65 +145,71 @@ fn config(shards: usize, chunk_bytes: usize, frame_rows: usize, executor: Execut
     }
 }
 
-/// A line, and the reason for which it is bad.
-fn line(kind: u8, n: usize) -> (Vec<u8>, Option<&'static str>) {
-    let good = format!("{{\"n\":{n},\"t\":\"2025-01-01T00:00:00\"}}");
-    match kind {
-        0 => (good[..good.len() - 1].into(), Some("unexpected end")),
-        1 => (b"{\"n\":\"x\",\"t\":\"2025-01-01\"}".to_vec(), Some("n")),
-        2 => (format!("{{\"n\":{n}}}").into(), Some("event time is NULL")),
-        3 => (b"\xff\xfe{}".to_vec(), Some("utf-8")),
-        4 => (b"  ".to_vec(), None),
-        5 => (b"[]".to_vec(), Some("object")),
-        _ => (good.into(), None),
-    }
+/// What one piece of a file is.
+#[derive(Debug, Clone)]
+enum What {
+    /// A row: `n` and `s`.
+    Row(i64, Option<String>),
+    /// No record.
+    Nothing,
+    /// A bad record: what its reason says.
+    Bad(&'static str),
 }
 
-fn check(files: &[Vec<(u8, bool)>], config: &Config) {
-    let folder = Folder::new();
-    let mut contents = Vec::new();
-    let (mut rows, mut letters, mut count) = (Vec::new(), Vec::new(), 0);
-    for (number, lines) in files.iter().enumerate() {
-        let mut content = Vec::new();
-        for (at, &(kind, crlf)) in lines.iter().enumerate() {
-            let (mut bytes, reason) = line(kind, count);
-            if crlf {
-                bytes.push(b'\r');
+/// A piece of a file, from the beginning of a line to what ends it.
+#[derive(Debug, Clone)]
+struct Piece {
+    bytes: Vec<u8>,
+    what: What,
+}
+
+/// A bad record: file, offset, line, reason, bytes.
+type Letter<'a> = (usize, usize, u64, &'static str, &'a [u8]);
+
+/// The rows and bad records of files.
+fn expected(files: &[Vec<Piece>]) -> (Rows, Vec<Letter<'_>>) {
+    let (mut rows, mut letters) = (Vec::new(), Vec::new());
+    for (file, pieces) in files.iter().enumerate() {
+        let (mut offset, mut line) = (0, 1);
+        for Piece { bytes, what } in pieces {
+            match what {
+                What::Nothing => {}
+                What::Row(n, s) => {
+                    let time = (NOW_NS / 1_000_000).to_string();
+                    let texts = [offset.to_string(), "0".to_owned(), time].map(Some);
+                    let read = [
+                        Some(n.to_string()),
+                        Some("1735689600000".to_owned()),
+                        s.clone(),
+                    ];
+                    rows.push(read.into_iter().chain(texts).collect());
+                }
+                What::Bad(reason) => {
+                    let raw = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                    letters.push((file, offset, line, *reason, raw));
+                }
             }
-            let offset = content.len();
-            content.extend_from_slice(&bytes);
-            if at + 1 < lines.len() || number % 2 == 0 {
-                content.push(b'\n');
-            }
-            match reason {
-                Some(reason) => letters.push((number, offset, reason, bytes)),
-                None if kind == 4 => continue,
-                None => rows.push((count, offset)),
-            }
-            count += 1;
+            offset += bytes.len();
+            line += bytes.iter().filter(|&&b| b == b'\n').count() as u64;
         }
-        contents.push(content);
     }
+    (rows, letters)
+}
+
+fn check(files: &[Vec<Piece>], format: &FileFormat, config: &Config) {
+    let folder = Folder::new();
+    let content = |pieces: &Vec<Piece>| pieces.iter().flat_map(|p| p.bytes.clone()).collect();
+    let contents: Vec<Vec<u8>> = files.iter().map(content).collect();
     let paths = folder.files(&contents);
-    let (got, told, counts) = run(
-        &program(paths.clone(), BadData::DeadLetters(OutputId(1))),
-        config,
-    )
-    .unwrap();
-    let want: Vec<_> = rows
-        .iter()
-        .map(|(n, offset)| {
-            let time = (NOW_NS / 1_000_000).to_string();
-            let first = vec![n.to_string(), "1735689600000".to_owned()];
-            let all = [first, vec![offset.to_string(), "0".to_owned(), time]].concat();
-            all.into_iter().map(Some).collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(got, want);
+    let (rows, letters) = expected(files);
+    let run_with = |bad_data| run(&program(paths.clone(), format, bad_data), config);
+
+    let (got, told, counts) = run_with(BadData::DeadLetters(OutputId(1))).unwrap();
+    assert_eq!(got, rows);
     let all = [rows.len() + letters.len(), rows.len(), letters.len()].map(|c| c as u64);
     assert_eq!(counts, all);
     assert_eq!(told.len(), letters.len());
-    for (told, (file, offset, reason, raw)) in told.iter().zip(&letters) {
+    for (told, (file, offset, _, reason, raw)) in told.iter().zip(&letters) {
         let field = |at: usize| told[at].as_deref();
         assert_eq!(field(0), Some("r"));
         assert_eq!(field(1), paths[*file].to_str());
@@ -213,23 +222,68 @@ fn check(files: &[Vec<(u8, bool)>], config: &Config) {
         assert!(field(5).is_none_or(|h| h == hex));
     }
 
-    let (skipped, told, counts) = run(&program(paths.clone(), BadData::Skip), config).unwrap();
-    assert_eq!((skipped, told, counts), (want, Vec::new(), all));
+    let skipped = run_with(BadData::Skip).unwrap();
+    assert_eq!(skipped, (rows, Vec::new(), all));
 
-    let failed = run(&program(paths.clone(), BadData::Fail), config);
+    let failed = run_with(BadData::Fail);
     match letters.first() {
         None => assert_eq!(failed.unwrap().2, all),
-        // With several shards another bad record may have been seen first.
-        Some(_) => {
-            let Err(Error::BadRecord { path, offset, .. }) = failed else {
-                panic!("{failed:?} is no bad record")
-            };
-            let known = |(file, at, ..): &(usize, usize, _, _)| {
-                paths[*file] == path && *at as u64 == offset
-            };
-            assert!(letters.iter().any(known), "{path:?} {offset}");
-        }
+        Some(&(file, at, at_line, reason, _)) => match failed {
+            Err(Error::BadRecord {
+                path,
+                offset,
+                line,
+                message,
+                ..
+            }) => {
+                let want = (paths[file].clone(), at as u64, Some(at_line));
+                assert_eq!((path, offset, line), want);
+                assert!(message.contains(reason), "{reason:?} in {message:?}");
+            }
+            other => panic!("{other:?} is no bad record"),
+        },
     }
+}
+
+/// A line of JSON without its end.
+fn line(kind: u8, n: i64) -> Piece {
+    let good = format!("{{\"n\":{n},\"t\":\"2025-01-01T00:00:00\"}}");
+    let (bytes, what): (Vec<u8>, _) = match kind {
+        0 => (good[..good.len() - 1].into(), What::Bad("unexpected end")),
+        1 => (
+            b"{\"n\":\"x\",\"t\":\"2025-01-01\"}".to_vec(),
+            What::Bad("n"),
+        ),
+        2 => (
+            format!("{{\"n\":{n}}}").into(),
+            What::Bad("event time is NULL"),
+        ),
+        3 => (b"\xff\xfe{}".to_vec(), What::Bad("utf-8")),
+        4 => (b"  ".to_vec(), What::Nothing),
+        5 => (b"[]".to_vec(), What::Bad("object")),
+        _ => (good.into(), What::Row(n, None)),
+    };
+    Piece { bytes, what }
+}
+
+/// Files of such lines.
+fn lines(files: &[Vec<(u8, bool)>]) -> Vec<Vec<Piece>> {
+    let mut n = 0;
+    let mut file = |(number, lines): (usize, &Vec<(u8, bool)>)| {
+        let piece = |(at, &(kind, crlf)): (usize, &(u8, bool))| {
+            n += 1;
+            let mut piece = line(kind, n);
+            piece
+                .bytes
+                .extend_from_slice(if crlf { b"\r" } else { b"" });
+            if at + 1 < lines.len() || number % 2 == 0 {
+                piece.bytes.push(b'\n');
+            }
+            piece
+        };
+        lines.iter().enumerate().map(piece).collect()
+    };
+    files.iter().enumerate().map(&mut file).collect()
 }
 
 proptest! {
@@ -246,7 +300,8 @@ proptest! {
         frame_rows in prop::sample::select(vec![1usize, 7, 1024]),
         executor in prop::sample::select(vec![Executor::Threads, Executor::Uring]),
     ) {
-        check(&files, &config(shards, chunk_bytes, frame_rows, executor));
+        let config = config(shards, chunk_bytes, frame_rows, executor);
+        check(&lines(&files), &FileFormat::Ndjson, &config);
     }
 }
 
@@ -258,7 +313,7 @@ fn long_bad_records_are_told_as_text() {
     let paths = folder.files(&[lines.join("\n").into()]);
     let bad_data = BadData::DeadLetters(OutputId(1));
     let config = config(1, 1 << 20, 7, Executor::Auto);
-    let (_, told, _) = run(&program(paths, bad_data), &config).unwrap();
+    let (_, told, _) = run(&program(paths, &FileFormat::Ndjson, bad_data), &config).unwrap();
     let texts = told.iter().map(|t| t[4].as_deref().map(str::len));
     assert_eq!(texts.collect::<Vec<_>>(), [Some(4096), Some(4095)]);
 }
@@ -282,10 +337,42 @@ fn records_that_are_too_long() {
     for shards in [1, 3] {
         let config = config(shards, 1 << 20, 1024, Executor::Auto);
         let bad_data = BadData::DeadLetters(OutputId(1));
-        let (rows, told, counts) = run(&program(paths.clone(), bad_data), &config).unwrap();
+        let (rows, told, counts) = run(
+            &program(paths.clone(), &FileFormat::Ndjson, bad_data),
+            &config,
+        )
+        .unwrap();
         assert_eq!((rows.len(), counts), (3, [5, 3, 2]));
         let offsets: Vec<_> = told.iter().map(|t| t[2].clone().unwrap()).collect();
         assert_eq!(offsets, [good_len.to_string(), at.clone()]);
         assert!(told.iter().all(|t| t[4].as_ref().unwrap().len() == 4096));
+    }
+}
+
+/// A record without room for its letter waits for it, also where its end is not in the chunk.
+#[test]
+fn a_record_that_is_too_long_behind_a_bad_one() {
+    let folder = Folder::new();
+    let content = [b"{}\n".to_vec(), vec![b'x'; RECORD_BYTES_MAX + 1_000_000]].concat();
+    let paths = folder.files(&[content]);
+    let config = config(1, 1 << 20, 1, Executor::Auto);
+    let bad_data = BadData::DeadLetters(OutputId(1));
+    let (_, told, _) = run(&program(paths, &FileFormat::Ndjson, bad_data), &config).unwrap();
+    let offsets: Vec<_> = told.iter().map(|t| t[2].as_deref()).collect();
+    assert_eq!(offsets, [Some("0"), Some("3")]);
+}
+
+/// All chunks begin where the records do, however small they are.
+#[test]
+fn a_mark_of_byte_order_is_no_data() {
+    let folder = Folder::new();
+    let good = "{\"n\":1,\"t\":\"2025-01-01T00:00:00\"}\n";
+    let paths = folder.files(&[format!("\u{feff}{good}").into(), "\u{feff}".into()]);
+    for chunk_bytes in [1, 2, 3, 4, 100] {
+        let config = config(2, chunk_bytes, 7, Executor::Auto);
+        let program = program(paths.clone(), &FileFormat::Ndjson, BadData::Fail);
+        let (rows, _, _) = run(&program, &config).unwrap();
+        assert_eq!(rows.len(), 1, "chunks of {chunk_bytes}");
+        assert_eq!(rows[0][3].as_deref(), Some("3"));
     }
 }
