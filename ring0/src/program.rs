@@ -113,9 +113,10 @@ pub enum SourceKind {
 }
 
 /// What a file holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FileFormat {
     /// JSON objects, one a line.
+    #[default]
     Ndjson,
     /// Comma-separated values, in some dialect.
     Csv {

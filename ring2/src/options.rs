@@ -1,6 +1,8 @@
 //! The options of sources and sinks: which a connector knows, what they mean, and which of them
 //! cannot run yet. None is ignored.
 
+mod csv;
+
 use crate::catalog::BadDataPolicy;
 use crate::catalog::SourceDef;
 use crate::ddl::{named_column, set_event_time, set_watermark};
@@ -124,7 +126,9 @@ pub(crate) fn source(
         Some(option) => Some(word(place, option, &SOURCES)?),
     };
     let own = of_source(connector.as_deref().unwrap_or("file"));
-    let known: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+    let is_csv = get(options, "format").is_some_and(|option| option.value == "csv");
+    let of_csv: &[&str] = if is_csv { &csv::OPTIONS } else { &[] };
+    let known: Vec<&str> = COMMON.iter().chain(own).chain(of_csv).copied().collect();
     unknown(place, options, &known)?;
     let needs: &[&str] = match connector.as_deref() {
         None | Some("file") => &["connector", "path", "format"],
@@ -152,6 +156,9 @@ pub(crate) fn source(
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
+    if is_csv {
+        def.format = csv::format(place, def, create)?;
+    }
     let mut ordered: Vec<&OptionSpec> = options.iter().collect();
     ordered.sort_by_key(|o| COMMON.iter().position(|c| *c == o.name));
     ordered
@@ -195,7 +202,7 @@ fn source_option(
     match option.name.as_str() {
         "connector" => {}
         "format" => match word(place, option, &FORMATS)?.as_str() {
-            "json" => {}
+            "json" | "csv" => {}
             other => later(def, format!("format '{other}' cannot run yet")),
         },
         "path" if value.is_empty() => {

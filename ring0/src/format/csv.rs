@@ -29,7 +29,7 @@ use self::split::{Fields, Found, split};
 use super::ndjson::Op;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
 use crate::frame::Frame;
-use crate::schema::{Schema, sql_name};
+use crate::schema::{Field, Schema, sql_name};
 
 /// The column that wants a field.
 #[derive(Debug, Clone)]
@@ -80,6 +80,27 @@ pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usiz
     }
 }
 
+/// How a column is read.
+fn readable(field: &Field) -> Result<Op, String> {
+    let op = Op::of(field);
+    if value::is_known(op) {
+        return Ok(op);
+    }
+    let of = match field.json {
+        true => "JSON".to_owned(),
+        false => sql_name(&field.data_type),
+    };
+    Err(format!("column {}: {of} is not read from csv", field.name))
+}
+
+/// Checks that a column can be read from CSV.
+///
+/// # Errors
+/// Where its type has no text that stands for a value, as lists; the text names column and type.
+pub fn check_column(field: &Field) -> Result<(), String> {
+    readable(field).map(|_| ())
+}
+
 impl CsvParser {
     /// A parser of records of this schema in files whose records have the fields `names`: those
     /// of the [`header`], or of the columns as declared where there is none.
@@ -116,14 +137,7 @@ impl CsvParser {
                     field.name
                 ));
             }
-            let op = Op::of(field);
-            if !value::is_known(op) {
-                let of = match field.json {
-                    true => "JSON".to_owned(),
-                    false => sql_name(&field.data_type),
-                };
-                return Err(format!("column {}: {of} is not read from csv", field.name));
-            }
+            let op = readable(field)?;
             let target = Target {
                 column,
                 op,

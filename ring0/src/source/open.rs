@@ -84,13 +84,8 @@ fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<Open
         body: 0,
         names: Vec::new(),
     };
-    let unfit = |message: String| Error::Read {
-        name: spec.name.clone(),
-        path: path.to_owned(),
-        message,
-    };
-    if read_start(&mut file, format).map_err(&unfit)? {
-        parser(format, &file_schema(spec), &file).map_err(unfit)?;
+    if read_start(&mut file, format).map_err(&failed)? {
+        parser(format, &file_schema(spec), &file).map_err(failed)?;
     }
     Ok(file)
 }
@@ -198,15 +193,34 @@ pub(super) fn are_alike(a: &OpenFile, b: &OpenFile) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
 impl OpenFile {
-    /// A file without bytes that says it has some.
+    /// A file of some size and without bytes.
     pub(super) fn of_size(body: u64, size: u64) -> Self {
         Self {
-            file: Arc::new(File::open("/dev/null").expect("the null device")),
+            file: Arc::new(File::open("/dev/null").unwrap()),
             path: PathBuf::new(),
             size,
             body,
             names: Vec::new(),
+        }
+    }
+
+    /// A file of which only `text` is left.
+    pub(super) fn cut_off(text: &str, size: u64) -> Self {
+        use std::io::Write;
+        use std::sync::atomic::AtomicUsize;
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("trefoil-cut-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut file = File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        Self {
+            file: Arc::new(file),
+            ..Self::of_size(0, size)
         }
     }
 }

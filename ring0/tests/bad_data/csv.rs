@@ -334,7 +334,7 @@ fn files_that_do_not_fit() {
         ),
     ] {
         let error = refused(&contents, format);
-        assert!(matches!(error, Error::Read { .. }), "{error}");
+        assert!(matches!(error, Error::Open { .. }), "{error}");
         assert!(error.to_string().contains(want), "{error}");
     }
 }
