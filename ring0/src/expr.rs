@@ -5,6 +5,7 @@
 use arrow_schema::{DataType, IntervalUnit};
 
 use crate::column::Interval;
+use crate::kernel::Generic;
 use crate::limits::DECIMAL_DIGITS_MAX;
 use crate::schema::Schema;
 
@@ -185,6 +186,13 @@ pub enum Expr {
         /// ILIKE.
         ignore_case: bool,
     },
+    /// A function that whoever made the program brings.
+    Call {
+        /// The function.
+        kernel: Generic,
+        /// Its arguments.
+        args: Vec<Expr>,
+    },
     /// The start of the tumbling window that holds a TIMESTAMP: argument, size and offset in the
     /// timestamp's own unit.
     TumbleStart {
@@ -225,6 +233,7 @@ impl Expr {
             }
             Self::Coalesce(args) => args.first().map_or(DataType::Null, |e| e.data_type(schema)),
             Self::InList { .. } | Self::Like { .. } => DataType::Boolean,
+            Self::Call { kernel, .. } => kernel.0.data_type().clone(),
             Self::TumbleStart { time, .. } => time.data_type(schema),
         }
     }

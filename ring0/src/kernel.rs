@@ -15,6 +15,7 @@ mod cast;
 mod check;
 mod compare;
 mod decimal;
+mod generic;
 mod like;
 mod logic;
 mod node;
@@ -22,6 +23,8 @@ mod temporal;
 mod text;
 
 pub use self::cast::castable;
+pub use self::check::operable;
+pub use self::generic::{Generic, ScalarKernel};
 
 #[cfg(test)]
 mod tests;

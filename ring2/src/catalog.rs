@@ -24,6 +24,13 @@ pub struct ColumnDef {
     pub nullable: bool,
 }
 
+impl ColumnDef {
+    /// Whether its texts are JSON.
+    pub fn is_json(&self) -> bool {
+        self.declared == "JSON"
+    }
+}
+
 /// What becomes of records that cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum BadDataPolicy {

@@ -12,7 +12,7 @@ use crate::options;
 use crate::place::Place;
 use crate::syntax::{ColumnSpec, CreateSource, SourceKind, TypeName, Watermark};
 
-const TYPES: [&str; 15] = [
+const TYPES: [&str; 16] = [
     "BIGINT",
     "INT",
     "SMALLINT",
@@ -22,6 +22,7 @@ const TYPES: [&str; 15] = [
     "VARCHAR",
     "BOOLEAN",
     "DATE",
+    "TIME",
     "TIMESTAMP",
     "DECIMAL",
     "BYTEA",
@@ -256,8 +257,17 @@ fn named_type(name: &str, numbers: &[u64]) -> Option<DataType> {
             DataType::Decimal128(u8::try_from(*p).ok()?, scale)
         }
         ("BYTEA", []) => DataType::Binary,
-        // No query can name a JSON column yet, and a VARCHAR is not one: told apart by its size.
-        ("JSON", []) => DataType::LargeUtf8,
+        // Any JSON value, as its text: `ColumnDef::is_json` tells it apart.
+        ("JSON", []) => DataType::Utf8,
+        ("TIME", [0]) => DataType::Time32(TimeUnit::Second),
+        ("TIME", [1..=3]) => DataType::Time32(TimeUnit::Millisecond),
+        ("TIME", [] | [4..=6]) => DataType::Time64(TimeUnit::Microsecond),
+        ("TIME", [7..=9]) => DataType::Time64(TimeUnit::Nanosecond),
+        ("TINYINT UNSIGNED", []) => DataType::UInt8,
+        ("SMALLINT UNSIGNED", []) => DataType::UInt16,
+        ("INT UNSIGNED", []) => DataType::UInt32,
+        ("BIGINT UNSIGNED", []) => DataType::UInt64,
+        ("DECIMAL", []) => DataType::Decimal128(38, 10),
         // A length would have to be checked on every record.
         ("VARCHAR" | "CHAR", [_]) => DataType::Utf8View,
         _ => return None,

@@ -16,10 +16,21 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
 }
 
 fn depth(expr: &Expr) -> usize {
+    let deepest = |exprs: &mut dyn Iterator<Item = &Expr>| exprs.map(depth).max().unwrap_or(0);
     1 + match expr {
         Expr::Column(_) | Expr::Literal(_) => 0,
         Expr::Binary(_, left, right) => depth(left).max(depth(right)),
-        Expr::Unary(_, inner) | Expr::Cast(inner, _) => depth(inner),
+        Expr::Like { value, pattern, .. } => depth(value).max(depth(pattern)),
+        Expr::Unary(_, inner) | Expr::Cast(inner, _) | Expr::TryCast(inner, _) => depth(inner),
+        Expr::Case {
+            branches,
+            otherwise,
+        } => {
+            let branches = branches.iter().flat_map(|(when, then)| [when, then]);
+            deepest(&mut branches.chain(otherwise.as_deref()))
+        }
+        Expr::InList { value, list, .. } => deepest(&mut list.iter().chain([&**value])),
+        Expr::Coalesce(args) | Expr::Call { args, .. } => deepest(&mut args.iter()),
         Expr::TumbleStart { time, .. } => depth(time),
     }
 }

@@ -5,6 +5,7 @@ mod graph;
 mod text;
 
 use crate::error::{Error, Result, SqlError};
+use crate::lower_expr::Kernels;
 use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::place::find_word;
 use crate::planner::{self, Planned};
@@ -48,7 +49,7 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
 fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     let planned = planner::plan_select(select)?;
     let analysis = analysis(select, &planned)?;
-    let refusal = lower::lower_planned(select, &planned, &analysis).err();
+    let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native).err();
     Ok(Explanation {
         sql: select.sql.clone(),
         event_time: event_times(&planned),

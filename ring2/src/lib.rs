@@ -54,6 +54,7 @@ use std::path::PathBuf;
 use trefoil_ring0::program::Program;
 
 use crate::catalog::BadDataPolicy;
+use crate::lower_expr::Kernels;
 
 use script::Reading;
 
@@ -130,13 +131,15 @@ pub enum Step {
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused; then nothing runs.
 pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
-    let queries = plan_steps(files)?
-        .into_iter()
-        .filter_map(|step| match step {
-            Step::Query(query) => Some(*query),
-            Step::Answer(_) => None,
-        });
-    Ok(queries.collect())
+    Ok(queries(plan_steps(files)?))
+}
+
+fn queries(steps: Vec<Step>) -> Vec<PlannedQuery> {
+    let queries = steps.into_iter().filter_map(|step| match step {
+        Step::Query(query) => Some(*query),
+        Step::Answer(_) => None,
+    });
+    queries.collect()
 }
 
 /// Reads a script and plans all that it does.
@@ -144,12 +147,18 @@ pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused; then nothing runs.
 pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
+    steps_with(files, Kernels::Native)
+}
+
+fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Run)?;
         let steps = steps.into_iter().map(|step| match step {
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
-            script::Step::Select(select) => Ok(Step::Query(Box::new(plan_select(&select)?))),
+            script::Step::Select(select) => {
+                Ok(Step::Query(Box::new(plan_select(&select, kernels)?)))
+            }
         });
         steps.collect()
     })
@@ -171,10 +180,10 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
     })
 }
 
-fn plan_select(select: &script::Select<'_>) -> Result<PlannedQuery> {
+fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQuery> {
     let plan = planner::plan_select(select)?;
     let analysis = explain::analysis(select, &plan)?;
-    let program = lower::lower_planned(select, &plan, &analysis)?;
+    let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
     if depth::is_too_deep(&program) {
         let at = select.chunk.start();
         let hint = "split it into several columns";

@@ -7,9 +7,9 @@ mod source;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
-use trefoil_ring0::expr::Expr;
+use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
-use trefoil_ring0::operator::aggregate::partial_schema;
+use trefoil_ring0::operator::aggregate::{partial_schema, result_type};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
     OutputSpec, Phase, Program, Routing, SourceSpec, StageInput, StageOutput, StageSpec, WindowKey,
@@ -19,7 +19,7 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 
 use crate::ResultColumn;
 use crate::error::SqlError;
-use crate::lower_expr::{Scope, expression, unaliased};
+use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
@@ -41,6 +41,7 @@ struct Lowering<'a> {
     schema: Arc<Schema>,
     /// While the plan's columns are the source's: which of them are produced.
     columns: Option<Vec<usize>>,
+    kernels: Kernels,
 }
 
 /// Lowers a planned query of a script.
@@ -51,11 +52,12 @@ pub(crate) fn lower_planned(
     select: &Select<'_>,
     planned: &Planned,
     analysis: &Analysis,
+    kernels: Kernels,
 ) -> Result<Program, SqlError> {
     let first = select.chunk.tokens.first();
     let at = first.map_or(select.chunk.end, |t| t.span.start);
     let changes = matches!(select.emit, Emit::Unsupported(_));
-    match (&planned.refusal, lower(planned, analysis)) {
+    match (&planned.refusal, lower(planned, analysis, kernels)) {
         (Some(refusal), _) if changes => Err(refusal.clone()),
         (_, Ok(program)) => Ok(program),
         (Some(refusal), Err(_)) => Err(refusal.clone()),
@@ -63,7 +65,7 @@ pub(crate) fn lower_planned(
     }
 }
 
-fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
+fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
         analysis,
@@ -73,6 +75,7 @@ fn lower(query: &Planned, analysis: &Analysis) -> Result<Program, Refusal> {
         operators: Vec::new(),
         schema: Arc::default(),
         columns: None,
+        kernels,
     };
     lowering.node(&query.plan)?;
     let schema = named(&lowering.schema, &query.results);
@@ -187,6 +190,7 @@ impl Lowering<'_> {
             plan: plan.schema(),
             schema: Arc::clone(&self.schema),
             columns: self.columns.clone(),
+            kernels: self.kernels,
         }
     }
 
@@ -198,6 +202,7 @@ impl Lowering<'_> {
         }
         let mut field = Field::new(name, data_type);
         field.nullable = nullable;
+        field.json = matches!(expr, Expr::Column(c) if self.schema.fields[*c].json);
         Ok(field)
     }
 
@@ -251,8 +256,19 @@ impl Lowering<'_> {
             .iter()
             .map(|&k| self.schema.fields[k].clone())
             .collect();
-        for planned in aggregate.schema.fields().iter().skip(keys.len()) {
-            output.push(Field::new(planned.name(), planned.data_type().clone()));
+        let planned = aggregate.schema.fields().iter().skip(keys.len());
+        for (planned, call) in planned.zip(&calls) {
+            let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
+            let result = result_type(call.function, argument);
+            match held_type(planned.data_type()) {
+                Some(held) if Some(&held) == result.as_ref() => {
+                    output.push(Field::new(planned.name(), held));
+                }
+                Some(_) | None => {
+                    let message = format!("{} is not supported yet", planned.name());
+                    return Err(("E0301", message));
+                }
+            }
         }
         let input = Arc::clone(&self.schema);
         let spec = AggregateSpec {
@@ -312,10 +328,53 @@ impl Lowering<'_> {
 
 fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
     use AggregateFunction as F;
+    let no = || ("E0301", format!("{expr} is not supported yet"));
     let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
-        return Err(("E0301", format!("{expr} is not supported yet")));
+        return Err(no());
     };
-    let function = match f.func.name() {
+    let Some(function) = aggregate_function(f.func.name()) else {
+        return Err(no());
+    };
+    let plain = &f.params;
+    // A value more than once is as great as once.
+    let distinct = plain.distinct && !matches!(function, F::Min | F::Max);
+    if distinct || !plain.order_by.is_empty() || plain.null_treatment.is_some() {
+        return Err(no());
+    }
+    let [argument] = f.params.args.as_slice() else {
+        return Err(("E0206", format!("{expr} takes one argument")));
+    };
+    let rows = matches!(argument, PlanExpr::Literal(value, _) if !value.is_null());
+    let mut argument = match (function, rows) {
+        (F::Count, true) => None,
+        _ => Some(expression(argument, scope)?),
+    };
+    let averages = !matches!(function, F::Count | F::Sum | F::Min | F::Max);
+    if let Some(Expr::Cast(inner, _)) = &argument
+        && averages
+        && inner.data_type(&scope.schema).is_integer()
+    {
+        argument = Some(inner.as_ref().clone());
+    }
+    if let Some(filter) = &plain.filter {
+        // No aggregate counts a NULL.
+        let value = argument.unwrap_or(Expr::Literal(Scalar::Bool(true)));
+        argument = Some(Expr::Case {
+            branches: vec![(expression(filter, scope)?, value)],
+            otherwise: None,
+        });
+    }
+    let given = argument.as_ref().map(|e| e.data_type(&scope.schema));
+    match result_type(function, given.as_ref()) {
+        Some(_) => Ok((function, argument)),
+        None => Err(no()),
+    }
+}
+
+/// The aggregate that Ring 0 has under a name.
+pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
+    use AggregateFunction as F;
+    Some(match name {
         "count" => F::Count,
         "sum" => F::Sum,
         "avg" => F::Avg,
@@ -325,31 +384,6 @@ fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option
         "stddev_pop" => F::StddevPop,
         "var" | "var_samp" => F::VarSamp,
         "var_pop" => F::VarPop,
-        other => return Err(("E0301", format!("aggregate {other} is not supported yet"))),
-    };
-    let plain = &f.params;
-    if plain.distinct
-        || plain.filter.is_some()
-        || !plain.order_by.is_empty()
-        || plain.null_treatment.is_some()
-    {
-        return Err(("E0301", format!("{expr} is not supported yet")));
-    }
-    let [argument] = f.params.args.as_slice() else {
-        return Err(("E0206", format!("{expr} takes one argument")));
-    };
-    if let (F::Count, PlanExpr::Literal(value, _)) = (function, argument)
-        && !value.is_null()
-    {
-        return Ok((function, None));
-    }
-    let mut lowered = expression(argument, scope)?;
-    let averages = !matches!(function, F::Count | F::Sum | F::Min | F::Max);
-    if let Expr::Cast(inner, _) = &lowered
-        && averages
-        && inner.data_type(&scope.schema) == datafusion::arrow::datatypes::DataType::Int64
-    {
-        lowered = inner.as_ref().clone();
-    }
-    Ok((function, Some(lowered)))
+        _ => return None,
+    })
 }

@@ -1,16 +1,30 @@
 //! From DataFusion's expressions to Ring 0's. Casts of literals and dates computed from constants
 //! are folded; arithmetic on numbers is not: Ring 0 checks it.
 
+mod constant;
+mod generic;
+
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Expr as PlanExpr, ExprSchemable, Operator};
+use datafusion::arrow::datatypes::{DataType, FieldRef, IntervalUnit, TimeUnit};
+use datafusion::common::{DFSchemaRef, ScalarValue};
+use datafusion::logical_expr::{Expr as PlanExpr, Operator};
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
-use trefoil_ring0::schema::{Schema, unit_nanos};
+use trefoil_ring0::kernel::{castable, operable};
+use trefoil_ring0::schema::{Schema, physical, unit_nanos};
 
+use self::constant::{fold, literal, temporal_constant};
 use crate::lower::Refusal;
-use crate::window::{END, START};
+use crate::window::{END, START, marker};
+
+/// Which kernels run what Ring 0 and DataFusion both have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernels {
+    /// Ring 0's.
+    Native,
+    /// DataFusion's, but for arithmetic and what leaves rows out; for tests, as answers are equal.
+    Generic,
+}
 
 /// The columns that an expression may name.
 pub(crate) struct Scope<'p> {
@@ -20,6 +34,7 @@ pub(crate) struct Scope<'p> {
     pub(crate) schema: Arc<Schema>,
     /// Over a source: which of its columns are produced.
     pub(crate) columns: Option<Vec<usize>>,
+    pub(crate) kernels: Kernels,
 }
 
 /// Without the names given to it.
@@ -30,6 +45,7 @@ pub(crate) fn unaliased(expr: &PlanExpr) -> &PlanExpr {
     }
 }
 
+/// The refusal of what does not run yet.
 fn no(expr: &PlanExpr) -> Refusal {
     ("E0301", format!("{expr} is not supported yet"))
 }
@@ -37,11 +53,15 @@ fn no(expr: &PlanExpr) -> Refusal {
 /// Lowers an expression.
 pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refusal> {
     let lower = |e: &PlanExpr| expression(e, scope);
+    let typed = |e: &Expr| e.data_type(&scope.schema);
     let unary = |op, e: &PlanExpr| Ok(Expr::Unary(op, Box::new(lower(e)?)));
     let is = |e: &PlanExpr, op, truth| {
         let truth = Expr::Literal(Scalar::Bool(truth));
         Ok(binary(op, lower(e)?, truth))
     };
+    if scope.kernels == Kernels::Generic && generic::is_alike(expr) {
+        return generic::operation(expr, scope);
+    }
     match expr {
         PlanExpr::Alias(alias) => lower(&alias.expr),
         PlanExpr::Column(column) => {
@@ -55,26 +75,26 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             };
             index.map(Expr::Column).ok_or_else(|| no(expr))
         }
-        PlanExpr::Literal(value, _) => literal(value).map(Expr::Literal).ok_or_else(|| no(expr)),
+        PlanExpr::Literal(value, _) => match literal(value) {
+            Some(scalar) => Ok(Expr::Literal(scalar)),
+            None => generic::operation(expr, scope),
+        },
         PlanExpr::BinaryExpr(b) => {
             if let Some(folded) = temporal_constant(expr) {
                 return folded;
             }
+            let Some(op) = operator(b.op) else {
+                return generic::operation(expr, scope);
+            };
             if let Operator::And | Operator::Or = b.op {
                 let all = operands(expr, b.op).into_iter().map(lower);
-                let op = operator(b.op).ok_or_else(|| no(expr))?;
                 return balanced(op, all.collect::<Result<_, _>>()?).ok_or_else(|| no(expr));
             }
-            let op = operator(b.op).ok_or_else(|| no(expr))?;
             let (left, right) = (lower(&b.left)?, lower(&b.right)?);
-            let types = [&left, &right].map(|e| e.data_type(&scope.schema));
-            let temporal = |t: &DataType| !matches!(t, DataType::Int64 | DataType::Float64);
-            use BinaryOp::{Add, Div, Mul, Rem, Sub};
-            let arithmetic = matches!(op, Add | Sub | Mul | Div | Rem);
-            if types[0] != types[1] || arithmetic && temporal(&types[0]) {
-                return Err(no(expr));
+            match operable(op, &typed(&left), &typed(&right)) {
+                true => Ok(binary(op, left, right)),
+                false => generic::operation(expr, scope),
             }
-            Ok(binary(op, left, right))
         }
         PlanExpr::Not(e) => unary(UnaryOp::Not, e),
         PlanExpr::Negative(e) => unary(UnaryOp::Negate, e),
@@ -85,15 +105,65 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
         PlanExpr::IsFalse(e) => is(e, BinaryOp::IsNotDistinctFrom, false),
         PlanExpr::IsNotFalse(e) => is(e, BinaryOp::IsDistinctFrom, false),
         PlanExpr::Between(b) => {
-            let low = binary(BinaryOp::GtEq, lower(&b.expr)?, lower(&b.low)?);
-            let high = binary(BinaryOp::LtEq, lower(&b.expr)?, lower(&b.high)?);
+            let value = lower(&b.expr)?;
+            let (low, high) = (lower(&b.low)?, lower(&b.high)?);
+            let t = typed(&value);
+            if [&low, &high]
+                .iter()
+                .any(|e| !operable(BinaryOp::LtEq, &t, &typed(e)))
+            {
+                return Err(no(expr));
+            }
+            let low = binary(BinaryOp::GtEq, value.clone(), low);
+            let high = binary(BinaryOp::LtEq, value, high);
             Ok(negated(binary(BinaryOp::And, low, high), b.negated))
         }
         PlanExpr::InList(list) => {
-            let equal = |item| Ok(binary(BinaryOp::Eq, lower(&list.expr)?, lower(item)?));
-            let any = list.list.iter().map(equal).collect::<Result<_, _>>()?;
-            let any = balanced(BinaryOp::Or, any).ok_or_else(|| no(expr))?;
-            Ok(negated(any, list.negated))
+            let value = lower(&list.expr)?;
+            let items = list.list.iter().map(lower).collect::<Result<Vec<_>, _>>()?;
+            let t = typed(&value);
+            match items
+                .iter()
+                .all(|item| operable(BinaryOp::Eq, &t, &typed(item)))
+            {
+                true => Ok(Expr::InList {
+                    value: Box::new(value),
+                    list: items,
+                    negated: list.negated,
+                }),
+                false => generic::operation(expr, scope),
+            }
+        }
+        PlanExpr::Like(like) => {
+            let (value, pattern) = (lower(&like.expr)?, lower(&like.pattern)?);
+            let texts = [&value, &pattern]
+                .iter()
+                .all(|e| typed(e) == DataType::Utf8);
+            match texts && matches!(like.escape_char, None | Some('\\')) {
+                true => Ok(Expr::Like {
+                    value: Box::new(value),
+                    pattern: Box::new(pattern),
+                    negated: like.negated,
+                    ignore_case: like.case_insensitive,
+                }),
+                false => generic::operation(expr, scope),
+            }
+        }
+        PlanExpr::Case(case) => {
+            let when = |when: &PlanExpr| match &case.expr {
+                None => lower(when),
+                Some(base) => {
+                    let (base, when) = (lower(base)?, lower(when)?);
+                    match operable(BinaryOp::Eq, &typed(&base), &typed(&when)) {
+                        true => Ok(binary(BinaryOp::Eq, base, when)),
+                        false => Err(no(expr)),
+                    }
+                }
+            };
+            let branches = case.when_then_expr.iter();
+            let branches = branches.map(|(w, then)| Ok((when(w)?, lower(then)?)));
+            let otherwise = case.else_expr.as_deref().map(lower).transpose()?;
+            choice(expr, branches.collect::<Result<_, _>>()?, otherwise, scope)
         }
         PlanExpr::Cast(cast) => {
             if matches!(unaliased(&cast.expr), PlanExpr::Literal(..)) {
@@ -103,24 +173,45 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
                 return folded;
             }
             let inner = lower(&cast.expr)?;
-            let (from, to) = (inner.data_type(&scope.schema), cast.field.data_type());
-            if from == *to {
-                return Ok(inner);
+            let from = typed(&inner);
+            match held_type(cast.field.data_type()) {
+                Some(to) if from == to => Ok(inner),
+                Some(to) if castable(&from, &to) => Ok(Expr::Cast(Box::new(inner), to)),
+                Some(_) | None => generic::operation(expr, scope),
             }
-            match castable(&from, to) {
-                true => Ok(Expr::Cast(Box::new(inner), to.clone())),
-                false => {
-                    let message = format!("a cast from {from} to {to} is not supported yet");
-                    Err(("E0302", message))
-                }
+        }
+        PlanExpr::TryCast(cast) => {
+            let inner = lower(&cast.expr)?;
+            let from = typed(&inner);
+            match held_type(cast.field.data_type()) {
+                Some(to) if castable(&from, &to) => Ok(Expr::TryCast(Box::new(inner), to)),
+                Some(_) | None => generic::operation(expr, scope),
             }
         }
         PlanExpr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
             ("upper", [e]) => unary(UnaryOp::Upper, e),
             ("lower", [e]) => unary(UnaryOp::Lower, e),
+            ("coalesce" | "nvl", args) => {
+                let args = args.iter().map(lower).collect::<Result<Vec<_>, _>>()?;
+                match alike(args, scope) {
+                    Some(args) => Ok(Expr::Coalesce(args)),
+                    None => Err(no(expr)),
+                }
+            }
+            ("nullif", [a, b]) => {
+                let (a, b) = (lower(a)?, lower(b)?);
+                let null = Expr::Literal(Scalar::Null(typed(&a)));
+                match operable(BinaryOp::Eq, &typed(&a), &typed(&b)) {
+                    true => Ok(Expr::Case {
+                        branches: vec![(binary(BinaryOp::Eq, a.clone(), b), null)],
+                        otherwise: Some(Box::new(a)),
+                    }),
+                    false => Err(no(expr)),
+                }
+            }
             (START, [time, size, offset]) => {
                 let time = lower(time)?;
-                let of = time.data_type(&scope.schema);
+                let of = typed(&time);
                 Ok(Expr::TumbleStart {
                     size: length(size, &of).ok_or_else(|| no(expr))?,
                     offset: length(offset, &of).ok_or_else(|| no(expr))?,
@@ -129,15 +220,73 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             }
             (END, [start, size]) => {
                 let start = lower(start)?;
-                let of = start.data_type(&scope.schema);
+                let of = typed(&start);
                 let size = length(size, &of).ok_or_else(|| no(expr))?;
                 let size = Scalar::Timestamp(size, of);
                 Ok(binary(BinaryOp::Add, start, Expr::Literal(size)))
             }
-            _ => Err(no(expr)),
+            _ => generic::operation(expr, scope),
         },
-        _ => Err(no(expr)),
+        _ => generic::operation(expr, scope),
     }
+}
+
+/// One of several results of one type.
+fn choice(
+    expr: &PlanExpr,
+    branches: Vec<(Expr, Expr)>,
+    otherwise: Option<Expr>,
+    scope: &Scope<'_>,
+) -> Result<Expr, Refusal> {
+    let (whens, mut results): (Vec<_>, Vec<_>) = branches.into_iter().unzip();
+    let last = otherwise.is_some();
+    results.extend(otherwise);
+    let mut results = alike(results, scope).ok_or_else(|| no(expr))?;
+    let otherwise = last.then(|| results.pop().map(Box::new)).flatten();
+    Ok(Expr::Case {
+        branches: whens.into_iter().zip(results).collect(),
+        otherwise,
+    })
+}
+
+/// Values of one type; a NULL literal takes the type of the others.
+fn alike(mut values: Vec<Expr>, scope: &Scope<'_>) -> Option<Vec<Expr>> {
+    let is_null = |e: &Expr| matches!(e, Expr::Literal(Scalar::Null(_)));
+    let known = values.iter().find(|e| !is_null(e)).or(values.first())?;
+    let t = known.data_type(&scope.schema);
+    for value in values.iter_mut().filter(|e| is_null(e)) {
+        *value = Expr::Literal(Scalar::Null(t.clone()));
+    }
+    let same = values.iter().all(|e| e.data_type(&scope.schema) == t);
+    same.then_some(values)
+}
+
+/// How Ring 0 holds values of a type of DataFusion's; `None` where it cannot.
+pub(crate) fn held_type(planned: &DataType) -> Option<DataType> {
+    use DataType as D;
+    let item = |f: &FieldRef| {
+        let held = held_type(f.data_type())?;
+        Some(Arc::new(f.as_ref().clone().with_data_type(held)))
+    };
+    let held = match planned {
+        D::Null => D::Boolean,
+        D::LargeUtf8 | D::Utf8View => D::Utf8,
+        D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => D::Binary,
+        D::Float16 => D::Float32,
+        D::Date64 => D::Timestamp(TimeUnit::Millisecond, None),
+        D::Timestamp(unit, Some(_)) => D::Timestamp(*unit, None),
+        D::Interval(_) => D::Interval(IntervalUnit::MonthDayNano),
+        D::Decimal32(p, s) | D::Decimal64(p, s) => D::Decimal128(*p, *s),
+        D::Dictionary(_, value) => held_type(value)?,
+        D::List(f)
+        | D::LargeList(f)
+        | D::ListView(f)
+        | D::LargeListView(f)
+        | D::FixedSizeList(f, _) => D::List(item(f)?),
+        D::Struct(fields) => D::Struct(fields.iter().map(item).collect::<Option<_>>()?),
+        other => other.clone(),
+    };
+    physical(&held).map(|_| held)
 }
 
 fn binary(op: BinaryOp, left: Expr, right: Expr) -> Expr {
@@ -191,23 +340,13 @@ fn length(expr: &PlanExpr, of: &DataType) -> Option<i64> {
     }
 }
 
-fn castable(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Float64, Int64, Timestamp, Utf8};
-    matches!(
-        (from, to),
-        (Int64, Float64)
-            | (Float64, Int64)
-            | (
-                Int64 | Float64 | Boolean | Date32 | Timestamp(_, None),
-                Utf8
-            )
-            | (Date32 | Timestamp(_, None), Timestamp(_, None))
-            | (Timestamp(_, None), Date32)
-            | (Boolean, Int64)
-    )
+/// Whether Ring 0 has a kernel for a function.
+pub(crate) fn has_kernel(function: &str) -> bool {
+    matches!(function, "upper" | "lower" | "coalesce" | "nvl" | "nullif")
+        || marker::is_own(function)
 }
 
-fn operator(op: Operator) -> Option<BinaryOp> {
+pub(crate) fn operator(op: Operator) -> Option<BinaryOp> {
     Some(match op {
         Operator::Plus => BinaryOp::Add,
         Operator::Minus => BinaryOp::Sub,
@@ -224,71 +363,6 @@ fn operator(op: Operator) -> Option<BinaryOp> {
         Operator::IsNotDistinctFrom => BinaryOp::IsNotDistinctFrom,
         Operator::And => BinaryOp::And,
         Operator::Or => BinaryOp::Or,
-        _ => return None,
-    })
-}
-
-/// A DATE or TIMESTAMP without columns, computed.
-fn temporal_constant(expr: &PlanExpr) -> Option<Result<Expr, Refusal>> {
-    let constant = expr.column_refs().is_empty() && !expr.is_volatile();
-    let data_type = expr
-        .get_type(&DFSchema::empty())
-        .ok()
-        .filter(|_| constant)?;
-    matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None)).then(|| fold(expr))
-}
-
-/// Computes a constant.
-fn fold(expr: &PlanExpr) -> Result<Expr, Refusal> {
-    use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-    let wrong = |e: String| ("E0206", format!("{expr}: {e}"));
-    let schema = DFSchema::empty();
-    let computed = datafusion::prelude::SessionContext::new()
-        .create_physical_expr(expr.clone(), &schema)
-        .map_err(|e| wrong(e.strip_backtrace()))?;
-    let one = RecordBatchOptions::new().with_row_count(Some(1));
-    let arrow = Arc::new(schema.as_arrow().clone());
-    let batch =
-        RecordBatch::try_new_with_options(arrow, vec![], &one).map_err(|e| wrong(e.to_string()))?;
-    let value = computed
-        .evaluate(&batch)
-        .map_err(|e| wrong(e.strip_backtrace()))?;
-    let value = match value {
-        ColumnarValue::Scalar(value) => value,
-        ColumnarValue::Array(array) => {
-            ScalarValue::try_from_array(&array, 0).map_err(|e| wrong(e.strip_backtrace()))?
-        }
-    };
-    literal(&value).map(Expr::Literal).ok_or_else(|| no(expr))
-}
-
-fn literal(value: &ScalarValue) -> Option<Scalar> {
-    use ScalarValue as S;
-    let data_type = value.data_type();
-    let known = trefoil_ring0::schema::physical(&data_type).is_some();
-    let stamp = |v: i64, unit| Scalar::Timestamp(v, DataType::Timestamp(unit, None));
-    Some(match value {
-        S::Null => Scalar::Null(DataType::Boolean),
-        S::Utf8View(Some(v)) | S::LargeUtf8(Some(v)) | S::Utf8(Some(v)) => Scalar::Utf8(v.clone()),
-        v if v.is_null() && known => Scalar::Null(data_type),
-        S::Boolean(Some(v)) => Scalar::Bool(*v),
-        S::Int8(Some(v)) => Scalar::I8(*v),
-        S::Int16(Some(v)) => Scalar::I16(*v),
-        S::Int32(Some(v)) => Scalar::I32(*v),
-        S::Int64(Some(v)) => Scalar::I64(*v),
-        S::UInt8(Some(v)) => Scalar::U8(*v),
-        S::UInt16(Some(v)) => Scalar::U16(*v),
-        S::UInt32(Some(v)) => Scalar::U32(*v),
-        S::UInt64(Some(v)) => Scalar::U64(*v),
-        S::Float32(Some(v)) => Scalar::F32(*v),
-        S::Float64(Some(v)) => Scalar::F64(*v),
-        S::Decimal128(Some(v), ..) if known => Scalar::Decimal(*v, data_type),
-        S::Binary(Some(v)) => Scalar::Binary(v.clone()),
-        S::Date32(Some(v)) => Scalar::Date32(*v),
-        S::TimestampSecond(Some(v), None) => stamp(*v, TimeUnit::Second),
-        S::TimestampMillisecond(Some(v), None) => stamp(*v, TimeUnit::Millisecond),
-        S::TimestampMicrosecond(Some(v), None) => stamp(*v, TimeUnit::Microsecond),
-        S::TimestampNanosecond(Some(v), None) => stamp(*v, TimeUnit::Nanosecond),
         _ => return None,
     })
 }

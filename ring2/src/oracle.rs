@@ -12,7 +12,8 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 use crate::catalog::SourceDef;
 use crate::convert::record_batch;
 use crate::error::{Error, Result};
-use crate::{ResultColumn, SourceFile, planner, script};
+use crate::lower_expr::Kernels;
+use crate::{PlannedQuery, ResultColumn, SourceFile, planner, script};
 
 /// What a query gives.
 #[derive(Debug)]
@@ -26,6 +27,15 @@ pub struct BatchResult {
 /// Rows of a source: its name, the schema of the frames (some of the declared columns), the frames.
 /// Columns that are left out are NULL.
 pub type Table = (String, Schema, Vec<Frame>);
+
+/// Plans a script as [`crate::plan_script`] does, but with DataFusion's kernels wherever they give
+/// what Ring 0's give.
+///
+/// # Errors
+/// [`Error::Sql`] for the first statement that is refused.
+pub fn plan_generic(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
+    Ok(crate::queries(crate::steps_with(files, Kernels::Generic)?))
+}
 
 /// Runs every query of the script over these tables.
 ///

@@ -68,7 +68,7 @@ pub(crate) fn session() -> SessionContext {
     context
 }
 
-fn known() -> &'static SessionContext {
+pub(crate) fn known() -> &'static SessionContext {
     static SESSION: LazyLock<SessionContext> = LazyLock::new(session);
     &SESSION
 }

@@ -11,7 +11,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
-use trefoil::{SourceFile, convert, oracle, plan_script};
+use trefoil::{PlannedQuery, SourceFile, convert, oracle, plan_script};
 use trefoil_ring0::format::ndjson::NdjsonParser;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::runtime::{Config, Executor, start};
@@ -82,8 +82,11 @@ fn agree(engine: &Rows, batch: &Rows) -> bool {
     engine.len() == batch.len() && engine.iter().zip(batch).all(row)
 }
 
-fn engine(script: &[SourceFile], config: &Config) -> Result<Rows, String> {
-    let planned = plan_script(script).map_err(|e| e.to_string())?;
+/// How a script is planned.
+type Plan = fn(&[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>>;
+
+fn engine(script: &[SourceFile], plan: Plan, config: &Config) -> Result<Rows, String> {
+    let planned = plan(script).map_err(|e| e.to_string())?;
     let program = &planned[0].program;
     let mut running = start(program, config).map_err(|e| e.to_string())?;
     let schema = Arc::clone(&program.outputs[0].schema);
@@ -105,7 +108,9 @@ fn engine(script: &[SourceFile], config: &Config) -> Result<Rows, String> {
 }
 
 const COLUMNS: &str = "k BIGINT, s VARCHAR, b BOOLEAN, d DATE, t TIMESTAMP(3), i BIGINT, \
-                       x DOUBLE, y DOUBLE, ts TIMESTAMP(3) NOT NULL";
+                       x DOUBLE, y DOUBLE, ts TIMESTAMP(3) NOT NULL, n DECIMAL(12, 3), \
+                       w SMALLINT, f REAL, u INT UNSIGNED, tm TIME(3), tags VARCHAR[], \
+                       o STRUCT<a BIGINT, b VARCHAR>, g VARCHAR, us TIMESTAMP";
 
 fn script(data: &std::path::Path, query: &str, lag: &str) -> Vec<SourceFile> {
     let text = format!(
@@ -122,11 +127,22 @@ fn script(data: &std::path::Path, query: &str, lag: &str) -> Vec<SourceFile> {
 
 /// Compares a query over these lines on every path.
 fn check(name: &str, lines: &str, query: &str, executors: &[Executor]) {
+    compare(name, lines, query, executors).unwrap_or_else(|difference| panic!("{difference}"));
+}
+
+/// As [`check`]; gives the first difference.
+fn compare(
+    name: &str,
+    lines: &str,
+    query: &str,
+    executors: &[Executor],
+) -> std::result::Result<(), String> {
     let path = std::env::temp_dir().join(format!("trefoil-{}-{name}.ndjson", std::process::id()));
     std::fs::write(&path, lines).unwrap();
     // No record is late at this lag, so that batch SQL knows the answer.
     let files = script(&path, query, "100000000");
-    let schema: Schema = oracle::source_schema(&files, "r").unwrap().unwrap();
+    let schema = oracle::source_schema(&files, "r").map_err(|e| format!("{query}\n{e}"))?;
+    let schema: Schema = schema.unwrap();
     let mut parser = NdjsonParser::new(Arc::new(schema.clone()));
     let mut frame = Frame::new(&schema, 65_536);
     for line in lines.lines() {
@@ -136,7 +152,9 @@ fn check(name: &str, lines: &str, query: &str, executors: &[Executor]) {
     let expected = expected
         .map(|r| rows(&r[0].batches))
         .map_err(|e| e.to_string());
-    for &executor in executors {
+    let plans: [(&str, Plan); 2] = [("native", plan_script), ("generic", oracle::plan_generic)];
+    let kernels = |&executor| plans.map(|(kernels, plan)| (executor, kernels, plan));
+    for (executor, kernels, plan) in executors.iter().flat_map(kernels) {
         for shards in [1, 2, 4] {
             for frame_rows in [1, 7, 1024] {
                 let config = Config {
@@ -145,22 +163,35 @@ fn check(name: &str, lines: &str, query: &str, executors: &[Executor]) {
                     executor,
                     ..Config::default()
                 };
-                let got = engine(&files, &config);
-                match (&got, &expected) {
-                    (Ok(got), Ok(expected)) => assert!(
-                        agree(got, expected),
-                        "{query}\n{shards} shards, frames of {frame_rows}, {executor:?}\n\
-                         engine: {got:?}\nbatch:  {expected:?}"
-                    ),
-                    (Err(_), Err(_)) => {}
+                let got = engine(&files, plan, &config);
+                let alike = match (&got, &expected) {
+                    (Ok(got), Ok(expected)) => agree(got, expected),
+                    // A query that is refused would compare nothing.
+                    (Err(a), Err(_)) => !a.starts_with("error["),
                     // DataFusion wraps where the engine says that a sum is out of range.
-                    (Err(error), Ok(_)) if error.contains("out of range") => {}
-                    _ => panic!("{query}\nengine: {got:?}\nbatch:  {expected:?}"),
+                    (Err(error), Ok(_)) => error.contains("out of range"),
+                    (Ok(_), Err(_)) => false,
+                };
+                if !alike {
+                    let differs = match (&got, &expected) {
+                        (Ok(a), Ok(b)) => (a.iter().zip(b))
+                            .find(|(a, b)| !agree(&vec![a.to_vec()], &vec![b.to_vec()]))
+                            .map_or_else(
+                                || format!("engine {} rows, batch {}", a.len(), b.len()),
+                                |(a, b)| format!("engine {a:?}\nbatch  {b:?}"),
+                            ),
+                        _ => format!("engine {got:?}\nbatch  {expected:?}"),
+                    };
+                    return Err(format!(
+                        "{query}\n{shards} shards, frames of {frame_rows}, {executor:?}, \
+                         {kernels} kernels\n{differs}"
+                    ));
                 }
             }
         }
     }
     std::fs::remove_file(path).unwrap();
+    Ok(())
 }
 
 /// A few hundred records with every kind of value, from a small generator.
@@ -213,6 +244,33 @@ fn lines(count: u64, seed: u64) -> String {
             format!("\"t\":\"19{}0-01-01T00:00:00.{}00Z\"", 1 + next(9), next(9)),
             format!("\"i\":{}", next(2_000_001) as i64 - 1_000_000),
             format!("\"x\":{}", doubles[next(9) as usize]),
+            format!(
+                "\"n\":{}.{:03}",
+                next(2_000_001) as i64 - 1_000_000,
+                next(1000)
+            ),
+            format!("\"w\":{}", next(65_536) as i64 - 32_768),
+            format!("\"f\":{}", doubles[next(7) as usize]),
+            format!("\"u\":{}", next(1 << 32)),
+            format!("\"tm\":\"{:02}:{:02}:07.25\"", next(24), next(60)),
+            format!(
+                "\"tags\":[{}]",
+                ["", "\"a\"", "\"b\",null,\"c\""][next(3) as usize]
+            ),
+            format!(
+                "\"o\":{{\"a\":{},\"b\":{}}}",
+                next(4),
+                texts[next(5) as usize]
+            ),
+            format!(
+                "\"g\":\"{}\"",
+                ["12", " 7", "x", "-3.5", "true", "2025-01-02"][next(6) as usize]
+            ),
+            format!(
+                "\"us\":\"2025-02-{:02}T12:34:56.{:06}\"",
+                1 + next(28),
+                next(1_000_000)
+            ),
         ];
         members.extend(candidates.into_iter().filter(|_| next(6) != 0));
         out.push_str(&format!("{{{}}}\n", members.join(",")));
@@ -278,6 +336,68 @@ fn hand_written_queries() {
         check(&format!("hand-{number}"), &all, query, &both);
         check(&format!("none-{number}"), "", query, &both);
     }
+}
+
+#[test]
+fn types_and_functions() {
+    let all = lines(300, 7);
+    let mut differences = Vec::new();
+    for (number, query) in [
+        "SELECT n, w, f, u, tm, tags, o, g, us FROM r",
+        "SELECT n + 1, n * 2, n / 3, n % 7, -n, n + w, n * x, u + w, w * w - k FROM r",
+        "SELECT CASE WHEN i > 0 THEN 'up' WHEN i < 0 THEN s ELSE NULL END AS c, \
+                CASE k WHEN 1 THEN n WHEN 2 THEN 0 END AS d FROM r",
+        "SELECT COALESCE(s, g, 'none') AS c, NULLIF(k, 1) AS z, COALESCE(n, i) AS m FROM r",
+        "SELECT TRY_CAST(g AS BIGINT) AS a, TRY_CAST(g AS DOUBLE) AS b, TRY_CAST(g AS DATE) AS c, \
+                TRY_CAST(g AS BOOLEAN) AS e, TRY_CAST(i AS SMALLINT) AS h FROM r",
+        "SELECT TRY_CAST('a' AS BIGINT) AS n, TRY_CAST('7' AS BIGINT) AS m FROM r",
+        "SELECT CAST(g AS BIGINT) FROM r",
+        "SELECT k FROM r WHERE i > 9223372036854775807 + k",
+        "SELECT CAST(i AS VARCHAR), CAST(x AS VARCHAR), CAST(n AS VARCHAR), CAST(d AS VARCHAR), \
+                CAST(ts AS VARCHAR), CAST(tm AS VARCHAR), CAST(b AS VARCHAR) FROM r",
+        "SELECT CAST(i AS DOUBLE), CAST(x AS BIGINT), CAST(n AS DOUBLE), CAST(i AS DECIMAL(20, 2)), \
+                CAST(ts AS DATE), CAST(d AS TIMESTAMP), CAST(w AS INT), CAST(us AS TIMESTAMP(3)) FROM r",
+        "SELECT s FROM r WHERE s LIKE '%b%' OR s ILIKE 'A%' OR g NOT LIKE '_' OR s LIKE 'a\\%'",
+        "SELECT k FROM r WHERE k IN (1, 2, NULL) OR s NOT IN ('a', 'b') OR n IN (1, 2.5)",
+        "SELECT k FROM r WHERE n BETWEEN -5 AND 1000.25 AND w NOT BETWEEN 0 AND 100",
+        "SELECT CONCAT(s, '-', k), s || g, LENGTH(s), SUBSTR(s, 2, 3), REPLACE(s, 'a', 'xy'), \
+                TRIM(g), LPAD(g, 5, '*'), SPLIT_PART(s, ',', 1), REVERSE(s), INITCAP(s) FROM r",
+        "SELECT ABS(i), ROUND(x, 1), FLOOR(x), CEIL(f), SQRT(ABS(x)), POWER(x, 2), SIGNUM(x), \
+                LN(ABS(x) + 1), GREATEST(k, i), LEAST(k, w), TRUNC(x), ABS(n), ROUND(n, 1) FROM r",
+        "SELECT DATE_TRUNC('hour', ts), EXTRACT(HOUR FROM ts), DATE_PART('dow', d), \
+                DATE_BIN(INTERVAL '15' MINUTE, us), TO_TIMESTAMP(k), ts + INTERVAL '1' DAY, \
+                d + INTERVAL '1' MONTH, ts - us FROM r",
+        "SELECT REGEXP_LIKE(s, '^a'), REGEXP_REPLACE(s, '[aeiou]', '#', 'g'), s ~ 'b$', \
+                REGEXP_COUNT(s, 'e') FROM r",
+        "SELECT tags[1], CARDINALITY(tags), ARRAY_LENGTH(tags), ARRAY_TO_STRING(tags, '+'), ARRAY_CONTAINS(tags, 'a'), o['a'], o['b'] FROM r",
+        "SELECT MD5(s), ENCODE(SHA256(s), 'hex'), CHR(65), ASCII(s), k & 3, k | 4, i >> 2 FROM r",
+        "SELECT n, COUNT(*) FROM r GROUP BY n",
+        "SELECT w, f, u, COUNT(*) FROM r GROUP BY w, f, u",
+        "SELECT tm, us, COUNT(*) FROM r GROUP BY tm, us",
+        "SELECT tags, o, COUNT(*) FROM r GROUP BY tags, o",
+        "SELECT SUM(n), AVG(n), MIN(n), MAX(n), SUM(w), AVG(w), MIN(w), SUM(u), AVG(u), MAX(u), \
+                SUM(f), MIN(f), AVG(f), MIN(tm), MAX(us), COUNT(tags), STDDEV(w) FROM r",
+        "SELECT k, SUM(n), AVG(n), MIN(n), SUM(w), MIN(f), MAX(u), MIN(tm), MAX(us) FROM r GROUP BY k",
+        "SELECT COUNT(*) FILTER (WHERE i > 0), SUM(i) FILTER (WHERE b), MIN(s) FILTER (WHERE k = 1), \
+                COUNT(x) FILTER (WHERE x > 1), AVG(w) FILTER (WHERE w > 0) FROM r",
+        "SELECT k, COUNT(*) FILTER (WHERE b), SUM(x) FILTER (WHERE i < 0), MIN(DISTINCT i) FROM r \
+         GROUP BY k HAVING COUNT(*) FILTER (WHERE b) > 0",
+        "SELECT LENGTH(s) AS l, UPPER(g) AS u, SUM(i * 2) FROM r WHERE ABS(i) > 10 \
+         GROUP BY LENGTH(s), UPPER(g)",
+        "SELECT DATE_TRUNC('minute', ts) AS m, COUNT(*), AVG(ROUND(x)) FROM r \
+         GROUP BY DATE_TRUNC('minute', ts)",
+        "SELECT 10 / k FROM r",
+        "SELECT CASE WHEN k <> 0 THEN 10 / k END AS q FROM r",
+        "SELECT SUM(9223372036854775807 - k) FROM r",
+        "SELECT ABS(i - 9223372036854775807) FROM r",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("types-{number}");
+        differences.extend(compare(&name, &all, query, &[Executor::Threads]).err());
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
 
 proptest! {

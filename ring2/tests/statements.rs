@@ -337,12 +337,6 @@ fn traps() {
             "SELECT tag, ordinality FROM c CROSS JOIN UNNEST(tags) WITH ORDINALITY AS tag",
             "E0301",
         ),
-        // TRY_CAST is not CAST.
-        (
-            "SELECT TRY_CAST(symbol AS BIGINT) FROM trades",
-            "E0301 3:17 TRY_CAST",
-        ),
-        ("SELECT TRY_CAST('a' AS BIGINT) FROM trades", "E0301"),
         // What looks like a hint is a comment.
         ("SELECT /*+ no */ prise FROM trades", "E0201 3:18"),
     ] {

@@ -39,6 +39,11 @@ pub(super) fn check_binary(op: BinaryOp, left: &DataType, right: &DataType) -> R
     }
 }
 
+/// Whether there is an operation of two types.
+pub fn operable(op: BinaryOp, left: &DataType, right: &DataType) -> bool {
+    check_binary(op, left, right).is_ok()
+}
+
 pub(super) fn check_unary(op: UnaryOp, t: &DataType) -> Result<()> {
     let (name, ok) = match op {
         UnaryOp::Not => ("NOT", *t == DataType::Boolean),

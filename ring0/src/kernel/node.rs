@@ -8,6 +8,7 @@ use super::binary::{binary, bools, bools_mut, broadcast};
 use super::branch::{Choice, InList};
 use super::cast::{Cast, OnFailure};
 use super::check::{check_binary, check_unary, refuse};
+use super::generic::Call;
 use super::like::Like;
 use super::temporal::{self, has_interval};
 use super::{RowError, decimal, logic};
@@ -75,6 +76,7 @@ enum Kind {
     Choice(Box<Choice>),
     InList(Box<InList>),
     Like(Box<Like>, Box<Node>, Box<Node>),
+    Call(Call),
     Tumble {
         time: Box<Node>,
         size: i64,
@@ -142,6 +144,9 @@ impl Kind {
                 let fallible = left.fallible || right.fallible;
                 let like = Box::new(Like::new(*negated, *ignore_case));
                 (Self::Like(like, left, right), fallible)
+            }
+            Expr::Call { kernel, args } => {
+                (Self::Call(Call::new(kernel, args, schema, depth)?), true)
             }
             Expr::TumbleStart { time, size, offset } => {
                 let node = child(time)?;
@@ -221,6 +226,14 @@ impl Node {
         }
     }
 
+    /// The column that it writes; `None` where its values are the frame's.
+    pub(super) fn own_column(&mut self) -> Option<&mut Column> {
+        match self.kind {
+            Kind::Column(_) => None,
+            _ => Some(&mut self.out),
+        }
+    }
+
     /// The constant that this node is, unless it is NULL.
     pub(super) fn scalar(&self) -> Option<&Scalar> {
         match &self.kind {
@@ -295,6 +308,7 @@ impl Node {
                 let (value, pattern) = (value.column(run.frame), pattern.column(run.frame));
                 like.run(value, pattern, bools_mut(out));
             }
+            Kind::Call(call) => call.run(out, run),
             Kind::Tumble { time, size, offset } => {
                 time.run(run);
                 let (Column::I64(time), Column::I64(out)) = (time.column(run.frame), out) else {

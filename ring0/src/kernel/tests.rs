@@ -4,6 +4,7 @@
 
 mod arrow;
 mod branches;
+mod generic;
 
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;

@@ -127,6 +127,7 @@ impl Lowering<'_> {
             }
             let mut field = Field::new(&column.name, column.data_type.clone());
             field.nullable = column.nullable;
+            field.json = column.is_json();
             fields.push(field);
         }
         self.columns = Some(columns);

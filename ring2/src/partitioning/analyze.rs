@@ -13,6 +13,8 @@ use super::names::{computed, text};
 use super::verdict::{self, Verdict};
 use super::{Facts, StrategyConfig};
 use crate::ResultColumn;
+use crate::lower::aggregate_function;
+use crate::lower_expr::{has_kernel, operator};
 
 /// What lowering does in front of an aggregation, in the order in which it meets them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -425,31 +427,14 @@ fn unplaced(name: &str) -> &str {
 
 /// Whether Ring 0 has kernels for all of an expression.
 pub(super) fn is_native(expr: &Expr) -> bool {
-    let mut native = true;
-    let walked = expr.apply(|e| {
-        native &= match e {
-            Expr::ScalarFunction(f) => {
-                f.name().starts_with("trefoil_") || matches!(f.name(), "upper" | "lower" | "abs")
-            }
-            Expr::AggregateFunction(f) => {
-                let native = [
-                    "count",
-                    "sum",
-                    "avg",
-                    "min",
-                    "max",
-                    "stddev",
-                    "stddev_samp",
-                    "stddev_pop",
-                    "var",
-                    "var_samp",
-                    "var_pop",
-                ];
-                native.contains(&f.func.name()) && f.params.order_by.is_empty()
-            }
-            _ => true,
-        };
-        Ok(TreeNodeRecursion::Continue)
-    });
-    native && walked.is_ok()
+    let other = |e: &Expr| match e {
+        Expr::ScalarFunction(f) => !has_kernel(f.name()),
+        Expr::BinaryExpr(b) => operator(b.op).is_none(),
+        Expr::SimilarTo(_) => true,
+        Expr::AggregateFunction(f) => {
+            aggregate_function(f.func.name()).is_none() || !f.params.order_by.is_empty()
+        }
+        _ => false,
+    };
+    !expr.exists(|e| Ok(other(e))).unwrap_or(true)
 }

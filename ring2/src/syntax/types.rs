@@ -50,7 +50,11 @@ fn canonical(name: String) -> String {
         "NUMERIC" | "DEC" => "DECIMAL".into(),
         "JSONB" => "JSON".into(),
         "TIMESTAMP WITHOUT TIME ZONE" => "TIMESTAMP".into(),
-        _ => name,
+        "TIME WITHOUT TIME ZONE" => "TIME".into(),
+        _ => match name.strip_suffix(" UNSIGNED") {
+            Some(signed) => format!("{} UNSIGNED", canonical(signed.to_owned())),
+            None => name,
+        },
     }
 }
 
@@ -80,7 +84,9 @@ impl Reader<'_> {
             "STRUCT" => self.fields(depth)?,
             _ => {
                 let numbers = self.numbers()?;
-                if self.take_all(&["WITHOUT", "TIME", "ZONE"]) {
+                if self.take("UNSIGNED") {
+                    name.push_str(" UNSIGNED");
+                } else if self.take_all(&["WITHOUT", "TIME", "ZONE"]) {
                     name.push_str(" WITHOUT TIME ZONE");
                 } else if self.take_all(&["WITH", "TIME", "ZONE"]) {
                     name.push_str(" WITH TIME ZONE");

@@ -8,6 +8,11 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+/// Whether a function is one of these, or a bound of a tumbling window.
+pub(crate) fn is_own(function: &str) -> bool {
+    function.starts_with("trefoil_")
+}
+
 /// Start of a hopping window: time, slide, size, offset.
 pub(crate) const HOP: &str = "trefoil_hop_start";
 /// Start of a session: time, gap.

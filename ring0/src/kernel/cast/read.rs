@@ -36,7 +36,7 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
         }
         (Column::I128(out), DataType::Decimal128(p, s)) => {
             fill(from, out, failed, |t| {
-                parse_decimal(t, *p, s.unsigned_abs()).ok()
+                parse_decimal(t.trim_ascii(), *p, s.unsigned_abs()).ok()
             });
         }
         (Column::I8(out), _) => parse(from, out, failed),
@@ -53,8 +53,9 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
     }
 }
 
+/// Blanks around a number are left out, as in PostgreSQL.
 fn parse<T: Copy + Default + FromStr>(from: &Strings, out: &mut Fixed<T>, failed: &mut Vec<u32>) {
-    fill(from, out, failed, |text| text.parse().ok());
+    fill(from, out, failed, |text| text.trim_ascii().parse().ok());
 }
 
 fn fill<T: Copy + Default>(
