@@ -107,7 +107,10 @@ fn unknown(place: Place<'_>, options: &[OptionSpec], known: &[&str]) -> Result<(
         None => Ok(()),
         Some(option) => {
             let message = format!("unknown option \"{}\"", option.name);
-            let hint = Reader::unknown_option(&option.name, known);
+            let hint = match csv::OPTIONS.contains(&option.name.as_str()) {
+                true => "it is an option of sources with format = 'csv'".to_owned(),
+                false => Reader::unknown_option(&option.name, known),
+            };
             Err(place.hinted("E0103", option.name_at.0, message, hint))
         }
     }

@@ -12,7 +12,7 @@ use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
 use super::chunks::{Chunks, Extent};
 use super::clock::Clock;
-use super::division::Division;
+use super::division::{Bytes, Division};
 use super::open::{Files, are_alike, file_schema, parser};
 use super::system::System;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl FileSource {
             shards: reader.shards,
             chunks: Chunks::new(open, reader.chunk_bytes, reader.shard, reader.shards),
             format: format.clone(),
-            division: Division::new(format),
+            division: Division::new(format, reader.shards),
             board,
             parser: None,
             chunk_ended: false,
@@ -199,11 +199,7 @@ impl FileSource {
     /// Takes the chunk that was read, once it is known where its first record begins.
     fn begin_chunk(&mut self) {
         let Some(chunk) = &mut self.ready else { return };
-        let (board, bytes) = (&self.board, &chunk.bytes);
-        let Some(at) = self
-            .division
-            .first_record(board, chunk.extent, chunk.base, bytes)
-        else {
+        let Some(at) = self.division.first_record(&self.board, chunk.bytes()) else {
             return;
         };
         chunk.at = at;
@@ -218,6 +214,7 @@ impl FileSource {
     }
 
     fn end_chunk(&mut self, chunk: Chunk) {
+        self.division.end(chunk.bytes(), chunk.at);
         self.spare = chunk.bytes;
         self.spare.clear();
         if self.shards > 1 {
@@ -268,15 +265,15 @@ impl FileSource {
         if base + (buffer.len() as u64) < extent.end {
             return Err(self.unreadable(extent.file, shorter.to_owned()));
         }
-        let own = &buffer[(extent.start - base) as usize..];
-        self.division.tell(&self.board, self.shard, extent, own);
-        self.counters.bytes_read += extent.end - extent.start;
-        self.ready = Some(Chunk {
+        let chunk = Chunk {
             extent,
             base,
             bytes: buffer,
             at: 0,
-        });
+        };
+        self.division.tell(&self.board, self.shard, chunk.bytes());
+        self.counters.bytes_read += extent.end - extent.start;
+        self.ready = Some(chunk);
         Ok(())
     }
 
@@ -317,9 +314,9 @@ impl FileSource {
                 Stop::FrameFull => return Ok(Parsed::FrameFull),
                 Stop::ChunkDone => return Ok(Parsed::ChunkDone),
                 // Its end is of no interest: no other record begins in the chunk.
-                Stop::NeedsMore if rest > RECORD_BYTES_MAX => (chunk.bytes.len(), too_long()),
+                Stop::NeedsMore if rest > RECORD_BYTES_MAX => (None, too_long()),
                 Stop::NeedsMore => return Ok(Parsed::NeedsMore),
-                Stop::Bad { next, message } => (next, message),
+                Stop::Bad { next, message } => (Some(next), message),
             };
             // Without room for its letter it is met again.
             if self.bad.is_full() {
@@ -331,6 +328,9 @@ impl FileSource {
             let parser = parser_in_hand(&mut self.parser);
             self.bad
                 .take(chunk.bad_record(path, parser, chunk.at), reason)?;
+            let Some(next) = next else {
+                return Ok(Parsed::ChunkDone);
+            };
             chunk.at = next;
         }
     }
@@ -417,6 +417,14 @@ fn parser_in_hand(parser: &mut Option<(usize, RecordParser)>) -> &mut RecordPars
 }
 
 impl Chunk {
+    fn bytes(&self) -> Bytes<'_> {
+        Bytes {
+            chunk: self.extent,
+            base: self.base,
+            bytes: &self.bytes,
+        }
+    }
+
     /// The record at `at`, which is bad.
     fn bad_record<'a>(&'a self, path: &'a Path, parser: &RecordParser, at: usize) -> BadRecord<'a> {
         BadRecord {
@@ -435,52 +443,4 @@ enum Parsed {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may")]
-mod tests {
-    use super::*;
-    use crate::io::ThreadIo;
-    use crate::program::SourceKind;
-    use crate::source::open::{OpenFile, open};
-    use crate::wake::Bell;
-
-    /// A file of `text` that had more bytes when it was opened.
-    fn read_cut_off(text: &str, size: u64) -> Error {
-        let bell = Arc::new(Bell::new().unwrap());
-        let kind = SourceKind::Files {
-            paths: vec![],
-            format: FileFormat::Ndjson,
-        };
-        let spec = SourceSpec::new("s", Arc::new(Schema::new(vec![])), kind);
-        let mut files = open(&spec, 4, &[Arc::clone(&bell)]).unwrap();
-        files.open = Arc::new(vec![OpenFile::cut_off(text, size)]);
-        let reader = Reader {
-            shard: 0,
-            shards: 1,
-            frame_rows: 8,
-            chunk_bytes: 4,
-            now: || 0,
-        };
-        let mut source = FileSource::new(0, &spec, &FileFormat::Ndjson, files, reader);
-        let thread = ThreadIo::start(Arc::clone(&bell), "reader".to_owned(), TAGS);
-        let mut io = Io::Thread(thread.unwrap());
-        loop {
-            source.poll(&mut io).unwrap();
-            bell.announce_sleep();
-            let Some(completion) = io.poll() else {
-                bell.sleep(-1);
-                continue;
-            };
-            if let Err(error) = source.complete(completion) {
-                return error;
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_becomes_shorter_is_said_to() {
-        for (text, size) in [("", 3), ("{}", 10), ("{} ", 4), ("{  }", 9), ("{}\n{", 6)] {
-            let error = read_cut_off(text, size).to_string();
-            assert!(error.contains("became shorter"), "{text:?}: {error}");
-        }
-    }
-}
+mod tests;

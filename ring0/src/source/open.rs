@@ -193,7 +193,6 @@ pub(super) fn are_alike(a: &OpenFile, b: &OpenFile) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may")]
 impl OpenFile {
     /// A file of some size and without bytes.
     pub(super) fn of_size(body: u64, size: u64) -> Self {

@@ -61,7 +61,7 @@ pub(super) fn format(
             .filter(|o| OPTIONS.contains(&o.name.as_str()));
         let named = given.filter(|o| message.contains(&o.name)).next_back();
         let at = named.map_or(create.options_at, |option| option.value_at);
-        let hint = "delimiter, quote, escape and comment are different characters";
+        let hint = "each character has one meaning";
         return Err(place.hinted("E0104", at.0, message, hint));
     }
     check_columns(place, def, create)?;
@@ -92,8 +92,10 @@ fn byte_of(option: &OptionSpec) -> Option<u8> {
 fn no_byte(place: Place<'_>, option: &OptionSpec) -> SqlError {
     let message = format!("'{}' is no single ASCII character", option.value);
     let hint = match option.name.as_str() {
-        "delimiter" => "delimiter = ';', or '\\t' for a tab".to_owned(),
-        name => format!("{name} = '\\', or '' for none"),
+        "delimiter" => "delimiter = ';', or '\\t' for a tab",
+        "quote" => "quote = '\"', or '' for none",
+        "escape" => "escape = '\\', or '' for none",
+        _ => "comment = '#', or '' for none",
     };
     place.hinted("E0104", option.value_at.0, message, hint)
 }
