@@ -56,10 +56,10 @@ pub(super) fn format(
     };
     if let Err(message) = dialect.check() {
         // What was said last of what is at odds.
-        let given = options
-            .iter()
-            .filter(|o| OPTIONS.contains(&o.name.as_str()));
-        let named = given.filter(|o| message.contains(&o.name)).next_back();
+        let at_odds = |option: &&OptionSpec| {
+            OPTIONS.contains(&option.name.as_str()) && message.contains(&option.name)
+        };
+        let named = options.iter().rfind(at_odds);
         let at = named.map_or(create.options_at, |option| option.value_at);
         let hint = "each character has one meaning";
         return Err(place.hinted("E0104", at.0, message, hint));
