@@ -17,11 +17,14 @@ use std::task::{Context, Poll, Waker};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
+use datafusion::common::{DFSchemaRef, DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
-use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -68,9 +71,20 @@ pub(crate) fn session() -> SessionContext {
     context
 }
 
-pub(crate) fn known() -> &'static SessionContext {
+fn known() -> &'static SessionContext {
     static SESSION: LazyLock<SessionContext> = LazyLock::new(session);
     &SESSION
+}
+
+/// What computes an expression over columns of a schema. Constants are computed beforehand, and
+/// functions that only stand for others are replaced; clocks are not read.
+pub(crate) fn physical(expr: PlanExpr, schema: &DFSchemaRef) -> PlanResult<Arc<dyn PhysicalExpr>> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(schema))
+        .with_config_options(Arc::clone(known().state_ref().read().config_options()))
+        .build();
+    let simple = ExprSimplifier::new(context).simplify(expr)?;
+    known().create_physical_expr(simple, schema)
 }
 
 /// The names of all functions, for hints.

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
+    Expr, Function, GroupByExpr, Ident, ObjectName, Query, SelectItem, SetExpr, Spanned,
     visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -22,8 +22,6 @@ use crate::syntax::{
     AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote, unpositioned,
 };
 use crate::window::{self, Window};
-
-const SCALARS: [&str; 2] = ["upper", "lower"];
 
 /// A resolved query.
 #[derive(Debug)]
@@ -292,12 +290,20 @@ impl Resolver<'_> {
             | Expr::IsNotTrue(expr)
             | Expr::IsFalse(expr)
             | Expr::IsNotFalse(expr) => self.walk(expr, mode),
-            Expr::Cast { kind, expr, .. } => {
-                if !matches!(kind, CastKind::Cast | CastKind::DoubleColon) {
-                    self.later
-                        .push(self.select.place.unsupported(at, "TRY_CAST"));
-                }
-                self.walk(expr, mode)
+            Expr::Cast { expr, .. } => self.walk(expr, mode),
+            Expr::Case {
+                operand,
+                conditions,
+                else_result,
+                ..
+            } => {
+                let whens = conditions.iter().flat_map(|c| [&c.condition, &c.result]);
+                let ends = operand.iter().chain(else_result).map(|e| &**e);
+                whens.chain(ends).try_for_each(|e| self.walk(e, mode))
+            }
+            Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => {
+                self.walk(expr, mode)?;
+                self.walk(pattern, mode)
             }
             Expr::Between {
                 expr, low, high, ..
@@ -312,8 +318,6 @@ impl Resolver<'_> {
             }
             other => {
                 let what = match other {
-                    Expr::Case { .. } => "CASE".to_string(),
-                    Expr::Like { .. } | Expr::ILike { .. } => "LIKE".to_string(),
                     Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
                         "a subquery in an expression".to_string()
                     }
@@ -366,7 +370,7 @@ impl Resolver<'_> {
                 "column \"{name}\": type {} is not supported yet",
                 column.declared
             );
-            let hint = "all types but JSON and texts of a fixed length are";
+            let hint = "all types but texts of a fixed length are";
             let error = self.select.place.hinted("E0302", at, message, hint);
             self.later.push(error);
         }
@@ -387,7 +391,8 @@ impl Resolver<'_> {
         if is_window {
             return self.window_call(f, known, at, mode);
         }
-        if f.over.is_none() && !native && !SCALARS.contains(&known) {
+        let runs = native || functions::kind(known) == Some(FunctionKind::Scalar);
+        if f.over.is_none() && (!runs || functions::CLOCKS.contains(&known)) {
             let what = format!("function {}", known.to_uppercase());
             self.later.push(self.select.place.unsupported(at, what));
         }
@@ -398,6 +403,9 @@ impl Resolver<'_> {
             true => Mode::Row,
             false => mode,
         };
+        if let Some(filter) = &f.filter {
+            self.walk(filter, inner)?;
+        }
         arguments(f)
             .into_iter()
             .try_for_each(|a| self.walk(a, inner))

@@ -186,9 +186,6 @@ pub(crate) fn refuse_call(input: &Select<'_>, f: &Function, start: Location) -> 
     if f.over.is_some() {
         return no(&["OVER"], "OVER");
     }
-    if f.filter.is_some() {
-        return no(&["FILTER"], "FILTER in an aggregate");
-    }
     if !f.within_group.is_empty() {
         return no(&["WITHIN"], "WITHIN GROUP");
     }

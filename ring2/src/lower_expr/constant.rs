@@ -27,10 +27,8 @@ pub(super) fn temporal_constant(expr: &PlanExpr) -> Option<Result<Expr, Refusal>
 /// Computes a constant.
 pub(super) fn fold(expr: &PlanExpr) -> Result<Expr, Refusal> {
     let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
-    let schema = DFSchema::empty();
-    let computed = planner::known()
-        .create_physical_expr(expr.clone(), &schema)
-        .map_err(wrong)?;
+    let schema = Arc::new(DFSchema::empty());
+    let computed = planner::physical(expr.clone(), &schema).map_err(wrong)?;
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     let batch = RecordBatch::try_new_with_options(Arc::clone(schema.inner()), vec![], &one)
         .map_err(|e| wrong(e.into()))?;

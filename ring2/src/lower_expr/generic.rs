@@ -102,9 +102,7 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     }
     let schema = Arc::new(ArrowSchema::new(fields));
     let named = DFSchema::try_from(Arc::clone(&schema)).map_err(wrong)?;
-    let operation = planner::known()
-        .create_physical_expr(rewritten, &named)
-        .map_err(wrong)?;
+    let operation = planner::physical(rewritten, &Arc::new(named)).map_err(wrong)?;
     // A type may depend on the value of a constant: `ROUND(price, 1)`.
     let result = operation.data_type(&schema).map_err(wrong)?;
     let Some(data_type) = held_type(&result) else {

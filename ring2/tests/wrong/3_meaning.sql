@@ -66,7 +66,7 @@ SELECT symbol FROM trades WHERE NOT symbol
 ---
 SELECT SUM(symbol) FROM trades
 ---
-SELECT CASE WHEN price THEN 1 END FROM trades
+SELECT CASE WHEN price > 1 THEN DATE '2025-01-01' ELSE TRUE END FROM trades
 ---
 SELECT CAST(price AS BIGNT) FROM trades
 ---
