@@ -1,5 +1,5 @@
-//! Whatever bytes as CSV in some dialect: parsed whole, in two pieces, and by chunks that begin where
-//! the chunks before say, rows, places and errors are the same, and no record is lost.
+//! Whatever bytes as CSV in some dialect: parsed whole, in two pieces, and by chunks that begin
+//! where the chunks before say, rows, places and errors are the same, and no record is lost.
 
 #![no_main]
 

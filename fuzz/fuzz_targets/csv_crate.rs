@@ -34,7 +34,8 @@ fn dialect(bits: u8) -> Dialect {
 fn ours(dialect: &Dialect, text: &[u8]) -> Option<Vec<Vec<String>>> {
     let fields = NAMES.map(|name| Field::new(name, DataType::Utf8));
     let schema = Arc::new(Schema::new(fields.into()));
-    let mut parser = CsvParser::new(Arc::clone(&schema), dialect.clone(), &NAMES).expect("a dialect");
+    let parser = CsvParser::new(Arc::clone(&schema), dialect.clone(), &NAMES);
+    let mut parser = parser.expect("a dialect");
     let mut frame = Frame::new(&schema, 65_536);
     let chunk = Chunk {
         bytes: text,

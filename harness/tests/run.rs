@@ -70,7 +70,8 @@ fn queries_give_what_is_expected() {
     }
 }
 
-/// Writes a source of the pack as CSV, its fields in another order and beside one that nobody reads.
+/// Writes a source of the pack as CSV, its fields in another order and beside one that nobody
+/// reads.
 fn write_as_csv(source: &str, names: &[&str], path: &Path) {
     let text = std::fs::read_to_string(pack().join(format!("data/{source}.ndjson"))).unwrap();
     let mut out = names.join(";") + ";note\r\n";

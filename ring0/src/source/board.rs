@@ -35,8 +35,8 @@ impl Board {
         self.ring_others(shard);
     }
 
-    /// Goes on with `place`, that at the beginning of chunk `at`, as far as what chunks do is known,
-    /// at most to chunk `to`. Returns whether it came there.
+    /// Goes on with `place`, that at the beginning of chunk `at`, as far as what chunks do is
+    /// known, at most to chunk `to`. Returns whether it came there.
     pub(super) fn advance(&self, at: &mut u64, place: &mut Place, to: u64) -> bool {
         while *at < to {
             let bits = self.effects[*at as usize].load(Ordering::Acquire);

@@ -1,5 +1,5 @@
-//! Files of records. A file is cut into chunks; a record belongs to the chunk in which it begins, so
-//! that shards parse chunks side by side and yet every record is read once.
+//! Files of records. A file is cut into chunks; a record belongs to the chunk in which it begins,
+//! so that shards parse chunks side by side and yet every record is read once.
 //!
 //! A record that ends the program does so as it would for one reader: its shard waits until all
 //! chunks before were read without such a one.

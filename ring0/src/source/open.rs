@@ -90,8 +90,8 @@ fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<Open
     Ok(file)
 }
 
-/// Finds where the records begin, and what their fields are called. Returns whether there can be any:
-/// there are none without a header that should be there.
+/// Finds where the records begin, and what their fields are called. Returns whether there can be
+/// any: there are none without a header that should be there.
 fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> {
     let mut bytes = Vec::new();
     read_to(file, BYTE_ORDER_MARK.len() as u64, &mut bytes)?;

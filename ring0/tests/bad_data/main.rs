@@ -1,6 +1,6 @@
 //! Bad records among good ones, over several files: counted and left out, or told in the order of
-//! the files with their place, reason and bytes; rows with their offsets; or the first one is named.
-//! At any number of shards and any size of chunks and frames.
+//! the files with their place, reason and bytes; rows with their offsets; or the first one is
+//! named. At any number of shards and any size of chunks and frames.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
