@@ -252,24 +252,7 @@ impl Lowering<'_> {
             (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
         });
         self.project(exprs, Schema::new(fields));
-        let mut output: Vec<Field> = keys
-            .iter()
-            .map(|&k| self.schema.fields[k].clone())
-            .collect();
-        let planned = aggregate.schema.fields().iter().skip(keys.len());
-        for (planned, call) in planned.zip(&calls) {
-            let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
-            let result = result_type(call.function, argument);
-            match held_type(planned.data_type()) {
-                Some(held) if Some(&held) == result.as_ref() => {
-                    output.push(Field::new(planned.name(), held));
-                }
-                Some(_) | None => {
-                    let message = format!("{} is not supported yet", planned.name());
-                    return Err(("E0301", message));
-                }
-            }
-        }
+        let output = self.results(aggregate, &calls)?;
         let input = Arc::clone(&self.schema);
         let spec = AggregateSpec {
             input: Arc::clone(&input),
@@ -292,6 +275,31 @@ impl Lowering<'_> {
         self.operators.extend(late.map(|(_, rule)| rule));
         self.add(spec);
         Ok(())
+    }
+
+    /// The columns that an aggregation gives: the keys, which come first in its input, and results.
+    fn results(
+        &self,
+        aggregate: &datafusion::logical_expr::Aggregate,
+        calls: &[AggregateCall],
+    ) -> Result<Vec<Field>, Refusal> {
+        let keys = aggregate.group_expr.len();
+        let mut output = self.schema.fields[..keys].to_vec();
+        let planned = aggregate.schema.fields().iter().skip(keys);
+        for (planned, call) in planned.zip(calls) {
+            let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
+            let result = result_type(call.function, argument);
+            match held_type(planned.data_type()) {
+                Some(held) if Some(&held) == result.as_ref() => {
+                    output.push(Field::new(planned.name(), held));
+                }
+                Some(_) | None => {
+                    let message = format!("{} is not supported yet", planned.name());
+                    return Err(("E0301", message));
+                }
+            }
+        }
+        Ok(output)
     }
 
     /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.

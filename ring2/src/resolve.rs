@@ -289,7 +289,9 @@ impl Resolver<'_> {
             | Expr::IsTrue(expr)
             | Expr::IsNotTrue(expr)
             | Expr::IsFalse(expr)
-            | Expr::IsNotFalse(expr) => self.walk(expr, mode),
+            | Expr::IsNotFalse(expr)
+            | Expr::IsUnknown(expr)
+            | Expr::IsNotUnknown(expr) => self.walk(expr, mode),
             Expr::Cast { expr, .. } => self.walk(expr, mode),
             Expr::Case {
                 operand,
@@ -326,8 +328,10 @@ impl Resolver<'_> {
                     }
                     other => {
                         let text = other.to_string();
-                        let first = text.split([' ', '(']).next().unwrap_or_default();
-                        first.to_string()
+                        match text.split([' ', '(']).next() {
+                            Some("") | None => "an expression of this form".to_string(),
+                            Some(first) => first.to_string(),
+                        }
                     }
                 };
                 self.later.push(self.select.place.unsupported(at, what));

@@ -194,6 +194,33 @@ fn compare(
     Ok(())
 }
 
+/// Texts, as JSON.
+const TEXTS: [&str; 5] = [
+    "\"\"",
+    "\"a\"",
+    "\"b\"",
+    "\"über\"",
+    "\"a longer text, over twelve bytes\"",
+];
+
+const DOUBLES: [&str; 9] = [
+    "0.0", "-0.0", "1.5", "-2.25", "7e-3", "1e9", "0.1", "100", "-3",
+];
+
+/// Of NaN, MIN and MAX of DataFusion's grouped kernel depend on the order of rows; here NaN is the
+/// greatest number. So `y` is compared, counted and grouped by, and `x` is aggregated.
+const ALL_DOUBLES: [&str; 9] = [
+    "0.0",
+    "-0.0",
+    "\"NaN\"",
+    "\"-Infinity\"",
+    "1e300",
+    "\"Infinity\"",
+    "5e-324",
+    "1",
+    "2",
+];
+
 /// A few hundred records with every kind of value, from a small generator.
 fn lines(count: u64, seed: u64) -> String {
     let mut state = seed | 1;
@@ -212,45 +239,22 @@ fn lines(count: u64, seed: u64) -> String {
             next(60),
             next(1000)
         )];
-        let texts = [
-            "\"\"",
-            "\"a\"",
-            "\"b\"",
-            "\"über\"",
-            "\"a longer text, over twelve bytes\"",
-        ];
-        let doubles = [
-            "0.0", "-0.0", "1.5", "-2.25", "7e-3", "1e9", "0.1", "100", "-3",
-        ];
-        // Of NaN, MIN and MAX of DataFusion's grouped kernel depend on the order of rows; here NaN is
-        // the greatest number. So `y` is compared, counted and grouped by, and `x` is aggregated.
-        let all = [
-            "0.0",
-            "-0.0",
-            "\"NaN\"",
-            "\"-Infinity\"",
-            "1e300",
-            "\"Infinity\"",
-            "5e-324",
-            "1",
-            "2",
-        ];
         let candidates = [
-            format!("\"y\":{}", all[next(9) as usize]),
+            format!("\"y\":{}", ALL_DOUBLES[next(9) as usize]),
             format!("\"k\":{}", next(5) as i64 - 2),
-            format!("\"s\":{}", texts[next(5) as usize]),
+            format!("\"s\":{}", TEXTS[next(5) as usize]),
             format!("\"b\":{}", next(2) == 1),
             format!("\"d\":\"2025-0{}-1{}\"", 1 + next(9), next(9)),
             format!("\"t\":\"19{}0-01-01T00:00:00.{}00Z\"", 1 + next(9), next(9)),
             format!("\"i\":{}", next(2_000_001) as i64 - 1_000_000),
-            format!("\"x\":{}", doubles[next(9) as usize]),
+            format!("\"x\":{}", DOUBLES[next(9) as usize]),
             format!(
                 "\"n\":{}.{:03}",
                 next(2_000_001) as i64 - 1_000_000,
                 next(1000)
             ),
             format!("\"w\":{}", next(65_536) as i64 - 32_768),
-            format!("\"f\":{}", doubles[next(7) as usize]),
+            format!("\"f\":{}", DOUBLES[next(7) as usize]),
             format!("\"u\":{}", next(1 << 32)),
             format!("\"tm\":\"{:02}:{:02}:07.25\"", next(24), next(60)),
             format!(
@@ -260,7 +264,7 @@ fn lines(count: u64, seed: u64) -> String {
             format!(
                 "\"o\":{{\"a\":{},\"b\":{}}}",
                 next(4),
-                texts[next(5) as usize]
+                TEXTS[next(5) as usize]
             ),
             format!(
                 "\"g\":\"{}\"",
@@ -313,6 +317,8 @@ fn hand_written_queries() {
         "SELECT k, window_end, STDDEV(i) FROM r \
          GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE), TUMBLE(ts, INTERVAL '5' MINUTE), 1",
         "SELECT DISTINCT k, k, s FROM r",
+        "SELECT window_end, COUNT(*) FROM (SELECT ts, b, k FROM r WHERE (b AND k > 0) IS NOT UNKNOWN) \
+         AS q WHERE b IS UNKNOWN OR b GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE)",
         "SELECT COUNT(*), 1 AS one, -7 AS two FROM r GROUP BY one, 3",
         "SELECT one, s, COUNT(*) FROM (SELECT 3 AS one, s FROM r) AS q GROUP BY one, s",
         "SELECT one, VARIANCE(n) FROM (SELECT s, 2 AS one, COUNT(*) AS n FROM r GROUP BY s, 2) AS q \

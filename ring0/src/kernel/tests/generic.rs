@@ -1,8 +1,8 @@
 //! Functions brought from outside: errors are those of the rows that are asked for, and values of
 //! the other rows stay.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -14,8 +14,8 @@ use super::*;
 #[derive(Debug, Default)]
 struct Inverse {
     calls: AtomicUsize,
-    /// Keeps the arguments of the last call, as a function that caches would.
-    kept: std::sync::Mutex<Vec<ArrayRef>>,
+    /// The arguments of the first call, kept as a function that caches would.
+    kept: OnceLock<Vec<ArrayRef>>,
 }
 
 impl ScalarKernel for Inverse {
@@ -25,7 +25,7 @@ impl ScalarKernel for Inverse {
 
     fn evaluate(&self, args: &[ArrayRef], rows: usize) -> std::result::Result<ArrayRef, String> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        *self.kept.lock().unwrap() = args.to_vec();
+        self.kept.get_or_init(|| args.to_vec());
         let x = args[0].as_primitive::<Int64Type>();
         assert_eq!(x.len(), rows);
         let inverse = |x: Option<i64>| match x {
