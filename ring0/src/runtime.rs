@@ -292,8 +292,7 @@ impl Running {
             .collect()
     }
 
-    /// Stops all shards and picks the error to show: a bug's, if any, then that of a bad record, of
-    /// which each source gives its first one.
+    /// Stops all shards and picks the error to show: that of the earliest bad record, if any.
     fn failure(&mut self) -> Error {
         self.halt();
         let mut errors: Vec<Error> = std::mem::take(&mut self.threads)
@@ -301,9 +300,9 @@ impl Running {
             .filter_map(|thread| thread.join().unwrap_or_else(|_| Err(lost())).err())
             .collect();
         errors.sort_by_key(|error| match error {
-            Error::ShardPanicked { .. } => 0,
-            Error::BadRecord { .. } => 1,
-            _ => 2,
+            Error::ShardPanicked { .. } => (0, 0),
+            Error::BadRecord { offset, .. } => (1, *offset),
+            _ => (2, 0),
         });
         let mut error = errors.into_iter().next().unwrap_or_else(lost);
         if let Error::BadRecord {
