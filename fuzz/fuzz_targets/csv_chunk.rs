@@ -1,5 +1,5 @@
-//! Whatever bytes as CSV in some dialect: parsed whole and in two pieces the rows are the same, no
-//! record is lost, and quotes that are counted say where records begin.
+//! Whatever bytes as CSV in some dialect: parsed whole, in two pieces, and by chunks that begin
+//! where the chunks before say, rows, places and errors are the same, and no record is lost.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
 use libfuzzer_sys::fuzz_target;
-use trefoil_ring0::format::csv::quotes::{Effect, Place, first_record};
+use trefoil_ring0::format::csv::quotes::{Grammar, Place};
 use trefoil_ring0::format::csv::{Blanks, CsvParser, Dialect, Terminator};
 use trefoil_ring0::format::record::{Chunk, Stop, Tail};
 use trefoil_ring0::format::text::write_csv_row;
@@ -56,10 +56,15 @@ impl Reader {
     }
 
     /// Reads on; gives where it stopped.
-    fn read(&mut self, bytes: &[u8], mut at: usize, tail: Tail) -> usize {
+    fn read(&mut self, bytes: &[u8], at: usize, tail: Tail) -> usize {
+        self.read_to(bytes, at, bytes.len(), tail)
+    }
+
+    /// Reads on, records that begin before `begin_before`.
+    fn read_to(&mut self, bytes: &[u8], mut at: usize, begin_before: usize, tail: Tail) -> usize {
         let chunk = Chunk {
             bytes,
-            begin_before: bytes.len(),
+            begin_before,
             tail,
         };
         loop {
@@ -109,13 +114,16 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(pieces.starts, whole.starts);
     assert_eq!(pieces.errors, whole.errors);
 
-    if whole.errors.is_empty()
-        && let Some(effect) = Effect::of(&dialect, &text[..cut])
-    {
-        let place = effect.after(Place::Outside);
-        let first = first_record(&dialect, &text[cut..], place).map(|at| cut + at);
-        let next = whole.starts.iter().copied().find(|&start| start > cut);
-        // Empty lines lie between.
-        assert!(next.is_none() || first.is_some_and(|at| Some(at) <= next));
+    let (mut chunks, mut place) = (Reader::new(&schema, &dialect), Place::Begin);
+    let grammar = Grammar::new(&dialect);
+    for (start, end) in [(0, cut), (cut, text.len())] {
+        let own = &text[start..end];
+        if let Some(at) = grammar.first_record(&text[start..], place) {
+            chunks.read_to(text, start + at, end, Tail::End);
+        }
+        place = grammar.effect(own).after(place);
     }
+    assert_eq!(chunks.rows(&schema), whole.rows(&schema));
+    assert_eq!(chunks.starts, whole.starts);
+    assert_eq!(chunks.errors, whole.errors);
 });

@@ -46,6 +46,21 @@ fn lines(text: &str) -> Vec<Vec<String>> {
     lines
 }
 
+/// Checks that a run gave what is expected of a query of the pack.
+fn assert_expected(query: &str, output: &Output, label: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{label}: {text}");
+    let expected = std::fs::read_to_string(pack().join(format!("expected/{query}.csv")));
+    let expected = lines(&expected.unwrap());
+    let got = lines(std::str::from_utf8(&output.stdout).unwrap());
+    assert_eq!(got.len(), expected.len(), "{query}, {label}");
+    for (got, expected) in got.iter().zip(&expected) {
+        let agree =
+            got.len() == expected.len() && got.iter().zip(expected).all(|(a, b)| same(a, b));
+        assert!(agree, "{query}, {label}: {got:?} instead of {expected:?}");
+    }
+}
+
 #[test]
 fn queries_give_what_is_expected() {
     for query in [
@@ -56,29 +71,71 @@ fn queries_give_what_is_expected() {
         "05_hashtag_stats",
         "09_trades_global",
     ] {
-        let expected = std::fs::read_to_string(pack().join(format!("expected/{query}.csv")));
-        let expected = lines(&expected.unwrap());
         for cores in ["1", "2", "4", "8"] {
             for executor in ["uring", "threads"] {
                 let options = ["--cores", cores, "--executor", executor];
                 let output = run(&format!("{query}.sql"), &options);
-                assert!(
-                    output.status.success(),
-                    "{}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                let got = lines(&String::from_utf8(output.stdout).unwrap());
-                assert_eq!(
-                    got.len(),
-                    expected.len(),
-                    "{query}, {cores} shards, {executor}"
-                );
-                for (got, expected) in got.iter().zip(&expected) {
-                    let agree = got.len() == expected.len()
-                        && got.iter().zip(expected).all(|(a, b)| same(a, b));
-                    assert!(agree, "{query}: {got:?} instead of {expected:?}");
-                }
+                let label = format!("{cores} shards, {executor}");
+                assert_expected(query, &output, &label);
             }
+        }
+    }
+}
+
+/// Writes a source of the pack as CSV, its fields in another order and beside one that nobody
+/// reads.
+fn write_as_csv(source: &str, names: &[&str], path: &Path) {
+    let text = std::fs::read_to_string(pack().join(format!("data/{source}.ndjson"))).unwrap();
+    let mut out = names.join(";") + ";note\r\n";
+    for (number, line) in text.lines().enumerate() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        for name in names {
+            match &record[name] {
+                serde_json::Value::Null => {}
+                serde_json::Value::String(text) if number % 3 == 0 => {
+                    out += &format!("\"{text}\"");
+                }
+                serde_json::Value::String(text) => out += text,
+                other => out += &other.to_string(),
+            }
+            out.push(';');
+        }
+        let note = "a \"\"line\"\";\n".repeat(number % 7);
+        out += &format!("\"{note}\"\r\n");
+    }
+    std::fs::write(path, out).unwrap();
+}
+
+#[test]
+fn queries_over_csv_give_what_is_expected() {
+    let folder = folder("csv");
+    let mut schema = std::fs::read_to_string(pack().join("schema.sql")).unwrap();
+    let orders = ["event_time", "order_amount", "customer_id", "order_date"];
+    let readings = [
+        "value",
+        "sensor_type",
+        "event_time",
+        "reading_id",
+        "device_id",
+    ];
+    for (source, names) in [("orders", &orders[..]), ("sensor_readings", &readings)] {
+        write_as_csv(source, names, &folder.join(format!("{source}.csv")));
+        let json = format!("path = 'data/{source}.ndjson', format = 'json'");
+        let csv = format!("path = '{source}.csv', format = 'csv', delimiter = ';'");
+        assert!(schema.contains(&json));
+        schema = schema.replace(&json, &csv);
+    }
+    let path = folder.join("schema.sql");
+    std::fs::write(&path, schema).unwrap();
+    for query in ["03_orders_by_customer", "04_sensor_stats"] {
+        for cores in ["1", "2", "4", "8"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
+                .args(["run".as_ref(), path.as_os_str()])
+                .arg(pack().join(format!("queries/{query}.sql")))
+                .args(["--format", "csv", "--cores", cores])
+                .output()
+                .unwrap();
+            assert_expected(query, &output, &format!("csv, {cores} shards"));
         }
     }
 }

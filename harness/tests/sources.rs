@@ -134,3 +134,65 @@ fn system_columns() {
         assert_eq!(text(&output.stdout), want, "{cores} cores");
     }
 }
+
+/// All options at once, over files of which each has the others' fields in another order.
+#[test]
+fn csv() {
+    let folder = Folder::new("csv");
+    let sql = |options: &str| {
+        format!(
+            "CREATE SOURCE r (n BIGINT NOT NULL, s VARCHAR, x DOUBLE) WITH \
+             (connector = 'file', format = 'csv', path = 'in'{options});\n\
+             SELECT n, s, x, _OFFSET AS o FROM r;"
+        )
+    };
+    let rows = |output: &Output| -> Vec<String> {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(str::to_owned).collect()
+    };
+    folder.write(
+        "in/a.csv",
+        "\u{feff}n,s,more,x\r\n1,\"a\n\"\"b\"\"\",,1.5\r\n",
+    );
+    folder.write("in/b.csv", "x,n,s\n,2,\n3,3,\"\"\n");
+    let want = [
+        r#"{"n":1,"s":"a\n\"b\"","x":1.5,"o":15}"#,
+        r#"{"n":2,"s":null,"x":null,"o":6}"#,
+        r#"{"n":3,"s":"","x":3.0,"o":10}"#,
+    ];
+    for cores in CORES {
+        assert_eq!(rows(&run(&folder.0, cores, &sql(""))), want);
+    }
+
+    folder.write("in/b.csv", "x,n,S\n1,2,a\n");
+    let output = run(&folder.0, "2", &sql(", bad_data = 'skip'"));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("b.csv: column s: not among the file's columns (x, n, S)"));
+
+    folder.write("in/a.csv", "# n; s; x\n1 ; 'it\\'s'; NA\r;\n2;'';0\r\n");
+    folder.write("in/b.csv", "x;'a\nb';0\n3;4;5");
+    let options = ", header = 'false', delimiter = ';', quote = '''', escape = '\\', \
+                   comment = '#', null_string = 'NA', line_end = 'lf', blanks = 'trim'";
+    for cores in CORES {
+        let output = run(&folder.0, cores, &sql(options));
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("a.csv:2: byte 10: 4 fields where 3"),
+            "{told}"
+        );
+
+        let dlq = format!("{options}, bad_data = 'dlq'");
+        let want = [r#"{"n":3,"s":"4","x":5.0,"o":10}"#];
+        assert_eq!(rows(&run(&folder.0, cores, &sql(&dlq))), want);
+        let letters = folder.read("r.dlq.ndjson");
+        let letters: Vec<serde_json::Value> = letters
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let raw: Vec<_> = letters.iter().map(|l| l["raw"].as_str().unwrap()).collect();
+        let want = ["1 ; 'it\\'s'; NA\r;", "2;'';0\r", "x;'a\nb';0"];
+        assert_eq!(raw, want);
+    }
+}

@@ -84,7 +84,7 @@ pub(crate) fn wire(
     let files = program
         .sources
         .iter()
-        .map(|spec| open(spec, bells))
+        .map(|spec| open(spec, config.chunk_bytes, bells))
         .collect::<Result<Vec<_>>>()?;
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {

@@ -8,6 +8,7 @@ use arrow_array::ArrayRef;
 
 use crate::column::Column;
 use crate::expr::Expr;
+use crate::format::csv::Dialect;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::schema::{Field, Schema};
@@ -124,10 +125,27 @@ pub enum SourceKind {
 }
 
 /// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FileFormat {
     /// JSON objects, one a line.
+    #[default]
     Ndjson,
+    /// Comma-separated values, in some dialect.
+    Csv {
+        /// How records are divided, and fields written.
+        dialect: Dialect,
+        /// What says the fields' names.
+        header: Header,
+    },
+}
+
+/// What says the names of the fields of CSV records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// The first record of each file. Fields that no column wants are left out.
+    FirstRecord,
+    /// There is none: each record has fields of these names, in this order.
+    Absent(Vec<String>),
 }
 
 /// What becomes of a record that cannot be parsed.

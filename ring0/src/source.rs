@@ -2,12 +2,15 @@
 //! is read once; one that is to be read in order is read by shard 0 alone.
 
 mod bad;
+mod board;
 mod chunks;
 mod clock;
 mod columns;
 mod cut;
+mod division;
 mod file;
 mod memory;
+mod open;
 mod system;
 
 use arrow_schema::DataType;
@@ -18,8 +21,8 @@ use crate::io::{Completion, Io};
 use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
-pub(crate) use self::chunks::{Files, open};
 pub(crate) use self::columns::check as check_columns;
+pub(crate) use self::open::{Files, open};
 
 use self::columns::ColumnsSource;
 use self::file::FileSource;
@@ -106,8 +109,8 @@ impl Source {
             SourceKind::Columns { arrays, repeat } => {
                 Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
             }
-            SourceKind::Files { .. } => {
-                Self::Files(Box::new(FileSource::new(tag, spec, files, reader)))
+            SourceKind::Files { format, .. } => {
+                Self::Files(Box::new(FileSource::new(tag, spec, format, files, reader)))
             }
         }
     }

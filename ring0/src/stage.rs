@@ -8,9 +8,9 @@ mod grouping;
 
 use std::sync::Arc;
 
-use self::grouping::{ALL_GROUPS, AggregateState};
-use crate::check::{check_filter, check_late, check_projection, same_types};
-use crate::error::{Result, refuse};
+use self::grouping::AggregateState;
+use crate::check::{check_filter, check_late, check_projection};
+use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
@@ -199,14 +199,8 @@ impl Chain {
                 }
                 OperatorSpec::Applied => Operator::Applied { of_input },
                 OperatorSpec::Aggregate(spec) => {
-                    if !same_types(&spec.input, &schema) {
-                        return refuse("an aggregation of other columns".to_owned());
-                    }
-                    let mut state = if std::mem::take(&mut as_routed) {
-                        AggregateState::behind(spec, input, place)?
-                    } else {
-                        AggregateState::new(spec, input, place, ALL_GROUPS)?
-                    };
+                    let routed = std::mem::take(&mut as_routed);
+                    let mut state = AggregateState::new(spec, &schema, input, routed, place)?;
                     state.applies = of_input;
                     Operator::Aggregate(Box::new(state))
                 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
+use trefoil_ring0::program::FileFormat;
 
 use crate::partitioning::StrategyConfig;
 use crate::syntax::{EmitQuery, Kind, SourceKind};
@@ -63,6 +64,8 @@ pub struct SourceDef {
     pub connector: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// What is in it.
+    pub format: FileFormat,
     /// What becomes of its bad records.
     pub bad_data: BadDataPolicy,
     /// Who is to get its records, where that is not left to the analysis.

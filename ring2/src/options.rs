@@ -1,6 +1,8 @@
 //! The options of sources and sinks: which a connector knows, what they mean, and which of them
 //! cannot run yet. None is ignored.
 
+mod csv;
+
 use crate::catalog::{BadDataPolicy, SinkDef, SourceDef};
 use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
@@ -104,7 +106,10 @@ fn unknown(place: Place<'_>, options: &[OptionSpec], known: &[&str]) -> Result<(
         None => Ok(()),
         Some(option) => {
             let message = format!("unknown option \"{}\"", option.name);
-            let hint = Reader::unknown_option(&option.name, known);
+            let hint = match csv::OPTIONS.contains(&option.name.as_str()) {
+                true => "it is an option of sources with format = 'csv'".to_owned(),
+                false => Reader::unknown_option(&option.name, known),
+            };
             Err(place.hinted("E0103", option.name_at.0, message, hint))
         }
     }
@@ -123,7 +128,9 @@ pub(crate) fn source(
         Some(option) => Some(word(place, option, &SOURCES)?),
     };
     let own = of_source(connector.as_deref().unwrap_or("file"));
-    let known: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+    let is_csv = get(options, "format").is_some_and(|option| option.value == "csv");
+    let of_csv: &[&str] = if is_csv { &csv::OPTIONS } else { &[] };
+    let known: Vec<&str> = COMMON.iter().chain(own).chain(of_csv).copied().collect();
     unknown(place, options, &known)?;
     let needs: &[&str] = match connector.as_deref() {
         None | Some("file") => &["connector", "path", "format"],
@@ -151,6 +158,9 @@ pub(crate) fn source(
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
+    if is_csv {
+        def.format = csv::format(place, def, create)?;
+    }
     let mut ordered: Vec<&OptionSpec> = options.iter().collect();
     ordered.sort_by_key(|o| COMMON.iter().position(|c| *c == o.name));
     ordered
@@ -194,7 +204,7 @@ fn source_option(
     match option.name.as_str() {
         "connector" => {}
         "format" => match word(place, option, &FORMATS)?.as_str() {
-            "json" => {}
+            "json" | "csv" => {}
             other => later(def, format!("format '{other}' cannot run yet")),
         },
         "path" if value.is_empty() => {

@@ -24,11 +24,12 @@ use std::sync::Arc;
 pub use self::dialect::{Blanks, Dialect, Terminator};
 
 use self::quick::Walker;
+use self::quotes::Grammar;
 use self::split::{Fields, Found, split};
 use super::ndjson::Op;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
 use crate::frame::Frame;
-use crate::schema::{Schema, sql_name};
+use crate::schema::{Field, Schema, sql_name};
 
 /// The column that wants a field.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ struct Target {
 #[derive(Debug)]
 pub struct CsvParser {
     schema: Arc<Schema>,
-    dialect: Dialect,
+    grammar: Grammar,
     /// Who wants each field of a record.
     targets: Vec<Option<Target>>,
     walker: Walker,
@@ -56,7 +57,7 @@ pub struct CsvParser {
 /// [`Stop::NeedsMore`]; [`Stop::Bad`] where it is no CSV; [`Stop::ChunkDone`] where the file ends
 /// without one.
 pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usize), Stop> {
-    let (mut at, mut fields) = (0, Fields::default());
+    let (mut at, mut fields, grammar) = (0, Fields::default(), Grammar::new(dialect));
     let next = loop {
         if at == chunk.bytes.len() {
             return Err(match chunk.tail {
@@ -64,7 +65,7 @@ pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usiz
                 Tail::End => Stop::ChunkDone,
             });
         }
-        match split(dialect, chunk, at, &mut fields)? {
+        match split(&grammar, chunk, at, &mut fields)? {
             Found::Record(next) => break next,
             Found::Nothing(next) => at = next,
         }
@@ -77,6 +78,27 @@ pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usiz
             message: "the header is not utf-8".to_owned(),
         }),
     }
+}
+
+/// How a column is read.
+fn readable(field: &Field) -> Result<Op, String> {
+    let op = Op::of(field);
+    if value::is_known(op) {
+        return Ok(op);
+    }
+    let of = match field.json {
+        true => "JSON".to_owned(),
+        false => sql_name(&field.data_type),
+    };
+    Err(format!("column {}: {of} is not read from csv", field.name))
+}
+
+/// Checks that a column can be read from CSV.
+///
+/// # Errors
+/// Where its type has no text that stands for a value, as lists; the text names column and type.
+pub fn check_column(field: &Field) -> Result<(), String> {
+    readable(field).map(|_| ())
 }
 
 impl CsvParser {
@@ -115,14 +137,7 @@ impl CsvParser {
                     field.name
                 ));
             }
-            let op = Op::of(field);
-            if !value::is_known(op) {
-                let of = match field.json {
-                    true => "JSON".to_owned(),
-                    false => sql_name(&field.data_type),
-                };
-                return Err(format!("column {}: {of} is not read from csv", field.name));
-            }
+            let op = readable(field)?;
             let target = Target {
                 column,
                 op,
@@ -134,8 +149,8 @@ impl CsvParser {
         }
         Ok(Self {
             walker: Walker::new(&dialect),
+            grammar: Grammar::new(&dialect),
             schema,
-            dialect,
             targets,
             fields: Fields::default(),
             starts: Vec::new(),
@@ -165,7 +180,7 @@ impl CsvParser {
     /// As there.
     pub fn parse_slowly(&mut self, record: &[u8], frame: &mut Frame) -> Result<(), String> {
         let (chunk, rows) = (whole(record), frame.rows());
-        let result = match split(&self.dialect, &chunk, 0, &mut self.fields) {
+        let result = match split(&self.grammar, &chunk, 0, &mut self.fields) {
             Ok(Found::Record(next)) if next == record.len() => self.append(record, frame),
             Ok(_) => Err("not one record".to_owned()),
             Err(Stop::Bad { message, .. }) => Err(message),
@@ -188,6 +203,11 @@ impl CsvParser {
         parsed
     }
 
+    /// What is behind the record that `bytes` begin with.
+    pub(super) fn behind_record(&self, bytes: &[u8]) -> usize {
+        self.grammar.behind_record(bytes)
+    }
+
     /// Where in the chunk the records begin that the last [`CsvParser::parse_chunk`] appended.
     pub fn starts(&self) -> &[usize] {
         &self.starts
@@ -206,10 +226,12 @@ impl CsvParser {
             let (text, quoted) = self.fields.get(i);
             let column = &mut frame.columns[target.column];
             let result = match std::str::from_utf8(text) {
-                _ if null::is(&self.dialect, target.op, text, quoted) && !target.nullable => {
+                _ if null::is(&self.grammar.dialect, target.op, text, quoted)
+                    && !target.nullable =>
+                {
                     Err("null where null cannot be".to_owned())
                 }
-                _ if null::is(&self.dialect, target.op, text, quoted) => {
+                _ if null::is(&self.grammar.dialect, target.op, text, quoted) => {
                     column.push_null();
                     Ok(())
                 }
@@ -246,13 +268,13 @@ impl Steps for CsvParser {
         frame: &mut Frame,
         _: usize,
     ) -> Option<usize> {
-        let (walker, dialect) = (&mut self.walker, &self.dialect);
+        let (walker, dialect) = (&mut self.walker, &self.grammar.dialect);
         walker.walk(dialect, &self.targets, chunk.bytes, at, chunk.tail, frame)
     }
 
     #[inline(never)]
     fn slow(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Result<usize, Stop> {
-        let found = split(&self.dialect, chunk, at, &mut self.fields);
+        let found = split(&self.grammar, chunk, at, &mut self.fields);
         let next = match found? {
             Found::Nothing(next) => next,
             Found::Record(next) => {

@@ -55,6 +55,16 @@ impl RecordParser {
         }
     }
 
+    /// The record that `bytes` begin with, without the newline that ends it.
+    pub fn record<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let end = match self {
+            Self::Ndjson(_) => memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1),
+            Self::Csv(parser) => parser.behind_record(bytes),
+        };
+        let record = &bytes[..end];
+        record.strip_suffix(b"\n").unwrap_or(record)
+    }
+
     /// Where in the chunk the records begin that the last [`RecordParser::parse_chunk`] appended,
     /// row by row.
     pub fn starts(&self) -> &[usize] {

@@ -179,6 +179,6 @@ impl<'a> Filling<'a> {
 }
 
 /// Says that a record is longer than one may be.
-pub(super) fn too_long() -> String {
+pub(crate) fn too_long() -> String {
     format!("a record is over {RECORD_BYTES_MAX} bytes")
 }

@@ -13,9 +13,12 @@ pub(super) struct BadRecord<'a> {
     pub(super) path: &'a Path,
     /// Where in the file it begins, in bytes.
     pub(super) offset: u64,
-    /// Its bytes, or, of one that is too long, the first of them.
+    /// Its bytes, as many as are at hand.
     pub(super) raw: &'a [u8],
 }
+
+/// Bytes of a bad record that are told.
+const RAW_BYTES_MAX: usize = 4096;
 
 /// The policy of one source on one shard.
 #[derive(Debug)]
@@ -56,9 +59,10 @@ impl BadRecords {
     }
 
     fn write(&mut self, record: BadRecord<'_>, reason: &str) {
-        let text = std::str::from_utf8(record.raw).ok();
+        let raw = first_bytes(record.raw);
+        let text = std::str::from_utf8(raw).ok();
         let hex = text.is_none().then(|| {
-            let digits = record.raw.iter().map(|byte| format!("{byte:02x}"));
+            let digits = raw.iter().map(|byte| format!("{byte:02x}"));
             digits.collect::<String>()
         });
         let path = record.path.to_string_lossy();
@@ -89,5 +93,17 @@ impl BadRecords {
 
     pub(super) fn is_full(&self) -> bool {
         self.letters.is_full()
+    }
+}
+
+/// The bytes of a bad record that are told. Where they are its first ones, no character is cut.
+fn first_bytes(record: &[u8]) -> &[u8] {
+    if record.len() <= RAW_BYTES_MAX {
+        return record;
+    }
+    let first = &record[..RAW_BYTES_MAX];
+    match std::str::from_utf8(first) {
+        Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
+        Ok(_) | Err(_) => first,
     }
 }

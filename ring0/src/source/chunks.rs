@@ -1,70 +1,11 @@
 //! The files of a source as one row of chunks: all chunks of the first file, then those of the
-//! second. Chunk k is shard k mod shards', whatever file it lies in.
+//! second. Chunk k is shard k mod shards', whatever file it lies in. The chunks of a file begin
+//! where its records do.
 
-use std::fs::{File, Metadata};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cut::Cut;
-use crate::error::{Error, Result};
-use crate::program::{Reading, SourceKind, SourceSpec};
-use crate::wake::Bell;
-
-/// A file that the host has opened.
-#[derive(Debug)]
-pub(crate) struct OpenFile {
-    pub(crate) file: Arc<File>,
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-}
-
-/// The files of a source, in order, and where its readers stop.
-#[derive(Debug)]
-pub(crate) struct OpenFiles {
-    list: Vec<OpenFile>,
-    cut: Cut,
-}
-
-/// What all shards share of a source.
-pub(crate) type Files = Arc<OpenFiles>;
-
-/// Opens what a source reads, for the shards with these bells; empty for one that reads no file.
-pub(crate) fn open(spec: &SourceSpec, shards: &[Arc<Bell>]) -> Result<Files> {
-    let list = match &spec.kind {
-        SourceKind::Files { paths, .. } => paths.iter().map(|path| open_file(spec, path)).collect(),
-        SourceKind::Columns { .. } | SourceKind::Memory { .. } => Ok(Vec::new()),
-    };
-    let readers = match spec.reading {
-        Reading::Chunks => shards,
-        Reading::InOrder => &shards[..1],
-    };
-    let (list, cut) = (list?, Cut::new(readers));
-    Ok(Arc::new(OpenFiles { list, cut }))
-}
-
-fn open_file(spec: &SourceSpec, path: &Path) -> Result<OpenFile> {
-    let failed = |message: String| Error::Open {
-        name: spec.name.clone(),
-        path: path.to_owned(),
-        message,
-    };
-    // Asked before it is opened: opening a pipe waits for who writes into it.
-    let regular = |facts: Metadata| match facts.is_file() {
-        true => Ok(facts.len()),
-        false => Err(failed("it is not a regular file".to_owned())),
-    };
-    std::fs::metadata(path)
-        .map_err(|e| failed(e.to_string()))
-        .and_then(regular)?;
-    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
-    let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
-    let size = regular(facts)?;
-    Ok(OpenFile {
-        file: Arc::new(file),
-        path: path.to_owned(),
-        size,
-    })
-}
+use super::open::{Files, OpenFile};
 
 /// Where a chunk lies: bytes `start..end` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +13,10 @@ pub(super) struct Extent {
     pub(super) file: usize,
     pub(super) start: u64,
     pub(super) end: u64,
+    /// Its number among those of all files.
+    pub(super) number: u64,
+    /// That of the file's first chunk.
+    pub(super) first: u64,
 }
 
 /// What is left of a shard's chunks.
@@ -88,7 +33,8 @@ pub(super) enum Left {
 /// The chunks that are one shard's, in order.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    files: Files,
+    files: Arc<Vec<OpenFile>>,
+    cut: Arc<Cut>,
     chunk_bytes: u64,
     shard: usize,
     shards: u64,
@@ -102,13 +48,19 @@ pub(super) struct Chunks {
     told: bool,
 }
 
+/// How many chunks a file has.
+pub(super) fn count(file: &OpenFile, chunk_bytes: u64) -> u64 {
+    (file.size - file.body).div_ceil(chunk_bytes)
+}
+
 impl Chunks {
-    pub(super) fn new(files: Files, chunk_bytes: usize, shard: usize, shards: usize) -> Self {
+    pub(super) fn new(files: &Files, chunk_bytes: usize, shard: usize, shards: usize) -> Self {
         let chunk_bytes = chunk_bytes as u64;
-        let chunks = files.list.iter().map(|f| f.size.div_ceil(chunk_bytes));
+        let chunks = files.open.iter().map(|file| count(file, chunk_bytes));
         Self {
             total: chunks.sum(),
-            files,
+            files: Arc::clone(&files.open),
+            cut: Arc::clone(&files.cut),
             chunk_bytes,
             shard,
             shards: shards as u64,
@@ -120,7 +72,7 @@ impl Chunks {
     }
 
     pub(super) fn file(&self, file: usize) -> &OpenFile {
-        &self.files.list[file]
+        &self.files[file]
     }
 
     /// Stops where all shards do.
@@ -129,7 +81,7 @@ impl Chunks {
             self.told = true;
             // Before the first chunk of this shard nothing was begun here.
             let begun = (self.number + 1).saturating_sub(self.shards);
-            self.files.cut.report(self.shard, begun);
+            self.cut.report(self.shard, begun);
         }
     }
 
@@ -137,7 +89,7 @@ impl Chunks {
     fn end(&self) -> u64 {
         match self.told {
             false => self.total,
-            true => self.files.cut.chunks().unwrap_or(0),
+            true => self.cut.chunks().unwrap_or(0),
         }
     }
 
@@ -146,7 +98,7 @@ impl Chunks {
         if self.number >= self.total {
             return Left::None;
         }
-        match self.files.cut.chunks() {
+        match self.cut.chunks() {
             Some(chunks) if self.told && self.number >= chunks => Left::Stopped,
             Some(_) | None => Left::Some,
         }
@@ -161,70 +113,69 @@ impl Chunks {
         if self.number >= self.end() {
             return None;
         }
-        loop {
-            let size = self.files.list[self.file].size;
-            let chunks = size.div_ceil(self.chunk_bytes);
+        let file = loop {
+            let file = self.files.get(self.file)?;
+            let chunks = count(file, self.chunk_bytes);
             if self.next < chunks {
-                break;
+                break file;
             }
             self.next -= chunks;
             self.file += 1;
-        }
-        let start = self.next * self.chunk_bytes;
-        self.next += self.shards;
-        self.number += self.shards;
-        let size = self.files.list[self.file].size;
-        Some(Extent {
+        };
+        let start = file.body + self.next * self.chunk_bytes;
+        let extent = Extent {
             file: self.file,
             start,
-            end: (start + self.chunk_bytes).min(size),
-        })
+            end: (start + self.chunk_bytes).min(file.size),
+            number: self.number,
+            first: self.number - self.next,
+        };
+        self.next += self.shards;
+        self.number += self.shards;
+        Some(extent)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wake::Bell;
 
     const SIZES: [&[u64]; 5] = [&[], &[0], &[1], &[10, 0, 0, 25, 3], &[5; 40]];
 
-    /// The chunks of files of these sizes, for each of so many shards.
-    fn chunks(sizes: &[u64], shards: usize) -> Vec<Chunks> {
-        let null = Arc::new(File::open("/dev/null").expect("the null device"));
-        let file = |&size| OpenFile {
-            file: Arc::clone(&null),
-            path: PathBuf::new(),
-            size,
-        };
+    /// The chunks of files of these sizes behind a header, for each of so many shards.
+    fn chunks(sizes: &[u64], body: u64, shards: usize) -> Vec<Chunks> {
         let bell = || Arc::new(Bell::new().expect("a descriptor"));
         let bells: Vec<_> = (0..shards).map(|_| bell()).collect();
-        let files: Files = Arc::new(OpenFiles {
-            list: sizes.iter().map(file).collect(),
-            cut: Cut::new(&bells),
-        });
+        let file = |&size: &u64| OpenFile::of_size(body.min(size), size);
+        let files = Files::new(sizes.iter().map(file).collect(), 0, &bells, &bells);
         (0..shards)
-            .map(|shard| Chunks::new(Arc::clone(&files), 4, shard, shards))
+            .map(|shard| Chunks::new(&files, 4, shard, shards))
             .collect()
     }
 
-    /// Every byte of every file lies in one chunk, and chunk k is shard k mod shards'.
+    /// Every byte behind the headers lies in one chunk, and chunk k is shard k mod shards'.
     #[test]
     fn chunks_cover_all_files() {
-        for sizes in SIZES {
+        for (sizes, body) in SIZES.iter().flat_map(|sizes| [(sizes, 0), (sizes, 3)]) {
             for shards in [1, 2, 3, 7] {
-                let mut of = chunks(sizes, shards);
-                let mut at = vec![0; sizes.len()];
-                let mut file = 0;
+                let mut of = chunks(sizes, body, shards);
+                let mut at: Vec<_> = sizes.iter().map(|&size| body.min(size)).collect();
+                let (mut file, mut first) = (0, 0);
                 for k in 0.. {
                     let Some(chunk) = of[k % shards].pop() else {
                         break;
                     };
                     assert!(chunk.file >= file, "files are in order");
+                    if chunk.file > file || k == 0 {
+                        first = k as u64;
+                    }
                     file = chunk.file;
                     assert_eq!(chunk.start, at[file]);
+                    assert_eq!((chunk.number, chunk.first), (k as u64, first));
                     at[file] = chunk.end;
                 }
-                assert_eq!(at, sizes, "{shards} shards");
+                assert_eq!(&at, sizes, "{shards} shards");
                 assert!(of.iter_mut().all(|c| c.pop().is_none()));
                 assert!(of.iter().all(|c| c.left() == Left::None));
             }
@@ -244,7 +195,7 @@ mod tests {
         };
         for case in 0..2000 {
             let (sizes, shards) = (SIZES[case % 5], 1 + case / 5 % 4);
-            let mut of = chunks(sizes, shards);
+            let mut of = chunks(sizes, 0, shards);
             let mut deaf: Vec<u64> = (0..shards).map(|_| random(25)).collect();
             let mut read = Vec::new();
             while of.iter().any(|c| c.left() == Left::Some) {

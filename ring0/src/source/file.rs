@@ -1,53 +1,60 @@
-//! Files of lines. A file is cut into chunks; a record belongs to the chunk in which it begins, so
-//! that shards parse chunks side by side and yet every record is read once.
+//! Files of records. A file is cut into chunks; a record belongs to the chunk in which it begins,
+//! so that shards parse chunks side by side and yet every record is read once.
+//!
+//! A record that ends the program does so as it would for one reader: its shard waits until all
+//! chunks before were read without such a one.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
-use super::chunks::{Chunks, Extent, Files, Left};
+use super::board::Board;
+use super::chunks::{Chunks, Extent, Left};
 use super::clock::Clock;
+use super::division::{Bytes, Division};
+use super::open::{Files, are_alike, file_schema, parser};
 use super::system::System;
 use crate::error::{Error, Result};
-use crate::format::ndjson::NdjsonParser;
-use crate::format::record::{Chunk as Records, Stop, Tail};
+use crate::format::parser::RecordParser;
+use crate::format::record::{Chunk as Records, Stop, Tail, too_long};
 use crate::frame::Frame;
 use crate::io::{Completion, Io, Request};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::SourceCounters;
-use crate::program::SourceSpec;
+use crate::program::{FileFormat, SourceSpec};
 use crate::schema::Schema;
 use crate::source::{Polled, Reader};
 
 /// Bytes read behind a chunk at first, to find the end of its last record.
 const TAIL_BYTES: usize = 16 * 1024;
-/// Bytes of a bad record that are told.
-const RAW_BYTES_MAX: usize = 4096;
 /// The read of bytes behind a chunk; 0 is that of a chunk.
 const TAG_EXTENSION: usize = 1;
 
 /// A chunk in memory. `base` is the file offset of the first byte in `bytes`.
 #[derive(Debug)]
 struct Chunk {
-    file: usize,
+    extent: Extent,
     base: u64,
-    end: u64,
     bytes: Vec<u8>,
+    /// Where in the bytes the next record begins, once that is known.
     at: usize,
-    /// In a record that is too long, up to the next newline.
-    skipping: bool,
 }
 
-/// Lines of JSON from the chunks of a file that are this shard's.
+/// Records from the chunks of files that are this shard's.
 #[derive(Debug)]
 pub(crate) struct FileSource {
     tag: usize,
     name: String,
+    shard: usize,
+    shards: usize,
     chunks: Chunks,
-    parser: NdjsonParser,
-    /// Other shards read chunks, too, and have to hear of the end of each.
-    shared: bool,
+    format: FileFormat,
+    file_schema: Schema,
+    division: Division,
+    board: Arc<Board>,
+    /// The parser of a file's records, and which file that is.
+    parser: Option<(usize, RecordParser)>,
     /// A chunk has ended, and its rows are on their way.
     chunk_ended: bool,
     /// Chunk being parsed.
@@ -58,6 +65,8 @@ pub(crate) struct FileSource {
     extending: Option<usize>,
     spare: Vec<u8>,
     ready: Option<Chunk>,
+    /// What ends the program, in this chunk, unless there is something before.
+    failed: Option<(u64, Error)>,
     raw: Frame,
     pub(super) out: Frame,
     clock: Option<Clock>,
@@ -67,40 +76,60 @@ pub(crate) struct FileSource {
 }
 
 impl FileSource {
-    pub(super) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
-        let clock = Clock::new(spec);
-        let bound = spec.event_time.and_then(|e| e.bound);
-        let fields = &spec.schema.fields;
-        let before = bound.unwrap_or(fields.len());
-        assert!(
-            bound.is_none_or(|b| b + 1 == fields.len()),
-            "the bound is the last column"
-        );
-        let read = before - spec.system.len();
-        let file_schema = Arc::new(Schema::new(fields[..read].to_vec()));
+    pub(super) fn new(
+        tag: usize,
+        spec: &SourceSpec,
+        format: &FileFormat,
+        files: Files,
+        reader: Reader,
+    ) -> Self {
+        let file_schema = file_schema(spec);
+        let mut counters = SourceCounters::default();
+        if reader.shard == 0 {
+            counters.bytes_read = files.open.iter().map(|file| file.body).sum();
+        }
         Self {
             tag,
             name: spec.name.clone(),
-            chunks: Chunks::new(files, reader.chunk_bytes, reader.shard, reader.shards),
-            parser: NdjsonParser::new(Arc::clone(&file_schema)),
-            shared: reader.shards > 1,
+            shard: reader.shard,
+            shards: reader.shards,
+            chunks: Chunks::new(&files, reader.chunk_bytes, reader.shard, reader.shards),
+            format: format.clone(),
+            division: Division::new(format, reader.shards),
+            board: files.board,
+            parser: None,
             chunk_ended: false,
             chunk: None,
             reading: None,
             extending: None,
             spare: Vec::new(),
             ready: None,
+            failed: None,
             raw: Frame::new(&file_schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
-            clock,
-            system: System::new(spec, read, reader.now),
+            clock: Clock::new(spec),
+            system: System::new(spec, file_schema.fields.len(), reader.now),
+            file_schema,
             bad: BadRecords::new(spec, reader.frame_rows),
-            counters: SourceCounters::default(),
+            counters,
         }
     }
 
     /// Fills a frame, as far as there is something.
     pub(super) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
+        let polled = match self.failed {
+            None => self.fill(io),
+            Some(_) => Polled::Pending,
+        };
+        let (board, shard, shards) = (&self.board, self.shard, self.shards);
+        let is_first = |(chunk, _): &mut (u64, Error)| board.others_reached(shard, shards, *chunk);
+        match self.failed.take_if(is_first) {
+            Some((_, error)) => Err(error),
+            None => Ok(polled),
+        }
+    }
+
+    fn fill(&mut self, io: &mut Io) -> Polled {
         self.out.clear();
         while !self.chunk_ended {
             self.prefetch(io);
@@ -108,46 +137,45 @@ impl FileSource {
                 break;
             }
             if self.chunk.is_none() {
-                self.chunk = self.ready.take();
+                self.begin_chunk();
                 self.prefetch(io);
             }
             let Some(mut chunk) = self.chunk.take() else {
                 break;
             };
-            let outcome = self.parse(&mut chunk);
-            match outcome? {
-                Parsed::FrameFull => {
+            match self.parse(&mut chunk) {
+                Ok(Parsed::FrameFull) => {
                     self.chunk = Some(chunk);
                     break;
                 }
-                Parsed::ChunkDone => {
-                    chunk.bytes.clear();
-                    self.spare = chunk.bytes;
-                    self.chunk_ended = self.shared;
-                }
-                Parsed::NeedsMore => {
-                    self.extend(chunk, io)?;
+                Ok(Parsed::ChunkDone) => self.end_chunk(chunk),
+                Ok(Parsed::NeedsMore) => {
+                    self.extend(chunk, io);
                     break;
+                }
+                Err(error) => {
+                    self.failed = Some((chunk.extent.number, error));
+                    return Polled::Pending;
                 }
             }
         }
         if self.raw.rows() > 0 {
             self.seal();
-            return Ok(Polled::Frame);
+            return Polled::Frame;
         }
         if std::mem::take(&mut self.chunk_ended) {
             if let Some(clock) = &mut self.clock {
                 clock.begin_chunk();
             }
-            return Ok(Polled::ChunkEnd);
+            return Polled::ChunkEnd;
         }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
-        Ok(match self.chunks.left() {
+        match self.chunks.left() {
             _ if more => Polled::Pending,
             Left::Some => Polled::Pending,
             Left::None => Polled::End,
             Left::Stopped => Polled::Stopped,
-        })
+        }
     }
 
     /// Stops where all shards do.
@@ -163,72 +191,62 @@ impl FileSource {
         let Some(extent) = self.chunks.pop() else {
             return;
         };
-        let Extent { file, start, end } = extent;
-        let file = self.chunks.file(file);
+        let file = self.chunks.file(extent.file);
         // The byte before tells whether a record begins at the chunk's first one.
-        let base = start.saturating_sub(1);
-        let len = ((end + TAIL_BYTES as u64).min(file.size) - base) as usize;
+        let base = extent.start.saturating_sub(1);
+        let len = ((extent.end + TAIL_BYTES as u64).min(file.size) - base) as usize;
         self.reading = Some(extent);
-        let buffer = std::mem::take(&mut self.spare);
-        let file = Arc::clone(&file.file);
-        let tag = self.tag * TAGS;
         io.submit(Request {
-            tag,
-            file,
+            tag: self.tag * TAGS,
+            file: Arc::clone(&file.file),
             offset: base,
             len,
-            buffer,
+            buffer: std::mem::take(&mut self.spare),
         });
     }
 
-    fn extend(&mut self, mut chunk: Chunk, io: &mut Io) -> Result<()> {
-        let record = chunk.bytes.len() - chunk.at;
-        if record > RECORD_BYTES_MAX {
-            self.counters.rows_read += 1;
-            self.counters.rows_bad += 1;
-            let record = BadRecord {
-                path: &self.chunks.file(chunk.file).path,
-                offset: chunk.base + chunk.at as u64,
-                raw: first_bytes(&chunk.bytes[chunk.at..]),
-            };
-            self.bad.take(record, too_long())?;
-            chunk.skipping = true;
+    /// Takes the chunk that was read, once it is known where its first record begins.
+    fn begin_chunk(&mut self) {
+        let Some(chunk) = &mut self.ready else { return };
+        let Some(at) = self.division.first_record(&self.board, chunk.bytes()) else {
+            return;
+        };
+        chunk.at = at;
+        let file = chunk.extent.file;
+        let parses =
+            |&(of, _): &(usize, _)| are_alike(self.chunks.file(of), self.chunks.file(file));
+        if !self.parser.as_ref().is_some_and(parses) {
+            let parser = parser(&self.format, &self.file_schema, self.chunks.file(file));
+            self.parser = Some((file, parser.expect("checked when the file was opened")));
         }
-        if chunk.skipping {
-            chunk.base += chunk.bytes.len() as u64;
-            chunk.at = 0;
-            chunk.bytes.clear();
+        self.chunk = self.ready.take();
+    }
+
+    fn end_chunk(&mut self, chunk: Chunk) {
+        self.division.end(chunk.bytes(), chunk.at);
+        self.spare = chunk.bytes;
+        self.spare.clear();
+        if self.shards > 1 {
+            self.chunk_ended = true;
+            let next = chunk.extent.number + self.shards as u64;
+            self.board.tell_reached(self.shard, next);
         }
-        let from = self.chunks.file(chunk.file);
+    }
+
+    /// Asks for more of the record in which the bytes of a chunk end.
+    fn extend(&mut self, mut chunk: Chunk, io: &mut Io) {
+        let file = self.chunks.file(chunk.extent.file);
         let offset = chunk.base + chunk.bytes.len() as u64;
-        let len = record.max(TAIL_BYTES).min((from.size - offset) as usize);
-        let from = Arc::clone(&from.file);
-        let Chunk {
-            file,
-            base,
-            end,
-            bytes,
-            at,
-            skipping,
-        } = chunk;
-        self.chunk = Some(Chunk {
-            file,
-            base,
-            end,
-            bytes: Vec::new(),
-            at,
-            skipping,
-        });
-        self.extending = Some(bytes.len());
-        let tag = self.tag * TAGS + TAG_EXTENSION;
+        let len = (chunk.bytes.len() - chunk.at).max(TAIL_BYTES);
+        self.extending = Some(chunk.bytes.len());
         io.submit(Request {
-            tag,
-            file: from,
+            tag: self.tag * TAGS + TAG_EXTENSION,
+            file: Arc::clone(&file.file),
             offset,
-            len,
-            buffer: bytes,
+            len: len.min((file.size - offset) as usize),
+            buffer: std::mem::take(&mut chunk.bytes),
         });
-        Ok(())
+        self.chunk = Some(chunk);
     }
 
     /// Takes a read that was carried out.
@@ -241,34 +259,30 @@ impl FileSource {
         let shorter = "the file became shorter while it was read";
         if tag % TAGS == TAG_EXTENSION {
             let before = self.extending.take().expect("an extension was asked for");
-            let mut chunk = self.chunk.take().expect("an extension has its chunk");
-            result.map_err(|error| self.unreadable(chunk.file, error.to_string()))?;
-            if buffer.len() <= before {
-                return Err(self.unreadable(chunk.file, shorter.to_owned()));
-            }
+            let chunk = self.chunk.as_mut().expect("an extension has its chunk");
             chunk.bytes = buffer;
-            self.chunk = Some(chunk);
-            return Ok(());
+            let (file, grown) = (chunk.extent.file, chunk.bytes.len() > before);
+            result.map_err(|error| self.unreadable(file, error.to_string()))?;
+            return match grown {
+                true => Ok(()),
+                false => Err(self.unreadable(file, shorter.to_owned())),
+            };
         }
-        let Extent { file, start, end } = self.reading.take().expect("a read was asked for");
-        result.map_err(|error| self.unreadable(file, error.to_string()))?;
-        let base = start.saturating_sub(1);
-        if base + (buffer.len() as u64) < end {
-            return Err(self.unreadable(file, shorter.to_owned()));
+        let extent = self.reading.take().expect("a read was asked for");
+        result.map_err(|error| self.unreadable(extent.file, error.to_string()))?;
+        let base = extent.start.saturating_sub(1);
+        if base + (buffer.len() as u64) < extent.end {
+            return Err(self.unreadable(extent.file, shorter.to_owned()));
         }
-        // Behind the byte before the chunk, the first record begins after a newline.
-        let first = start == 0;
-        let newline = || memchr::memchr(b'\n', &buffer).map_or(buffer.len(), |i| i + 1);
-        let at = if first { 0 } else { newline() };
-        self.counters.bytes_read += end - start;
-        self.ready = Some(Chunk {
-            file,
+        let chunk = Chunk {
+            extent,
             base,
-            end,
             bytes: buffer,
-            at,
-            skipping: false,
-        });
+            at: 0,
+        };
+        self.division.tell(&self.board, self.shard, chunk.bytes());
+        self.counters.bytes_read += extent.end - extent.start;
+        self.ready = Some(chunk);
         Ok(())
     }
 
@@ -282,55 +296,52 @@ impl FileSource {
 
     /// Parses records of the chunk until the frame is full or none is left.
     fn parse(&mut self, chunk: &mut Chunk) -> Result<Parsed> {
-        let at_end = chunk.base + chunk.bytes.len() as u64 >= self.chunks.file(chunk.file).size;
-        // The mark that some editors put before the first line is no data.
-        if chunk.base == 0 && chunk.at == 0 && chunk.bytes.starts_with(b"\xEF\xBB\xBF") {
-            chunk.at = 3;
-        }
+        let size = self.chunks.file(chunk.extent.file).size;
+        let at_end = chunk.base + chunk.bytes.len() as u64 >= size;
         loop {
             if self.raw.is_full() || self.bad.is_full() {
                 return Ok(Parsed::FrameFull);
             }
-            if chunk.base + chunk.at as u64 >= chunk.end {
+            if chunk.base + chunk.at as u64 >= chunk.extent.end {
                 return Ok(Parsed::ChunkDone);
-            }
-            if chunk.skipping {
-                let rest = &chunk.bytes[chunk.at..];
-                let newline = memchr::memchr(b'\n', rest);
-                chunk.at += newline.map_or(rest.len(), |i| i + 1);
-                chunk.skipping = newline.is_none() && !at_end;
-                if chunk.skipping {
-                    return Ok(Parsed::NeedsMore);
-                }
-                continue;
             }
             let records = Records {
                 bytes: &chunk.bytes,
-                begin_before: (chunk.end - chunk.base) as usize,
+                begin_before: (chunk.extent.end - chunk.base) as usize,
                 tail: if at_end { Tail::End } else { Tail::Cut },
             };
             let first = self.raw.rows();
-            let parsed = self.parser.parse_chunk(&records, chunk.at, &mut self.raw);
+            let parser = parser_in_hand(&mut self.parser);
+            let parsed = parser.parse_chunk(&records, chunk.at, &mut self.raw);
             if let Some(at) = self.admit(chunk, first)? {
                 chunk.at = at;
                 continue;
             }
             chunk.at = parsed.at;
-            match parsed.stop {
-                Stop::FrameFull => return Ok(Parsed::FrameFull),
+            let rest = chunk.bytes.len() - chunk.at;
+            let (next, reason) = match parsed.stop {
+                // Unless rows without an event time were all that filled it.
+                Stop::FrameFull => continue,
                 Stop::ChunkDone => return Ok(Parsed::ChunkDone),
+                // Its end is of no interest: no other record begins in the chunk.
+                Stop::NeedsMore if rest > RECORD_BYTES_MAX => (None, too_long()),
                 Stop::NeedsMore => return Ok(Parsed::NeedsMore),
-                // No room for its letter: it is met again.
-                Stop::Bad { .. } if self.bad.is_full() => return Ok(Parsed::FrameFull),
-                Stop::Bad { next, message } => {
-                    self.counters.rows_read += 1;
-                    self.counters.rows_bad += 1;
-                    let path = &self.chunks.file(chunk.file).path;
-                    let record = bad_record(path, chunk, chunk.at);
-                    self.bad.take(record, message)?;
-                    chunk.at = next;
-                }
+                Stop::Bad { next, message } => (Some(next), message),
+            };
+            // Without room for its letter it is met again.
+            if self.bad.is_full() {
+                return Ok(Parsed::FrameFull);
             }
+            self.counters.rows_read += 1;
+            self.counters.rows_bad += 1;
+            let path = &self.chunks.file(chunk.extent.file).path;
+            let parser = parser_in_hand(&mut self.parser);
+            self.bad
+                .take(chunk.bad_record(path, parser, chunk.at), reason)?;
+            let Some(next) = next else {
+                return Ok(Parsed::ChunkDone);
+            };
+            chunk.at = next;
         }
     }
 
@@ -338,7 +349,8 @@ impl FileSource {
     /// those without an event time. Where their letters leave no room for more, the rows behind are
     /// given back: they are to be parsed again, from the place in the chunk that is returned.
     fn admit(&mut self, chunk: &Chunk, first: usize) -> Result<Option<usize>> {
-        let starts = self.parser.starts();
+        let parser = parser_in_hand(&mut self.parser);
+        let starts = parser.starts();
         let (mut refused, mut again) = (Vec::new(), None);
         for (i, &start) in starts.iter().enumerate() {
             let ticked = match &mut self.clock {
@@ -352,8 +364,9 @@ impl FileSource {
                 continue;
             };
             self.counters.rows_bad += 1;
-            let path = &self.chunks.file(chunk.file).path;
-            self.bad.take(bad_record(path, chunk, start), reason)?;
+            let path = &self.chunks.file(chunk.extent.file).path;
+            self.bad
+                .take(chunk.bad_record(path, parser, start), reason)?;
             refused.push(first + i);
             if let Some(&next) = starts.get(i + 1)
                 && self.bad.is_full()
@@ -364,14 +377,22 @@ impl FileSource {
             }
         }
         if !refused.is_empty() {
-            let rows = (0..self.raw.rows()).filter(|row| refused.binary_search(row).is_err());
-            let rows: Vec<_> = rows.map(|row| row as u32).collect();
-            let mut kept = self.raw.clone();
-            kept.clear();
-            kept.append_rows(&self.raw, &rows);
-            self.raw = kept;
+            self.take_out(&refused);
         }
         Ok(again)
+    }
+
+    /// Takes rows out of those parsed. The frame that goes on is empty until they are sealed, and
+    /// lends its columns.
+    fn take_out(&mut self, refused: &[usize]) {
+        let rows = (0..self.raw.rows()).filter(|row| refused.binary_search(row).is_err());
+        let kept: Vec<u32> = rows.map(|row| row as u32).collect();
+        for (spare, raw) in self.out.columns.iter_mut().zip(&mut self.raw.columns) {
+            spare.append_rows(raw, &kept);
+            std::mem::swap(spare, raw);
+            spare.clear();
+        }
+        self.raw.truncate(kept.len());
     }
 
     /// Rows that tell of bad records, to be taken before the next poll.
@@ -404,31 +425,29 @@ impl FileSource {
     }
 }
 
-/// The record at `at` of a chunk.
-fn bad_record<'a>(path: &'a Path, chunk: &'a Chunk, at: usize) -> BadRecord<'a> {
-    let rest = &chunk.bytes[at..];
-    let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-    BadRecord {
-        path,
-        offset: chunk.base + at as u64,
-        raw: first_bytes(line),
-    }
+/// The parser of the chunk in hand.
+fn parser_in_hand(parser: &mut Option<(usize, RecordParser)>) -> &mut RecordParser {
+    let (_, parser) = parser.as_mut().expect("a chunk in hand has its parser");
+    parser
 }
 
-/// The bytes of a bad record that are told. Where they are its first ones, no character is cut.
-fn first_bytes(record: &[u8]) -> &[u8] {
-    if record.len() <= RAW_BYTES_MAX {
-        return record;
+impl Chunk {
+    fn bytes(&self) -> Bytes<'_> {
+        Bytes {
+            chunk: self.extent,
+            base: self.base,
+            bytes: &self.bytes,
+        }
     }
-    let first = &record[..RAW_BYTES_MAX];
-    match std::str::from_utf8(first) {
-        Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
-        Ok(_) | Err(_) => first,
-    }
-}
 
-fn too_long() -> String {
-    format!("a record is over {RECORD_BYTES_MAX} bytes")
+    /// The record at `at`, which is bad.
+    fn bad_record<'a>(&'a self, path: &'a Path, parser: &RecordParser, at: usize) -> BadRecord<'a> {
+        BadRecord {
+            path,
+            offset: self.base + at as u64,
+            raw: parser.record(&self.bytes[at..]),
+        }
+    }
 }
 
 /// How far parsing came.
@@ -437,3 +456,6 @@ enum Parsed {
     ChunkDone,
     NeedsMore,
 }
+
+#[cfg(test)]
+mod tests;

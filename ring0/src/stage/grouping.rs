@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{ChainInput, Place};
-use crate::error::Result;
+use crate::check::same_types;
+use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
@@ -12,6 +13,7 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::program::{AggregateSpec, Routing};
+use crate::schema::Schema;
 
 /// An aggregation on one shard, and what its stage has to know of it.
 #[derive(Debug)]
@@ -29,38 +31,30 @@ pub(super) struct AggregateState {
     seed: u64,
 }
 
-/// First key group and number of them.
-pub(super) type Groups = (u32, u32);
-pub(super) const ALL_GROUPS: Groups = (0, KEY_GROUPS as u32);
-
 impl AggregateState {
-    /// The first operator of a chain that makes other columns: its keys come from this shard's own
-    /// groups only if they were routed by just these columns.
-    pub(super) fn behind(
-        spec: &Arc<AggregateSpec>,
-        input: ChainInput<'_>,
-        place: Place,
-    ) -> Result<Self> {
-        let keys = spec.hashed_keys();
-        let groups = match input {
-            ChainInput::Exchange(Routing::Hash(by)) if *by == keys => {
-                (place.first_group, place.groups)
-            }
-            _ => ALL_GROUPS,
-        };
-        Self::new(spec, input, place, groups)
-    }
-
+    /// An aggregation of rows of `schema`. While columns are where the exchange had them, its keys
+    /// come from this shard's own groups only if they were routed by just these.
     pub(super) fn new(
         spec: &Arc<AggregateSpec>,
+        schema: &Schema,
         input: ChainInput<'_>,
+        as_routed: bool,
         place: Place,
-        (first_group, groups): Groups,
     ) -> Result<Self> {
+        if !same_types(&spec.input, schema) {
+            return refuse("an aggregation of other columns".to_owned());
+        }
+        let keys = spec.hashed_keys();
+        let (first_group, groups) = match input {
+            ChainInput::Exchange(Routing::Hash(by)) if as_routed && *by == keys => {
+                (place.first_group, place.groups)
+            }
+            ChainInput::Exchange(_) | ChainInput::Source(_) => (0, KEY_GROUPS as u32),
+        };
         Ok(Self {
             aggregate: Aggregate::new(Arc::clone(spec), first_group, groups, place.addresses)?,
             spec: Arc::clone(spec),
-            keys: spec.hashed_keys(),
+            keys,
             applies: OfInput::None,
             elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),

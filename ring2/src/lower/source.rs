@@ -5,8 +5,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr as PlanExpr, TableScan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    BadData, EventTime, FileFormat, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec,
-    SystemColumn,
+    BadData, EventTime, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema, unit_nanos};
 
@@ -119,7 +118,7 @@ impl Lowering<'_> {
             },
             kind: SourceKind::Files {
                 paths: expand(&source.path),
-                format: FileFormat::Ndjson,
+                format: source.format.clone(),
             },
             system: system_columns,
             bad_data: match source.bad_data {

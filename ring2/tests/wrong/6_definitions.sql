@@ -16,6 +16,28 @@ CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'jsn')
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = 'file', format = 'json')
 ---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'json', delimiter = ';')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', delimeter = ';')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', delimiter = '||')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', delimiter = '')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', quote = 'ü')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', delimiter = '#', comment = '#')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', delimiter = '\t', blanks = 'trim')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', header = 'no')
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', line_end = 'cr')
+---
+CREATE SOURCE s (a BIGINT, tags VARCHAR[]) WITH (connector = 'file', path = 'x', format = 'csv')
+---
+CREATE SOURCE s (a BIGINT, j JSON) WITH (connector = 'file', path = 'x', format = 'csv')
+---
 CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', path = 'y', format = 'json')
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = file, path = 'x', format = 'json')

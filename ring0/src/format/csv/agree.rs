@@ -5,10 +5,9 @@ use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::quotes::{Effect, Place, first_record};
+use super::quotes::{Effect, Grammar, Place};
 use super::*;
 use crate::format::tests::rows;
-use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::Field;
 
 /// Names of columns of all types, and of one that is not wanted.
@@ -217,11 +216,11 @@ fn decided(dialect: &Dialect, text: &[u8]) -> (Frame, Vec<Step>) {
 type Record = Vec<Vec<u8>>;
 
 /// The records of a text as the splitter has them, unless something is bad.
-fn records(dialect: &Dialect, text: &[u8]) -> Option<(Vec<Record>, Vec<usize>)> {
-    let (mut fields, mut records, mut starts, mut at) = (Fields::default(), vec![], vec![], 0);
+fn records(dialect: &Dialect, text: &[u8]) -> Option<Vec<Record>> {
+    let (mut fields, mut records, mut at) = (Fields::default(), vec![], 0);
+    let grammar = Grammar::new(dialect);
     while at < text.len() {
-        starts.push(at);
-        match split(dialect, &whole(text), at, &mut fields).ok()? {
+        match split(&grammar, &whole(text), at, &mut fields).ok()? {
             Found::Nothing(next) => at = next,
             Found::Record(next) => {
                 records.push(
@@ -233,7 +232,7 @@ fn records(dialect: &Dialect, text: &[u8]) -> Option<(Vec<Record>, Vec<usize>)> 
             }
         }
     }
-    Some((records, starts))
+    Some(records)
 }
 
 proptest! {
@@ -297,7 +296,7 @@ proptest! {
         // A comment that ends with the file is an empty record to it.
         let last = text.rsplit(|&b| b == b'\n').next().unwrap();
         let known = known && (dialect.comment.is_none() || !last.starts_with(b"#"));
-        let Some((records, _)) = records(&dialect, &text).filter(|_| known) else {
+        let Some(records) = records(&dialect, &text).filter(|_| known) else {
             return Ok(());
         };
         let terminator = match dialect.terminator {
@@ -321,18 +320,43 @@ proptest! {
         prop_assert_eq!(records, theirs);
     }
 
+    /// Also where something is bad.
     #[test]
     fn records_begin_where_quotes_say((dialect, text) in file()) {
-        let Some((_, starts)) = records(&dialect, &text).filter(|_| dialect.comment.is_none())
-        else {
-            return Ok(());
-        };
+        let (_, steps) = decided(&dialect, &text);
+        let ends = steps.iter().map(|step| match step {
+            Ok(next) | Err(Stop::Bad { next, .. }) => *next,
+            Err(stop) => panic!("{stop:?}"),
+        });
+        let starts: Vec<_> = std::iter::once(0).chain(ends).collect();
+        let grammar = Grammar::new(&dialect);
         for cut in 0..text.len() {
-            let place = Effect::of(&dialect, &text[..cut]).unwrap().after(Place::Outside);
-            let first = first_record(&dialect, &text[cut..], place).map(|at| cut + at);
-            let want = starts.iter().copied().find(|&start| start > cut);
-            prop_assert_eq!(first.filter(|&at| at < text.len()), want, "cut at {}", cut);
+            let place = grammar.effect(&text[..cut]).after(Place::Begin);
+            let first = grammar.first_record(&text[cut..], place).map(|at| cut + at);
+            let want = starts.iter().copied().find(|&start| start >= cut);
+            let inside = |at: &usize| *at < text.len();
+            prop_assert_eq!(first.filter(inside), want.filter(inside), "cut at {}", cut);
         }
-        prop_assert!(text.len() < RECORD_BYTES_MAX);
+        for pair in starts.windows(2) {
+            prop_assert_eq!(pair[0] + grammar.behind_record(&text[pair[0]..]), pair[1]);
+        }
+    }
+
+    #[test]
+    fn effects_of_parts_are_those_of_the_whole((dialect, text) in file(), cut in any::<usize>()) {
+        let grammar = Grammar::new(&dialect);
+        let (head, tail) = text.split_at(cut % (text.len() + 1));
+        let (head, tail, whole) = (
+            grammar.effect(head),
+            grammar.effect(tail),
+            grammar.effect(&text),
+        );
+        for place in Place::ALL {
+            prop_assert_eq!(tail.after(head.after(place)), whole.after(place));
+            let steps = text.iter().fold(place, |place, &byte| grammar.step(place, byte));
+            prop_assert_eq!(whole.after(place), steps);
+        }
+        prop_assert_eq!(Effect::from_bits(whole.to_bits()), whole);
+        prop_assert_ne!(whole.to_bits(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The splitter that decides: byte by byte from one record to the next, into fields.
 
-use super::dialect::{Blanks, Dialect, Terminator};
+use super::dialect::Dialect;
+use super::quotes::{Grammar, Place};
 use crate::format::record::{Chunk, Stop, Tail, too_long};
 use crate::limits::RECORD_BYTES_MAX;
 
@@ -10,6 +11,9 @@ pub(super) struct Fields {
     text: Vec<u8>,
     /// Where each ends in `text`, and whether it was quoted.
     ends: Vec<(usize, bool)>,
+    /// Where the text of the field begins that is not ended, and whether it has quotes.
+    start: usize,
+    quoted: bool,
 }
 
 impl Fields {
@@ -28,6 +32,27 @@ impl Fields {
     fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        (self.start, self.quoted) = (0, false);
+    }
+
+    /// A quote opens the field: what blanks were before it are none of its text.
+    fn open(&mut self) {
+        self.text.truncate(self.start);
+        self.quoted = true;
+    }
+
+    /// Ends the field.
+    fn end(&mut self, dialect: &Dialect) {
+        if !self.quoted {
+            let text = &self.text[self.start..];
+            let trimmed = dialect.trim(text);
+            let from = trimmed.as_ptr().addr() - text.as_ptr().addr();
+            let length = trimmed.len();
+            self.text.truncate(self.start + from + length);
+            self.text.drain(self.start..self.start + from);
+        }
+        self.ends.push((self.text.len(), self.quoted));
+        (self.start, self.quoted) = (self.text.len(), false);
     }
 }
 
@@ -40,175 +65,98 @@ pub(super) enum Found {
     Nothing(usize),
 }
 
-/// Where in a field the splitter is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Before its first byte.
-    Start,
-    /// In one without quotes.
-    Plain,
-    /// Inside of quotes.
-    Quoted,
-    /// Inside of quotes, behind an escape.
-    Escaped,
-    /// Behind a quote that closes the field, unless another one follows.
-    Closed,
-    /// Behind blanks that follow the closing quote.
-    Behind,
-}
-
 /// Splits the record at `at` into `fields`.
 ///
 /// # Errors
 /// [`Stop::NeedsMore`], and [`Stop::Bad`] for what is no CSV: what follows is taken up behind the
 /// next newline.
 pub(super) fn split(
-    dialect: &Dialect,
+    grammar: &Grammar,
     chunk: &Chunk<'_>,
     at: usize,
     fields: &mut Fields,
 ) -> Result<Found, Stop> {
-    let bytes = chunk.bytes;
+    let dialect = &grammar.dialect;
     fields.clear();
-    if dialect.comment.is_some() && bytes.get(at).copied() == dialect.comment {
-        return Ok(Found::Nothing(behind_line(chunk, at)?));
-    }
-    let trims = dialect.blanks == Blanks::Trim;
-    let mut state = State::Start;
-    let mut start = 0;
-    for (i, &b) in bytes.iter().enumerate().skip(at) {
-        if i - at > RECORD_BYTES_MAX + 1 {
-            return Err(bad(chunk, at, too_long()));
-        }
-        let is_quote = Some(b) == dialect.quote;
-        let is_escape = Some(b) == dialect.escape_byte();
-        let is_blank = trims && matches!(b, b' ' | b'\t');
-        match state {
-            State::Escaped => {
-                fields.text.push(b);
-                state = State::Quoted;
-                continue;
-            }
-            State::Quoted if is_quote => state = State::Closed,
-            State::Quoted if is_escape => state = State::Escaped,
-            State::Quoted => fields.text.push(b),
-            State::Closed if is_quote => {
-                fields.text.push(b);
-                state = State::Quoted;
-            }
-            State::Start if is_quote => {
-                fields.text.truncate(start);
-                state = State::Quoted;
-            }
-            State::Start if is_blank => fields.text.push(b),
-            State::Closed | State::Behind if is_blank => state = State::Behind,
-            _ if is_quote => return Err(bad(chunk, i, "a quote inside of a field".to_owned())),
-            _ => {
-                let ends_line = b == b'\n';
-                if b == b'\r' && dialect.terminator == Terminator::LfOrCrLf {
-                    before_newline(chunk, i)?;
-                    continue;
+    let mut place = Place::Begin;
+    for (i, &byte) in chunk.bytes.iter().enumerate().skip(at) {
+        let from = place;
+        place = grammar.step(from, byte);
+        match (from, place) {
+            (_, Place::Begin) => {
+                within_limit(at, i, i + 1)?;
+                let returned = usize::from(from == Place::Return);
+                if i == at + returned {
+                    return Ok(Found::Nothing(i + 1));
                 }
-                if ends_line || b == dialect.delimiter {
-                    if ends_line && fields.len() == 0 && is_empty_line(dialect, bytes, at, i) {
-                        return Ok(Found::Nothing(i + 1));
-                    }
-                    end_field(dialect, fields, start, state);
-                    start = fields.text.len();
-                    state = State::Start;
-                    if ends_line {
-                        return within_limit(chunk, at, i, i + 1);
-                    }
-                } else if matches!(state, State::Closed | State::Behind) {
-                    let message = "text behind a closing quote";
-                    return Err(bad(chunk, i, message.to_owned()));
-                } else {
-                    fields.text.push(b);
-                    state = State::Plain;
-                }
+                fields.end(dialect);
+                return Ok(Found::Record(i + 1));
             }
+            (_, Place::Start) if byte == dialect.delimiter => fields.end(dialect),
+            (Place::Begin | Place::Start, Place::Quoted) => fields.open(),
+            (_, Place::Comment) => {
+                let (end, next) = line_end(chunk, at)?;
+                within_limit(at, end, next)?;
+                return Ok(Found::Nothing(next));
+            }
+            (_, Place::Bad) => {
+                let (end, next) = line_end(chunk, i)?;
+                within_limit(at, end, next)?;
+                let message = refused(dialect, from, byte);
+                return Err(Stop::Bad { next, message });
+            }
+            (_, Place::Start | Place::Plain | Place::Quoted) => fields.text.push(byte),
+            (_, Place::Escaped | Place::Closed | Place::Behind | Place::Return) => {}
         }
     }
-    ended(dialect, chunk, at, fields, start, state)
-}
-
-/// The record at `at`, whose last field begins at `start` of the text, where the bytes end.
-fn ended(
-    dialect: &Dialect,
-    chunk: &Chunk<'_>,
-    at: usize,
-    fields: &mut Fields,
-    start: usize,
-    state: State,
-) -> Result<Found, Stop> {
-    let bytes = chunk.bytes;
     if chunk.tail == Tail::Cut {
         return Err(Stop::NeedsMore);
     }
-    if matches!(state, State::Quoted | State::Escaped) {
-        let next = bytes.len();
-        let message = "a quote that is not closed".to_owned();
-        return Err(Stop::Bad { next, message });
-    }
-    if at == bytes.len() {
-        return Ok(Found::Nothing(at));
-    }
-    end_field(dialect, fields, start, state);
-    within_limit(chunk, at, bytes.len(), bytes.len())
-}
-
-/// Checks that a newline follows the carriage return at `at`.
-fn before_newline(chunk: &Chunk<'_>, at: usize) -> Result<(), Stop> {
-    match (chunk.bytes.get(at + 1), chunk.tail) {
-        (Some(b'\n'), _) => Ok(()),
-        (None, Tail::Cut) => Err(Stop::NeedsMore),
+    let end = chunk.bytes.len();
+    within_limit(at, end, end)?;
+    let message = match place {
+        Place::Begin => return Ok(Found::Nothing(end)),
+        Place::Quoted | Place::Escaped => "a quote that is not closed",
+        Place::Return => LONE_RETURN,
         _ => {
-            let message = "a carriage return without a newline outside of quotes";
-            Err(bad(chunk, at, message.to_owned()))
+            fields.end(dialect);
+            return Ok(Found::Record(end));
         }
-    }
+    };
+    Err(Stop::Bad {
+        next: end,
+        message: message.to_owned(),
+    })
 }
 
-/// Whether there is nothing in a line but its end.
-fn is_empty_line(dialect: &Dialect, bytes: &[u8], at: usize, newline: usize) -> bool {
-    let cr = dialect.terminator == Terminator::LfOrCrLf && bytes[at] == b'\r';
-    at == newline || cr && newline == at + 1
+const LONE_RETURN: &str = "a carriage return without a newline outside of quotes";
+
+/// Why a byte cannot be behind this place.
+fn refused(dialect: &Dialect, from: Place, byte: u8) -> String {
+    let what = match from {
+        Place::Return => LONE_RETURN,
+        _ if Some(byte) == dialect.quote => "a quote inside of a field",
+        _ => "text behind a closing quote",
+    };
+    what.to_owned()
 }
 
-/// Ends the field whose text begins at `start`.
-fn end_field(dialect: &Dialect, fields: &mut Fields, start: usize, state: State) {
-    let quoted = matches!(state, State::Closed | State::Behind);
-    if !quoted {
-        let trimmed = dialect.trim(&fields.text[start..]);
-        let from = trimmed.as_ptr().addr() - fields.text[start..].as_ptr().addr();
-        let length = trimmed.len();
-        fields.text.truncate(start + from + length);
-        fields.text.drain(start..start + from);
-    }
-    fields.ends.push((fields.text.len(), quoted));
-}
-
-/// A record that ends at `end`, if it is no longer than one may be.
-fn within_limit(chunk: &Chunk<'_>, at: usize, end: usize, next: usize) -> Result<Found, Stop> {
-    if end - at > RECORD_BYTES_MAX {
-        return Err(bad(chunk, at, too_long()));
-    }
-    Ok(Found::Record(next))
-}
-
-/// What is behind the next newline from `at` on.
-fn behind_line(chunk: &Chunk<'_>, at: usize) -> Result<usize, Stop> {
+/// The end of the line from `at` on, and what is behind.
+fn line_end(chunk: &Chunk<'_>, at: usize) -> Result<(usize, usize), Stop> {
+    let end = chunk.bytes.len();
     match memchr::memchr(b'\n', &chunk.bytes[at..]) {
-        Some(length) => Ok(at + length + 1),
-        None if chunk.tail == Tail::End => Ok(chunk.bytes.len()),
+        Some(length) => Ok((at + length, at + length + 1)),
+        None if chunk.tail == Tail::End => Ok((end, end)),
         None => Err(Stop::NeedsMore),
     }
 }
 
-/// A record that is bad from `at` on.
-fn bad(chunk: &Chunk<'_>, at: usize, message: String) -> Stop {
-    match behind_line(chunk, at) {
-        Ok(next) => Stop::Bad { next, message },
-        Err(stop) => stop,
+/// Refuses what is between `at` and `end` where it is longer than a record may be, whatever else
+/// is wrong with it: who reads on does not see all of it.
+fn within_limit(at: usize, end: usize, next: usize) -> Result<(), Stop> {
+    if end - at > RECORD_BYTES_MAX {
+        let message = too_long();
+        return Err(Stop::Bad { next, message });
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use arrow_schema::{DataType, TimeUnit};
 
-use super::quotes::{Effect, Place, first_record};
+use super::quotes::{Grammar, Place};
 use super::*;
 use crate::column::Column;
 use crate::format::text::write_csv_row;
@@ -305,61 +305,74 @@ fn a_record_that_is_too_long_is_refused() {
         let (next, message) = (text.len(), crate::format::record::too_long());
         assert_eq!((parsed.rows, parsed.stop), (0, Stop::Bad { next, message }));
     }
-    // A quote that is never closed does not take in the whole file.
-    let text = "\"\n".to_owned() + &"a,1,,,,,\n".repeat(2 * RECORD_BYTES_MAX / 9);
-    let chunk = Chunk {
-        tail: Tail::Cut,
-        ..whole(text.as_bytes())
-    };
-    let parsed = parser.parse_chunk(&chunk, 0, &mut frame);
-    assert!(
-        matches!(parsed.stop, Stop::Bad { next: 2, .. }),
-        "{parsed:?}"
-    );
+    // So is what has no end, and what would be refused for another reason.
+    for text in ["\"\n", "a\"", "#"] {
+        let dialect = Dialect {
+            comment: Some(b'#'),
+            ..Dialect::default()
+        };
+        let mut parser = CsvParser::new(Arc::clone(&schema), dialect, &NAMES).unwrap();
+        let text = text.to_owned() + &"x".repeat(RECORD_BYTES_MAX);
+        let parsed = parser.parse_chunk(&whole(text.as_bytes()), 0, &mut frame);
+        let (next, message) = (text.len(), crate::format::record::too_long());
+        assert_eq!(parsed.stop, Stop::Bad { next, message });
+    }
+}
+
+/// What follows is read on behind the quote that closes, or the line of what is no CSV.
+#[test]
+fn a_quote_too_many_is_the_loss_of_a_record() {
+    let schema = schema();
+    let mut parser = CsvParser::new(Arc::clone(&schema), Dialect::default(), &NAMES).unwrap();
+    let good = "g,1,,,,,\n";
+    for (bad, rows) in [
+        ("\"a,1,,,,,\n\"b\",1,,,,,\n", 4),
+        ("a\",1,,,,,\n", 4),
+        ("\"a\"\"\n,\"1,,,,,\n", 4),
+        ("\"a,1,,,,,\n", 1),
+    ] {
+        let text = good.to_owned() + bad + &good.repeat(3);
+        let mut frame = Frame::new(&schema, 10);
+        let chunk = whole(text.as_bytes());
+        let parsed = parser.parse_chunk(&chunk, 0, &mut frame);
+        let Stop::Bad { next, .. } = parsed.stop else {
+            panic!("{bad:?}: {parsed:?}")
+        };
+        let parsed = parser.parse_chunk(&chunk, next, &mut frame);
+        assert_eq!(
+            (frame.rows(), parsed.stop),
+            (rows, Stop::ChunkDone),
+            "{bad:?}"
+        );
+    }
 }
 
 #[test]
-fn effects_of_chunks_are_joined() {
-    let escape = Dialect {
+fn where_records_begin() {
+    let escape = Grammar::new(&Dialect {
         escape: Some(b'\\'),
         ..Dialect::default()
-    };
-    for (dialect, text) in [
-        (Dialect::default(), "a,\"b\n\"\"c\n\",d\ne,\"\"\nf"),
-        (escape.clone(), "a,\"b\\\"\n\\\\\",d\\\n\"\\\n\"\ne"),
+    });
+    for (text, place, want) in [
+        ("x\ny", Place::Plain, Some(2)),
+        ("x\ny", Place::Begin, Some(0)),
+        ("x\n\"\ny\nz", Place::Quoted, Some(4)),
+        ("x\n\"y\nz", Place::Quoted, Some(5)),
+        ("\"x\n\"\ny", Place::Escaped, Some(5)),
+        ("x\ny", Place::Quoted, None),
+        ("x", Place::Plain, None),
     ] {
-        let bytes = text.as_bytes();
-        let whole = Effect::of(&dialect, bytes).unwrap();
-        for cut in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(cut);
-            let (a, b) = (
-                Effect::of(&dialect, a).unwrap(),
-                Effect::of(&dialect, b).unwrap(),
-            );
-            assert_eq!(a.then(b).after(Place::Outside), whole.after(Place::Outside));
-            assert_eq!(
-                a.then(b),
-                [a, b].into_iter().fold(Effect::NONE, Effect::then)
-            );
-        }
+        assert_eq!(
+            escape.first_record(text.as_bytes(), place),
+            want,
+            "{text:?}"
+        );
+        let place = escape.effect(text.as_bytes()).after(place);
+        assert!(want.is_some() || place != Place::Begin);
     }
-    assert_eq!(first_record(&escape, b"x\ny", Place::Outside), Some(2));
-    assert_eq!(first_record(&escape, b"x\n\"y\nz", Place::Inside), Some(5));
-    assert_eq!(
-        first_record(&escape, b"\"x\n\"y\nz", Place::Escaped),
-        Some(6)
-    );
-    assert_eq!(first_record(&escape, b"x\ny", Place::Inside), None);
-    let comments = Dialect {
-        comment: Some(b'#'),
-        ..Dialect::default()
-    };
-    assert_eq!(Effect::of(&comments, b"x"), None);
-    let never = Dialect {
-        quote: None,
-        ..Dialect::default()
-    };
-    assert_eq!(Effect::of(&never, b"\""), Some(Effect::NONE));
+    assert_eq!(escape.behind_record(b""), 0);
+    assert_eq!(escape.behind_record(b"\n\n"), 1);
+    assert_eq!(escape.behind_record(b"\"\n\",\"x\n"), 7);
 }
 
 /// The quick way takes what it is for.

@@ -1,0 +1,246 @@
+//! The files of a source as they are opened: what is before their records is read at once, so that
+//! a file that does not fit its source is refused before any record of another one is read.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::board::Board;
+use super::chunks::count;
+use super::cut::Cut;
+use crate::error::{Error, Result};
+use crate::format::csv::{CsvParser, header};
+use crate::format::ndjson::NdjsonParser;
+use crate::format::parser::RecordParser;
+use crate::format::record::{Chunk, Stop, Tail, too_long};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec};
+use crate::schema::Schema;
+use crate::wake::Bell;
+
+/// Bytes read at first to find a header.
+const HEADER_BYTES: u64 = 4096;
+/// What some editors put before the first line; it is no data.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A file that the host has opened.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: Arc<File>,
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+    /// Where its records begin.
+    pub(crate) body: u64,
+    /// The names of its fields, where records do not name them.
+    names: Vec<String>,
+}
+
+/// The files of a source, in order, and what their readers tell each other.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(super) open: Arc<Vec<OpenFile>>,
+    pub(super) board: Arc<Board>,
+    /// Where they stop.
+    pub(super) cut: Arc<Cut>,
+}
+
+impl Files {
+    /// These files; of `quoted` chunks it is told what lies in them, to the shards with `bells`,
+    /// of which `readers` read.
+    pub(super) fn new(
+        open: Vec<OpenFile>,
+        quoted: u64,
+        bells: &[Arc<Bell>],
+        readers: &[Arc<Bell>],
+    ) -> Self {
+        Self {
+            open: Arc::new(open),
+            board: Arc::new(Board::new(quoted, bells)),
+            cut: Arc::new(Cut::new(readers)),
+        }
+    }
+}
+
+/// Opens what a source reads; empty for one that reads no file.
+pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -> Result<Files> {
+    let mut files = Vec::new();
+    let mut chunks = 0;
+    if let SourceKind::Files { paths, format } = &spec.kind {
+        for path in paths {
+            let file = open_file(spec, format, path)?;
+            if has_quotes(format) {
+                chunks += count(&file, chunk_bytes as u64);
+            }
+            files.push(file);
+        }
+    }
+    let readers = match spec.reading {
+        Reading::Chunks => bells,
+        Reading::InOrder => &bells[..1],
+    };
+    Ok(Files::new(files, chunks, bells, readers))
+}
+
+fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<OpenFile> {
+    let failed = |message: String| Error::Open {
+        name: spec.name.clone(),
+        path: path.to_owned(),
+        message,
+    };
+    // Asked before it is opened: opening a pipe waits for who writes into it.
+    let regular = |facts: Metadata| match facts.is_file() {
+        true => Ok(facts.len()),
+        false => Err(failed("it is not a regular file".to_owned())),
+    };
+    std::fs::metadata(path)
+        .map_err(|e| failed(e.to_string()))
+        .and_then(regular)?;
+    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
+    let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
+    let mut file = OpenFile {
+        file: Arc::new(file),
+        path: path.to_owned(),
+        size: regular(facts)?,
+        body: 0,
+        names: Vec::new(),
+    };
+    if read_start(&mut file, format).map_err(&failed)? {
+        parser(format, &file_schema(spec), &file).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+/// Finds where the records begin, and what their fields are called. Returns whether there can be
+/// any: there are none without a header that should be there.
+fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> {
+    let mut bytes = Vec::new();
+    read_to(file, BYTE_ORDER_MARK.len() as u64, &mut bytes)?;
+    let mark = match bytes == BYTE_ORDER_MARK {
+        true => BYTE_ORDER_MARK.len(),
+        false => 0,
+    };
+    file.body = mark as u64;
+    let dialect = match format {
+        FileFormat::Ndjson => return Ok(true),
+        FileFormat::Csv {
+            header: Header::Absent(names),
+            ..
+        } => {
+            file.names.clone_from(names);
+            return Ok(true);
+        }
+        FileFormat::Csv { dialect, .. } => dialect,
+    };
+    dialect.check()?;
+    let mut end = HEADER_BYTES;
+    loop {
+        read_to(file, end, &mut bytes)?;
+        let start = &bytes[mark..];
+        let chunk = Chunk {
+            bytes: start,
+            begin_before: start.len(),
+            tail: match bytes.len() as u64 == file.size {
+                true => Tail::End,
+                false => Tail::Cut,
+            },
+        };
+        match header(dialect, &chunk) {
+            Ok((names, next)) => {
+                file.body += next as u64;
+                file.names = names;
+                return Ok(true);
+            }
+            Err(Stop::ChunkDone) => {
+                file.body = file.size;
+                return Ok(false);
+            }
+            Err(Stop::NeedsMore) if start.len() <= RECORD_BYTES_MAX => end *= 2,
+            Err(Stop::Bad { message, .. }) => return Err(format!("the header: {message}")),
+            Err(Stop::NeedsMore | Stop::FrameFull) => {
+                return Err(format!("the header: {}", too_long()));
+            }
+        }
+    }
+}
+
+/// Reads the file up to byte `end`, behind what is there already.
+fn read_to(file: &OpenFile, end: u64, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let from = bytes.len();
+    bytes.resize(end.min(file.size) as usize, 0);
+    file.file
+        .read_exact_at(&mut bytes[from..], from as u64)
+        .map_err(|e| e.to_string())
+}
+
+/// The columns that are read from the files, before those that the source fills by itself.
+pub(super) fn file_schema(spec: &SourceSpec) -> Schema {
+    let fields = &spec.schema.fields;
+    let bound = spec.event_time.and_then(|e| e.bound);
+    assert!(
+        bound.is_none_or(|b| b + 1 == fields.len()),
+        "the bound is the last column"
+    );
+    let read = bound.unwrap_or(fields.len()) - spec.system.len();
+    Schema::new(fields[..read].to_vec())
+}
+
+/// A parser of the records of one file.
+pub(super) fn parser(
+    format: &FileFormat,
+    schema: &Schema,
+    file: &OpenFile,
+) -> Result<RecordParser, String> {
+    let schema = Arc::new(schema.clone());
+    match format {
+        FileFormat::Ndjson => Ok(NdjsonParser::new(schema).into()),
+        FileFormat::Csv { dialect, .. } => {
+            CsvParser::new(schema, dialect.clone(), &file.names).map(RecordParser::from)
+        }
+    }
+}
+
+/// Whether a newline may stand inside of a record.
+pub(super) fn has_quotes(format: &FileFormat) -> bool {
+    match format {
+        FileFormat::Ndjson => false,
+        FileFormat::Csv { dialect, .. } => dialect.quote.is_some(),
+    }
+}
+
+/// Whether records of both files have the same fields in the same order.
+pub(super) fn are_alike(a: &OpenFile, b: &OpenFile) -> bool {
+    a.names == b.names
+}
+
+#[cfg(test)]
+impl OpenFile {
+    /// A file of some size and without bytes.
+    pub(super) fn of_size(body: u64, size: u64) -> Self {
+        Self {
+            file: Arc::new(File::open("/dev/null").unwrap()),
+            path: PathBuf::new(),
+            size,
+            body,
+            names: Vec::new(),
+        }
+    }
+
+    /// A file of which only `text` is left.
+    pub(super) fn cut_off(text: &str, size: u64) -> Self {
+        use std::io::Write;
+        use std::sync::atomic::AtomicUsize;
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("trefoil-cut-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut file = File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        Self {
+            file: Arc::new(file),
+            ..Self::of_size(0, size)
+        }
+    }
+}
