@@ -161,11 +161,11 @@ fn csv() {
         r#"{"n":3,"s":"","x":3.0,"o":10}"#,
     ];
     for cores in CORES {
-        assert_eq!(rows(&run(&folder.0, cores, &sql(""))), want);
+        assert_eq!(rows(&run(&folder, cores, &sql(""))), want);
     }
 
     folder.write("in/b.csv", "x,n,S\n1,2,a\n");
-    let output = run(&folder.0, "2", &sql(", bad_data = 'skip'"));
+    let output = run(&folder, "2", &sql(", bad_data = 'skip'"));
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{told}");
     assert!(told.contains("b.csv: column s: not among the file's columns (x, n, S)"));
@@ -175,7 +175,7 @@ fn csv() {
     let options = ", header = 'false', delimiter = ';', quote = '''', escape = '\\', \
                    comment = '#', null_string = 'NA', line_end = 'lf', blanks = 'trim'";
     for cores in CORES {
-        let output = run(&folder.0, cores, &sql(options));
+        let output = run(&folder, cores, &sql(options));
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(
@@ -185,7 +185,7 @@ fn csv() {
 
         let dlq = format!("{options}, bad_data = 'dlq'");
         let want = [r#"{"n":3,"s":"4","x":5.0,"o":10}"#];
-        assert_eq!(rows(&run(&folder.0, cores, &sql(&dlq))), want);
+        assert_eq!(rows(&run(&folder, cores, &sql(&dlq))), want);
         let letters = folder.read("r.dlq.ndjson");
         let letters: Vec<serde_json::Value> = letters
             .lines()
