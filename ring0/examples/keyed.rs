@@ -12,12 +12,11 @@ use arrow_schema::DataType;
 use trefoil_ring0::error::Error;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::hash_keys;
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::KEY_GROUPS;
 use trefoil_ring0::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
-    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
+    Program, SourceKind, SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -108,37 +107,20 @@ fn spec() -> Arc<AggregateSpec> {
 fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
     let spec = spec();
     let (input, output) = (Arc::clone(&spec.input), Arc::clone(&spec.output));
-    let program = Program {
-        sources: vec![SourceSpec::new(
+    let program = Program::exchanged(
+        SourceSpec::new(
             "columns",
             Arc::clone(&input),
             SourceKind::Columns {
                 arrays: arrays[..].into(),
                 repeat: ROUNDS,
             },
-        )],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: Vec::new(),
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![OperatorSpec::Aggregate(spec)],
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        exchanges: vec![ExchangeSpec {
-            schema: input,
-            routing: Routing::Hash(vec![0]),
-            order: Order::Free,
-        }],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: output,
-        }],
-    };
+        ),
+        Vec::new(),
+        ExchangeSpec::hash(input, vec![0]),
+        vec![OperatorSpec::Aggregate(spec)],
+        OutputSpec::free(output),
+    );
     let mut config = Config {
         executor: Executor::Threads,
         ..Config::default()

@@ -27,6 +27,40 @@ pub struct Program {
 }
 
 impl Program {
+    /// The records of one source through operators to one output.
+    pub fn chain(source: SourceSpec, operators: Vec<OperatorSpec>, output: OutputSpec) -> Self {
+        Self {
+            sources: vec![source],
+            stages: vec![StageSpec {
+                input: StageInput::Source(SourceId(0)),
+                operators,
+                output: StageOutput::Output(OutputId(0)),
+            }],
+            exchanges: Vec::new(),
+            outputs: vec![output],
+        }
+    }
+
+    /// As [`Program::chain`], with an exchange between two chains of operators.
+    pub fn exchanged(
+        source: SourceSpec,
+        before: Vec<OperatorSpec>,
+        exchange: ExchangeSpec,
+        behind: Vec<OperatorSpec>,
+        output: OutputSpec,
+    ) -> Self {
+        let mut program = Self::chain(source, before, output);
+        let last = StageSpec {
+            input: StageInput::Exchange(ExchangeId(0)),
+            operators: behind,
+            output: StageOutput::Output(OutputId(0)),
+        };
+        program.stages[0].output = StageOutput::Exchange(ExchangeId(0));
+        program.stages.push(last);
+        program.exchanges.push(exchange);
+        program
+    }
+
     /// How many stages, and sources with dead letters, send there.
     pub fn senders(&self, to: StageOutput) -> usize {
         let tells = |s: &&SourceSpec| match (s.bad_data, to) {
@@ -402,6 +436,17 @@ pub struct ExchangeSpec {
     pub order: Order,
 }
 
+impl ExchangeSpec {
+    /// Records of equal `keys` to one shard, as they come.
+    pub fn hash(schema: Arc<Schema>, keys: Vec<usize>) -> Self {
+        Self {
+            schema,
+            routing: Routing::Hash(keys),
+            order: Order::Free,
+        }
+    }
+}
+
 /// The order in which a receiver takes its lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -432,6 +477,16 @@ pub struct OutputSpec {
     pub order: Order,
     /// The result's columns.
     pub schema: Arc<Schema>,
+}
+
+impl OutputSpec {
+    /// Results as they come.
+    pub fn free(schema: Arc<Schema>) -> Self {
+        Self {
+            order: Order::Free,
+            schema,
+        }
+    }
 }
 
 #[cfg(test)]

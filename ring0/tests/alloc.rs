@@ -13,12 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::limits::CHUNK_BYTES;
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, FileFormat,
-    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec, WindowKey,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -159,37 +157,20 @@ fn groups(path: &Path) -> Program {
         ],
         schema: Arc::clone(&read),
     };
-    Program {
-        sources: vec![SourceSpec::new(
+    Program::exchanged(
+        SourceSpec::new(
             "rows",
             Arc::clone(&read),
             SourceKind::Files {
                 paths: vec![path.to_owned()],
                 format: FileFormat::Ndjson,
             },
-        )],
-        exchanges: vec![ExchangeSpec {
-            schema: read,
-            routing: Routing::Hash(vec![0, 1]),
-            order: Order::Free,
-        }],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: vec![OperatorSpec::Filter(keep), project],
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: grouped,
-        }],
-    }
+        ),
+        vec![OperatorSpec::Filter(keep), project],
+        ExchangeSpec::hash(read, vec![0, 1]),
+        vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
+        OutputSpec::free(grouped),
+    )
 }
 
 /// COUNT(*) by minute, over a watermark that closes minutes as it passes.

@@ -11,12 +11,8 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::error::{Error, Result};
-use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::output::Block;
-use trefoil_ring0::program::{
-    FileFormat, Order, OutputSpec, Program, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
-};
+use trefoil_ring0::program::{FileFormat, Order, OutputSpec, Program, SourceKind, SourceSpec};
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -45,19 +41,14 @@ fn read(
         paths: vec![path.to_owned()],
         format: FileFormat::Ndjson,
     };
-    let program = Program {
-        sources: vec![SourceSpec::new("lines", Arc::clone(&schema), kind)],
-        stages: vec![StageSpec {
-            input: StageInput::Source(SourceId(0)),
-            operators: Vec::new(),
-            output: StageOutput::Output(OutputId(0)),
-        }],
-        exchanges: Vec::new(),
-        outputs: vec![OutputSpec {
+    let program = Program::chain(
+        SourceSpec::new("lines", Arc::clone(&schema), kind),
+        Vec::new(),
+        OutputSpec {
             order: Order::Chunks { bound: None },
             schema,
-        }],
-    };
+        },
+    );
     let config = Config {
         shards,
         executor,

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, BadData, EventTime, ExchangeSpec, FileFormat,
     LateRule, OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec,
@@ -53,19 +53,14 @@ fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> S
 /// Rows as they are, in order.
 fn rows(path: &Path) -> Program {
     let schema = schema(&[("k", DataType::Int64), ("t", time())]);
-    Program {
-        sources: vec![source(path, &schema, None)],
-        stages: vec![StageSpec {
-            input: StageInput::Source(SourceId(0)),
-            operators: vec![],
-            output: StageOutput::Output(OutputId(0)),
-        }],
-        exchanges: vec![],
-        outputs: vec![OutputSpec {
+    Program::chain(
+        source(path, &schema, None),
+        vec![],
+        OutputSpec {
             order: Order::Chunks { bound: None },
             schema,
-        }],
-    }
+        },
+    )
 }
 
 /// Counts by key and tumbling window.
@@ -90,62 +85,49 @@ fn windows(path: &Path, routing: &Routing) -> Program {
         lag_ns: Some(LAG),
         bound: Some(2),
     };
-    Program {
-        sources: vec![source(path, &read, Some(event_time))],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: vec![
-                    OperatorSpec::Filter(Expr::Binary(
-                        BinaryOp::NotEq,
-                        Box::new(Expr::Column(0)),
-                        Box::new(Expr::Literal(Scalar::I64(0))),
-                    )),
-                    OperatorSpec::Project {
-                        exprs: vec![Expr::Column(0), start, Expr::Column(2)],
-                        schema: Arc::clone(&read),
-                    },
-                ],
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![
-                    OperatorSpec::DropLate(LateRule {
-                        time: 1,
-                        unit_ns: 1,
-                        bound: 2,
-                        size: SIZE,
-                        offset: 0,
-                    }),
-                    OperatorSpec::Aggregate(Arc::new(AggregateSpec {
-                        input: Arc::clone(&read),
-                        keys: vec![0, 1],
-                        calls: vec![AggregateCall {
-                            function: AggregateFunction::Count,
-                            argument: None,
-                        }],
-                        phase: Phase::Complete,
-                        window: Some(WindowKey {
-                            key: 1,
-                            size_ns: SIZE,
-                        }),
-                        output: Arc::clone(&out),
-                    })),
-                ],
-                output: StageOutput::Output(OutputId(0)),
+    Program::exchanged(
+        source(path, &read, Some(event_time)),
+        vec![
+            OperatorSpec::Filter(Expr::Binary(
+                BinaryOp::NotEq,
+                Box::new(Expr::Column(0)),
+                Box::new(Expr::Literal(Scalar::I64(0))),
+            )),
+            OperatorSpec::Project {
+                exprs: vec![Expr::Column(0), start, Expr::Column(2)],
+                schema: Arc::clone(&read),
             },
         ],
-        exchanges: vec![ExchangeSpec {
-            schema: read,
+        ExchangeSpec {
+            schema: Arc::clone(&read),
             routing: routing.clone(),
             order: Order::Chunks { bound: Some(2) },
-        }],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: out,
-        }],
-    }
+        },
+        vec![
+            OperatorSpec::DropLate(LateRule {
+                time: 1,
+                unit_ns: 1,
+                bound: 2,
+                size: SIZE,
+                offset: 0,
+            }),
+            OperatorSpec::Aggregate(Arc::new(AggregateSpec {
+                input: Arc::clone(&read),
+                keys: vec![0, 1],
+                calls: vec![AggregateCall {
+                    function: AggregateFunction::Count,
+                    argument: None,
+                }],
+                phase: Phase::Complete,
+                window: Some(WindowKey {
+                    key: 1,
+                    size_ns: SIZE,
+                }),
+                output: Arc::clone(&out),
+            })),
+        ],
+        OutputSpec::free(out),
+    )
 }
 
 fn run(program: &Program, config: &Config) -> (Vec<Vec<i64>>, Vec<ShardReport>) {

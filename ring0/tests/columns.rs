@@ -10,11 +10,9 @@ use arrow_array::{
 use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
+    OutputSpec, Phase, Program, SourceKind, SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -33,19 +31,7 @@ fn source(arrays: &[ArrayRef], repeat: usize) -> SourceSpec {
 /// All rows of a source, as they are.
 fn pass(source: SourceSpec) -> Program {
     let schema = Arc::clone(&source.schema);
-    Program {
-        sources: vec![source],
-        stages: vec![StageSpec {
-            input: StageInput::Source(SourceId(0)),
-            operators: Vec::new(),
-            output: StageOutput::Output(OutputId(0)),
-        }],
-        exchanges: Vec::new(),
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema,
-        }],
-    }
+    Program::chain(source, Vec::new(), OutputSpec::free(schema))
 }
 
 /// COUNT, SUM, MIN, MAX of the second column by the first, behind an exchange.
@@ -73,30 +59,13 @@ fn keyed(source: SourceSpec) -> Program {
         window: None,
         output: Arc::clone(&output),
     };
-    Program {
-        sources: vec![source],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: Vec::new(),
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        exchanges: vec![ExchangeSpec {
-            schema,
-            routing: Routing::Hash(vec![0]),
-            order: Order::Free,
-        }],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: output,
-        }],
-    }
+    Program::exchanged(
+        source,
+        Vec::new(),
+        ExchangeSpec::hash(schema, vec![0]),
+        vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
+        OutputSpec::free(output),
+    )
 }
 
 fn text(frame: &Frame, row: usize) -> String {

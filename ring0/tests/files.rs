@@ -10,18 +10,17 @@ use std::sync::Arc;
 use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{Expr, Scalar};
-use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    BadData, EventTime, FileFormat, OperatorSpec, Order, OutputSpec, Program, Reading, SourceKind,
-    SourceSpec, StageInput, StageOutput, StageSpec,
+    BadData, EventTime, FileFormat, OperatorSpec, OutputSpec, Program, Reading, SourceKind,
+    SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
 
 fn program(path: &Path) -> Program {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64)]));
-    Program {
-        sources: vec![SourceSpec {
+    Program::chain(
+        SourceSpec {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
@@ -32,18 +31,10 @@ fn program(path: &Path) -> Program {
             },
             system: Vec::new(),
             bad_data: BadData::Fail,
-        }],
-        stages: vec![StageSpec {
-            input: StageInput::Source(SourceId(0)),
-            operators: Vec::new(),
-            output: StageOutput::Output(OutputId(0)),
-        }],
-        exchanges: Vec::new(),
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema,
-        }],
-    }
+        },
+        Vec::new(),
+        OutputSpec::free(schema),
+    )
 }
 
 fn read(path: &Path, shards: usize, executor: Executor) -> Result<(Vec<i64>, u64), String> {

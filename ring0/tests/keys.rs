@@ -11,10 +11,9 @@ use proptest::prelude::*;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::hash::{hash_keys, owner};
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
-    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
+    Program, SourceKind, SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, HASH_SEED, ShardReport, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -66,37 +65,20 @@ fn program(frames: Vec<Frame>) -> Program {
         window: None,
         output: Arc::clone(&counted),
     };
-    Program {
-        sources: vec![SourceSpec::new(
+    Program::exchanged(
+        SourceSpec::new(
             "keys",
             key_schema(),
             SourceKind::Memory {
                 frames: Arc::new(frames),
                 repeat: 1,
             },
-        )],
-        exchanges: vec![ExchangeSpec {
-            schema: key_schema(),
-            routing: Routing::Hash(vec![0, 1]),
-            order: Order::Free,
-        }],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: Vec::new(),
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: counted,
-        }],
-    }
+        ),
+        Vec::new(),
+        ExchangeSpec::hash(key_schema(), vec![0, 1]),
+        vec![OperatorSpec::Aggregate(Arc::new(aggregate))],
+        OutputSpec::free(counted),
+    )
 }
 
 /// Counts of keys as they were emitted, and what each shard counted.

@@ -34,26 +34,18 @@ fn child(test: &str, case: &str) {
 /// Runs an empty program, and says on what, or why not.
 fn run(executor: Executor) -> Result<(Executor, Vec<String>), String> {
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64)]));
-    let program = Program {
-        sources: vec![SourceSpec::new(
+    let program = Program::chain(
+        SourceSpec::new(
             "none",
             Arc::clone(&schema),
             SourceKind::Memory {
                 frames: Arc::default(),
                 repeat: 0,
             },
-        )],
-        stages: vec![StageSpec {
-            input: StageInput::Source(SourceId(0)),
-            operators: Vec::new(),
-            output: StageOutput::Output(OutputId(0)),
-        }],
-        exchanges: Vec::new(),
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema,
-        }],
-    };
+        ),
+        Vec::new(),
+        OutputSpec::free(schema),
+    );
     let config = Config {
         executor,
         ..Config::default()

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int64Array, StructArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field as ArrowField, IntervalUnit, TimeUnit};
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, Order, OutputSpec,
-    Phase, Program, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, ExchangeSpec, OperatorSpec, OutputSpec, Phase,
+    Program, SourceKind, SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -125,30 +124,13 @@ fn routed(
     output: Arc<Schema>,
 ) -> Program {
     let schema = Arc::clone(&source.schema);
-    Program {
-        sources: vec![source],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: Vec::new(),
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators,
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        exchanges: vec![ExchangeSpec {
-            schema,
-            routing: Routing::Hash(keys),
-            order: Order::Free,
-        }],
-        outputs: vec![OutputSpec {
-            schema: output,
-            order: Order::Free,
-        }],
-    }
+    Program::exchanged(
+        source,
+        Vec::new(),
+        ExchangeSpec::hash(schema, keys),
+        operators,
+        OutputSpec::free(output),
+    )
 }
 
 fn arrays(of: &[DataType]) -> Vec<ArrayRef> {

@@ -12,12 +12,10 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_schema::DataType;
 use proptest::prelude::*;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::operator::unnest::flagged;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput,
-    StageSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec,
+    OutputSpec, Phase, Program, Reading, SourceKind, SourceSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -66,8 +64,8 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             },
         ],
     };
-    Program {
-        sources: vec![SourceSpec {
+    Program::exchanged(
+        SourceSpec {
             name: "rows".to_owned(),
             schema: Arc::new(input),
             event_time: None,
@@ -78,35 +76,18 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             },
             system: Vec::new(),
             bad_data: BadData::Fail,
-        }],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: vec![
-                    OperatorSpec::Unnest {
-                        list: 1,
-                        schema: Arc::clone(&with_flag),
-                    },
-                    OperatorSpec::Filter(keep),
-                ],
-                output: StageOutput::Exchange(ExchangeId(0)),
+        },
+        vec![
+            OperatorSpec::Unnest {
+                list: 1,
+                schema: Arc::clone(&with_flag),
             },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: behind,
-                output: StageOutput::Output(OutputId(0)),
-            },
+            OperatorSpec::Filter(keep),
         ],
-        exchanges: vec![ExchangeSpec {
-            schema: with_flag,
-            routing: Routing::Hash(vec![1]),
-            order: Order::Free,
-        }],
-        outputs: vec![OutputSpec {
-            order: Order::Free,
-            schema: output,
-        }],
-    }
+        ExchangeSpec::hash(with_flag, vec![1]),
+        behind,
+        OutputSpec::free(output),
+    )
 }
 
 type Pair = (Option<i64>, Option<i64>);

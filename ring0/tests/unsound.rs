@@ -46,30 +46,20 @@ fn sound() -> Program {
         frames: Arc::default(),
         repeat: 1,
     };
-    Program {
-        sources: vec![SourceSpec::new("s", read(), kind)],
-        stages: vec![
-            StageSpec {
-                input: StageInput::Source(SourceId(0)),
-                operators: Vec::new(),
-                output: StageOutput::Exchange(ExchangeId(0)),
-            },
-            StageSpec {
-                input: StageInput::Exchange(ExchangeId(0)),
-                operators: vec![OperatorSpec::Aggregate(Arc::new(count(vec![0])))],
-                output: StageOutput::Output(OutputId(0)),
-            },
-        ],
-        exchanges: vec![ExchangeSpec {
+    Program::exchanged(
+        SourceSpec::new("s", read(), kind),
+        Vec::new(),
+        ExchangeSpec {
             schema: read(),
             routing: Routing::Hash(vec![0]),
             order,
-        }],
-        outputs: vec![OutputSpec {
+        },
+        vec![OperatorSpec::Aggregate(Arc::new(count(vec![0])))],
+        OutputSpec {
             order,
             schema: schema(&[DataType::Int64, DataType::Int64]),
-        }],
-    }
+        },
+    )
 }
 
 /// Changes a sound program, and gives what it is refused with at one shard and at two.
