@@ -22,6 +22,7 @@ mod define;
 mod functions;
 mod options;
 mod settings;
+mod to_char;
 
 mod answer;
 mod script;

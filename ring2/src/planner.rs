@@ -34,6 +34,7 @@ use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
 use crate::resolve;
 use crate::script::Select;
+use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
 use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
 
@@ -66,6 +67,7 @@ pub(crate) fn session() -> SessionContext {
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));
+    context.register_udf(ScalarUDF::new_from_impl(ToChar::new()));
     let variance = var_samp_udaf().as_ref().clone();
     context.register_udaf(variance.with_aliases(["variance"]));
     context
