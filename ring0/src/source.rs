@@ -18,8 +18,9 @@ use arrow_schema::DataType;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
+use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
-use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
+use crate::program::{BadData, Reading, SourceKind, SourceSpec, SystemColumn};
 
 pub(crate) use self::columns::check as check_columns;
 pub(crate) use self::open::{Files, open};
@@ -92,6 +93,24 @@ pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
     )))
 }
 
+/// What becomes of rows in memory on which an expression failed: they have no file that a letter
+/// could tell of. `first` is the number of rows before those of the frame.
+fn first_failed(
+    source: &str,
+    bad_data: BadData,
+    first: usize,
+    failed: &mut Vec<RowError>,
+) -> Result<()> {
+    if let (BadData::Fail, Some(error)) = (bad_data, failed.first()) {
+        let (row, message) = (first + error.row as usize + 1, &error.message);
+        return Err(Error::Row {
+            message: format!("source {source}: row {row}: {message}"),
+        });
+    }
+    failed.clear();
+    Ok(())
+}
+
 impl Source {
     pub(crate) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
         let reader = match (spec.reading, reader.shard) {
@@ -104,7 +123,7 @@ impl Source {
         };
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
-                Self::Memory(MemorySource::new(frames, *repeat, reader))
+                Self::Memory(MemorySource::new(spec, frames, *repeat, reader))
             }
             SourceKind::Columns { arrays, repeat } => {
                 Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
@@ -171,6 +190,17 @@ impl Source {
             Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
                 unreachable!("a source in memory reads nothing")
             }
+        }
+    }
+
+    /// Takes rows of the last frame, in order, on which an expression failed; they stay there as far
+    /// as there is no room for their letters.
+    pub(crate) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        match self {
+            Self::Files(source) => source.take_failed(failed),
+            Self::Columns(source) => source.take_failed(failed),
+            Self::Memory(source) => source.take_failed(failed),
+            Self::Elsewhere => unreachable!("a source that gives nothing has no rows"),
         }
     }
 

@@ -24,7 +24,7 @@ const RAW_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct BadRecords {
     source: String,
-    policy: BadData,
+    pub(super) policy: BadData,
     letters: Frame,
 }
 

@@ -11,18 +11,23 @@ use super::clock::Clock;
 use crate::column::{array_bytes, array_bytes_max, has_any_length};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::kernel::RowError;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
-use crate::program::{SourceKind, SourceSpec};
-use crate::source::{Polled, Reader};
+use crate::program::{BadData, SourceKind, SourceSpec};
+use crate::source::{Polled, Reader, first_failed};
 
 /// The rows of the arrays that are one shard's.
 #[derive(Debug)]
 pub(crate) struct ColumnsSource {
+    name: String,
+    bad_data: BadData,
     arrays: Arc<[ArrayRef]>,
     slice: Range<usize>,
     /// The next row; rounds begin at the slice's start.
     next: usize,
+    /// The first row of the frame.
+    first: usize,
     /// Rounds still to come, this one included.
     rounds: usize,
     /// There were rounds left when it was stopped.
@@ -95,8 +100,11 @@ impl ColumnsSource {
             (Some(_), _) => rows..rows,
         };
         Self {
+            name: spec.name.clone(),
+            bad_data: spec.bad_data,
             arrays: Arc::clone(arrays),
             next: slice.start,
+            first: slice.start,
             rounds: if slice.is_empty() { 0 } else { repeat },
             slice,
             stopped: false,
@@ -132,12 +140,17 @@ impl ColumnsSource {
         self.out.commit_rows(count);
         self.counters.rows_read += count as u64;
         self.counters.rows_passed += count as u64;
-        self.next = rows.end;
+        (self.first, self.next) = (rows.start, rows.end);
         if self.next == self.slice.end {
             self.next = self.slice.start;
             self.rounds -= 1;
         }
         Polled::Frame
+    }
+
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&self, failed: &mut Vec<RowError>) -> Result<()> {
+        first_failed(&self.name, self.bad_data, self.first, failed)
     }
 
     /// Reads no further row.

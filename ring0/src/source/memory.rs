@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::error::Result;
 use crate::frame::Frame;
+use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
-use crate::source::{Polled, Reader};
+use crate::program::{BadData, SourceSpec};
+use crate::source::{Polled, Reader, first_failed};
 
 /// The frames that are one shard's.
 #[derive(Debug)]
 pub(crate) struct MemorySource {
+    name: String,
+    bad_data: BadData,
     /// All frames of all shards.
     frames: Arc<Vec<Frame>>,
     /// The next one here, counting repetitions.
@@ -24,11 +29,14 @@ pub(crate) struct MemorySource {
 
 impl MemorySource {
     pub(super) fn new(
+        spec: &SourceSpec,
         frames: &Arc<Vec<Frame>>,
         repeat: usize,
         Reader { shard, shards, .. }: Reader,
     ) -> Self {
         Self {
+            name: spec.name.clone(),
+            bad_data: spec.bad_data,
             frames: Arc::clone(frames),
             next: shard,
             end: frames.len() * repeat,
@@ -52,6 +60,13 @@ impl MemorySource {
         Polled::Frame
     }
 
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&self, failed: &mut Vec<RowError>) -> Result<()> {
+        let before = &self.frames[..self.in_hand()];
+        let first = before.iter().map(Frame::rows).sum();
+        first_failed(&self.name, self.bad_data, first, failed)
+    }
+
     /// Lends no further frame.
     pub(super) fn stop(&mut self) {
         self.stopped |= self.next < self.end;
@@ -60,6 +75,11 @@ impl MemorySource {
 
     /// The frame that the last poll gave.
     pub(super) fn frame(&self) -> &Frame {
-        &self.frames[(self.next - self.shards) % self.frames.len()]
+        &self.frames[self.in_hand()]
+    }
+
+    /// The number of that frame.
+    fn in_hand(&self) -> usize {
+        (self.next - self.shards) % self.frames.len()
     }
 }
