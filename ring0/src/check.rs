@@ -80,9 +80,6 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
         return Ok(());
     };
     match program.outputs.get(output as usize) {
-        _ if !matches!(source.kind, SourceKind::Files { .. }) => {
-            refuse(format!("source {name} has no file to tell bad records of"))
-        }
         None => refuse(format!(
             "source {name} tells of bad records in output {output}"
         )),

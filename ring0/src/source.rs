@@ -20,7 +20,7 @@ use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
-use crate::program::{BadData, Reading, SourceKind, SourceSpec, SystemColumn};
+use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
 pub(crate) use self::columns::check as check_columns;
 pub(crate) use self::open::{Files, open};
@@ -91,24 +91,6 @@ pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
         "source {} has system columns of other types",
         spec.name
     )))
-}
-
-/// What becomes of rows in memory on which an expression failed: they have no file that a letter
-/// could tell of. `first` is the number of rows before those of the frame.
-fn first_failed(
-    source: &str,
-    bad_data: BadData,
-    first: usize,
-    failed: &mut Vec<RowError>,
-) -> Result<()> {
-    if let (BadData::Fail, Some(error)) = (bad_data, failed.first()) {
-        let (row, message) = (first + error.row as usize + 1, &error.message);
-        return Err(Error::Row {
-            message: format!("source {source}: row {row}: {message}"),
-        });
-    }
-    failed.clear();
-    Ok(())
 }
 
 impl Source {
@@ -208,7 +190,9 @@ impl Source {
     pub(crate) fn letters(&mut self) -> Option<&mut Frame> {
         match self {
             Self::Files(source) => Some(source.letters()),
-            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => None,
+            Self::Columns(source) => Some(source.bad.letters()),
+            Self::Memory(source) => Some(source.bad.letters()),
+            Self::Elsewhere => None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 
+use super::bad::BadRecords;
 use super::clock::Clock;
 use crate::column::{array_bytes, array_bytes_max, has_any_length};
 use crate::error::{Error, Result};
@@ -14,14 +15,13 @@ use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
-use crate::program::{BadData, SourceKind, SourceSpec};
-use crate::source::{Polled, Reader, first_failed};
+use crate::program::{SourceKind, SourceSpec};
+use crate::source::{Polled, Reader};
 
 /// The rows of the arrays that are one shard's.
 #[derive(Debug)]
 pub(crate) struct ColumnsSource {
-    name: String,
-    bad_data: BadData,
+    pub(super) bad: BadRecords,
     arrays: Arc<[ArrayRef]>,
     slice: Range<usize>,
     /// The next row; rounds begin at the slice's start.
@@ -100,8 +100,7 @@ impl ColumnsSource {
             (Some(_), _) => rows..rows,
         };
         Self {
-            name: spec.name.clone(),
-            bad_data: spec.bad_data,
+            bad: BadRecords::new(spec, frame_rows),
             arrays: Arc::clone(arrays),
             next: slice.start,
             first: slice.start,
@@ -149,8 +148,8 @@ impl ColumnsSource {
     }
 
     /// What becomes of rows of the last frame on which an expression failed.
-    pub(super) fn take_failed(&self, failed: &mut Vec<RowError>) -> Result<()> {
-        first_failed(&self.name, self.bad_data, self.first, failed)
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        self.bad.take_rows(self.first, failed)
     }
 
     /// Reads no further row.

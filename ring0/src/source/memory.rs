@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::bad::BadRecords;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
-use crate::program::{BadData, SourceSpec};
-use crate::source::{Polled, Reader, first_failed};
+use crate::program::SourceSpec;
+use crate::source::{Polled, Reader};
 
 /// The frames that are one shard's.
 #[derive(Debug)]
 pub(crate) struct MemorySource {
-    name: String,
-    bad_data: BadData,
+    pub(super) bad: BadRecords,
     /// All frames of all shards.
     frames: Arc<Vec<Frame>>,
     /// The next one here, counting repetitions.
@@ -32,16 +32,15 @@ impl MemorySource {
         spec: &SourceSpec,
         frames: &Arc<Vec<Frame>>,
         repeat: usize,
-        Reader { shard, shards, .. }: Reader,
+        reader: Reader,
     ) -> Self {
         Self {
-            name: spec.name.clone(),
-            bad_data: spec.bad_data,
+            bad: BadRecords::new(spec, reader.frame_rows),
             frames: Arc::clone(frames),
-            next: shard,
+            next: reader.shard,
             end: frames.len() * repeat,
             stopped: false,
-            shards,
+            shards: reader.shards,
             counters: SourceCounters::default(),
         }
     }
@@ -61,10 +60,10 @@ impl MemorySource {
     }
 
     /// What becomes of rows of the last frame on which an expression failed.
-    pub(super) fn take_failed(&self, failed: &mut Vec<RowError>) -> Result<()> {
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
         let before = &self.frames[..self.in_hand()];
         let first = before.iter().map(Frame::rows).sum();
-        first_failed(&self.name, self.bad_data, first, failed)
+        self.bad.take_rows(first, failed)
     }
 
     /// Lends no further frame.

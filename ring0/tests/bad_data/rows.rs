@@ -2,6 +2,7 @@
 //! told with their place, or the first of all ends the run.
 
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
+use trefoil_ring0::frame::Frame;
 use trefoil_ring0::metrics::QueryCounters;
 use trefoil_ring0::program::OperatorSpec;
 
@@ -234,5 +235,59 @@ fn all_rows_fail() {
             (told.iter().map(|t| t[2].as_ref().unwrap().parse().unwrap())).collect();
         let want = (0..40_000).map(|i| i / 2 * bad.len());
         assert!(offsets.iter().copied().eq(want));
+    }
+}
+
+fn schema_of_n() -> Schema {
+    Schema::new(vec![Field::new("n", DataType::Int64)])
+}
+
+/// Rows in memory are told by their number, and have no text.
+#[test]
+fn rows_in_memory() {
+    let column = |values: [i64; 4]| {
+        let mut frame = Frame::new(&schema_of_n(), 4);
+        if let Column::I64(n) = &mut frame.columns[0] {
+            values.iter().for_each(|value| n.push(Some(*value)));
+        }
+        frame.commit_rows(4);
+        frame
+    };
+    let frames = Arc::new(vec![column([1, 2, 3, 4]), column([6, 5, 7, 0])]);
+    let both = arrow_array::Int64Array::from_iter_values([1, 2, 3, 4, 6, 5, 7, 0]);
+    let kinds = [
+        SourceKind::Memory { frames, repeat: 1 },
+        SourceKind::Columns {
+            arrays: [Arc::new(both) as arrow_array::ArrayRef].into(),
+            repeat: 1,
+        },
+    ];
+    for (kind, frame_rows) in kinds.into_iter().flat_map(|k| [(k.clone(), 1), (k, 4)]) {
+        let with = |bad_data| {
+            let mut program = dividing(vec![], bad_data);
+            program.sources[0] = SourceSpec {
+                bad_data,
+                ..SourceSpec::new("m", Arc::new(schema_of_n()), kind.clone())
+            };
+            program.stages.remove(0);
+            program
+                .outputs
+                .iter_mut()
+                .for_each(|o| o.order = Order::Free);
+            run_all(&program, &config(1, 1, frame_rows, Executor::Auto))
+        };
+        let ([_, told, rows], counts) = with(BadData::DeadLetters(OutputId(1))).unwrap();
+        assert_eq!(
+            (rows.len(), counts[0].rows_failed, counts[0].rows_applied),
+            (6, 2, 6)
+        );
+        let told: Vec<_> = told
+            .iter()
+            .map(|t| [1, 2, 4].map(|at| t[at].as_deref()))
+            .collect();
+        assert_eq!(told, [[None, Some("0"), None], [None, Some("5"), None]]);
+        assert_eq!(with(BadData::Skip).unwrap().0[2], rows);
+        let message = "source m: row 1: division by zero".to_owned();
+        assert_eq!(with(BadData::Fail).unwrap_err(), Error::Row { message });
     }
 }
