@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use trefoil::{PlannedQuery, ResultColumn};
 use trefoil_ring0::frame::Frame;
-use trefoil_ring0::program::dead_letter_schema;
+use trefoil_ring0::id::SourceId;
+use trefoil_ring0::program::{StageInput, dead_letter_schema};
 use trefoil_ring0::runtime::ShardReport;
 
 use crate::args::Format;
@@ -13,21 +14,37 @@ use crate::output::Target;
 use crate::print::{Printer, Shape};
 use crate::say::say;
 
-/// Says which sources had records that could not be read.
+/// Says which sources had records that could not be read, or rows on which an expression failed.
 pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
-    for (number, source) in query.program.sources.iter().enumerate() {
+    let program = &query.program;
+    for (number, source) in program.sources.iter().enumerate() {
         let bad: u64 = reports.iter().map(|r| r.sources[number].rows_bad).sum();
-        let name = &source.name;
-        match &query.dead_letters {
-            _ if bad == 0 => {}
-            Some(path) => say(&format_args!(
-                "note: source {name}: {bad} bad records, written to {}",
-                path.display()
-            )),
-            None => say(&format_args!(
-                "note: source {name}: {bad} bad records left out"
-            )),
-        }
+        let reads = |stage: usize| {
+            program.stages[stage].input == StageInput::Source(SourceId(number as u32))
+        };
+        let inputs = reports.iter().flat_map(|r| &r.inputs);
+        let inputs = inputs.filter(|(stage, _)| reads(*stage));
+        let failed: u64 = inputs.map(|(_, counters)| counters.rows_failed).sum();
+        say_left_out(query, &source.name, bad, "bad records");
+        say_left_out(
+            query,
+            &source.name,
+            failed,
+            "rows on which an expression failed",
+        );
+    }
+}
+
+fn say_left_out(query: &PlannedQuery, source: &str, count: u64, what: &str) {
+    match &query.dead_letters {
+        _ if count == 0 => {}
+        Some(path) => say(&format_args!(
+            "note: source {source}: {count} {what}, written to {}",
+            path.display()
+        )),
+        None => say(&format_args!(
+            "note: source {source}: {count} {what} left out"
+        )),
     }
 }
 

@@ -116,6 +116,76 @@ fn bad_records() {
     assert!(text(&useless.stderr).contains("bad_data = 'dlq'"));
 }
 
+/// Rows on which an expression fails are as bad records: in what runs before and behind groups.
+#[test]
+fn failing_rows() {
+    let folder = Folder::new("failing");
+    folder.write(
+        "r.json",
+        "{\"k\":5,\"s\":\"1\"}\n{\"k\":2,\"s\":\"x\"}\n{\"k\":0,\"s\":\"3\"}\n{\"k\":1,\"s\":\"4\"}\n",
+    );
+    let sql = |query: &str, more: &str| {
+        format!(
+            "CREATE SOURCE r (k BIGINT, s VARCHAR) WITH \
+             (connector = 'file', format = 'json', path = 'r.json'{more});\n{query};"
+        )
+    };
+    let cases = [
+        (
+            "SELECT 10 / k AS q FROM r",
+            (3, 32, "division by zero", "{\"k\":0,\"s\":\"3\"}"),
+            "{\"q\":2}\n{\"q\":5}\n{\"q\":10}\n",
+        ),
+        (
+            "SELECT k FROM r WHERE CAST(s AS BIGINT) < 9",
+            (2, 16, "x is no BIGINT", "{\"k\":2,\"s\":\"x\"}"),
+            "{\"k\":5}\n{\"k\":0}\n{\"k\":1}\n",
+        ),
+        (
+            "SELECT SUM(10 / k) AS q, COUNT(*) AS c FROM r",
+            (3, 32, "division by zero", "{\"k\":0,\"s\":\"3\"}"),
+            "{\"q\":17,\"c\":3}\n",
+        ),
+    ];
+    for (cores, (query, (line, byte, reason, raw), rows)) in
+        CORES.iter().flat_map(|c| cases.map(|case| (c, case)))
+    {
+        let failed = run(&folder, cores, &sql(query, ""));
+        assert_eq!(failed.status.code(), Some(1));
+        let told = text(&failed.stderr);
+        let want = format!("source r: ./r.json:{line}: byte {byte}: {reason}");
+        assert!(told.contains(&want), "{told}");
+        for policy in ["skip", "dlq"] {
+            let more = format!(", bad_data = '{policy}'");
+            let output = run(&folder, cores, &sql(query, &more));
+            let told = text(&output.stderr);
+            assert!(output.status.success(), "{told}");
+            assert!(
+                told.contains("source r: 1 rows on which an expression failed"),
+                "{told}"
+            );
+            assert_eq!(text(&output.stdout), rows, "{query} on {cores} cores");
+            let stats: serde_json::Value =
+                serde_json::from_str(&folder.read("stats.json")).unwrap();
+            let input = &stats["queries"][0]["inputs"][0];
+            assert_eq!(
+                (
+                    &input["rows_in"],
+                    &input["rows_failed"],
+                    &input["rows_applied"]
+                ),
+                (&4.into(), &1.into(), &3.into())
+            );
+        }
+        let letter: serde_json::Value = serde_json::from_str(&folder.read("r.dlq.ndjson")).unwrap();
+        assert_eq!(
+            (&letter["offset"], &letter["raw"]),
+            (&byte.into(), &raw.into())
+        );
+        assert!(letter["reason"].as_str().unwrap().contains(reason));
+    }
+}
+
 #[test]
 fn system_columns() {
     let folder = Folder::new("system");

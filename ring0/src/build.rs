@@ -188,7 +188,10 @@ pub(crate) fn build(
             StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
         let input = match stage.input {
-            StageInput::Source(id) => ChainInput::Source(program.sources[id.index()].reading),
+            StageInput::Source(id) => {
+                let source = &program.sources[id.index()];
+                ChainInput::Source(source.reading, source.bad_data)
+            }
             StageInput::Exchange(id) => {
                 ChainInput::Exchange(&program.exchanges[id.index()].routing)
             }

@@ -41,7 +41,7 @@ pub enum Error {
         /// The system's message.
         message: String,
     },
-    /// A record could not be parsed.
+    /// A record could not be parsed, or an expression failed on it.
     #[error("source {name}: {}{}: byte {offset}: {message}", path.display(), line_text(*line))]
     BadRecord {
         /// Name of the source.
@@ -55,7 +55,8 @@ pub enum Error {
         /// What was wrong.
         message: String,
     },
-    /// An expression or aggregate failed on a record's values.
+    /// An expression failed on a row that is in memory or came over an exchange, or an aggregate's
+    /// value cannot be.
     #[error("{message}")]
     Row {
         /// What was wrong, with the operation.

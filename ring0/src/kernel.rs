@@ -48,6 +48,42 @@ pub struct RowError {
     pub message: String,
 }
 
+/// Rows on which expressions failed: each once, with the operation that came first on it.
+#[derive(Debug, Default)]
+struct Failures {
+    rows: Bitmap,
+    errors: Vec<RowError>,
+}
+
+impl Failures {
+    #[cold]
+    fn note(&mut self, row: usize, message: impl FnOnce() -> String) {
+        if self.rows.len() <= row {
+            self.rows.extend(false, row + 1 - self.rows.len());
+        }
+        if !self.rows.get(row) {
+            self.rows.set(row, true);
+            self.errors.push(RowError {
+                row: row as u32,
+                message: message(),
+            });
+        }
+    }
+
+    /// What was noted, in row order; none of it is here any more.
+    fn take(&mut self) -> Vec<RowError> {
+        self.rows.clear();
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort_unstable_by_key(|error| error.row);
+        errors
+    }
+}
+
+/// Whether a row is one of those, which are in row order, that failed.
+pub(crate) fn has_failed(failed: &[RowError], row: u32) -> bool {
+    failed.binary_search_by_key(&row, |error| error.row).is_ok()
+}
+
 impl From<RowError> for Error {
     fn from(error: RowError) -> Self {
         Self::Row {
@@ -82,6 +118,7 @@ pub struct Evaluator {
     root: Node,
     /// Scratch memory for texts.
     text: String,
+    failures: Failures,
 }
 
 impl Evaluator {
@@ -93,6 +130,7 @@ impl Evaluator {
         Ok(Self {
             root: Node::new(expr, schema, 0)?,
             text: String::new(),
+            failures: Failures::default(),
         })
     }
 
@@ -101,7 +139,10 @@ impl Evaluator {
     /// # Errors
     /// The error of the first row that errs.
     pub fn evaluate<'a>(&'a mut self, frame: &'a Frame) -> Result<&'a Column, RowError> {
-        self.run(frame, None)?;
+        self.run(frame);
+        if let Some(error) = self.failures.take().into_iter().next() {
+            return Err(error);
+        }
         Ok(self.root.column(frame))
     }
 
@@ -114,9 +155,17 @@ impl Evaluator {
     /// # Panics
     /// Where the expression is no BOOLEAN.
     pub fn select(&mut self, frame: &Frame, rows: &mut Vec<u32>) -> Result<(), RowError> {
-        let Column::Bool(column) = self.evaluate(frame)? else {
+        let failed = self.select_rest(frame, rows);
+        failed.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`Evaluator::select`]; rows that err are left out, and given in row order.
+    pub(crate) fn select_rest(&mut self, frame: &Frame, rows: &mut Vec<u32>) -> Vec<RowError> {
+        self.run(frame);
+        let Column::Bool(column) = self.root.column(frame) else {
             panic!("a filter is a BOOLEAN");
         };
+        let first = rows.len();
         // A NULL's bit is zero, so the values alone say which rows stay.
         for (w, &word) in column.values.words().iter().enumerate() {
             let mut word = word;
@@ -125,21 +174,23 @@ impl Evaluator {
                 word &= word - 1;
             }
         }
-        Ok(())
+        let failed = self.failures.take();
+        if !failed.is_empty() {
+            let selected = rows.split_off(first);
+            let stays = |row: &u32| !has_failed(&failed, *row);
+            rows.extend(selected.into_iter().filter(stays));
+        }
+        failed
     }
 
-    /// Only rows whose bit is set in `active`, all where there is none, may raise an error; the
-    /// values of other rows that would are unspecified.
-    fn run(&mut self, frame: &Frame, active: Option<&Bitmap>) -> Result<(), RowError> {
-        let mut error = None;
-        let mut run = Run {
+    /// Evaluates; the values of rows that err are unspecified.
+    fn run(&mut self, frame: &Frame) {
+        self.root.run(&mut Run {
             frame,
-            active,
-            error: &mut error,
+            active: None,
+            failures: &mut self.failures,
             text: &mut self.text,
-        };
-        self.root.run(&mut run);
-        error.map_or(Ok(()), Err)
+        });
     }
 }
 
@@ -168,15 +219,21 @@ impl Projection {
     /// # Errors
     /// The error of the first row that errs.
     pub fn evaluate(&mut self, frame: &Frame) -> Result<(), RowError> {
-        let mut first: Option<RowError> = None;
+        let failed = self.evaluate_rest(frame);
+        failed.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`Projection::evaluate`]; rows that err are given in row order, and have no results.
+    pub(crate) fn evaluate_rest(&mut self, frame: &Frame) -> Vec<RowError> {
+        let mut failed = Vec::new();
         for evaluator in &mut self.evaluators {
-            if let Err(error) = evaluator.run(frame, None)
-                && first.as_ref().is_none_or(|f| error.row < f.row)
-            {
-                first = Some(error);
-            }
+            evaluator.run(frame);
+            failed.append(&mut evaluator.failures.take());
         }
-        first.map_or(Ok(()), Err)
+        // Of errors on one row the first expression's is told: sorting keeps their order.
+        failed.sort_by_key(|error| error.row);
+        failed.dedup_by_key(|error| error.row);
+        failed
     }
 
     /// Appends the rows `range` of the results to `out`, which has room for them; `frame` is the
@@ -191,5 +248,13 @@ impl Projection {
             to.append_range(evaluator.root.column(frame), range.clone());
         }
         out.commit_rows(range.len());
+    }
+
+    /// As [`Projection::append`], of single rows.
+    pub(crate) fn append_rows(&self, frame: &Frame, rows: &[u32], out: &mut Frame) {
+        for (to, evaluator) in out.columns.iter_mut().zip(&self.evaluators) {
+            to.append_rows(evaluator.root.column(frame), rows);
+        }
+        out.commit_rows(rows.len());
     }
 }

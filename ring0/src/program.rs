@@ -182,7 +182,8 @@ pub enum Header {
     Absent(Vec<String>),
 }
 
-/// What becomes of a record that cannot be parsed.
+/// What becomes of a record that cannot be parsed, or on which an expression fails in a stage that
+/// reads the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadData {
     /// It ends the program with an error.
@@ -197,6 +198,8 @@ pub enum BadData {
 /// The columns of what is told about bad records: the source's name, the file, the byte at which
 /// the record begins, the reason, and its bytes, as text or, where they are no UTF-8, in
 /// hexadecimal.
+/// Of a row in memory there is no file and there are no bytes; the offset is the number of rows
+/// before it.
 pub fn dead_letter_schema() -> Schema {
     use arrow_schema::DataType::{Int64, Utf8};
     Schema::new(vec![

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
 use crate::io::Io;
+use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
@@ -37,6 +38,8 @@ enum Hand {
     Empty,
     /// The source's own frame; the next consumer to offer it to; then, maybe, the watermark.
     SourceFrame(usize),
+    /// The source's own frame was taken, but for rows on which expressions failed.
+    Failed,
     LaneFrame(usize, Box<Frame>, usize),
     Mark(Mark, usize),
 }
@@ -47,6 +50,8 @@ struct SourceSlot {
     letters: Letters,
     consumers: Vec<usize>,
     hand: Hand,
+    /// Rows of the source's frame on which expressions failed.
+    failed: Vec<RowError>,
     ended: bool,
 }
 
@@ -109,6 +114,7 @@ impl Shard {
                 letters,
                 consumers,
                 hand: Hand::Empty,
+                failed: Vec::new(),
                 ended: false,
             })
             .collect();
@@ -336,6 +342,21 @@ impl SourceSlot {
                     if flow == Flow::Full {
                         return Ok(moved);
                     }
+                    for &stage in &self.consumers {
+                        self.failed.append(&mut chains[stage].failed);
+                    }
+                    self.failed.sort_by_key(|error| error.row);
+                    self.hand = Hand::Failed;
+                }
+                Hand::Failed => {
+                    let failed = self.failed.len();
+                    if failed > 0 {
+                        self.source.take_failed(&mut self.failed)?;
+                        moved |= self.failed.len() < failed;
+                    }
+                    if !self.failed.is_empty() {
+                        return Ok(moved);
+                    }
                     self.hand = match self.source.watermark() {
                         Some(time) => Hand::Mark(Mark::Watermark(time), 0),
                         None => Hand::Empty,
@@ -366,7 +387,7 @@ impl ExchangeSlot {
             Hand::Mark(mark, next) => {
                 offer(chains, &self.consumers, next, Item::Mark(*mark), moved)?
             }
-            Hand::SourceFrame(_) => unreachable!("an exchange has no source"),
+            Hand::SourceFrame(_) | Hand::Failed => unreachable!("an exchange has no source"),
         };
         if flow == Flow::Full {
             return Ok(false);

@@ -18,6 +18,7 @@ use arrow_schema::DataType;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
+use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
@@ -104,7 +105,7 @@ impl Source {
         };
         match &spec.kind {
             SourceKind::Memory { frames, repeat } => {
-                Self::Memory(MemorySource::new(frames, *repeat, reader))
+                Self::Memory(MemorySource::new(spec, frames, *repeat, reader))
             }
             SourceKind::Columns { arrays, repeat } => {
                 Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
@@ -174,11 +175,24 @@ impl Source {
         }
     }
 
+    /// Takes rows of the last frame, in order, on which an expression failed; they stay there as far
+    /// as there is no room for their letters.
+    pub(crate) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        match self {
+            Self::Files(source) => source.take_failed(failed),
+            Self::Columns(source) => source.take_failed(failed),
+            Self::Memory(source) => source.take_failed(failed),
+            Self::Elsewhere => unreachable!("a source that gives nothing has no rows"),
+        }
+    }
+
     /// Rows that tell of bad records; to be taken, and cleared, before the next poll.
     pub(crate) fn letters(&mut self) -> Option<&mut Frame> {
         match self {
             Self::Files(source) => Some(source.letters()),
-            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => None,
+            Self::Columns(source) => Some(source.bad.letters()),
+            Self::Memory(source) => Some(source.bad.letters()),
+            Self::Elsewhere => None,
         }
     }
 

@@ -4,22 +4,24 @@
 //! holds at most one frame of results, which the rest of the chain consumes before the level goes
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
+mod failing;
 mod grouping;
 
 use std::sync::Arc;
 
+use self::failing::{End, OnError};
 use self::grouping::AggregateState;
 use crate::check::{check_filter, check_late, check_projection};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
-use crate::kernel::{Evaluator, Projection};
+use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::unnest::Unnest;
-use crate::program::{LateRule, OperatorSpec, Reading, Routing};
+use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
 
@@ -75,7 +77,12 @@ enum Operator {
         rows: Vec<u32>,
         of_input: OfInput,
     },
-    Project(Projection),
+    Project {
+        projection: Projection,
+        /// The rows of the frame in hand that have results; `None` where all have.
+        kept: Option<Vec<u32>>,
+        of_input: OfInput,
+    },
     DropLate {
         rule: LateRule,
         rows: Vec<u32>,
@@ -95,6 +102,7 @@ enum Operator {
 #[derive(Debug)]
 struct Level {
     operator: Operator,
+    on_error: OnError,
     /// Rows that the rest of the chain has not taken yet.
     out: Frame,
     /// Rows of the frame in hand that are in `out` or beyond; 0 where it was not begun.
@@ -112,13 +120,16 @@ pub(crate) struct Chain {
     of_input: OfInput,
     pub(crate) origin: usize,
     pub(crate) counters: QueryCounters,
+    /// Rows of the source's frame in hand on which an expression failed, and that were left out;
+    /// to be taken once the frame is.
+    pub(crate) failed: Vec<RowError>,
 }
 
 /// Where a chain's records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChainInput<'a> {
-    /// A source, read so.
-    Source(Reading),
+    /// A source, read so; and what becomes of its rows on which an expression fails.
+    Source(Reading, BadData),
     /// The mesh, which routed them so.
     Exchange(&'a Routing),
 }
@@ -128,7 +139,7 @@ impl ChainInput<'_> {
     fn is_single(self) -> bool {
         matches!(
             self,
-            Self::Source(Reading::InOrder) | Self::Exchange(Routing::Single)
+            Self::Source(Reading::InOrder, _) | Self::Exchange(Routing::Single)
         )
     }
 }
@@ -159,6 +170,7 @@ impl Chain {
         let mut of_input = lineage.of_input;
         // Columns still are where the exchange has them.
         let mut as_routed = true;
+        let mut on_error = OnError::of(input);
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -179,7 +191,11 @@ impl Chain {
                     let projection = Projection::new(exprs, &schema)?;
                     check_projection(exprs, &schema, output)?;
                     as_routed = false;
-                    Operator::Project(projection)
+                    Operator::Project {
+                        projection,
+                        kept: None,
+                        of_input,
+                    }
                 }
                 OperatorSpec::DropLate(rule) => {
                     check_late(rule, &schema)?;
@@ -202,6 +218,8 @@ impl Chain {
                     let routed = std::mem::take(&mut as_routed);
                     let mut state = AggregateState::new(spec, &schema, input, routed, place)?;
                     state.applies = of_input;
+                    // Groups come from no one record.
+                    on_error = OnError::End;
                     Operator::Aggregate(Box::new(state))
                 }
             };
@@ -210,6 +228,7 @@ impl Chain {
             let out = Frame::new(&schema, place.frame_rows);
             levels.push(Level {
                 operator,
+                on_error,
                 out,
                 taken: 0,
                 finished: false,
@@ -221,6 +240,7 @@ impl Chain {
             of_input,
             origin: lineage.origin,
             counters: QueryCounters::default(),
+            failed: Vec::new(),
         })
     }
 
@@ -231,6 +251,7 @@ impl Chain {
             sink: &mut self.sink,
             counters: &mut self.counters,
             of_input: self.of_input,
+            failed: &mut self.failed,
         };
         drive(&mut self.levels, &mut end, item, fuel)
     }
@@ -244,30 +265,18 @@ impl Chain {
     }
 }
 
-/// What lies behind a chain's operators.
-struct End<'a> {
-    sink: &'a mut Sink,
-    counters: &'a mut QueryCounters,
-    of_input: OfInput,
-}
-
-impl End<'_> {
-    fn offer(&mut self, item: Item<'_>) -> Flow {
-        let flow = self.sink.offer(item);
-        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink) {
-            self.counters.rows_applied += self.of_input.of(frame);
-        }
-        flow
-    }
-}
-
 fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
     let Some((level, rest)) = levels.split_first_mut() else {
         return Ok(end.offer(item));
     };
     loop {
         if level.out.rows() > 0 {
-            if drive(rest, end, Item::Frame(&level.out), fuel)? == Flow::Full {
+            let noted = end.failed.len();
+            let flow = drive(rest, end, Item::Frame(&level.out), fuel)?;
+            if end.failed.len() > noted {
+                level.trace(item, &mut end.failed[noted..]);
+            }
+            if flow == Flow::Full {
                 return Ok(Flow::Full);
             }
             level.out.clear();
@@ -287,7 +296,7 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             level.finished = false;
             return Ok(Flow::Done);
         }
-        level.finished = level.step(item, end.counters)? == Flow::Done;
+        level.finished = level.step(item, end)? == Flow::Done;
     }
 }
 
@@ -300,14 +309,14 @@ impl Level {
         )
     }
 
-    fn step(&mut self, item: Item<'_>, counters: &mut QueryCounters) -> Result<Flow> {
+    fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
-            (Item::Frame(frame), _) => self.take(frame, counters),
+            (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             (
                 Item::Mark(_),
                 Operator::Filter { .. }
-                | Operator::Project(_)
+                | Operator::Project { .. }
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Applied { .. },
@@ -316,9 +325,10 @@ impl Level {
     }
 
     /// Takes as much of a frame as there is room for its results.
-    fn take(&mut self, frame: &Frame, counters: &mut QueryCounters) -> Result<Flow> {
+    fn take(&mut self, frame: &Frame, end: &mut End<'_>) -> Result<Flow> {
         let begins = self.taken == 0;
         let (out, taken) = (&mut self.out, &mut self.taken);
+        let on_error = self.on_error;
         match &mut self.operator {
             Operator::Filter {
                 condition,
@@ -327,8 +337,12 @@ impl Level {
             } => {
                 if begins {
                     rows.clear();
-                    condition.select(frame, rows)?;
-                    counters.rows_filtered += of_input.of(frame) - of_input.of_rows(frame, rows);
+                    let failed = condition.select_rest(frame, rows);
+                    let mut others = of_input.of(frame);
+                    if !failed.is_empty() {
+                        others -= end.note(failed, (on_error, *of_input), frame, rows)?;
+                    }
+                    end.counters.rows_filtered += others - of_input.of_rows(frame, rows);
                 }
                 Ok(append(out, frame, rows, taken))
             }
@@ -340,7 +354,7 @@ impl Level {
                 if begins {
                     rows.clear();
                     rule.on_time(frame, rows);
-                    counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
+                    end.counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
                 }
                 Ok(append(out, frame, rows, taken))
             }
@@ -348,7 +362,7 @@ impl Level {
                 if begins {
                     let without = unnest.begin(frame);
                     if *of_input == OfInput::All {
-                        counters.rows_filtered += without as u64;
+                        end.counters.rows_filtered += without as u64;
                     }
                 }
                 let end = unnest.len().min(*taken + out.room());
@@ -357,23 +371,38 @@ impl Level {
             }
             Operator::Applied { of_input } => {
                 if begins {
-                    counters.rows_applied += of_input.of(frame);
+                    end.counters.rows_applied += of_input.of(frame);
                 }
                 let end = frame.rows().min(*taken + out.room());
                 out.append_range(frame, *taken..end);
                 Ok(resume(taken, end, frame.rows()))
             }
-            Operator::Project(projection) => {
+            Operator::Project {
+                projection,
+                kept,
+                of_input,
+            } => {
                 if begins {
-                    projection.evaluate(frame)?;
+                    *kept = None;
+                    let failed = projection.evaluate_rest(frame);
+                    if !failed.is_empty() {
+                        let rows = 0..frame.rows() as u32;
+                        let mut rows = rows.filter(|row| !has_failed(&failed, *row)).collect();
+                        end.note(failed, (on_error, *of_input), frame, &mut rows)?;
+                        *kept = Some(rows);
+                    }
                 }
-                let end = frame.rows().min(*taken + out.room());
-                projection.append(frame, *taken..end, out);
-                Ok(resume(taken, end, frame.rows()))
+                let all = kept.as_ref().map_or(frame.rows(), Vec::len);
+                let upto = all.min(*taken + out.room());
+                match kept {
+                    None => projection.append(frame, *taken..upto, out),
+                    Some(rows) => projection.append_rows(frame, &rows[*taken..upto], out),
+                }
+                Ok(resume(taken, upto, all))
             }
             Operator::Aggregate(state) => {
                 state.update(frame)?;
-                counters.rows_applied += state.applies.of(frame);
+                end.counters.rows_applied += state.applies.of(frame);
                 Ok(Flow::Done)
             }
         }

@@ -150,7 +150,7 @@ fn run_for(node: &mut Node, rows: &Bitmap, scratch: &mut Bitmap, run: &mut Run<'
     node.run(&mut Run {
         frame: run.frame,
         active: Some(scratch),
-        error: run.error,
+        failures: run.failures,
         text: run.text,
     });
 }

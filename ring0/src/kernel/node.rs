@@ -11,7 +11,7 @@ use super::check::{check_binary, check_unary};
 use super::generic::Call;
 use super::like::Like;
 use super::temporal::{self, has_interval};
-use super::{RowError, decimal, logic};
+use super::{Failures, decimal, logic};
 use crate::column::{Bitmap, Column};
 use crate::error::{Result, refuse};
 use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp, arithmetic_type};
@@ -25,25 +25,19 @@ pub(super) struct Run<'a> {
     pub(super) frame: &'a Frame,
     /// Rows that may raise an error, all where `None`.
     pub(super) active: Option<&'a Bitmap>,
-    /// The error of the lowest row so far, of the operation that came first on that row.
-    pub(super) error: &'a mut Option<RowError>,
+    /// What failed so far.
+    pub(super) failures: &'a mut Failures,
     /// Where one value's text is written before it enters a column.
     pub(super) text: &'a mut String,
 }
 
 impl Run<'_> {
-    /// Notes that `row` errs, where it may and no lower row did.
+    /// Notes that `row` errs, where it may.
     pub(super) fn fail(&mut self, row: usize, message: impl FnOnce() -> String) {
         if self.active.is_some_and(|active| !active.get(row)) {
             return;
         }
-        let row = row as u32;
-        if self.error.as_ref().is_none_or(|e| row < e.row) {
-            *self.error = Some(RowError {
-                row,
-                message: message(),
-            });
-        }
+        self.failures.note(row, message);
     }
 }
 
@@ -270,7 +264,7 @@ impl Node {
                     right.run(&mut Run {
                         frame,
                         active: Some(active),
-                        error: run.error,
+                        failures: run.failures,
                         text: run.text,
                     });
                 } else {

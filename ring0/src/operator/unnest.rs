@@ -62,6 +62,11 @@ impl Unnest {
         self.rows.len()
     }
 
+    /// For each result the row that it comes from.
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
     /// Appends the results `from..to` of the frame in hand.
     pub(crate) fn append(&self, frame: &Frame, from: usize, to: usize, out: &mut Frame) {
         let (rows, elements) = (&self.rows[from..to], &self.elements[from..to]);

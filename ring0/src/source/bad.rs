@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::kernel::RowError;
 use crate::program::{BadData, SourceSpec, dead_letter_schema};
 
 /// A record that cannot be parsed.
@@ -24,7 +25,7 @@ const RAW_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct BadRecords {
     source: String,
-    policy: BadData,
+    pub(super) policy: BadData,
     letters: Frame,
 }
 
@@ -52,27 +53,52 @@ impl BadRecords {
             }),
             BadData::Skip => Ok(()),
             BadData::DeadLetters(_) => {
-                self.write(record, &reason);
+                let raw = first_bytes(record.raw);
+                let text = std::str::from_utf8(raw).ok();
+                let hex = text.is_none().then(|| {
+                    let digits = raw.iter().map(|byte| format!("{byte:02x}"));
+                    digits.collect::<String>()
+                });
+                let path = record.path.to_string_lossy();
+                let texts = [Some(path.as_ref()), Some(&reason), text, hex.as_deref()];
+                self.write(record.offset, texts);
                 Ok(())
             }
         }
     }
 
-    fn write(&mut self, record: BadRecord<'_>, reason: &str) {
-        let raw = first_bytes(record.raw);
-        let text = std::str::from_utf8(raw).ok();
-        let hex = text.is_none().then(|| {
-            let digits = raw.iter().map(|byte| format!("{byte:02x}"));
-            digits.collect::<String>()
-        });
-        let path = record.path.to_string_lossy();
-        let texts = [
-            (0, Some(self.source.as_str())),
-            (1, Some(path.as_ref())),
-            (3, Some(reason)),
-            (4, text),
-            (5, hex.as_deref()),
-        ];
+    /// Takes note of rows in memory on which an expression failed, as far as there is room for
+    /// letters; takes those away. `first` is the number of rows before those of the frame.
+    ///
+    /// # Errors
+    /// [`Error::Row`] where the source fails on them.
+    pub(super) fn take_rows(&mut self, first: usize, failed: &mut Vec<RowError>) -> Result<()> {
+        let mut taken = 0;
+        for RowError { row, message } in failed.iter() {
+            let row = first + *row as usize;
+            match self.policy {
+                BadData::Fail => {
+                    let (source, number) = (&self.source, row + 1);
+                    return Err(Error::Row {
+                        message: format!("source {source}: row {number}: {message}"),
+                    });
+                }
+                BadData::Skip => {}
+                BadData::DeadLetters(_) if self.is_full() => break,
+                BadData::DeadLetters(_) => {
+                    self.write(row as u64, [None, Some(message), None, None])
+                }
+            }
+            taken += 1;
+        }
+        failed.drain(..taken);
+        Ok(())
+    }
+
+    /// Writes a letter: where the record is; its file, the reason, its bytes as text or in digits.
+    fn write(&mut self, offset: u64, [path, reason, text, hex]: [Option<&str>; 4]) {
+        let source = Some(self.source.as_str());
+        let texts = [(0, source), (1, path), (3, reason), (4, text), (5, hex)];
         for (at, text) in texts {
             let Column::Utf8(column) = &mut self.letters.columns[at] else {
                 panic!("a dead letter's text is VARCHAR")
@@ -82,7 +108,7 @@ impl BadRecords {
         let Column::I64(offsets) = &mut self.letters.columns[2] else {
             panic!("a dead letter's offset is BIGINT")
         };
-        offsets.push(Some(record.offset as i64));
+        offsets.push(Some(offset as i64));
         self.letters.commit_rows(1);
     }
 

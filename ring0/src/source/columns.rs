@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 
+use super::bad::BadRecords;
 use super::clock::Clock;
 use crate::column::{array_bytes, array_bytes_max, has_any_length};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::kernel::RowError;
 use crate::limits::{FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::metrics::SourceCounters;
 use crate::program::{SourceKind, SourceSpec};
@@ -19,10 +21,13 @@ use crate::source::{Polled, Reader};
 /// The rows of the arrays that are one shard's.
 #[derive(Debug)]
 pub(crate) struct ColumnsSource {
+    pub(super) bad: BadRecords,
     arrays: Arc<[ArrayRef]>,
     slice: Range<usize>,
     /// The next row; rounds begin at the slice's start.
     next: usize,
+    /// The first row of the frame.
+    first: usize,
     /// Rounds still to come, this one included.
     rounds: usize,
     /// There were rounds left when it was stopped.
@@ -95,8 +100,10 @@ impl ColumnsSource {
             (Some(_), _) => rows..rows,
         };
         Self {
+            bad: BadRecords::new(spec, frame_rows),
             arrays: Arc::clone(arrays),
             next: slice.start,
+            first: slice.start,
             rounds: if slice.is_empty() { 0 } else { repeat },
             slice,
             stopped: false,
@@ -132,12 +139,17 @@ impl ColumnsSource {
         self.out.commit_rows(count);
         self.counters.rows_read += count as u64;
         self.counters.rows_passed += count as u64;
-        self.next = rows.end;
+        (self.first, self.next) = (rows.start, rows.end);
         if self.next == self.slice.end {
             self.next = self.slice.start;
             self.rounds -= 1;
         }
         Polled::Frame
+    }
+
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        self.bad.take_rows(self.first, failed)
     }
 
     /// Reads no further row.

@@ -4,9 +4,12 @@
 //! A record that ends the program does so as it would for one reader: its shard waits until all
 //! chunks before were read without such a one.
 
+mod trace;
+
 use std::path::Path;
 use std::sync::Arc;
 
+use self::trace::Pieces;
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
@@ -55,8 +58,8 @@ pub(crate) struct FileSource {
     board: Arc<Board>,
     /// The parser of a file's records, and which file that is.
     parser: Option<(usize, RecordParser)>,
-    /// A chunk has ended, and its rows are on their way.
-    chunk_ended: bool,
+    /// A chunk has ended, and its rows are on their way: this shard's next one.
+    chunk_ended: Option<u64>,
     /// Chunk being parsed.
     chunk: Option<Chunk>,
     /// Chunk being read.
@@ -69,6 +72,8 @@ pub(crate) struct FileSource {
     failed: Option<(u64, Error)>,
     raw: Frame,
     pub(super) out: Frame,
+    /// Where the rows of both were.
+    pieces: Pieces,
     clock: Option<Clock>,
     system: System,
     bad: BadRecords,
@@ -98,7 +103,7 @@ impl FileSource {
             division: Division::new(format, reader.shards),
             board: files.board,
             parser: None,
-            chunk_ended: false,
+            chunk_ended: None,
             chunk: None,
             reading: None,
             extending: None,
@@ -107,6 +112,7 @@ impl FileSource {
             failed: None,
             raw: Frame::new(&file_schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
+            pieces: Pieces::default(),
             clock: Clock::new(spec),
             system: System::new(spec, file_schema.fields.len(), reader.now),
             file_schema,
@@ -121,6 +127,10 @@ impl FileSource {
             None => self.fill(io),
             Some(_) => Polled::Pending,
         };
+        if polled == Polled::Frame {
+            // One of its rows may fail, before what ends the program.
+            return Ok(polled);
+        }
         let (board, shard, shards) = (&self.board, self.shard, self.shards);
         let is_first = |(chunk, _): &mut (u64, Error)| board.others_reached(shard, shards, *chunk);
         match self.failed.take_if(is_first) {
@@ -131,7 +141,7 @@ impl FileSource {
 
     fn fill(&mut self, io: &mut Io) -> Polled {
         self.out.clear();
-        while !self.chunk_ended {
+        while self.chunk_ended.is_none() {
             self.prefetch(io);
             if self.extending.is_some() {
                 break;
@@ -155,7 +165,7 @@ impl FileSource {
                 }
                 Err(error) => {
                     self.failed = Some((chunk.extent.number, error));
-                    return Polled::Pending;
+                    break;
                 }
             }
         }
@@ -163,7 +173,12 @@ impl FileSource {
             self.seal();
             return Polled::Frame;
         }
-        if std::mem::take(&mut self.chunk_ended) {
+        if self.failed.is_some() {
+            return Polled::Pending;
+        }
+        if let Some(next) = self.chunk_ended.take() {
+            // Here, as until now one of its rows could fail.
+            self.board.tell_reached(self.shard, next);
             if let Some(clock) = &mut self.clock {
                 clock.begin_chunk();
             }
@@ -227,9 +242,7 @@ impl FileSource {
         self.spare = chunk.bytes;
         self.spare.clear();
         if self.shards > 1 {
-            self.chunk_ended = true;
-            let next = chunk.extent.number + self.shards as u64;
-            self.board.tell_reached(self.shard, next);
+            self.chunk_ended = Some(chunk.extent.number + self.shards as u64);
         }
     }
 
@@ -313,7 +326,7 @@ impl FileSource {
             let first = self.raw.rows();
             let parser = parser_in_hand(&mut self.parser);
             let parsed = parser.parse_chunk(&records, chunk.at, &mut self.raw);
-            if let Some(at) = self.admit(chunk, first)? {
+            if let Some(at) = self.admit(chunk, first, parsed.at)? {
                 chunk.at = at;
                 continue;
             }
@@ -347,11 +360,13 @@ impl FileSource {
 
     /// Notes times and places of the rows from `first` on, which were just parsed, and takes out
     /// those without an event time. Where their letters leave no room for more, the rows behind are
-    /// given back: they are to be parsed again, from the place in the chunk that is returned.
-    fn admit(&mut self, chunk: &Chunk, first: usize) -> Result<Option<usize>> {
+    /// given back: they are to be parsed again, from the place in the chunk that is returned. The
+    /// last one's record ends at `end`.
+    fn admit(&mut self, chunk: &Chunk, first: usize, end: usize) -> Result<Option<usize>> {
         let parser = parser_in_hand(&mut self.parser);
         let starts = parser.starts();
-        let (mut refused, mut again) = (Vec::new(), None);
+        let (mut refused, mut again, mut failure) = (Vec::new(), None, None);
+        let mut count = starts.len();
         for (i, &start) in starts.iter().enumerate() {
             let ticked = match &mut self.clock {
                 Some(clock) => clock.tick(&self.raw, first + i),
@@ -365,21 +380,26 @@ impl FileSource {
             };
             self.counters.rows_bad += 1;
             let path = &self.chunks.file(chunk.extent.file).path;
-            self.bad
-                .take(chunk.bad_record(path, parser, start), reason)?;
             refused.push(first + i);
-            if let Some(&next) = starts.get(i + 1)
-                && self.bad.is_full()
-            {
-                self.raw.truncate(first + i + 1);
-                again = Some(next);
+            failure = self
+                .bad
+                .take(chunk.bad_record(path, parser, start), reason)
+                .err();
+            let next = starts.get(i + 1);
+            again = next.copied().filter(|_| self.bad.is_full());
+            if failure.is_some() || again.is_some() {
+                count = i + 1;
+                self.raw.truncate(first + count);
                 break;
             }
         }
+        let end = starts.get(count).copied().unwrap_or(end);
+        let records = (&starts[..count], end);
+        self.pieces.note(chunk, first, records, &refused);
         if !refused.is_empty() {
             self.take_out(&refused);
         }
-        Ok(again)
+        failure.map_or(Ok(again), Err)
     }
 
     /// Takes rows out of those parsed. The frame that goes on is empty until they are sealed, and
@@ -408,6 +428,7 @@ impl FileSource {
         }
         self.raw.clear();
         self.system.seal(&mut self.out, rows);
+        self.pieces.seal();
         if let Some(clock) = &mut self.clock {
             clock.seal(&mut self.out);
         }

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use super::bad::BadRecords;
+use crate::error::Result;
 use crate::frame::Frame;
+use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
+use crate::program::SourceSpec;
 use crate::source::{Polled, Reader};
 
 /// The frames that are one shard's.
 #[derive(Debug)]
 pub(crate) struct MemorySource {
+    pub(super) bad: BadRecords,
     /// All frames of all shards.
     frames: Arc<Vec<Frame>>,
     /// The next one here, counting repetitions.
@@ -24,16 +29,18 @@ pub(crate) struct MemorySource {
 
 impl MemorySource {
     pub(super) fn new(
+        spec: &SourceSpec,
         frames: &Arc<Vec<Frame>>,
         repeat: usize,
-        Reader { shard, shards, .. }: Reader,
+        reader: Reader,
     ) -> Self {
         Self {
+            bad: BadRecords::new(spec, reader.frame_rows),
             frames: Arc::clone(frames),
-            next: shard,
+            next: reader.shard,
             end: frames.len() * repeat,
             stopped: false,
-            shards,
+            shards: reader.shards,
             counters: SourceCounters::default(),
         }
     }
@@ -52,6 +59,13 @@ impl MemorySource {
         Polled::Frame
     }
 
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        let before = &self.frames[..self.in_hand()];
+        let first = before.iter().map(Frame::rows).sum();
+        self.bad.take_rows(first, failed)
+    }
+
     /// Lends no further frame.
     pub(super) fn stop(&mut self) {
         self.stopped |= self.next < self.end;
@@ -60,6 +74,11 @@ impl MemorySource {
 
     /// The frame that the last poll gave.
     pub(super) fn frame(&self) -> &Frame {
-        &self.frames[(self.next - self.shards) % self.frames.len()]
+        &self.frames[self.in_hand()]
+    }
+
+    /// The number of that frame.
+    fn in_hand(&self) -> usize {
+        (self.next - self.shards) % self.frames.len()
     }
 }

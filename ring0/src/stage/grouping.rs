@@ -49,7 +49,7 @@ impl AggregateState {
             ChainInput::Exchange(Routing::Hash(by)) if as_routed && *by == keys => {
                 (place.first_group, place.groups)
             }
-            ChainInput::Exchange(_) | ChainInput::Source(_) => (0, KEY_GROUPS as u32),
+            ChainInput::Exchange(_) | ChainInput::Source(..) => (0, KEY_GROUPS as u32),
         };
         Ok(Self {
             aggregate: Aggregate::new(Arc::clone(spec), first_group, groups, place.addresses)?,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod csv;
+mod rows;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,105 @@
+//! Rows on which an expression fails. Where a chain reads a source they are left out and noted, and
+//! what becomes of them is the source's to say: it knows the record. On their way there the numbers
+//! of rows are led back through the operators, from what leaves each to what it was given; nothing
+//! is kept for this as long as no row fails.
+
+use super::{ChainInput, Item, Level, Operator, Sink};
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::kernel::RowError;
+use crate::lineage::OfInput;
+use crate::mesh::Flow;
+use crate::metrics::QueryCounters;
+use crate::program::BadData;
+
+/// What an operator does where an expression fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnError {
+    /// The program ends: nobody knows the record.
+    End,
+    /// The first row that fails is noted, and none goes on from there.
+    Stop,
+    /// Rows that fail are noted, and the others go on.
+    LeaveOut,
+}
+
+impl OnError {
+    /// At the beginning of a chain.
+    pub(super) fn of(input: ChainInput<'_>) -> Self {
+        match input {
+            ChainInput::Exchange(_) => Self::End,
+            ChainInput::Source(_, BadData::Fail) => Self::Stop,
+            ChainInput::Source(_, BadData::Skip | BadData::DeadLetters(_)) => Self::LeaveOut,
+        }
+    }
+}
+
+/// What lies behind a chain's operators, and what they tell.
+pub(super) struct End<'a> {
+    pub(super) sink: &'a mut Sink,
+    pub(super) counters: &'a mut QueryCounters,
+    pub(super) of_input: OfInput,
+    pub(super) failed: &'a mut Vec<RowError>,
+}
+
+impl End<'_> {
+    pub(super) fn offer(&mut self, item: Item<'_>) -> Flow {
+        let flow = self.sink.offer(item);
+        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink) {
+            self.counters.rows_applied += self.of_input.of(frame);
+        }
+        flow
+    }
+
+    /// Notes the rows of `frame` on which an operator failed, of which there are some. `rows` are
+    /// the others that would go on. Returns how many of the source's rows failed.
+    #[cold]
+    pub(super) fn note(
+        &mut self,
+        failed: Vec<RowError>,
+        (on_error, of_input): (OnError, OfInput),
+        frame: &Frame,
+        rows: &mut Vec<u32>,
+    ) -> Result<u64> {
+        let numbers: Vec<u32> = failed.iter().map(|error| error.row).collect();
+        let mut errors = failed.into_iter();
+        match on_error {
+            OnError::End => {
+                let first = errors.next().expect("some rows failed");
+                return Err(first.into());
+            }
+            OnError::Stop => {
+                rows.retain(|&row| row < numbers[0]);
+                self.failed.extend(errors.next());
+            }
+            OnError::LeaveOut => self.failed.extend(errors),
+        }
+        let count = of_input.of_rows(frame, &numbers);
+        self.counters.rows_failed += count;
+        Ok(count)
+    }
+}
+
+impl Level {
+    /// Leads rows of what was last written back to those of the item in hand.
+    #[cold]
+    pub(super) fn trace(&self, item: Item<'_>, failed: &mut [RowError]) {
+        let Item::Frame(frame) = item else {
+            unreachable!("what a mark sets free is no row of a source")
+        };
+        let rows: Option<&[u32]> = match &self.operator {
+            Operator::Filter { rows, .. } | Operator::DropLate { rows, .. } => Some(rows),
+            Operator::Project { kept, .. } => kept.as_deref(),
+            Operator::Unnest { unnest, .. } => Some(unnest.rows()),
+            Operator::Applied { .. } => None,
+            Operator::Aggregate(_) => unreachable!("groups are no rows of a source"),
+        };
+        let all = rows.map_or(frame.rows(), <[u32]>::len);
+        let end = if self.taken > 0 { self.taken } else { all };
+        let first = end - self.out.rows();
+        for error in failed {
+            let at = first + error.row as usize;
+            error.row = rows.map_or(at as u32, |rows| rows[at]);
+        }
+    }
+}
