@@ -113,7 +113,7 @@ pub(crate) struct Column {
 
 /// Columns of any types, and how they are declared; `ts` is the event time.
 pub(crate) fn columns(tape: &mut Tape) -> (Vec<Column>, String) {
-    let wild = tape.below(3) == 2;
+    let wild = tape.below(2) == 1;
     let mut columns = Vec::new();
     for n in 0..3 + tape.below(7) {
         let (name, of) = (format!("c{n}"), Type::any(tape));
@@ -221,7 +221,7 @@ fn decimal(p: u32, s: u32, extreme: bool, tape: &mut Tape) -> String {
     let digits = match extreme {
         true => *tape.pick(&[-most, most, most - 1, 1, 0]),
         false => {
-            (i128::from(tape.below(4001)) - 2000) * 10i128.pow(s.saturating_sub(3)) % (most + 1)
+            (i128::from(tape.below(4001)) - 2000) * 10i128.pow(s.saturating_sub(4)) % (most + 1)
         }
     };
     let (sign, digits) = (if digits < 0 { "-" } else { "" }, digits.unsigned_abs());

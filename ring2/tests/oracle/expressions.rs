@@ -195,7 +195,12 @@ impl Scope<'_> {
             Type::Timestamp(p) => format!("TIMESTAMP({})", p.div_ceil(3) * 3),
             to => to.sql(),
         };
-        format!("{cast}({} AS {to})", self.expr(from, depth))
+        let value = self.expr(from, depth);
+        match (from, to.as_str()) {
+            // A text of digits alone is a TIME to DataFusion.
+            (Text, "TIME") => format!("{cast}(({value} || ':00') AS {to})"),
+            _ => format!("{cast}({value} AS {to})"),
+        }
     }
 
     fn number(&mut self, depth: u32) -> String {
