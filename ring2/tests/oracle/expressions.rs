@@ -51,12 +51,14 @@ pub(crate) struct Scope<'a> {
 
 impl Scope<'_> {
     pub(crate) fn any_class(&mut self) -> Class {
-        *self.tape.pick(&CLASSES)
+        let [number, text, condition, ..] = CLASSES;
+        let weighted = [[number; 5].as_slice(), &[text; 3], &[condition], &CLASSES].concat();
+        *self.tape.pick(&weighted)
     }
 
     /// An expression of a class, at most `depth` operations deep.
     pub(crate) fn expr(&mut self, of: Class, depth: u32) -> String {
-        if depth == 0 || self.tape.below(4) == 0 {
+        if depth == 0 || self.tape.below(6) == 0 {
             return self.leaf(of);
         }
         if of != Class::Nested && self.tape.below(6) == 5 {
@@ -85,8 +87,14 @@ impl Scope<'_> {
         }
     }
 
+    /// The name of a column of integers.
+    fn integer(&mut self) -> Option<String> {
+        let column = self.column(|c| matches!(c.of, Type::Int { .. }));
+        column.map(|c| c.name)
+    }
+
     fn leaf(&mut self, of: Class) -> String {
-        let literal = self.tape.below(4) == 3;
+        let literal = self.tape.below(5) == 4;
         match self.column(|c| class(&c.of) == of) {
             Some(column) if !literal => column.name,
             _ => self.literal(of),
@@ -140,7 +148,7 @@ impl Scope<'_> {
             Class::Bytes => &[
                 "CAST('a' AS BYTEA)",
                 "CAST('' AS BYTEA)",
-                "DECODE('00ff', 'hex')",
+                "DECODE('c3bc', 'hex')",
             ],
             Class::Nested => &["[1, 2, NULL]", "['a', 'b']"],
         };
@@ -183,6 +191,8 @@ impl Scope<'_> {
             Type::Timestamp(_) => &[Date, Text, Timestamp],
             Type::Time(_) => &[Timestamp, Text, Time],
             Type::Bytes => &[Text, Bytes],
+            // DataFusion casts no BOOLEAN to DECIMAL.
+            Type::Decimal(..) => &[Number, Text],
             _ => &[Number, Number, Text, Bool],
         };
         let from = *self.tape.pick(from);
@@ -207,9 +217,15 @@ impl Scope<'_> {
         use Class::{Number, Text};
         match self.tape.below(12) {
             0..=3 => {
-                let op = *self.tape.pick(&["+", "-", "*", "/", "%"]);
                 let (a, b) = (self.expr(Number, depth), self.expr(Number, depth));
-                format!("({a} {op} {b})")
+                match *self.tape.pick(&["+", "-", "*", "/", "%"]) {
+                    // Zero by zero is a NaN with a sign, which DataFusion puts below all numbers.
+                    op @ ("/" | "%") => match self.integer().filter(|_| self.tape.below(2) == 0) {
+                        Some(integer) => format!("(7 {op} {integer})"),
+                        None => format!("({a} {op} NULLIF({b}, 0))"),
+                    },
+                    op => format!("({a} {op} {b})"),
+                }
             }
             4 => format!("(-({}))", self.expr(Number, depth)),
             5 => {

@@ -35,7 +35,7 @@ impl Both {
 
 /// A query over the source `r`.
 pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
-    let kind = tape.below(8);
+    let kind = tape.below(10);
     let mut scope = Scope {
         columns,
         tape,
@@ -44,7 +44,7 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
     let mut nested = false;
     let mut from = "r".to_owned();
     let derived;
-    if kind >= 6 {
+    if kind == 3 || kind >= 8 {
         (from, derived) = subquery(&mut scope);
         scope.columns = &derived;
         nested = true;
@@ -69,9 +69,9 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
     let filter = filter(&mut scope);
     let mut text = Both::default();
     match kind {
-        0 | 1 => text.push(&projection("SELECT", &from, &filter, &mut scope)),
-        2 => text.push(&projection("SELECT DISTINCT", &from, &filter, &mut scope)),
-        _ => text = aggregation(&from, &filter, kind == 3 && from == "r", &mut scope),
+        0..=3 => text.push(&projection("SELECT", &from, &filter, &mut scope)),
+        4 => text.push(&projection("SELECT DISTINCT", &from, &filter, &mut scope)),
+        _ => text = aggregation(&from, &filter, kind == 5 && from == "r", &mut scope),
     }
     let lenient = Lenient {
         batch: scope.lazy || nested,
