@@ -141,8 +141,8 @@ impl Scope<'_> {
                 "CAST('2023-01-05T00:00:00.123' AS TIMESTAMP(3))",
             ],
             Class::Time => &[
-                "CAST('12:34:56' AS TIME)",
-                "TIME '00:00:00'",
+                "CAST('12:34:56' AS TIME(3))",
+                "CAST('00:00:00' AS TIME(0))",
                 "TIME '23:59:59'",
             ],
             Class::Bytes => &[
@@ -200,15 +200,11 @@ impl Scope<'_> {
             true => "CAST",
             false => "TRY_CAST",
         };
-        let to = match to {
-            Type::Time(_) => "TIME".to_owned(),
-            Type::Timestamp(p) => format!("TIMESTAMP({})", p.div_ceil(3) * 3),
-            to => to.sql(),
-        };
+        let to = to.sql();
         let value = self.expr(from, depth);
-        match (from, to.as_str()) {
+        match (from, to.starts_with("TIME(")) {
             // A text of digits alone is a TIME to DataFusion.
-            (Text, "TIME") => format!("{cast}(({value} || ':00') AS {to})"),
+            (Text, true) => format!("{cast}(({value} || ':00') AS {to})"),
             _ => format!("{cast}({value} AS {to})"),
         }
     }
@@ -435,7 +431,7 @@ impl Scope<'_> {
     }
 
     fn moment(&mut self, of: Class, depth: u32) -> String {
-        let precision = self.tape.below(4) as u32 * 3;
+        let precision = self.tape.below(10) as u32;
         match (of, self.tape.below(4)) {
             (Class::Date, 0) => self.cast(&Type::Date, depth),
             (Class::Time, 0 | 1) => self.cast(&Type::Time(precision), depth),

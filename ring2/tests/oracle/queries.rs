@@ -108,4 +108,6 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT CASE WHEN k <> 0 THEN 10 / k END AS q FROM r",
     "SELECT SUM(9223372036854775807 - k) FROM r",
     "SELECT ABS(i - 9223372036854775807) FROM r",
+    "SELECT CAST(us AS TIME(0)), CAST(us AS TIME(3)), CAST(us AS TIME(5)), CAST(ts AS TIMESTAMP(1)), \
+            TRY_CAST(us AS TIMESTAMP(8)), CAST(tm AS TIME(9)), CAST(us AS TIMESTAMP(2)) = us FROM r",
 ];
