@@ -191,7 +191,12 @@ fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<
     let mut verdict = Verdict::Refused;
     let plans: [(&str, Plan); 2] = [("native", plan_script), ("generic", oracle::plan_generic)];
     for (kernels, plan) in plans {
-        let planned = plan(&files).map_err(|e| format!("{kernels} kernels: {e}"))?;
+        let planned = match plan(&files) {
+            Ok(planned) => planned,
+            // DataFusion's kernels compute constants before a run, and fail there.
+            Err(error) if kernels == "generic" && error.to_string().contains("E0206") => continue,
+            Err(error) => return Err(format!("{kernels} kernels: {error}")),
+        };
         for &executor in executors {
             for (shards, frame_rows) in [1, 2, 4]
                 .into_iter()

@@ -96,6 +96,10 @@ impl Scope<'_> {
     fn leaf(&mut self, of: Class) -> String {
         let literal = self.tape.below(5) == 4;
         match self.column(|c| class(&c.of) == of) {
+            // TIMEs of different digits do not compare.
+            Some(column) if !literal && of == Class::Time => {
+                format!("CAST({} AS TIME(6))", column.name)
+            }
             Some(column) if !literal => column.name,
             _ => self.literal(of),
         }
@@ -141,9 +145,9 @@ impl Scope<'_> {
                 "CAST('2023-01-05T00:00:00.123' AS TIMESTAMP(3))",
             ],
             Class::Time => &[
-                "CAST('12:34:56' AS TIME(3))",
-                "CAST('00:00:00' AS TIME(0))",
-                "TIME '23:59:59'",
+                "CAST('12:34:56' AS TIME(6))",
+                "CAST('00:00:00' AS TIME(6))",
+                "CAST('23:59:59.5' AS TIME(6))",
             ],
             Class::Bytes => &[
                 "CAST('a' AS BYTEA)",
@@ -264,7 +268,7 @@ impl Scope<'_> {
                     "REGEXP_COUNT($, 'a|b')",
                     "FIND_IN_SET($, 'a,b')",
                 ]);
-                call.replace('$', &a).replace('#', &b)
+                call.replace('#', &b).replace('$', &a)
             }
             10 => {
                 let parts = [
@@ -334,13 +338,12 @@ impl Scope<'_> {
                     "MD5($)",
                     "TRANSLATE($, 'ab', 'x')",
                     "BTRIM($, 'a')",
-                    "REGEXP_REPLACE($, '[aeiou]', '#', 'g')",
+                    "REGEXP_REPLACE($, '[aeiou]', '~', 'g')",
                     "CONCAT_WS('+', $, #)",
                     "OVERLAY($ PLACING 'zz' FROM 2)",
                     "SUBSTR($, 3)",
                 ]);
-                call.replace('#', if call.contains("'#'") { "#" } else { &b })
-                    .replace('$', &a)
+                call.replace('#', &b).replace('$', &a)
             }
         }
     }
@@ -434,7 +437,10 @@ impl Scope<'_> {
         let precision = self.tape.below(10) as u32;
         match (of, self.tape.below(4)) {
             (Class::Date, 0) => self.cast(&Type::Date, depth),
-            (Class::Time, 0 | 1) => self.cast(&Type::Time(precision), depth),
+            (Class::Time, 0 | 1) => {
+                let time = self.cast(&Type::Time(precision), depth);
+                format!("CAST({time} AS TIME(6))")
+            }
             (Class::Timestamp, 0) => self.cast(&Type::Timestamp(precision), depth),
             (Class::Timestamp, 1) => {
                 let unit = *self
