@@ -399,14 +399,7 @@ impl Scope<'_> {
                 );
                 format!("({a} {not}BETWEEN {b} AND {c})")
             }
-            9 => {
-                let op = *self.tape.pick(&["LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"]);
-                let patterns = [
-                    "'%a%'", "'_'", "'a%'", "'%b'", "'a\\%b%'", "'%ü_%'", "''", "'_%_'",
-                ];
-                let pattern = *self.tape.pick(&patterns);
-                format!("({} {op} {pattern})", self.expr(Class::Text, depth))
-            }
+            9 => self.like(depth),
             10 => {
                 let of = [
                     "IS TRUE",
@@ -431,6 +424,15 @@ impl Scope<'_> {
                 call.replacen('$', &a, 1)
             }
         }
+    }
+
+    fn like(&mut self, depth: u32) -> String {
+        let op = *self.tape.pick(&["LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"]);
+        let patterns = [
+            "'%a%'", "'_'", "'a%'", "'%b'", "'a\\%b%'", "'%ü_%'", "''", "'_%_'",
+        ];
+        let pattern = *self.tape.pick(&patterns);
+        format!("({} {op} {pattern})", self.expr(Class::Text, depth))
     }
 
     fn moment(&mut self, of: Class, depth: u32) -> String {

@@ -113,7 +113,11 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 fn generated_queries() {
     let seed = setting("TREFOIL_ORACLE_SEED", 1);
     let cases = setting("TREFOIL_ORACLE_CASES", 200);
-    let compared: Vec<_> = (seed..seed + cases).map(generated).collect();
+    let told = |difference: &String| eprintln!("{difference}\n");
+    let compared = (seed..seed + cases).map(generated);
+    let compared: Vec<_> = compared
+        .inspect(|c| _ = c.as_ref().inspect_err(|d| told(d)))
+        .collect();
     let of = |verdict| compared.iter().filter(|v| **v == Ok(verdict)).count();
     let [same, failed, wide, lenient, refused] = [
         Verdict::Same,
@@ -129,7 +133,7 @@ fn generated_queries() {
          range, {lenient} failed on one that may, {refused} refused, {} differ",
         differences.len()
     );
-    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+    assert!(differences.is_empty(), "{} differ", differences.len());
     assert!(refused as u64 * 10 <= cases, "most run");
     assert!(
         same as u64 * 2 >= cases || cases < 20,
