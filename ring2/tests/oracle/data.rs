@@ -297,8 +297,8 @@ const TEXTS_ALL: [&str; 18] = [
 ];
 
 /// The columns of [`lines`].
-pub(crate) const COLUMNS: &str = "k BIGINT, s VARCHAR, b BOOLEAN, d DATE, t TIMESTAMP(3), i BIGINT, \
-                       x DOUBLE, y DOUBLE, ts TIMESTAMP(3) NOT NULL, n DECIMAL(12, 3), \
+pub(crate) const COLUMNS: &str = "k BIGINT, s VARCHAR, b BOOLEAN, d DATE, t TIMESTAMP(3), \
+                       i BIGINT, x DOUBLE, y DOUBLE, ts TIMESTAMP(3) NOT NULL, n DECIMAL(12, 3), \
                        w SMALLINT, f REAL, u INT UNSIGNED, tm TIME(3), tags VARCHAR[], \
                        o STRUCT<a BIGINT, b VARCHAR>, g VARCHAR, us TIMESTAMP";
 
