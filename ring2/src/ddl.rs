@@ -240,7 +240,8 @@ fn data_type(place: Place<'_>, declared: &TypeName, at: Location) -> Result<Data
     }
 }
 
-fn named_type(name: &str, numbers: &[u64]) -> Option<DataType> {
+/// The type of a name in capitals and the numbers behind it.
+pub(crate) fn named_type(name: &str, numbers: &[u64]) -> Option<DataType> {
     Some(match (name, numbers) {
         ("VARCHAR", []) => DataType::Utf8,
         ("BIGINT", []) => DataType::Int64,

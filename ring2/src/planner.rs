@@ -7,6 +7,7 @@
 
 mod rules;
 pub(crate) mod tree;
+mod types;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -19,7 +20,7 @@ use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchemaRef, DataFusionError, Result as PlanResult, TableReference};
 use datafusion::datasource::MemTable;
-use datafusion::execution::FunctionRegistry;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
@@ -37,6 +38,7 @@ use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
 use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
+use types::SecondDigits;
 
 /// A planned query.
 #[derive(Debug)]
@@ -63,7 +65,12 @@ pub(crate) fn session() -> SessionContext {
             "datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery",
             false,
         );
-    let context = SessionContext::new_with_config(config);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_type_planner(Arc::new(SecondDigits))
+        .build();
+    let context = SessionContext::new_with_state(state);
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));

@@ -1,0 +1,273 @@
+//! The same SQL over the same records, on both paths.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::arrow::util::display::array_value_to_string;
+use trefoil::{PlannedQuery, SourceFile, convert, oracle, plan_script};
+use trefoil_ring0::format::ndjson::NdjsonParser;
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::runtime::{Config, Executor, start};
+use trefoil_ring0::schema::Schema;
+
+/// A value as it is compared: DOUBLE by size, all else by its text.
+#[derive(Debug, Clone, PartialEq)]
+enum Cell {
+    Null,
+    Number(f64),
+    Text(String),
+}
+
+type Rows = Vec<Vec<Cell>>;
+
+fn cell(array: &ArrayRef, row: usize) -> Cell {
+    if array.is_null(row) {
+        return Cell::Null;
+    }
+    match array.data_type() {
+        DataType::Float64 => Cell::Number(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => Cell::Number(array.as_primitive::<Float32Type>().value(row).into()),
+        _ => Cell::Text(array_value_to_string(array, row).unwrap()),
+    }
+}
+
+fn rows(batches: &[RecordBatch]) -> Rows {
+    let mut out: Rows = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            out.push(batch.columns().iter().map(|c| cell(c, row)).collect());
+        }
+    }
+    out.sort_by(|a, b| {
+        let key = |cells: &[Cell]| {
+            let text = |c: &Cell| match c {
+                Cell::Null => (0, String::new()),
+                // Sums differ in their last digits: they do not decide the order if others can.
+                Cell::Number(x) => (1, format!("{:+.6e}", x + 0.0)),
+                Cell::Text(t) => (2, t.clone()),
+            };
+            let exact: Vec<_> = cells
+                .iter()
+                .filter(|c| !matches!(c, Cell::Number(_)))
+                .map(text)
+                .collect();
+            (exact, cells.iter().map(text).collect::<Vec<_>>())
+        };
+        key(a).cmp(&key(b))
+    });
+    out
+}
+
+fn same(a: &Cell, b: &Cell) -> bool {
+    match (a, b) {
+        (Cell::Number(x), Cell::Number(y)) => {
+            x == y
+                || (x.is_nan() && y.is_nan())
+                || (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0)
+        }
+        _ => a == b,
+    }
+}
+
+fn agree(engine: &Rows, batch: &Rows) -> bool {
+    let row = |(a, b): (&Vec<Cell>, &Vec<Cell>)| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+    };
+    if engine.len() != batch.len() || engine.iter().zip(batch).all(row) {
+        return engine.len() == batch.len();
+    }
+    // Numbers that differ in their last digits may have put rows into another order.
+    let mut left: Vec<_> = batch.iter().collect();
+    engine.iter().all(|a| {
+        let found = left.iter().position(|b| row((a, b)));
+        found.map(|at| left.swap_remove(at)).is_some()
+    })
+}
+
+/// How a script is planned.
+type Plan = fn(&[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>>;
+
+fn engine(planned: &PlannedQuery, config: &Config) -> Result<Rows, String> {
+    let program = &planned.program;
+    let mut running = start(program, config).map_err(|e| e.to_string())?;
+    let schema = Arc::clone(&program.outputs[0].schema);
+    let mut batches = Vec::new();
+    while let Some(block) = running.next_block().map_err(|e| e.to_string())? {
+        batches.push(convert::record_batch(&schema, block.rows()).map_err(|e| e.to_string())?);
+        running.give_back(block);
+    }
+    let reports = running.finish().map_err(|e| e.to_string())?;
+    let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
+    let passed: u64 = reports.iter().map(|r| r.sources[0].rows_passed).sum();
+    let counters = || reports.iter().flat_map(|r| &r.inputs).map(|(_, c)| c);
+    let taken: u64 = counters().map(|c| c.rows_in).sum();
+    let dealt: u64 = counters()
+        .map(|c| c.rows_filtered + c.rows_failed + c.rows_late + c.rows_applied)
+        .sum();
+    assert_eq!(
+        (read, passed, dealt),
+        (taken, taken, taken),
+        "the ledger balances"
+    );
+    Ok(rows(&batches))
+}
+
+fn script(data: &Path, columns: &str, query: &str) -> Vec<SourceFile> {
+    // No record is late at this lag, so that batch SQL knows the answer.
+    let text = format!(
+        "CREATE SOURCE r ({columns}, WATERMARK FOR ts AS ts - INTERVAL '100000000' SECOND) \
+         WITH (connector = 'file', path = '{}', format = 'json');\n{query};",
+        data.display()
+    );
+    vec![SourceFile {
+        name: "oracle.sql".to_owned(),
+        text,
+        base: PathBuf::new(),
+    }]
+}
+
+/// A query, and over what it is compared.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    /// Names the file of records.
+    pub(crate) name: &'a str,
+    pub(crate) columns: &'a str,
+    pub(crate) lines: &'a str,
+    pub(crate) query: &'a str,
+    /// The same for DataFusion, where that needs other words.
+    pub(crate) batch: &'a str,
+    /// Which path may err alone.
+    pub(crate) lenient: Lenient,
+}
+
+/// Which path may err where the other does not. Always the engine, for what is out of range:
+/// DataFusion wraps around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Lenient {
+    /// DataFusion, for values that nobody asks for.
+    pub(crate) batch: bool,
+    /// The engine, for rows that DataFusion leaves out sooner.
+    pub(crate) engine: bool,
+}
+
+/// What came of a comparison without a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Both gave the same rows.
+    Same,
+    /// Both failed as they ran.
+    Failed,
+    /// The engine says that a value is out of range.
+    OutOfRange,
+    /// One failed that may.
+    Lenient,
+    /// The engine does not run it.
+    Refused,
+}
+
+/// Compares a query over these lines on every path; gives the first difference.
+pub(crate) fn compare(case: &Case<'_>, executors: &[Executor]) -> Result<Verdict, String> {
+    let name = format!("trefoil-{}-{}.ndjson", std::process::id(), case.name);
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, case.lines).unwrap();
+    let compared = compare_file(case, &path, executors);
+    std::fs::remove_file(path).unwrap();
+    compared.map_err(|difference| format!("{}\n{difference}", case.query))
+}
+
+fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<Verdict, String> {
+    let files = script(path, case.columns, case.query);
+    if let Err(error) = plan_script(&files) {
+        println!(
+            "refused: {}\n  {}",
+            case.query,
+            error.to_string().lines().next().unwrap_or("")
+        );
+        return Ok(Verdict::Refused);
+    }
+    let expected = batch(&script(path, case.columns, case.batch), case.lines)?;
+    let mut verdict = Verdict::Refused;
+    let plans: [(&str, Plan); 2] = [("native", plan_script), ("generic", oracle::plan_generic)];
+    for (kernels, plan) in plans {
+        let planned = match plan(&files) {
+            Ok(planned) => planned,
+            // DataFusion's kernels compute constants before a run, and fail there.
+            Err(error) if kernels == "generic" && error.to_string().contains("E0206") => continue,
+            Err(error) => return Err(format!("{kernels} kernels: {error}")),
+        };
+        for &executor in executors {
+            for (shards, frame_rows) in [1, 2, 4]
+                .into_iter()
+                .flat_map(|s| [(s, 1), (s, 7), (s, 1024)])
+            {
+                let config = Config {
+                    shards,
+                    frame_rows,
+                    executor,
+                    // Every shard has some of it.
+                    chunk_bytes: 1 + case.lines.len() / 9,
+                    ..Config::default()
+                };
+                let got = engine(&planned[0], &config);
+                verdict = judge(&got, &expected, case.lenient).ok_or_else(|| {
+                    format!(
+                        "{shards} shards, frames of {frame_rows}, {executor:?}, {kernels} \
+                         kernels\n{}",
+                        difference(&got, &expected)
+                    )
+                })?;
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+/// What DataFusion gives.
+fn batch(files: &[SourceFile], lines: &str) -> Result<Result<Rows, String>, String> {
+    let schema = oracle::source_schema(files, "r").map_err(|e| e.to_string())?;
+    let schema: Schema = schema.unwrap();
+    let mut parser = NdjsonParser::new(Arc::new(schema.clone()));
+    let mut frame = Frame::new(&schema, 65_536);
+    for line in lines.lines() {
+        let parsed = parser.parse_record(line.as_bytes(), &mut frame);
+        parsed.map_err(|e| format!("{line}: {e:?}"))?;
+    }
+    let expected = oracle::batch(files, &[("r".to_owned(), schema, vec![frame])]);
+    Ok(expected
+        .map(|r| rows(&r[0].batches))
+        .map_err(|e| e.to_string()))
+}
+
+fn judge(
+    got: &Result<Rows, String>,
+    expected: &Result<Rows, String>,
+    lenient: Lenient,
+) -> Option<Verdict> {
+    match (got, expected) {
+        (Ok(got), Ok(expected)) => agree(got, expected).then_some(Verdict::Same),
+        (Err(_), Err(error)) => (!error.starts_with("error[")).then_some(Verdict::Failed),
+        (Err(error), Ok(_)) if error.contains("out of range") => Some(Verdict::OutOfRange),
+        (Err(_), Ok(_)) => lenient.engine.then_some(Verdict::Lenient),
+        (Ok(_), Err(_)) => lenient.batch.then_some(Verdict::Lenient),
+    }
+}
+
+fn difference(got: &Result<Rows, String>, expected: &Result<Rows, String>) -> String {
+    match (got, expected) {
+        (Ok(a), Ok(b)) => (a.iter().zip(b))
+            .find(|(a, b)| !agree(&vec![a.to_vec()], &vec![b.to_vec()]))
+            .map_or_else(
+                || format!("engine {} rows, batch {}", a.len(), b.len()),
+                |(a, b)| format!("engine {a:?}\nbatch  {b:?}"),
+            ),
+        _ => {
+            let told = |side: &Result<Rows, String>| match side {
+                Ok(rows) => format!("{} rows, first {:?}", rows.len(), rows.first()),
+                Err(error) => error.clone(),
+            };
+            format!("engine {}\nbatch  {}", told(got), told(expected))
+        }
+    }
+}

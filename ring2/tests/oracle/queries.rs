@@ -1,0 +1,113 @@
+//! Queries that are written by hand, each for something that it compares.
+
+/// Over every record and over none.
+pub(crate) const HAND_WRITTEN: &[&str] = &[
+    "SELECT k, s, b, d, t, i, x FROM r",
+    "SELECT i + 1 AS a, -i AS b, i * 2 - k AS c, x / 2.0 AS d FROM r WHERE i > 10 AND x < 5.0",
+    "SELECT UPPER(s) AS u, LOWER(s) AS l FROM r WHERE s IS NOT NULL AND NOT b",
+    "SELECT k FROM r WHERE b OR k IS NULL",
+    "SELECT COUNT(*) FROM r",
+    "SELECT COUNT(*), COUNT(k), SUM(i), AVG(x), MIN(x), MAX(x), MIN(s), MAX(d) FROM r",
+    "SELECT COUNT(*), SUM(i), MIN(t) FROM r WHERE k > 1000",
+    "SELECT k, COUNT(*), SUM(i), AVG(i), MIN(i), MAX(i) FROM r GROUP BY k",
+    "SELECT s, COUNT(x), MIN(x), MAX(x), MIN(t), MAX(d), MIN(b) FROM r GROUP BY s",
+    "SELECT y, COUNT(*), COUNT(y) FROM r GROUP BY y",
+    "SELECT y, y * 2.0 AS z FROM r WHERE y >= 2.0 OR y = 0.0",
+    "SELECT d, t, COUNT(*) FROM r GROUP BY d, t",
+    "SELECT k, s, b, SUM(i), STDDEV(i) FROM r GROUP BY k, s, b HAVING COUNT(*) > 3",
+    "SELECT k + 1 AS next, MAX(s), MIN(s) FROM r GROUP BY k + 1",
+    "SELECT b, STDDEV(i), STDDEV_POP(i), VAR_SAMP(i), VAR_POP(i) FROM r GROUP BY b",
+    "SELECT k, AVG(i) + MAX(i) AS a FROM r WHERE d >= DATE '2025-05-05' GROUP BY k",
+    "SELECT DISTINCT k, s FROM r WHERE i > 0",
+    "SELECT DISTINCT * FROM (SELECT b, k + 1 AS n FROM r) AS q",
+    "SELECT k, COUNT(*) AS groups, SUM(n) AS rows FROM \
+     (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS q GROUP BY k",
+    "SELECT k, n, MAX(m) FROM (SELECT k, COUNT(*) AS n, MAX(i) AS m FROM r GROUP BY k) AS q \
+     GROUP BY k, n",
+    "SELECT COUNT(*), AVG(n), MAX(n) FROM (SELECT s, COUNT(*) AS n FROM r GROUP BY s) AS q",
+    "WITH a AS (SELECT k, b, SUM(i) AS n FROM r GROUP BY k, b), \
+          c AS (SELECT b, COUNT(*) AS n, MAX(n) AS m FROM a WHERE n > 0 GROUP BY b) \
+     SELECT COUNT(*) AS groups, MAX(m) AS m FROM c",
+    "SELECT k, k AS again, COUNT(*), MAX(x) FROM r GROUP BY k, again, k HAVING COUNT(*) > 1",
+    "SELECT k, window_end, STDDEV(i) FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE), TUMBLE(ts, INTERVAL '5' MINUTE), 1",
+    "SELECT DISTINCT k, k, s FROM r",
+    "SELECT window_end, COUNT(*) FROM (SELECT ts, b, k FROM r WHERE (b AND k > 0) IS NOT UNKNOWN) \
+     AS q WHERE b IS UNKNOWN OR b GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE)",
+    "SELECT COUNT(*), 1 AS one, -7 AS two FROM r GROUP BY one, 3",
+    "SELECT one, s, COUNT(*) FROM (SELECT 3 AS one, s FROM r) AS q GROUP BY one, s",
+    "SELECT one, VARIANCE(n) FROM (SELECT s, 2 AS one, COUNT(*) AS n FROM r GROUP BY s, 2) AS q \
+     GROUP BY one",
+    "SELECT k, window_start, SUM(i) FROM (SELECT ts, k, i FROM r WHERE i > 0) AS q \
+     GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)",
+    "SELECT n, COUNT(*) FROM (SELECT COUNT(*) AS n FROM r) AS q GROUP BY n",
+    "SELECT window_start, COUNT(*), MAX(n) FROM \
+     (SELECT k, TUMBLE(ts, INTERVAL '5' MINUTE), COUNT(*) AS n FROM r \
+      GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)) AS q GROUP BY window_start",
+    "SELECT TUMBLE(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) FROM r \
+     GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
+    "SELECT k, window_start, window_end, SUM(i), MAX(s) FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '7' MINUTE) HAVING COUNT(*) > 1",
+    "SELECT s, TUMBLE_START(ts, INTERVAL '1' HOUR) AS h, COUNT(x) FROM r \
+     GROUP BY s, TUMBLE(ts, INTERVAL '1' HOUR)",
+];
+
+/// Each type, and the functions of each.
+pub(crate) const TYPES: &[&str] = &[
+    "SELECT n, w, f, u, tm, tags, o, g, us FROM r",
+    "SELECT n + 1, n * 2, n / 3, n % 7, -n, n + w, n * x, u + w, w * w - k FROM r",
+    "SELECT CASE WHEN i > 0 THEN 'up' WHEN i < 0 THEN s ELSE NULL END AS c, \
+            CASE k WHEN 1 THEN n WHEN 2 THEN 0 END AS d FROM r",
+    "SELECT COALESCE(s, g, 'none') AS c, NULLIF(k, 1) AS z, COALESCE(n, i) AS m FROM r",
+    "SELECT TRY_CAST(g AS BIGINT) AS a, TRY_CAST(g AS DOUBLE) AS b, TRY_CAST(g AS DATE) AS c, \
+            TRY_CAST(g AS BOOLEAN) AS e, TRY_CAST(i AS SMALLINT) AS h FROM r",
+    "SELECT TRY_CAST('a' AS BIGINT) AS n, TRY_CAST('7' AS BIGINT) AS m FROM r",
+    "SELECT CAST(g AS BIGINT) FROM r",
+    "SELECT k FROM r WHERE i > 9223372036854775807 + k",
+    "SELECT CAST(i AS VARCHAR), CAST(x AS VARCHAR), CAST(n AS VARCHAR), CAST(d AS VARCHAR), \
+            CAST(ts AS VARCHAR), CAST(tm AS VARCHAR), CAST(b AS VARCHAR) FROM r",
+    "SELECT CAST(i AS DOUBLE), CAST(x AS BIGINT), CAST(n AS DOUBLE), CAST(i AS DECIMAL(20, 2)), \
+            CAST(ts AS DATE), CAST(d AS TIMESTAMP), CAST(w AS INT), CAST(us AS TIMESTAMP(3)) FROM r",
+    "SELECT s FROM r WHERE s LIKE '%b%' OR s ILIKE 'A%' OR g NOT LIKE '_' OR s LIKE 'a\\%'",
+    "SELECT k FROM r WHERE k IN (1, 2, NULL) OR s NOT IN ('a', 'b') OR n IN (1, 2.5)",
+    "SELECT k FROM r WHERE n BETWEEN -5 AND 1000.25 AND w NOT BETWEEN 0 AND 100",
+    "SELECT CONCAT(s, '-', k), s || g, LENGTH(s), SUBSTR(s, 2, 3), REPLACE(s, 'a', 'xy'), \
+            TRIM(g), LPAD(g, 5, '*'), SPLIT_PART(s, ',', 1), REVERSE(s), INITCAP(s) FROM r",
+    "SELECT ABS(i), ROUND(x, 1), FLOOR(x), CEIL(f), SQRT(ABS(x)), POWER(x, 2), SIGNUM(x), \
+            LN(ABS(x) + 1), GREATEST(k, i), LEAST(k, w), TRUNC(x), ABS(n), ROUND(n, 1) FROM r",
+    "SELECT DATE_TRUNC('hour', ts), EXTRACT(HOUR FROM ts), DATE_PART('dow', d), \
+            DATE_BIN(INTERVAL '15' MINUTE, us), TO_TIMESTAMP(k), ts + INTERVAL '1' DAY, \
+            d + INTERVAL '1' MONTH, ts - us FROM r",
+    "SELECT REGEXP_LIKE(s, '^a'), REGEXP_REPLACE(s, '[aeiou]', '#', 'g'), s ~ 'b$', \
+            REGEXP_COUNT(s, 'e') FROM r",
+    "SELECT tags[1], CARDINALITY(tags), ARRAY_LENGTH(tags), ARRAY_TO_STRING(tags, '+'), ARRAY_CONTAINS(tags, 'a'), o['a'], o['b'] FROM r",
+    "SELECT MD5(s), ENCODE(SHA256(s), 'hex'), CHR(65), ASCII(s), k & 3, k | 4, i >> 2 FROM r",
+    "SELECT n, COUNT(*) FROM r GROUP BY n",
+    "SELECT w, f, u, COUNT(*) FROM r GROUP BY w, f, u",
+    "SELECT tm, us, COUNT(*) FROM r GROUP BY tm, us",
+    "SELECT tags, o, COUNT(*) FROM r GROUP BY tags, o",
+    "SELECT SUM(n), AVG(n), MIN(n), MAX(n), SUM(w), AVG(w), MIN(w), SUM(u), AVG(u), MAX(u), \
+            SUM(f), MIN(f), AVG(f), MIN(tm), MAX(us), COUNT(tags), STDDEV(w) FROM r",
+    "SELECT k, SUM(n), AVG(n), MIN(n), SUM(w), MIN(f), MAX(u), MIN(tm), MAX(us) FROM r GROUP BY k",
+    "SELECT COUNT(*) FILTER (WHERE i > 0), SUM(i) FILTER (WHERE b), MIN(s) FILTER (WHERE k = 1), \
+            COUNT(x) FILTER (WHERE x > 1), AVG(w) FILTER (WHERE w > 0) FROM r",
+    "SELECT k, COUNT(*) FILTER (WHERE b), SUM(x) FILTER (WHERE i < 0), MIN(DISTINCT i) FROM r \
+     GROUP BY k HAVING COUNT(*) FILTER (WHERE b) > 0",
+    "SELECT LENGTH(s) AS l, UPPER(g) AS u, SUM(i * 2) FROM r WHERE ABS(i) > 10 \
+     GROUP BY LENGTH(s), UPPER(g)",
+    "SELECT DATE_TRUNC('minute', ts) AS m, COUNT(*), AVG(ROUND(x)) FROM r \
+     GROUP BY DATE_TRUNC('minute', ts)",
+    "SELECT k, tag FROM r CROSS JOIN UNNEST(tags) AS tag",
+    "SELECT tag, COUNT(*), SUM(i), AVG(x) FROM r CROSS JOIN UNNEST(tags) AS tag GROUP BY tag",
+    "SELECT UPPER(tag) AS t, k + 1 AS n, tags FROM r CROSS JOIN UNNEST(tags) AS tag \
+     WHERE tag <> 'a' AND i > 0",
+    "SELECT COUNT(*), COUNT(tag), MAX(tag) FROM r CROSS JOIN UNNEST(tags) AS tag WHERE b",
+    "SELECT k, tag, COUNT(*) AS n FROM r CROSS JOIN UNNEST(tags) AS tag GROUP BY k, tag \
+     HAVING COUNT(*) > 2",
+    "SELECT 10 / k FROM r",
+    "SELECT CASE WHEN k <> 0 THEN 10 / k END AS q FROM r",
+    "SELECT SUM(9223372036854775807 - k) FROM r",
+    "SELECT ABS(i - 9223372036854775807) FROM r",
+    "SELECT CAST(us AS TIME(0)), CAST(us AS TIME(3)), CAST(us AS TIME(5)), CAST(ts AS TIMESTAMP(1)), \
+            TRY_CAST(us AS TIMESTAMP(8)), CAST(tm AS TIME(9)), CAST(us AS TIMESTAMP(2)) = us FROM r",
+];
