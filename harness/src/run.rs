@@ -9,6 +9,7 @@ use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
 use trefoil_ring0::runtime::start;
 
 use crate::args::{Format, RunArgs, RunSettings, Setting};
+use crate::collisions;
 use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
@@ -25,6 +26,8 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub(crate) struct Job {
     files: Vec<SourceFile>,
+    /// Where they are from, as far as that has a name.
+    paths: Vec<PathBuf>,
     settings: RunSettings,
 }
 
@@ -32,11 +35,6 @@ impl Job {
     /// Reads the files.
     pub(crate) fn new(args: RunArgs, settings: &mut Settings) -> Result<Self, Failure> {
         let settings = args.settings.resolve(settings)?;
-        if settings.output.is_some() && settings.output == settings.stats {
-            return Err(Failure::Usage(
-                "--output and --stats name the same file".to_owned(),
-            ));
-        }
         let mut files: Vec<SourceFile> = settings.set.iter().map(Setting::script).collect();
         for path in &args.files {
             files.push(read(path)?);
@@ -53,7 +51,13 @@ impl Job {
                 base: PathBuf::from("."),
             });
         }
-        Ok(Self { files, settings })
+        let mut paths = args.files;
+        paths.retain(|path| path != Path::new("-"));
+        Ok(Self {
+            files,
+            paths,
+            settings,
+        })
     }
 }
 
@@ -93,6 +97,7 @@ fn without_mark(text: String) -> String {
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
     let settings = &job.settings;
+    collisions::check(settings, &job.paths, &steps)?;
     let target = Target::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = settings
