@@ -1,11 +1,12 @@
-//! Files that a run writes: none that it reads or writes otherwise.
+//! Files that a run writes: none that it reads or writes otherwise, and links keep leading where
+//! they led.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Output;
 
 use common::{Folder, text, trefoil};
@@ -121,4 +122,52 @@ fn files_beside_those_that_are_read_are_written() {
     let sql = source("in", "'dlq', dlq_path = '/dev/null'") + &sink("o", "/dev/null");
     let output = run(&folder, &sql, &["--stats", "/dev/null"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn links_stay_links() {
+    let folder = folder("links");
+    folder.write("there/real.json", "old");
+    let real = folder.0.join("there/real.json");
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("there/real.json", folder.0.join("one")).unwrap();
+    symlink("one", folder.0.join("two")).unwrap();
+    let sql = source("in", "'skip'") + &sink("o", "two") + &sink("p", "dangling");
+    let output = run(&folder, &sql, &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let want = "{\"n\":1}\n{\"n\":2}\n";
+    assert_eq!(folder.read("there/real.json"), want);
+    assert_eq!(folder.read("not-there"), want);
+    for link in ["one", "two", "dangling"] {
+        let metadata = folder.0.join(link).symlink_metadata().unwrap();
+        assert!(metadata.is_symlink(), "{link}");
+    }
+    let mode = real.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+
+    symlink("loop", folder.0.join("loop")).unwrap();
+    let output = run(&folder, &(source("in", "'skip'") + &sink("o", "loop")), &[]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+}
+
+/// A link to a descriptor is no file to replace, also where the descriptor is one. The links are
+/// the test's own: those in /dev would be lost where it fails.
+#[test]
+fn descriptors_are_written_and_not_replaced() {
+    let folder = folder("descriptors");
+    for (number, file) in [(1, "out"), (2, "err")] {
+        let link = folder.0.join(format!("to-{file}"));
+        symlink(format!("/proc/self/fd/{number}"), &link).unwrap();
+        folder.write("q.sql", &(source("in", "'skip'") + "SELECT n FROM r;"));
+        let mut command = trefoil(&folder);
+        command.args(["run", "q.sql", "--format", "ndjson", "--output"]);
+        command.arg(&link);
+        command.stdout(fs::File::create(folder.0.join("out")).unwrap());
+        command.stderr(fs::File::create(folder.0.join("err")).unwrap());
+        assert!(command.status().unwrap().success());
+        let written = folder.read(file);
+        assert!(written.contains("{\"n\":1}\n{\"n\":2}\n"), "{written}");
+        assert!(folder.read("err").contains("left out"));
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+    }
 }
