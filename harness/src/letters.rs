@@ -1,15 +1,15 @@
-//! Bad records: what a run says of them, and the file that they are told in.
+//! Bad records: what a run says of them, and the files that they are told in.
 
 use std::path::{Path, PathBuf};
 
-use trefoil::{PlannedQuery, ResultColumn};
+use trefoil::{PlannedQuery, ResultColumn, Step};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::program::dead_letter_schema;
 use trefoil_ring0::runtime::ShardReport;
 
 use crate::args::Format;
 use crate::failure::{Failure, needed};
-use crate::output::Target;
+use crate::output::{Target, open_file};
 use crate::print::{Printer, Shape};
 use crate::say::say;
 
@@ -18,34 +18,72 @@ pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
     for (number, source) in query.program.sources.iter().enumerate() {
         let bad: u64 = reports.iter().map(|r| r.sources[number].rows_bad).sum();
         let name = &source.name;
+        let records = if bad == 1 { "record" } else { "records" };
         match &query.dead_letters {
             _ if bad == 0 => {}
             Some(path) => say(&format_args!(
-                "note: source {name}: {bad} bad records, written to {}",
+                "note: source {name}: {bad} bad {records}, written to {}",
                 path.display()
             )),
             None => say(&format_args!(
-                "note: source {name}: {bad} bad records left out"
+                "note: source {name}: {bad} bad {records} left out"
             )),
         }
     }
 }
 
-/// The file for what is told about bad records. It takes its name at the end, with nothing in it
-/// where no record was bad, so that nothing is left from a run before.
+/// The files for what is told about bad records. Each is opened before anything runs, once, and all
+/// queries that name it write there. Those that a query has named take their names at the end, with
+/// nothing in them where no record was bad, so that nothing is left from a run before.
+#[derive(Debug, Default)]
+pub(crate) struct Letters(Vec<Letter>);
+
 #[derive(Debug)]
-pub(crate) struct Letters {
+pub(crate) struct Letter {
     target: Target,
     path: PathBuf,
+    /// A query that writes there has begun.
+    is_used: bool,
 }
 
 impl Letters {
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let target = Target::open(Some(path))?;
-        let path = path.to_owned();
-        Ok(Self { target, path })
+    /// Opens them.
+    pub(crate) fn open(steps: &[Step]) -> Result<Self, Failure> {
+        let mut letters = Self::default();
+        for step in steps {
+            if let Step::Query(query) = step
+                && let Some(path) = &query.dead_letters
+                && letters.of(path).is_none()
+            {
+                letters.0.push(Letter {
+                    target: open_file(path).map_err(Failure::Open)?,
+                    path: path.clone(),
+                    is_used: false,
+                });
+            }
+        }
+        Ok(letters)
     }
 
+    /// The file of a query that begins.
+    pub(crate) fn begin(&mut self, query: &PlannedQuery) -> Option<&mut Letter> {
+        let letter = self.of(query.dead_letters.as_ref()?)?;
+        letter.is_used = true;
+        Some(letter)
+    }
+
+    fn of(&mut self, path: &Path) -> Option<&mut Letter> {
+        self.0.iter_mut().find(|letter| letter.path == path)
+    }
+
+    /// Gives files their names.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        let mut used = self.0.iter().filter(|letter| letter.is_used);
+        used.try_for_each(|letter| letter.target.finish())
+    }
+}
+
+impl Letter {
     pub(crate) fn write(&mut self, rows: &Frame) -> Result<(), Failure> {
         let schema = dead_letter_schema();
         let columns: Vec<ResultColumn> = schema
@@ -65,9 +103,5 @@ impl Letters {
         let printed = printer.print(shape, rows, &mut self.target);
         let written = printed.and_then(|()| printer.finish(&mut self.target));
         needed(written, &self.path)
-    }
-
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        self.target.finish()
     }
 }

@@ -142,6 +142,14 @@ impl Drop for Target {
     }
 }
 
+/// Opens a file that a script names; the error is for a connector's.
+pub(crate) fn open_file(path: &Path) -> Result<Target, String> {
+    Target::open(Some(path)).map_err(|failure| match failure {
+        Failure::Running(text) | Failure::Usage(text) => text,
+        other => format!("{other:?}"),
+    })
+}
+
 /// Files that have no name yet.
 static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 

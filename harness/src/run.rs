@@ -121,6 +121,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         results: Outlet::new(target),
         // Opened now, too.
         sinks: Sinks::open(&steps)?,
+        letters: Letters::open(&steps)?,
         are_told_apart: steps.iter().filter(is_printed).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
@@ -144,6 +145,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         }
     }
     script.sinks.finish()?;
+    script.letters.finish()?;
     script.results.target().finish()?;
     script.stats.end(clock.elapsed());
     if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
@@ -168,6 +170,7 @@ struct Script<'a> {
     format: Format,
     results: Outlet,
     sinks: Sinks,
+    letters: Letters,
     /// Several results are printed: each behind its text.
     are_told_apart: bool,
     stats: Stats,
@@ -202,8 +205,7 @@ impl Script<'_> {
         let progress = (!silent)
             .then(|| Progress::begin(control.clone()))
             .flatten();
-        let letters = query.dead_letters.as_deref().map(Letters::open);
-        let mut letters = letters.transpose()?;
+        let mut letters = self.letters.begin(query);
         let sink = query.sink.as_ref();
         let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
             Some(outlet) => outlet,
@@ -244,7 +246,6 @@ impl Script<'_> {
             self.results.end_result()?;
         }
         self.sinks.end_query(query)?;
-        letters.map_or(Ok(()), Letters::finish)?;
         let reports = running.finish()?;
         if !is_left && reports.iter().any(|r| r.stopped) {
             say(&"note: stopped before the end of input; what waits for it was not given");

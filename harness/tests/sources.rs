@@ -116,6 +116,34 @@ fn bad_records() {
     assert!(text(&useless.stderr).contains("bad_data = 'dlq'"));
 }
 
+/// All queries of a run tell of bad records in one file; one that cannot be written ends the run
+/// before anything is read.
+#[test]
+fn dead_letters_of_several_queries() {
+    let folder = Folder::new("letters");
+    folder.write("r.json", "{\"n\":1}\n{\"n\":\"x\"}\n{\"n\":2}\n");
+    let sql = |path: &str| {
+        format!(
+            "CREATE SOURCE r (n BIGINT, m BIGINT) WITH (connector = 'file', format = 'json',
+             path = 'r.json', bad_data = 'dlq', dlq_path = '{path}');
+             SELECT n FROM r; SELECT m FROM r; SELECT SUM(n) AS s FROM r;"
+        )
+    };
+    for cores in CORES {
+        let output = run(&folder, cores, &sql("told.json"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let stats = folder.json("stats.json");
+        let told = folder.read("told.json").lines().count();
+        assert_eq!(stats["sources"][0]["rows_bad"], told);
+        assert!(told >= 2, "{told}");
+        assert!(text(&output.stderr).contains(": 1 bad record, written to"));
+        assert_eq!(folder.temporary_files(), [""; 0]);
+    }
+    let output = run(&folder, "1", &sql("no-such-folder/told.json"));
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
+}
+
 #[test]
 fn system_columns() {
     let folder = Folder::new("system");
