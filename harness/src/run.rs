@@ -110,10 +110,6 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     if let Some(time) = settings.time {
         stop.after(time)?;
     }
-    let is_printed = |step: &&Step| match step {
-        Step::Query(query) => is_printed(query),
-        Step::Answer(_) => true,
-    };
     let mut script = Script {
         settings,
         stop,
@@ -122,38 +118,33 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         // Opened now, too.
         sinks: Sinks::open(&steps)?,
         letters: Letters::open(&steps)?,
-        are_told_apart: steps.iter().filter(is_printed).count() > 1,
+        are_told_apart: steps.iter().filter(|step| is_shown(step)).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
     };
     let clock = Instant::now();
-    let mut ledger = Ok(());
-    for (number, step) in steps.iter().enumerate() {
-        if script.stop.is_asked() {
-            let left = steps.len() - number;
-            say(&format_args!(
-                "note: stopped; {left} of the statements did not run"
-            ));
-            break;
-        }
-        if is_printed(&step) && !script.results.is_read() {
-            continue;
-        }
-        match step {
-            Step::Query(query) => ledger = ledger.and(script.query(query)?),
-            Step::Answer(answer) => script.answer(answer)?,
-        }
+    let ended = script.run(&steps);
+    script.stats.end(clock.elapsed(), &ended);
+    let counted = match (counts, &settings.stats) {
+        (Some(counts), Some(path)) => write_counts(&script.stats, counts, path),
+        _ => Ok(()),
+    };
+    // The first failure is the one to tell.
+    ended.and(counted)
+}
+
+fn write_counts(stats: &Stats, mut target: Target, path: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(stats).map_err(std::io::Error::from)?;
+    needed(target.write((text + "\n").as_bytes()), path)?;
+    target.finish()
+}
+
+/// Whether what a step gives is printed.
+fn is_shown(step: &Step) -> bool {
+    match step {
+        Step::Query(query) => is_printed(query),
+        Step::Answer(_) => true,
     }
-    script.sinks.finish()?;
-    script.letters.finish()?;
-    script.results.target().finish()?;
-    script.stats.end(clock.elapsed());
-    if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
-        let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
-        needed(counts.write((text + "\n").as_bytes()), path)?;
-        counts.finish()?;
-    }
-    ledger
 }
 
 /// Whether the notes of the start were already said.
@@ -178,6 +169,31 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
+    /// Runs all steps, and gives files their names.
+    fn run(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        let mut ledger = Ok(());
+        for (number, step) in steps.iter().enumerate() {
+            if self.stop.is_asked() {
+                let left = steps.len() - number;
+                say(&format_args!(
+                    "note: stopped; {left} of the statements did not run"
+                ));
+                break;
+            }
+            if is_shown(step) && !self.results.is_read() {
+                continue;
+            }
+            match step {
+                Step::Query(query) => ledger = ledger.and(self.query(query)?),
+                Step::Answer(answer) => self.answer(answer)?,
+            }
+        }
+        self.sinks.finish()?;
+        self.letters.finish()?;
+        self.results.target().finish()?;
+        ledger
+    }
+
     /// Prints rows that are known.
     fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
         if self.are_told_apart {
