@@ -1,5 +1,5 @@
-//! Where a path leads, through links: to a file that is replaced when a new one is whole, or to what
-//! keeps its name: a device, a pipe, a descriptor of this process.
+//! Where a path leads, through links: to a file that is replaced when a new one is whole, or to
+//! what keeps its name: a device, a pipe, a descriptor of this process.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
