@@ -34,6 +34,19 @@ impl Failure {
         Self::Running(format!("cannot write {}: {error}", path.display()))
     }
 
+    /// What went wrong; `None` where that is nothing of ours.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::ClosedPipe => None,
+            Self::Typed(error) => Some(error.to_string()),
+            Self::Running(text)
+            | Self::Usage(text)
+            | Self::Sql(text)
+            | Self::Open(text)
+            | Self::Threshold(text) => Some(text.clone()),
+        }
+    }
+
     /// Says on standard error what is wrong, and gives the exit code.
     pub(crate) fn report(&self) -> u8 {
         let (code, text): (u8, &dyn Display) = match self {

@@ -1,8 +1,8 @@
-//! Bad records: what a run says of them, and the file that they are told in.
+//! Bad records: what a run says of them, and the files that they are told in.
 
 use std::path::{Path, PathBuf};
 
-use trefoil::{PlannedQuery, ResultColumn};
+use trefoil::{PlannedQuery, ResultColumn, Step};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::SourceId;
 use trefoil_ring0::program::{StageInput, dead_letter_schema};
@@ -10,7 +10,7 @@ use trefoil_ring0::runtime::ShardReport;
 
 use crate::args::Format;
 use crate::failure::{Failure, needed};
-use crate::output::Target;
+use crate::output::{Target, open_file};
 use crate::print::{Printer, Shape};
 use crate::say::say;
 
@@ -25,17 +25,16 @@ pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
         let inputs = reports.iter().flat_map(|r| &r.inputs);
         let inputs = inputs.filter(|(stage, _)| reads(*stage));
         let failed: u64 = inputs.map(|(_, counters)| counters.rows_failed).sum();
-        say_left_out(query, &source.name, bad, "bad records");
-        say_left_out(
-            query,
-            &source.name,
-            failed,
-            "rows on which an expression failed",
-        );
+        let (record, row) = (["bad record", "bad records"], ["row", "rows"]);
+        let row = row.map(|row| format!("{row} on which an expression failed"));
+        say_left_out(query, &source.name, bad, record);
+        say_left_out(query, &source.name, failed, row.each_ref().map(String::as_str));
     }
 }
 
-fn say_left_out(query: &PlannedQuery, source: &str, count: u64, what: &str) {
+/// `what` is one of them, and several.
+fn say_left_out(query: &PlannedQuery, source: &str, count: u64, what: [&str; 2]) {
+    let what = what[usize::from(count != 1)];
     match &query.dead_letters {
         _ if count == 0 => {}
         Some(path) => say(&format_args!(
@@ -48,21 +47,58 @@ fn say_left_out(query: &PlannedQuery, source: &str, count: u64, what: &str) {
     }
 }
 
-/// The file for what is told about bad records. It takes its name at the end, with nothing in it
-/// where no record was bad, so that nothing is left from a run before.
+/// The files for what is told about bad records. Each is opened before anything runs, once, and all
+/// queries that name it write there. Those that a query has named take their names at the end, with
+/// nothing in them where no record was bad, so that nothing is left from a run before.
+#[derive(Debug, Default)]
+pub(crate) struct Letters(Vec<Letter>);
+
 #[derive(Debug)]
-pub(crate) struct Letters {
+pub(crate) struct Letter {
     target: Target,
     path: PathBuf,
+    /// A query that writes there has begun.
+    is_used: bool,
 }
 
 impl Letters {
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let target = Target::open(Some(path))?;
-        let path = path.to_owned();
-        Ok(Self { target, path })
+    /// Opens them.
+    pub(crate) fn open(steps: &[Step]) -> Result<Self, Failure> {
+        let mut letters = Self::default();
+        for step in steps {
+            if let Step::Query(query) = step
+                && let Some(path) = &query.dead_letters
+                && letters.of(path).is_none()
+            {
+                letters.0.push(Letter {
+                    target: open_file(path).map_err(Failure::Open)?,
+                    path: path.clone(),
+                    is_used: false,
+                });
+            }
+        }
+        Ok(letters)
     }
 
+    /// The file of a query that begins.
+    pub(crate) fn begin(&mut self, query: &PlannedQuery) -> Option<&mut Letter> {
+        let letter = self.of(query.dead_letters.as_ref()?)?;
+        letter.is_used = true;
+        Some(letter)
+    }
+
+    fn of(&mut self, path: &Path) -> Option<&mut Letter> {
+        self.0.iter_mut().find(|letter| letter.path == path)
+    }
+
+    /// Gives files their names.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        let mut used = self.0.iter().filter(|letter| letter.is_used);
+        used.try_for_each(|letter| letter.target.finish())
+    }
+}
+
+impl Letter {
     pub(crate) fn write(&mut self, rows: &Frame) -> Result<(), Failure> {
         let schema = dead_letter_schema();
         let columns: Vec<ResultColumn> = schema
@@ -82,9 +118,5 @@ impl Letters {
         let printed = printer.print(shape, rows, &mut self.target);
         let written = printed.and_then(|()| printer.finish(&mut self.target));
         needed(written, &self.path)
-    }
-
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        self.target.finish()
     }
 }

@@ -10,6 +10,7 @@ mod say;
 mod settings;
 
 mod arrow;
+mod location;
 mod output;
 mod print;
 mod progress;
@@ -18,6 +19,7 @@ mod stats;
 mod stop;
 mod table;
 
+mod collisions;
 mod run;
 
 mod bench;

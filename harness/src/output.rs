@@ -3,23 +3,28 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::Failure;
+use crate::location::Location;
 
 /// Where text goes.
 #[derive(Debug)]
 pub(crate) enum Target {
     /// Standard output.
     Stdout,
-    /// A device or pipe that already has its name.
+    /// A device, pipe or descriptor that keeps its name.
     Direct { file: File, path: PathBuf },
     /// A file that is renamed when it is whole.
     File {
         file: File,
         temporary: PathBuf,
+        /// The file to replace: what a link leads to, not the link.
+        real: PathBuf,
+        /// As it was named.
         path: PathBuf,
     },
 }
@@ -31,29 +36,52 @@ impl Target {
             return Ok(Self::Stdout);
         };
         let refuse = |error: io::Error| Failure::write(path, &error);
-        if path.metadata().is_ok_and(|m| !m.is_file()) {
-            let file = File::options().write(true).open(path).map_err(refuse)?;
-            let path = path.to_owned();
-            return Ok(Self::Direct { file, path });
-        }
-        let Some(name) = path.file_name() else {
-            return Err(Failure::Usage(format!(
-                "{} is not the name of a file",
-                path.display()
-            )));
+        let location = match Location::of(path).map_err(refuse)? {
+            Location::File(location) => location,
+            Location::Stdout => return Ok(Self::Stdout),
+            // The descriptor itself: a second one would write over what is said.
+            Location::Stderr => {
+                let stderr = io::stderr().as_fd().try_clone_to_owned();
+                let file = stderr.map_err(refuse)?.into();
+                let path = path.to_owned();
+                return Ok(Self::Direct { file, path });
+            }
+            Location::Direct => {
+                let file = File::options().append(true).open(path).map_err(refuse)?;
+                let path = path.to_owned();
+                return Ok(Self::Direct { file, path });
+            }
         };
+        let real = location.file().to_owned();
+        let name = real.file_name().unwrap_or_default();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let name = format!(".{}.{process}.{number}.tmp", name.to_string_lossy());
-        let temporary = path.with_file_name(name);
+        let temporary = real.with_file_name(name);
         let mut all = temporaries();
         let file = File::create(&temporary).map_err(refuse)?;
         all.push(temporary.clone());
-        Ok(Self::File {
+        drop(all);
+        let target = Self::File {
             file,
             temporary,
+            real,
             path: path.to_owned(),
-        })
+        };
+        target.take_permissions().map_err(refuse)?;
+        Ok(target)
+    }
+
+    /// Who may read the file that is replaced may read this one.
+    fn take_permissions(&self) -> io::Result<()> {
+        let Self::File { file, real, .. } = self else {
+            return Ok(());
+        };
+        match real.metadata() {
+            Ok(metadata) => file.set_permissions(metadata.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a person looks at it.
@@ -93,10 +121,11 @@ impl Target {
             Self::File {
                 file,
                 temporary,
+                real,
                 path,
             } => file
                 .sync_all()
-                .and_then(|()| std::fs::rename(temporary, path))
+                .and_then(|()| std::fs::rename(temporary, real))
                 .map_err(|e| Failure::write(path, &e)),
         }
     }
@@ -111,6 +140,14 @@ impl Drop for Target {
             all.retain(|path| path != temporary);
         }
     }
+}
+
+/// Opens a file that a script names; the error is for a connector's.
+pub(crate) fn open_file(path: &Path) -> Result<Target, String> {
+    Target::open(Some(path)).map_err(|failure| match failure {
+        Failure::Running(text) | Failure::Usage(text) => text,
+        other => format!("{other:?}"),
+    })
 }
 
 /// Files that have no name yet.

@@ -9,6 +9,7 @@ use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
 use trefoil_ring0::runtime::start;
 
 use crate::args::{Format, RunArgs, RunSettings, Setting};
+use crate::collisions;
 use crate::failure::{Failure, needed};
 use crate::letters::{Letters, say_bad};
 use crate::machine::executor_name;
@@ -25,6 +26,8 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub(crate) struct Job {
     files: Vec<SourceFile>,
+    /// Where they are from, as far as that has a name.
+    paths: Vec<PathBuf>,
     settings: RunSettings,
 }
 
@@ -32,11 +35,6 @@ impl Job {
     /// Reads the files.
     pub(crate) fn new(args: RunArgs, settings: &mut Settings) -> Result<Self, Failure> {
         let settings = args.settings.resolve(settings)?;
-        if settings.output.is_some() && settings.output == settings.stats {
-            return Err(Failure::Usage(
-                "--output and --stats name the same file".to_owned(),
-            ));
-        }
         let mut files: Vec<SourceFile> = settings.set.iter().map(Setting::script).collect();
         for path in &args.files {
             files.push(read(path)?);
@@ -53,7 +51,13 @@ impl Job {
                 base: PathBuf::from("."),
             });
         }
-        Ok(Self { files, settings })
+        let mut paths = args.files;
+        paths.retain(|path| path != Path::new("-"));
+        Ok(Self {
+            files,
+            paths,
+            settings,
+        })
     }
 }
 
@@ -93,6 +97,7 @@ fn without_mark(text: String) -> String {
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let steps = plan_steps(&job.files)?;
     let settings = &job.settings;
+    collisions::check(settings, &job.paths, &steps)?;
     let target = Target::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = settings
@@ -105,10 +110,6 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     if let Some(time) = settings.time {
         stop.after(time)?;
     }
-    let is_printed = |step: &&Step| match step {
-        Step::Query(query) => is_printed(query),
-        Step::Answer(_) => true,
-    };
     let mut script = Script {
         settings,
         stop,
@@ -116,37 +117,34 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         results: Outlet::new(target),
         // Opened now, too.
         sinks: Sinks::open(&steps)?,
-        are_told_apart: steps.iter().filter(is_printed).count() > 1,
+        letters: Letters::open(&steps)?,
+        are_told_apart: steps.iter().filter(|step| is_shown(step)).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
     };
     let clock = Instant::now();
-    let mut ledger = Ok(());
-    for (number, step) in steps.iter().enumerate() {
-        if script.stop.is_asked() {
-            let left = steps.len() - number;
-            say(&format_args!(
-                "note: stopped; {left} of the statements did not run"
-            ));
-            break;
-        }
-        if is_printed(&step) && !script.results.is_read() {
-            continue;
-        }
-        match step {
-            Step::Query(query) => ledger = ledger.and(script.query(query)?),
-            Step::Answer(answer) => script.answer(answer)?,
-        }
+    let ended = script.run(&steps);
+    script.stats.end(clock.elapsed(), &ended);
+    let counted = match (counts, &settings.stats) {
+        (Some(counts), Some(path)) => write_counts(&script.stats, counts, path),
+        _ => Ok(()),
+    };
+    // The first failure is the one to tell.
+    ended.and(counted)
+}
+
+fn write_counts(stats: &Stats, mut target: Target, path: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(stats).map_err(std::io::Error::from)?;
+    needed(target.write((text + "\n").as_bytes()), path)?;
+    target.finish()
+}
+
+/// Whether what a step gives is printed.
+fn is_shown(step: &Step) -> bool {
+    match step {
+        Step::Query(query) => is_printed(query),
+        Step::Answer(_) => true,
     }
-    script.sinks.finish()?;
-    script.results.target().finish()?;
-    script.stats.end(clock.elapsed());
-    if let (Some(mut counts), Some(path)) = (counts, &settings.stats) {
-        let text = serde_json::to_string_pretty(&script.stats).map_err(std::io::Error::from)?;
-        needed(counts.write((text + "\n").as_bytes()), path)?;
-        counts.finish()?;
-    }
-    ledger
 }
 
 /// Whether the notes of the start were already said.
@@ -163,6 +161,7 @@ struct Script<'a> {
     format: Format,
     results: Outlet,
     sinks: Sinks,
+    letters: Letters,
     /// Several results are printed: each behind its text.
     are_told_apart: bool,
     stats: Stats,
@@ -170,6 +169,31 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
+    /// Runs all steps, and gives files their names.
+    fn run(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        let mut ledger = Ok(());
+        for (number, step) in steps.iter().enumerate() {
+            if self.stop.is_asked() {
+                let left = steps.len() - number;
+                say(&format_args!(
+                    "note: stopped; {left} of the statements did not run"
+                ));
+                break;
+            }
+            if is_shown(step) && !self.results.is_read() {
+                continue;
+            }
+            match step {
+                Step::Query(query) => ledger = ledger.and(self.query(query)?),
+                Step::Answer(answer) => self.answer(answer)?,
+            }
+        }
+        self.sinks.finish()?;
+        self.letters.finish()?;
+        self.results.target().finish()?;
+        ledger
+    }
+
     /// Prints rows that are known.
     fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
         if self.are_told_apart {
@@ -197,8 +221,7 @@ impl Script<'_> {
         let progress = (!silent)
             .then(|| Progress::begin(control.clone()))
             .flatten();
-        let letters = query.dead_letters.as_deref().map(Letters::open);
-        let mut letters = letters.transpose()?;
+        let mut letters = self.letters.begin(query);
         let sink = query.sink.as_ref();
         let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
             Some(outlet) => outlet,
@@ -239,7 +262,6 @@ impl Script<'_> {
             self.results.end_result()?;
         }
         self.sinks.end_query(query)?;
-        letters.map_or(Ok(()), Letters::finish)?;
         let reports = running.finish()?;
         if !is_left && reports.iter().any(|r| r.stopped) {
             say(&"note: stopped before the end of input; what waits for it was not given");

@@ -1,14 +1,14 @@
 //! Where rows go: results that are printed, and the sinks of a script. A sink is opened before
 //! anything runs, takes the rows of all queries that feed it, and is whole when the run is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use trefoil::{PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
 use trefoil_ring0::frame::Frame;
 
 use crate::args::Format;
 use crate::failure::{Failure, needed};
-use crate::output::Target;
+use crate::output::{Target, open_file};
 use crate::print::{Printer, Shape};
 
 /// A way out for rows.
@@ -191,12 +191,5 @@ fn open(sink: &Sink) -> Result<Option<Outlet>, Failure> {
                 ..Outlet::with_printer(target, *format)
             })
         }
-    })
-}
-
-fn open_file(path: &Path) -> Result<Target, String> {
-    Target::open(Some(path)).map_err(|failure| match failure {
-        Failure::Running(text) | Failure::Usage(text) => text,
-        other => format!("{other:?}"),
     })
 }

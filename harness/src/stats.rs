@@ -21,6 +21,9 @@ pub(crate) struct Stats {
     executor: &'static str,
     sources: Vec<SourceStats>,
     queries: Vec<QueryStats>,
+    /// Why the run failed; the rest is what was counted until then, by queries that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +72,7 @@ impl Stats {
             executor: "none",
             sources: Vec::new(),
             queries: Vec::new(),
+            failed: None,
         }
     }
 
@@ -112,8 +116,9 @@ impl Stats {
         Ok(())
     }
 
-    /// After the last query.
-    pub(crate) fn end(&mut self, elapsed: Duration) {
+    /// After the last query, or the one that failed.
+    pub(crate) fn end(&mut self, elapsed: Duration, ended: &Result<(), Failure>) {
+        self.failed = ended.as_ref().err().and_then(Failure::text);
         let rows: u64 = self.sources.iter().map(|s| s.rows_read).sum();
         self.elapsed_s = elapsed.as_secs_f64();
         self.rows_per_s = rows as f64 / self.elapsed_s.max(f64::MIN_POSITIVE);

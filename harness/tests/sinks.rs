@@ -71,6 +71,7 @@ fn files_take_all_that_feeds_them() {
         let mut batches = StreamReader::try_new(&bytes[..], None).unwrap();
         assert_eq!(batches.next().unwrap().unwrap().num_rows(), 1);
         let stats = folder.json("stats.json");
+        assert!(stats.get("failed").is_none());
         let out = (0..6).map(|i| stats["queries"][i]["rows_out"].as_u64().unwrap());
         assert_eq!(out.collect::<Vec<_>>(), [1, 2, 3, 3, 1, 1]);
         assert_eq!(folder.temporary_files(), [""; 0]);
@@ -115,7 +116,13 @@ fn a_run_that_fails_leaves_no_file() {
             WITH (connector = 'file', format = 'json', path = 'bad.json');
         CREATE SINK o WITH (connector = 'file', path = 'o.ndjson', format = 'json');
         INSERT INTO o SELECT n FROM r; INSERT INTO o SELECT n FROM bad;";
-    let output = run(&folder, sql, &[]);
+    let output = run(&folder, sql, &["--stats", "stats.json"]);
+    let stats = folder.json("stats.json");
+    let failed = stats["failed"].as_str().unwrap();
+    assert!(failed.contains("bad.json:2"), "{failed}");
+    assert!(text(&output.stderr).contains(failed));
+    assert_eq!(stats["queries"].as_array().unwrap().len(), 1);
+    assert_eq!(stats["sources"][0]["rows_read"], 3);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(!folder.exists("o.ndjson"));
     assert_eq!(folder.temporary_files(), [""; 0]);

@@ -122,7 +122,8 @@ fn failing_rows() {
     let folder = Folder::new("failing");
     folder.write(
         "r.json",
-        "{\"k\":5,\"s\":\"1\"}\n{\"k\":2,\"s\":\"x\"}\n{\"k\":0,\"s\":\"3\"}\n{\"k\":1,\"s\":\"4\"}\n",
+        "{\"k\":5,\"s\":\"1\"}\n{\"k\":2,\"s\":\"x\"}\n\
+         {\"k\":0,\"s\":\"3\"}\n{\"k\":1,\"s\":\"4\"}\n",
     );
     let sql = |query: &str, more: &str| {
         format!(
@@ -161,7 +162,7 @@ fn failing_rows() {
             let told = text(&output.stderr);
             assert!(output.status.success(), "{told}");
             assert!(
-                told.contains("source r: 1 rows on which an expression failed"),
+                told.contains("source r: 1 row on which an expression failed"),
                 "{told}"
             );
             assert_eq!(text(&output.stdout), rows, "{query} on {cores} cores");
@@ -184,6 +185,34 @@ fn failing_rows() {
         );
         assert!(letter["reason"].as_str().unwrap().contains(reason));
     }
+}
+
+/// All queries of a run tell of bad records in one file; one that cannot be written ends the run
+/// before anything is read.
+#[test]
+fn dead_letters_of_several_queries() {
+    let folder = Folder::new("letters");
+    folder.write("r.json", "{\"n\":1}\n{\"n\":\"x\"}\n{\"n\":2}\n");
+    let sql = |path: &str| {
+        format!(
+            "CREATE SOURCE r (n BIGINT, m BIGINT) WITH (connector = 'file', format = 'json',
+             path = 'r.json', bad_data = 'dlq', dlq_path = '{path}');
+             SELECT n FROM r; SELECT m FROM r; SELECT SUM(n) AS s FROM r;"
+        )
+    };
+    for cores in CORES {
+        let output = run(&folder, cores, &sql("told.json"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let stats = folder.json("stats.json");
+        let told = folder.read("told.json").lines().count();
+        assert_eq!(stats["sources"][0]["rows_bad"], told);
+        assert!(told >= 2, "{told}");
+        assert!(text(&output.stderr).contains(": 1 bad record, written to"));
+        assert_eq!(folder.temporary_files(), [""; 0]);
+    }
+    let output = run(&folder, "1", &sql("no-such-folder/told.json"));
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
 }
 
 #[test]

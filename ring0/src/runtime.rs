@@ -269,11 +269,11 @@ fn check_config(config: &Config) -> Result<()> {
 fn choose_executor(config: &Config) -> Result<(Executor, Vec<String>)> {
     let mut notes = Vec::new();
     if config.shards > config.cores.len() {
-        notes.push(format!(
-            "{} shards share {} cores",
-            config.shards,
-            config.cores.len()
-        ));
+        let cores = match config.cores.len() {
+            1 => "1 core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        notes.push(format!("{} shards share {cores}", config.shards));
     }
     let executor = match config.executor {
         Executor::Threads => Executor::Threads,

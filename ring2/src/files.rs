@@ -23,12 +23,53 @@ pub(crate) fn expand(path: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Whether a source declared with `path`, a folder or a pattern, would read `file` if it were
+/// there. The folder of `file` is named without links.
+pub fn would_read(path: &Path, file: &Path) -> bool {
+    if is_hidden(file) {
+        return false;
+    }
+    if path.is_dir() {
+        return path.canonicalize().ok().as_deref() == file.parent();
+    }
+    if path.exists() {
+        return false;
+    }
+    // Only folders before the first one with a wildcard can be looked up.
+    let parts: Vec<_> = path.components().collect();
+    let is_plain = |part: &std::path::Component<'_>| {
+        let text = part.as_os_str().to_string_lossy();
+        glob::Pattern::escape(&text) == text
+    };
+    let plain = parts.iter().take_while(|part| is_plain(part)).count();
+    let folder: PathBuf = parts[..plain].iter().collect();
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => &folder,
+    };
+    let rest: PathBuf = parts[plain..].iter().collect();
+    let (Ok(folder), Some(rest)) = (folder.canonicalize(), rest.to_str()) else {
+        return false;
+    };
+    let Ok(below) = file.strip_prefix(folder) else {
+        return false;
+    };
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        ..glob::MatchOptions::new()
+    };
+    let pattern = glob::Pattern::new(rest);
+    pattern.is_ok_and(|pattern| pattern.matches_path_with(below, options))
+}
+
 #[expect(clippy::ptr_arg, reason = "a filter of owned paths")]
 fn is_data(path: &PathBuf) -> bool {
-    let hidden = path
-        .file_name()
-        .is_some_and(|name| name.as_encoded_bytes().first() == Some(&b'.'));
-    path.is_file() && !hidden
+    path.is_file() && !is_hidden(path)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_some_and(|name| name.as_encoded_bytes().first() == Some(&b'.'))
 }
 
 #[cfg(test)]
@@ -59,6 +100,24 @@ mod tests {
         assert_eq!(names("none.json"), ["none.json"]);
         assert_eq!(names("*.csv"), ["*.csv"]);
         assert_eq!(names("below"), Vec::<String>::new());
+        let real = folder.canonicalize().expect("a folder");
+        for (path, file, want) in [
+            ("", "new.json", true),
+            ("", ".new.json", false),
+            ("", "below/new.json", false),
+            ("below/..", "new.json", true),
+            ("*.json", "new.json", true),
+            ("*.json", ".new.json", false),
+            ("*.json", "new.csv", false),
+            ("*.json", "below/new.json", false),
+            ("*/*.json", "below/new.json", true),
+            ("**/*.json", "below/new.json", true),
+            ("below/../*.json", "new.json", true),
+            ("a.json", "a.json", false),
+        ] {
+            let read = would_read(&folder.join(path), &real.join(file));
+            assert_eq!(read, want, "{path} and {file}");
+        }
         std::fs::remove_dir_all(folder).expect("removed");
     }
 }

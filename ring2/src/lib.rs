@@ -62,6 +62,7 @@ use script::Reading;
 
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
+pub use files::would_read;
 pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.
@@ -82,6 +83,8 @@ pub struct PlannedQuery {
     pub sql: String,
     /// What every shard runs; one source, one output.
     pub program: Program,
+    /// The paths that its sources were declared with: files, folders or patterns.
+    pub paths: Vec<std::path::PathBuf>,
     /// The file for what is told about bad records, the program's second output.
     pub dead_letters: Option<std::path::PathBuf>,
     /// How the output's columns are printed, in order.
@@ -218,6 +221,7 @@ fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQ
     Ok(PlannedQuery {
         sql: select.sql.clone(),
         program,
+        paths: plan.tables.iter().map(|t| t.path.clone()).collect(),
         dead_letters: plan.tables.iter().find_map(|t| match &t.bad_data {
             BadDataPolicy::DeadLetters(path) => Some(path.clone()),
             BadDataPolicy::Fail | BadDataPolicy::Skip => None,

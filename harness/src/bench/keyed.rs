@@ -80,7 +80,7 @@ fn measure(data: &Data, setting: &Setting, run: &mut Run) -> Result<(), Failure>
         let config = setting.config(shards);
         if shards > config.cores.len() {
             let cores = config.cores.len();
-            run.invalid(format!("{shards} shards share {cores} cores"));
+            run.invalid(format!("more shards ({shards}) than cores ({cores})"));
         }
         let (seconds, got) = engine(data, &config, run)?;
         let rate = rows / seconds;

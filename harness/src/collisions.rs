@@ -1,0 +1,155 @@
+//! What a run writes is nothing that it reads, or writes otherwise, or would read the next time.
+//! Checked before anything is opened, so that no file is lost.
+
+use std::path::{Path, PathBuf};
+
+use trefoil::{PlannedQuery, SinkConnector, Step, would_read};
+use trefoil_ring0::program::{BadData, SourceKind};
+
+use crate::args::RunSettings;
+use crate::failure::Failure;
+use crate::location::{FileLocation, Location};
+
+/// A file that the run writes.
+struct Output<'a> {
+    /// Who does, as a user names it.
+    name: String,
+    by: By,
+    path: &'a Path,
+    location: FileLocation,
+}
+
+/// Who says that a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Flag,
+    Script,
+}
+
+/// Checks all files of a run against each other.
+pub(crate) fn check(
+    settings: &RunSettings,
+    scripts: &[PathBuf],
+    steps: &[Step],
+) -> Result<(), Failure> {
+    let queries = || {
+        steps.iter().filter_map(|step| match step {
+            Step::Query(query) => Some(&**query),
+            Step::Answer(_) => None,
+        })
+    };
+    let outputs = outputs(settings, queries());
+    for (number, output) in outputs.iter().enumerate() {
+        let is_same = |other: &&Output<'_>| other.location.is_same(&output.location);
+        if let Some(other) = outputs[..number].iter().find(is_same) {
+            let (a, b, path) = (&other.name, &output.name, output.path.display());
+            let by = match other.by {
+                By::Flag => By::Flag,
+                By::Script => output.by,
+            };
+            let why = format!("{a} and {b} name the same file, {path}");
+            return Err(refuse(by, &why, "give each a file of its own"));
+        }
+    }
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    for path in scripts {
+        check_input(&outputs, path, "the script is read from")?;
+    }
+    for query in queries() {
+        for path in &query.paths {
+            check_next_run(&outputs, path)?;
+        }
+        for source in &query.program.sources {
+            if let SourceKind::Files { paths, .. } = &source.kind {
+                let reader = format!("source {} reads", source.name);
+                for path in paths {
+                    check_input(&outputs, path, &reader)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All that is written. What cannot be looked up cannot be opened, which says why.
+fn outputs<'a>(
+    settings: &'a RunSettings,
+    queries: impl Iterator<Item = &'a PlannedQuery>,
+) -> Vec<Output<'a>> {
+    let mut outputs: Vec<Output<'_>> = Vec::new();
+    let mut add = |name: String, by, path: &'a Path| {
+        if let Ok(Location::File(location)) = Location::of(path) {
+            outputs.push(Output {
+                name,
+                by,
+                path,
+                location,
+            });
+        }
+    };
+    let flags = [("--output", &settings.output), ("--stats", &settings.stats)];
+    for (name, path) in flags {
+        if let Some(path) = path {
+            add(name.to_owned(), By::Flag, path);
+        }
+    }
+    let (mut sinks, mut letters) = (Vec::new(), Vec::new());
+    for query in queries {
+        if let Some(sink) = &query.sink
+            && let SinkConnector::File { path, .. } = &sink.connector
+            && !sinks.contains(&sink)
+        {
+            sinks.push(sink);
+            add(format!("sink {}", sink.name), By::Script, path);
+        }
+        if let Some(path) = &query.dead_letters
+            && !letters.contains(&path)
+        {
+            letters.push(path);
+            let mut sources = query.program.sources.iter();
+            let source = sources.find(|s| matches!(s.bad_data, BadData::DeadLetters(_)));
+            let source = source.map_or("", |s| &s.name);
+            add(format!("dlq_path of source {source}"), By::Script, path);
+        }
+    }
+    outputs
+}
+
+fn check_input(outputs: &[Output<'_>], path: &Path, reader: &str) -> Result<(), Failure> {
+    let Ok(Location::File(input)) = Location::of(path) else {
+        return Ok(());
+    };
+    match outputs.iter().find(|o| o.location.is_same(&input)) {
+        Some(output) => {
+            let (name, path) = (&output.name, output.path.display());
+            let why = format!("{name} would replace {path}, which {reader}");
+            Err(refuse(output.by, &why, "write into another file"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_next_run(outputs: &[Output<'_>], path: &Path) -> Result<(), Failure> {
+    let is_read = |output: &&Output<'_>| output.location.names().any(|n| would_read(path, n));
+    match outputs.iter().find(is_read) {
+        Some(output) => {
+            let (name, file) = (&output.name, output.path.display());
+            let path = path.display();
+            let why = format!("{name} is {file}, which a source reads with path '{path}'");
+            let hint = "write elsewhere, or begin the file's name with a dot: sources leave such \
+                        names out";
+            Err(refuse(output.by, &why, hint))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refuse(by: By, why: &str, hint: &str) -> Failure {
+    let text = format!("{why}\nhint: {hint}");
+    match by {
+        By::Flag => Failure::Usage(text),
+        By::Script => Failure::Open(text),
+    }
+}
