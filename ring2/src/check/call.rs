@@ -145,7 +145,7 @@ impl Checker<'_> {
                     .place
                     .error("E0207", self.find(&["FILTER"], at), message));
             }
-            self.walk(
+            self.asked(
                 filter,
                 Context {
                     over: false,
@@ -233,6 +233,8 @@ impl Checker<'_> {
                 (0, 0) => "no argument".to_string(),
                 (1, 1) => "one argument".to_string(),
                 (a, b) if a == b => format!("{a} arguments"),
+                (1, usize::MAX) => "at least one argument".to_string(),
+                (a, usize::MAX) => format!("at least {a} arguments"),
                 (a, b) => format!("{a} to {b} arguments"),
             };
             let message = format!("{upper} takes {wanted}, not {}", args.len());
