@@ -22,7 +22,10 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
         let text = text.rsplit("rror: ").next().unwrap_or(text);
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
-        select.place.error("E0206", at, in_sql(text))
+        match text.strip_prefix("This feature is not implemented: ") {
+            Some(text) => select.place.error("E0301", at, in_sql(text)),
+            None => select.place.error("E0206", at, in_sql(text)),
+        }
     })
 }
 
@@ -33,10 +36,18 @@ pub(crate) fn lowered(select: &Select<'_>, error: SqlError) -> SqlError {
             message: in_sql(&error.message),
             ..error
         }),
-        "E0301" | "E0302" => SqlError {
-            message: in_sql(&error.message),
-            ..error
-        },
+        "E0301" | "E0302" => {
+            let start = select.chunk.start();
+            let message = in_sql(&error.message);
+            if (error.line, error.column) != (start.line, start.column) {
+                return SqlError { message, ..error };
+            }
+            let call = error.message.split('(').next().unwrap_or_default();
+            let (_, at) = written(select, call);
+            let placed = select.place.error(error.code, at, message);
+            let hint = error.hint;
+            SqlError { hint, ..placed }
+        }
         _ => error,
     }
 }
@@ -76,12 +87,9 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
     if let Some(constant) = between(text, "from '", "'").or(between(text, "string '", "'"))
         && let Some(wanted) = between(text, " AS ", "):")
     {
-        let message = format!("'{constant}' is no {}", named(wanted));
-        return Some(hinted(
-            constant_at(select, constant),
-            message,
-            String::new(),
-        ));
+        let (constant, at) = constant_at(select, constant);
+        let message = format!("{constant} is no {}", named(wanted));
+        return Some(hinted(at, message, String::new()));
     }
     if let Some((_, rest)) = text.split_once(" cast value ") {
         let (constant, wanted) = rest.split_once(" to ")?;
@@ -89,13 +97,9 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
             .trim_start_matches("type ")
             .trim_start_matches("value of ");
         let wanted = named(wanted.trim_end_matches(" type"));
-        let constant = constant.trim_matches('\'');
+        let (constant, at) = constant_at(select, constant.trim_matches('\''));
         let message = format!("{constant} is no value of {wanted}");
-        return Some(hinted(
-            constant_at(select, constant),
-            message,
-            String::new(),
-        ));
+        return Some(hinted(at, message, String::new()));
     }
     if let Some((_, rest)) = text.split_once("Unsupported CAST from ") {
         let (from, to) = rest.split_once(" to ")?;
@@ -160,21 +164,27 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
 
 /// The function that a text says is called wrongly, what it wants and what it got.
 fn function(text: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
+    let behind = text.split_once("Function '");
+    let called = behind.and_then(|(_, rest)| rest.split_once('\''));
+    if let Some((name, rest)) = called
+        && let Some(rest) = rest.strip_prefix(" requires ")
+        && let Some((wanted, given)) = rest.split_once(", but received ")
+    {
+        return Some((name, Some(wanted), given.split([' ', '.', '(']).next()));
+    }
     if let Some(call) = between(text, "name and argument types '", "'.")
         && let Some((name, given)) = call.split_once('(')
     {
-        return Some((name, None, given.strip_suffix(')')));
+        let given = given.strip_suffix(')')?;
+        // The first argument of these is a field of a time.
+        let field = matches!(name, "date_part" | "date_trunc");
+        let rest = given.strip_prefix("Utf8, ").filter(|_| field);
+        return Some((name, None, Some(rest.unwrap_or(given))));
     }
-    let (name, rest) = text.split_once("Function '")?.1.split_once('\'')?;
-    if rest.starts_with(" failed to match any signature") {
-        let given = between(rest, "but received ", " ");
-        return Some((name, None, given.filter(|g| !g.contains(['(', '[']))));
-    }
-    let (wanted, given) = rest
-        .strip_prefix(" requires ")?
-        .split_once(", but received ")?;
-    let given = given.split([' ', '.']).next()?;
-    Some((name, Some(wanted), Some(given)))
+    let (name, rest) = called?;
+    let given = between(rest, " failed to match any signature", "")?;
+    let given = between(given, "but received ", " ");
+    Some((name, None, given.filter(|g| !g.contains(['(', '[']))))
 }
 
 /// A function as it is written, and where: some have a syntax of their own.
@@ -198,15 +208,19 @@ fn written(select: &Select<'_>, function: &str) -> (String, Location) {
     found.unwrap_or((name, select.chunk.start()))
 }
 
-/// Where a constant stands.
-fn constant_at(select: &Select<'_>, constant: &str) -> Location {
+/// A constant as it is written, and where.
+fn constant_at(select: &Select<'_>, constant: &str) -> (String, Location) {
     let value = constant.parse::<f64>().ok();
-    let found = select.chunk.tokens.iter().find(|t| match &t.token {
+    let mut tokens = select.chunk.tokens.iter();
+    let found = tokens.find(|t| match &t.token {
         Token::SingleQuotedString(text) => text == constant,
         Token::Number(n, _) => value.is_some_and(|v| n.parse() == Ok(v.abs())),
         _ => false,
     });
-    found.map_or(select.chunk.start(), |t| t.span.start)
+    match found {
+        Some(t) => (t.token.to_string(), t.span.start),
+        None => (format!("'{constant}'"), select.chunk.start()),
+    }
 }
 
 /// What stands behind one text and, where there is one, before another.

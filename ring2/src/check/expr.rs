@@ -244,7 +244,7 @@ impl Checker<'_> {
             } => {
                 if substring_from.is_none() && substring_for.is_none() {
                     let message = "SUBSTR takes 2 to 3 arguments, not 1";
-                    let at = self.before("(", at);
+                    let at = self.find(&["SUBSTR", "SUBSTRING"], self.chunk.start());
                     return Err(self.place.hinted("E0209", at, message, "SUBSTR(x, 1, 3)"));
                 }
                 let parts = substring_from.iter().chain(substring_for);

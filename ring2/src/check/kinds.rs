@@ -3,7 +3,9 @@
 //! passes and is left to planning.
 
 use datafusion::arrow::datatypes::{DataType as ArrowType, IntervalUnit};
-use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, UnaryOperator, Value,
+};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Checker;
@@ -128,6 +130,21 @@ impl Checker<'_> {
         found.ok().flatten().and_then(|f| f.data_type)
     }
 
+    /// Where an expression begins: a tree does not know where EXTRACT and CAST stand.
+    fn head(&self, expr: &Expr) -> Location {
+        let at = self.at(expr);
+        match unnested(expr) {
+            Expr::Extract { .. } => self.before("EXTRACT", at),
+            Expr::Cast { kind, .. } => match kind {
+                CastKind::Cast => self.before("CAST", at),
+                CastKind::TryCast | CastKind::SafeCast => self.before("TRY_CAST", at),
+                CastKind::DoubleColon => at,
+            },
+            Expr::BinaryOp { left, .. } => self.head(left),
+            _ => at,
+        }
+    }
+
     /// What WHERE, HAVING, FILTER, WHEN, AND, OR and NOT ask has to be BOOLEAN.
     pub(super) fn condition(&self, expr: &Expr, cx: Context<'_>) -> Result<(), SqlError> {
         let Some(data_type) = self.infer(expr, cx) else {
@@ -143,7 +160,7 @@ impl Checker<'_> {
             "a condition is BOOLEAN, and this is {}",
             type_name(&data_type)
         );
-        Err(self.place.hinted("E0206", self.at(expr), message, hint))
+        Err(self.place.hinted("E0206", self.head(expr), message, hint))
     }
 
     /// Walks what has to be a condition.
@@ -176,7 +193,7 @@ impl Checker<'_> {
             _ => "compare values of one type".to_string(),
         };
         let message = format!("{} does not compare with {}", type_name(&a), type_name(&b));
-        Err(self.place.hinted("E0206", self.at(right), message, hint))
+        Err(self.place.hinted("E0206", self.head(right), message, hint))
     }
 
     /// Branches of one CASE: the first that does not go with one before.
@@ -197,7 +214,7 @@ impl Checker<'_> {
                     let (first, next) = (type_name(first), type_name(&next));
                     let message = format!("this branch of CASE is {next}, one before is {first}");
                     let hint = "all branches of a CASE have one type: CAST, or NULL";
-                    return Err(self.place.hinted("E0206", self.at(result), message, hint));
+                    return Err(self.place.hinted("E0206", self.head(result), message, hint));
                 }
             }
         }
@@ -237,7 +254,7 @@ impl Checker<'_> {
             type_name(&a),
             type_name(&b)
         );
-        Err(self.place.hinted("E0206", self.at(left), message, hint))
+        Err(self.place.hinted("E0206", self.head(left), message, hint))
     }
 
     /// LIKE compares texts.
@@ -249,7 +266,7 @@ impl Checker<'_> {
                     other => format!("CAST({other} AS VARCHAR)"),
                 };
                 let message = format!("LIKE takes VARCHAR, not {}", type_name(&t));
-                Err(self.place.hinted("E0206", self.at(side), message, hint))
+                Err(self.place.hinted("E0206", self.head(side), message, hint))
             }
             Some(_) | None => Ok(()),
         }

@@ -216,12 +216,11 @@ impl Checker<'_> {
         rest.next().map_or(self.at(expr), |t| t.span.start)
     }
 
-    /// The last place at or before `from` where this word or bracket stands; `from` without one.
+    /// The last place at or before `from` where this word stands; `from` without one.
     pub(super) fn before(&self, text: &str, from: Location) -> Location {
         let is = |t: &&TokenWithSpan| {
             t.span.start <= from
                 && match &t.token {
-                    Token::LParen => text == "(",
                     Token::Word(w) => w.value.eq_ignore_ascii_case(text),
                     Token::SingleQuotedString(s) => s.eq_ignore_ascii_case(text),
                     _ => false,
