@@ -28,7 +28,12 @@ pub(crate) fn say_bad(query: &PlannedQuery, reports: &[ShardReport]) {
         let (record, row) = (["bad record", "bad records"], ["row", "rows"]);
         let row = row.map(|row| format!("{row} on which an expression failed"));
         say_left_out(query, &source.name, bad, record);
-        say_left_out(query, &source.name, failed, row.each_ref().map(String::as_str));
+        say_left_out(
+            query,
+            &source.name,
+            failed,
+            row.each_ref().map(String::as_str),
+        );
     }
 }
 

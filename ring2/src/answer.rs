@@ -116,7 +116,7 @@ pub(crate) fn describe(
 }
 
 /// A type as this SQL writes it.
-fn type_name(data_type: &DataType) -> String {
+pub(crate) fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
         DataType::Int64 => "BIGINT".into(),

@@ -9,6 +9,7 @@ mod expr;
 mod from;
 mod group;
 mod join;
+mod kinds;
 mod scope;
 mod select;
 mod types;

@@ -141,7 +141,10 @@ pub(crate) fn arity(name: &str) -> Option<(usize, usize)> {
         "string_agg" | "nullif" | "power" | "starts_with" | "strpos" => (2, 2),
         "row_number" | "rank" | "dense_rank" | "now" => (0, 0),
         "replace" | "split_part" => (3, 3),
-        "round" => (1, 2),
+        "round" | "array_length" => (1, 2),
+        "date_trunc" | "date_part" => (2, 2),
+        "coalesce" | "greatest" | "least" | "concat" => (1, usize::MAX),
+        "concat_ws" => (2, usize::MAX),
         _ => return None,
     })
 }

@@ -70,6 +70,17 @@ impl Around<'_> {
         false
     }
 
+    /// Whether the place is inside of a FILTER without WHERE.
+    fn has_open_filter(&self) -> bool {
+        let tokens = &self.chunk.tokens[..self.index.min(self.chunk.tokens.len())];
+        let open = (tokens.iter()).rposition(|t| matches!(t.token, Token::LParen | Token::RParen));
+        open.is_some_and(|i| {
+            let of_filter = i > 0 && word(&tokens[i - 1]).as_deref() == Some("FILTER");
+            let next = self.chunk.tokens.get(i + 1).and_then(word);
+            of_filter && tokens[i].token == Token::LParen && next.as_deref() != Some("WHERE")
+        })
+    }
+
     /// The known word that the one at `n` may be meant for.
     fn meant(&self, n: isize) -> Option<String> {
         let written = self.word(n);
@@ -99,7 +110,7 @@ pub(crate) fn with_syntax_hint(error: SqlError, chunk: &Chunk, at: Location) -> 
 fn lacks_comma(around: &Around<'_>, message: &str) -> Option<String> {
     let words = !around.word(0).is_empty() && !around.word(-1).is_empty();
     let list = around.has("SELECT") && !around.has("FROM");
-    (words && list && !message.contains("expected"))
+    (words && list && !message.contains(", expected"))
         .then(|| "columns are separated by commas".to_string())
 }
 
@@ -114,6 +125,7 @@ fn hint(around: &Around<'_>) -> Option<String> {
         (_, "EMIT") | ("EMIT", _) => EMIT,
         (_, "FROM" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT") if has("EMIT") => EMIT,
         (_, _) if around.has_open_cast() => "CAST(x AS type)",
+        (_, _) if around.has_open_filter() => "FILTER (WHERE condition)",
         (_, "SETTINGS") => "SET name = value; before the query",
         (_, "FORMAT") => "trefoil run --format json|csv|..",
         (_, "TABLE") if around.index == 0 => "SELECT * FROM t",

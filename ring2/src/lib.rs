@@ -211,7 +211,8 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
 fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQuery> {
     let plan = planner::plan_select(select)?;
     let analysis = explain::analysis(select, &plan)?;
-    let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
+    let program = lower::lower_planned(select, &plan, &analysis, kernels)
+        .map_err(|error| plan_error::lowered(select, error))?;
     if depth::is_too_deep(&program) {
         let at = select.chunk.start();
         let hint = "split it into several columns";

@@ -120,6 +120,11 @@ impl Place<'_> {
             let message = "unexpected \"FROM\", expected an expression";
             return with_syntax_hint(self.error("E0101", at, message), chunk, at);
         }
+        if message.starts_with("Expected 'FROM' or ','") {
+            let at = find_word(&chunk.tokens, &["EXTRACT"], chunk.start());
+            let message = "EXTRACT lacks its FROM";
+            return self.hinted("E0101", at, message, "EXTRACT(HOUR FROM ts)");
+        }
         if message.starts_with("Expected: joined table")
             && let Some(inner) = self.subquery_error(chunk, at)
         {

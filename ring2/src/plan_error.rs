@@ -1,16 +1,15 @@
 //! DataFusion's refusals in this SQL's words: types by the names they are declared with, and at
-//! the call or clause that they are about.
+//! the call, constant or clause that they are about.
 
 use datafusion::common::DataFusionError;
-use datafusion::sql::sqlparser::tokenizer::Location;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::SqlError;
-use crate::place::find_word;
+use crate::place::{find_word, word};
 use crate::script::Select;
 
 /// The refusal, at the place it names, else at what it is about, else at the statement.
 pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError {
-    let start = select.chunk.start();
     let span = error.diagnostic().and_then(|d| d.span);
     let at = span.map(|s| {
         let (line, column) = (s.start.line, s.start.column);
@@ -18,95 +17,305 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
     });
     let text = error.strip_backtrace();
     let text = text.rsplit("caused by\n").next().unwrap_or(&text);
-    let word = |w: &str| find_word(&select.chunk.tokens, &[w], start);
-    if let Some((function, given)) = function(text) {
-        let upper = function.to_uppercase();
-        let (message, hint) = match given {
-            Some((wanted, given)) => (
-                format!("{upper} takes {}, not {}", named(wanted), named(given)),
-                format!("{upper}(CAST(x AS {}))", named(wanted)),
-            ),
-            None => (format!("{upper} does not take this type"), String::new()),
-        };
-        let error = select
-            .place
-            .error("E0206", at.unwrap_or(word(&upper)), message);
-        let hint = (!hint.is_empty()).then_some(hint);
-        return SqlError { hint, ..error };
+    said(select, text, at).unwrap_or_else(|| {
+        let text = text.lines().next().unwrap_or_default();
+        let text = text.rsplit("rror: ").next().unwrap_or(text);
+        let text = text.split(". No function matches").next().unwrap_or(text);
+        let at = at.unwrap_or_else(|| select.chunk.start());
+        match text.strip_prefix("This feature is not implemented: ") {
+            Some(text) => select.place.error("E0301", at, in_sql(text)),
+            None => select.place.error("E0206", at, in_sql(text)),
+        }
+    })
+}
+
+/// A refusal of lowering that only passes on what DataFusion says.
+pub(crate) fn lowered(select: &Select<'_>, error: SqlError) -> SqlError {
+    match error.code {
+        "E0206" => said(select, &error.message, None).unwrap_or_else(|| SqlError {
+            message: in_sql(&error.message),
+            ..error
+        }),
+        "E0301" | "E0302" => {
+            let start = select.chunk.start();
+            let message = in_sql(&error.message);
+            if (error.line, error.column) != (start.line, start.column) {
+                return SqlError { message, ..error };
+            }
+            let call = error.message.split('(').next().unwrap_or_default();
+            let (_, at) = written(select, call);
+            let placed = select.place.error(error.code, at, message);
+            let hint = error.hint;
+            SqlError { hint, ..placed }
+        }
+        _ => error,
     }
-    if let Some(given) = text.split("non-boolean predicate").nth(1) {
+}
+
+/// What this SQL says for a text of a known shape.
+fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
+    let hinted = |at: Location, message: String, hint: String| {
+        let error = select.place.error("E0206", at, message);
+        let hint = (!hint.is_empty()).then_some(hint);
+        SqlError { hint, ..error }
+    };
+    let start = select.chunk.start();
+    let find = |w: &str| find_word(&select.chunk.tokens, &[w], start);
+    if let Some((function, wanted, given)) = function(text) {
+        let (name, place) = written(select, function);
+        let message = match (wanted, given) {
+            (Some(wanted), Some(given)) => {
+                format!("{name} takes {}, not {}", named(wanted), list(given))
+            }
+            (None, Some("")) => format!("{name} lacks its arguments"),
+            (None, Some(given)) => format!("{name} does not take {}", list(given)),
+            (_, None) => format!("{name} does not take this type"),
+        };
+        let hint = match wanted {
+            Some(wanted) => format!("CAST(x AS {})", named(wanted)),
+            None => String::new(),
+        };
+        return Some(hinted(at.unwrap_or(place), message, hint));
+    }
+    if let Some((_, given)) = text.split_once("non-boolean predicate") {
         let given = given.rsplit("returning ").next().unwrap_or_default();
         let message = format!("a condition is BOOLEAN, and this is {}", named(given));
         let hint = "compare it: x > 0, x IS NOT NULL";
-        let at = at.unwrap_or(word("WHERE"));
-        return select.place.hinted("E0206", at, message, hint);
+        return Some(hinted(at.unwrap_or(find("WHERE")), message, hint.into()));
     }
-    let mut message = text;
-    for prefix in [
-        "Error during planning: ",
-        "Internal error: ",
-        "Arrow error: ",
-        "Plan error: ",
-    ] {
-        message = message.strip_prefix(prefix).unwrap_or(message);
+    // A constant that is no value of a type: in quotes, or a number.
+    if let Some(constant) = between(text, "from '", "'").or(between(text, "string '", "'"))
+        && let Some(wanted) = between(text, " AS ", "):")
+    {
+        let (constant, at) = constant_at(select, constant);
+        let message = format!("{constant} is no {}", named(wanted));
+        return Some(hinted(at, message, String::new()));
     }
-    let message = message.lines().next().unwrap_or_default();
-    select
-        .place
-        .error("E0206", at.unwrap_or(start), in_sql(message))
+    if let Some((_, rest)) = text.split_once(" cast value ") {
+        let (constant, wanted) = rest.split_once(" to ")?;
+        let wanted = wanted
+            .trim_start_matches("type ")
+            .trim_start_matches("value of ");
+        let wanted = named(wanted.trim_end_matches(" type"));
+        let (constant, at) = constant_at(select, constant.trim_matches('\''));
+        let message = format!("{constant} is no value of {wanted}");
+        return Some(hinted(at, message, String::new()));
+    }
+    if let Some((_, rest)) = text.split_once("Unsupported CAST from ") {
+        let (from, to) = rest.split_once(" to ")?;
+        let message = format!("{} cannot be cast to {}", named(from), named(to));
+        let at = find_word(&select.chunk.tokens, &["CAST", "TRY_CAST"], start);
+        return Some(hinted(at, message, String::new()));
+    }
+    let pairs = [
+        ("coerce arithmetic expression ", " to valid types", ""),
+        ("temporal operation ", ": ", ""),
+        ("comparison operation ", "", ""),
+        ("logical boolean operation ", "", ""),
+        ("string concat operation ", "", ""),
+        ("to coerce ", " in LIKE expression", "LIKE"),
+        ("Failed to coerce types ", " in BETWEEN", "BETWEEN"),
+        ("compatible types to compare ", "", "IN"),
+    ];
+    for (before, behind, clause) in pairs {
+        if let Some(types) = between(text, before, behind) {
+            let types = in_sql(types.trim_end_matches('.'));
+            let message = match clause {
+                "" => format!("{types} cannot be computed"),
+                _ => format!("{types} do not go together in {clause}"),
+            };
+            let place = match clause {
+                "" => start,
+                _ => find(clause),
+            };
+            let hint = "CAST(x AS type) where one of them is another type";
+            return Some(hinted(at.unwrap_or(place), message, hint.into()));
+        }
+    }
+    if let Some(types) = between(text, "Failed to coerce ", " to common types in CASE") {
+        let types = types.trim_end_matches(" and else (None)");
+        let message = format!("the parts of CASE have no common type: {}", in_sql(types));
+        let hint = "all branches of a CASE have one type: CAST, or NULL";
+        return Some(hinted(at.unwrap_or(find("CASE")), message, hint.into()));
+    }
+    if let Some(types) = between(text, "across values list at row ", "") {
+        let (_, types) = types.split_once("Was ")?;
+        let (first, other) = types.split_once(" but found ")?;
+        let message = format!(
+            "a column of VALUES is {}, and then {}",
+            named(first),
+            named(other.trim_end_matches('.'))
+        );
+        return Some(hinted(find("VALUES"), message, "CAST(x AS type)".into()));
+    }
+    if text.contains("Unary operator '-'") {
+        let message = "operator - takes a number or an interval".to_string();
+        return Some(hinted(
+            at.unwrap_or(start),
+            message,
+            "CAST(x AS DOUBLE)".into(),
+        ));
+    }
+    text.contains("unnest() can only be applied").then(|| {
+        let hint = "declare it as a list: tags VARCHAR[]".to_string();
+        hinted(find("UNNEST"), "UNNEST takes a list".to_string(), hint)
+    })
 }
 
-type Types<'t> = Option<(&'t str, &'t str)>;
-
 /// The function that a text says is called wrongly, what it wants and what it got.
-fn function(text: &str) -> Option<(&str, Types<'_>)> {
-    let behind = text.split("Function '").nth(1)?;
-    let (name, rest) = behind.split_once('\'')?;
-    if rest.starts_with(" failed to match any signature") {
-        let given = rest
-            .split("but received ")
-            .nth(1)
-            .and_then(|r| r.split(' ').next());
-        return Some((name, given.map(|g| ("number", g))));
+fn function(text: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
+    let behind = text.split_once("Function '");
+    let called = behind.and_then(|(_, rest)| rest.split_once('\''));
+    if let Some((name, rest)) = called
+        && let Some(rest) = rest.strip_prefix(" requires ")
+        && let Some((wanted, given)) = rest.split_once(", but received ")
+    {
+        return Some((name, Some(wanted), given.split([' ', '.', '(']).next()));
     }
-    let wanted = rest.strip_prefix(" requires ")?;
-    let (wanted, given) = wanted.split_once(", but received ")?;
-    let given = given.split([' ', '(', '.']).next()?;
-    Some((name, Some((wanted, given))))
+    if let Some(call) = between(text, "name and argument types '", "'.")
+        && let Some((name, given)) = call.split_once('(')
+    {
+        let given = given.strip_suffix(')')?;
+        // The first argument of these is a field of a time.
+        let field = matches!(name, "date_part" | "date_trunc");
+        let rest = given.strip_prefix("Utf8, ").filter(|_| field);
+        return Some((name, None, Some(rest.unwrap_or(given))));
+    }
+    let (name, rest) = called?;
+    let given = between(rest, " failed to match any signature", "")?;
+    let given = between(given, "but received ", " ");
+    Some((name, None, given.filter(|g| !g.contains(['(', '[']))))
+}
+
+/// A function as it is written, and where: some have a syntax of their own.
+fn written(select: &Select<'_>, function: &str) -> (String, Location) {
+    let own = match function {
+        "date_part" => "EXTRACT",
+        "btrim" => "TRIM",
+        "strpos" => "POSITION",
+        "substr" => "SUBSTRING",
+        "make_array" => "ARRAY",
+        "array_has" => "ANY",
+        _ => function,
+    };
+    let tokens = &select.chunk.tokens;
+    let upper = [function.to_uppercase(), own.to_uppercase()];
+    let found = tokens.iter().find_map(|t| {
+        let name = word(t).filter(|w| upper.contains(w))?;
+        Some((name, t.span.start))
+    });
+    let [name, _] = upper;
+    found.unwrap_or((name, select.chunk.start()))
+}
+
+/// A constant as it is written, and where.
+fn constant_at(select: &Select<'_>, constant: &str) -> (String, Location) {
+    let value = constant.parse::<f64>().ok();
+    let mut tokens = select.chunk.tokens.iter();
+    let found = tokens.find(|t| match &t.token {
+        Token::SingleQuotedString(text) => text == constant,
+        Token::Number(n, _) => value.is_some_and(|v| n.parse() == Ok(v.abs())),
+        _ => false,
+    });
+    match found {
+        Some(t) => (t.token.to_string(), t.span.start),
+        None => (format!("'{constant}'"), select.chunk.start()),
+    }
+}
+
+/// What stands behind one text and, where there is one, before another.
+fn between<'t>(text: &'t str, before: &str, behind: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(before)?;
+    match behind {
+        "" => Some(rest),
+        _ => rest.split_once(behind).map(|(inner, _)| inner),
+    }
 }
 
 /// A type under the name it is declared with.
-fn named(data_type: &str) -> &str {
-    match data_type.trim() {
+fn named(data_type: &str) -> String {
+    let data_type = data_type.trim();
+    if let Some((outer, inner)) = data_type.split_once('(') {
+        let inner = inner.strip_suffix(')').unwrap_or(inner);
+        return match (outer, inner) {
+            ("List", _) => format!("{}[]", named(inner)),
+            ("Struct", _) => "STRUCT".into(),
+            ("Timestamp", "s") => "TIMESTAMP(0)".into(),
+            ("Timestamp", "ms") => "TIMESTAMP(3)".into(),
+            ("Timestamp", "µs") => "TIMESTAMP(6)".into(),
+            ("Timestamp", "ns") => "TIMESTAMP(9)".into(),
+            ("Decimal128" | "Decimal256", _) => format!("DECIMAL({inner})"),
+            ("Interval", _) => "INTERVAL".into(),
+            ("Time32" | "Time64", _) => "TIME".into(),
+            _ => data_type.into(),
+        };
+    }
+    let name = match data_type {
         "Utf8" | "LargeUtf8" | "Utf8View" | "String" => "VARCHAR",
         "Int64" => "BIGINT",
         "Int32" => "INT",
+        "Int16" => "SMALLINT",
+        "Int8" => "TINYINT",
+        "UInt64" => "BIGINT UNSIGNED",
+        "UInt32" => "INT UNSIGNED",
+        "UInt16" => "SMALLINT UNSIGNED",
+        "UInt8" => "TINYINT UNSIGNED",
         "Float64" => "DOUBLE",
         "Float32" => "REAL",
         "Boolean" => "BOOLEAN",
         "Date32" => "DATE",
+        "Binary" => "BYTEA",
         "Timestamp" => "TIMESTAMP",
-        "number" => "DOUBLE",
         other => other,
+    };
+    name.into()
+}
+
+/// Types between commas, under these names.
+fn list(types: &str) -> String {
+    match types.contains(", ") {
+        true => {
+            in_sql(types).replacen(", ", " and ", usize::from(types.matches(", ").count() == 1))
+        }
+        false => named(types),
     }
 }
 
 /// A text with its types under these names.
 fn in_sql(text: &str) -> String {
     let mut out = String::new();
-    for (i, word) in text.split(' ').enumerate() {
-        if i > 0 {
-            out.push(' ');
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let end = match first {
+            '\'' => rest[1..].find('\'').map_or(rest.len(), |i| i + 2),
+            c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            c => c.len_utf8(),
+        };
+        let (mut token, mut behind) = rest.split_at(end);
+        let nested = matches!(
+            token,
+            "List" | "Struct" | "Timestamp" | "Decimal128" | "Decimal256" | "Interval" | "Time64"
+        );
+        if nested && behind.starts_with('(') {
+            let mut depth = 0usize;
+            let close = behind.find(|c| {
+                match c {
+                    '(' => depth += 1,
+                    ')' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                depth == 0
+            });
+            let close = close.map_or(rest.len(), |i| end + i + 1);
+            (token, behind) = rest.split_at(close);
         }
-        let bare = word.trim_end_matches([',', '.', ')']);
-        let name = named(bare);
-        match name == bare {
-            true => out.push_str(word),
-            false => {
-                out.push_str(name);
-                out.push_str(&word[bare.len()..]);
-            }
+        out.push_str(&named(token));
+        // `named` trims: a blank is a token of its own.
+        if token.trim().is_empty() {
+            out.push_str(token);
         }
+        rest = behind;
     }
     out
 }

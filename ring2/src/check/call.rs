@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments, Query, Visit, Visitor, WindowSpec, WindowType, visit_expressions,
+    FunctionArguments, Query, Value, Visit, Visitor, WindowSpec, WindowType, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -111,7 +111,10 @@ impl Checker<'_> {
         let Some(kind) = functions::kind(name) else {
             let message = format!("function \"{name}\" does not exist");
             let mut error = self.place.error("E0204", at, message);
-            error.hint = functions::meant(name).map(|n| format!("did you mean {n}?"));
+            error.hint = match name {
+                "unnest" => Some("FROM t CROSS JOIN UNNEST(list) AS item".into()),
+                _ => functions::meant(name).map(|n| format!("did you mean {n}?")),
+            };
             return Err(error);
         };
         let aggregate = kind == FunctionKind::Aggregate && over.is_none();
@@ -145,7 +148,7 @@ impl Checker<'_> {
                     .place
                     .error("E0207", self.find(&["FILTER"], at), message));
             }
-            self.walk(
+            self.asked(
                 filter,
                 Context {
                     over: false,
@@ -233,6 +236,8 @@ impl Checker<'_> {
                 (0, 0) => "no argument".to_string(),
                 (1, 1) => "one argument".to_string(),
                 (a, b) if a == b => format!("{a} arguments"),
+                (1, usize::MAX) => "at least one argument".to_string(),
+                (a, usize::MAX) => format!("at least {a} arguments"),
                 (a, b) => format!("{a} to {b} arguments"),
             };
             let message = format!("{upper} takes {wanted}, not {}", args.len());
@@ -241,6 +246,13 @@ impl Checker<'_> {
                 error.hint = Some("COUNT(*)".into());
             }
             return Err(error);
+        }
+        if matches!(name, "date_trunc" | "date_part")
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(field)))) =
+                args.first()
+            && let Value::SingleQuotedString(text) = &field.value
+        {
+            self.time_field(text, field.span.start)?;
         }
         for arg in args {
             match arg {

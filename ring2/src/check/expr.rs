@@ -71,6 +71,9 @@ impl Checker<'_> {
                         }
                         AccessExpr::Subscript(Subscript::Index { index }) => {
                             self.walk(index, cx)?;
+                            if access_chain.len() == 1 {
+                                self.subscript(root, index, cx)?;
+                            }
                         }
                         AccessExpr::Subscript(Subscript::Slice {
                             lower_bound,
@@ -107,7 +110,10 @@ impl Checker<'_> {
                 negated: _,
             } => {
                 self.walk(expr, cx)?;
-                list.iter().try_for_each(|e| self.walk(e, cx))
+                list.iter().try_for_each(|e| {
+                    self.walk(e, cx)?;
+                    self.compared(expr, e, cx)
+                })
             }
             Expr::InSubquery {
                 expr,
@@ -130,21 +136,21 @@ impl Checker<'_> {
             } => {
                 self.walk(expr, cx)?;
                 self.walk(low, cx)?;
-                self.walk(high, cx)
+                self.walk(high, cx)?;
+                self.compared(expr, low, cx)?;
+                self.compared(expr, high, cx)
             }
             Expr::BinaryOp { left, op, right } => {
                 self.operator(op, at)?;
-                self.comparison(left, op, right, cx)?;
                 self.walk(left, cx)?;
-                self.walk(right, cx)
+                self.walk(right, cx)?;
+                self.operands(left, op, right, cx)
             }
-            Expr::UnaryOp { op, expr } => {
-                match op {
-                    UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => {}
-                    _ => return foreign(&format!("operator {op}"), "+, - and NOT are"),
-                }
-                self.walk(expr, cx)
-            }
+            Expr::UnaryOp { op, expr } => match op {
+                UnaryOperator::Plus | UnaryOperator::Minus => self.walk(expr, cx),
+                UnaryOperator::Not => self.asked(expr, cx),
+                _ => foreign(&format!("operator {op}"), "+, - and NOT are"),
+            },
             Expr::Like {
                 negated: _,
                 any,
@@ -163,7 +169,9 @@ impl Checker<'_> {
                     return foreign("LIKE ANY", "a LIKE .. OR a LIKE ..");
                 }
                 self.walk(expr, cx)?;
-                self.walk(pattern, cx)
+                self.walk(pattern, cx)?;
+                self.like(expr, cx)?;
+                self.like(pattern, cx)
             }
             Expr::SimilarTo {
                 negated: _,
@@ -191,7 +199,8 @@ impl Checker<'_> {
                 if *array || format.is_some() {
                     return foreign("this form of CAST", "CAST(x AS type)");
                 }
-                self.cast_type(data_type, at)?;
+                self.cast_type(data_type, self.behind(expr))?;
+                self.cast_value(expr, data_type)?;
                 self.walk(expr, cx)
             }
             Expr::AtTimeZone {
@@ -202,10 +211,13 @@ impl Checker<'_> {
                 "a TIMESTAMP has no zone and is taken as UTC",
             ),
             Expr::Extract {
-                field: _,
+                field,
                 syntax: _,
                 expr,
-            } => self.walk(expr, cx),
+            } => {
+                self.time_field(&field.to_string(), at)?;
+                self.walk(expr, cx)
+            }
             Expr::Ceil { expr, field } | Expr::Floor { expr, field } => {
                 match field {
                     CeilFloorKind::DateTimeField(f) if f.to_string().is_empty() => {}
@@ -230,11 +242,16 @@ impl Checker<'_> {
                 special: _,
                 shorthand: _,
             } => {
-                self.walk(expr, cx)?;
-                for part in substring_from.iter().chain(substring_for) {
-                    self.walk(part, cx)?;
+                if substring_from.is_none() && substring_for.is_none() {
+                    let message = "SUBSTR takes 2 to 3 arguments, not 1";
+                    let at = self.find(&["SUBSTR", "SUBSTRING"], self.chunk.start());
+                    return Err(self.place.hinted("E0209", at, message, "SUBSTR(x, 1, 3)"));
                 }
-                Ok(())
+                let parts = substring_from.iter().chain(substring_for);
+                self.walk(expr, cx)?;
+                parts
+                    .map(|part| &**part)
+                    .try_for_each(|part| self.walk(part, cx))
             }
             Expr::Trim {
                 trim_where: _,
@@ -267,8 +284,8 @@ impl Checker<'_> {
                     let hint = "parameters belong to prepared statements: write the value";
                     foreign(&format!("parameter {name}"), hint)
                 }
-                Value::Number(_, _)
-                | Value::SingleQuotedString(_)
+                Value::Number(number, _) => self.number(number, at),
+                Value::SingleQuotedString(_)
                 | Value::EscapedStringLiteral(_)
                 | Value::UnicodeStringLiteral(_)
                 | Value::DollarQuotedString(_)
@@ -301,10 +318,17 @@ impl Checker<'_> {
                     self.walk(part, cx)?;
                 }
                 for CaseWhen { condition, result } in conditions {
-                    self.walk(condition, cx)?;
+                    match operand {
+                        Some(operand) => {
+                            self.walk(condition, cx)?;
+                            self.compared(operand, condition, cx)?;
+                        }
+                        None => self.asked(condition, cx)?,
+                    }
                     self.walk(result, cx)?;
                 }
-                Ok(())
+                let results = conditions.iter().map(|c| &c.result);
+                self.branches(results.chain(else_result.as_deref()), cx)
             }
             Expr::Array(Array { elem, named: _ }) => elem.iter().try_for_each(|e| self.walk(e, cx)),
             Expr::AnyOp {
@@ -433,18 +457,9 @@ impl Checker<'_> {
         if let Some(found) = cx.scope.column(self.place, &first.value, at)? {
             use datafusion::arrow::datatypes::DataType;
             match &found.data_type {
-                Some(DataType::Struct(fields))
-                    if !fields.iter().any(|f| *f.name() == second.value) =>
-                {
-                    let (field, column) = (&second.value, &first.value);
-                    let message = format!("column \"{column}\" has no field \"{field}\"");
-                    let mut error = self.place.error("E0201", second.span.start, message);
-                    let known = fields.iter().map(|f| f.name().as_str());
-                    error.hint = crate::error::nearest(field, known)
-                        .map(|n| format!("did you mean \"{n}\"?"));
-                    return Err(error);
+                Some(DataType::Struct(fields)) => {
+                    self.field(&first.value, fields, &second.value, second.span.start)?;
                 }
-                Some(DataType::Struct(_)) => {}
                 Some(_) => {
                     let message = format!("column \"{}\" has no fields", first.value);
                     return Err(self.place.error("E0206", second.span.start, message));

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::expr::Context;
 use super::join::joined;
 use super::scope::{Column, Ctes, Scope};
 use super::{Checker, Output, Purpose};
@@ -418,15 +419,7 @@ impl Checker<'_> {
             return Err(self.place.error("E0209", at, message));
         };
         self.row(array, scope, ctes)?;
-        let data_type = match array {
-            Expr::Identifier(i) => scope.column(self.place, &i.value, i.span.start)?,
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [r, c] => scope.qualified(self.place, &r.value, c)?,
-                _ => None,
-            },
-            _ => None,
-        };
-        let item = match data_type.and_then(|f| f.data_type) {
+        let item = match self.infer(array, Context::row(scope, ctes)) {
             None => None,
             Some(DataType::List(item)) => Some(item.data_type().clone()),
             Some(_) => {

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Ident, Spanned, visit_expressions_mut};
+use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Checker;
 use super::expr::Context;
@@ -17,8 +18,8 @@ use crate::syntax::call;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grouping {
     keys: Vec<String>,
-    /// Arguments of its windows, as texts.
-    windows: Vec<(String, String)>,
+    /// Its windows: kind and arguments as texts, and where they stand.
+    windows: Vec<(String, String, Location)>,
 }
 
 impl Grouping {
@@ -26,13 +27,11 @@ impl Grouping {
         !self.windows.is_empty()
     }
 
-    /// The kind of a window that is not the first one.
-    pub(super) fn second_window(&self) -> Option<&str> {
-        let first = self.windows.first()?;
-        self.windows
-            .iter()
-            .find(|w| *w != first)
-            .map(|(kind, _)| kind.as_str())
+    /// Where a window stands that is not the first one.
+    pub(super) fn second_window(&self) -> Option<Location> {
+        let (kind, arguments, _) = self.windows.first()?;
+        let mut others = (self.windows.iter()).filter(|(k, a, _)| k != kind || a != arguments);
+        others.next().map(|(_, _, at)| *at)
     }
 
     pub(super) fn has_key(&self, text: &str) -> bool {
@@ -43,7 +42,7 @@ impl Grouping {
     pub(super) fn window_of(&self, kind: &str, arguments: &str) -> bool {
         self.windows
             .iter()
-            .any(|(k, a)| k == kind && a == arguments)
+            .any(|(k, a, _)| k == kind && a == arguments)
     }
 
     /// The columns of windows take part in what is grouped.
@@ -52,8 +51,9 @@ impl Grouping {
         if let Some((name, args)) = call(unnested(expr))
             && WINDOWS.contains(&name)
         {
+            let arguments = arguments(&args, scope);
             self.windows
-                .push((name.to_string(), arguments(&args, scope)));
+                .push((name.to_string(), arguments, expr.span().start));
         }
         self.keys.push(text);
     }

@@ -104,7 +104,9 @@ impl Checker<'_> {
         at: Location,
     ) -> Result<(), SqlError> {
         match constraint {
-            JoinConstraint::On(condition) => self.row(condition, scope, ctes),
+            JoinConstraint::On(condition) => {
+                self.asked(condition, super::expr::Context::row(scope, ctes))
+            }
             JoinConstraint::Using(columns) => {
                 for column in columns {
                     let name = match column.0.as_slice() {

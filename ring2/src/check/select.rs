@@ -143,8 +143,7 @@ impl Checker<'_> {
                 grouping.add(key, &scope);
             }
         }
-        if let Some(second) = grouping.second_window() {
-            let at = self.find(&[&second.to_uppercase()], at);
+        if let Some(at) = grouping.second_window() {
             let hint = "a window of windows is a query over a query";
             return Err(self
                 .place
@@ -153,7 +152,7 @@ impl Checker<'_> {
         if let Some(condition) = selection {
             let row = Context::row(&scope, ctes);
             let items = &items;
-            self.walk(condition, Context { items, ..row })?;
+            self.asked(condition, Context { items, ..row })?;
         }
         let names = self.named_windows(named_window)?;
         let aggregated = !keys.is_empty()
@@ -177,7 +176,7 @@ impl Checker<'_> {
         }
         if let Some(having) = having {
             let aliases = true;
-            self.walk(
+            self.asked(
                 having,
                 Context {
                     over: false,
@@ -188,7 +187,7 @@ impl Checker<'_> {
         }
         if let Some(qualify) = qualify {
             let aliases = true;
-            self.walk(qualify, Context { aliases, ..context })?;
+            self.asked(qualify, Context { aliases, ..context })?;
             if !super::call::has_over(qualify, &items) {
                 let at = self.find(&["QUALIFY"], at);
                 let hint = "conditions on rows go into WHERE, on groups into HAVING";
@@ -209,7 +208,17 @@ impl Checker<'_> {
 
     fn keys<'e>(&self, group_by: &'e GroupByExpr, at: Location) -> Result<&'e [Expr], SqlError> {
         match group_by {
-            GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => Ok(keys),
+            GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => {
+                let empty = |k: &Expr| matches!(k, Expr::Tuple(parts) if parts.is_empty());
+                match keys.iter().any(empty) {
+                    true => {
+                        let at = self.find(&["GROUP"], at);
+                        let hint = "without GROUP BY, aggregates are over all rows";
+                        Err(self.place.foreign(at, "GROUP BY ()", hint))
+                    }
+                    false => Ok(keys),
+                }
+            }
             GroupByExpr::Expressions(_, _) => {
                 let at = self.find(&["WITH"], at);
                 let hint = "GROUP BY ROLLUP (..), CUBE (..), GROUPING SETS (..)";

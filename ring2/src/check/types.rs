@@ -3,14 +3,37 @@
 
 use datafusion::arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, TimezoneInfo, Value, ValueWithSpan,
+    BinaryOperator, DataType, ExactNumberInfo, Expr, Spanned, TimezoneInfo, Value, ValueWithSpan,
 };
-use datafusion::sql::sqlparser::tokenizer::Location;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::Checker;
 use super::expr::Context;
 use super::group::unnested;
 use crate::error::{SqlError, nearest};
+use crate::place::word;
+
+/// Parts of a time.
+const FIELDS: [&str; 18] = [
+    "year",
+    "isoyear",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "microsecond",
+    "nanosecond",
+    "doy",
+    "dow",
+    "isodow",
+    "epoch",
+    "mon",
+    "sec",
+];
 
 impl Checker<'_> {
     pub(super) fn operator(&self, op: &BinaryOperator, at: Location) -> Result<(), SqlError> {
@@ -54,18 +77,30 @@ impl Checker<'_> {
         }
     }
 
-    /// A column compared with a constant of another kind.
-    pub(super) fn comparison(
+    /// Both sides of an operator.
+    pub(super) fn operands(
         &self,
         left: &Expr,
         op: &BinaryOperator,
         right: &Expr,
         cx: Context<'_>,
     ) -> Result<(), SqlError> {
-        use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-        if !matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
-            return Ok(());
+        use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+        match op {
+            Eq | NotEq | Lt | LtEq | Gt | GtEq => {
+                self.comparison(left, right, cx)?;
+                self.compared(left, right, cx)
+            }
+            And | Or => {
+                self.condition(left, cx)?;
+                self.condition(right, cx)
+            }
+            _ => self.arithmetic(left, op, right, cx),
         }
+    }
+
+    /// A column compared with a constant of another kind.
+    fn comparison(&self, left: &Expr, right: &Expr, cx: Context<'_>) -> Result<(), SqlError> {
         for (column, constant) in [(left, right), (right, left)] {
             let (Expr::Identifier(ident), Expr::Value(value)) = (unnested(column), constant) else {
                 continue;
@@ -81,9 +116,6 @@ impl Checker<'_> {
                 Value::Number(_, _) if text => {
                     format!("\"{name}\" is a text, and {constant} a number")
                 }
-                Value::SingleQuotedString(t) if number && t.trim().parse::<f64>().is_err() => {
-                    format!("\"{name}\" is a number, and {constant} is none")
-                }
                 Value::Boolean(_) if text || number => {
                     format!("\"{name}\" is no BOOLEAN, and {constant} is one")
                 }
@@ -98,6 +130,131 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// A text that stands for a value of another type: a number, a date, a time.
+    pub(super) fn constant(
+        &self,
+        value: &Expr,
+        constant: &Expr,
+        cx: Context<'_>,
+    ) -> Result<(), SqlError> {
+        let Expr::Value(constant) = unnested(constant) else {
+            return Ok(());
+        };
+        let (Value::SingleQuotedString(text), Some(data_type)) =
+            (&constant.value, self.infer(value, cx))
+        else {
+            return Ok(());
+        };
+        let at = constant.span.start;
+        match &data_type {
+            t if t.is_numeric() && text.trim().parse::<f64>().is_err() => {
+                let message = format!("\"{value}\" is a number, and '{text}' is none");
+                let hint = "compare values of one type";
+                Err(self.place.hinted("E0206", at, message, hint))
+            }
+            ArrowType::Date32 => self.temporal(text, Temporal::Date, at),
+            ArrowType::Timestamp(_, _) => self.temporal(text, Temporal::Timestamp, at),
+            _ => Ok(()),
+        }
+    }
+
+    /// A number that DOUBLE can hold.
+    pub(super) fn number(&self, number: &str, at: Location) -> Result<(), SqlError> {
+        match number.parse::<f64>() {
+            Ok(value) if value.is_infinite() => {
+                let message = format!("{number} is beyond the numbers of DOUBLE");
+                let hint = "the greatest DOUBLE is 1.7976931348623157e308";
+                Err(self.place.hinted("E0206", at, message, hint))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// A number that REAL cannot hold.
+    pub(super) fn cast_value(&self, expr: &Expr, to: &DataType) -> Result<(), SqlError> {
+        let real = matches!(to, DataType::Real | DataType::Float4 | DataType::Float(_));
+        let number = match unnested(expr) {
+            Expr::UnaryOp { op: _, expr } => unnested(expr),
+            other => other,
+        };
+        match number {
+            Expr::Value(value) if real => match &value.value {
+                Value::Number(n, _) if n.parse::<f32>().is_ok_and(f32::is_infinite) => {
+                    let message = format!("{n} is beyond the numbers of REAL");
+                    let hint = format!("CAST({n} AS DOUBLE)");
+                    Err(self.place.hinted("E0206", value.span.start, message, hint))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The part of a time that EXTRACT and DATE_TRUNC name.
+    pub(super) fn time_field(&self, field: &str, from: Location) -> Result<(), SqlError> {
+        let name = field.trim_matches('\'').to_lowercase();
+        let one = name.strip_suffix('s').unwrap_or(&name);
+        if FIELDS.contains(&one) || FIELDS.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let at = self.before(&name, from);
+        let message = format!("a time has no field \"{name}\"");
+        let hint = match nearest(one, FIELDS.into_iter()) {
+            Some(n) => format!("did you mean {}?", n.to_uppercase()),
+            None => "YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE, SECOND".to_string(),
+        };
+        Err(self.place.hinted("E0206", at, message, hint))
+    }
+
+    /// Where the type of a CAST stands: behind AS or `::`, behind what is cast.
+    pub(super) fn behind(&self, expr: &Expr) -> Location {
+        let end = expr.span().end;
+        let is_cast =
+            |t: &TokenWithSpan| t.token == Token::DoubleColon || word(t).is_some_and(|w| w == "AS");
+        let mut rest = (self.chunk.tokens.iter()).skip_while(|t| t.span.start < end);
+        rest.find(|t| is_cast(t));
+        rest.next().map_or(self.at(expr), |t| t.span.start)
+    }
+
+    /// The last place at or before `from` where this word stands; `from` without one.
+    pub(super) fn before(&self, text: &str, from: Location) -> Location {
+        let is = |t: &&TokenWithSpan| {
+            t.span.start <= from
+                && match &t.token {
+                    Token::Word(w) => w.value.eq_ignore_ascii_case(text),
+                    Token::SingleQuotedString(s) => s.eq_ignore_ascii_case(text),
+                    _ => false,
+                }
+        };
+        let found = self.chunk.tokens.iter().rfind(is);
+        found.map_or(from, |t| t.span.start)
+    }
+
+    /// Whether a text is a date or a time.
+    fn temporal(&self, text: &str, what: Temporal, at: Location) -> Result<(), SqlError> {
+        use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
+        use datafusion::arrow::datatypes::Date32Type;
+        let (good, name, hint) = match what {
+            Temporal::Date => (
+                Date32Type::parse(text).is_some(),
+                "DATE",
+                "DATE '2025-11-06'",
+            ),
+            Temporal::Timestamp => (
+                string_to_timestamp_nanos(text).is_ok(),
+                "TIMESTAMP",
+                "TIMESTAMP '2025-11-06 10:00:00'",
+            ),
+        };
+        match good {
+            true => Ok(()),
+            false => {
+                let message = format!("'{text}' is no {name}");
+                Err(self.place.hinted("E0206", at, message, hint))
+            }
+        }
+    }
+
     pub(super) fn cast_type(&self, data_type: &DataType, at: Location) -> Result<(), SqlError> {
         let what = match data_type {
             DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
@@ -105,9 +262,15 @@ impl Checker<'_> {
                 let message = format!("type {data_type} is not supported");
                 return Err(self.place.hinted("E0302", at, message, hint));
             }
+            DataType::Decimal(info) | DataType::Numeric(info) => return self.decimal(*info, at),
+            DataType::JSON | DataType::Uuid => data_type.to_string(),
             DataType::Custom(name, _) => name.to_string().to_uppercase(),
             _ => return Ok(()),
         };
+        if matches!(data_type, DataType::JSON | DataType::Uuid) {
+            let message = format!("nothing is cast to {what}");
+            return Err(self.place.hinted("E0302", at, message, "VARCHAR"));
+        }
         let known = [
             "BIGINT",
             "INT",
@@ -131,31 +294,47 @@ impl Checker<'_> {
         Err(error)
     }
 
+    /// Digits that a DECIMAL can have.
+    fn decimal(&self, info: ExactNumberInfo, at: Location) -> Result<(), SqlError> {
+        let (precision, scale) = match info {
+            ExactNumberInfo::None => return Ok(()),
+            ExactNumberInfo::Precision(p) => (p, 0),
+            ExactNumberInfo::PrecisionAndScale(p, s) => (p, s),
+        };
+        let (message, hint) = match i64::try_from(precision) {
+            Ok(1..=38) if (0..=precision.cast_signed()).contains(&scale) => return Ok(()),
+            Ok(1..=38) => (
+                format!("DECIMAL({precision}, {scale}) has no {scale} digits behind the point"),
+                format!("DECIMAL({precision}, 2): digits in all, and those behind the point"),
+            ),
+            _ => (
+                format!("DECIMAL has 1 to 38 digits, not {precision}"),
+                format!("DECIMAL(38, {scale})"),
+            ),
+        };
+        Err(self.place.hinted("E0302", at, message, hint))
+    }
+
     /// `DATE '..'` and `TIMESTAMP '..'` that are none.
     pub(super) fn typed_string(
         &self,
         data_type: &DataType,
         value: &ValueWithSpan,
     ) -> Result<(), SqlError> {
-        use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
-        use datafusion::arrow::datatypes::Date32Type;
         let Value::SingleQuotedString(text) = &value.value else {
             return Ok(());
         };
-        let (good, hint) = match data_type {
-            DataType::Date => (Date32Type::parse(text).is_some(), "DATE '2025-11-06'"),
-            DataType::Timestamp(_, _) => (
-                string_to_timestamp_nanos(text).is_ok(),
-                "TIMESTAMP '2025-11-06 10:00:00'",
-            ),
+        let what = match data_type {
+            DataType::Date => Temporal::Date,
+            DataType::Timestamp(_, _) => Temporal::Timestamp,
             _ => return Ok(()),
         };
-        match good {
-            true => Ok(()),
-            false => {
-                let message = format!("'{text}' is no {data_type}");
-                Err(self.place.hinted("E0206", value.span.start, message, hint))
-            }
-        }
+        self.temporal(text, what, value.span.start)
     }
+}
+
+/// What a text may be read as.
+enum Temporal {
+    Date,
+    Timestamp,
 }
