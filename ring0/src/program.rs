@@ -2,6 +2,8 @@
 //! numbered so that records only ever move to higher numbers, hence there is no cycle.
 
 use std::path::PathBuf;
+mod aggregate;
+
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -12,6 +14,8 @@ use crate::format::csv::Dialect;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::schema::{Field, Schema};
+
+pub use self::aggregate::{AggregateCall, AggregateFunction, AggregateSpec, Phase, WindowKey};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -344,88 +348,6 @@ impl LateRule {
         let end = i128::from(time) - i128::from(into) + i128::from(self.size);
         end * i128::from(self.unit_ns)
     }
-}
-
-/// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with
-/// [`Phase::Partial`] the keys, then the cells of each call's state.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AggregateSpec {
-    /// The input's columns.
-    pub input: Arc<Schema>,
-    /// Key columns of the input; none: one group, which also exists without input.
-    pub keys: Vec<usize>,
-    /// What to compute.
-    pub calls: Vec<AggregateCall>,
-    /// Whole, or one of two phases.
-    pub phase: Phase,
-    /// When a group is closed by the watermark: it is emitted and freed.
-    pub window: Option<WindowKey>,
-    /// The output's columns.
-    pub output: Arc<Schema>,
-}
-
-impl AggregateSpec {
-    /// The columns by whose hash groups are kept: the keys but for the window, which never decides
-    /// where a group lives.
-    pub fn hashed_keys(&self) -> Vec<usize> {
-        let window = self.window.map(|w| w.key);
-        let keys = self.keys.iter().enumerate();
-        let keys = keys.filter(|(position, _)| Some(*position) != window);
-        keys.map(|(_, &key)| key).collect()
-    }
-}
-
-/// Which of an aggregate's keys is the start of a tumbling window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowKey {
-    /// Position among the keys; a TIMESTAMP.
-    pub key: usize,
-    /// Size of the window in nanoseconds.
-    pub size_ns: i64,
-}
-
-/// Phases of an aggregation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Rows in, results out.
-    Complete,
-    /// Rows in, state out.
-    Partial,
-    /// State in (the output of [`Phase::Partial`]), results out.
-    Final,
-}
-
-/// One aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AggregateCall {
-    /// Which.
-    pub function: AggregateFunction,
-    /// The argument's column in the input of the first phase; `None` for `COUNT(*)`.
-    pub argument: Option<usize>,
-}
-
-/// Native aggregates. NULL arguments are skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateFunction {
-    /// `COUNT(*)` and `COUNT(x)`: BIGINT.
-    Count,
-    /// BIGINT -> BIGINT, summed in 128 bits, an overflow is an error at emission; DOUBLE ->
-    /// DOUBLE, compensated.
-    Sum,
-    /// BIGINT or DOUBLE -> DOUBLE.
-    Avg,
-    /// Any type -> the same. NaN is the greatest.
-    Min,
-    /// Any type -> the same.
-    Max,
-    /// BIGINT or DOUBLE -> DOUBLE; n - 1.
-    StddevSamp,
-    /// n.
-    StddevPop,
-    /// n - 1.
-    VarSamp,
-    /// n.
-    VarPop,
 }
 
 /// An exchange: who gets which record.

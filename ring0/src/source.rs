@@ -175,8 +175,8 @@ impl Source {
         }
     }
 
-    /// Takes rows of the last frame, in order, on which an expression failed; they stay there as far
-    /// as there is no room for their letters.
+    /// Takes rows of the last frame, in order, on which an expression failed; they stay there as
+    /// far as there is no room for their letters.
     pub(crate) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
         match self {
             Self::Files(source) => source.take_failed(failed),

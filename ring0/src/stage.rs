@@ -14,6 +14,7 @@ use self::grouping::AggregateState;
 use crate::check::{check_filter, check_late, check_projection};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
+use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
@@ -98,6 +99,27 @@ enum Operator {
     Aggregate(Box<AggregateState>),
 }
 
+impl Operator {
+    fn filter(expr: &Expr, schema: &Schema, of_input: OfInput) -> Result<Self> {
+        let condition = Box::new(Evaluator::new(expr, schema)?);
+        check_filter(expr, schema)?;
+        Ok(Self::Filter {
+            condition,
+            rows: Vec::new(),
+            of_input,
+        })
+    }
+
+    fn drop_late(rule: &LateRule, schema: &Schema, of_input: OfInput) -> Result<Self> {
+        check_late(rule, schema)?;
+        Ok(Self::DropLate {
+            rule: *rule,
+            rows: Vec::new(),
+            of_input,
+        })
+    }
+}
+
 /// One operator, and the frame it writes into.
 #[derive(Debug)]
 struct Level {
@@ -175,15 +197,7 @@ impl Chain {
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
             let operator = match spec {
-                OperatorSpec::Filter(expr) => {
-                    let condition = Box::new(Evaluator::new(expr, &schema)?);
-                    check_filter(expr, &schema)?;
-                    Operator::Filter {
-                        condition,
-                        rows: Vec::new(),
-                        of_input,
-                    }
-                }
+                OperatorSpec::Filter(expr) => Operator::filter(expr, &schema, of_input)?,
                 OperatorSpec::Project {
                     exprs,
                     schema: output,
@@ -197,14 +211,7 @@ impl Chain {
                         of_input,
                     }
                 }
-                OperatorSpec::DropLate(rule) => {
-                    check_late(rule, &schema)?;
-                    Operator::DropLate {
-                        rule: *rule,
-                        rows: Vec::new(),
-                        of_input,
-                    }
-                }
+                OperatorSpec::DropLate(rule) => Operator::drop_late(rule, &schema, of_input)?,
                 OperatorSpec::Unnest {
                     list,
                     schema: output,
@@ -327,8 +334,7 @@ impl Level {
     /// Takes as much of a frame as there is room for its results.
     fn take(&mut self, frame: &Frame, end: &mut End<'_>) -> Result<Flow> {
         let begins = self.taken == 0;
-        let (out, taken) = (&mut self.out, &mut self.taken);
-        let on_error = self.on_error;
+        let (out, taken, on_error) = (&mut self.out, &mut self.taken, self.on_error);
         match &mut self.operator {
             Operator::Filter {
                 condition,
@@ -360,10 +366,7 @@ impl Level {
             }
             Operator::Unnest { unnest, of_input } => {
                 if begins {
-                    let without = unnest.begin(frame);
-                    if *of_input == OfInput::All {
-                        end.counters.rows_filtered += without as u64;
-                    }
+                    end.counters.rows_filtered += unnest.begin(frame, *of_input);
                 }
                 let end = unnest.len().min(*taken + out.room());
                 unnest.append(frame, *taken, end, out);

@@ -54,13 +54,25 @@ pub(crate) fn lowered(select: &Select<'_>, error: SqlError) -> SqlError {
 
 /// What this SQL says for a text of a known shape.
 fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
-    let hinted = |at: Location, message: String, hint: String| {
-        let error = select.place.error("E0206", at, message);
-        let hint = (!hint.is_empty()).then_some(hint);
-        SqlError { hint, ..error }
-    };
-    let start = select.chunk.start();
-    let find = |w: &str| find_word(&select.chunk.tokens, &[w], start);
+    called(select, text, at)
+        .or_else(|| no_value(select, text))
+        .or_else(|| apart(select, text, at))
+        .or_else(|| in_clause(select, text, at))
+}
+
+fn hinted(select: &Select<'_>, at: Location, message: String, hint: &str) -> SqlError {
+    let error = select.place.error("E0206", at, message);
+    let hint = (!hint.is_empty()).then(|| hint.to_owned());
+    SqlError { hint, ..error }
+}
+
+/// Where a word stands first.
+fn find(select: &Select<'_>, word: &str) -> Location {
+    find_word(&select.chunk.tokens, &[word], select.chunk.start())
+}
+
+/// A function that does not take what it got, and a condition that is none.
+fn called(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
     if let Some((function, wanted, given)) = function(text) {
         let (name, place) = written(select, function);
         let message = match (wanted, given) {
@@ -75,21 +87,31 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
             Some(wanted) => format!("CAST(x AS {})", named(wanted)),
             None => String::new(),
         };
-        return Some(hinted(at.unwrap_or(place), message, hint));
+        return Some(hinted(select, at.unwrap_or(place), message, &hint));
     }
     if let Some((_, given)) = text.split_once("non-boolean predicate") {
         let given = given.rsplit("returning ").next().unwrap_or_default();
         let message = format!("a condition is BOOLEAN, and this is {}", named(given));
         let hint = "compare it: x > 0, x IS NOT NULL";
-        return Some(hinted(at.unwrap_or(find("WHERE")), message, hint.into()));
+        return Some(hinted(
+            select,
+            at.unwrap_or(find(select, "WHERE")),
+            message,
+            hint,
+        ));
     }
+    None
+}
+
+/// A constant that is no value of the type it is wanted as.
+fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
     // A constant that is no value of a type: in quotes, or a number.
     if let Some(constant) = between(text, "from '", "'").or(between(text, "string '", "'"))
         && let Some(wanted) = between(text, " AS ", "):")
     {
         let (constant, at) = constant_at(select, constant);
         let message = format!("{constant} is no {}", named(wanted));
-        return Some(hinted(at, message, String::new()));
+        return Some(hinted(select, at, message, ""));
     }
     if let Some((_, rest)) = text.split_once(" cast value ") {
         let (constant, wanted) = rest.split_once(" to ")?;
@@ -99,14 +121,23 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
         let wanted = named(wanted.trim_end_matches(" type"));
         let (constant, at) = constant_at(select, constant.trim_matches('\''));
         let message = format!("{constant} is no value of {wanted}");
-        return Some(hinted(at, message, String::new()));
+        return Some(hinted(select, at, message, ""));
     }
     if let Some((_, rest)) = text.split_once("Unsupported CAST from ") {
         let (from, to) = rest.split_once(" to ")?;
         let message = format!("{} cannot be cast to {}", named(from), named(to));
-        let at = find_word(&select.chunk.tokens, &["CAST", "TRY_CAST"], start);
-        return Some(hinted(at, message, String::new()));
+        let at = find_word(
+            &select.chunk.tokens,
+            &["CAST", "TRY_CAST"],
+            select.chunk.start(),
+        );
+        return Some(hinted(select, at, message, ""));
     }
+    None
+}
+
+/// Types that do not go together.
+fn apart(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
     let pairs = [
         ("coerce arithmetic expression ", " to valid types", ""),
         ("temporal operation ", ": ", ""),
@@ -125,18 +156,28 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
                 _ => format!("{types} do not go together in {clause}"),
             };
             let place = match clause {
-                "" => start,
-                _ => find(clause),
+                "" => select.chunk.start(),
+                _ => find(select, clause),
             };
             let hint = "CAST(x AS type) where one of them is another type";
-            return Some(hinted(at.unwrap_or(place), message, hint.into()));
+            return Some(hinted(select, at.unwrap_or(place), message, hint));
         }
     }
+    None
+}
+
+/// What one clause does not take.
+fn in_clause(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
     if let Some(types) = between(text, "Failed to coerce ", " to common types in CASE") {
         let types = types.trim_end_matches(" and else (None)");
         let message = format!("the parts of CASE have no common type: {}", in_sql(types));
         let hint = "all branches of a CASE have one type: CAST, or NULL";
-        return Some(hinted(at.unwrap_or(find("CASE")), message, hint.into()));
+        return Some(hinted(
+            select,
+            at.unwrap_or(find(select, "CASE")),
+            message,
+            hint,
+        ));
     }
     if let Some(types) = between(text, "across values list at row ", "") {
         let (_, types) = types.split_once("Was ")?;
@@ -146,19 +187,30 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
             named(first),
             named(other.trim_end_matches('.'))
         );
-        return Some(hinted(find("VALUES"), message, "CAST(x AS type)".into()));
+        return Some(hinted(
+            select,
+            find(select, "VALUES"),
+            message,
+            "CAST(x AS type)",
+        ));
     }
     if text.contains("Unary operator '-'") {
         let message = "operator - takes a number or an interval".to_string();
         return Some(hinted(
-            at.unwrap_or(start),
+            select,
+            at.unwrap_or(select.chunk.start()),
             message,
-            "CAST(x AS DOUBLE)".into(),
+            "CAST(x AS DOUBLE)",
         ));
     }
     text.contains("unnest() can only be applied").then(|| {
-        let hint = "declare it as a list: tags VARCHAR[]".to_string();
-        hinted(find("UNNEST"), "UNNEST takes a list".to_string(), hint)
+        let hint = "declare it as a list: tags VARCHAR[]";
+        hinted(
+            select,
+            find(select, "UNNEST"),
+            "UNNEST takes a list".to_string(),
+            hint,
+        )
     })
 }
 

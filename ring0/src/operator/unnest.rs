@@ -7,6 +7,7 @@ use arrow_schema::DataType;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::lineage::OfInput;
 use crate::schema::Schema;
 
 /// The rows that one frame becomes; they leave in as many frames as it takes.
@@ -40,17 +41,18 @@ impl Unnest {
         })
     }
 
-    /// Takes a frame in hand. Gives how many of its rows have no element.
-    pub(crate) fn begin(&mut self, frame: &Frame) -> usize {
+    /// Takes a frame in hand. Gives how many rows of the source have no element.
+    pub(crate) fn begin(&mut self, frame: &Frame, of_input: OfInput) -> u64 {
         let Column::List(lists) = &frame.columns[self.list] else {
             unreachable!("types are checked before")
         };
         self.rows.clear();
         self.elements.clear();
         let mut without = 0;
+        let counts = u64::from(of_input == OfInput::All);
         for row in 0..frame.rows() {
             let range = lists.range(row);
-            without += usize::from(range.is_empty());
+            without += counts * u64::from(range.is_empty());
             self.rows.extend(range.clone().map(|_| row as u32));
             self.elements.extend(range.map(|element| element as u32));
         }

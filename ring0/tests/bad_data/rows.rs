@@ -90,6 +90,29 @@ fn outcome(n: i64) -> [Result<Option<Vec<i64>>, ()>; 2] {
     [first, second.map(|q| Some(vec![q])).ok_or(())]
 }
 
+type Letter = (String, String, &'static str, Option<String>);
+
+fn check_letters(told: Rows, mut letters: Vec<Letter>) {
+    // Those of one frame come in any order.
+    let mut told: Vec<_> = told
+        .into_iter()
+        .map(|told| {
+            let field = |at: usize| told[at].clone().unwrap();
+            (field(1), field(2), field(3), told[4].clone())
+        })
+        .collect();
+    told.sort();
+    letters.sort();
+    assert_eq!(told.len(), letters.len());
+    for (told, letter) in told.iter().zip(&letters) {
+        assert_eq!(
+            (&told.0, &told.1, &told.3),
+            (&letter.0, &letter.1, &letter.3)
+        );
+        assert!(told.2.contains(letter.2), "{:?} in {:?}", letter.2, told.2);
+    }
+}
+
 fn check_rows(files: &[Vec<Piece>], config: &Config) {
     let folder = Folder::new();
     let content = |pieces: &Vec<Piece>| pieces.iter().flat_map(|p| p.bytes.clone()).collect();
@@ -139,24 +162,7 @@ fn check_rows(files: &[Vec<Piece>], config: &Config) {
     let ([one, told, two], got) = run_with(BadData::DeadLetters(OutputId(1))).unwrap();
     assert_eq!([one, two], rows);
     assert_eq!(got, counts);
-    // Those of one frame come in any order.
-    let mut told: Vec<_> = told
-        .into_iter()
-        .map(|told| {
-            let field = |at: usize| told[at].clone().unwrap();
-            (field(1), field(2), field(3), told[4].clone())
-        })
-        .collect();
-    told.sort();
-    letters.sort();
-    assert_eq!(told.len(), letters.len());
-    for (told, letter) in told.iter().zip(&letters) {
-        assert_eq!(
-            (&told.0, &told.1, &told.3),
-            (&letter.0, &letter.1, &letter.3)
-        );
-        assert!(told.2.contains(letter.2), "{:?} in {:?}", letter.2, told.2);
-    }
+    check_letters(told, letters);
 
     let ([one, none, two], got) = run_with(BadData::Skip).unwrap();
     assert_eq!(([one, two], none, got), (rows.clone(), Rows::new(), counts));

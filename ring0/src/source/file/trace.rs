@@ -1,6 +1,6 @@
-//! Which records the rows of a frame were. Of a frame only the pieces of its files are known that it
-//! was parsed from, so that good rows cost nothing; a row that fails is found by parsing its piece
-//! once more.
+//! Which records the rows of a frame were. Of a frame only the pieces of its files are known that
+//! it was parsed from, so that good rows cost nothing; a row that fails is found by parsing its
+//! piece once more.
 
 use std::os::unix::fs::FileExt;
 
