@@ -139,7 +139,7 @@ fn failing_rows() {
         ),
         (
             "SELECT k FROM r WHERE CAST(s AS BIGINT) < 9",
-            (2, 16, "x is no BIGINT", "{\"k\":2,\"s\":\"x\"}"),
+            (2, 16, "\"x\" is no BIGINT", "{\"k\":2,\"s\":\"x\"}"),
             "{\"k\":5}\n{\"k\":0}\n{\"k\":1}\n",
         ),
         (
