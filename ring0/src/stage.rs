@@ -225,13 +225,12 @@ impl Chain {
                     let routed = std::mem::take(&mut as_routed);
                     let mut state = AggregateState::new(spec, &schema, input, routed, place)?;
                     state.applies = of_input;
-                    // Groups come from no one record.
-                    on_error = OnError::End;
                     Operator::Aggregate(Box::new(state))
                 }
             };
             schema = spec.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(spec, &schema)?;
+            on_error = on_error.behind(spec, input);
             let out = Frame::new(&schema, place.frame_rows);
             levels.push(Level {
                 operator,

@@ -10,7 +10,7 @@ use crate::kernel::RowError;
 use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::metrics::QueryCounters;
-use crate::program::BadData;
+use crate::program::{BadData, OperatorSpec};
 
 /// What an operator does where an expression fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,18 @@ impl OnError {
             ChainInput::Exchange(_) => Self::End,
             ChainInput::Source(_, BadData::Fail) => Self::Stop,
             ChainInput::Source(_, BadData::Skip | BadData::DeadLetters(_)) => Self::LeaveOut,
+        }
+    }
+}
+
+impl OnError {
+    /// Behind an operator. Groups come from no one record. An element of a list that was left out
+    /// would be counted nowhere, unless it is told: a row counts where its first element goes.
+    pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
+        match (operator, input) {
+            (OperatorSpec::Aggregate(_), _) => Self::End,
+            (OperatorSpec::Unnest { .. }, ChainInput::Source(_, BadData::Skip)) => Self::End,
+            _ => self,
         }
     }
 }
