@@ -59,7 +59,8 @@ impl OfInput {
             (OperatorSpec::Unnest { .. }, Self::Flagged) => {
                 return refuse("rows are taken apart twice");
             }
-            (OperatorSpec::Unnest { .. }, Self::All) => Self::Flagged,
+            (OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_), Self::All)
+            | (OperatorSpec::Windows(_), Self::Flagged) => Self::Flagged,
             (
                 OperatorSpec::Filter(_) | OperatorSpec::Project { .. } | OperatorSpec::DropLate(_),
                 same,

@@ -289,6 +289,8 @@ pub enum OperatorSpec {
         /// until rows are grouped or [`OperatorSpec::Applied`].
         schema: Arc<Schema>,
     },
+    /// A row for each overlapping window that holds the row and is open.
+    Windows(Arc<WindowsSpec>),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
@@ -300,8 +302,51 @@ impl OperatorSpec {
             Self::Filter(_) | Self::DropLate(_) | Self::Applied => None,
             Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
+            Self::Windows(spec) => Some(&spec.schema),
         }
     }
+}
+
+/// Which overlapping windows a row is put into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowsSpec {
+    /// The event time column, a TIMESTAMP; in the results it is the window's start.
+    pub time: usize,
+    /// A column of the same type that is the window's end in the results, where one is wanted.
+    pub end: Option<usize>,
+    /// Nanoseconds of one unit of these columns.
+    pub unit_ns: i64,
+    /// The column with the row's watermark in nanoseconds, a BIGINT: windows that end at or before
+    /// it are closed, and a row without another is late. `None`: all are open.
+    pub bound: Option<usize>,
+    /// How windows lie.
+    pub shape: WindowShape,
+    /// The result's columns: the input's, and, where its rows are a source's and were not taken
+    /// apart before, the last one of [`OperatorSpec::Unnest`].
+    pub schema: Arc<Schema>,
+}
+
+/// How overlapping windows lie, in a time column's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowShape {
+    /// Windows of `size` begin every `slide`.
+    Hopping {
+        /// At least the slide.
+        size: i64,
+        /// Above 0.
+        slide: i64,
+        /// Where one begins, from 0 to below the slide.
+        offset: i64,
+    },
+    /// From where every `size` begins one window ends every `step`, the last where the next begins.
+    Cumulating {
+        /// At least the step.
+        size: i64,
+        /// Above 0.
+        step: i64,
+        /// Where windows begin, from 0 to below the size.
+        offset: i64,
+    },
 }
 
 /// When a row of a tumbling window is late: when the watermark that it carries, its own split's

@@ -22,6 +22,7 @@ use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::unnest::Unnest;
+use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
@@ -91,6 +92,10 @@ enum Operator {
     },
     Unnest {
         unnest: Unnest,
+        of_input: OfInput,
+    },
+    Windows {
+        windows: Windows,
         of_input: OfInput,
     },
     Applied {
@@ -220,6 +225,10 @@ impl Chain {
                     as_routed = false;
                     Operator::Unnest { unnest, of_input }
                 }
+                OperatorSpec::Windows(spec) => {
+                    let windows = Windows::new(spec, &schema, of_input)?;
+                    Operator::Windows { windows, of_input }
+                }
                 OperatorSpec::Applied => Operator::Applied { of_input },
                 OperatorSpec::Aggregate(spec) => {
                     let routed = std::mem::take(&mut as_routed);
@@ -325,6 +334,7 @@ impl Level {
                 | Operator::Project { .. }
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
+                | Operator::Windows { .. }
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -370,6 +380,20 @@ impl Level {
                 let end = unnest.len().min(*taken + out.room());
                 unnest.append(frame, *taken, end, out);
                 Ok(resume(taken, end, unnest.len()))
+            }
+            Operator::Windows { windows, of_input } => {
+                if begins {
+                    let (late, failed) = windows.begin(frame);
+                    end.counters.rows_late += late;
+                    if !failed.is_empty() {
+                        let mut rows = (0..frame.rows() as u32).collect();
+                        end.note(failed, (on_error, *of_input), frame, &mut rows)?;
+                        windows.keep(rows.len());
+                    }
+                }
+                let end = windows.len().min(*taken + out.room());
+                windows.append(frame, *taken, end, out);
+                Ok(resume(taken, end, windows.len()))
             }
             Operator::Applied { of_input } => {
                 if begins {

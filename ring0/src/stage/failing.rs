@@ -40,7 +40,10 @@ impl OnError {
     pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
         match (operator, input) {
             (OperatorSpec::Aggregate(_), _) => Self::End,
-            (OperatorSpec::Unnest { .. }, ChainInput::Source(_, BadData::Skip)) => Self::End,
+            (
+                OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
+                ChainInput::Source(_, BadData::Skip),
+            ) => Self::End,
             _ => self,
         }
     }
@@ -104,6 +107,18 @@ impl Level {
             Operator::Project { kept, .. } => kept.as_deref(),
             Operator::Unnest { unnest, .. } => Some(unnest.rows()),
             Operator::Applied { .. } => None,
+            Operator::Windows { windows, .. } => {
+                let end = if self.taken > 0 {
+                    self.taken
+                } else {
+                    windows.len()
+                };
+                let first = end - self.out.rows();
+                for error in failed {
+                    error.row = windows.row_of(first + error.row as usize) as u32;
+                }
+                return;
+            }
             Operator::Aggregate(_) => unreachable!("groups are no rows of a source"),
         };
         let all = rows.map_or(frame.rows(), <[u32]>::len);
