@@ -15,7 +15,9 @@ use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::schema::{Field, Schema};
 
-pub use self::aggregate::{AggregateCall, AggregateFunction, AggregateSpec, Phase, WindowKey};
+pub use self::aggregate::{
+    AggregateCall, AggregateFunction, AggregateSpec, Phase, SessionSpec, WindowKey,
+};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]

@@ -398,6 +398,58 @@ impl Table {
         Ok(())
     }
 
+    /// Takes the slot with this header out for which `is` says so, and gives its key's space back.
+    /// Slots behind it in its page move.
+    ///
+    /// # Panics
+    /// Where there is no such slot.
+    pub fn remove(
+        &mut self,
+        layout: &TableLayout,
+        store: &mut PageStore,
+        header: u64,
+        is: impl Fn(&[u64]) -> bool,
+    ) {
+        let entry = self.directory[self.index(header & HASH_MASK)];
+        let words = layout.slot_words;
+        let page = store.page(entry.id()).cast::<u64>();
+        let at = |number: usize| page.wrapping_add(number * words);
+        let next = |number: usize| {
+            if number + 1 == layout.slots {
+                0
+            } else {
+                number + 1
+            }
+        };
+        // SAFETY: slots below `layout.slots` lie within the page, whose words are initialised; no
+        // two of these slices live at a time.
+        let slot = |number: usize| unsafe { std::slice::from_raw_parts_mut(at(number), words) };
+        let mut hole = layout.slot_index(header & HASH_MASK, entry.depth());
+        while slot(hole)[0] != header || !is(slot(hole)) {
+            assert!(slot(hole)[0] != 0, "a key that is taken out is there");
+            hole = next(hole);
+        }
+        if layout.keys.is_var() {
+            let found = slot(hole);
+            self.heap.free(VarRef(found[1], found[2]));
+        }
+        let mut behind = next(hole);
+        while slot(behind)[0] != 0 {
+            let home = layout.slot_index(slot(behind)[0] & HASH_MASK, entry.depth());
+            let from = |a: usize, b: usize| (b + layout.slots - a) % layout.slots;
+            // It stays where its search begins behind the hole.
+            if from(home, behind) >= from(hole, behind) {
+                // SAFETY: as above; the two are not the same slot.
+                unsafe { std::ptr::copy_nonoverlapping(at(behind), at(hole), words) };
+                hole = behind;
+            }
+            behind = next(behind);
+        }
+        slot(hole)[0] = 0;
+        store.set_occupied(entry.id(), store.occupied(entry.id()) - 1);
+        self.len -= 1;
+    }
+
     /// The next slots in the order of the directory, at most `rows_max`; 0 at the end. The table
     /// must not change while a scan is under way.
     pub fn scan(

@@ -8,6 +8,7 @@ mod cells;
 mod emit;
 mod extremes;
 mod fused;
+pub mod sessions;
 mod update;
 
 #[cfg(test)]

@@ -42,6 +42,22 @@ pub struct WindowKey {
     pub size_ns: i64,
 }
 
+/// An aggregation by sessions. Its output's columns: the keys and the session's bounds, then one
+/// for each call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionSpec {
+    /// What to compute of each session; complete, and without a window.
+    pub aggregate: AggregateSpec,
+    /// The event time column of the input, a TIMESTAMP.
+    pub time: usize,
+    /// The pause that ends a session, above 0, in that column's unit.
+    pub gap: i64,
+    /// The output's column for the first row's time, if it is wanted.
+    pub start: Option<usize>,
+    /// The output's column for the last row's time plus the gap.
+    pub end: Option<usize>,
+}
+
 /// Phases of an aggregation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

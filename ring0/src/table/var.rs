@@ -98,11 +98,16 @@ impl VarHeap {
 
     /// Keeps `bytes` in the place of the value that `old` refers to.
     pub fn replace(&mut self, store: &mut PageStore, old: VarRef, bytes: &[u8]) -> Result<VarRef> {
+        self.free(old);
+        self.put(store, bytes)
+    }
+
+    /// Forgets the value that `old` refers to, if any; its space is used again.
+    pub fn free(&mut self, old: VarRef) {
         if old.is_some() && old.len() > INLINE_BYTES {
             let class = class_of(old.len());
             self.classes[class].free.push(old.1);
         }
-        self.put(store, bytes)
     }
 
     fn take(&mut self, store: &mut PageStore, class: usize) -> Result<u64> {

@@ -11,7 +11,7 @@ use crate::operator::aggregate::fused::Fused;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::{Field, Physical, Schema, physical};
 use crate::table::keys::value_words;
-use crate::table::var::VarRef;
+use crate::table::var::{VarHeap, VarRef};
 
 /// What a cell is for; its type is still open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,19 @@ pub(super) struct Cell {
     pub(super) at: usize,
     /// Word of the slot that counts the argument's values, if such a cell is there.
     pub(super) values_at: usize,
+}
+
+impl Cell {
+    /// Gives back what the cell of `slot` keeps beside it.
+    pub(super) fn free(&self, heap: &mut VarHeap, slot: *mut u64) {
+        if let Kind::Min(p) | Kind::Max(p) = self.kind
+            && is_var(p)
+        {
+            // SAFETY: the slot is one of this plan's, and the cell's two words lie within it.
+            let [first, second] = unsafe { *slot.add(self.at).cast() };
+            heap.free(VarRef(first, second));
+        }
+    }
 }
 
 /// What a call's result is made from: words of the slot.
@@ -281,6 +294,8 @@ impl Plan {
 /// What the results of the calls are made from.
 fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
+    // Results are the last columns: sessions have their bounds before them.
+    let first = spec.output.fields.len().saturating_sub(spec.calls.len());
     for (i, call) in spec.calls.iter().enumerate() {
         // The last cell that a call needs is the one that its result is made from.
         let need = needs_of(call)?.pop();
@@ -288,7 +303,7 @@ fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<O
             .iter()
             .position(|n| Some(*n) == need)
             .map(|i| cells[i]);
-        let field = spec.output.fields.get(spec.keys.len() + i);
+        let field = spec.output.fields.get(first + i);
         let (Some(cell), Some(field)) = (cell, field) else {
             return Err(Error::Program("a call without a result".to_owned()));
         };
