@@ -61,7 +61,10 @@ impl OfInput {
             }
             (OperatorSpec::Unnest { .. }, Self::All) => Self::Flagged,
             (
-                OperatorSpec::Filter(_) | OperatorSpec::Project { .. } | OperatorSpec::DropLate(_),
+                OperatorSpec::Filter(_)
+                | OperatorSpec::FilterChanges(_)
+                | OperatorSpec::Project { .. }
+                | OperatorSpec::DropLate(_),
                 same,
             ) => same,
         };

@@ -104,7 +104,9 @@ impl Level {
             Operator::Project { kept, .. } => kept.as_deref(),
             Operator::Unnest { unnest, .. } => Some(unnest.rows()),
             Operator::Applied { .. } => None,
-            Operator::Aggregate(_) => unreachable!("groups are no rows of a source"),
+            Operator::Aggregate(_) | Operator::FilterChanges { .. } => {
+                unreachable!("groups are no rows of a source")
+            }
         };
         let all = rows.map_or(frame.rows(), <[u32]>::len);
         let end = if self.taken > 0 { self.taken } else { all };
