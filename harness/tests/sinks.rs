@@ -202,7 +202,7 @@ fn what_a_sink_cannot_take_is_refused() {
         ),
         (
             file(""),
-            "INSERT INTO o SELECT n FROM r EMIT CHANGES",
+            "INSERT INTO o SELECT n FROM r EMIT EVERY INTERVAL '1' SECOND",
             "E0301",
         ),
         (

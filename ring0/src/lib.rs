@@ -17,6 +17,7 @@ pub mod id;
 pub mod limits;
 pub mod schema;
 
+pub mod changelog;
 pub mod column;
 pub mod frame;
 pub mod message;

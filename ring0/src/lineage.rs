@@ -62,7 +62,10 @@ impl OfInput {
             (OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_), Self::All)
             | (OperatorSpec::Windows(_), Self::Flagged) => Self::Flagged,
             (
-                OperatorSpec::Filter(_) | OperatorSpec::Project { .. } | OperatorSpec::DropLate(_),
+                OperatorSpec::Filter(_)
+                | OperatorSpec::FilterChanges(_)
+                | OperatorSpec::Project { .. }
+                | OperatorSpec::DropLate(_),
                 same,
             ) => same,
         };

@@ -280,6 +280,10 @@ pub enum OperatorSpec {
     },
     /// Groups and aggregates.
     Aggregate(Arc<AggregateSpec>),
+    /// Keeps rows of a changelog for which the expression is true; of an update, where it is true
+    /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
+    /// [`Phase::Changes`].
+    FilterChanges(Expr),
     /// Drops, and counts, rows none of whose windows is open; right behind the source.
     DropLate(LateRule),
     /// A row for each element of a list; none where the list is NULL or empty.
@@ -301,7 +305,7 @@ impl OperatorSpec {
     /// The columns that it makes; `None` where they are its input's.
     pub fn columns(&self) -> Option<&Arc<Schema>> {
         match self {
-            Self::Filter(_) | Self::DropLate(_) | Self::Applied => None,
+            Self::Filter(_) | Self::FilterChanges(_) | Self::DropLate(_) | Self::Applied => None,
             Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Windows(spec) => Some(&spec.schema),

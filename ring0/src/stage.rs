@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::grouping::AggregateState;
+use crate::changelog::{self, UPDATE_ROWS, is_weighted};
 use crate::check::{check_filter, check_late, check_projection};
-use crate::error::Result;
+use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::expr::Expr;
 use crate::frame::Frame;
@@ -23,7 +24,7 @@ use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
-use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
+use crate::program::{BadData, LateRule, OperatorSpec, Phase, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
 
@@ -102,9 +103,27 @@ enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
+    FilterChanges {
+        condition: Box<Evaluator>,
+        rows: Vec<u32>,
+        ops: Vec<i8>,
+    },
 }
 
 impl Operator {
+    fn filter_changes(expr: &Expr, schema: &Schema, in_changes: bool) -> Result<Self> {
+        if !in_changes || !is_weighted(schema) {
+            return refuse("a filter of a changelog, and there is none".to_owned());
+        }
+        let condition = Box::new(Evaluator::new(expr, schema)?);
+        check_filter(expr, schema)?;
+        Ok(Self::FilterChanges {
+            condition,
+            rows: Vec::new(),
+            ops: Vec::new(),
+        })
+    }
+
     fn filter(expr: &Expr, schema: &Schema, of_input: OfInput) -> Result<Self> {
         let condition = Box::new(Evaluator::new(expr, schema)?);
         check_filter(expr, schema)?;
@@ -198,6 +217,8 @@ impl Chain {
         // Columns still are where the exchange has them.
         let mut as_routed = true;
         let mut on_error = OnError::of(input);
+        // Both rows of an update stay in one frame, whatever its size, to the end of the stage.
+        let mut in_changes = false;
         let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -234,13 +255,21 @@ impl Chain {
                     let routed = std::mem::take(&mut as_routed);
                     let mut state = AggregateState::new(spec, &schema, input, routed, place)?;
                     state.applies = of_input;
+                    in_changes = spec.phase == Phase::Changes;
                     Operator::Aggregate(Box::new(state))
                 }
+                OperatorSpec::FilterChanges(expr) => {
+                    Operator::filter_changes(expr, &schema, in_changes)?
+                }
+            };
+            let frame_rows = match in_changes {
+                true => place.frame_rows.max(UPDATE_ROWS),
+                false => place.frame_rows,
             };
             schema = spec.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(spec, &schema)?;
             on_error = on_error.behind(spec, input);
-            let out = Frame::new(&schema, place.frame_rows);
+            let out = Frame::new(&schema, frame_rows);
             levels.push(Level {
                 operator,
                 on_error,
@@ -331,6 +360,7 @@ impl Level {
             (
                 Item::Mark(_),
                 Operator::Filter { .. }
+                | Operator::FilterChanges { .. }
                 | Operator::Project { .. }
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
@@ -427,9 +457,27 @@ impl Level {
                 Ok(resume(taken, upto, all))
             }
             Operator::Aggregate(state) => {
-                state.update(frame)?;
-                end.counters.rows_applied += state.applies.of(frame);
-                Ok(Flow::Done)
+                if begins {
+                    end.counters.rows_applied += state.applies.of(frame);
+                }
+                let upto = state.take(frame, *taken, out)?;
+                Ok(resume(taken, upto, frame.rows()))
+            }
+            Operator::FilterChanges {
+                condition,
+                rows,
+                ops,
+            } => {
+                rows.clear();
+                let failed = condition.select_rest(frame, rows);
+                if !failed.is_empty() {
+                    end.note(failed, (on_error, OfInput::None), frame, rows)?;
+                }
+                changelog::passing(frame, rows, ops);
+                let flow = append(out, frame, rows, taken);
+                assert_eq!(flow, Flow::Done, "frames of a changelog's stage are alike");
+                changelog::set_last(out, ops);
+                Ok(flow)
             }
         }
     }

@@ -8,7 +8,9 @@ use trefoil_ring0::program::{OperatorSpec, Program};
 pub(crate) fn is_too_deep(program: &Program) -> bool {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let exprs = operators.flat_map(|operator| match operator {
-        OperatorSpec::Filter(expr) => std::slice::from_ref(expr),
+        OperatorSpec::Filter(expr) | OperatorSpec::FilterChanges(expr) => {
+            std::slice::from_ref(expr)
+        }
         OperatorSpec::Project { exprs, .. } => exprs.as_slice(),
         OperatorSpec::Aggregate(_)
         | OperatorSpec::DropLate(_)

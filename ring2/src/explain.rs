@@ -5,6 +5,7 @@ mod graph;
 mod text;
 
 use crate::error::{Error, Result, SqlError};
+use crate::lower::changes;
 use crate::lower_expr::Kernels;
 use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::place::find_word;
@@ -69,7 +70,7 @@ fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
 pub(crate) fn analysis(select: &Select<'_>, planned: &Planned) -> Result<Analysis, SqlError> {
     let facts = Facts {
         tables: &planned.tables,
-        changes: matches!(select.emit, Emit::Unsupported(_)),
+        changes: changes::wanted(select, planned),
         settings: &select.settings,
         results: &planned.results,
     };
@@ -108,11 +109,12 @@ fn emit(select: &Select<'_>, analysis: &Analysis) -> &'static str {
     });
     let windowed = analysis.verdict.category == 3;
     match select.emit {
-        Emit::Unsupported(_) => "CHANGES: a result for each record and group",
+        Emit::Every(_) => "EVERY: the groups that changed, from time to time",
+        _ if analysis.changes => "CHANGES: a result for each record and group",
         Emit::Final(_) => "FINAL: when the window closes, or the input ends",
         Emit::Default if !grouped && !windowed => "at once, for each record or match",
         Emit::Default if windowed => "ON WINDOW CLOSE: by the watermark",
-        Emit::Default => "FINAL: at the end of the bounded input",
+        Emit::Default | Emit::Changes(_) => "FINAL: at the end of the bounded input",
     }
 }
 

@@ -89,6 +89,8 @@ pub struct PlannedQuery {
     pub dead_letters: Option<std::path::PathBuf>,
     /// How the output's columns are printed, in order.
     pub columns: Vec<ResultColumn>,
+    /// Whether the rows are a changelog: the first column says what each does.
+    pub changes: bool,
     /// Where the rows go; `None` where they are printed.
     pub sink: Option<Sink>,
 }
@@ -178,7 +180,16 @@ fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
                 let mut query = plan_select(&select, kernels)?;
                 if let Some(target) = &select.target {
                     let schema = &query.program.outputs[0].schema;
-                    let (sink, now) = sink::feed(&select, target, schema, &mut query.columns)?;
+                    // A sink is declared with the columns of the rows, without what these do.
+                    let op = query.changes.then(|| query.columns.remove(0));
+                    let (sink, mut now) = sink::feed(&select, target, schema, &mut query.columns)?;
+                    if let Some(op) = op {
+                        now.insert(
+                            0,
+                            (op.name().to_owned(), schema.fields[0].data_type.clone()),
+                        );
+                        query.columns.insert(0, op);
+                    }
                     match fed.iter().find(|(other, _)| *other == sink) {
                         Some((_, before)) => sink::check_alike(&select, before, &now)?,
                         None => fed.push((sink.clone(), now)),
@@ -213,6 +224,10 @@ fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQ
     let analysis = explain::analysis(select, &plan)?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)
         .map_err(|error| plan_error::lowered(select, error))?;
+    let columns = match analysis.changes {
+        true => lower::changes::told(select, plan.results)?,
+        false => plan.results,
+    };
     if depth::is_too_deep(&program) {
         let at = select.chunk.start();
         let hint = "split it into several columns";
@@ -227,7 +242,8 @@ fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQ
             BadDataPolicy::DeadLetters(path) => Some(path.clone()),
             BadDataPolicy::Fail | BadDataPolicy::Skip => None,
         }),
-        columns: plan.results,
+        columns,
+        changes: analysis.changes,
         sink: None,
     })
 }

@@ -2,31 +2,34 @@
 //! source. Keys and arguments of aggregates are computed before the exchange. The time part of a
 //! window is never a routing key.
 
+mod aggregate;
+pub(crate) mod changes;
 mod source;
 mod wanted;
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, Unnest};
-use trefoil_ring0::expr::{Expr, Scalar};
+use datafusion::logical_expr::{LogicalPlan, Unnest};
+use trefoil_ring0::changelog;
+use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
-use trefoil_ring0::operator::aggregate::{partial_schema, result_type};
 use trefoil_ring0::operator::unnest::flagged;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, BadData, ExchangeSpec, OperatorSpec, Order,
-    OutputSpec, Phase, Program, Routing, SourceSpec, StageInput, StageOutput, StageSpec, WindowKey,
-    dead_letter_schema,
+    BadData, ExchangeSpec, OperatorSpec, Order, OutputSpec, Program, Routing, SourceSpec,
+    StageInput, StageOutput, StageSpec, dead_letter_schema,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::wanted::Wanted;
 use crate::ResultColumn;
 use crate::error::SqlError;
-use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
+use crate::lower_expr::{Kernels, Scope, expression};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+
+pub(crate) use self::aggregate::aggregate_function;
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
@@ -46,10 +49,16 @@ struct Lowering<'a> {
     wanted: Wanted,
     /// Which of the plan's columns are produced, where not all are.
     columns: Option<Vec<usize>>,
-    /// They are the source's, as they were read.
-    of_source: bool,
+    /// Which of the source's declared columns are read.
+    read: Vec<usize>,
+    /// Which of the source's columns each of the columns is, where it is one.
+    origins: Vec<Option<usize>>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
+    /// Aggregations give changelogs.
+    changes: bool,
+    /// The last column says what a row does to the rows that stand.
+    weighted: bool,
     kernels: Kernels,
 }
 
@@ -65,9 +74,9 @@ pub(crate) fn lower_planned(
 ) -> Result<Program, SqlError> {
     let first = select.chunk.tokens.first();
     let at = first.map_or(select.chunk.end, |t| t.span.start);
-    let changes = matches!(select.emit, Emit::Unsupported(_));
+    let every = matches!(select.emit, Emit::Every(_));
     match (&planned.refusal, lower(planned, analysis, kernels)) {
-        (Some(refusal), _) if changes => Err(refusal.clone()),
+        (Some(refusal), _) if every => Err(refusal.clone()),
         (_, Ok(program)) => Ok(program),
         (Some(refusal), Err(_)) => Err(refusal.clone()),
         (None, Err((code, message))) => Err(select.place.error(code, at, message)),
@@ -85,8 +94,11 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         schema: Arc::default(),
         wanted: Wanted::of(&query.plan),
         columns: None,
-        of_source: false,
+        read: Vec::new(),
+        origins: Vec::new(),
         apart: false,
+        changes: analysis.changes,
+        weighted: false,
         kernels,
     };
     lowering.node(&query.plan)?;
@@ -95,6 +107,10 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
     if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
         *last = Arc::clone(&schema);
     }
+    let schema = match analysis.changes {
+        true => lowering.told(&schema),
+        false => schema,
+    };
     let all = (0..schema.fields.len()).collect();
     match &analysis.output {
         Route::Stay | Route::TwoPhase => {}
@@ -161,13 +177,18 @@ impl Lowering<'_> {
 
     fn project(&mut self, mut exprs: Vec<Expr>, schema: Schema) {
         self.columns = None;
-        self.of_source = false;
-        if self.apart {
+        let origin = |expr: &Expr| match expr {
+            Expr::Column(column) => self.origins.get(*column).copied().flatten(),
+            _ => None,
+        };
+        self.origins = exprs.iter().map(origin).collect();
+        if self.apart || self.weighted {
             exprs.push(Expr::Column(self.schema.fields.len() - 1));
         }
-        self.schema = match self.apart {
-            true => flagged(schema),
-            false => Arc::new(schema),
+        self.schema = match (self.apart, self.weighted) {
+            (true, _) => flagged(schema),
+            (false, true) => changelog::weighted(schema),
+            (false, false) => Arc::new(schema),
         };
         let schema = Arc::clone(&self.schema);
         self.operators.push(OperatorSpec::Project { exprs, schema });
@@ -181,7 +202,10 @@ impl Lowering<'_> {
                 self.node(&filter.input)?;
                 let scope = self.scope(&filter.input);
                 let predicate = expression(&filter.predicate, &scope)?;
-                self.operators.push(OperatorSpec::Filter(predicate));
+                self.operators.push(match self.weighted {
+                    true => OperatorSpec::FilterChanges(predicate),
+                    false => OperatorSpec::Filter(predicate),
+                });
                 Ok(())
             }
             LogicalPlan::Projection(projection) => {
@@ -223,7 +247,7 @@ impl Lowering<'_> {
             && unnest.struct_type_columns.is_empty()
             && unnest.dependency_indices == all
             && !unnest.options.preserve_nulls();
-        if !plain || self.apart || !matches!(self.input, StageInput::Source(_)) {
+        if !plain || self.apart || self.weighted || !matches!(self.input, StageInput::Source(_)) {
             return no("of what UNNEST or an aggregation gives");
         }
         let at = match &self.columns {
@@ -245,7 +269,7 @@ impl Lowering<'_> {
             .name()
             .clone_into(&mut field.name);
         self.schema = flagged(schema);
-        self.of_source = false;
+        self.origins[at] = None;
         self.apart = true;
         self.operators.push(OperatorSpec::Unnest {
             list: at,
@@ -265,12 +289,12 @@ impl Lowering<'_> {
         }
     }
 
-    fn scope<'p>(&self, plan: &'p LogicalPlan) -> Scope<'p> {
+    fn scope<'p>(&'p self, plan: &'p LogicalPlan) -> Scope<'p> {
         Scope {
             plan: plan.schema(),
             schema: Arc::clone(&self.schema),
             columns: self.columns.clone(),
-            of_source: self.of_source,
+            origins: &self.origins,
             kernels: self.kernels,
         }
     }
@@ -286,194 +310,4 @@ impl Lowering<'_> {
         field.json = matches!(expr, Expr::Column(c) if self.schema.fields[*c].json);
         Ok(field)
     }
-
-    fn aggregate(
-        &mut self,
-        aggregate: &datafusion::logical_expr::Aggregate,
-    ) -> Result<(), Refusal> {
-        let mut window = None;
-        let mut late = None;
-        for (i, key) in aggregate.group_expr.iter().enumerate() {
-            if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
-                window = Some((i, tumble.size_ns));
-                late = self.event_time(&tumble)?.map(|bound| (i, bound, tumble));
-            }
-        }
-        let timed = self.timed();
-        let scope = self.scope(&aggregate.input);
-        let mut exprs = Vec::new();
-        let mut fields = Vec::new();
-        for (i, key) in aggregate.group_expr.iter().enumerate() {
-            let lowered = expression(key, &scope)?;
-            let planned = aggregate.schema.field(i);
-            fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
-            exprs.push(lowered);
-        }
-        let keys: Vec<usize> = (0..exprs.len()).collect();
-        let mut calls = Vec::new();
-        for expr in &aggregate.aggr_expr {
-            let (function, argument) = call(expr, &scope)?;
-            let argument = match argument {
-                None => None,
-                Some(lowered) => match exprs.iter().position(|e| *e == lowered) {
-                    Some(at) => Some(at),
-                    None => {
-                        fields.push(self.field(&format!("arg{}", exprs.len()), &lowered, true)?);
-                        exprs.push(lowered);
-                        Some(exprs.len() - 1)
-                    }
-                },
-            };
-            calls.push(AggregateCall { function, argument });
-        }
-        // The rows' watermarks go along: what is late is decided where chunks are in order.
-        let late = late.map(|(start, bound, tumble)| {
-            fields.push(self.schema.fields[bound].clone());
-            exprs.push(Expr::Column(bound));
-            (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
-        });
-        self.project(exprs, Schema::new(fields));
-        let output = self.results(aggregate, &calls)?;
-        let input = Arc::clone(&self.schema);
-        let spec = AggregateSpec {
-            input: Arc::clone(&input),
-            keys: keys.clone(),
-            calls,
-            phase: Phase::Complete,
-            window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
-            output: Arc::new(Schema::new(output)),
-        };
-        let route = self.analysis.routes.get(self.aggregates);
-        self.aggregates += 1;
-        let order = self.order(late.as_ref().map(|(bound, _)| *bound));
-        match route {
-            Some(Route::TwoPhase) if keys.is_empty() => return self.two_phases(spec),
-            Some(Route::Stay) => {}
-            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
-            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
-            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
-        }
-        self.operators.extend(late.map(|(_, rule)| rule));
-        self.add(spec);
-        Ok(())
-    }
-
-    /// The columns that an aggregation gives: the keys, which come first in its input, and results.
-    fn results(
-        &self,
-        aggregate: &datafusion::logical_expr::Aggregate,
-        calls: &[AggregateCall],
-    ) -> Result<Vec<Field>, Refusal> {
-        let keys = aggregate.group_expr.len();
-        let mut output = self.schema.fields[..keys].to_vec();
-        let planned = aggregate.schema.fields().iter().skip(keys);
-        for (planned, call) in planned.zip(calls) {
-            let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
-            let result = result_type(call.function, argument);
-            match held_type(planned.data_type()) {
-                Some(held) if Some(&held) == result.as_ref() => {
-                    output.push(Field::new(planned.name(), held));
-                }
-                Some(_) | None => {
-                    let message = format!("{} is not supported yet", planned.name());
-                    return Err(("E0301", message));
-                }
-            }
-        }
-        Ok(output)
-    }
-
-    /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.
-    fn order(&self, bound: Option<usize>) -> Order {
-        match bound {
-            Some(_) if !self.analysis.in_order => Order::Chunks { bound },
-            Some(_) | None => Order::Free,
-        }
-    }
-
-    fn add(&mut self, spec: AggregateSpec) {
-        self.schema = Arc::clone(&spec.output);
-        self.apart = false;
-        self.operators.push(OperatorSpec::Aggregate(Arc::new(spec)));
-    }
-
-    fn two_phases(&mut self, whole: AggregateSpec) -> Result<(), Refusal> {
-        let partial = partial_schema(&whole.input, &whole.keys, &whole.calls)
-            .map_err(|e| ("E0302", e.to_string()))?;
-        let state = Arc::new(partial);
-        self.add(AggregateSpec {
-            phase: Phase::Partial,
-            output: Arc::clone(&state),
-            ..whole.clone()
-        });
-        self.exchange(Arc::clone(&state), Routing::Single, Order::Free);
-        self.add(AggregateSpec {
-            phase: Phase::Final,
-            input: state,
-            ..whole
-        });
-        Ok(())
-    }
-}
-
-fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
-    use AggregateFunction as F;
-    let no = || ("E0301", format!("{expr} is not supported yet"));
-    let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
-        return Err(no());
-    };
-    let Some(function) = aggregate_function(f.func.name()) else {
-        return Err(no());
-    };
-    let plain = &f.params;
-    // A value more than once is as great as once.
-    let distinct = plain.distinct && !matches!(function, F::Min | F::Max);
-    if distinct || !plain.order_by.is_empty() || plain.null_treatment.is_some() {
-        return Err(no());
-    }
-    let [argument] = f.params.args.as_slice() else {
-        return Err(("E0206", format!("{expr} takes one argument")));
-    };
-    let rows = matches!(argument, PlanExpr::Literal(value, _) if !value.is_null());
-    let mut argument = match (function, rows) {
-        (F::Count, true) => None,
-        _ => Some(expression(argument, scope)?),
-    };
-    let averages = !matches!(function, F::Count | F::Sum | F::Min | F::Max);
-    if let Some(Expr::Cast(inner, _)) = &argument
-        && averages
-        && inner.data_type(&scope.schema).is_integer()
-    {
-        argument = Some(inner.as_ref().clone());
-    }
-    if let Some(filter) = &plain.filter {
-        // No aggregate counts a NULL.
-        let value = argument.unwrap_or(Expr::Literal(Scalar::Bool(true)));
-        argument = Some(Expr::Case {
-            branches: vec![(expression(filter, scope)?, value)],
-            otherwise: None,
-        });
-    }
-    let given = argument.as_ref().map(|e| e.data_type(&scope.schema));
-    match result_type(function, given.as_ref()) {
-        Some(_) => Ok((function, argument)),
-        None => Err(no()),
-    }
-}
-
-/// The aggregate that Ring 0 has under a name.
-pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
-    use AggregateFunction as F;
-    Some(match name {
-        "count" => F::Count,
-        "sum" => F::Sum,
-        "avg" => F::Avg,
-        "min" => F::Min,
-        "max" => F::Max,
-        "stddev" | "stddev_samp" => F::StddevSamp,
-        "stddev_pop" => F::StddevPop,
-        "var" | "var_samp" => F::VarSamp,
-        "var_pop" => F::VarPop,
-        _ => return None,
-    })
 }

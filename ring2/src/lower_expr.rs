@@ -34,8 +34,8 @@ pub(crate) struct Scope<'p> {
     pub(crate) schema: Arc<Schema>,
     /// Which of the plan's columns are produced, where not all are.
     pub(crate) columns: Option<Vec<usize>>,
-    /// They are the source's, as they were read.
-    pub(crate) of_source: bool,
+    /// Which of the source's columns each of them is, where it is one.
+    pub(crate) origins: &'p [Option<usize>],
     pub(crate) kernels: Kernels,
 }
 

@@ -447,11 +447,11 @@ impl Resolver<'_> {
 
     fn emit(&mut self) -> Result<(), SqlError> {
         match self.select.emit {
-            Emit::Unsupported(at) => {
-                let what = "EMIT other than FINAL and ON WINDOW CLOSE";
-                self.later.push(self.select.place.unsupported(at, what));
+            Emit::Every(at) => {
+                let refusal = self.select.place.unsupported(at, "EMIT EVERY");
+                self.later.push(refusal);
             }
-            Emit::Final(_) | Emit::Default => {}
+            Emit::Changes(_) | Emit::Final(_) | Emit::Default => {}
         }
         Ok(())
     }

@@ -21,8 +21,10 @@ pub(crate) enum Emit {
     Default,
     /// `EMIT FINAL` and `EMIT ON WINDOW CLOSE`, and where.
     Final(Location),
-    /// `EMIT CHANGES` or `EMIT EVERY`, and where.
-    Unsupported(Location),
+    /// `EMIT CHANGES`, and where.
+    Changes(Location),
+    /// `EMIT EVERY`, and where.
+    Every(Location),
 }
 
 /// A query that was checked.
@@ -184,7 +186,8 @@ fn select<'a>(
     let emit = match query.emit {
         None => Emit::Default,
         Some(syntax::Emit::OnWindowClose) => Emit::Final(at),
-        Some(syntax::Emit::Changes | syntax::Emit::Every(_)) => Emit::Unsupported(at),
+        Some(syntax::Emit::Changes) => Emit::Changes(at),
+        Some(syntax::Emit::Every(_)) => Emit::Every(at),
     };
     if query.emit.is_some() {
         chunk.tokens.retain(|t| t.span.start < at);

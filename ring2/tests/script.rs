@@ -37,6 +37,7 @@ fn plan_query(name: &str) -> Result<Vec<PlannedQuery>, Error> {
 fn shape(stage: &StageSpec) -> String {
     let name = |o: &OperatorSpec| match o {
         OperatorSpec::Filter(_) => "filter".to_string(),
+        OperatorSpec::FilterChanges(_) => "filter changes".to_string(),
         OperatorSpec::Project { .. } => "project".to_string(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
@@ -159,7 +160,12 @@ const REFUSED: [(&str, u64, u64, &str); 30] = [
     ("E0301", 1, 28, "SELECT id FROM test_stream ORDER BY id"),
     ("E0301", 1, 28, "SELECT id FROM test_stream LIMIT 1"),
     ("E0303", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
-    ("E0301", 1, 28, "SELECT id FROM test_stream EMIT CHANGES"),
+    (
+        "E0301",
+        1,
+        28,
+        "SELECT id FROM test_stream EMIT EVERY INTERVAL '1' SECOND",
+    ),
     (
         "E0301",
         1,

@@ -315,8 +315,14 @@ fn traps() {
             "E0101 3:26 unexpected \"SETTINGS\"",
         ),
         // EMIT is no alias.
-        ("SELECT price FROM trades EMIT CHANGES", "E0301 3:26 EMIT"),
-        ("SELECT price FROM trades t EMIT CHANGES", "E0301 3:28 EMIT"),
+        (
+            "SELECT price FROM trades EMIT EVERY INTERVAL '1' SECOND",
+            "E0301 3:26 EMIT",
+        ),
+        (
+            "SELECT price FROM trades t EMIT EVERY INTERVAL '1' SECOND",
+            "E0301 3:28 EMIT",
+        ),
         ("SELECT emit.price FROM trades EMIT CHANGES", "E0202 3:8"),
         // The clock is not folded.
         (

@@ -5,6 +5,7 @@
 //! back at once. NULL is a key like any other, but never a window's start.
 
 mod cells;
+mod changes;
 mod emit;
 mod extremes;
 mod fused;
@@ -24,6 +25,7 @@ pub use self::cells::{partial_schema, result_type};
 
 use self::cells::Plan;
 use self::fused::Fused;
+use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
@@ -254,7 +256,11 @@ fn check_output(spec: &AggregateSpec, plan: &Plan) -> Result<()> {
         + match spec.phase {
             Phase::Partial => plan.cells.iter().map(|c| c.kind.columns()).sum(),
             Phase::Complete | Phase::Final => plan.outputs.len(),
+            Phase::Changes => plan.outputs.len() + 1,
         };
+    if spec.phase == Phase::Changes && !is_weighted(&spec.output) {
+        return refuse("a changelog without its column".to_owned());
+    }
     if spec.output.fields.len() != columns {
         let given = spec.output.fields.len();
         return refuse(format!(
@@ -331,27 +337,32 @@ impl Shared {
                 let store = &mut self.store;
                 let end =
                     table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
-                let plan = &self.plan;
-                let done = |f: &Fused| f.apply(frame, start + from, &slots[from..end]);
-                let cells = match plan.fused.as_ref().is_some_and(done) {
-                    true => &plan.rest,
-                    false => &plan.cells,
-                };
-                for cell in cells {
-                    let slots = &slots[from..end];
-                    let phase = self.spec.phase;
-                    update::apply(
-                        cell,
-                        phase,
-                        &mut table.heap,
-                        store,
-                        frame,
-                        start + from,
-                        slots,
-                    )?;
-                }
+                self.apply_cells(table, frame, start + from, &slots[from..end])?;
                 from = end;
             }
+        }
+        Ok(())
+    }
+
+    /// Changes the cells of `slots` with the rows of `frame` from `start` on.
+    #[inline]
+    fn apply_cells(
+        &mut self,
+        table: &mut Table,
+        frame: &Frame,
+        start: usize,
+        slots: &[*mut u64],
+    ) -> Result<()> {
+        let plan = &self.plan;
+        let done = |f: &Fused| f.apply(frame, start, slots);
+        let cells = match plan.fused.as_ref().is_some_and(done) {
+            true => &plan.rest,
+            false => &plan.cells,
+        };
+        let phase = self.spec.phase;
+        for cell in cells {
+            let (heap, store) = (&mut table.heap, &mut self.store);
+            update::apply(cell, phase, heap, store, frame, start, slots)?;
         }
         Ok(())
     }
@@ -402,9 +413,11 @@ impl Shared {
                 return Ok(Progress::Done);
             }
             self.push(&slots[..count], window, out)?;
+            out.commit_rows(count);
         }
     }
 
+    /// Appends the columns of groups and results; the rows are not committed yet.
     fn push(&self, slots: &[*mut u64], window: Option<i64>, out: &mut Frame) -> Result<()> {
         let words = self.layout.slot_words();
         if let (Some(key), Some(start)) = (self.spec.window, window)
@@ -427,14 +440,13 @@ impl Shared {
                     at += cell.kind.columns();
                 }
             }
-            Phase::Complete | Phase::Final => {
+            Phase::Complete | Phase::Final | Phase::Changes => {
                 for output in &self.plan.outputs {
                     emit::push_results(output, &self.store, slots, &mut out.columns[at])?;
                     at += 1;
                 }
             }
         }
-        out.commit_rows(slots.len());
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::schema::Schema;
 
 /// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with
-/// [`Phase::Partial`] the keys, then the cells of each call's state.
+/// [`Phase::Partial`] the keys, then the cells of each call's state; with [`Phase::Changes`] the
+/// changelog's column behind them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateSpec {
     /// The input's columns.
@@ -67,6 +68,9 @@ pub enum Phase {
     Partial,
     /// State in (the output of [`Phase::Partial`]), results out.
     Final,
+    /// Rows in; for each of them out what it changes of its group, as a changelog
+    /// ([`crate::changelog`]): the results, and how they were before.
+    Changes,
 }
 
 /// One aggregate.

@@ -119,7 +119,9 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) => unreachable!("groups are no rows of a source"),
+            Operator::Aggregate(_) | Operator::FilterChanges { .. } => {
+                unreachable!("groups are no rows of a source")
+            }
         };
         let all = rows.map_or(frame.rows(), <[u32]>::len);
         let end = if self.taken > 0 { self.taken } else { all };

@@ -12,7 +12,7 @@ use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::program::{AggregateSpec, Routing};
+use crate::program::{AggregateSpec, Phase, Routing};
 use crate::schema::Schema;
 
 /// An aggregation on one shard, and what its stage has to know of it.
@@ -63,11 +63,19 @@ impl AggregateState {
         })
     }
 
-    pub(super) fn update(&mut self, frame: &Frame) -> Result<()> {
+    /// Takes the rows of a frame from row `from` on, as far as `out` has room for what they give.
+    /// Gives the first row that is left.
+    pub(super) fn take(&mut self, frame: &Frame, from: usize, out: &mut Frame) -> Result<usize> {
         assert!(!self.elsewhere, "a row came to a shard that is sent none");
-        let schema = &self.spec.input;
-        hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
-        self.aggregate.update(frame, &self.hashes)
+        if from == 0 {
+            let schema = &self.spec.input;
+            hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
+        }
+        if self.spec.phase == Phase::Changes {
+            return self.aggregate.change(frame, &self.hashes, from, out);
+        }
+        self.aggregate.update(frame, &self.hashes)?;
+        Ok(frame.rows())
     }
 
     /// Writes the groups that a mark sets free into `out`, as far as there is room.
@@ -80,6 +88,13 @@ impl AggregateState {
                 return Ok(Flow::Done);
             }
         };
+        if self.spec.phase == Phase::Changes {
+            match upto {
+                None => self.aggregate.end_changes(out)?,
+                Some(t) => self.aggregate.close(t),
+            }
+            return Ok(Flow::Done);
+        }
         Ok(match self.aggregate.emit(upto, &mut self.cursor, out)? {
             Progress::Done => {
                 self.cursor = EmitCursor::default();

@@ -43,7 +43,7 @@ pub(super) fn tumble(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<Tumble>
         ));
     };
     let column = match time.as_ref() {
-        Expr::Column(column) if scope.of_source => Some(*column),
+        Expr::Column(column) => scope.origins[*column],
         _ => None,
     };
     let unit_ns = unit_nanos(unit);
@@ -105,8 +105,9 @@ impl Lowering<'_> {
             field.json = column.is_json();
             fields.push(field);
         }
+        self.origins = (0..fields.len()).map(Some).collect();
+        self.read.clone_from(&columns);
         self.columns = Some(columns);
-        self.of_source = true;
         self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
@@ -145,34 +146,64 @@ impl Lowering<'_> {
         }
         let spec = &self.program.sources[0];
         let source = self.query.tables.iter().find(|t| t.name == spec.name);
-        let (Some(source), Some(columns), true) = (source, &self.columns, self.of_source) else {
+        let (Some(source), Some(column)) = (source, window.column) else {
             let message = "a window over a computed time is not supported yet";
             return Err(("E0301", message.to_owned()));
         };
-        let Some(column) = window.column else {
-            let message = "a window over a computed time is not supported yet";
-            return Err(("E0301", message.to_owned()));
-        };
-        if source.event_time.is_some_and(|e| e != columns[column]) {
+        if source.event_time.is_some_and(|e| e != self.read[column]) {
             return Ok(None);
         }
         let lag_ns = source.event_time.and(source.lag_ns);
-        let bound = lag_ns.map(|_| self.schema.fields.len());
-        if bound.is_some() {
-            let mut fields = self.schema.fields.clone();
-            fields.push(Field {
-                nullable: false,
-                ..Field::new("_BOUND", DataType::Int64)
-            });
-            self.schema = Arc::new(Schema::new(fields));
-        }
-        let source = &mut self.program.sources[0];
-        source.schema = Arc::clone(&self.schema);
-        source.event_time = Some(EventTime {
+        let spec = &mut self.program.sources[0];
+        let bound = lag_ns.map(|_| spec.schema.fields.len());
+        spec.event_time = Some(EventTime {
             column,
             lag_ns,
             bound,
         });
-        Ok(bound)
+        Ok(bound.map(|bound| self.carry(bound)))
+    }
+
+    /// Has the source give each row's watermark as column `bound`, and the operators so far carry
+    /// it on, before the column that UNNEST adds. Gives the column that it is then.
+    fn carry(&mut self, mut bound: usize) -> usize {
+        let with = |schema: &Schema, at: usize| {
+            let mut schema = schema.clone();
+            let field = Field {
+                nullable: false,
+                ..Field::new("_BOUND", DataType::Int64)
+            };
+            schema.fields.insert(at, field);
+            Arc::new(schema)
+        };
+        let source = &mut self.program.sources[0];
+        source.schema = with(&source.schema, bound);
+        self.schema = Arc::clone(&source.schema);
+        let mut apart = false;
+        for operator in &mut self.operators {
+            match operator {
+                OperatorSpec::Project { exprs, schema } => {
+                    let at = exprs.len() - usize::from(apart);
+                    exprs.insert(at, Expr::Column(bound));
+                    if apart {
+                        exprs[at + 1] = Expr::Column(bound + 1);
+                    }
+                    *schema = with(schema, at);
+                    bound = at;
+                    self.schema = Arc::clone(schema);
+                }
+                OperatorSpec::Unnest { schema, .. } => {
+                    *schema = with(schema, bound);
+                    apart = true;
+                    self.schema = Arc::clone(schema);
+                }
+                OperatorSpec::Filter(_)
+                | OperatorSpec::FilterChanges(_)
+                | OperatorSpec::DropLate(_)
+                | OperatorSpec::Applied
+                | OperatorSpec::Aggregate(_) => {}
+            }
+        }
+        bound
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Analysis {
     pub(crate) output: Route,
     /// Whether the source has to be read by one shard, in its order.
     pub(crate) in_order: bool,
+    /// Whether results are a changelog.
+    pub(crate) changes: bool,
 }
 
 /// What comes out of a node.
@@ -159,6 +161,7 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
         routes: walk.routes,
         output,
         in_order: walk.in_order,
+        changes: facts.changes,
     })
 }
 

@@ -148,6 +148,8 @@ impl Output {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) cells: Vec<Cell>,
+    /// Word of the slot that counts its rows, where one does.
+    pub(super) rows_at: usize,
     /// Those that are changed together, where there are such, and the others.
     pub(super) fused: Option<Fused>,
     pub(super) rest: Vec<Cell>,
@@ -239,7 +241,11 @@ impl Plan {
         if spec.phase != Phase::Final {
             check_calls(&spec.input, &spec.calls)?;
         }
-        let needs = all_needs(&spec.calls)?;
+        let mut needs = all_needs(&spec.calls)?;
+        if spec.phase == Phase::Changes && !needs.contains(&Need::Rows) {
+            // A group without rows does not stand yet.
+            needs.push(Need::Rows);
+        }
         let mut cells: Vec<Cell> = Vec::with_capacity(needs.len());
         let mut initial = Vec::new();
         let mut state_column = spec.keys.len();
@@ -275,13 +281,15 @@ impl Plan {
         }
         let outputs = match spec.phase {
             Phase::Partial => Vec::new(),
-            Phase::Complete | Phase::Final => outputs(spec, &needs, &cells)?,
+            Phase::Complete | Phase::Final | Phase::Changes => outputs(spec, &needs, &cells)?,
         };
         let (fused, rest) = match spec.phase {
-            Phase::Complete | Phase::Partial => Fused::of(&cells, &spec.input),
+            Phase::Complete | Phase::Partial | Phase::Changes => Fused::of(&cells, &spec.input),
             Phase::Final => (None, cells.clone()),
         };
+        let rows = cells.iter().find(|c| c.kind == Kind::Rows);
         Ok(Self {
+            rows_at: rows.map_or(0, |c| c.at),
             cells,
             fused,
             rest,

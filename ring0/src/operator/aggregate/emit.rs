@@ -21,7 +21,7 @@ fn words<const N: usize>(slot: *mut u64, at: usize) -> [u64; N] {
 }
 
 #[inline(always)]
-fn word(slot: *mut u64, at: usize) -> u64 {
+pub(super) fn word(slot: *mut u64, at: usize) -> u64 {
     words::<1>(slot, at)[0]
 }
 

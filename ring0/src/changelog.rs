@@ -1,0 +1,124 @@
+//! A changelog: rows with a weight. The last column of its frames says what each row does to the
+//! rows that stand; every operator behind carries it on as the last column.
+//!
+//! An update is two rows next to each other in one frame, the row before and the row behind; an
+//! operator that lets only one of them pass makes it a deletion or an insertion. Applied in order,
+//! or in any order by the sum of the weights, a changelog leaves the rows that stand.
+
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+use crate::column::{Column, Fixed};
+use crate::frame::Frame;
+use crate::schema::{Field, Schema};
+
+/// The row comes. The sign of each of these is the row's weight.
+pub const INSERT: i8 = 1;
+/// The row goes.
+pub const DELETE: i8 = -1;
+/// The row goes, and the one behind it stands in its place.
+pub const UPDATE_BEFORE: i8 = -2;
+/// The row comes in the place of the one before it.
+pub const UPDATE_AFTER: i8 = 2;
+
+/// Rows of the largest update, which one frame holds.
+pub const UPDATE_ROWS: usize = 2;
+
+/// What each of them is called where it is printed.
+pub const NAMES: [(i8, &str); 4] = [
+    (INSERT, "+I"),
+    (UPDATE_BEFORE, "-U"),
+    (UPDATE_AFTER, "+U"),
+    (DELETE, "-D"),
+];
+
+/// A schema with a changelog's last column behind it.
+pub fn weighted(mut schema: Schema) -> Arc<Schema> {
+    schema.fields.push(Field {
+        nullable: false,
+        ..Field::new("_OP", DataType::Int8)
+    });
+    Arc::new(schema)
+}
+
+/// Whether rows of this schema have a changelog's last column.
+pub(crate) fn is_weighted(schema: &Schema) -> bool {
+    let last = schema.fields.last();
+    last.is_some_and(|f| f.data_type == DataType::Int8 && !f.nullable)
+}
+
+fn ops(frame: &mut Frame) -> &mut Fixed<i8> {
+    match frame.columns.last_mut() {
+        Some(Column::I8(ops)) => ops,
+        _ => unreachable!("the last column is a changelog's, which was checked"),
+    }
+}
+
+/// Says what the row does whose other columns were appended.
+pub(crate) fn push(frame: &mut Frame, op: i8) {
+    ops(frame).push(Some(op));
+}
+
+/// Says anew what the last rows of a frame do.
+pub(crate) fn set_last(frame: &mut Frame, changed: &[i8]) {
+    let values = &mut ops(frame).values;
+    let first = values.len() - changed.len();
+    values[first..].copy_from_slice(changed);
+}
+
+/// What rows of a changelog do once only `rows` of them, in ascending order, are let pass.
+pub(crate) fn passing(frame: &Frame, rows: &[u32], ops: &mut Vec<i8>) {
+    let Some(Column::I8(given)) = frame.columns.last() else {
+        unreachable!("the last column is a changelog's, which was checked")
+    };
+    ops.clear();
+    ops.extend(rows.iter().enumerate().map(|(at, &row)| {
+        let follows = |other: Option<&u32>, by: i64| {
+            other.is_some_and(|&o| i64::from(o) == i64::from(row) + by)
+        };
+        match given.values[row as usize] {
+            UPDATE_BEFORE if !follows(rows.get(at + 1), 1) => DELETE,
+            UPDATE_AFTER if !follows(at.checked_sub(1).and_then(|a| rows.get(a)), -1) => INSERT,
+            op => op,
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each update of which one half passes is a deletion or an insertion.
+    #[test]
+    fn half_an_update_is_a_deletion_or_an_insertion() {
+        let given = [
+            INSERT,
+            UPDATE_BEFORE,
+            UPDATE_AFTER,
+            UPDATE_BEFORE,
+            UPDATE_AFTER,
+            DELETE,
+        ];
+        let schema = weighted(Schema::new(Vec::new()));
+        let mut frame = Frame::new(&schema, given.len());
+        given.iter().for_each(|&op| push(&mut frame, op));
+        frame.commit_rows(given.len());
+        let cases: [(&[u32], &[i8]); 6] = [
+            (&[], &[]),
+            (&[0, 1, 2, 3, 4, 5], &given),
+            (&[1, 3], &[DELETE, DELETE]),
+            (&[2, 4], &[INSERT, INSERT]),
+            (&[2, 3], &[INSERT, DELETE]),
+            (
+                &[0, 2, 3, 4, 5],
+                &[INSERT, INSERT, UPDATE_BEFORE, UPDATE_AFTER, DELETE],
+            ),
+        ];
+        for (rows, wanted) in cases {
+            let mut got = Vec::new();
+            passing(&frame, rows, &mut got);
+            assert_eq!(got, wanted, "{rows:?}");
+        }
+    }
+}

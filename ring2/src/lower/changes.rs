@@ -1,0 +1,141 @@
+//! Results as a changelog: when, and what tells in its first column what a row does. A stateless
+//! query's rows only ever come.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+use trefoil_ring0::changelog;
+use trefoil_ring0::expr::{BinaryOp, Expr, Scalar};
+use trefoil_ring0::program::OperatorSpec;
+use trefoil_ring0::schema::{Field, Schema};
+
+use super::Lowering;
+use crate::ResultColumn;
+use crate::error::SqlError;
+use crate::lower_expr::unaliased;
+use crate::planner::Planned;
+use crate::script::{Emit, Select};
+use crate::window::marker;
+
+/// The name of the column.
+const NAME: &str = "op";
+
+/// Whether a query's results are a changelog: where it says so, and where groups of input without
+/// an end are never complete. Windows close by a watermark.
+pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
+    match select.emit {
+        Emit::Changes(_) | Emit::Every(_) => true,
+        Emit::Final(_) => false,
+        Emit::Default => {
+            let timed = planned
+                .tables
+                .iter()
+                .all(|t| t.bounded || t.lag_ns.is_some());
+            let closes = timed && is_grouped(&planned.plan, is_window);
+            planned.tables.iter().any(|t| !t.bounded)
+                && is_grouped(&planned.plan, |_| true)
+                && !closes
+        }
+    }
+}
+
+/// Whether the plan groups, by a key of some kind or, without keys, of any.
+fn is_grouped(plan: &LogicalPlan, by: fn(&PlanExpr) -> bool) -> bool {
+    let groups = |node: &LogicalPlan| match node {
+        LogicalPlan::Aggregate(a) => {
+            let none = PlanExpr::default();
+            let mut keys = a.group_expr.iter();
+            Ok(keys.any(by) || a.group_expr.is_empty() && by(&none))
+        }
+        _ => Ok(false),
+    };
+    plan.exists(groups).unwrap_or(false)
+}
+
+fn is_window(key: &PlanExpr) -> bool {
+    matches!(unaliased(key), PlanExpr::ScalarFunction(f) if marker::is_own(f.name()))
+}
+
+/// The printed columns of a changelog.
+///
+/// # Errors
+/// Where one of them has the name already.
+pub(crate) fn told(
+    select: &Select<'_>,
+    results: Vec<ResultColumn>,
+) -> Result<Vec<ResultColumn>, SqlError> {
+    if results.iter().any(|r| r.name() == NAME) {
+        let at = select.chunk.start();
+        let message = "a changelog has a column \"op\" of its own";
+        let hint = "give the other one a name: .. AS operation";
+        return Err(select.place.hinted("E0205", at, message, hint));
+    }
+    let first = ResultColumn::Plain {
+        name: NAME.to_owned(),
+        index: 0,
+    };
+    let behind = results.into_iter().map(|result| match result {
+        ResultColumn::Plain { name, index } => ResultColumn::Plain {
+            name,
+            index: index + 1,
+        },
+        ResultColumn::Window { name, start, end } => ResultColumn::Window {
+            name,
+            start: start + 1,
+            end: end + 1,
+        },
+    });
+    Ok(std::iter::once(first).chain(behind).collect())
+}
+
+impl Lowering<'_> {
+    /// Has the results' first column tell what a row does. Gives the columns then.
+    pub(super) fn told(&mut self, schema: &Schema) -> Arc<Schema> {
+        let mut fields = schema.fields.clone();
+        // What is projected anyway is not projected once more.
+        let mut exprs = match self.operators.pop() {
+            Some(OperatorSpec::Project { exprs, .. }) => exprs,
+            other => {
+                self.operators.extend(other);
+                (0..fields.len()).map(Expr::Column).collect()
+            }
+        };
+        let mut op = Expr::Literal(Scalar::Utf8("+I".to_owned()));
+        if std::mem::take(&mut self.weighted) {
+            fields.pop();
+            op = name(&exprs.pop().expect("a changelog has a last column"));
+        }
+        exprs.insert(0, op);
+        let op = Field::new(NAME, DataType::Utf8);
+        fields.insert(
+            0,
+            Field {
+                nullable: false,
+                ..op
+            },
+        );
+        let schema = Arc::new(Schema::new(fields));
+        self.schema = Arc::clone(&schema);
+        self.operators.push(OperatorSpec::Project {
+            exprs,
+            schema: Arc::clone(&schema),
+        });
+        schema
+    }
+}
+
+/// What a changelog's column is called where it is printed.
+fn name(column: &Expr) -> Expr {
+    let is = |op| {
+        let op = Expr::Literal(Scalar::I8(op));
+        Expr::Binary(BinaryOp::Eq, Box::new(column.clone()), Box::new(op))
+    };
+    let text = |name: &str| Expr::Literal(Scalar::Utf8(name.to_owned()));
+    let names = changelog::NAMES.iter();
+    Expr::Case {
+        branches: names.map(|(op, name)| (is(*op), text(name))).collect(),
+        otherwise: None,
+    }
+}
