@@ -22,8 +22,9 @@ pub const UPDATE_BEFORE: i8 = -2;
 /// The row comes in the place of the one before it.
 pub const UPDATE_AFTER: i8 = 2;
 
-/// Rows of the largest update, which one frame holds.
-pub const UPDATE_ROWS: usize = 2;
+/// Rows of the largest update, which one frame holds: where two sessions become one, both go and
+/// one comes.
+pub const UPDATE_ROWS: usize = 3;
 
 /// What each of them is called where it is printed.
 pub const NAMES: [(i8, &str); 4] = [

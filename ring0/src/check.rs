@@ -231,7 +231,8 @@ pub(crate) fn check_late(rule: &LateRule, schema: &Schema) -> Result<()> {
         Some(DataType::Timestamp(_, None))
     );
     let bound = type_of(schema, rule.bound) == Some(&DataType::Int64);
-    match time && bound && rule.size > 0 && (0..rule.size).contains(&rule.offset) {
+    let window = rule.size > 0 && (0..rule.size).contains(&rule.offset);
+    match time && bound && (window || (rule.size, rule.offset) == (0, 0)) {
         true => Ok(()),
         false => refuse(format!("no rows can be late by {rule:?}")),
     }

@@ -243,8 +243,7 @@ pub struct StageSpec {
 impl StageSpec {
     /// Whether what leaves are groups, and no records of the input any more.
     pub fn groups(&self) -> bool {
-        let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
-        self.operators.iter().any(groups)
+        self.operators.iter().any(OperatorSpec::groups)
     }
 }
 
@@ -280,6 +279,8 @@ pub enum OperatorSpec {
     },
     /// Groups and aggregates.
     Aggregate(Arc<AggregateSpec>),
+    /// Groups by keys and by sessions, and aggregates.
+    Sessions(Arc<SessionSpec>),
     /// Keeps rows of a changelog for which the expression is true; of an update, where it is true
     /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
     /// [`Phase::Changes`].
@@ -302,12 +303,18 @@ pub enum OperatorSpec {
 }
 
 impl OperatorSpec {
+    /// Whether what leaves are groups.
+    pub fn groups(&self) -> bool {
+        matches!(self, Self::Aggregate(_) | Self::Sessions(_))
+    }
+
     /// The columns that it makes; `None` where they are its input's.
     pub fn columns(&self) -> Option<&Arc<Schema>> {
         match self {
             Self::Filter(_) | Self::FilterChanges(_) | Self::DropLate(_) | Self::Applied => None,
             Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
+            Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
         }
     }
@@ -356,7 +363,8 @@ pub enum WindowShape {
 }
 
 /// When a row of a tumbling window is late: when the watermark that it carries, its own split's
-/// at the time it was read, has reached its window's end.
+/// at the time it was read, has reached its window's end. Without a window, when it lies before
+/// that watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRule {
     /// The event time column, a TIMESTAMP.
@@ -365,7 +373,7 @@ pub struct LateRule {
     pub unit_ns: i64,
     /// The column with the row's watermark in nanoseconds, a BIGINT.
     pub bound: usize,
-    /// Size of the window, in the time column's unit.
+    /// Size of the window, in the time column's unit; 0 without one.
     pub size: i64,
     /// Offset of the window, in the time column's unit.
     pub offset: i64,
@@ -391,6 +399,10 @@ impl LateRule {
     /// holds, as that of a time in coarser units may; then the window never closes before the end
     /// of the input.
     fn window_end_ns(&self, time: i64) -> i128 {
+        if self.size == 0 {
+            // An instant is over one nanosecond later.
+            return i128::from(time) * i128::from(self.unit_ns) + 1;
+        }
         let into = match time.checked_sub(self.offset) {
             Some(since) => since.rem_euclid(self.size),
             // The offset is less than the size, so that the sum does not overflow.
@@ -494,6 +506,32 @@ mod tests {
         let ends = prop_oneof![Just(i64::MIN), Just(0), Just(i64::MAX)];
         let near = (ends, -40i64..40).prop_map(|(end, by)| end.saturating_add(by));
         prop_oneof![near, any::<i64>()]
+    }
+
+    /// Without a window a row is late when it lies before its watermark.
+    #[test]
+    fn an_instant_is_late_behind_its_watermark() {
+        let rule = |unit_ns| LateRule {
+            time: 0,
+            unit_ns,
+            bound: 1,
+            size: 0,
+            offset: 0,
+        };
+        for (time, unit_ns, bound, want) in [
+            (5, 1, 5, true),
+            (5, 1, 6, false),
+            (5, 1000, 5000, true),
+            (5, 1000, 5001, false),
+            (i64::MIN, 1000, i64::MIN, true),
+            (i64::MAX, 1000, i64::MAX, true),
+        ] {
+            assert_eq!(
+                on_time(rule(unit_ns), time, bound),
+                want,
+                "{time} of {unit_ns}, {bound}"
+            );
+        }
     }
 
     proptest! {

@@ -258,6 +258,14 @@ impl Chain {
                     in_changes = spec.phase == Phase::Changes;
                     Operator::Aggregate(Box::new(state))
                 }
+                OperatorSpec::Sessions(spec) => {
+                    let routed = std::mem::take(&mut as_routed);
+                    let mut state =
+                        AggregateState::of_sessions(spec, &schema, input, routed, place)?;
+                    state.applies = of_input;
+                    in_changes = spec.aggregate.phase == Phase::Changes;
+                    Operator::Aggregate(Box::new(state))
+                }
                 OperatorSpec::FilterChanges(expr) => {
                     Operator::filter_changes(expr, &schema, in_changes)?
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::schema::Schema;
+use crate::schema::{Field, Schema};
 
 /// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with
 /// [`Phase::Partial`] the keys, then the cells of each call's state; with [`Phase::Changes`] the
@@ -24,6 +24,14 @@ pub struct AggregateSpec {
 }
 
 impl AggregateSpec {
+    /// The columns of the calls' results: the output's last, but for a changelog's own. Sessions
+    /// have their bounds before them.
+    pub(crate) fn results(&self) -> &[Field] {
+        let changelog = usize::from(self.phase == Phase::Changes);
+        let end = self.output.fields.len().saturating_sub(changelog);
+        &self.output.fields[end.saturating_sub(self.calls.len())..end]
+    }
+
     /// The columns by whose hash groups are kept: the keys but for the window, which never decides
     /// where a group lives.
     pub fn hashed_keys(&self) -> Vec<usize> {
@@ -44,10 +52,10 @@ pub struct WindowKey {
 }
 
 /// An aggregation by sessions. Its output's columns: the keys and the session's bounds, then one
-/// for each call.
+/// for each call, then, with [`Phase::Changes`], the changelog's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSpec {
-    /// What to compute of each session; complete, and without a window.
+    /// What to compute of each session, in one phase; without a window.
     pub aggregate: AggregateSpec,
     /// The event time column of the input, a TIMESTAMP.
     pub time: usize,

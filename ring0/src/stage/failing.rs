@@ -39,7 +39,7 @@ impl OnError {
     /// would be counted nowhere, unless it is told: a row counts where its first element goes.
     pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
         match (operator, input) {
-            (OperatorSpec::Aggregate(_), _) => Self::End,
+            (OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_), _) => Self::End,
             (
                 OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
                 ChainInput::Source(_, BadData::Skip),

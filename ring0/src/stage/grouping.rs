@@ -11,15 +11,16 @@ use crate::limits::KEY_GROUPS;
 use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
+use crate::operator::aggregate::sessions::Sessions;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::program::{AggregateSpec, Phase, Routing};
+use crate::program::{AggregateSpec, Phase, Routing, SessionSpec};
 use crate::schema::Schema;
 
 /// An aggregation on one shard, and what its stage has to know of it.
 #[derive(Debug)]
 pub(super) struct AggregateState {
     spec: Arc<AggregateSpec>,
-    aggregate: Aggregate,
+    groups: Groups,
     /// The columns that are hashed.
     keys: Vec<usize>,
     /// Which of its rows are the source's: they are applied here.
@@ -31,7 +32,38 @@ pub(super) struct AggregateState {
     seed: u64,
 }
 
+/// What rows are grouped by.
+#[derive(Debug)]
+enum Groups {
+    /// Keys, of which one may be a window.
+    Keys(Aggregate),
+    /// Keys and sessions.
+    Sessions(Box<Sessions>),
+}
+
 impl AggregateState {
+    /// An aggregation by sessions of rows of `schema`.
+    pub(super) fn of_sessions(
+        spec: &Arc<SessionSpec>,
+        schema: &Schema,
+        input: ChainInput<'_>,
+        as_routed: bool,
+        place: Place,
+    ) -> Result<Self> {
+        let aggregate = Arc::new(spec.aggregate.clone());
+        Self::with(
+            &aggregate,
+            schema,
+            input,
+            as_routed,
+            place,
+            |first, groups| {
+                let sessions = Sessions::new(Arc::clone(spec), first, groups, place.addresses)?;
+                Ok(Groups::Sessions(Box::new(sessions)))
+            },
+        )
+    }
+
     /// An aggregation of rows of `schema`. While columns are where the exchange had them, its keys
     /// come from this shard's own groups only if they were routed by just these.
     pub(super) fn new(
@@ -40,6 +72,22 @@ impl AggregateState {
         input: ChainInput<'_>,
         as_routed: bool,
         place: Place,
+    ) -> Result<Self> {
+        Self::with(spec, schema, input, as_routed, place, |first, groups| {
+            let spec = Arc::clone(spec);
+            let aggregate = Aggregate::new(spec, first, groups, place.addresses)?;
+            Ok(Groups::Keys(aggregate))
+        })
+    }
+
+    /// An aggregation whose state is made for `groups` key groups from a first one on.
+    fn with(
+        spec: &Arc<AggregateSpec>,
+        schema: &Schema,
+        input: ChainInput<'_>,
+        as_routed: bool,
+        place: Place,
+        make: impl FnOnce(u32, u32) -> Result<Groups>,
     ) -> Result<Self> {
         if !same_types(&spec.input, schema) {
             return refuse("an aggregation of other columns".to_owned());
@@ -52,7 +100,7 @@ impl AggregateState {
             ChainInput::Exchange(_) | ChainInput::Source(..) => (0, KEY_GROUPS as u32),
         };
         Ok(Self {
-            aggregate: Aggregate::new(Arc::clone(spec), first_group, groups, place.addresses)?,
+            groups: make(first_group, groups)?,
             spec: Arc::clone(spec),
             keys,
             applies: OfInput::None,
@@ -71,11 +119,18 @@ impl AggregateState {
             let schema = &self.spec.input;
             hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
         }
-        if self.spec.phase == Phase::Changes {
-            return self.aggregate.change(frame, &self.hashes, from, out);
+        let changes = self.spec.phase == Phase::Changes;
+        match &mut self.groups {
+            Groups::Keys(groups) if changes => groups.change(frame, &self.hashes, from, out),
+            Groups::Sessions(groups) if changes => groups.change(frame, &self.hashes, from, out),
+            Groups::Keys(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
+            Groups::Sessions(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
         }
-        self.aggregate.update(frame, &self.hashes)?;
-        Ok(frame.rows())
+    }
+
+    /// Whether watermarks close groups.
+    fn closes(&self) -> bool {
+        matches!(self.groups, Groups::Sessions(_)) || self.spec.window.is_some()
     }
 
     /// Writes the groups that a mark sets free into `out`, as far as there is room.
@@ -83,19 +138,25 @@ impl AggregateState {
         let upto = match mark {
             _ if self.elsewhere => return Ok(Flow::Done),
             Mark::End => None,
-            Mark::Watermark(t) if self.spec.window.is_some() => Some(t),
+            Mark::Watermark(t) if self.closes() => Some(t),
             Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) | Mark::Stop => {
                 return Ok(Flow::Done);
             }
         };
         if self.spec.phase == Phase::Changes {
-            match upto {
-                None => self.aggregate.end_changes(out)?,
-                Some(t) => self.aggregate.close(t),
+            match (&mut self.groups, upto) {
+                (Groups::Keys(groups), None) => groups.end_changes(out)?,
+                (Groups::Keys(groups), Some(t)) => groups.close(t),
+                (Groups::Sessions(groups), Some(t)) => groups.close_upto(t),
+                (Groups::Sessions(_), None) => {}
             }
             return Ok(Flow::Done);
         }
-        Ok(match self.aggregate.emit(upto, &mut self.cursor, out)? {
+        let progress = match &mut self.groups {
+            Groups::Keys(groups) => groups.emit(upto, &mut self.cursor, out)?,
+            Groups::Sessions(groups) => groups.emit(upto, out)?,
+        };
+        Ok(match progress {
             Progress::Done => {
                 self.cursor = EmitCursor::default();
                 Flow::Done

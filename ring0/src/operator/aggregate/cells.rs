@@ -302,8 +302,7 @@ impl Plan {
 /// What the results of the calls are made from.
 fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
-    // Results are the last columns: sessions have their bounds before them.
-    let first = spec.output.fields.len().saturating_sub(spec.calls.len());
+    let results = spec.results();
     for (i, call) in spec.calls.iter().enumerate() {
         // The last cell that a call needs is the one that its result is made from.
         let need = needs_of(call)?.pop();
@@ -311,7 +310,7 @@ fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<O
             .iter()
             .position(|n| Some(*n) == need)
             .map(|i| cells[i]);
-        let field = spec.output.fields.get(first + i);
+        let field = results.get(i);
         let (Some(cell), Some(field)) = (cell, field) else {
             return Err(Error::Program("a call without a result".to_owned()));
         };

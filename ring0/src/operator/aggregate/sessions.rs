@@ -8,6 +8,7 @@
 //! it is due: growing a session costs nothing there.
 
 mod arena;
+mod changes;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,6 +20,7 @@ use arrow_schema::DataType;
 use self::arena::Arena;
 use super::cells::{Plan, partial_schema};
 use super::{Progress, STRING_ROWS, emit, update};
+use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
@@ -87,7 +89,7 @@ struct Merging {
 impl Merging {
     fn new(spec: &AggregateSpec, state_at: usize) -> Result<Self> {
         let input = Arc::new(partial_schema(&spec.input, &[], &spec.calls)?);
-        let results = spec.output.fields[spec.output.fields.len() - spec.calls.len()..].to_vec();
+        let results = spec.results().to_vec();
         let last = AggregateSpec {
             input: Arc::clone(&input),
             keys: Vec::new(),
@@ -318,7 +320,15 @@ impl Sessions {
         };
         for cell in cells {
             let (heap, store) = (&mut self.table.heap, &mut self.store);
-            update::apply(cell, Phase::Complete, heap, store, frame, start, groups)?;
+            update::apply(
+                cell,
+                self.spec.aggregate.phase,
+                heap,
+                store,
+                frame,
+                start,
+                groups,
+            )?;
         }
         Ok(())
     }
@@ -365,6 +375,7 @@ impl Sessions {
                 });
             }
             self.push(closed, out)?;
+            out.commit_rows(count);
             closed
                 .iter()
                 .for_each(|&(list, session)| self.close(list, session));
@@ -414,7 +425,7 @@ impl Sessions {
         self.forget(session.group);
     }
 
-    /// Appends sessions.
+    /// Appends the columns of sessions; the rows are not committed yet.
     fn push(&self, sessions: &[(usize, Session)], out: &mut Frame) -> Result<()> {
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         for (slot, (_, session)) in slots.iter_mut().zip(sessions) {
@@ -430,12 +441,12 @@ impl Sessions {
         let ends = |s: &Session| s.last + self.spec.gap;
         push_times(out, self.spec.start, sessions.iter().map(|(_, s)| s.start));
         push_times(out, self.spec.end, sessions.iter().map(|(_, s)| ends(s)));
-        let mut at = out.columns.len() - self.plan.outputs.len();
+        let mut at = self.keys_to.len() + usize::from(self.spec.start.is_some());
+        at += usize::from(self.spec.end.is_some());
         for output in &self.plan.outputs {
             emit::push_results(output, &self.store, slots, &mut out.columns[at])?;
             at += 1;
         }
-        out.commit_rows(sessions.len());
         Ok(())
     }
 
@@ -466,7 +477,14 @@ fn check_output(spec: &SessionSpec) -> Result<Vec<usize>> {
     let output = &aggregate.output.fields;
     let bounds: Vec<usize> = spec.start.into_iter().chain(spec.end).collect();
     let keys = aggregate.keys.len() + bounds.len();
-    if output.len() != keys + aggregate.calls.len() || aggregate.phase != Phase::Complete {
+    let changes = match aggregate.phase {
+        Phase::Complete => 0,
+        Phase::Changes if is_weighted(&aggregate.output) => 1,
+        Phase::Changes | Phase::Partial | Phase::Final => {
+            return refuse(format!("sessions in phase {:?}", aggregate.phase));
+        }
+    };
+    if output.len() != keys + aggregate.calls.len() + changes {
         return refuse("sessions that give other columns".to_owned());
     }
     let keys_to: Vec<usize> = (0..keys).filter(|at| !bounds.contains(at)).collect();

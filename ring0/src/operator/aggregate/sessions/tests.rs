@@ -6,6 +6,7 @@ use arrow_schema::TimeUnit;
 use proptest::prelude::*;
 
 use super::*;
+use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, weighted};
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
 use crate::program::{AggregateCall, AggregateFunction as F};
@@ -24,6 +25,10 @@ type Closed = (
 );
 
 fn spec(gap: i64) -> Arc<SessionSpec> {
+    spec_of(gap, Phase::Complete)
+}
+
+fn spec_of(gap: i64, phase: Phase) -> Arc<SessionSpec> {
     let time = DataType::Timestamp(TimeUnit::Millisecond, None);
     let fields = [
         ("k", DataType::Utf8),
@@ -52,9 +57,12 @@ fn spec(gap: i64) -> Arc<SessionSpec> {
                 call(F::Min, Some(2)),
                 call(F::Max, Some(2)),
             ],
-            phase: Phase::Complete,
+            phase,
             window: None,
-            output: schema(&output),
+            output: match phase {
+                Phase::Changes => weighted(schema(&output).as_ref().clone()),
+                _ => schema(&output),
+            },
         },
         time: 1,
         gap,
@@ -69,6 +77,11 @@ fn sessions(spec: &Arc<SessionSpec>) -> Sessions {
 }
 
 fn update(sessions: &mut Sessions, rows: &[Row]) {
+    let (frame, hashes) = frame_of(sessions, rows);
+    sessions.update(&frame, &hashes).expect("update");
+}
+
+fn frame_of(sessions: &Sessions, rows: &[Row]) -> (Frame, Vec<u64>) {
     let spec = Arc::clone(&sessions.spec);
     let mut frame = Frame::new(&spec.aggregate.input, rows.len().max(1));
     for (key, time, text) in rows {
@@ -86,7 +99,7 @@ fn update(sessions: &mut Sessions, rows: &[Row]) {
     frame.commit_rows(rows.len());
     let mut hashes = Vec::new();
     hash_keys(&frame, &spec.aggregate.input, &[0], 7, &mut hashes);
-    sessions.update(&frame, &hashes).expect("update");
+    (frame, hashes)
 }
 
 fn emitted(sessions: &mut Sessions, upto: Option<i64>, rows_max: usize) -> Vec<Closed> {
@@ -97,28 +110,33 @@ fn emitted(sessions: &mut Sessions, upto: Option<i64>, rows_max: usize) -> Vec<C
         let progress = sessions
             .emit(upto.map(|t| t * 1_000_000), &mut out)
             .expect("emit");
-        let number = |column: usize, row| match &out.columns[column] {
-            Column::I64(c) => c.values[row],
-            other => panic!("{:?}", other.physical()),
-        };
-        let text = |column: usize, row| match &out.columns[column] {
-            Column::Utf8(c) => c.get(row).map(str::to_owned),
-            other => panic!("{:?}", other.physical()),
-        };
-        closed.extend((0..out.rows()).map(|r| {
-            (
-                text(1, r),
-                number(0, r),
-                number(2, r),
-                number(3, r),
-                text(4, r),
-                text(5, r),
-            )
-        }));
+        closed.extend(rows_of(&out));
         if progress == Progress::Done {
             return closed;
         }
     }
+}
+
+fn rows_of(out: &Frame) -> Vec<Closed> {
+    let number = |column: usize, row| match &out.columns[column] {
+        Column::I64(c) => c.values[row],
+        other => panic!("{:?}", other.physical()),
+    };
+    let text = |column: usize, row| match &out.columns[column] {
+        Column::Utf8(c) => c.get(row).map(str::to_owned),
+        other => panic!("{:?}", other.physical()),
+    };
+    let row = |r| {
+        (
+            text(1, r),
+            number(0, r),
+            number(2, r),
+            number(3, r),
+            text(4, r),
+            text(5, r),
+        )
+    };
+    (0..out.rows()).map(row).collect()
 }
 
 /// The sessions of all rows, by sorting.
@@ -186,6 +204,64 @@ proptest! {
         got.sort();
         prop_assert_eq!(got, model(&taken, gap));
         prop_assert_eq!((sessions.groups(), sessions.table.len()), (0, 0));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Each row gives one new version of its session; what is left at the end, by row and by the
+    /// session's start alike, are the sessions. Nothing goes that did not stand, and how rows come
+    /// together in frames shows nowhere.
+    #[test]
+    fn changes_leave_the_sessions_of_sorted_rows(
+        rows in prop::collection::vec((text(), 0i64..200, text()), 0..200),
+        gap in prop_oneof![1i64..5, 1i64..60],
+    ) {
+        let spec = spec_of(gap, Phase::Changes);
+        let mut before: Option<Vec<(i8, Closed)>> = None;
+        for (frame_rows, rows_max) in [(1, 3), (7, 4), (300, 1024)] {
+            let mut sessions = sessions(&spec);
+            let mut changes = Vec::new();
+            for rows in rows.chunks(frame_rows) {
+                let (frame, hashes) = frame_of(&sessions, rows);
+                let mut from = 0;
+                while from < rows.len() {
+                    let mut out = Frame::new(&spec.aggregate.output, rows_max);
+                    from = sessions.change(&frame, &hashes, from, &mut out).expect("change");
+                    let Some(Column::I8(ops)) = out.columns.last() else { panic!("ops") };
+                    changes.extend(ops.values.iter().copied().zip(rows_of(&out)));
+                }
+            }
+            prop_assert_eq!(changes.iter().filter(|(op, _)| *op > 0).count(), rows.len());
+            let (mut standing, mut by_start) = (Vec::new(), BTreeMap::new());
+            for (op, row) in &changes {
+                let key = (row.0.clone(), row.1);
+                match *op {
+                    INSERT | UPDATE_AFTER => {
+                        standing.push(row.clone());
+                        let old = by_start.insert(key, row.clone());
+                        prop_assert!(old.is_none() || *op == UPDATE_AFTER);
+                    }
+                    op => {
+                        let at = standing.iter().position(|r| r == row);
+                        standing.swap_remove(at.expect("what goes stood"));
+                        if op == DELETE {
+                            by_start.remove(&key);
+                        }
+                    }
+                }
+            }
+            standing.sort();
+            let by_start: Vec<Closed> = by_start.into_values().collect();
+            prop_assert_eq!(&standing, &model(&rows, gap));
+            prop_assert_eq!(&by_start, &standing);
+            if let Some(before) = before.replace(changes.clone()) {
+                prop_assert_eq!(before, changes);
+            }
+            sessions.close_upto(i64::MAX);
+            prop_assert_eq!((sessions.groups(), sessions.table.len()), (0, 0));
+        }
     }
 }
 
