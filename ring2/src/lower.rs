@@ -6,6 +6,7 @@ mod aggregate;
 pub(crate) mod changes;
 mod source;
 mod wanted;
+mod windows;
 
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ struct Lowering<'a> {
     origins: Vec<Option<usize>>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
+    /// Records are groups, and no rows of the source any more.
+    grouped: bool,
     /// Aggregations give changelogs.
     changes: bool,
     /// The last column says what a row does to the rows that stand.
@@ -97,6 +100,7 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         read: Vec::new(),
         origins: Vec::new(),
         apart: false,
+        grouped: false,
         changes: analysis.changes,
         weighted: false,
         kernels,
@@ -118,9 +122,10 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, Order::Free),
     }
     // Rows that no aggregation took apart leave in the order of their file.
-    let groups = |o: &OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
     let order = match lowering.input {
-        StageInput::Source(_) if !analysis.in_order && !lowering.operators.iter().any(groups) => {
+        StageInput::Source(_)
+            if !analysis.in_order && !lowering.operators.iter().any(OperatorSpec::groups) =>
+        {
             Order::Chunks { bound: None }
         }
         StageInput::Source(_) | StageInput::Exchange(_) => Order::Free,

@@ -7,11 +7,13 @@ use trefoil_ring0::changelog;
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::operator::aggregate::{partial_schema, result_type};
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
+    SessionSpec,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::{Lowering, Refusal, source};
+use super::windows::{self, Windows};
+use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression, held_type, unaliased};
 use crate::partitioning::Route;
 
@@ -21,20 +23,24 @@ impl Lowering<'_> {
             let what = "EMIT CHANGES of groups of groups is not supported yet";
             return Err(("E0301", what.to_owned()));
         }
-        let mut window = None;
-        let mut late = None;
-        for (i, key) in aggregate.group_expr.iter().enumerate() {
-            if let Some(tumble) = source::tumble(key, &self.scope(&aggregate.input))? {
-                window = Some((i, tumble.size_ns));
-                late = self.event_time(&tumble)?.map(|bound| (i, bound, tumble));
-            }
-        }
+        let read = |key| windows::read(key, &self.scope(&aggregate.input));
+        let bounds = aggregate.group_expr.iter().map(read);
+        let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
+        let windows = windows::of_keys(&bounds)?;
+        let bound = match bounds.iter().flatten().next() {
+            Some(key) => self.event_time(key.column)?,
+            None => None,
+        };
         let timed = self.timed();
         let scope = self.scope(&aggregate.input);
         let mut exprs = Vec::new();
         let mut fields = Vec::new();
         for (i, key) in aggregate.group_expr.iter().enumerate() {
-            let lowered = expression(key, &scope)?;
+            // Columns may have moved since: the watermark's came.
+            let lowered = match windows::read(key, &scope)? {
+                Some(window) => window.key,
+                None => expression(key, &scope)?,
+            };
             let planned = aggregate.schema.field(i);
             fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
             exprs.push(lowered);
@@ -57,10 +63,10 @@ impl Lowering<'_> {
             calls.push(AggregateCall { function, argument });
         }
         // The rows' watermarks go along: what is late is decided where chunks are in order.
-        let late = late.map(|(start, bound, tumble)| {
+        let bound = bound.map(|bound| {
             fields.push(self.schema.fields[bound].clone());
             exprs.push(Expr::Column(bound));
-            (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
+            exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
         let output = Schema::new(self.results(aggregate, &calls)?);
@@ -73,7 +79,7 @@ impl Lowering<'_> {
                 true => Phase::Changes,
                 false => Phase::Complete,
             },
-            window: (window.filter(|_| timed)).map(|(key, size_ns)| WindowKey { key, size_ns }),
+            window: windows.as_ref().and_then(Windows::key).filter(|_| timed),
             output: match self.changes {
                 true => changelog::weighted(output),
                 false => Arc::new(output),
@@ -81,7 +87,7 @@ impl Lowering<'_> {
         };
         let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
-        let order = self.order(late.as_ref().map(|(bound, _)| *bound));
+        let order = self.order(bound);
         match route {
             Some(Route::TwoPhase) if keys.is_empty() && !self.changes => {
                 return self.two_phases(spec);
@@ -91,9 +97,32 @@ impl Lowering<'_> {
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
-        self.operators.extend(late.map(|(_, rule)| rule));
-        self.add(spec);
+        if let Some(windows) = &windows {
+            self.pass_windows(windows, bound);
+        }
+        let input = Arc::clone(&self.schema);
+        let spec = AggregateSpec { input, ..spec };
+        match windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
+            Some((windows, gap)) => self.add_sessions(spec, &windows, gap),
+            None => self.add(spec),
+        }
         Ok(())
+    }
+
+    /// Groups by sessions, whose bounds are no keys.
+    fn add_sessions(&mut self, mut spec: AggregateSpec, windows: &Windows, gap: i64) {
+        let bounds = [windows.start, windows.end];
+        spec.keys.retain(|key| !bounds.contains(&Some(*key)));
+        self.behind_groups(&spec);
+        let time = windows.start.or(windows.end);
+        self.operators
+            .push(OperatorSpec::Sessions(Arc::new(SessionSpec {
+                aggregate: spec,
+                time: time.expect("a session has a bound among the keys"),
+                gap,
+                start: windows.start,
+                end: windows.end,
+            })));
     }
 
     /// The columns that an aggregation gives: the keys, which come first in its input, and results.
@@ -131,11 +160,17 @@ impl Lowering<'_> {
         }
     }
 
-    fn add(&mut self, spec: AggregateSpec) {
+    /// Columns are those of groups from here on.
+    fn behind_groups(&mut self, spec: &AggregateSpec) {
         self.schema = Arc::clone(&spec.output);
         self.apart = false;
+        self.grouped = true;
         self.weighted = spec.phase == Phase::Changes;
         self.origins = vec![None; spec.output.fields.len()];
+    }
+
+    fn add(&mut self, spec: AggregateSpec) {
+        self.behind_groups(&spec);
         self.operators.push(OperatorSpec::Aggregate(Arc::new(spec)));
     }
 

@@ -2,72 +2,18 @@
 //! for it.
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr as PlanExpr, TableScan};
+use datafusion::logical_expr::TableScan;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    BadData, EventTime, LateRule, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
+    BadData, EventTime, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
 };
-use trefoil_ring0::schema::{Field, Schema, unit_nanos};
+use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
 
 use super::{DEAD_LETTERS, Lowering, Refusal};
 use crate::catalog::BadDataPolicy;
 use crate::files::expand;
-use crate::lower_expr::{Scope, expression, unaliased};
-use crate::window::START;
-
-/// A tumbling window among the keys.
-pub(super) struct Tumble {
-    /// The time's column among those that are read, where it is one of the source.
-    column: Option<usize>,
-    size: i64,
-    offset: i64,
-    pub(super) size_ns: i64,
-    unit_ns: i64,
-}
-
-/// Reads a key as a tumbling window.
-pub(super) fn tumble(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<Tumble>, Refusal> {
-    match unaliased(key) {
-        PlanExpr::ScalarFunction(f) if f.name() == START => {}
-        _ => return Ok(None),
-    }
-    let Expr::TumbleStart { time, size, offset } = expression(key, scope)? else {
-        return Ok(None);
-    };
-    let DataType::Timestamp(unit, _) = time.data_type(&scope.schema) else {
-        return Err((
-            "E0302",
-            "the time of a window is not a TIMESTAMP".to_owned(),
-        ));
-    };
-    let column = match time.as_ref() {
-        Expr::Column(column) => scope.origins[*column],
-        _ => None,
-    };
-    let unit_ns = unit_nanos(unit);
-    Ok(Some(Tumble {
-        column,
-        size,
-        offset,
-        size_ns: size * unit_ns,
-        unit_ns,
-    }))
-}
-
-impl Tumble {
-    /// The rule by which rows with this window's start in column `start` are late.
-    pub(super) fn late(&self, start: usize, bound: usize) -> OperatorSpec {
-        OperatorSpec::DropLate(LateRule {
-            time: start,
-            unit_ns: self.unit_ns,
-            bound,
-            size: self.size,
-            offset: self.offset,
-        })
-    }
-}
 
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
@@ -139,14 +85,14 @@ impl Lowering<'_> {
 
     /// Has the source read event time for this window. Gives the column with each row's watermark,
     /// where there are watermarks.
-    pub(super) fn event_time(&mut self, window: &Tumble) -> Result<Option<usize>, Refusal> {
+    pub(super) fn event_time(&mut self, column: Option<usize>) -> Result<Option<usize>, Refusal> {
         if !self.program.exchanges.is_empty() {
             // Groups have no event time: their windows close at the end of input.
             return Ok(None);
         }
         let spec = &self.program.sources[0];
         let source = self.query.tables.iter().find(|t| t.name == spec.name);
-        let (Some(source), Some(column)) = (source, window.column) else {
+        let (Some(source), Some(column)) = (source, column) else {
             let message = "a window over a computed time is not supported yet";
             return Err(("E0301", message.to_owned()));
         };
@@ -201,6 +147,8 @@ impl Lowering<'_> {
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
+                | OperatorSpec::Windows(_)
+                | OperatorSpec::Sessions(_)
                 | OperatorSpec::Aggregate(_) => {}
             }
         }

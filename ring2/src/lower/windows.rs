@@ -1,0 +1,213 @@
+//! Windows among the keys of an aggregation: what a key says of its window, and the operators that
+//! rows pass because of it.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr as PlanExpr;
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::operator::unnest::flagged;
+use trefoil_ring0::program::{LateRule, OperatorSpec, WindowKey, WindowShape, WindowsSpec};
+use trefoil_ring0::schema::{Schema, unit_nanos};
+
+use super::{Lowering, Refusal};
+use crate::lower_expr::{Scope, expression, unaliased};
+use crate::window::START;
+use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+
+/// What a key says of its window.
+#[derive(Debug, Clone)]
+pub(super) struct KeyWindow {
+    /// The time, which stands in the key's place before the exchange; of a tumbling window its
+    /// start does.
+    pub(super) key: Expr,
+    /// The time's column among those that are read, where it is one of the source.
+    pub(super) column: Option<usize>,
+    bound: Bound,
+    kind: Kind,
+    unit_ns: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Start,
+    End,
+}
+
+/// Lengths in the time's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tumbling { size: i64, offset: i64 },
+    Overlapping(WindowShape),
+    Session { gap: i64 },
+}
+
+/// The windows of an aggregation.
+#[derive(Debug, Clone)]
+pub(super) struct Windows {
+    kind: Kind,
+    unit_ns: i64,
+    /// Positions of the keys that are the window's bounds.
+    pub(super) start: Option<usize>,
+    pub(super) end: Option<usize>,
+}
+
+/// Reads a key as a window's bound.
+pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow>, Refusal> {
+    let PlanExpr::ScalarFunction(call) = unaliased(key) else {
+        return Ok(None);
+    };
+    let name = call.func.name();
+    let bound = match name {
+        START | HOP | CUMULATE | SESSION => Bound::Start,
+        CUMULATE_END | SESSION_END => Bound::End,
+        _ => return Ok(None),
+    };
+    let Some((time, lengths)) = call.args.split_first() else {
+        return Ok(None);
+    };
+    let time = expression(time, scope)?;
+    let DataType::Timestamp(unit, None) = time.data_type(&scope.schema) else {
+        return Err((
+            "E0302",
+            "the time of a window is not a TIMESTAMP".to_owned(),
+        ));
+    };
+    let unit_ns = unit_nanos(unit);
+    let column = match &time {
+        Expr::Column(column) => scope.origins[*column],
+        _ => None,
+    };
+    let units = |argument: &PlanExpr| match argument {
+        PlanExpr::Literal(ScalarValue::Int64(Some(ns)), _) if ns % unit_ns == 0 => Ok(ns / unit_ns),
+        PlanExpr::Literal(ScalarValue::Int64(Some(_)), _) => {
+            let message = "a length of the window is not whole in its column's precision";
+            Err(("E0401", message.to_owned()))
+        }
+        _ => Err(("E0302", "a window's lengths are no constants".to_owned())),
+    };
+    let lengths = lengths.iter().map(units).collect::<Result<Vec<_>, _>>()?;
+    let (kind, key) = match (name, lengths.as_slice()) {
+        (START, &[size, offset]) => (Kind::Tumbling { size, offset }, expression(key, scope)?),
+        (HOP, &[slide, size, offset]) => (
+            Kind::Overlapping(WindowShape::Hopping {
+                size,
+                slide,
+                offset,
+            }),
+            time,
+        ),
+        (CUMULATE | CUMULATE_END, &[step, size, offset]) => (
+            Kind::Overlapping(WindowShape::Cumulating { size, step, offset }),
+            time,
+        ),
+        (SESSION | SESSION_END, &[gap]) => (Kind::Session { gap }, time),
+        _ => return Err(("E0302", format!("{name} of other lengths"))),
+    };
+    Ok(Some(KeyWindow {
+        key,
+        column,
+        bound,
+        kind,
+        unit_ns,
+    }))
+}
+
+/// The windows that the keys speak of: one kind, over one time.
+pub(super) fn of_keys(keys: &[Option<KeyWindow>]) -> Result<Option<Windows>, Refusal> {
+    let mut windows: Option<(Windows, &KeyWindow)> = None;
+    for (position, key) in keys.iter().enumerate() {
+        let Some(key) = key else { continue };
+        let (windows, first) = windows.get_or_insert_with(|| {
+            let (kind, unit_ns) = (key.kind, key.unit_ns);
+            (
+                Windows {
+                    kind,
+                    unit_ns,
+                    start: None,
+                    end: None,
+                },
+                key,
+            )
+        });
+        let bound = match key.bound {
+            Bound::Start => &mut windows.start,
+            Bound::End => &mut windows.end,
+        };
+        if (first.kind, &first.key) != (key.kind, &key.key) || bound.is_some() {
+            let message = "windows of several kinds or times in one GROUP BY are not supported yet";
+            return Err(("E0301", message.to_owned()));
+        }
+        *bound = Some(position);
+    }
+    Ok(windows.map(|(windows, _)| windows))
+}
+
+impl Windows {
+    /// The key that closes groups, where watermarks come.
+    pub(super) fn key(&self) -> Option<WindowKey> {
+        let key = |key: Option<usize>, size: i64| {
+            key.map(|key| WindowKey {
+                key,
+                size_ns: size * self.unit_ns,
+            })
+        };
+        match self.kind {
+            Kind::Tumbling { size, .. } | Kind::Overlapping(WindowShape::Hopping { size, .. }) => {
+                key(self.start, size)
+            }
+            Kind::Overlapping(WindowShape::Cumulating { .. }) => key(self.end, 0),
+            Kind::Session { .. } => None,
+        }
+    }
+
+    /// The pause that ends a session.
+    pub(super) fn gap(&self) -> Option<i64> {
+        match self.kind {
+            Kind::Session { gap } => Some(gap),
+            Kind::Tumbling { .. } | Kind::Overlapping(_) => None,
+        }
+    }
+
+    /// What stands before the aggregation: rows that are late go, and those of several windows
+    /// are multiplied. `bound` is the column of the rows' watermarks.
+    fn operator(&self, bound: Option<usize>, schema: &Arc<Schema>) -> Option<OperatorSpec> {
+        let time = self.start.or(self.end)?;
+        let late = |size, offset, bound| {
+            let unit_ns = self.unit_ns;
+            OperatorSpec::DropLate(LateRule {
+                time,
+                unit_ns,
+                bound,
+                size,
+                offset,
+            })
+        };
+        match self.kind {
+            Kind::Tumbling { size, offset } => bound.map(|bound| late(size, offset, bound)),
+            Kind::Session { .. } => bound.map(|bound| late(0, 0, bound)),
+            Kind::Overlapping(shape) => Some(OperatorSpec::Windows(Arc::new(WindowsSpec {
+                time,
+                end: self.end.filter(|end| *end != time),
+                unit_ns: self.unit_ns,
+                bound,
+                shape,
+                schema: Arc::clone(schema),
+            }))),
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Has rows pass what stands before an aggregation by these windows.
+    pub(super) fn pass_windows(&mut self, windows: &Windows, bound: Option<usize>) {
+        let multiplies = matches!(windows.kind, Kind::Overlapping(_));
+        // Groups are no rows of a source, and nobody counts them.
+        if multiplies && !self.apart && !self.grouped {
+            self.schema = flagged(Schema::clone(&self.schema));
+            self.apart = true;
+        }
+        self.operators.extend(windows.operator(bound, &self.schema));
+    }
+}
