@@ -31,6 +31,7 @@ mod source;
 pub mod hash;
 pub mod kernel;
 pub mod operator;
+pub mod order;
 pub mod table;
 
 mod exchange;

@@ -55,7 +55,13 @@ impl OfInput {
     pub(crate) fn behind(self, operator: &OperatorSpec, output: &Schema) -> Result<Self> {
         let refuse = |message: &str| Err(Error::Program(message.to_owned()));
         let behind = match (operator, self) {
-            (OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) | OperatorSpec::Applied, _)
+            (
+                OperatorSpec::Aggregate(_)
+                | OperatorSpec::Sessions(_)
+                | OperatorSpec::Sort(_)
+                | OperatorSpec::Applied,
+                _,
+            )
             | (_, Self::None) => Self::None,
             (OperatorSpec::Unnest { .. }, Self::Flagged) => {
                 return refuse("rows are taken apart twice");

@@ -1,5 +1,6 @@
 //! Operators, one file each.
 
 pub mod aggregate;
+pub mod sort;
 pub mod unnest;
 pub mod windows;

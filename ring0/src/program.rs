@@ -13,6 +13,7 @@ use crate::expr::Expr;
 use crate::format::csv::Dialect;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
+use crate::operator::sort::SortSpec;
 use crate::schema::{Field, Schema};
 
 pub use self::aggregate::{
@@ -298,6 +299,8 @@ pub enum OperatorSpec {
     },
     /// A row for each overlapping window that holds the row and is open.
     Windows(Arc<WindowsSpec>),
+    /// Puts rows in order, once their input has ended; all of them on one shard.
+    Sort(Arc<SortSpec>),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
@@ -311,7 +314,11 @@ impl OperatorSpec {
     /// The columns that it makes; `None` where they are its input's.
     pub fn columns(&self) -> Option<&Arc<Schema>> {
         match self {
-            Self::Filter(_) | Self::FilterChanges(_) | Self::DropLate(_) | Self::Applied => None,
+            Self::Filter(_)
+            | Self::FilterChanges(_)
+            | Self::DropLate(_)
+            | Self::Sort(_)
+            | Self::Applied => None,
             Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Sessions(spec) => Some(&spec.aggregate.output),

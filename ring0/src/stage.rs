@@ -12,7 +12,7 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::grouping::AggregateState;
 use crate::changelog::{self, UPDATE_ROWS, is_weighted};
-use crate::check::{check_filter, check_late, check_projection};
+use crate::check::{check_filter, check_late, check_projection, same_types};
 use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::expr::Expr;
@@ -22,6 +22,8 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
+use crate::operator::aggregate::Progress;
+use crate::operator::sort::Sort;
 use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Phase, Reading, Routing};
@@ -103,6 +105,10 @@ enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
+    Sort {
+        sort: Sort,
+        of_input: OfInput,
+    },
     FilterChanges {
         condition: Box<Evaluator>,
         rows: Vec<u32>,
@@ -266,6 +272,13 @@ impl Chain {
                     in_changes = spec.aggregate.phase == Phase::Changes;
                     Operator::Aggregate(Box::new(state))
                 }
+                OperatorSpec::Sort(spec) => {
+                    if !same_types(&spec.schema, &schema) {
+                        return refuse("rows of other columns are put in order".to_owned());
+                    }
+                    let sort = Sort::new(spec)?;
+                    Operator::Sort { sort, of_input }
+                }
                 OperatorSpec::FilterChanges(expr) => {
                     Operator::filter_changes(expr, &schema, in_changes)?
                 }
@@ -357,7 +370,10 @@ impl Level {
     fn forwards(&self, mark: Mark) -> bool {
         !matches!(
             (&self.operator, mark),
-            (Operator::Aggregate(_), Mark::Watermark(_) | Mark::ChunkEnd)
+            (
+                Operator::Aggregate(_) | Operator::Sort { .. },
+                Mark::Watermark(_) | Mark::ChunkEnd
+            )
         )
     }
 
@@ -365,6 +381,13 @@ impl Level {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
+            // What was stopped is not complete, and nothing stands in order.
+            (Item::Mark(mark), Operator::Sort { sort, .. }) if mark == Mark::End => {
+                Ok(match sort.emit(&mut self.out) {
+                    Progress::Done => Flow::Done,
+                    Progress::Full => Flow::Full,
+                })
+            }
             (
                 Item::Mark(_),
                 Operator::Filter { .. }
@@ -373,6 +396,7 @@ impl Level {
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
+                | Operator::Sort { .. }
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -470,6 +494,11 @@ impl Level {
                 }
                 let upto = state.take(frame, *taken, out)?;
                 Ok(resume(taken, upto, frame.rows()))
+            }
+            Operator::Sort { sort, of_input } => {
+                sort.update(frame);
+                end.counters.rows_applied += of_input.of(frame);
+                Ok(Flow::Done)
             }
             Operator::FilterChanges {
                 condition,

@@ -39,7 +39,9 @@ impl OnError {
     /// would be counted nowhere, unless it is told: a row counts where its first element goes.
     pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
         match (operator, input) {
-            (OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_), _) => Self::End,
+            (OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) | OperatorSpec::Sort(_), _) => {
+                Self::End
+            }
             (
                 OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
                 ChainInput::Source(_, BadData::Skip),
@@ -119,7 +121,7 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) | Operator::FilterChanges { .. } => {
+            Operator::Aggregate(_) | Operator::Sort { .. } | Operator::FilterChanges { .. } => {
                 unreachable!("groups are no rows of a source")
             }
         };

@@ -148,6 +148,7 @@ impl Lowering<'_> {
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
                 | OperatorSpec::Windows(_)
+                | OperatorSpec::Sort(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Aggregate(_) => {}
             }
