@@ -150,8 +150,13 @@ fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: Output
 
 fn aggregations(program: &Program) -> usize {
     let operators = program.stages.iter().flat_map(|s| &s.operators);
-    let groups = |o: &&OperatorSpec| matches!(o, OperatorSpec::Aggregate(_));
-    operators.filter(groups).count()
+    let keeps = |o: &&OperatorSpec| {
+        matches!(
+            o,
+            OperatorSpec::Aggregate(_) | OperatorSpec::MarkFirst { .. }
+        )
+    };
+    operators.filter(keeps).count()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.

@@ -278,6 +278,13 @@ pub enum OperatorSpec {
     },
     /// Groups and aggregates.
     Aggregate(Arc<AggregateSpec>),
+    /// Tells which rows are the first of their group: what counts with DISTINCT.
+    MarkFirst {
+        /// The groups, without calls, as [`Phase::Changes`].
+        groups: Arc<AggregateSpec>,
+        /// The result's columns: the input's, and behind them a BOOLEAN.
+        schema: Arc<Schema>,
+    },
     /// Keeps rows of a changelog for which the expression is true; of an update, where it is true
     /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
     /// [`Phase::Changes`].
@@ -302,7 +309,9 @@ impl OperatorSpec {
     pub fn columns(&self) -> Option<&Arc<Schema>> {
         match self {
             Self::Filter(_) | Self::FilterChanges(_) | Self::DropLate(_) | Self::Applied => None,
-            Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
+            Self::Project { schema, .. }
+            | Self::Unnest { schema, .. }
+            | Self::MarkFirst { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::grouping::AggregateState;
 use crate::changelog::{self, UPDATE_ROWS, is_weighted};
-use crate::check::{check_filter, check_late, check_projection};
+use crate::check::{check_filter, check_late, check_marked, check_projection};
 use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::expr::Expr;
@@ -98,6 +98,7 @@ enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
+    MarkFirst(Box<AggregateState>),
     FilterChanges {
         condition: Box<Evaluator>,
         rows: Vec<u32>,
@@ -225,7 +226,8 @@ impl Chain {
                 } => {
                     let projection = Projection::new(exprs, &schema)?;
                     check_projection(exprs, &schema, output)?;
-                    as_routed = false;
+                    let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
+                    as_routed &= schema.fields.iter().enumerate().all(same);
                     Operator::Project {
                         projection,
                         kept: None,
@@ -248,6 +250,14 @@ impl Chain {
                     state.applies = of_input;
                     in_changes = spec.phase == Phase::Changes;
                     Operator::Aggregate(Box::new(state))
+                }
+                OperatorSpec::MarkFirst {
+                    groups,
+                    schema: output,
+                } => {
+                    check_marked(groups, &schema, output)?;
+                    let state = AggregateState::new(groups, &schema, input, as_routed, place)?;
+                    Operator::MarkFirst(Box::new(state))
                 }
                 OperatorSpec::FilterChanges(expr) => {
                     Operator::filter_changes(expr, &schema, in_changes)?
@@ -348,6 +358,10 @@ impl Level {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
+            (Item::Mark(mark), Operator::MarkFirst(state)) => {
+                state.forget(mark);
+                Ok(Flow::Done)
+            }
             (
                 Item::Mark(_),
                 Operator::Filter { .. }
@@ -437,6 +451,11 @@ impl Level {
                     end.counters.rows_applied += state.applies.of(frame);
                 }
                 let upto = state.take(frame, *taken, out)?;
+                Ok(resume(taken, upto, frame.rows()))
+            }
+            Operator::MarkFirst(state) => {
+                let upto = frame.rows().min(*taken + out.room());
+                state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
             Operator::FilterChanges {

@@ -14,6 +14,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         OperatorSpec::Project { exprs, .. } => exprs.as_slice(),
         OperatorSpec::Aggregate(_)
         | OperatorSpec::DropLate(_)
+        | OperatorSpec::MarkFirst { .. }
         | OperatorSpec::Unnest { .. }
         | OperatorSpec::Applied => &[],
     });

@@ -103,7 +103,7 @@ impl Level {
             Operator::Filter { rows, .. } | Operator::DropLate { rows, .. } => Some(rows),
             Operator::Project { kept, .. } => kept.as_deref(),
             Operator::Unnest { unnest, .. } => Some(unnest.rows()),
-            Operator::Applied { .. } => None,
+            Operator::Applied { .. } | Operator::MarkFirst(_) => None,
             Operator::Aggregate(_) | Operator::FilterChanges { .. } => {
                 unreachable!("groups are no rows of a source")
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ChainInput, Place};
 use crate::check::same_types;
+use crate::column::Column;
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
@@ -27,6 +28,8 @@ pub(super) struct AggregateState {
     /// All rows go to another shard: the group without keys exists there and not here.
     elsewhere: bool,
     hashes: Vec<u64>,
+    /// Which rows of the frame in hand are the first of their group.
+    first: Vec<bool>,
     cursor: EmitCursor,
     seed: u64,
 }
@@ -58,6 +61,7 @@ impl AggregateState {
             applies: OfInput::None,
             elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),
+            first: Vec::new(),
             cursor: EmitCursor::default(),
             seed: place.seed,
         })
@@ -76,6 +80,40 @@ impl AggregateState {
         }
         self.aggregate.update(frame, &self.hashes)?;
         Ok(frame.rows())
+    }
+
+    /// Appends the rows of a frame from `from` up to `upto`, and whether each is the first of its
+    /// group.
+    pub(super) fn mark(
+        &mut self,
+        frame: &Frame,
+        from: usize,
+        upto: usize,
+        out: &mut Frame,
+    ) -> Result<()> {
+        if from == 0 {
+            let schema = &self.spec.input;
+            hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
+            self.aggregate.mark(frame, &self.hashes, &mut self.first)?;
+        }
+        let (mark, columns) = out.columns.split_last_mut().expect("the mark is a column");
+        for (to, given) in columns.iter_mut().zip(&frame.columns) {
+            to.append_range(given, from..upto);
+        }
+        let Column::Bool(mark) = mark else {
+            unreachable!("types are checked before")
+        };
+        let first = &self.first[from..upto];
+        first.iter().for_each(|&f| mark.push(Some(f)));
+        out.commit_rows(first.len());
+        Ok(())
+    }
+
+    /// Forgets what a mark says is over.
+    pub(super) fn forget(&mut self, mark: Mark) {
+        if let Mark::Watermark(time) = mark {
+            self.aggregate.close(time);
+        }
     }
 
     /// Writes the groups that a mark sets free into `out`, as far as there is room.

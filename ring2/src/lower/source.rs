@@ -201,6 +201,7 @@ impl Lowering<'_> {
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
+                | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
         }
