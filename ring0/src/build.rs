@@ -10,7 +10,7 @@ use crate::limits::KEY_GROUPS;
 use crate::lineage::lineages;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
@@ -150,7 +150,8 @@ fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: Output
 
 fn aggregations(program: &Program) -> usize {
     let operators = program.stages.iter().flat_map(|s| &s.operators);
-    operators.filter(|o| o.groups()).count()
+    let keeps = |o: &&OperatorSpec| o.groups() || matches!(o, OperatorSpec::MarkFirst { .. });
+    operators.filter(keeps).count()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.

@@ -8,8 +8,8 @@ use crate::error::{Result, refuse};
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
-    BadData, EventTime, LateRule, OperatorSpec, Order, Program, Reading, Routing, SourceKind,
-    SourceSpec, StageInput, StageOutput, StageSpec, dead_letter_schema,
+    AggregateSpec, BadData, EventTime, LateRule, OperatorSpec, Order, Phase, Program, Reading,
+    Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec, dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
 use crate::source::{check_columns, check_system};
@@ -235,5 +235,16 @@ pub(crate) fn check_late(rule: &LateRule, schema: &Schema) -> Result<()> {
     match time && bound && (window || (rule.size, rule.offset) == (0, 0)) {
         true => Ok(()),
         false => refuse(format!("no rows can be late by {rule:?}")),
+    }
+}
+
+/// Refuses marks of first rows that have no column.
+pub(crate) fn check_marked(groups: &AggregateSpec, input: &Schema, output: &Schema) -> Result<()> {
+    let mut types: Vec<_> = input.types().collect();
+    types.push(&DataType::Boolean);
+    let counts = groups.phase == Phase::Changes && groups.calls.is_empty();
+    match counts && output.types().eq(types) {
+        true => Ok(()),
+        false => refuse("first rows are marked in no column".to_owned()),
     }
 }

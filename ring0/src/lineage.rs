@@ -72,6 +72,7 @@ impl OfInput {
                 OperatorSpec::Filter(_)
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::Project { .. }
+                | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::DropLate(_),
                 same,
             ) => same,

@@ -282,6 +282,13 @@ pub enum OperatorSpec {
     Aggregate(Arc<AggregateSpec>),
     /// Groups by keys and by sessions, and aggregates.
     Sessions(Arc<SessionSpec>),
+    /// Tells which rows are the first of their group: what counts with DISTINCT.
+    MarkFirst {
+        /// The groups, without calls, as [`Phase::Changes`].
+        groups: Arc<AggregateSpec>,
+        /// The result's columns: the input's, and behind them a BOOLEAN.
+        schema: Arc<Schema>,
+    },
     /// Keeps rows of a changelog for which the expression is true; of an update, where it is true
     /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
     /// [`Phase::Changes`].
@@ -319,7 +326,9 @@ impl OperatorSpec {
             | Self::DropLate(_)
             | Self::Sort(_)
             | Self::Applied => None,
-            Self::Project { schema, .. } | Self::Unnest { schema, .. } => Some(schema),
+            Self::Project { schema, .. }
+            | Self::Unnest { schema, .. }
+            | Self::MarkFirst { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::grouping::AggregateState;
 use crate::changelog::{self, UPDATE_ROWS, is_weighted};
-use crate::check::{check_filter, check_late, check_projection, same_types};
+use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
 use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
 use crate::expr::Expr;
@@ -109,6 +109,7 @@ enum Operator {
         sort: Sort,
         of_input: OfInput,
     },
+    MarkFirst(Box<AggregateState>),
     FilterChanges {
         condition: Box<Evaluator>,
         rows: Vec<u32>,
@@ -236,7 +237,8 @@ impl Chain {
                 } => {
                     let projection = Projection::new(exprs, &schema)?;
                     check_projection(exprs, &schema, output)?;
-                    as_routed = false;
+                    let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
+                    as_routed &= schema.fields.iter().enumerate().all(same);
                     Operator::Project {
                         projection,
                         kept: None,
@@ -278,6 +280,14 @@ impl Chain {
                     }
                     let sort = Sort::new(spec)?;
                     Operator::Sort { sort, of_input }
+                }
+                OperatorSpec::MarkFirst {
+                    groups,
+                    schema: output,
+                } => {
+                    check_marked(groups, &schema, output)?;
+                    let state = AggregateState::new(groups, &schema, input, as_routed, place)?;
+                    Operator::MarkFirst(Box::new(state))
                 }
                 OperatorSpec::FilterChanges(expr) => {
                     Operator::filter_changes(expr, &schema, in_changes)?
@@ -387,6 +397,10 @@ impl Level {
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
                 })
+            }
+            (Item::Mark(mark), Operator::MarkFirst(state)) => {
+                state.forget(mark);
+                Ok(Flow::Done)
             }
             (
                 Item::Mark(_),
@@ -499,6 +513,11 @@ impl Level {
                 sort.update(frame);
                 end.counters.rows_applied += of_input.of(frame);
                 Ok(Flow::Done)
+            }
+            Operator::MarkFirst(state) => {
+                let upto = frame.rows().min(*taken + out.room());
+                state.mark(frame, *taken, upto, out)?;
+                Ok(resume(taken, upto, frame.rows()))
             }
             Operator::FilterChanges {
                 condition,

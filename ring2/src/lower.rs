@@ -3,7 +3,9 @@
 //! window is never a routing key.
 
 mod aggregate;
+mod calls;
 pub(crate) mod changes;
+mod kernel;
 mod source;
 mod wanted;
 mod windows;
@@ -30,7 +32,7 @@ use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 
-pub(crate) use self::aggregate::aggregate_function;
+pub(crate) use self::calls::{aggregate_function, is_mergeable};
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);

@@ -18,14 +18,19 @@ use std::task::{Context, Poll, Waker};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchemaRef, DataFusionError, Result as PlanResult, TableReference};
+use datafusion::common::{
+    DFSchema, DFSchemaRef, DataFusionError, Result as PlanResult, TableReference,
+};
 use datafusion::datasource::MemTable;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions_aggregate::variance::var_samp_udaf;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -88,12 +93,27 @@ fn known() -> &'static SessionContext {
 /// What computes an expression over columns of a schema. Constants are computed beforehand, and
 /// functions that only stand for others are replaced; clocks are not read.
 pub(crate) fn physical(expr: PlanExpr, schema: &DFSchemaRef) -> PlanResult<Arc<dyn PhysicalExpr>> {
+    known().create_physical_expr(simplified(expr, schema)?, schema)
+}
+
+/// An expression, its constants computed.
+pub(crate) fn simplified(expr: PlanExpr, schema: &DFSchemaRef) -> PlanResult<PlanExpr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(schema))
         .with_config_options(Arc::clone(known().state_ref().read().config_options()))
         .build();
-    let simple = ExprSimplifier::new(context).simplify(expr)?;
-    known().create_physical_expr(simple, schema)
+    ExprSimplifier::new(context).simplify(expr)
+}
+
+/// What computes an aggregate over columns of a schema.
+pub(crate) fn aggregate(
+    call: PlanExpr,
+    schema: &SchemaRef,
+) -> PlanResult<Arc<AggregateFunctionExpr>> {
+    let named = DFSchema::try_from(Arc::clone(schema))?;
+    let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+    let lowered = LoweredAggregateBuilder::new(&call, &named, schema, &props, &context);
+    Ok(lowered.build()?.aggregate)
 }
 
 /// The names of all functions, for hints.

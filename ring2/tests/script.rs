@@ -40,6 +40,7 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::FilterChanges(_) => "filter changes".to_string(),
         OperatorSpec::Project { .. } => "project".to_string(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
+        OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
         OperatorSpec::Unnest { .. } => "unnest".to_owned(),
         OperatorSpec::Applied => "applied".to_owned(),

@@ -9,6 +9,7 @@ mod changes;
 mod emit;
 mod extremes;
 mod fused;
+mod generic;
 pub mod sessions;
 mod update;
 
@@ -22,14 +23,16 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 pub use self::cells::{partial_schema, result_type};
+pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 
 use self::cells::Plan;
 use self::fused::Fused;
+use self::generic::Generic;
 use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
-use crate::program::{AggregateSpec, Phase};
+use crate::program::{AggregateFunction, AggregateSpec, Phase};
 use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::{Addresses, PageStore};
@@ -69,14 +72,21 @@ struct Shared {
     has_strings: bool,
 }
 
+/// The groups of one window, or all.
+#[derive(Debug)]
+struct Pane {
+    table: Table,
+    generic: Generic,
+}
+
 /// The state of an aggregation on one shard.
 #[derive(Debug)]
 pub struct Aggregate {
     shared: Shared,
     /// The one table without windows.
-    whole: Option<Table>,
+    whole: Option<Pane>,
     /// By the window's start, in the key's unit.
-    windows: BTreeMap<i64, Table>,
+    windows: BTreeMap<i64, Pane>,
     splitter: Splitter,
 }
 
@@ -138,7 +148,7 @@ impl Aggregate {
         };
         let whole = match shared.spec.window {
             Some(_) => None,
-            None => Some(shared.new_table()?),
+            None => Some(shared.new_pane()?),
         };
         // As many rows as the frame that is split has.
         let frame = Frame::new(&shared.spec.input, usize::MAX);
@@ -165,14 +175,14 @@ impl Aggregate {
         if hashes.is_empty() {
             return Ok(());
         }
-        if let Some(table) = &mut self.whole {
-            return self.shared.apply(table, frame, hashes);
+        if let Some(pane) = &mut self.whole {
+            return self.shared.apply(pane, frame, hashes);
         }
         let starts = self.shared.window_starts(frame)?;
         let first = starts[0];
         if starts.iter().all(|&s| s == first) {
-            let table = open(&mut self.windows, &mut self.shared, first)?;
-            return self.shared.apply(table, frame, hashes);
+            let pane = open(&mut self.windows, &mut self.shared, first)?;
+            return self.shared.apply(pane, frame, hashes);
         }
         let splitter = &mut self.splitter;
         splitter.split(starts);
@@ -183,9 +193,8 @@ impl Aggregate {
             splitter
                 .hashes
                 .extend(rows.iter().map(|&r| hashes[r as usize]));
-            let table = open(&mut self.windows, &mut self.shared, *start)?;
-            self.shared
-                .apply(table, &splitter.frame, &splitter.hashes)?;
+            let pane = open(&mut self.windows, &mut self.shared, *start)?;
+            self.shared.apply(pane, &splitter.frame, &splitter.hashes)?;
         }
         Ok(())
     }
@@ -202,21 +211,22 @@ impl Aggregate {
         cursor: &mut EmitCursor,
         out: &mut Frame,
     ) -> Result<Progress> {
-        if let Some(table) = &self.whole {
+        if let Some(pane) = &mut self.whole {
             return match upto_ns {
                 Some(_) => Ok(Progress::Done),
-                None => self.shared.emit(table, None, cursor, out),
+                None => self.shared.emit(pane, None, cursor, out),
             };
         }
-        while let Some(first) = self.windows.first_entry() {
+        while let Some(mut first) = self.windows.first_entry() {
             let start = *first.key();
             if upto_ns.is_some_and(|upto| self.shared.window_end_ns(start) > i128::from(upto)) {
                 break;
             }
-            if self.shared.emit(first.get(), Some(start), cursor, out)? == Progress::Full {
+            let pane = first.get_mut();
+            if self.shared.emit(pane, Some(start), cursor, out)? == Progress::Full {
                 return Ok(Progress::Full);
             }
-            first.remove().release(&mut self.shared.store);
+            first.remove().table.release(&mut self.shared.store);
             *cursor = EmitCursor::default();
         }
         Ok(Progress::Done)
@@ -227,7 +237,7 @@ impl Aggregate {
         self.whole
             .iter()
             .chain(self.windows.values())
-            .map(Table::len)
+            .map(|pane| pane.table.len())
             .sum()
     }
 
@@ -237,16 +247,16 @@ impl Aggregate {
     }
 }
 
-/// The table of the window that starts at `start`.
+/// The groups of the window that starts at `start`.
 fn open<'a>(
-    windows: &'a mut BTreeMap<i64, Table>,
+    windows: &'a mut BTreeMap<i64, Pane>,
     shared: &mut Shared,
     start: i64,
-) -> Result<&'a mut Table> {
+) -> Result<&'a mut Pane> {
     use std::collections::btree_map::Entry;
     Ok(match windows.entry(start) {
-        Entry::Occupied(table) => table.into_mut(),
-        Entry::Vacant(place) => place.insert(shared.new_table()?),
+        Entry::Occupied(pane) => pane.into_mut(),
+        Entry::Vacant(place) => place.insert(shared.new_pane()?),
     })
 }
 
@@ -301,7 +311,8 @@ impl Splitter {
 }
 
 impl Shared {
-    fn new_table(&mut self) -> Result<Table> {
+    fn new_pane(&mut self) -> Result<Pane> {
+        let mut generic = Generic::new(&self.spec)?;
         let mut table = Table::new(&mut self.store)?;
         if self.spec.keys.is_empty() {
             // The one group of all rows exists without any.
@@ -314,11 +325,16 @@ impl Shared {
                 0,
                 &mut slots,
             )?;
+            if let Some(at) = self.plan.number_at {
+                generic.number(&slots[..1], at, &mut Vec::new());
+            }
         }
-        Ok(table)
+        Ok(Pane { table, generic })
     }
 
-    fn apply(&mut self, table: &mut Table, frame: &Frame, hashes: &[u64]) -> Result<()> {
+    fn apply(&mut self, pane: &mut Pane, frame: &Frame, hashes: &[u64]) -> Result<()> {
+        let Pane { table, generic } = pane;
+        let mut numbers = Vec::new();
         // Without keys in the table there is one group, wherever the hashes point.
         let one_group = [0; BATCH_ROWS];
         let keyless = self.layout.keys.words() == 0;
@@ -338,10 +354,16 @@ impl Shared {
                 let end =
                     table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
                 self.apply_cells(table, frame, start + from, &slots[from..end])?;
+                if let Some(at) = self.plan.number_at {
+                    generic.number(&slots[from..end], at, &mut numbers);
+                }
                 from = end;
             }
         }
-        Ok(())
+        match self.plan.number_at {
+            Some(_) => generic.update(&self.spec, frame, 0, &numbers),
+            None => Ok(()),
+        }
     }
 
     /// Changes the cells of `slots` with the rows of `frame` from `start` on.
@@ -387,11 +409,13 @@ impl Shared {
 
     fn emit(
         &self,
-        table: &Table,
+        pane: &mut Pane,
         window: Option<i64>,
         cursor: &mut EmitCursor,
         out: &mut Frame,
     ) -> Result<Progress> {
+        let Pane { table, generic } = pane;
+        generic.finish()?;
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         loop {
             if out.is_full() {
@@ -412,13 +436,19 @@ impl Shared {
             if count == 0 {
                 return Ok(Progress::Done);
             }
-            self.push(&slots[..count], window, out)?;
+            self.push(generic, &slots[..count], window, out)?;
             out.commit_rows(count);
         }
     }
 
     /// Appends the columns of groups and results; the rows are not committed yet.
-    fn push(&self, slots: &[*mut u64], window: Option<i64>, out: &mut Frame) -> Result<()> {
+    fn push(
+        &self,
+        generic: &mut Generic,
+        slots: &[*mut u64],
+        window: Option<i64>,
+        out: &mut Frame,
+    ) -> Result<()> {
         let words = self.layout.slot_words();
         if let (Some(key), Some(start)) = (self.spec.window, window)
             && let Column::I64(c) = &mut out.columns[key.key]
@@ -441,8 +471,15 @@ impl Shared {
                 }
             }
             Phase::Complete | Phase::Final | Phase::Changes => {
+                let mut call = 0;
                 for output in &self.plan.outputs {
-                    emit::push_results(output, &self.store, slots, &mut out.columns[at])?;
+                    let to = &mut out.columns[at];
+                    if let AggregateFunction::Generic(_) = output.function {
+                        generic.push(call, output, slots, to)?;
+                        call += 1;
+                    } else {
+                        emit::push_results(output, &self.store, slots, to)?;
+                    }
                     at += 1;
                 }
             }

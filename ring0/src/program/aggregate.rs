@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::operator::aggregate::GenericCall;
 use crate::schema::{Field, Schema};
 
 /// A grouped aggregation. Its output's columns: the keys in order, then one for each call; with
@@ -82,16 +83,17 @@ pub enum Phase {
 }
 
 /// One aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AggregateCall {
     /// Which.
     pub function: AggregateFunction,
-    /// The argument's column in the input of the first phase; `None` for `COUNT(*)`.
+    /// The argument's column in the input of the first phase; `None` for `COUNT(*)` and generic
+    /// ones.
     pub argument: Option<usize>,
 }
 
-/// Native aggregates. NULL arguments are skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Native aggregates, which skip NULL arguments, and any other.
+#[derive(Debug, Clone)]
 pub enum AggregateFunction {
     /// `COUNT(*)` and `COUNT(x)`: BIGINT.
     Count,
@@ -112,4 +114,15 @@ pub enum AggregateFunction {
     VarSamp,
     /// n.
     VarPop,
+    /// Not Ring 0's; whole, or as changes.
+    Generic(Arc<GenericCall>),
+}
+
+impl PartialEq for AggregateFunction {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Generic(a), Self::Generic(b)) => Arc::ptr_eq(a, b),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
 }

@@ -108,7 +108,7 @@ impl Level {
             Operator::Filter { rows, .. } | Operator::DropLate { rows, .. } => Some(rows),
             Operator::Project { kept, .. } => kept.as_deref(),
             Operator::Unnest { unnest, .. } => Some(unnest.rows()),
-            Operator::Applied { .. } => None,
+            Operator::Applied { .. } | Operator::MarkFirst(_) => None,
             Operator::Windows { windows, .. } => {
                 let end = if self.taken > 0 {
                     self.taken

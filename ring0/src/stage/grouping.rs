@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ChainInput, Place};
 use crate::check::same_types;
+use crate::column::Column;
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
@@ -28,6 +29,8 @@ pub(super) struct AggregateState {
     /// All rows go to another shard: the group without keys exists there and not here.
     elsewhere: bool,
     hashes: Vec<u64>,
+    /// Which rows of the frame in hand are the first of their group.
+    first: Vec<bool>,
     cursor: EmitCursor,
     seed: u64,
 }
@@ -39,6 +42,16 @@ enum Groups {
     Keys(Aggregate),
     /// Keys and sessions.
     Sessions(Box<Sessions>),
+}
+
+impl Groups {
+    /// Those of a mark on first rows, which has no sessions.
+    fn keyed(&mut self) -> &mut Aggregate {
+        match self {
+            Self::Keys(groups) => groups,
+            Self::Sessions(_) => unreachable!("rows of sessions are not marked"),
+        }
+    }
 }
 
 impl AggregateState {
@@ -106,6 +119,7 @@ impl AggregateState {
             applies: OfInput::None,
             elsewhere: place.shard > 0 && input.is_single(),
             hashes: Vec::new(),
+            first: Vec::new(),
             cursor: EmitCursor::default(),
             seed: place.seed,
         })
@@ -131,6 +145,42 @@ impl AggregateState {
     /// Whether watermarks close groups.
     fn closes(&self) -> bool {
         matches!(self.groups, Groups::Sessions(_)) || self.spec.window.is_some()
+    }
+
+    /// Appends the rows of a frame from `from` up to `upto`, and whether each is the first of its
+    /// group.
+    pub(super) fn mark(
+        &mut self,
+        frame: &Frame,
+        from: usize,
+        upto: usize,
+        out: &mut Frame,
+    ) -> Result<()> {
+        if from == 0 {
+            let schema = &self.spec.input;
+            hash_keys(frame, schema, &self.keys, self.seed, &mut self.hashes);
+            self.groups
+                .keyed()
+                .mark(frame, &self.hashes, &mut self.first)?;
+        }
+        let (mark, columns) = out.columns.split_last_mut().expect("the mark is a column");
+        for (to, given) in columns.iter_mut().zip(&frame.columns) {
+            to.append_range(given, from..upto);
+        }
+        let Column::Bool(mark) = mark else {
+            unreachable!("types are checked before")
+        };
+        let first = &self.first[from..upto];
+        first.iter().for_each(|&f| mark.push(Some(f)));
+        out.commit_rows(first.len());
+        Ok(())
+    }
+
+    /// Forgets what a mark says is over.
+    pub(super) fn forget(&mut self, mark: Mark) {
+        if let Mark::Watermark(time) = mark {
+            self.groups.keyed().close(time);
+        }
     }
 
     /// Writes the groups that a mark sets free into `out`, as far as there is room.

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Aggregate, Expr as PlanExpr};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::Aggregate;
 use trefoil_ring0::changelog;
-use trefoil_ring0::expr::{Expr, Scalar};
-use trefoil_ring0::operator::aggregate::{partial_schema, result_type};
+use trefoil_ring0::expr::{BinaryOp, Expr};
+use trefoil_ring0::operator::aggregate::{GenericCall, partial_schema, result_type};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
-    SessionSpec,
+    SessionSpec, StageInput, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
+use super::calls::{Call, Function, call, only};
 use super::windows::{self, Windows};
 use super::{Lowering, Refusal};
-use crate::lower_expr::{Scope, expression, held_type, unaliased};
+use crate::lower_expr::{expression, held_type};
 use crate::partitioning::Route;
 
 impl Lowering<'_> {
@@ -32,6 +34,8 @@ impl Lowering<'_> {
             None => None,
         };
         let timed = self.timed();
+        let route = self.analysis.routes.get(self.aggregates);
+        self.aggregates += 1;
         let scope = self.scope(&aggregate.input);
         let mut exprs = Vec::new();
         let mut fields = Vec::new();
@@ -46,22 +50,33 @@ impl Lowering<'_> {
             exprs.push(lowered);
         }
         let keys: Vec<usize> = (0..exprs.len()).collect();
+        let whole = route != Some(&Route::TwoPhase);
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
-            let (function, argument) = call(expr, &scope)?;
-            let argument = match argument {
-                None => None,
-                Some(lowered) => match exprs.iter().position(|e| *e == lowered) {
-                    Some(at) => Some(at),
+            let call = call(expr, &scope, whole)?;
+            let (args, _) = call.function.columns();
+            let mut at = Vec::with_capacity(args.len());
+            for arg in args {
+                at.push(match exprs.iter().position(|e| e == arg) {
+                    Some(at) => at,
                     None => {
-                        fields.push(self.field(&format!("arg{}", exprs.len()), &lowered, true)?);
-                        exprs.push(lowered);
-                        Some(exprs.len() - 1)
+                        fields.push(self.field(&format!("arg{}", exprs.len()), arg, true)?);
+                        exprs.push(arg.clone());
+                        exprs.len() - 1
                     }
-                },
-            };
-            calls.push(AggregateCall { function, argument });
+                });
+            }
+            calls.push((call, at));
         }
+        let groups = !matches!(self.input, StageInput::Source(_));
+        if let Some((_, call)) = calls.iter().zip(&aggregate.aggr_expr).find(|((c, _), _)| {
+            groups && matches!(c.function, Function::Generic { ordered: true, .. })
+        }) {
+            let message = format!("{call} over groups, which have no order, is not supported yet");
+            return Err(("E0301", message));
+        }
+        let in_order = |(c, _): &(Call, _)| matches!(c.function, Function::Generic { .. });
+        let in_order = self.changes || calls.iter().any(in_order);
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let bound = bound.map(|bound| {
             fields.push(self.schema.fields[bound].clone());
@@ -69,29 +84,21 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
-        let output = Schema::new(self.results(aggregate, &calls)?);
+        let window = windows.as_ref().and_then(Windows::key).filter(|_| timed);
+        let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
+        let unlike =
+            |(c, _): &&(Call, _)| c.distinct || matches!(c.function, Function::Generic { .. });
+        if let Some((_, call)) =
+            (calls.iter().zip(&aggregate.aggr_expr)).find(|(c, _)| sessions && unlike(c))
+        {
+            let message = format!("{call} by sessions is not supported yet");
+            return Err(("E0301", message));
+        }
         let input = Arc::clone(&self.schema);
-        let spec = AggregateSpec {
-            input: Arc::clone(&input),
-            keys: keys.clone(),
-            calls,
-            phase: match self.changes {
-                true => Phase::Changes,
-                false => Phase::Complete,
-            },
-            window: windows.as_ref().and_then(Windows::key).filter(|_| timed),
-            output: match self.changes {
-                true => changelog::weighted(output),
-                false => Arc::new(output),
-            },
-        };
-        let route = self.analysis.routes.get(self.aggregates);
-        self.aggregates += 1;
-        let order = self.order(bound);
+        let order = self.order(bound, in_order && !groups);
+        let single = !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes;
         match route {
-            Some(Route::TwoPhase) if keys.is_empty() && !self.changes => {
-                return self.two_phases(spec);
-            }
+            Some(Route::TwoPhase) if !single => {}
             Some(Route::Stay) => {}
             Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
@@ -100,11 +107,26 @@ impl Lowering<'_> {
         if let Some(windows) = &windows {
             self.pass_windows(windows, bound);
         }
-        let input = Arc::clone(&self.schema);
-        let spec = AggregateSpec { input, ..spec };
+        let calls = self.firsts(&keys, window, calls)?;
+        let output = Schema::new(self.results(aggregate, &calls)?);
+        let spec = AggregateSpec {
+            input: Arc::clone(&self.schema),
+            keys,
+            calls,
+            phase: match self.changes {
+                true => Phase::Changes,
+                false => Phase::Complete,
+            },
+            window,
+            output: match self.changes {
+                true => changelog::weighted(output),
+                false => Arc::new(output),
+            },
+        };
         match windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
             Some((windows, gap)) => self.add_sessions(spec, &windows, gap),
-            None => self.add(spec),
+            None if single => self.add(spec),
+            None => self.two_phases(spec)?,
         }
         Ok(())
     }
@@ -125,6 +147,125 @@ impl Lowering<'_> {
             })));
     }
 
+    /// Has rows marked that are the first with their values, for calls with DISTINCT, and gives all
+    /// calls over columns in which only these count.
+    fn firsts(
+        &mut self,
+        keys: &[usize],
+        window: Option<WindowKey>,
+        calls: Vec<(Call, Vec<usize>)>,
+    ) -> Result<Vec<AggregateCall>, Refusal> {
+        if calls.iter().any(|(call, _)| call.distinct) {
+            // A row is applied once, however many of its elements are the first.
+            self.end_apart();
+        }
+        let all = self.schema.fields.len();
+        // What is looked for, and the column that says whether it is the first.
+        let mut marked: Vec<(Vec<usize>, usize)> = Vec::new();
+        for (call, args) in calls.iter().filter(|(call, _)| call.distinct) {
+            let (_, values) = call.function.columns();
+            let mut looked = args[..values].to_vec();
+            looked.extend(call.function.filter(args));
+            if marked.iter().all(|(other, _)| *other != looked) {
+                marked.push((looked.clone(), self.schema.fields.len()));
+                self.mark([keys, &looked].concat(), window);
+            }
+        }
+        let mut exprs: Vec<Expr> = (0..self.schema.fields.len()).map(Expr::Column).collect();
+        let mut fields = self.schema.fields.clone();
+        let mut specs = Vec::new();
+        for (call, mut args) in calls {
+            let (_, values) = call.function.columns();
+            let mut looked = args[..values].to_vec();
+            looked.extend(call.function.filter(&args));
+            let first = marked.iter().find(|(l, _)| call.distinct && *l == looked);
+            let first = first.map(|(_, at)| *at);
+            let mut computed = |expr: Expr, like: Field| {
+                let at = exprs.iter().position(|e| *e == expr);
+                at.unwrap_or_else(|| {
+                    exprs.push(expr);
+                    fields.push(Field {
+                        name: format!("first{}", fields.len()),
+                        nullable: true,
+                        ..like
+                    });
+                    exprs.len() - 1
+                })
+            };
+            let column = |at: usize| Expr::Column(at);
+            let filter = call.function.filter(&args);
+            specs.push(match call.function {
+                Function::Native(function, _) => {
+                    let argument = args.first().map(|&arg| match first {
+                        None => arg,
+                        Some(first) => {
+                            let like = self.schema.fields[arg].clone();
+                            computed(only(column(first), column(arg)), like)
+                        }
+                    });
+                    AggregateCall { function, argument }
+                }
+                Function::Generic {
+                    kernel, filter: f, ..
+                } => {
+                    if f.is_some() {
+                        args.pop();
+                    }
+                    let filter = match (first, filter) {
+                        (Some(first), Some(filter)) => {
+                            let both = [column(first), column(filter)].map(Box::new);
+                            let [a, b] = both;
+                            let like = self.schema.fields[first].clone();
+                            Some(computed(Expr::Binary(BinaryOp::And, a, b), like))
+                        }
+                        (first, filter) => first.or(filter),
+                    };
+                    let call = GenericCall {
+                        kernel,
+                        args,
+                        filter,
+                    };
+                    let function = AggregateFunction::Generic(Arc::new(call));
+                    AggregateCall {
+                        function,
+                        argument: None,
+                    }
+                }
+            });
+        }
+        if exprs.len() > self.schema.fields.len() {
+            debug_assert!(all < exprs.len(), "columns are added");
+            self.project(exprs, Schema::new(fields));
+        }
+        Ok(specs)
+    }
+
+    /// Marks the first row with these values.
+    fn mark(&mut self, columns: Vec<usize>, window: Option<WindowKey>) {
+        let fields = columns.iter().map(|&c| self.schema.fields[c].clone());
+        let groups = AggregateSpec {
+            input: Arc::clone(&self.schema),
+            output: changelog::weighted(Schema::new(fields.collect())),
+            keys: columns,
+            calls: Vec::new(),
+            phase: Phase::Changes,
+            window,
+        };
+        let mut schema = Schema::clone(&self.schema);
+        let name = format!("is_first{}", schema.fields.len());
+        schema.fields.push(Field {
+            nullable: false,
+            ..Field::new(name, DataType::Boolean)
+        });
+        self.columns = None;
+        self.origins.push(None);
+        self.schema = Arc::new(schema);
+        self.operators.push(OperatorSpec::MarkFirst {
+            groups: Arc::new(groups),
+            schema: Arc::clone(&self.schema),
+        });
+    }
+
     /// The columns that an aggregation gives: the keys, which come first in its input, and results.
     fn results(
         &self,
@@ -136,7 +277,7 @@ impl Lowering<'_> {
         let planned = aggregate.schema.fields().iter().skip(keys);
         for (planned, call) in planned.zip(calls) {
             let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
-            let result = result_type(call.function, argument);
+            let result = result_type(&call.function, argument);
             match held_type(planned.data_type()) {
                 Some(held) if Some(&held) == result.as_ref() => {
                     output.push(Field::new(planned.name(), held));
@@ -151,11 +292,11 @@ impl Lowering<'_> {
     }
 
     /// Rows with watermarks are taken in the order of their chunks, unless one shard read them.
-    fn order(&self, bound: Option<usize>) -> Order {
+    fn order(&self, bound: Option<usize>, in_order: bool) -> Order {
         match bound {
             Some(_) if !self.analysis.in_order => Order::Chunks { bound },
-            // A group's changes come in the order of its rows.
-            None if self.changes && !self.analysis.in_order => Order::Chunks { bound: None },
+            // Changes come in the order of rows, and what is not Ring 0's takes them in it.
+            None if in_order && !self.analysis.in_order => Order::Chunks { bound: None },
             Some(_) | None => Order::Free,
         }
     }
@@ -191,66 +332,4 @@ impl Lowering<'_> {
         });
         Ok(())
     }
-}
-
-fn call(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(AggregateFunction, Option<Expr>), Refusal> {
-    use AggregateFunction as F;
-    let no = || ("E0301", format!("{expr} is not supported yet"));
-    let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
-        return Err(no());
-    };
-    let Some(function) = aggregate_function(f.func.name()) else {
-        return Err(no());
-    };
-    let plain = &f.params;
-    // A value more than once is as great as once.
-    let distinct = plain.distinct && !matches!(function, F::Min | F::Max);
-    if distinct || !plain.order_by.is_empty() || plain.null_treatment.is_some() {
-        return Err(no());
-    }
-    let [argument] = f.params.args.as_slice() else {
-        return Err(("E0206", format!("{expr} takes one argument")));
-    };
-    let rows = matches!(argument, PlanExpr::Literal(value, _) if !value.is_null());
-    let mut argument = match (function, rows) {
-        (F::Count, true) => None,
-        _ => Some(expression(argument, scope)?),
-    };
-    let averages = !matches!(function, F::Count | F::Sum | F::Min | F::Max);
-    if let Some(Expr::Cast(inner, _)) = &argument
-        && averages
-        && inner.data_type(&scope.schema).is_integer()
-    {
-        argument = Some(inner.as_ref().clone());
-    }
-    if let Some(filter) = &plain.filter {
-        // No aggregate counts a NULL.
-        let value = argument.unwrap_or(Expr::Literal(Scalar::Bool(true)));
-        argument = Some(Expr::Case {
-            branches: vec![(expression(filter, scope)?, value)],
-            otherwise: None,
-        });
-    }
-    let given = argument.as_ref().map(|e| e.data_type(&scope.schema));
-    match result_type(function, given.as_ref()) {
-        Some(_) => Ok((function, argument)),
-        None => Err(no()),
-    }
-}
-
-/// The aggregate that Ring 0 has under a name.
-pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
-    use AggregateFunction as F;
-    Some(match name {
-        "count" => F::Count,
-        "sum" => F::Sum,
-        "avg" => F::Avg,
-        "min" => F::Min,
-        "max" => F::Max,
-        "stddev" | "stddev_samp" => F::StddevSamp,
-        "stddev_pop" => F::StddevPop,
-        "var" | "var_samp" => F::VarSamp,
-        "var_pop" => F::VarPop,
-        _ => return None,
-    })
 }

@@ -150,6 +150,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
         }

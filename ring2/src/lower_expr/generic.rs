@@ -50,7 +50,7 @@ impl ScalarKernel for Operation {
     }
 }
 
-fn as_type(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, DataFusionError> {
+pub(crate) fn as_type(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, DataFusionError> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
     }
@@ -62,7 +62,7 @@ fn as_type(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, DataFusionError>
 }
 
 /// What went wrong, without the layers that it came through.
-pub(super) fn cause(error: &DataFusionError) -> String {
+pub(crate) fn cause(error: &DataFusionError) -> String {
     let mut text = error.strip_backtrace();
     while let Some((layer, rest)) = text.split_once(" error: ") {
         // `Arrow error: Cast error: ..`: layers are a word or two.
@@ -160,7 +160,7 @@ pub(super) fn is_alike(expr: &PlanExpr) -> bool {
 
 /// Whether DataFusion may compute it beforehand: functions take patterns and units as literals.
 /// Arithmetic is Ring 0's, which checks it.
-fn is_constant(expr: &PlanExpr) -> bool {
+pub(crate) fn is_constant(expr: &PlanExpr) -> bool {
     if matches!(unaliased(expr), PlanExpr::Literal(..)) {
         return true;
     }

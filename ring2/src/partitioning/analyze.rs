@@ -434,9 +434,7 @@ pub(super) fn is_native(expr: &Expr) -> bool {
         Expr::ScalarFunction(f) => !has_kernel(f.name()),
         Expr::BinaryExpr(b) => operator(b.op).is_none(),
         Expr::SimilarTo(_) => true,
-        Expr::AggregateFunction(f) => {
-            aggregate_function(f.func.name()).is_none() || !f.params.order_by.is_empty()
-        }
+        Expr::AggregateFunction(f) => aggregate_function(f.func.name()).is_none(),
         _ => false,
     };
     !expr.exists(|e| Ok(other(e))).unwrap_or(true)

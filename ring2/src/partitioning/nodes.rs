@@ -9,6 +9,7 @@ use super::decide::Decision;
 use super::distribution::{Spread, core};
 use super::graph::ExchangeKind;
 use super::names::{self, text};
+use crate::lower::is_mergeable;
 
 /// Keys of an operator by what they are for.
 pub(super) struct Keys {
@@ -205,7 +206,18 @@ impl Walk<'_> {
             (decision, need)
         } else if aggregate.group_expr.is_empty() {
             self.kinds.global = true;
-            let decision = self.global(what, edge)?;
+            let mut decision = self.global(what, edge)?;
+            let whole = |call: &&Expr| !is_mergeable(call);
+            if decision.route == Route::TwoPhase
+                && let Some(call) = aggregate.aggr_expr.iter().find(whole)
+            {
+                let call = text(call);
+                decision = Decision {
+                    route: Route::One,
+                    router: StrategyConfig::FanIn,
+                    reason: format!("{call}: parts of it cannot be merged; one shard has all rows"),
+                };
+            }
             let need = match decision.route {
                 Route::TwoPhase => {
                     let merged = format!("merge of {}", calls().join(", "));

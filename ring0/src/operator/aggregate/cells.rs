@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::hash::NAN_BITS;
 use crate::limits::DECIMAL_DIGITS_MAX;
 use crate::operator::aggregate::fused::Fused;
+use crate::operator::aggregate::generic;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::{Field, Physical, Schema, physical};
 use crate::table::keys::value_words;
@@ -22,6 +23,8 @@ enum Need {
     Min(usize),
     Max(usize),
     Moments(usize),
+    /// The group's number, for generic calls.
+    Number,
 }
 
 /// What a cell holds.
@@ -43,6 +46,8 @@ pub(super) enum Kind {
     Max(Physical),
     /// Count, mean, sum of squared distances from the mean.
     Moments,
+    /// The group's number; one word.
+    Number,
 }
 
 /// Whether the least and greatest values are kept beside the slot.
@@ -53,7 +58,7 @@ pub(super) fn is_var(physical: Physical) -> bool {
 impl Kind {
     fn words(self) -> usize {
         match self {
-            Self::Rows | Self::Values => 1,
+            Self::Rows | Self::Values | Self::Number => 1,
             Self::SumInt | Self::SumF64 => 2,
             Self::SumDecimal | Self::Moments => 3,
             Self::Min(p) | Self::Max(p) if is_var(p) => 2,
@@ -74,6 +79,7 @@ impl Kind {
             Self::Max(Physical::U64) => to.push(0),
             Self::Min(p) if value_words(p) == 2 => to.extend(wide(i128::MAX)),
             Self::Max(p) if value_words(p) == 2 => to.extend(wide(i128::MIN)),
+            Self::Number => to.push(generic::NONE),
             Self::Min(_) => to.push(i64::MAX as u64),
             Self::Max(_) => to.push(i64::MIN as u64),
             kind => to.extend(std::iter::repeat_n(0, kind.words())),
@@ -83,6 +89,7 @@ impl Kind {
     /// Columns of the cell between the phases.
     pub(super) fn columns(self) -> usize {
         match self {
+            Self::Number => 0,
             Self::Rows | Self::Values | Self::Min(_) | Self::Max(_) => 1,
             Self::SumInt | Self::SumF64 | Self::SumDecimal => 2,
             Self::Moments => 3,
@@ -131,7 +138,8 @@ impl Output {
     fn fits(&self) -> bool {
         use AggregateFunction as F;
         let is = physical(&self.data_type);
-        match (self.function, self.cell.kind) {
+        match (&self.function, self.cell.kind) {
+            (F::Generic(call), _) => is == physical(call.kernel.data_type()),
             (F::Count, _) => is == Some(Physical::I64),
             (F::Sum, Kind::SumInt) => matches!(is, Some(Physical::I64 | Physical::U64)),
             (F::Sum | F::Avg, Kind::SumDecimal) => match self.data_type {
@@ -150,6 +158,8 @@ pub(super) struct Plan {
     pub(super) cells: Vec<Cell>,
     /// Word of the slot that counts its rows, where one does.
     pub(super) rows_at: usize,
+    /// Word of the slot that numbers the group, where there are generic calls.
+    pub(super) number_at: Option<usize>,
     /// Those that are changed together, where there are such, and the others.
     pub(super) fused: Option<Fused>,
     pub(super) rest: Vec<Cell>,
@@ -159,7 +169,8 @@ pub(super) struct Plan {
 
 fn needs_of(call: &AggregateCall) -> Result<Vec<Need>> {
     use AggregateFunction as F;
-    Ok(match (call.function, call.argument) {
+    Ok(match (&call.function, call.argument) {
+        (F::Generic(_), _) => vec![Need::Number],
         (F::Count, None) => vec![Need::Rows],
         (F::Count, Some(a)) => vec![Need::Values(a)],
         (F::Sum | F::Avg, Some(a)) => vec![Need::Values(a), Need::Sum(a)],
@@ -188,6 +199,7 @@ fn kind(need: Need, data_type: Option<&DataType>) -> Result<Kind> {
     let of = |t: Option<&DataType>| t.and_then(physical);
     Ok(match (need, of(data_type)) {
         (Need::Rows, _) => Kind::Rows,
+        (Need::Number, _) => Kind::Number,
         (Need::Values(_), Some(_)) => Kind::Values,
         (Need::Sum(_), Some(I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)) => Kind::SumInt,
         (Need::Sum(_), Some(F32 | F64)) => Kind::SumF64,
@@ -225,7 +237,7 @@ fn check_calls(input: &Schema, calls: &[AggregateCall]) -> Result<()> {
             ),
             None => None,
         };
-        if result_type(call.function, argument).is_none() {
+        if result_type(&call.function, argument).is_none() {
             return Err(Error::Program(format!(
                 "no aggregate {:?} of {argument:?}",
                 call.function
@@ -241,6 +253,11 @@ impl Plan {
         if spec.phase != Phase::Final {
             check_calls(&spec.input, &spec.calls)?;
         }
+        let phases = matches!(spec.phase, Phase::Partial | Phase::Final);
+        if phases && generic::calls(spec).next().is_some() {
+            let message = "a generic aggregate in two phases".to_owned();
+            return Err(Error::Program(message));
+        }
         let mut needs = all_needs(&spec.calls)?;
         if spec.phase == Phase::Changes && !needs.contains(&Need::Rows) {
             // A group without rows does not stand yet.
@@ -252,7 +269,7 @@ impl Plan {
         for &need in &needs {
             let column = match (spec.phase, need) {
                 (Phase::Final, _) => state_column,
-                (_, Need::Rows) => 0,
+                (_, Need::Rows | Need::Number) => 0,
                 (
                     _,
                     Need::Values(a) | Need::Sum(a) | Need::Min(a) | Need::Max(a) | Need::Moments(a),
@@ -287,9 +304,17 @@ impl Plan {
             Phase::Complete | Phase::Partial | Phase::Changes => Fused::of(&cells, &spec.input),
             Phase::Final => (None, cells.clone()),
         };
+        let number = cells.iter().find(|c| c.kind == Kind::Number);
+        let number_at = number.map(|c| c.at);
+        // Who numbers groups does so for all generic calls together.
+        let is_cell = |c: &Cell| c.kind != Kind::Number;
+        let (mut cells, mut rest) = (cells, rest);
+        cells.retain(is_cell);
+        rest.retain(is_cell);
         let rows = cells.iter().find(|c| c.kind == Kind::Rows);
         Ok(Self {
             rows_at: rows.map_or(0, |c| c.at),
+            number_at,
             cells,
             fused,
             rest,
@@ -316,7 +341,7 @@ fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<O
         };
         let argument = spec.input.fields.get(cell.column).map(|f| &f.data_type);
         let output = Output {
-            function: call.function,
+            function: call.function.clone(),
             cell,
             data_type: field.data_type.clone(),
             scale: scale_of(argument),
@@ -332,11 +357,12 @@ fn outputs(spec: &AggregateSpec, needs: &[Need], cells: &[Cell]) -> Result<Vec<O
 
 /// The type of an aggregate's result by its argument's type, `None` for `COUNT(*)`; `None` where
 /// there is no such aggregate. Types are DataFusion's.
-pub fn result_type(function: AggregateFunction, argument: Option<&DataType>) -> Option<DataType> {
+pub fn result_type(function: &AggregateFunction, argument: Option<&DataType>) -> Option<DataType> {
     use AggregateFunction as F;
     use DataType::{Decimal128, Duration, Float64, Int64, List, Struct, UInt64};
     let decimal = |p: u8, s: i8| Decimal128(p.min(DECIMAL_DIGITS_MAX), s);
     match (function, argument) {
+        (F::Generic(call), _) => Some(call.kernel.data_type().clone()),
         (F::Count, None) => Some(Int64),
         (_, None) => None,
         (_, Some(t)) if physical(t).is_none() => None,
@@ -365,6 +391,10 @@ pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -
     for need in all_needs(calls)? {
         let (name, argument) = match need {
             Need::Rows => ("rows", None),
+            Need::Number => {
+                let message = "a generic aggregate in two phases".to_owned();
+                return Err(Error::Program(message));
+            }
             Need::Values(a) => ("values", Some(a)),
             Need::Sum(a) => ("sum", Some(a)),
             Need::Min(a) => ("min", Some(a)),
@@ -373,7 +403,7 @@ pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -
         };
         let data_type = argument.map(|a| &input.fields[a].data_type);
         let types: Vec<DataType> = match (kind(need, data_type)?, data_type) {
-            (Kind::Rows | Kind::Values, _) => vec![DataType::Int64],
+            (Kind::Rows | Kind::Values | Kind::Number, _) => vec![DataType::Int64],
             (Kind::SumInt, _) => vec![DataType::Int64, DataType::Int64],
             // The low 128 bits as they are, with the scale that AVG needs; then the high word.
             (Kind::SumDecimal, t) => {

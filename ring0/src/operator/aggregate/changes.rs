@@ -5,11 +5,12 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{Aggregate, Shared, emit, open};
+use super::generic::Generic;
+use super::{Aggregate, Pane, Shared, emit, open};
 use crate::changelog::{INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS, push};
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::table::{BATCH_ROWS, Slots, Table};
+use crate::table::{BATCH_ROWS, Slots};
 
 impl Aggregate {
     /// Takes rows of `frame` from row `from` on as long as `out` has room for what they change.
@@ -25,9 +26,9 @@ impl Aggregate {
         out: &mut Frame,
     ) -> Result<usize> {
         assert_eq!(frame.rows(), hashes.len(), "one hash a row");
-        if let Some(table) = &mut self.whole {
+        if let Some(pane) = &mut self.whole {
             let rows = from..hashes.len();
-            return self.shared.change(table, None, frame, hashes, rows, out);
+            return self.shared.change(pane, None, frame, hashes, rows, out);
         }
         let starts = match hashes.is_empty() {
             true => &[],
@@ -37,11 +38,35 @@ impl Aggregate {
         while at < starts.len() && self.shared.has_room(out) {
             let start = starts[at];
             let alike = starts[at..].iter().take_while(|s| **s == start).count();
-            let table = open(&mut self.windows, &mut self.shared, start)?;
+            let pane = open(&mut self.windows, &mut self.shared, start)?;
             let rows = at..at + alike;
-            at = (self.shared).change(table, Some(start), frame, hashes, rows, out)?;
+            at = (self.shared).change(pane, Some(start), frame, hashes, rows, out)?;
         }
         Ok(at)
+    }
+
+    /// Replaces `first` by whether each row of `frame` is the first of its group.
+    ///
+    /// # Errors
+    /// As [`Aggregate::update`].
+    pub fn mark(&mut self, frame: &Frame, hashes: &[u64], first: &mut Vec<bool>) -> Result<()> {
+        assert_eq!(frame.rows(), hashes.len(), "one hash a row");
+        first.clear();
+        if let Some(pane) = &mut self.whole {
+            return self
+                .shared
+                .mark(pane, frame, hashes, 0..hashes.len(), first);
+        }
+        let starts = match hashes.is_empty() {
+            true => &[],
+            false => self.shared.window_starts(frame)?,
+        };
+        for alike in starts.chunk_by(|a, b| a == b) {
+            let pane = open(&mut self.windows, &mut self.shared, alike[0])?;
+            let rows = first.len()..first.len() + alike.len();
+            (self.shared).mark(pane, frame, hashes, rows, first)?;
+        }
+        Ok(())
     }
 
     /// The end of the input: the one group of all rows stands, also where there were none.
@@ -49,7 +74,7 @@ impl Aggregate {
     /// # Errors
     /// As [`Aggregate::emit`].
     pub fn end_changes(&mut self, out: &mut Frame) -> Result<()> {
-        let Some(table) = &self.whole else {
+        let Some(Pane { table, generic }) = &mut self.whole else {
             return Ok(());
         };
         if !self.shared.spec.keys.is_empty() {
@@ -61,7 +86,7 @@ impl Aggregate {
         let count = table.scan(&shared.layout, &shared.store, &mut cursor, 1, &mut slots);
         assert_eq!(count, 1, "without keys there is one group");
         match shared.is_new(slots[0]) {
-            true => shared.give(slots[0], None, INSERT, out),
+            true => shared.give(generic, slots[0], None, INSERT, out),
             false => Ok(()),
         }
     }
@@ -72,7 +97,7 @@ impl Aggregate {
             if self.shared.window_end_ns(*first.key()) > i128::from(upto_ns) {
                 return;
             }
-            first.remove().release(&mut self.shared.store);
+            first.remove().table.release(&mut self.shared.store);
         }
     }
 }
@@ -87,36 +112,77 @@ impl Shared {
     }
 
     /// Appends a group as it is now.
-    fn give(&self, slot: *mut u64, window: Option<i64>, op: i8, out: &mut Frame) -> Result<()> {
-        self.push(&[slot], window, out)?;
+    fn give(
+        &self,
+        generic: &mut Generic,
+        slot: *mut u64,
+        window: Option<i64>,
+        op: i8,
+        out: &mut Frame,
+    ) -> Result<()> {
+        self.push(generic, &[slot], window, out)?;
         push(out, op);
         out.commit_rows(1);
         Ok(())
     }
 
+    fn mark(
+        &mut self,
+        pane: &mut Pane,
+        frame: &Frame,
+        hashes: &[u64],
+        rows: Range<usize>,
+        first: &mut Vec<bool>,
+    ) -> Result<()> {
+        let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
+        let mut at = rows.start;
+        while at < rows.end {
+            let found = self.find(pane, frame, hashes, at..rows.end, &mut slots)?;
+            for &slot in &slots[..found] {
+                first.push(self.is_new(slot));
+                self.apply_cells(&mut pane.table, frame, at, &[slot])?;
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds or makes the slots of some of the next rows. Gives how many.
+    fn find(
+        &mut self,
+        pane: &mut Pane,
+        frame: &Frame,
+        hashes: &[u64],
+        rows: Range<usize>,
+        slots: &mut Slots,
+    ) -> Result<usize> {
+        let count = rows.len().min(BATCH_ROWS);
+        self.batch.fill(&self.layout.keys, frame, rows.start, count);
+        let hashes = match self.layout.keys.words() {
+            0 => &[0; BATCH_ROWS][..count],
+            _ => &hashes[rows.start..rows.start + count],
+        };
+        let store = &mut self.store;
+        (pane.table).resolve(&self.layout, store, &self.batch, hashes, 0, slots)
+    }
+
     fn change(
         &mut self,
-        table: &mut Table,
+        pane: &mut Pane,
         window: Option<i64>,
         frame: &Frame,
         hashes: &[u64],
         rows: Range<usize>,
         out: &mut Frame,
     ) -> Result<usize> {
+        let mut numbers = Vec::new();
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         let mut at = rows.start;
         while at < rows.end && self.has_room(out) {
             // Groups are made for no more rows than there is room for.
-            let count = (rows.end - at)
-                .min(BATCH_ROWS)
-                .min(out.room() / UPDATE_ROWS);
-            self.batch.fill(&self.layout.keys, frame, at, count);
-            let hashes = match self.layout.keys.words() {
-                0 => &[0; BATCH_ROWS][..count],
-                _ => &hashes[at..at + count],
-            };
-            let store = &mut self.store;
-            let found = table.resolve(&self.layout, store, &self.batch, hashes, 0, &mut slots)?;
+            let next = at..rows.end.min(at + out.room() / UPDATE_ROWS);
+            let found = self.find(pane, frame, hashes, next, &mut slots)?;
+            let Pane { table, generic } = &mut *pane;
             for &slot in &slots[..found] {
                 if !self.has_room(out) {
                     return Ok(at);
@@ -128,11 +194,16 @@ impl Shared {
                     continue;
                 }
                 if !is_new {
-                    self.give(slot, window, UPDATE_BEFORE, out)?;
+                    self.give(generic, slot, window, UPDATE_BEFORE, out)?;
                 }
                 self.apply_cells(table, frame, at, &[slot])?;
+                if let Some(number_at) = self.plan.number_at {
+                    numbers.clear();
+                    generic.number(&[slot], number_at, &mut numbers);
+                    generic.update(&self.spec, frame, at, &numbers)?;
+                }
                 let op = if is_new { INSERT } else { UPDATE_AFTER };
-                self.give(slot, window, op, out)?;
+                self.give(generic, slot, window, op, out)?;
                 at += 1;
             }
         }

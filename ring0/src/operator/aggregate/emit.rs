@@ -117,6 +117,7 @@ pub(super) fn push_state(cell: &Cell, store: &PageStore, slots: &[*mut u64], to:
             push_f64s(&mut to[2], slots, |s| Some(f64::from_bits(word(s, at + 2))));
         }
         Kind::Min(_) | Kind::Max(_) => push_extremes(cell, store, slots, &mut to[0]),
+        Kind::Number => unreachable!("a generic aggregate has one phase"),
     }
 }
 
@@ -142,7 +143,7 @@ fn decimal(output: &Output, sum: [u64; 3], count: u64) -> Result<i128> {
     let DataType::Decimal128(precision, scale) = output.data_type else {
         unreachable!("a result of DECIMAL")
     };
-    let divisor = match output.function {
+    let divisor = match &output.function {
         AggregateFunction::Avg => count,
         _ => 1,
     };
@@ -196,7 +197,8 @@ pub(super) fn push_results(
     let cell = &output.cell;
     let at = cell.at;
     let values = |slot| word(slot, cell.values_at);
-    match (output.function, cell.kind) {
+    match (&output.function, cell.kind) {
+        (F::Generic(_), _) => unreachable!("generic results are pushed from their states"),
         (F::Count, _) => push_i64s(to, slots, |s| Some(word(s, at) as i64)),
         (F::Sum, Kind::SumInt) => {
             let sum = |s| (values(s) > 0).then(|| sum_i128(s, at));

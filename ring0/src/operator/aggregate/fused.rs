@@ -71,7 +71,7 @@ impl Fused {
                 let physical = input.fields[cell.column].physical();
                 matches!(physical, Physical::I64 | Physical::F64)
             }
-            Kind::Rows | Kind::Values | Kind::Moments | Kind::SumDecimal => false,
+            Kind::Rows | Kind::Values | Kind::Moments | Kind::SumDecimal | Kind::Number => false,
         };
         let Some(first) = cells.iter().find(of_number) else {
             return (None, cells.to_vec());
@@ -97,7 +97,7 @@ impl Fused {
                 Kind::SumInt | Kind::SumF64 => (SUM, &mut fused.sum),
                 Kind::Min(_) => (MIN, &mut fused.min),
                 Kind::Max(_) => (MAX, &mut fused.max),
-                Kind::Moments | Kind::SumDecimal => {
+                Kind::Moments | Kind::SumDecimal | Kind::Number => {
                     rest.push(*cell);
                     continue;
                 }

@@ -19,7 +19,7 @@ use arrow_schema::DataType;
 
 use self::arena::Arena;
 use super::cells::{Plan, partial_schema};
-use super::{Progress, STRING_ROWS, emit, update};
+use super::{Progress, STRING_ROWS, emit, generic, update};
 use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
@@ -124,6 +124,9 @@ impl Sessions {
             Some(DataType::Timestamp(unit, None)) => unit_nanos(*unit),
             other => return refuse(format!("sessions by a time of type {other:?}")),
         };
+        if generic::calls(aggregate).next().is_some() {
+            return refuse("sessions have native aggregates only".to_owned());
+        }
         if spec.gap <= 0 {
             return refuse(format!("sessions with a gap of {}", spec.gap));
         }

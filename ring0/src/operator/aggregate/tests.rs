@@ -29,7 +29,7 @@ fn spec(
         let argument = c.argument.map(|a| &types.fields[a].data_type);
         fields.push(Field::new(
             "x",
-            result_type(c.function, argument).expect("a type"),
+            result_type(&c.function, argument).expect("a type"),
         ));
     }
     let output = match phase {
@@ -93,7 +93,7 @@ fn check(input: &[Frame], keys: &[usize], calls: &[AggregateCall], output: &[Fra
         for (call, got) in calls.iter().zip(&row[keys.len()..]) {
             let want = model(call, &rows);
             assert!(
-                alike(call.function, got, &want),
+                alike(&call.function, got, &want),
                 "{call:?}: {got:?}, want {want:?}"
             );
         }

@@ -45,7 +45,7 @@ pub(super) fn call(function: F, argument: Option<usize>) -> AggregateCall {
 pub(super) fn calls() -> Vec<AggregateCall> {
     let mut calls = vec![call(F::Count, None)];
     for function in [F::Count, F::Min, F::Max] {
-        calls.extend([VI, VF, VS, 3, 4, 5].map(|a| call(function, Some(a))));
+        calls.extend([VI, VF, VS, 3, 4, 5].map(|a| call(function.clone(), Some(a))));
     }
     for function in [
         F::Sum,
@@ -55,7 +55,7 @@ pub(super) fn calls() -> Vec<AggregateCall> {
         F::VarSamp,
         F::VarPop,
     ] {
-        calls.extend([VI, VF].map(|a| call(function, Some(a))));
+        calls.extend([VI, VF].map(|a| call(function.clone(), Some(a))));
     }
     calls
 }
@@ -209,6 +209,7 @@ pub(super) fn model(call: &AggregateCall, rows: &[&Vec<Value>]) -> Value {
         F::VarPop => Value::Float(variance(0.0)),
         F::StddevSamp => Value::Float(variance(1.0).sqrt()),
         F::StddevPop => Value::Float(variance(0.0).sqrt()),
+        F::Generic(_) => unreachable!("the model is of native ones"),
     }
 }
 
@@ -216,7 +217,7 @@ pub(super) fn less_fn(a: &Value, b: &Value) -> bool {
     less(a, b)
 }
 
-pub(super) fn alike(function: F, a: &Value, b: &Value) -> bool {
+pub(super) fn alike(function: &F, a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Float(a), Value::Float(b)) => {
             let exact = a == b || (a.is_nan() && b.is_nan());

@@ -294,17 +294,17 @@ fn aggregates_that_are_not_are_refused() {
     for t in types() {
         let number = t.is_numeric();
         if !number && !matches!(t, DataType::Duration(_)) {
-            refused(F::Sum, &t);
+            refused(&F::Sum, &t);
         }
         if !number {
-            refused(F::Avg, &t);
-            refused(F::VarPop, &t);
+            refused(&F::Avg, &t);
+            refused(&F::VarPop, &t);
         }
         if matches!(t, DataType::List(_) | DataType::Struct(_)) {
-            refused(F::Min, &t);
+            refused(&F::Min, &t);
         }
     }
-    refused(F::Max, &DataType::LargeUtf8);
+    refused(&F::Max, &DataType::LargeUtf8);
     let types = schema(&[DataType::Date32]);
     let calls = [call(F::Sum, Some(0))];
     let s = AggregateSpec {
@@ -353,7 +353,7 @@ fn numbers_of_every_width_have_the_same_averages() {
         "1.25",
     ];
     let calls: Vec<AggregateCall> = (0..of.len())
-        .flat_map(|a| functions.map(|f| call(f, Some(a))))
+        .flat_map(|a| functions.clone().map(|f| call(f, Some(a))))
         .collect();
     let mut frame = Frame::new(&types, 5);
     for column in &mut frame.columns {

@@ -1,0 +1,203 @@
+//! Aggregates that Ring 0 does not have, as DataFusion's accumulators over columns that Ring 0
+//! computes. DISTINCT and FILTER are Ring 0's, so that values are equal as they are in keys.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use datafusion::common::{Column, DFSchema, DataFusionError};
+use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
+use datafusion::logical_expr::{
+    Accumulator, EmitTo, Expr as PlanExpr, ExprSchemable, GroupsAccumulator,
+};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::operator::aggregate::{AggregateKernel, GroupStates};
+use trefoil_ring0::program::Phase;
+
+use super::Refusal;
+use crate::lower_expr::{Scope, as_type, cause, expression, held_type, is_constant};
+use crate::planner;
+
+/// An aggregate of DataFusion's.
+#[derive(Debug, Clone)]
+struct Kernel {
+    function: Arc<AggregateFunctionExpr>,
+    /// The arguments, then what it orders by, of columns of this schema.
+    inputs: Vec<Arc<dyn PhysicalExpr>>,
+    schema: SchemaRef,
+    /// Its results, as Ring 0 holds them.
+    data_type: DataType,
+}
+
+/// The kernel of a call, the expressions of its columns, and how many of these are arguments.
+pub(super) fn aggregate(
+    expr: &PlanExpr,
+    call: &PlanCall,
+    scope: &Scope<'_>,
+) -> Result<(Arc<dyn AggregateKernel>, Vec<Expr>, usize), Refusal> {
+    let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
+    let mut columns = Vec::new();
+    let mut fields = Vec::new();
+    let mut column = |e: &mut PlanExpr| -> Result<(), Refusal> {
+        if is_constant(e) {
+            *e = planner::simplified(e.clone(), &Arc::new(DFSchema::empty())).map_err(wrong)?;
+            return Ok(());
+        }
+        let name = format!("a{}", fields.len());
+        let planned = e.get_type(scope.plan).map_err(wrong)?;
+        columns.push(expression(e, scope)?);
+        fields.push(Field::new(&name, planned, true));
+        *e = PlanExpr::Column(Column::new_unqualified(name));
+        Ok(())
+    };
+    let mut plain = call.clone();
+    plain.params.args.iter_mut().try_for_each(&mut column)?;
+    let order = plain.params.order_by.iter_mut();
+    order.map(|sort| &mut sort.expr).try_for_each(&mut column)?;
+    let is_column = |e: &&PlanExpr| matches!(e, PlanExpr::Column(_));
+    let values = plain.params.args.iter().filter(is_column).count();
+    plain.params.filter = None;
+    plain.params.distinct = false;
+    let schema = Arc::new(ArrowSchema::new(fields));
+    let function = planner::aggregate(PlanExpr::AggregateFunction(plain), &schema);
+    let function = function.map_err(wrong)?;
+    let given = function.field().data_type().clone();
+    let Some(data_type) = held_type(&given) else {
+        let message = format!("{expr}: a result of type {given} is not supported yet");
+        return Err(("E0302", message));
+    };
+    let inputs = function.all_expressions();
+    let inputs = [inputs.args, inputs.order_by_exprs].concat();
+    let kernel = Kernel {
+        function,
+        inputs,
+        schema,
+        data_type,
+    };
+    // That it cannot be made is found out now.
+    kernel.function.create_accumulator().map_err(wrong)?;
+    Ok((Arc::new(kernel), columns, values))
+}
+
+impl Kernel {
+    /// What its accumulator takes, from the columns.
+    fn inputs(&self, args: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>, DataFusionError> {
+        let fields = self.schema.fields().iter();
+        let args = fields.zip(args).map(|(f, arg)| as_type(arg, f.data_type()));
+        let given = RecordBatchOptions::new().with_row_count(Some(rows));
+        let args = args.collect::<Result<_, _>>()?;
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), args, &given)?;
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|e| e.evaluate(&batch)?.into_array(rows))
+            .collect()
+    }
+
+    /// States of all groups, in one where it has such.
+    fn groups(&self) -> Result<Box<dyn GroupsAccumulator>, DataFusionError> {
+        if self.function.groups_accumulator_supported() {
+            return self.function.create_groups_accumulator();
+        }
+        let function = Arc::clone(&self.function);
+        let make = move || function.create_accumulator();
+        Ok(Box::new(GroupsAccumulatorAdapter::new(make)))
+    }
+}
+
+impl AggregateKernel for Kernel {
+    fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    fn states(&self, phase: Phase) -> Result<Box<dyn GroupStates>, String> {
+        let kernel = self.clone();
+        Ok(match phase {
+            Phase::Changes => Box::new(Each {
+                kernel,
+                groups: Vec::new(),
+            }),
+            Phase::Complete | Phase::Partial | Phase::Final => {
+                let groups = kernel.groups().map_err(|e| cause(&e))?;
+                Box::new(Whole { kernel, groups })
+            }
+        })
+    }
+}
+
+/// States whose results are asked for once: DataFusion's give them up then.
+struct Whole {
+    kernel: Kernel,
+    groups: Box<dyn GroupsAccumulator>,
+}
+
+impl GroupStates for Whole {
+    fn update(&mut self, args: &[ArrayRef], groups: &[usize], total: usize) -> Result<(), String> {
+        let inputs = self.kernel.inputs(args, groups.len());
+        let updated = inputs.and_then(|i| self.groups.update_batch(&i, groups, None, total));
+        updated.map_err(|e| cause(&e))
+    }
+
+    fn results(&mut self, total: usize) -> Result<ArrayRef, String> {
+        let schema = &self.kernel.schema;
+        let none = RecordBatch::new_empty(Arc::clone(schema));
+        // Groups without any row that counts are there, too.
+        self.update(none.columns(), &[], total)?;
+        if total == 0 {
+            return Ok(datafusion::arrow::array::new_empty_array(
+                &self.kernel.data_type,
+            ));
+        }
+        let results = self.groups.evaluate(EmitTo::All);
+        let results = results.and_then(|r| as_type(&r, &self.kernel.data_type));
+        results.map_err(|e| cause(&e))
+    }
+
+    fn result(&mut self, _: usize) -> Result<ArrayRef, String> {
+        unreachable!("the phase says that all results are asked for at once")
+    }
+}
+
+/// A state for each group, whose result can be asked for again and again.
+struct Each {
+    kernel: Kernel,
+    groups: Vec<Box<dyn Accumulator>>,
+}
+
+impl Each {
+    fn grow(&mut self, total: usize) -> Result<(), DataFusionError> {
+        while self.groups.len() < total {
+            self.groups.push(self.kernel.function.create_accumulator()?);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, args: &[ArrayRef], groups: &[usize]) -> Result<(), DataFusionError> {
+        let inputs = self.kernel.inputs(args, groups.len())?;
+        for (row, &group) in groups.iter().enumerate() {
+            self.grow(group + 1)?;
+            let row: Vec<ArrayRef> = inputs.iter().map(|i| i.slice(row, 1)).collect();
+            self.groups[group].update_batch(&row)?;
+        }
+        Ok(())
+    }
+}
+
+impl GroupStates for Each {
+    fn update(&mut self, args: &[ArrayRef], groups: &[usize], _: usize) -> Result<(), String> {
+        self.take(args, groups).map_err(|e| cause(&e))
+    }
+
+    fn results(&mut self, _: usize) -> Result<ArrayRef, String> {
+        unreachable!("the phase says that results are asked for one by one")
+    }
+
+    fn result(&mut self, group: usize) -> Result<ArrayRef, String> {
+        let grown = self.grow(group + 1);
+        let value = grown.and_then(|()| self.groups[group].evaluate());
+        let array = value.and_then(|v| v.to_array_of_size(1));
+        let array = array.and_then(|a| as_type(&a, &self.kernel.data_type));
+        array.map_err(|e| cause(&e))
+    }
+}
