@@ -21,12 +21,12 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::wanted::Wanted;
-use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+use crate::{ResultColumn, plan_error};
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
@@ -63,15 +63,13 @@ pub(crate) fn lower_planned(
     analysis: &Analysis,
     kernels: Kernels,
 ) -> Result<Program, SqlError> {
-    let first = select.chunk.tokens.first();
-    let at = first.map_or(select.chunk.end, |t| t.span.start);
-    let changes = matches!(select.emit, Emit::Unsupported(_));
-    match (&planned.refusal, lower(planned, analysis, kernels)) {
-        (Some(refusal), _) if changes => Err(refusal.clone()),
-        (_, Ok(program)) => Ok(program),
-        (Some(refusal), Err(_)) => Err(refusal.clone()),
-        (None, Err((code, message))) => Err(select.place.error(code, at, message)),
+    let program = lower(planned, analysis, kernels)
+        .map_err(|refusal| plan_error::lowered(select, refusal))?;
+    if let Emit::Unsupported(at) = select.emit {
+        let what = "EMIT other than FINAL and ON WINDOW CLOSE";
+        return Err(select.place.unsupported(at, what));
     }
+    Ok(program)
 }
 
 fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Program, Refusal> {

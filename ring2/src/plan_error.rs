@@ -5,6 +5,8 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::SqlError;
+use crate::later;
+use crate::lower::Refusal;
 use crate::place::{find_word, word};
 use crate::script::Select;
 
@@ -23,33 +25,28 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
-            Some(text) => select.place.error("E0301", at, in_sql(text)),
+            Some(text) => later::instead(select, select.place.error("E0301", at, in_sql(text))),
             None => select.place.error("E0206", at, in_sql(text)),
         }
     })
 }
 
-/// A refusal of lowering that only passes on what DataFusion says.
-pub(crate) fn lowered(select: &Select<'_>, error: SqlError) -> SqlError {
-    match error.code {
-        "E0206" => said(select, &error.message, None).unwrap_or_else(|| SqlError {
-            message: in_sql(&error.message),
-            ..error
-        }),
-        "E0301" | "E0302" => {
-            let start = select.chunk.start();
-            let message = in_sql(&error.message);
-            if (error.line, error.column) != (start.line, start.column) {
-                return SqlError { message, ..error };
-            }
-            let call = error.message.split('(').next().unwrap_or_default();
-            let (_, at) = written(select, call);
-            let placed = select.place.error(error.code, at, message);
-            let hint = error.hint;
-            SqlError { hint, ..placed }
-        }
-        _ => error,
-    }
+/// A refusal of lowering: at the construct that does not run yet, else at the call it names.
+pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError {
+    let later = || later::first(select);
+    // What reads a clock has a type; only nothing computes it.
+    let is_clock = |e: &SqlError| e.message.starts_with("function ");
+    let named = match code {
+        "E0301" | "E0302" => later(),
+        _ => later()
+            .filter(is_clock)
+            .or_else(|| said(select, &message, None)),
+    };
+    named.unwrap_or_else(|| {
+        let call = message.split('(').next().unwrap_or_default();
+        let (_, at) = written(select, call);
+        select.place.error(code, at, in_sql(&message))
+    })
 }
 
 /// What this SQL says for a text of a known shape.

@@ -1,9 +1,8 @@
 //! From a syntax tree to DataFusion's logical plan. DataFusion gives the types: its analyzer makes
 //! casts explicit. Of its optimizer's rules only those run that hold for streams (`rules`).
 //!
-//! A query is planned on two levels. What [`crate::resolve`] accepts is planned from its tree. What
-//! it only does not run yet is planned from [`tree`], so that it can be explained; whether such a
-//! plan runs is decided by lowering.
+//! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it anew
+//! for DataFusion. Whether a plan runs is decided by lowering.
 
 mod rules;
 pub(crate) mod tree;
@@ -33,7 +32,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
-use crate::resolve;
+use crate::later;
 use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
@@ -49,8 +48,6 @@ pub(crate) struct Planned {
     pub(crate) results: Vec<ResultColumn>,
     /// The declared tables that it reads.
     pub(crate) tables: Vec<SourceDef>,
-    /// Why it does not run, where that is known already.
-    pub(crate) refusal: Option<SqlError>,
 }
 
 /// A session with this engine's settings and functions.
@@ -175,43 +172,13 @@ type Rows<'a> = &'a dyn Fn(&SourceDef) -> (SchemaRef, Vec<RecordBatch>);
 
 /// As [`plan_select`], over rows.
 pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, SqlError> {
-    let refusal = match resolve::resolve(select) {
-        Ok(resolved) => {
-            let (source, query) = (&resolved.source, &resolved.query);
-            let plan = plan_tables(select, std::slice::from_ref(source), rows, false, query)?;
-            return Ok(Planned {
-                plan,
-                results: resolved.results,
-                tables: vec![resolved.source],
-                refusal: None,
-            });
-        }
-        Err(error) => error,
-    };
-    let unsupported = refusal.code.starts_with("E03");
-    let general = tree::rewrite(select).and_then(|t| {
-        let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
-        Ok((plan, t.tables))
-    });
-    match general {
-        Ok((plan, tables)) => Ok(Planned {
-            results: results(&plan),
-            plan,
-            tables,
-            // What only this level knows is not wrong: it does not run yet.
-            refusal: Some(match unsupported {
-                true => refusal,
-                false => SqlError {
-                    code: "E0301",
-                    message: "this query is not supported yet".to_owned(),
-                    hint: None,
-                    ..refusal
-                },
-            }),
-        }),
-        Err(error) if !unsupported || error.code.starts_with("E03") => Err(refusal),
-        Err(error) => Err(error),
-    }
+    let t = tree::rewrite(select).map_err(|error| later::instead(select, error))?;
+    let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
+    Ok(Planned {
+        results: results(&plan),
+        plan,
+        tables: t.tables,
+    })
 }
 
 fn plan_tables(

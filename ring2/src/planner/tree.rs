@@ -62,6 +62,7 @@ struct Tree<'a> {
 /// Writes a query anew.
 pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     let mut query = select.query.clone();
+    crate::flatten::query(&mut query, &select.catalog);
     let mut tree = Tree {
         select,
         tables: BTreeMap::new(),

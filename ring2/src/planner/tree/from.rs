@@ -247,6 +247,10 @@ impl Tree<'_> {
         }
         let sources = &self.select.catalog.sources;
         let Some(source) = sources.get(&text) else {
+            if self.select.catalog.views.contains_key(&text) {
+                let what = "reading a materialized view";
+                return Err(self.select.place.unsupported(name.span().start, what));
+            }
             let message = format!("relation \"{text}\" does not exist");
             let place = self.select.place;
             let mut error = place.error("E0202", name.span().start, message);
