@@ -43,6 +43,7 @@ mod depth;
 mod files;
 mod lower;
 mod lower_expr;
+mod ordinals;
 
 pub mod explain;
 

@@ -26,7 +26,7 @@ use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
-use crate::{ResultColumn, plan_error};
+use crate::{ResultColumn, ordinals, plan_error};
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
@@ -214,7 +214,10 @@ impl Lowering<'_> {
     fn unnest(&mut self, unnest: &Unnest) -> Result<(), Refusal> {
         let no = |what: &str| Err(("E0301", format!("UNNEST {what} is not supported yet")));
         let all: Vec<usize> = (0..unnest.input.schema().fields().len()).collect();
-        let [(list, one)] = unnest.list_type_columns.as_slice() else {
+        let numbers = ordinals::column(unnest);
+        let lists = &mut unnest.list_type_columns.iter();
+        let lists: Vec<_> = lists.filter(|(list, _)| Some(*list) != numbers).collect();
+        let [(list, one)] = lists.as_slice() else {
             return no("of several lists, or of a struct,");
         };
         let plain = one.depth == 1
@@ -242,11 +245,23 @@ impl Lowering<'_> {
             .field(*list)
             .name()
             .clone_into(&mut field.name);
+        if let Some(numbers) = numbers {
+            // They stand behind all others, whatever the plan's order.
+            let columns = self.columns.get_or_insert_with(|| (0..all.len()).collect());
+            columns.retain(|c| *c != numbers);
+            columns.push(numbers);
+            let name = unnest.schema.field(numbers).name();
+            schema.fields.push(Field {
+                nullable: false,
+                ..Field::new(name, DataType::Int64)
+            });
+        }
         self.schema = flagged(schema);
         self.of_source = false;
         self.apart = true;
         self.operators.push(OperatorSpec::Unnest {
             list: at,
+            numbered: numbers.is_some(),
             schema: Arc::clone(&self.schema),
         });
         Ok(())

@@ -33,6 +33,7 @@ use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
 use crate::later;
+use crate::ordinals::Ordinals;
 use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
@@ -72,6 +73,7 @@ pub(crate) fn session() -> SessionContext {
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(ToChar::new()));
+    context.register_udf(ScalarUDF::new_from_impl(Ordinals::new()));
     let variance = var_samp_udaf().as_ref().clone();
     context.register_udaf(variance.with_aliases(["variance"]));
     context

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
+use self::from::{Unnested, of_owner};
 use crate::catalog::SourceDef;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
@@ -57,6 +58,8 @@ struct Tree<'a> {
     /// Names of WITH, innermost last.
     with: Vec<String>,
     system: bool,
+    /// Columns of UNNEST of the SELECT that was written last.
+    unnested: Vec<Unnested>,
 }
 
 /// Writes a query anew.
@@ -68,6 +71,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         tables: BTreeMap::new(),
         with: Vec::new(),
         system: names_system(&query),
+        unnested: Vec::new(),
     };
     tree.functions(&query)?;
     tree.query(&mut query, Level::Outermost)?;
@@ -152,11 +156,13 @@ impl Tree<'_> {
                 self.with.push(normal(&cte.alias.name));
             }
         }
+        self.unnested.clear();
         let positions = self.body(&mut query.body, level)?;
         if let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(list) = &mut order.kind
         {
             for by in list {
+                of_owner(&mut by.expr, &self.unnested);
                 order_key(&mut by.expr, &positions);
             }
         }

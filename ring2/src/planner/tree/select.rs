@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, Spanned, Value, WindowSpec, WindowType,
 };
 
-use super::from::Scope;
+use super::from::{Scope, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
 use crate::error::SqlError;
@@ -36,6 +36,9 @@ impl Tree<'_> {
     ) -> Result<Vec<Moved>, SqlError> {
         self.clauses(select)?;
         let scope = self.from(&mut select.from)?;
+        of_owner(select, &scope.unnested);
+        let projection = std::mem::take(&mut select.projection);
+        select.projection = stars(projection, &scope.unnested);
         let items = self.items(select, &scope);
         let aliases: Vec<(String, Expr)> = (items.iter())
             .filter(|i| i.aliased && !scope.columns.contains(&i.name))
@@ -73,7 +76,9 @@ impl Tree<'_> {
                 visit::subqueries(key, |q| self.query(q, Level::Inner))?;
             }
         }
-        self.project(select, items, &names, level)
+        let moved = self.project(select, items, &names, level)?;
+        self.unnested = scope.unnested;
+        Ok(moved)
     }
 
     fn clauses(&self, select: &Select) -> Result<(), SqlError> {
