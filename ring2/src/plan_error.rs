@@ -55,6 +55,7 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
         .or_else(|| no_value(select, text))
         .or_else(|| apart(select, text, at))
         .or_else(|| in_clause(select, text, at))
+        .or_else(|| operator(select, text, at))
 }
 
 fn hinted(select: &Select<'_>, at: Location, message: String, hint: &str) -> SqlError {
@@ -90,12 +91,12 @@ fn called(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlEr
         let given = given.rsplit("returning ").next().unwrap_or_default();
         let message = format!("a condition is BOOLEAN, and this is {}", named(given));
         let hint = "compare it: x > 0, x IS NOT NULL";
-        return Some(hinted(
-            select,
-            at.unwrap_or(find(select, "WHERE")),
-            message,
-            hint,
-        ));
+        // What it says of a condition behind an aggregation is HAVING.
+        let clause = match find(select, "WHERE") {
+            at if at == select.chunk.start() => find(select, "HAVING"),
+            at => at,
+        };
+        return Some(hinted(select, at.unwrap_or(clause), message, hint));
     }
     None
 }
@@ -107,6 +108,7 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
         && let Some(wanted) = between(text, " AS ", "):")
     {
         let (constant, at) = constant_at(select, constant);
+        let wanted = wanted.trim_end_matches(')');
         let message = format!("{constant} is no {}", named(wanted));
         return Some(hinted(select, at, message, ""));
     }
@@ -208,6 +210,26 @@ fn in_clause(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<Sq
             "UNNEST takes a list".to_string(),
             hint,
         )
+    })
+}
+
+/// What one operator does not take.
+fn operator(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
+    if let Some(types) = between(text, "argument type for regex operation ", "") {
+        let message = format!("{} cannot be computed", in_sql(types));
+        let hint = "both sides are VARCHAR: CAST(x AS VARCHAR)";
+        let at = at.unwrap_or_else(|| select.chunk.start());
+        return Some(hinted(select, at, message, hint));
+    }
+    text.contains("Dot access not supported").then(|| {
+        let tokens = select.chunk.tokens.windows(2);
+        let dot = [Token::RParen, Token::Period];
+        let found = tokens
+            .into_iter()
+            .find(|t| t[0].token == dot[0] && t[1].token == dot[1]);
+        let at = found.map_or_else(|| select.chunk.start(), |t| t[1].span.start);
+        let message = "a field is named by a text in square brackets here".to_owned();
+        hinted(select, at, message, "(expression)['field']")
     })
 }
 

@@ -239,7 +239,24 @@ fn results(plan: &LogicalPlan) -> Vec<ResultColumn> {
             }
         }
     }
+    told_apart(&mut results);
     results
+}
+
+/// Gives names that several results have a number, from the second on: an object of JSON has each
+/// of its keys once.
+fn told_apart(results: &mut [ResultColumn]) {
+    let mut taken: HashSet<String> = results.iter().map(|r| r.name().to_owned()).collect();
+    let mut seen = HashSet::new();
+    for result in results {
+        let (ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. }) = result;
+        if !seen.insert(name.clone()) {
+            let numbered = (2..).map(|n: usize| format!("{name}_{n}"));
+            let mut free = numbered.filter(|n| !taken.contains(n));
+            *name = free.next().expect("numbers do not end");
+            taken.insert(name.clone());
+        }
+    }
 }
 
 /// DataFusion's refusal, at the place it names, else at the statement.

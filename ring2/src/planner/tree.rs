@@ -20,6 +20,7 @@ use self::from::{Unnested, of_owner};
 use crate::catalog::SourceDef;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
+use crate::functions::BOUNDS;
 use crate::script::Select;
 use crate::syntax::normal;
 
@@ -116,7 +117,7 @@ impl Tree<'_> {
             let Some(name) = windows::function_name(e) else {
                 return ControlFlow::Continue(());
             };
-            let bound = matches!(name.as_str(), "tumble_start" | "tumble_end" | "unnest");
+            let bound = BOUNDS.contains(&name.as_str());
             if windows::is_window(&name) || bound || crate::planner::is_function(&name) {
                 return ControlFlow::Continue(());
             }
@@ -195,10 +196,11 @@ impl Tree<'_> {
 struct Moved {
     name: String,
     position: usize,
-    window: bool,
+    /// Its name is not a column's: it is a window, or another item has the name, too.
+    apart: bool,
 }
 
-/// ORDER BY by position or by the name of a window: items may have moved.
+/// ORDER BY by position, or by a name that no column has: items may have moved.
 fn order_key(expr: &mut Expr, items: &[Moved]) {
     let found = match &*expr {
         Expr::Value(v) => match &v.value {
@@ -207,7 +209,7 @@ fn order_key(expr: &mut Expr, items: &[Moved]) {
                 .and_then(|n| items.get(n)),
             _ => None,
         },
-        Expr::Identifier(ident) => items.iter().find(|i| i.window && i.name == normal(ident)),
+        Expr::Identifier(ident) => items.iter().find(|i| i.apart && i.name == normal(ident)),
         _ => None,
     };
     if let Some(item) = found {

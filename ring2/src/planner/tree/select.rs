@@ -12,6 +12,7 @@ use super::from::{Scope, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
 use crate::error::SqlError;
+use crate::functions::BOUNDS;
 use crate::syntax::{default_name, normal, unpositioned};
 
 struct Item {
@@ -266,8 +267,14 @@ impl Tree<'_> {
                 other => windows::function_name(other),
             };
             match bound.as_deref() {
-                Some("window_start" | "tumble_start") => *e = window.start(),
-                Some("window_end" | "tumble_end") => *e = window.end(),
+                Some("window_start") => *e = window.start(),
+                Some("window_end") => *e = window.end(),
+                Some(name) if BOUNDS.contains(&name) => {
+                    *e = match name.ends_with("_start") {
+                        true => window.start(),
+                        false => window.end(),
+                    }
+                }
                 Some(name) if windows::is_window(name) && matches!(e, Expr::Function(_)) => {
                     let message = "a whole window is a result, not an argument";
                     let hint = "use window_start or window_end";
@@ -289,6 +296,14 @@ impl Tree<'_> {
     ) -> Result<Vec<Moved>, SqlError> {
         let mut moved = Vec::new();
         let taken: Vec<String> = items.iter().map(|i| i.name.clone()).collect();
+        // What a star gives may have any name.
+        let star = level == Level::Outermost
+            && (items.iter()).any(|i| {
+                !matches!(
+                    &i.item,
+                    SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }
+                )
+            });
         let out = &mut select.projection;
         for Item {
             item,
@@ -301,41 +316,44 @@ impl Tree<'_> {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
                 other => {
                     out.push(other);
-                    let window = false;
+                    let apart = false;
                     moved.push(Moved {
                         name,
                         position,
-                        window,
+                        apart,
                     });
                     continue;
                 }
             };
             let window = self.window(&expr, names)?;
+            // Two columns of one name are told apart by their relations, and by nothing else.
+            let mut others = moved.iter().filter(|m: &&Moved| m.name == name);
+            let unnamed = |m: &Moved| match out.get(m.position) {
+                Some(SelectItem::UnnamedExpr(e)) => *e != expr,
+                _ => false,
+            };
+            let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let plain = plain && !aliased && names.windows.is_empty() && others.all(unnamed);
+            let again = !plain && moved.iter().any(|m| m.name == name);
+            let apart = star || again;
             moved.push(Moved {
                 name: name.clone(),
                 position,
-                window: window.is_some(),
+                apart: apart || window.is_some(),
             });
             match window {
                 None => {
                     self.expression(&mut expr, names)?;
-                    let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                     self.bounds(&mut expr, names)?;
-                    let again = moved.iter().filter(|m| m.name == name).count() > 1;
-                    // A column that stands twice is the same one, and no ambiguous name.
-                    let repeated =
-                        (out.iter()).any(|i| matches!(i, SelectItem::UnnamedExpr(e) if *e == expr));
-                    let alias = match again && (repeated || !plain) {
+                    let alias = match apart {
                         true => format!("{name}{AGAIN}{position}"),
                         false => name,
                     };
                     let alias = Ident::with_quote('"', alias);
-                    out.push(
-                        match plain && !aliased && !repeated && names.windows.is_empty() {
-                            true => SelectItem::UnnamedExpr(expr),
-                            false => SelectItem::ExprWithAlias { expr, alias },
-                        },
-                    );
+                    out.push(match plain && !star {
+                        true => SelectItem::UnnamedExpr(expr),
+                        false => SelectItem::ExprWithAlias { expr, alias },
+                    });
                 }
                 Some(window) => {
                     let name = if aliased { name } else { "window".to_owned() };
