@@ -32,6 +32,8 @@ pub mod kernel;
 pub mod operator;
 pub mod table;
 
+pub mod replicated;
+
 mod exchange;
 mod lineage;
 mod mesh;
