@@ -62,6 +62,22 @@ pub enum Error {
         /// What was wrong, with the operation.
         message: String,
     },
+    /// A table is too large to be on every shard.
+    #[error("table {name} has {bytes} bytes, and broadcast_max_bytes is {bytes_max}")]
+    Broadcast {
+        /// Name of the table.
+        name: String,
+        /// Bytes of its values.
+        bytes: usize,
+        /// The most there may be.
+        bytes_max: usize,
+    },
+    /// A shard has not taken earlier updates of replicated tables.
+    #[error("shard {shard} has not taken earlier updates of replicated tables")]
+    Behind {
+        /// The shard's number.
+        shard: usize,
+    },
     /// A program that Ring 0 cannot run.
     #[error("invalid program: {0}")]
     Program(String),

@@ -34,6 +34,8 @@ pub mod operator;
 pub mod order;
 pub mod table;
 
+pub mod replicated;
+
 mod exchange;
 mod lineage;
 mod mesh;

@@ -22,6 +22,8 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 pub const PAGE_BYTES: usize = 64 * 1024;
 /// Turns without work before an idle shard parks.
 pub const IDLE_SPINS: u32 = 2_000;
+/// Updates of replicated tables that a shard may not have taken yet.
+pub const REPLICATED_UPDATES_MAX: usize = 4;
 /// Deepest nesting of an expression.
 pub const EXPR_DEPTH_MAX: usize = 256;
 /// Lists and structs inside each other.

@@ -299,9 +299,12 @@ pub enum OperatorSpec {
     Unnest {
         /// The list's column, which becomes that of its elements.
         list: usize,
-        /// The result's columns: the input's with the element's type, and behind them a BOOLEAN
-        /// that is true in the first row of each row of the input. It stays the last column
-        /// until rows are grouped or [`OperatorSpec::Applied`].
+        /// Whether each element has its number in its list, from 1 up.
+        numbered: bool,
+        /// The result's columns: the input's with the element's type, behind them a BIGINT where
+        /// elements are numbered, and then a BOOLEAN that is true in the first row of each row of
+        /// the input. It stays the last column until rows are grouped or
+        /// [`OperatorSpec::Applied`].
         schema: Arc<Schema>,
     },
     /// A row for each overlapping window that holds the row and is open.

@@ -248,9 +248,13 @@ impl Chain {
                 OperatorSpec::DropLate(rule) => Operator::drop_late(rule, &schema, of_input)?,
                 OperatorSpec::Unnest {
                     list,
+                    numbered,
                     schema: output,
                 } => {
-                    let unnest = Unnest::new(*list, &schema, output)?;
+                    let unnest = match numbered {
+                        true => Unnest::numbered(*list, &schema, output)?,
+                        false => Unnest::new(*list, &schema, output)?,
+                    };
                     as_routed = false;
                     Operator::Unnest { unnest, of_input }
                 }

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod keys;
+pub mod replicated;
 pub mod store;
 pub mod var;
 

@@ -80,6 +80,7 @@ fn program(rows: &[Row], grouped: bool) -> Program {
         vec![
             OperatorSpec::Unnest {
                 list: 1,
+                numbered: false,
                 schema: Arc::clone(&with_flag),
             },
             OperatorSpec::Filter(keep),
@@ -198,5 +199,38 @@ fn what_cannot_be_counted_is_refused() {
         let error = start(&program, &config).err();
         let refused = matches!(error, Some(trefoil_ring0::error::Error::Program(_)));
         assert!(refused, "{what}: {error:?}");
+    }
+}
+
+#[test]
+fn elements_are_numbered_in_their_list() {
+    let some = |list: &[i64]| Some(list.iter().copied().map(Some).collect());
+    let rows: Vec<Row> = vec![
+        (7, some(&[5, 5, 4])),
+        (8, None),
+        (9, some(&[])),
+        (10, Some(vec![None, Some(6)])),
+    ];
+    let mut program = program(&rows, false);
+    let columns = [("k", DataType::Int64), ("e", DataType::Int64)];
+    let [k, e] = columns.clone();
+    let numbers = flagged(schema(&[k, e, ("n", DataType::Int64)]));
+    if let OperatorSpec::Unnest {
+        numbered, schema, ..
+    } = &mut program.stages[0].operators[0]
+    {
+        *numbered = true;
+        *schema = Arc::clone(&numbers);
+    }
+    program.exchanges[0].schema = numbers;
+    if let OperatorSpec::Project { exprs, .. } = &mut program.stages[1].operators[1] {
+        *exprs = vec![Expr::Column(0), Expr::Column(2)];
+    }
+    let want = [(7, 1), (7, 2), (7, 3), (10, 1), (10, 2)].map(|(k, n)| (Some(k), Some(n)));
+    for shards in [1, 2] {
+        for frame_rows in [1, 2, 1024] {
+            let (got, _) = run(&program, shards, frame_rows);
+            assert_eq!(got, want, "{shards} shards, frames of {frame_rows}");
+        }
     }
 }

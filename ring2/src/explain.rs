@@ -50,9 +50,7 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
 fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     let planned = planner::plan_select(select)?;
     let analysis = analysis(select, &planned)?;
-    let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native)
-        .err()
-        .map(|error| crate::plan_error::lowered(select, error));
+    let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native).err();
     Ok(Explanation {
         sql: select.sql.clone(),
         event_time: event_times(&planned),

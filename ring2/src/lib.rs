@@ -1,6 +1,6 @@
 //! Ring 2 of Trefoil: SQL. A script is split and read ([`dialect`], `script`), its sources go into
-//! the [`catalog`], its queries are resolved and refused by place (`resolve`), typed by DataFusion
-//! (`planner`), and lowered to Ring 0's programs (`lower`). Nothing here runs per record.
+//! the [`catalog`], its queries are checked (`check`), typed by DataFusion (`planner`), and lowered to
+//! Ring 0's programs (`lower`); what does not run yet is named by place (`later`). Nothing here runs per record.
 
 #![warn(missing_docs)]
 // A refusal is made once and ends planning: its size costs nothing.
@@ -30,9 +30,7 @@ mod sink;
 
 mod check;
 mod flatten;
-mod project;
-mod resolve;
-mod select;
+mod later;
 mod views;
 mod window;
 
@@ -45,6 +43,7 @@ mod depth;
 mod files;
 mod lower;
 mod lower_expr;
+mod ordinals;
 
 pub mod explain;
 
@@ -222,8 +221,7 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
 fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQuery> {
     let plan = planner::plan_select(select)?;
     let analysis = explain::analysis(select, &plan)?;
-    let program = lower::lower_planned(select, &plan, &analysis, kernels)
-        .map_err(|error| plan_error::lowered(select, error))?;
+    let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
     let columns = match analysis.changes {
         true => lower::changes::told(select, plan.results)?,
         false => plan.results,

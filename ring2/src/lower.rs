@@ -25,12 +25,12 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::wanted::Wanted;
-use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::{Kernels, Scope, expression};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+use crate::{ResultColumn, ordinals, plan_error};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
 
@@ -77,15 +77,12 @@ pub(crate) fn lower_planned(
     analysis: &Analysis,
     kernels: Kernels,
 ) -> Result<Program, SqlError> {
-    let first = select.chunk.tokens.first();
-    let at = first.map_or(select.chunk.end, |t| t.span.start);
-    let every = matches!(select.emit, Emit::Every(_));
-    match (&planned.refusal, lower(planned, analysis, kernels)) {
-        (Some(refusal), _) if every => Err(refusal.clone()),
-        (_, Ok(program)) => Ok(program),
-        (Some(refusal), Err(_)) => Err(refusal.clone()),
-        (None, Err((code, message))) => Err(select.place.error(code, at, message)),
+    let program = lower(planned, analysis, kernels)
+        .map_err(|refusal| plan_error::lowered(select, refusal))?;
+    if let Emit::Every(at) = select.emit {
+        return Err(select.place.unsupported(at, "EMIT EVERY"));
     }
+    Ok(program)
 }
 
 fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Program, Refusal> {
@@ -247,7 +244,10 @@ impl Lowering<'_> {
     fn unnest(&mut self, unnest: &Unnest) -> Result<(), Refusal> {
         let no = |what: &str| Err(("E0301", format!("UNNEST {what} is not supported yet")));
         let all: Vec<usize> = (0..unnest.input.schema().fields().len()).collect();
-        let [(list, one)] = unnest.list_type_columns.as_slice() else {
+        let numbers = ordinals::column(unnest);
+        let lists = &mut unnest.list_type_columns.iter();
+        let lists: Vec<_> = lists.filter(|(list, _)| Some(*list) != numbers).collect();
+        let [(list, one)] = lists.as_slice() else {
             return no("of several lists, or of a struct,");
         };
         let plain = one.depth == 1
@@ -275,11 +275,23 @@ impl Lowering<'_> {
             .field(*list)
             .name()
             .clone_into(&mut field.name);
+        if let Some(numbers) = numbers {
+            // They stand behind all others, whatever the plan's order.
+            let columns = self.columns.get_or_insert_with(|| (0..all.len()).collect());
+            columns.retain(|c| *c != numbers);
+            columns.push(numbers);
+            let name = unnest.schema.field(numbers).name();
+            schema.fields.push(Field {
+                nullable: false,
+                ..Field::new(name, DataType::Int64)
+            });
+        }
         self.schema = flagged(schema);
         self.origins[at] = None;
         self.apart = true;
         self.operators.push(OperatorSpec::Unnest {
             list: at,
+            numbered: numbers.is_some(),
             schema: Arc::clone(&self.schema),
         });
         Ok(())

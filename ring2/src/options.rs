@@ -258,10 +258,37 @@ fn source_option(
             let message = format!("'{value}' is no number of {} from 0 up", option.name);
             return bad(message, "rows = 1000");
         }
+        "table" => drop(word(place, option, &["person", "auction", "bid"])?),
+        "start" => drop(word(place, option, &["earliest", "latest"])?),
         // What else a connector knows matters once it runs: until then `later` refuses it.
-        _ => {}
+        _ => return network(place, def.connector.as_deref(), option),
     }
     Ok(())
+}
+
+/// The options that say where a connector of a network connects to.
+fn network(place: Place<'_>, connector: Option<&str>, option: &OptionSpec) -> Result<(), SqlError> {
+    let value = option.value.as_str();
+    let is_host = |text: &str| {
+        let parts = text.rsplit_once(':');
+        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    let (fits, form) = match (option.name.as_str(), connector) {
+        ("address", Some("tcp")) => (is_host(value), "localhost:9000"),
+        ("address", _) => (!value.is_empty(), "/run/trades.sock"),
+        ("bootstrap_servers", _) => (
+            value.split(',').all(|one| is_host(one.trim())),
+            "localhost:9092",
+        ),
+        ("topic" | "group_id", _) => (!value.is_empty(), "trades"),
+        _ => return Ok(()),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = format!("'{value}' is no {}", option.name);
+    let hint = format!("{} = '{form}'", option.name);
+    Err(place.hinted("E0104", option.value_at.0, message, hint))
 }
 
 fn duration(place: Place<'_>, option: &OptionSpec) -> Result<i64, SqlError> {
@@ -315,6 +342,8 @@ pub(crate) fn sink(
         }
         def.path = place.file.base.join(&option.value);
     }
+    let mut options = options.iter();
+    options.try_for_each(|o| network(place, Some(&connector), o))?;
     def.connector = connector;
     Ok(())
 }

@@ -5,6 +5,8 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::SqlError;
+use crate::later;
+use crate::lower::Refusal;
 use crate::place::{find_word, word};
 use crate::script::Select;
 
@@ -23,33 +25,28 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
-            Some(text) => select.place.error("E0301", at, in_sql(text)),
+            Some(text) => later::instead(select, select.place.error("E0301", at, in_sql(text))),
             None => select.place.error("E0206", at, in_sql(text)),
         }
     })
 }
 
-/// A refusal of lowering that only passes on what DataFusion says.
-pub(crate) fn lowered(select: &Select<'_>, error: SqlError) -> SqlError {
-    match error.code {
-        "E0206" => said(select, &error.message, None).unwrap_or_else(|| SqlError {
-            message: in_sql(&error.message),
-            ..error
-        }),
-        "E0301" | "E0302" => {
-            let start = select.chunk.start();
-            let message = in_sql(&error.message);
-            if (error.line, error.column) != (start.line, start.column) {
-                return SqlError { message, ..error };
-            }
-            let call = error.message.split('(').next().unwrap_or_default();
-            let (_, at) = written(select, call);
-            let placed = select.place.error(error.code, at, message);
-            let hint = error.hint;
-            SqlError { hint, ..placed }
-        }
-        _ => error,
-    }
+/// A refusal of lowering: at the construct that does not run yet, else at the call it names.
+pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError {
+    let later = || later::first(select);
+    // What reads a clock has a type; only nothing computes it.
+    let is_clock = |e: &SqlError| e.message.starts_with("function ");
+    let named = match code {
+        "E0301" | "E0302" => later(),
+        _ => later()
+            .filter(is_clock)
+            .or_else(|| said(select, &message, None)),
+    };
+    named.unwrap_or_else(|| {
+        let call = message.split('(').next().unwrap_or_default();
+        let (_, at) = written(select, call);
+        select.place.error(code, at, in_sql(&message))
+    })
 }
 
 /// What this SQL says for a text of a known shape.
@@ -58,6 +55,7 @@ fn said(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErro
         .or_else(|| no_value(select, text))
         .or_else(|| apart(select, text, at))
         .or_else(|| in_clause(select, text, at))
+        .or_else(|| operator(select, text, at))
 }
 
 fn hinted(select: &Select<'_>, at: Location, message: String, hint: &str) -> SqlError {
@@ -93,12 +91,12 @@ fn called(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlEr
         let given = given.rsplit("returning ").next().unwrap_or_default();
         let message = format!("a condition is BOOLEAN, and this is {}", named(given));
         let hint = "compare it: x > 0, x IS NOT NULL";
-        return Some(hinted(
-            select,
-            at.unwrap_or(find(select, "WHERE")),
-            message,
-            hint,
-        ));
+        // What it says of a condition behind an aggregation is HAVING.
+        let clause = match find(select, "WHERE") {
+            at if at == select.chunk.start() => find(select, "HAVING"),
+            at => at,
+        };
+        return Some(hinted(select, at.unwrap_or(clause), message, hint));
     }
     None
 }
@@ -110,6 +108,7 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
         && let Some(wanted) = between(text, " AS ", "):")
     {
         let (constant, at) = constant_at(select, constant);
+        let wanted = wanted.trim_end_matches(')');
         let message = format!("{constant} is no {}", named(wanted));
         return Some(hinted(select, at, message, ""));
     }
@@ -211,6 +210,26 @@ fn in_clause(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<Sq
             "UNNEST takes a list".to_string(),
             hint,
         )
+    })
+}
+
+/// What one operator does not take.
+fn operator(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
+    if let Some(types) = between(text, "argument type for regex operation ", "") {
+        let message = format!("{} cannot be computed", in_sql(types));
+        let hint = "both sides are VARCHAR: CAST(x AS VARCHAR)";
+        let at = at.unwrap_or_else(|| select.chunk.start());
+        return Some(hinted(select, at, message, hint));
+    }
+    text.contains("Dot access not supported").then(|| {
+        let tokens = select.chunk.tokens.windows(2);
+        let dot = [Token::RParen, Token::Period];
+        let found = tokens
+            .into_iter()
+            .find(|t| t[0].token == dot[0] && t[1].token == dot[1]);
+        let at = found.map_or_else(|| select.chunk.start(), |t| t[1].span.start);
+        let message = "a field is named by a text in square brackets here".to_owned();
+        hinted(select, at, message, "(expression)['field']")
     })
 }
 

@@ -1,9 +1,8 @@
 //! From a syntax tree to DataFusion's logical plan. DataFusion gives the types: its analyzer makes
 //! casts explicit. Of its optimizer's rules only those run that hold for streams (`rules`).
 //!
-//! A query is planned on two levels. What [`crate::resolve`] accepts is planned from its tree. What
-//! it only does not run yet is planned from [`tree`], so that it can be explained; whether such a
-//! plan runs is decided by lowering.
+//! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it anew
+//! for DataFusion. Whether a plan runs is decided by lowering.
 
 mod rules;
 pub(crate) mod tree;
@@ -38,7 +37,8 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
-use crate::resolve;
+use crate::later;
+use crate::ordinals::Ordinals;
 use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
@@ -54,8 +54,6 @@ pub(crate) struct Planned {
     pub(crate) results: Vec<ResultColumn>,
     /// The declared tables that it reads.
     pub(crate) tables: Vec<SourceDef>,
-    /// Why it does not run, where that is known already.
-    pub(crate) refusal: Option<SqlError>,
 }
 
 /// A session with this engine's settings and functions.
@@ -80,6 +78,7 @@ pub(crate) fn session() -> SessionContext {
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(ToChar::new()));
+    context.register_udf(ScalarUDF::new_from_impl(Ordinals::new()));
     let variance = var_samp_udaf().as_ref().clone();
     context.register_udaf(variance.with_aliases(["variance"]));
     context
@@ -195,43 +194,13 @@ type Rows<'a> = &'a dyn Fn(&SourceDef) -> (SchemaRef, Vec<RecordBatch>);
 
 /// As [`plan_select`], over rows.
 pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, SqlError> {
-    let refusal = match resolve::resolve(select) {
-        Ok(resolved) => {
-            let (source, query) = (&resolved.source, &resolved.query);
-            let plan = plan_tables(select, std::slice::from_ref(source), rows, false, query)?;
-            return Ok(Planned {
-                plan,
-                results: resolved.results,
-                tables: vec![resolved.source],
-                refusal: None,
-            });
-        }
-        Err(error) => error,
-    };
-    let unsupported = refusal.code.starts_with("E03");
-    let general = tree::rewrite(select).and_then(|t| {
-        let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
-        Ok((plan, t.tables))
-    });
-    match general {
-        Ok((plan, tables)) => Ok(Planned {
-            results: results(&plan),
-            plan,
-            tables,
-            // What only this level knows is not wrong: it does not run yet.
-            refusal: Some(match unsupported {
-                true => refusal,
-                false => SqlError {
-                    code: "E0301",
-                    message: "this query is not supported yet".to_owned(),
-                    hint: None,
-                    ..refusal
-                },
-            }),
-        }),
-        Err(error) if !unsupported || error.code.starts_with("E03") => Err(refusal),
-        Err(error) => Err(error),
-    }
+    let t = tree::rewrite(select).map_err(|error| later::instead(select, error))?;
+    let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
+    Ok(Planned {
+        results: results(&plan),
+        plan,
+        tables: t.tables,
+    })
 }
 
 fn plan_tables(
@@ -290,7 +259,24 @@ fn results(plan: &LogicalPlan) -> Vec<ResultColumn> {
             }
         }
     }
+    told_apart(&mut results);
     results
+}
+
+/// Gives names that several results have a number, from the second on: an object of JSON has each
+/// of its keys once.
+fn told_apart(results: &mut [ResultColumn]) {
+    let mut taken: HashSet<String> = results.iter().map(|r| r.name().to_owned()).collect();
+    let mut seen = HashSet::new();
+    for result in results {
+        let (ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. }) = result;
+        if !seen.insert(name.clone()) {
+            let numbered = (2..).map(|n: usize| format!("{name}_{n}"));
+            let mut free = numbered.filter(|n| !taken.contains(n));
+            *name = free.next().expect("numbers do not end");
+            taken.insert(name.clone());
+        }
+    }
 }
 
 /// DataFusion's refusal, at the place it names, else at the statement.

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Spanned};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use trefoil_ring0::schema::{Schema, sql_name};
 
 use crate::ResultColumn;
@@ -62,7 +64,7 @@ pub(crate) fn feed(
     schema: &Schema,
     columns: &mut Vec<ResultColumn>,
 ) -> Result<(Sink, Fed), SqlError> {
-    let at = select.chunk.start();
+    let at = named_at(select, &target.name);
     let place = select.place;
     let Some(def) = select.catalog.sinks.get(&target.name) else {
         return Err(place.unsupported(at, format!("writing into \"{}\"", target.name)));
@@ -79,7 +81,7 @@ pub(crate) fn feed(
     let types = columns.iter().map(|c| data_type(c, schema));
     let names = columns.iter().map(|c| c.name().to_owned());
     let fed: Fed = names.zip(types).collect();
-    for (column, (name, given)) in def.columns.iter().zip(&fed) {
+    for (number, (column, (name, given))) in def.columns.iter().zip(&fed).enumerate() {
         let json = matches!(columns.iter().find(|c| c.name() == name),
             Some(ResultColumn::Plain { index, .. }) if schema.fields[*index].json);
         if !column.data_type.equals_datatype(given) || column.is_json() != json {
@@ -89,6 +91,8 @@ pub(crate) fn feed(
                 sql_name(given)
             );
             let hint = format!("CAST(.. AS {wanted})");
+            let given = target.columns.iter().position(|c| *c == column.name);
+            let at = item_at(select, given.unwrap_or(number)).unwrap_or(at);
             return Err(place.hinted("E0206", at, message, hint));
         }
         if !column.nullable {
@@ -98,6 +102,29 @@ pub(crate) fn feed(
     }
     let name = def.name.clone();
     Ok((Sink { name, connector }, fed))
+}
+
+/// Where a name stands first in the statement.
+fn named_at(select: &Select<'_>, name: &str) -> Location {
+    let tokens = &select.chunk.tokens;
+    let is = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.value == name);
+    let found = tokens.iter().find(is).map(|t| t.span.start);
+    found.unwrap_or_else(|| select.chunk.start())
+}
+
+/// Where a query's item stands, where each item is one result.
+fn item_at(select: &Select<'_>, number: usize) -> Option<Location> {
+    let SetExpr::Select(plain) = select.query.body.as_ref() else {
+        return None;
+    };
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => {
+            Some(e.span().start).filter(|at| at.line > 0)
+        }
+        _ => None,
+    };
+    let items: Option<Vec<_>> = plain.projection.iter().map(item).collect();
+    items?.get(number).copied()
 }
 
 /// Two queries feed one sink with the same columns.
@@ -120,9 +147,9 @@ pub(crate) fn check_alike(select: &Select<'_>, before: &Fed, now: &Fed) -> Resul
         list(before)
     );
     let hint = "queries that feed one sink have the same columns: declare those of the sink";
-    Err(select
-        .place
-        .hinted("E0206", select.chunk.start(), message, hint))
+    let target = select.target.as_ref();
+    let at = target.map_or_else(|| select.chunk.start(), |t| named_at(select, &t.name));
+    Err(select.place.hinted("E0206", at, message, hint))
 }
 
 fn connector(def: &SinkDef) -> Result<SinkConnector, String> {
@@ -169,9 +196,8 @@ fn rename(
                 column.name
             );
             let hint = format!("give it a value: CAST(NULL AS {})", column.declared);
-            return Err(select
-                .place
-                .hinted("E0301", select.chunk.start(), message, hint));
+            let at = named_at(select, &def.name);
+            return Err(select.place.hinted("E0301", at, message, hint));
         };
         let mut result = given[from].clone();
         let (ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. }) = &mut result;

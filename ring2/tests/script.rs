@@ -174,11 +174,11 @@ const REFUSED: [(&str, u64, u64, &str); 30] = [
         "SELECT id FROM test_stream JOIN trades ON true",
     ),
     ("E0301", 1, 28, "SELECT id FROM test_stream UNION SELECT 1"),
-    ("E0301", 1, 14, "SELECT COUNT(DISTINCT id) FROM test_stream"),
+    ("E0301", 1, 8, "SELECT COUNT(DISTINCT id) FROM test_stream"),
     (
         "E0301",
         1,
-        14,
+        8,
         "SELECT COUNT(DISTINCT id) FILTER (WHERE id > 1) FROM test_stream",
     ),
     ("E0301", 1, 17, "SELECT COUNT(*) OVER () FROM test_stream"),

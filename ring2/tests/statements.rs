@@ -348,3 +348,38 @@ fn traps() {
         assert!(got.starts_with(said), "{query}\n  {got}");
     }
 }
+
+#[test]
+fn results_of_one_name_are_told_apart() {
+    for (query, names) in [
+        ("SELECT symbol, symbol FROM trades", "symbol symbol_2"),
+        (
+            "SELECT symbol, price AS symbol FROM trades",
+            "symbol symbol_2",
+        ),
+        (
+            "SELECT price AS symbol, symbol FROM trades",
+            "symbol symbol_2",
+        ),
+        (
+            "SELECT COUNT(*), COUNT(*), 1 AS count_2 FROM trades",
+            "count count_3 count_2",
+        ),
+        (
+            "SELECT AVG(price), AVG(volume), symbol FROM trades GROUP BY symbol",
+            "avg avg_2 symbol",
+        ),
+        (
+            "SELECT *, symbol FROM trades",
+            "symbol price volume event_time symbol_2",
+        ),
+        (
+            "SELECT price AS volume, * FROM trades",
+            "volume symbol price volume_2 event_time",
+        ),
+    ] {
+        let planned = plan(query);
+        let columns = planned[0].columns.iter().map(|c| c.name());
+        assert_eq!(columns.collect::<Vec<_>>().join(" "), names, "{query}");
+    }
+}

@@ -14,6 +14,8 @@ use crate::schema::Schema;
 #[derive(Debug)]
 pub(crate) struct Unnest {
     list: usize,
+    /// The output's column with each element's number in its list.
+    numbers: Option<usize>,
     /// For each result: the row of the input, and the element among all elements.
     rows: Vec<u32>,
     elements: Vec<u32>,
@@ -25,17 +27,36 @@ impl Unnest {
     /// # Errors
     /// [`Error::Program`] where the column is no list, or the output is another.
     pub(crate) fn new(list: usize, input: &Schema, output: &Schema) -> Result<Self> {
+        Self::checked(list, input, output, None)
+    }
+
+    /// As [`Unnest::new`], with the number of each element behind the input's columns.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn numbered(list: usize, input: &Schema, output: &Schema) -> Result<Self> {
+        Self::checked(list, input, output, Some(input.fields.len()))
+    }
+
+    fn checked(
+        list: usize,
+        input: &Schema,
+        output: &Schema,
+        numbers: Option<usize>,
+    ) -> Result<Self> {
         let Some(DataType::List(item)) = input.fields.get(list).map(|f| &f.data_type) else {
             return Err(Error::Program(format!("UNNEST of column {list}")));
         };
         let mut types: Vec<_> = input.fields.iter().map(|f| f.data_type.clone()).collect();
         types[list] = item.data_type().clone();
+        types.extend(numbers.map(|_| DataType::Int64));
         types.push(DataType::Boolean);
         if !output.fields.iter().map(|f| &f.data_type).eq(&types) {
             return Err(Error::Program("UNNEST makes other columns".to_owned()));
         }
         Ok(Self {
             list,
+            numbers,
             rows: Vec::new(),
             elements: Vec::new(),
         })
@@ -79,6 +100,17 @@ impl Unnest {
                     to.append_rows(&lists.values, elements);
                 }
                 from => to.append_rows(from, rows),
+            }
+        }
+        if let Some(numbers) = self.numbers {
+            let (Column::List(lists), Column::I64(numbers)) =
+                (&frame.columns[self.list], &mut columns[numbers])
+            else {
+                unreachable!("types are checked before")
+            };
+            for (&row, &element) in rows.iter().zip(elements) {
+                let first = lists.range(row as usize).start;
+                numbers.push(Some(i64::from(element) - first as i64 + 1));
             }
         }
         let Column::Bool(flag) = flag else {

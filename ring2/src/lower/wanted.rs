@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 
+use crate::ordinals;
+
 /// For each node, whether each of its columns is wanted.
 #[derive(Debug, Default)]
 pub(super) struct Wanted(HashMap<*const LogicalPlan, Vec<bool>>);
@@ -44,7 +46,13 @@ impl Wanted {
                 for (&from, &wanted) in unnest.dependency_indices.iter().zip(&wanted) {
                     inner[from] |= wanted;
                 }
+                // The numbers of elements are counted, not computed.
+                let numbers = ordinals::column(unnest);
+                if let Some(numbers) = numbers {
+                    inner[numbers] = false;
+                }
                 let lists = unnest.list_type_columns.iter().map(|(list, _)| *list);
+                let lists = lists.filter(|list| Some(*list) != numbers);
                 for list in lists.chain(unnest.struct_type_columns.iter().copied()) {
                     inner[list] = true;
                 }

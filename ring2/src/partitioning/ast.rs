@@ -8,7 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::StrategyConfig;
-use crate::syntax::{AGGREGATES, normal};
+use crate::functions::{FunctionKind, kind};
+use crate::syntax::normal;
 
 /// The clauses of a query that decide where its records meet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,8 +53,8 @@ impl QueryAnalysisForPartitioning {
                 found.window_type.get_or_insert_with(|| kind.to_owned());
             }
             if let Expr::Function(f) = expr {
-                found.has_aggregate |=
-                    f.over.is_none() && AGGREGATES.contains(&small_name(f).as_str());
+                let aggregates = kind(&small_name(f)) == Some(FunctionKind::Aggregate);
+                found.has_aggregate |= f.over.is_none() && aggregates;
             }
             ControlFlow::Continue(())
         });

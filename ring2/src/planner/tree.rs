@@ -16,9 +16,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
+use self::from::{Unnested, of_owner};
 use crate::catalog::SourceDef;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
+use crate::functions::BOUNDS;
 use crate::script::Select;
 use crate::syntax::normal;
 
@@ -57,16 +59,20 @@ struct Tree<'a> {
     /// Names of WITH, innermost last.
     with: Vec<String>,
     system: bool,
+    /// Columns of UNNEST of the SELECT that was written last.
+    unnested: Vec<Unnested>,
 }
 
 /// Writes a query anew.
 pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     let mut query = select.query.clone();
+    crate::flatten::query(&mut query, &select.catalog);
     let mut tree = Tree {
         select,
         tables: BTreeMap::new(),
         with: Vec::new(),
         system: names_system(&query),
+        unnested: Vec::new(),
     };
     tree.functions(&query)?;
     tree.query(&mut query, Level::Outermost)?;
@@ -111,7 +117,7 @@ impl Tree<'_> {
             let Some(name) = windows::function_name(e) else {
                 return ControlFlow::Continue(());
             };
-            let bound = matches!(name.as_str(), "tumble_start" | "tumble_end" | "unnest");
+            let bound = BOUNDS.contains(&name.as_str());
             if windows::is_window(&name) || bound || crate::planner::is_function(&name) {
                 return ControlFlow::Continue(());
             }
@@ -151,11 +157,13 @@ impl Tree<'_> {
                 self.with.push(normal(&cte.alias.name));
             }
         }
+        self.unnested.clear();
         let positions = self.body(&mut query.body, level)?;
         if let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(list) = &mut order.kind
         {
             for by in list {
+                of_owner(&mut by.expr, &self.unnested);
                 order_key(&mut by.expr, &positions);
             }
         }
@@ -188,10 +196,11 @@ impl Tree<'_> {
 struct Moved {
     name: String,
     position: usize,
-    window: bool,
+    /// Its name is not a column's: it is a window, or another item has the name, too.
+    apart: bool,
 }
 
-/// ORDER BY by position or by the name of a window: items may have moved.
+/// ORDER BY by position, or by a name that no column has: items may have moved.
 fn order_key(expr: &mut Expr, items: &[Moved]) {
     let found = match &*expr {
         Expr::Value(v) => match &v.value {
@@ -200,7 +209,7 @@ fn order_key(expr: &mut Expr, items: &[Moved]) {
                 .and_then(|n| items.get(n)),
             _ => None,
         },
-        Expr::Identifier(ident) => items.iter().find(|i| i.window && i.name == normal(ident)),
+        Expr::Identifier(ident) => items.iter().find(|i| i.apart && i.name == normal(ident)),
         _ => None,
     };
     if let Some(item) = found {

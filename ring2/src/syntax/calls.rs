@@ -1,37 +1,15 @@
 //! Small readings of expressions: names, calls, arguments.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    UnaryOperator, Value, visit_expressions_mut,
+    UnaryOperator, Value,
 };
 
-/// The aggregates that are native.
-pub(crate) const AGGREGATES: [&str; 11] = [
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "stddev",
-    "stddev_samp",
-    "stddev_pop",
-    "variance",
-    "var_samp",
-    "var_pop",
-];
 pub(crate) fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         None => ident.value.to_lowercase(),
         Some(_) => ident.value.clone(),
     }
-}
-
-pub(crate) fn quote(ident: &Ident) -> Ident {
-    let mut quoted = Ident::with_quote('"', normal(ident));
-    quoted.span = ident.span;
-    quoted
 }
 
 /// PostgreSQL's names of results.
@@ -61,17 +39,6 @@ pub(crate) fn arguments(f: &Function) -> Vec<&Expr> {
         _ => None,
     };
     list.args.iter().filter_map(expr).collect()
-}
-
-pub(crate) fn has_aggregate(expr: &Expr) -> bool {
-    let mut copy = expr.clone();
-    let flow = visit_expressions_mut(&mut copy, |e| match e {
-        Expr::Function(f) if AGGREGATES.contains(&f.name.to_string().as_str()) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    flow.is_break()
 }
 
 /// Whether a window stands in the expression.

@@ -1,8 +1,8 @@
 //! Functions that stand in plans for what Ring 0 does by other means: bounds of hopping, session
-//! and cumulating windows, the conditions of ASOF and temporal joins. DataFusion gives them types;
+//! and cumulating windows, the conditions of ASOF and temporal joins, PROCTIME(). DataFusion gives them types;
 //! nothing evaluates them.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -28,8 +28,12 @@ pub(crate) const ASOF: &str = "trefoil_asof";
 /// A temporal join: the time at which the table is read.
 pub(crate) const AS_OF_TIME: &str = "trefoil_as_of_time";
 
+/// The clock of ingestion.
+pub(crate) const PROCTIME: &str = "proctime";
+
 /// All of them, with the number of arguments.
-const ALL: [(&str, usize); 7] = [
+const ALL: [(&str, usize); 8] = [
+    (PROCTIME, 0),
     (HOP, 4),
     (SESSION, 2),
     (SESSION_END, 2),
@@ -43,7 +47,10 @@ const ALL: [(&str, usize); 7] = [
 pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
     ALL.into_iter().map(|(name, arguments)| {
         // Not immutable: whoever folds constants must leave them alone.
-        let signature = Signature::any(arguments, Volatility::Stable);
+        let signature = match arguments {
+            0 => Signature::nullary(Volatility::Stable),
+            _ => Signature::any(arguments, Volatility::Stable),
+        };
         ScalarUDF::new_from_impl(Marker { name, signature })
     })
 }
@@ -64,7 +71,10 @@ impl ScalarUDFImpl for Marker {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
-        match (self.name, &arguments[0]) {
+        let Some(first) = arguments.first() else {
+            return Ok(DataType::Timestamp(TimeUnit::Microsecond, None));
+        };
+        match (self.name, first) {
             (AS_OF_TIME, DataType::Timestamp(..)) => Ok(DataType::Boolean),
             (ASOF, DataType::Boolean) => Ok(DataType::Boolean),
             (HOP | SESSION | SESSION_END | CUMULATE | CUMULATE_END, time) => match time {

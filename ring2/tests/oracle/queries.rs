@@ -98,6 +98,13 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT DATE_TRUNC('minute', ts) AS m, COUNT(*), AVG(ROUND(x)) FROM r \
      GROUP BY DATE_TRUNC('minute', ts)",
     "SELECT k, tag FROM r CROSS JOIN UNNEST(tags) AS tag",
+    "SELECT k, u.tag, u.n FROM r, UNNEST(tags) WITH ORDINALITY AS u(tag, n) WHERE n < 3",
+    "SELECT tag, SUM(ordinality) AS n FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY AS tag \
+     GROUP BY tag",
+    "SELECT r.*, u.* FROM r CROSS JOIN UNNEST(r.tags) WITH ORDINALITY AS u(tag)",
+    "SELECT r.* FROM r CROSS JOIN UNNEST(tags) AS tag WHERE tag.tag IS NOT NULL",
+    "SELECT ordinality, COUNT(*) FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY \
+     GROUP BY ordinality",
     "SELECT tag, COUNT(*), SUM(i), AVG(x) FROM r CROSS JOIN UNNEST(tags) AS tag GROUP BY tag",
     "SELECT UPPER(tag) AS t, k + 1 AS n, tags FROM r CROSS JOIN UNNEST(tags) AS tag \
      WHERE tag <> 'a' AND i > 0",

@@ -164,7 +164,7 @@ CREATE SINK q (n BIGINT) WITH (connector = 'file', path = 'q', format = 'json') 
 ---
 CREATE SINK q (n BIGINT NOT NULL) WITH (connector = 'print') AS SELECT trade_id FROM trades
 ---
-CREATE SINK q WITH (connector = 'kafka', topic = 't', bootstrap_servers = 'b', format = 'json') AS SELECT symbol FROM trades
+CREATE SINK q WITH (connector = 'kafka', topic = 't', bootstrap_servers = 'b:9092', format = 'json') AS SELECT symbol FROM trades
 ---
 CREATE SINK q WITH (connector = 'file', path = 'q', format = 'parquet') AS SELECT symbol FROM trades
 ---
@@ -189,3 +189,27 @@ EXPLAIN SELECT symbol FROM trades
 FLUSH
 ---
 CHECKPOINT
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'kafka', topic = 's', bootstrap_servers = 'localhost',
+    format = 'json');
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'kafka', topic = 's', start = 'first',
+    bootstrap_servers = 'localhost:9092', format = 'json');
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'nexmark', table = 'bids');
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'tcp', address = '9000', format = 'json');
+---
+CREATE SOURCE s (a BIGINT) WITH (connector = 'tcp', address = 'h:9000', topic = 's', format = 'json');
+---
+CREATE SINK s WITH (connector = 'kafka', topic = '', bootstrap_servers = 'h:1', format = 'json')
+    AS SELECT symbol FROM trades;
+---
+CREATE SINK s WITH (connector = 'kafka', topic = 's', bootstrap_servers = 'h:1', format = 'json')
+    AS SELECT symbol FROM trades;
+---
+SELECT symbol FROM trades;
+INSERT INTO out SELECT symbol,
+    price FROM trades;
+---
+INSERT INTO out (n, symbol) SELECT volume, volume FROM trades;

@@ -205,3 +205,37 @@ SELECT CAST(price AS TIME) FROM trades
 SELECT CAST(TRUE AS DATE) FROM trades
 ---
 SELECT CAST('x' AS BOOLEAN), DATE_TRUNC('hour', '2020-99-99') FROM trades
+---
+SELECT tag FROM trades LEFT JOIN UNNEST(tags) AS tag ON TRUE;
+---
+SELECT tag, b FROM trades CROSS JOIN UNNEST(tags) AS tag CROSS JOIN UNNEST(tags) AS b;
+---
+SELECT tag, COUNT(*) FROM trades, UNNEST(tags) AS tag
+GROUP BY tag, TUMBLE(event_time, INTERVAL '1' HOUR);
+---
+SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
+---
+SELECT symbol, COUNT(*) FROM trades GROUP BY ROLLUP (symbol);
+---
+SELECT symbol FROM trades t WHERE EXISTS (SELECT 1 FROM customers c WHERE c.tier = t.symbol);
+---
+SELECT t.price FROM trades t
+JOIN customers FOR SYSTEM_TIME AS OF PROCTIME() AS c ON t.symbol = c.customer_id;
+---
+SELECT t.price FROM trades t
+ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
+---
+SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
+---
+SELECT HOP_START(event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR) FROM trades
+GROUP BY HOP(event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR);
+---
+SELECT * FROM CUMULATE(trades, event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR);
+---
+SELECT symbol ~ volume FROM trades;
+---
+SELECT (detail).venue FROM trades;
+---
+SELECT SUM(price) FROM trades HAVING SUM(price);
+---
+SELECT ARRAY[1, 'a'] FROM trades;

@@ -1,14 +1,18 @@
 //! FROM: tables by name, windows as table functions, UNNEST, ASOF and temporal joins.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    Query, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, TableVersion, TableWithJoins,
+    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint,
+    JoinOperator, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned,
+    TableAlias, TableFactor, TableVersion, TableWithJoins, VisitMut, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::{Level, Tree, visit, windows};
 use crate::dialect::{DIALECT, find_word};
 use crate::error::{SqlError, nearest};
+use crate::ordinals;
 use crate::syntax::{arguments, normal};
 use crate::window::marker::{AS_OF_TIME, ASOF};
 use crate::window::parse;
@@ -24,6 +28,74 @@ pub(super) struct Scope {
     pub(super) relations: usize,
     /// Whether all of them are declared sources.
     pub(super) declared: bool,
+    /// Columns of UNNEST.
+    pub(super) unnested: Vec<Unnested>,
+}
+
+/// A column of UNNEST: it is planned as one of the relation that has the list.
+#[derive(Debug, Clone)]
+pub(super) struct Unnested {
+    /// What UNNEST is called.
+    relation: String,
+    column: String,
+    /// The relation that has the list.
+    owner: String,
+}
+
+/// Writes columns of UNNEST as those of the relation that has the list.
+pub(super) fn of_owner<T: VisitMut>(tree: &mut T, unnested: &[Unnested]) {
+    if unnested.is_empty() {
+        return;
+    }
+    let _: ControlFlow<()> = visit_expressions_mut(tree, |e| {
+        if let Expr::CompoundIdentifier(parts) = e
+            && let [relation, column] = parts.as_mut_slice()
+            && let Some(of) = unnested
+                .iter()
+                .find(|u| u.relation == normal(relation) && u.column == normal(column))
+        {
+            let span = relation.span;
+            *relation = Ident::with_quote('"', &of.owner);
+            relation.span = span;
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// A star over the relation that has the list is without the elements; one over UNNEST is them.
+pub(super) fn stars(items: Vec<SelectItem>, unnested: &[Unnested]) -> Vec<SelectItem> {
+    let mut out = Vec::new();
+    for item in items {
+        let SelectItem::QualifiedWildcard(
+            SelectItemQualifiedWildcardKind::ObjectName(name),
+            mut options,
+        ) = item
+        else {
+            out.push(item);
+            continue;
+        };
+        let of = (name.0.first()).and_then(|p| p.as_ident()).map(normal);
+        let of = of.unwrap_or_default();
+        let quoted = |name: &String| Ident::with_quote('"', name);
+        let mut own = unnested.iter().filter(|u| u.relation == of).peekable();
+        if own.peek().is_some() {
+            out.extend(own.map(|u| {
+                let parts = vec![quoted(&u.owner), quoted(&u.column)];
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts))
+            }));
+            continue;
+        }
+        let inside = unnested.iter().filter(|u| u.owner == of);
+        let names: Vec<_> = inside
+            .map(|u| ObjectName::from(vec![quoted(&u.column)]))
+            .collect();
+        if !names.is_empty() {
+            options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
+        }
+        let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+        out.push(SelectItem::QualifiedWildcard(kind, options));
+    }
+    out
 }
 
 fn parse_query(text: &str) -> Query {
@@ -83,7 +155,28 @@ fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
 }
 
 impl Tree<'_> {
-    pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Result<Scope, SqlError> {
+    pub(super) fn from(&mut self, from: &mut Vec<TableWithJoins>) -> Result<Scope, SqlError> {
+        // `FROM t, UNNEST(list)` is a join: the list is a column of what stands before it.
+        let mut tables: Vec<TableWithJoins> = Vec::new();
+        for table in from.drain(..) {
+            match (table.relation, tables.last_mut()) {
+                (relation @ TableFactor::UNNEST { .. }, Some(before)) => {
+                    let join_operator = JoinOperator::CrossJoin(JoinConstraint::None);
+                    let global = false;
+                    before.joins.push(Join {
+                        relation,
+                        global,
+                        join_operator,
+                    });
+                    before.joins.extend(table.joins);
+                }
+                (relation, _) => {
+                    let joins = table.joins;
+                    tables.push(TableWithJoins { relation, joins });
+                }
+            }
+        }
+        *from = tables;
         let mut scope = Scope {
             declared: true,
             ..Scope::default()
@@ -247,6 +340,10 @@ impl Tree<'_> {
         }
         let sources = &self.select.catalog.sources;
         let Some(source) = sources.get(&text) else {
+            if self.select.catalog.views.contains_key(&text) {
+                let what = "reading a materialized view";
+                return Err(self.select.place.unsupported(name.span().start, what));
+            }
             let message = format!("relation \"{text}\" does not exist");
             let place = self.select.place;
             let mut error = place.error("E0202", name.span().start, message);
@@ -320,22 +417,37 @@ impl Tree<'_> {
         let TableFactor::UNNEST {
             alias,
             array_exprs,
-            with_offset: false,
-            with_ordinality: false,
+            with_ordinality,
             ..
         } = &join.relation
         else {
-            return Err(self.no(&["ORDINALITY", "OFFSET"], "UNNEST with ordinality"));
+            unreachable!("only UNNEST is handed over")
         };
         let inner = matches!(
             join.join_operator,
             JoinOperator::CrossJoin(_) | JoinOperator::Inner(_) | JoinOperator::Join(_)
         );
-        let (true, [array], Some(alias)) = (inner, array_exprs.as_slice(), alias) else {
+        let (true, [array]) = (inner, array_exprs.as_slice()) else {
             let what = "UNNEST other than CROSS JOIN UNNEST(column) AS name";
             return Err(self.no(&["UNNEST"], what));
         };
-        let column = alias.columns.first().map_or(&alias.name, |c| &c.name);
+        let relation = alias
+            .as_ref()
+            .map_or("unnest".to_owned(), |a| normal(&a.name));
+        let renamed = alias.as_ref().map_or(&[][..], |a| a.columns.as_slice());
+        let mut columns = vec![relation.clone()];
+        if *with_ordinality {
+            columns.push("ordinality".to_owned());
+        }
+        for (column, name) in columns.iter_mut().zip(renamed) {
+            *column = normal(&name.name);
+        }
+        if let Some(twice) = columns.iter().find(|c| scope.columns.contains(c)) {
+            let at = array.span().start;
+            let message = format!("a column of UNNEST and another one are called \"{twice}\"");
+            let hint = "CROSS JOIN UNNEST(list) AS u(element)";
+            return Err(self.select.place.hinted("E0205", at, message, hint));
+        }
         let mut candidates: Vec<&mut TableFactor> = vec![first];
         candidates.extend(joins.iter_mut().map(|j| &mut j.relation));
         let only = candidates.len() == 1;
@@ -351,16 +463,24 @@ impl Tree<'_> {
         let Some(owner) = owner else {
             return Err(self.no(&["UNNEST"], "UNNEST of this expression"));
         };
-        let mut query = parse_query("SELECT *, UNNEST(0) AS x FROM t");
+        let mut query = parse_query("SELECT * FROM t");
         let SetExpr::Select(select) = query.body.as_mut() else {
             unreachable!("the text above is a SELECT");
         };
-        if let SelectItem::ExprWithAlias { expr, alias } = &mut select.projection[1] {
-            *expr = marked("unnest", array.clone());
-            *alias = Ident::with_quote('"', normal(column));
+        let lists = [array.clone(), marked(ordinals::NAME, array.clone())];
+        for (list, column) in lists.into_iter().zip(&columns) {
+            select.projection.push(SelectItem::ExprWithAlias {
+                expr: marked("unnest", list),
+                alias: Ident::with_quote('"', column),
+            });
         }
-        scope.columns.push(normal(column));
         let name = named(owner).unwrap_or_default();
+        scope.unnested.extend(columns.iter().map(|column| Unnested {
+            relation: relation.clone(),
+            column: column.clone(),
+            owner: name.clone(),
+        }));
+        scope.columns.extend(columns);
         let before = std::mem::replace(
             owner,
             TableFactor::UNNEST {

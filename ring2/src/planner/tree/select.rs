@@ -8,10 +8,11 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, Spanned, Value, WindowSpec, WindowType,
 };
 
-use super::from::Scope;
+use super::from::{Scope, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
 use crate::error::SqlError;
+use crate::functions::BOUNDS;
 use crate::syntax::{default_name, normal, unpositioned};
 
 struct Item {
@@ -36,6 +37,9 @@ impl Tree<'_> {
     ) -> Result<Vec<Moved>, SqlError> {
         self.clauses(select)?;
         let scope = self.from(&mut select.from)?;
+        of_owner(select, &scope.unnested);
+        let projection = std::mem::take(&mut select.projection);
+        select.projection = stars(projection, &scope.unnested);
         let items = self.items(select, &scope);
         let aliases: Vec<(String, Expr)> = (items.iter())
             .filter(|i| i.aliased && !scope.columns.contains(&i.name))
@@ -73,7 +77,9 @@ impl Tree<'_> {
                 visit::subqueries(key, |q| self.query(q, Level::Inner))?;
             }
         }
-        self.project(select, items, &names, level)
+        let moved = self.project(select, items, &names, level)?;
+        self.unnested = scope.unnested;
+        Ok(moved)
     }
 
     fn clauses(&self, select: &Select) -> Result<(), SqlError> {
@@ -261,8 +267,14 @@ impl Tree<'_> {
                 other => windows::function_name(other),
             };
             match bound.as_deref() {
-                Some("window_start" | "tumble_start") => *e = window.start(),
-                Some("window_end" | "tumble_end") => *e = window.end(),
+                Some("window_start") => *e = window.start(),
+                Some("window_end") => *e = window.end(),
+                Some(name) if BOUNDS.contains(&name) => {
+                    *e = match name.ends_with("_start") {
+                        true => window.start(),
+                        false => window.end(),
+                    }
+                }
                 Some(name) if windows::is_window(name) && matches!(e, Expr::Function(_)) => {
                     let message = "a whole window is a result, not an argument";
                     let hint = "use window_start or window_end";
@@ -284,6 +296,14 @@ impl Tree<'_> {
     ) -> Result<Vec<Moved>, SqlError> {
         let mut moved = Vec::new();
         let taken: Vec<String> = items.iter().map(|i| i.name.clone()).collect();
+        // What a star gives may have any name.
+        let star = level == Level::Outermost
+            && (items.iter()).any(|i| {
+                !matches!(
+                    &i.item,
+                    SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }
+                )
+            });
         let out = &mut select.projection;
         for Item {
             item,
@@ -296,41 +316,44 @@ impl Tree<'_> {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
                 other => {
                     out.push(other);
-                    let window = false;
+                    let apart = false;
                     moved.push(Moved {
                         name,
                         position,
-                        window,
+                        apart,
                     });
                     continue;
                 }
             };
             let window = self.window(&expr, names)?;
+            // Two columns of one name are told apart by their relations, and by nothing else.
+            let mut others = moved.iter().filter(|m: &&Moved| m.name == name);
+            let unnamed = |m: &Moved| match out.get(m.position) {
+                Some(SelectItem::UnnamedExpr(e)) => *e != expr,
+                _ => false,
+            };
+            let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let plain = plain && !aliased && names.windows.is_empty() && others.all(unnamed);
+            let again = !plain && moved.iter().any(|m| m.name == name);
+            let apart = star || again;
             moved.push(Moved {
                 name: name.clone(),
                 position,
-                window: window.is_some(),
+                apart: apart || window.is_some(),
             });
             match window {
                 None => {
                     self.expression(&mut expr, names)?;
-                    let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                     self.bounds(&mut expr, names)?;
-                    let again = moved.iter().filter(|m| m.name == name).count() > 1;
-                    // A column that stands twice is the same one, and no ambiguous name.
-                    let repeated =
-                        (out.iter()).any(|i| matches!(i, SelectItem::UnnamedExpr(e) if *e == expr));
-                    let alias = match again && (repeated || !plain) {
+                    let alias = match apart {
                         true => format!("{name}{AGAIN}{position}"),
                         false => name,
                     };
                     let alias = Ident::with_quote('"', alias);
-                    out.push(
-                        match plain && !aliased && !repeated && names.windows.is_empty() {
-                            true => SelectItem::UnnamedExpr(expr),
-                            false => SelectItem::ExprWithAlias { expr, alias },
-                        },
-                    );
+                    out.push(match plain && !star {
+                        true => SelectItem::UnnamedExpr(expr),
+                        false => SelectItem::ExprWithAlias { expr, alias },
+                    });
                 }
                 Some(window) => {
                     let name = if aliased { name } else { "window".to_owned() };

@@ -1,0 +1,248 @@
+//! What of a query this version does not run, by place. Whether a query runs is decided by lowering
+//! alone; where it does not, the first of these constructs says why.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, GroupByExpr, Join, JoinOperator, ObjectName, Query, Select as Plain,
+    SetExpr, Spanned, TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use crate::catalog::Catalog;
+use crate::error::SqlError;
+use crate::functions::{BOUNDS, CLOCKS};
+use crate::place::{find_word, word};
+use crate::script::Select;
+use crate::syntax::normal;
+
+/// The words that stand before JOIN.
+const JOINS: [&str; 11] = [
+    "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS", "NATURAL", "ASOF", "SEMI", "ANTI", "GLOBAL",
+];
+
+/// The first construct of the query that does not run yet.
+pub(crate) fn first(select: &Select<'_>) -> Option<SqlError> {
+    let mut walk = Walk {
+        select,
+        found: Vec::new(),
+    };
+    let _: ControlFlow<()> = select.query.visit(&mut walk);
+    walk.found.into_iter().min_by_key(|e| (e.line, e.column))
+}
+
+/// The first construct that does not run yet, where that is why a query was refused.
+pub(crate) fn instead(select: &Select<'_>, error: SqlError) -> SqlError {
+    match error.code {
+        "E0301" => first(select).unwrap_or(error),
+        _ => error,
+    }
+}
+
+struct Walk<'a> {
+    select: &'a Select<'a>,
+    found: Vec<SqlError>,
+}
+
+impl Visitor for Walk<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.body(&query.body);
+        let from = self.start(query);
+        if query.order_by.is_some() {
+            self.add(self.word(&["ORDER"], from), "ORDER BY");
+        }
+        if query.limit_clause.is_some() {
+            self.add(self.word(&["LIMIT", "OFFSET"], from), "LIMIT or OFFSET");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args, .. } = factor {
+            let at = name.span().start;
+            match args {
+                None => self.relation(name, at),
+                Some(_) if name.to_string() == "tumble" => {}
+                Some(_) => {
+                    let what = format!("window {}", name.to_string().to_uppercase());
+                    self.add(at, &what);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let at = self.start(expr);
+        match expr {
+            Expr::Function(f) => {
+                let name = f.name.to_string();
+                if CLOCKS.contains(&name.as_str()) {
+                    self.add(at, &format!("function {}", name.to_uppercase()));
+                } else if matches!(name.as_str(), "hop" | "session" | "cumulate")
+                    || BOUNDS.contains(&name.as_str()) && !name.starts_with("tumble")
+                {
+                    self.add(at, &format!("window {}", name.to_uppercase()));
+                } else if f.over.is_some() {
+                    self.add(self.word(&["OVER"], at), "OVER");
+                }
+            }
+            Expr::Subquery(_) | Expr::InSubquery { .. } => {
+                self.add(at, "a subquery in an expression");
+            }
+            Expr::Exists { .. } => self.add(self.before("EXISTS", at), "EXISTS"),
+            Expr::GroupingSets(_) => self.add(self.before("GROUPING", at), "GROUPING SETS"),
+            Expr::Rollup(_) => self.add(self.before("ROLLUP", at), "ROLLUP"),
+            Expr::Cube(_) => self.add(self.before("CUBE", at), "CUBE"),
+            Expr::BinaryOp {
+                op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow),
+                ..
+            } => self.add(at, &format!("operator {op}")),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Walk<'_> {
+    fn add(&mut self, at: Location, what: &str) {
+        self.found.push(self.select.place.unsupported(at, what));
+    }
+
+    fn hinted(&mut self, at: Location, what: &str, hint: &str) {
+        let message = format!("{what} is not supported yet");
+        let error = self.select.place.hinted("E0301", at, message, hint);
+        self.found.push(error);
+    }
+
+    fn start<T: Spanned>(&self, tree: &T) -> Location {
+        match tree.span().start {
+            at if at.line > 0 => at,
+            _ => self.select.chunk.start(),
+        }
+    }
+
+    fn word(&self, words: &[&str], from: Location) -> Location {
+        find_word(&self.select.chunk.tokens, words, from)
+    }
+
+    /// Where a word stands last before a place, else the place.
+    fn before(&self, wanted: &str, at: Location) -> Location {
+        let tokens = self.select.chunk.tokens.iter();
+        let before = tokens.take_while(|t| t.span.start <= at);
+        let found = before.filter(|t| word(t).as_deref() == Some(wanted)).last();
+        found.map_or(at, |t| t.span.start)
+    }
+
+    fn body(&mut self, body: &SetExpr) {
+        match body {
+            SetExpr::Select(select) => self.plain(select),
+            SetExpr::SetOperation {
+                left, op, right, ..
+            } => {
+                let op = op.to_string();
+                let at = self.start(right.as_ref());
+                self.add(self.before(&op, at), &op);
+                self.body(left);
+                self.body(right);
+            }
+            SetExpr::Values(_) => {
+                let at = self.word(&["VALUES"], self.select.chunk.start());
+                self.add(at, "VALUES as a query");
+            }
+            _ => {}
+        }
+    }
+
+    fn plain(&mut self, select: &Plain) {
+        let at = select.select_token.0.span.start;
+        if select.qualify.is_some() {
+            self.add(self.word(&["QUALIFY"], at), "QUALIFY");
+        }
+        if select.from.is_empty() {
+            self.add(at, "SELECT without FROM");
+        }
+        let mut unnests = Vec::new();
+        for (number, table) in select.from.iter().enumerate() {
+            if is_unnest(&table.relation) {
+                unnests.push(self.start(&table.relation));
+            } else if number > 0 {
+                let at = self.start(&table.relation);
+                self.add(at, "more than one relation in FROM");
+            }
+            for join in &table.joins {
+                if is_unnest(&join.relation) {
+                    unnests.push(self.join_at(join));
+                }
+                self.join(join);
+            }
+        }
+        if let Some(second) = unnests.get(1) {
+            self.add(*second, "a second UNNEST");
+        }
+        if let GroupByExpr::Expressions(keys, _) = &select.group_by
+            && !unnests.is_empty()
+        {
+            let mut windows = keys.iter().filter_map(|k| match k {
+                Expr::Function(f) if f.name.to_string() == "tumble" => Some(self.start(k)),
+                _ => None,
+            });
+            if let Some(at) = windows.next() {
+                self.add(at, "a window over rows of UNNEST");
+            }
+        }
+    }
+
+    fn join(&mut self, join: &Join) {
+        use JoinOperator as J;
+        let is_unnest = is_unnest(&join.relation);
+        let versioned = matches!(&join.relation, TableFactor::Table { version, .. }
+            if version.is_some());
+        let what = match &join.join_operator {
+            J::CrossJoin(_) | J::Inner(_) | J::Join(_) if is_unnest => return,
+            J::Left(_) | J::LeftOuter(_) if is_unnest => {
+                let hint = "CROSS JOIN UNNEST leaves out rows whose list is NULL or empty";
+                return self.hinted(self.join_at(join), "LEFT JOIN UNNEST", hint);
+            }
+            J::AsOf { .. } => "ASOF JOIN",
+            J::CrossJoin(_) => "CROSS JOIN",
+            _ if versioned => "JOIN .. FOR SYSTEM_TIME AS OF",
+            _ => "JOIN",
+        };
+        self.add(self.join_at(join), what);
+    }
+
+    /// Where the words before a joined relation begin.
+    fn join_at(&self, join: &Join) -> Location {
+        let relation = self.start(&join.relation);
+        let tokens = &self.select.chunk.tokens;
+        let before = tokens.partition_point(|t| t.span.start < relation);
+        let is = |i: &usize, words: &[&str]| {
+            word(&tokens[*i]).is_some_and(|w| words.contains(&w.as_str()))
+        };
+        let Some(mut at) = (0..before).rev().find(|i| is(i, &["JOIN"])) else {
+            return relation;
+        };
+        while at > 0 && is(&(at - 1), &JOINS) {
+            at -= 1;
+        }
+        tokens[at].span.start
+    }
+
+    fn relation(&mut self, name: &ObjectName, at: Location) {
+        let ident = name.0.first().and_then(|p| p.as_ident());
+        let text = ident.map_or_else(|| name.to_string(), normal);
+        let catalog: &Catalog = &self.select.catalog;
+        if let Some(why) = catalog.sources.get(&text).and_then(|s| s.later.clone()) {
+            self.hinted(at, &format!("reading \"{text}\""), &why);
+        } else if catalog.views.contains_key(&text) {
+            self.add(at, "reading a materialized view");
+        }
+    }
+}
+
+fn is_unnest(relation: &TableFactor) -> bool {
+    matches!(relation, TableFactor::UNNEST { .. })
+}
