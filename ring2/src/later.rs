@@ -4,14 +4,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Join, JoinOperator, ObjectName, Query, Select as Plain,
-    SetExpr, Spanned, TableFactor, Visit, Visitor,
+    BinaryOperator, Expr, Join, JoinOperator, ObjectName, Query, Select as Plain, SetExpr, Spanned,
+    TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::catalog::Catalog;
 use crate::error::SqlError;
-use crate::functions::{BOUNDS, CLOCKS};
+use crate::functions::CLOCKS;
 use crate::place::{find_word, word};
 use crate::script::Select;
 use crate::syntax::normal;
@@ -49,13 +49,6 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         self.body(&query.body);
-        let from = self.start(query);
-        if query.order_by.is_some() {
-            self.add(self.word(&["ORDER"], from), "ORDER BY");
-        }
-        if query.limit_clause.is_some() {
-            self.add(self.word(&["LIMIT", "OFFSET"], from), "LIMIT or OFFSET");
-        }
         ControlFlow::Continue(())
     }
 
@@ -81,10 +74,6 @@ impl Visitor for Walk<'_> {
                 let name = f.name.to_string();
                 if CLOCKS.contains(&name.as_str()) {
                     self.add(at, &format!("function {}", name.to_uppercase()));
-                } else if matches!(name.as_str(), "hop" | "session" | "cumulate")
-                    || BOUNDS.contains(&name.as_str()) && !name.starts_with("tumble")
-                {
-                    self.add(at, &format!("window {}", name.to_uppercase()));
                 } else if f.over.is_some() {
                     self.add(self.word(&["OVER"], at), "OVER");
                 }
@@ -181,17 +170,6 @@ impl Walk<'_> {
         }
         if let Some(second) = unnests.get(1) {
             self.add(*second, "a second UNNEST");
-        }
-        if let GroupByExpr::Expressions(keys, _) = &select.group_by
-            && !unnests.is_empty()
-        {
-            let mut windows = keys.iter().filter_map(|k| match k {
-                Expr::Function(f) if f.name.to_string() == "tumble" => Some(self.start(k)),
-                _ => None,
-            });
-            if let Some(at) = windows.next() {
-                self.add(at, "a window over rows of UNNEST");
-            }
         }
     }
 

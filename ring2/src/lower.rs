@@ -6,6 +6,7 @@ mod aggregate;
 mod calls;
 pub(crate) mod changes;
 mod kernel;
+mod order;
 mod source;
 mod wanted;
 mod windows;
@@ -60,6 +61,8 @@ struct Lowering<'a> {
     apart: bool,
     /// Records are groups, and no rows of the source any more.
     grouped: bool,
+    /// They come in order, on one shard.
+    sorted: bool,
     /// Aggregations give changelogs.
     changes: bool,
     /// The last column says what a row does to the rows that stand.
@@ -100,6 +103,7 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         origins: Vec::new(),
         apart: false,
         grouped: false,
+        sorted: false,
         changes: analysis.changes,
         weighted: false,
         kernels,
@@ -232,6 +236,8 @@ impl Lowering<'_> {
                 self.node(&aggregate.input)?;
                 self.aggregate(aggregate)
             }
+            LogicalPlan::Sort(sort) => self.ordered(&sort.expr, 0, sort.fetch, &sort.input),
+            LogicalPlan::Limit(limit) => self.limited(limit),
             LogicalPlan::Unnest(unnest) => {
                 self.node(&unnest.input)?;
                 self.unnest(unnest)

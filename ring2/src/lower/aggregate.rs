@@ -305,7 +305,7 @@ impl Lowering<'_> {
     fn behind_groups(&mut self, spec: &AggregateSpec) {
         self.schema = Arc::clone(&spec.output);
         self.apart = false;
-        self.grouped = true;
+        (self.grouped, self.sorted) = (true, false);
         self.weighted = spec.phase == Phase::Changes;
         self.origins = vec![None; spec.output.fields.len()];
     }

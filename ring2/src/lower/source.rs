@@ -11,7 +11,7 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
 
-use super::{DEAD_LETTERS, Lowering, Refusal};
+use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::BadDataPolicy;
 use crate::files::expand;
 
@@ -24,6 +24,14 @@ impl Lowering<'_> {
         };
         if let Some(why) = &source.later {
             return Err(("E0301", format!("reading {name}: {why}")));
+        }
+        let mut columns = columns;
+        if let Some(time) = source.event_time
+            && order::is_ordered(&self.query.plan)
+            && !columns.contains(&time)
+        {
+            // Rows that are alike stand by it.
+            columns.insert(columns.partition_point(|c| *c < time), time);
         }
         let mut fields = Vec::new();
         let mut system_columns = Vec::new();
@@ -108,6 +116,63 @@ impl Lowering<'_> {
             bound,
         });
         Ok(bound.map(|bound| self.carry(bound)))
+    }
+
+    /// The column with event time, which the operators so far carry on; `None` where the source has
+    /// none.
+    pub(super) fn time_column(&mut self) -> Option<usize> {
+        let spec = self.program.sources.first()?;
+        let source = self.query.tables.iter().find(|t| t.name == spec.name)?;
+        let time = source.event_time?;
+        let mut at = self.read.iter().position(|c| *c == time)?;
+        let field = spec.schema.fields[at].clone();
+        let with = |schema: &Schema, at: usize| {
+            let mut schema = schema.clone();
+            schema.fields.insert(at, field.clone());
+            Arc::new(schema)
+        };
+        let (mut apart, mut added) = (false, false);
+        for operator in &mut self.operators {
+            match operator {
+                OperatorSpec::Project { exprs, schema } => {
+                    let same = |e: &Expr| *e == Expr::Column(at);
+                    let there = exprs.iter().position(same).filter(|_| !added);
+                    let end = exprs.len() - usize::from(apart);
+                    if there.is_none() {
+                        exprs.insert(end, Expr::Column(at));
+                        if added && apart {
+                            // The flag has moved.
+                            exprs[end + 1] = Expr::Column(at + 1);
+                        }
+                        *schema = with(schema, end);
+                        added = true;
+                    }
+                    at = there.unwrap_or(end);
+                    self.schema = Arc::clone(schema);
+                }
+                OperatorSpec::Unnest { schema, .. } => {
+                    if added {
+                        *schema = with(schema, at);
+                    }
+                    apart = true;
+                    self.schema = Arc::clone(schema);
+                }
+                // These have their input's columns.
+                OperatorSpec::Filter(_)
+                | OperatorSpec::FilterChanges(_)
+                | OperatorSpec::DropLate(_)
+                | OperatorSpec::Applied
+                | OperatorSpec::Windows(_)
+                | OperatorSpec::Sort(_) => {}
+                OperatorSpec::Sessions(_)
+                | OperatorSpec::MarkFirst { .. }
+                | OperatorSpec::Aggregate(_) => {
+                    unreachable!("groups have no event time any more")
+                }
+            }
+        }
+        self.origins.resize(self.schema.fields.len(), None);
+        Some(at)
     }
 
     /// Has the source give each row's watermark as column `bound`, and the operators so far carry

@@ -40,6 +40,12 @@ impl Wanted {
                 let inner = wanted.iter().zip(own).map(|(a, b)| *a || b).collect();
                 self.visit(&filter.input, inner);
             }
+            LogicalPlan::Sort(sort) => {
+                let own = named(sort.expr.iter().map(|key| &key.expr), &sort.input);
+                let inner = wanted.iter().zip(own).map(|(a, b)| *a || b).collect();
+                self.visit(&sort.input, inner);
+            }
+            LogicalPlan::Limit(limit) => self.visit(&limit.input, wanted.clone()),
             LogicalPlan::SubqueryAlias(alias) => self.visit(&alias.input, wanted.clone()),
             LogicalPlan::Unnest(unnest) => {
                 let mut inner = vec![false; unnest.input.schema().fields().len()];
