@@ -192,6 +192,7 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             }
         }
         PlanExpr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
+            (marker::CAST, [same]) => lower(same),
             ("upper", [e]) => unary(UnaryOp::Upper, e),
             ("lower", [e]) => unary(UnaryOp::Lower, e),
             ("coalesce" | "nvl", args) => {

@@ -383,3 +383,16 @@ fn results_of_one_name_are_told_apart() {
         assert_eq!(columns.collect::<Vec<_>>().join(" "), names, "{query}");
     }
 }
+
+#[test]
+fn calls_that_differ_by_a_cast_are_two_columns() {
+    for query in [
+        "SELECT MAX(symbol), MAX(TRY_CAST(symbol AS BIGINT)) FROM trades",
+        "SELECT MAX(CAST(price AS REAL)), MAX(price) FROM trades HAVING MAX(price) > 1",
+        "SELECT symbol, CAST(symbol AS VARCHAR) AS c, COUNT(*) FROM trades GROUP BY symbol, c",
+        "SELECT volume, COUNT(*) FROM trades GROUP BY volume, CAST(volume AS DOUBLE)",
+        "SELECT SUM(volume) + SUM(CAST(volume AS INT)) AS n FROM trades",
+    ] {
+        assert_eq!(plan(query).len(), 1, "{query}");
+    }
+}

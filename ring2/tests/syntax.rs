@@ -41,7 +41,7 @@ fn check_round_trip(text: &str) {
 }
 
 /// Every line is one statement in several spellings; the last is the canonical one.
-const SPELLINGS: [&[&str]; 22] = [
+const SPELLINGS: [&[&str]; 23] = [
     &["select A, \"b\" from T", "SELECT a, \"b\" FROM t"],
     &[
         "CREATE STREAM s (a STRING) WITH (connector='file')",
@@ -110,6 +110,10 @@ const SPELLINGS: [&[&str]; 22] = [
     ],
     &["FETCH NEXT FROM c", "FETCH 1 FROM c"],
     &[
+        "CREATE INDEX ON v (a, b)",
+        "CREATE INDEX v_a_b_idx ON v (a, b)",
+    ],
+    &[
         "CREATE VIEW \"Select\" AS SELECT 1 FROM \"T\"",
         "CREATE VIEW \"Select\" AS SELECT 1 FROM \"T\"",
     ],
@@ -129,6 +133,15 @@ fn spellings_of_one_thing_print_the_same() {
         text,
         "SELECT * FROM hop(t, ts, INTERVAL '1' HOUR, INTERVAL '2' HOUR)"
     );
+}
+
+/// What the fuzzer found: each was printed as something else, or as nothing that can be read.
+#[test]
+fn findings_round_trip_or_are_refused() {
+    check_round_trip("SELECT @ @ a, - @ b, ~ ~ c, ~ - d FROM t");
+    let wrong = "SELECT COUNT(*), 1 AS one FROM t GROUP BY one. 3";
+    let error = parse(&file(wrong)).unwrap_err().to_string();
+    assert!(error.contains("a name follows a dot"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::Expr;
 
-use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+use crate::window::marker::{CAST, CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
 use crate::window::{END, START};
 
 /// The text of an expression.
@@ -57,6 +57,7 @@ pub(super) fn text(expr: &Expr) -> String {
             format!("{}({distinct}{args})", f.func.name())
         }
         Expr::WindowFunction(w) => format!("{}({})", w.fun.name(), list(&w.params.args)),
+        Expr::ScalarFunction(f) if f.name() == CAST => list(&f.args),
         Expr::ScalarFunction(f) => {
             window(f.name(), &f.args).unwrap_or_else(|| format!("{}({})", f.name(), list(&f.args)))
         }

@@ -3,8 +3,10 @@
 //! select item, names are looked up. What would be ignored is refused; what is only not run yet is
 //! left to lowering. Nothing is evaluated here.
 
+mod casts;
 mod from;
 mod select;
+mod unnest;
 mod visit;
 mod windows;
 
@@ -16,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
-use self::from::{Unnested, of_owner};
+use self::unnest::{Unnested, of_owner};
 use crate::catalog::SourceDef;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
-    Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    Query, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -157,6 +157,17 @@ impl VisitorMut for Canonical<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            let constant = access_chain.iter().find_map(|access| match access {
+                AccessExpr::Dot(Expr::Value(value)) => Some(value.span.start),
+                _ => None,
+            });
+            if let Some(at) = constant {
+                let message = "a name follows a dot";
+                let error = self.place.hinted("E0101", at, message, "list[1]");
+                return ControlFlow::Break(error);
+            }
+        }
         if let Expr::Function(Function {
             name,
             args: FunctionArguments::List(list),

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::print::ident;
 use super::reader::Reader;
 use super::statement::{
     At, ColumnSpec, CreateIndex, CreateSink, CreateSource, CreateView, OptionSpec, SourceKind,
@@ -344,14 +345,23 @@ impl Reader<'_> {
     }
 
     fn create_index(&mut self) -> Result<CreateIndex, SqlError> {
+        let if_not_exists = self.if_not_exists()?;
+        let named = match self.peek_word(0).as_str() {
+            "ON" if self.peek_word(1) != "ON" => None,
+            _ => Some(self.ident()?),
+        };
+        self.expect("ON")?;
+        let (on, columns) = (self.ident()?, self.idents()?);
         let index = CreateIndex {
-            if_not_exists: self.if_not_exists()?,
-            name: self.ident()?,
-            on: {
-                self.expect("ON")?;
-                self.ident()?
-            },
-            columns: self.idents()?,
+            if_not_exists,
+            name: named.unwrap_or_else(|| {
+                let columns: Vec<_> = columns.iter().map(|c| c.value.as_str()).collect();
+                let mut name = ident(format!("{}_{}_idx", on.value, columns.join("_")));
+                name.span = on.span;
+                name
+            }),
+            on,
+            columns,
         };
         let word = self.peek_word(0);
         if matches!(word.as_str(), "WHERE" | "USING" | "INCLUDE" | "WITH") {

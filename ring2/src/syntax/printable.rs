@@ -38,12 +38,12 @@ impl VisitorMut for Printable {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let sign = |op: &UnaryOperator| matches!(op, UnaryOperator::Minus | UnaryOperator::Plus);
+        let sign = |op: &UnaryOperator| !matches!(op, UnaryOperator::Not);
         if let Expr::UnaryOp { op, expr: inner } = expr
             && sign(op)
             && matches!(&**inner, Expr::UnaryOp { op, .. } if sign(op))
         {
-            // Two signs side by side begin a comment.
+            // Two signs side by side begin a comment, or are another operator.
             **inner = Expr::Value(Value::Number(format!(" {inner}"), false).into());
         }
         ControlFlow::Continue(())

@@ -1,6 +1,6 @@
 //! Functions that stand in plans for what Ring 0 does by other means: bounds of hopping, session
 //! and cumulating windows, the conditions of ASOF and temporal joins, PROCTIME(). DataFusion gives them types;
-//! nothing evaluates them.
+//! nothing evaluates them, but for [`CAST`].
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result as PlanResult, not_impl_err};
@@ -28,12 +28,15 @@ pub(crate) const ASOF: &str = "trefoil_asof";
 /// A temporal join: the time at which the table is read.
 pub(crate) const AS_OF_TIME: &str = "trefoil_as_of_time";
 
+/// Its argument: a cast by which two calls differ.
+pub(crate) const CAST: &str = "trefoil_cast";
 /// The clock of ingestion.
 pub(crate) const PROCTIME: &str = "proctime";
 
 /// All of them, with the number of arguments.
-const ALL: [(&str, usize); 8] = [
+const ALL: [(&str, usize); 9] = [
     (PROCTIME, 0),
+    (CAST, 1),
     (HOP, 4),
     (SESSION, 2),
     (SESSION_END, 2),
@@ -75,6 +78,7 @@ impl ScalarUDFImpl for Marker {
             return Ok(DataType::Timestamp(TimeUnit::Microsecond, None));
         };
         match (self.name, first) {
+            (CAST, same) => Ok(same.clone()),
             (AS_OF_TIME, DataType::Timestamp(..)) => Ok(DataType::Boolean),
             (ASOF, DataType::Boolean) => Ok(DataType::Boolean),
             (HOP | SESSION | SESSION_END | CUMULATE | CUMULATE_END, time) => match time {
@@ -87,7 +91,10 @@ impl ScalarUDFImpl for Marker {
         }
     }
 
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        if self.name == CAST {
+            return Ok(args.args.swap_remove(0));
+        }
         not_impl_err!("{} is planned and not yet run", self.name)
     }
 }

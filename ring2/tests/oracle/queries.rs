@@ -97,6 +97,8 @@ pub(crate) const TYPES: &[&str] = &[
      GROUP BY LENGTH(s), UPPER(g)",
     "SELECT DATE_TRUNC('minute', ts) AS m, COUNT(*), AVG(ROUND(x)) FROM r \
      GROUP BY DATE_TRUNC('minute', ts)",
+    "SELECT MAX(s), MAX(TRY_CAST(s AS BIGINT)), MIN(i), MIN(CAST(i AS DOUBLE)) AS m FROM r",
+    "SELECT SUM(i), SUM(CAST(k AS DOUBLE)), SUM(k), COUNT(*) FROM r GROUP BY k, CAST(k AS VARCHAR)",
     "SELECT k, tag FROM r CROSS JOIN UNNEST(tags) AS tag",
     "SELECT k, u.tag, u.n FROM r, UNNEST(tags) WITH ORDINALITY AS u(tag, n) WHERE n < 3",
     "SELECT tag, SUM(ordinality) AS n FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY AS tag \

@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, Spanned, Value, WindowSpec, WindowType,
 };
 
-use super::from::{Scope, of_owner, stars};
+use super::from::Scope;
+use super::unnest::{of_owner, stars};
 use super::windows::{self, Window};
-use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, visit};
+use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, visit};
 use crate::error::SqlError;
 use crate::functions::BOUNDS;
 use crate::syntax::{default_name, normal, unpositioned};
@@ -36,6 +37,7 @@ impl Tree<'_> {
         level: Level,
     ) -> Result<Vec<Moved>, SqlError> {
         self.clauses(select)?;
+        casts::tell_apart(select);
         let scope = self.from(&mut select.from)?;
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);
