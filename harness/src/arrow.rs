@@ -1,34 +1,67 @@
-//! Results as a stream of Arrow IPC: a schema, a batch for each frame, an end. A window is a
-//! struct of its start and its end.
+//! Results as columns: a stream of Arrow IPC (a schema, a batch for each frame, an end), or a file
+//! of Parquet. A window is a struct of its start and its end.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema as ArrowSchema};
+use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use trefoil::ResultColumn;
 use trefoil::convert::record_batch;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::Schema;
 
+use crate::args::Format;
 use crate::failure::Failure;
 use crate::print::Shape;
 
-/// A stream being written.
-pub(crate) struct ArrowStream {
-    writer: StreamWriter<Vec<u8>>,
+/// Rows of a row group of Parquet, which are gathered before they are written.
+const GROUP_ROWS: usize = 128 * 1024;
+
+/// What is being written.
+enum Writer {
+    Stream(StreamWriter<Vec<u8>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+}
+
+/// Columns being written.
+pub(crate) struct Columnar {
+    writer: Writer,
     schema: Arc<ArrowSchema>,
 }
 
-impl ArrowStream {
-    /// Begins one of these columns of frames of `schema`.
-    pub(crate) fn begin(columns: &[ResultColumn], schema: &Schema) -> Result<Self, Failure> {
+impl Columnar {
+    /// Begins one of these columns of frames of `schema`; `None` for a format of rows.
+    pub(crate) fn begin(
+        format: Format,
+        columns: &[ResultColumn],
+        schema: &Schema,
+    ) -> Result<Option<Self>, Failure> {
         let fields: Fields = columns.iter().map(|c| field(c, schema)).collect();
         let arrow = Arc::new(ArrowSchema::new(fields));
-        Ok(Self {
-            writer: StreamWriter::try_new(Vec::new(), &arrow).map_err(failed)?,
+        let writer = match format {
+            Format::Arrow => {
+                Writer::Stream(StreamWriter::try_new(Vec::new(), &arrow).map_err(failed)?)
+            }
+            Format::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_max_row_group_row_count(Some(GROUP_ROWS))
+                    .set_compression(Compression::SNAPPY)
+                    .build();
+                let schema = Arc::clone(&arrow);
+                let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties));
+                Writer::Parquet(Box::new(writer.map_err(failed)?))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            writer,
             schema: arrow,
-        })
+        }))
     }
 
     /// Appends the first rows of a frame.
@@ -46,21 +79,35 @@ impl ArrowStream {
         let schema = Arc::clone(&self.schema);
         let batch = RecordBatch::try_new_with_options(schema, arrays.collect(), &options);
         let batch = batch.map_err(failed)?.slice(0, rows);
-        self.writer.write(&batch).map_err(failed)?;
-        out.append(self.writer.get_mut());
+        match &mut self.writer {
+            Writer::Stream(writer) => {
+                writer.write(&batch).map_err(failed)?;
+                out.append(writer.get_mut());
+            }
+            Writer::Parquet(writer) => {
+                writer.write(&batch).map_err(failed)?;
+                // It counts what it wrote by itself, and never looks at it again.
+                out.append(writer.inner_mut());
+            }
+        }
         Ok(())
     }
 
-    /// Ends the stream.
-    pub(crate) fn end(mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.writer.finish().map_err(failed)?;
-        out.append(self.writer.get_mut());
+    /// Ends it.
+    pub(crate) fn end(self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self.writer {
+            Writer::Stream(mut writer) => {
+                writer.finish().map_err(failed)?;
+                out.append(writer.get_mut());
+            }
+            Writer::Parquet(writer) => out.append(&mut writer.into_inner().map_err(failed)?),
+        }
         Ok(())
     }
 }
 
-fn failed(error: ArrowError) -> Failure {
-    Failure::Running(format!("cannot write results as Arrow: {error}"))
+fn failed(error: impl Display) -> Failure {
+    Failure::Running(format!("cannot write results as columns: {error}"))
 }
 
 fn field(column: &ResultColumn, schema: &Schema) -> Field {

@@ -4,6 +4,7 @@
 
 mod compare;
 mod data;
+mod files;
 mod keyed;
 mod reference;
 mod report;
@@ -29,15 +30,17 @@ use crate::settings::Settings;
 enum Benchmark {
     Roofline,
     Keyed,
+    Files,
 }
 
-const ALL: [Benchmark; 2] = [Benchmark::Roofline, Benchmark::Keyed];
+const ALL: [Benchmark; 3] = [Benchmark::Roofline, Benchmark::Keyed, Benchmark::Files];
 
 impl Benchmark {
     fn name(self) -> &'static str {
         match self {
             Self::Roofline => "roofline",
             Self::Keyed => "keyed",
+            Self::Files => "files",
         }
     }
 
@@ -51,6 +54,10 @@ impl Benchmark {
                 "COUNT, SUM, MIN, MAX of a DOUBLE by a BIGINT key, from columns in memory, on 1..N \
                  shards, beside the hand-written loop"
             }
+            Self::Files => {
+                "GROUP BY over NDJSON, CSV and Parquet on 1 and N shards, beside the bare parsers \
+                 and, where Python has them, DuckDB and Polars"
+            }
         }
     }
 
@@ -59,6 +66,7 @@ impl Benchmark {
         match self {
             Self::Roofline => Vec::new(),
             Self::Keyed => keyed::ratios(setting),
+            Self::Files => files::ratios(),
         }
     }
 
@@ -66,6 +74,7 @@ impl Benchmark {
         match self {
             Self::Roofline => roofline::once(setting),
             Self::Keyed => keyed::once(setting),
+            Self::Files => files::once(setting),
         }
     }
 }
@@ -80,6 +89,8 @@ struct Setting {
     runs: u32,
     warmup: u32,
     quick: bool,
+    /// Rows, where that was said.
+    rows: Option<usize>,
 }
 
 impl Setting {
@@ -155,6 +166,7 @@ impl Job {
             runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }),
             warmup: args.warmup,
             quick: args.quick,
+            rows: args.rows,
         };
         let ratios: Vec<String> = benchmarks.iter().flat_map(|b| b.ratios(&setting)).collect();
         let thresholds = args

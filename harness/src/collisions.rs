@@ -38,6 +38,7 @@ pub(crate) fn check(
             Step::Answer(_) => None,
         })
     };
+    check_stdin(scripts, queries())?;
     let outputs = outputs(settings, queries());
     for (number, output) in outputs.iter().enumerate() {
         let is_same = |other: &&Output<'_>| other.location.is_same(&output.location);
@@ -54,7 +55,7 @@ pub(crate) fn check(
     if outputs.is_empty() {
         return Ok(());
     }
-    for path in scripts {
+    for path in scripts.iter().filter(|path| *path != Path::new("-")) {
         check_input(&outputs, path, "the script is read from")?;
     }
     for query in queries() {
@@ -62,13 +63,35 @@ pub(crate) fn check(
             check_next_run(&outputs, path)?;
         }
         for source in &query.program.sources {
-            if let SourceKind::Files { paths, .. } = &source.kind {
-                let reader = format!("source {} reads", source.name);
-                for path in paths {
-                    check_input(&outputs, path, &reader)?;
-                }
+            let reader = format!("source {} reads", source.name);
+            for path in source.kind.paths() {
+                check_input(&outputs, path, &reader)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Refuses what would read standard input a second time: it is gone by then.
+fn check_stdin<'a>(
+    scripts: &[PathBuf],
+    queries: impl Iterator<Item = &'a PlannedQuery>,
+) -> Result<(), Failure> {
+    let of_script = scripts.iter().any(|path| path == Path::new("-"));
+    let mut reader = of_script.then(|| "the script".to_owned());
+    for source in queries.flat_map(|query| &query.program.sources) {
+        let SourceKind::Stream { feed, .. } = &source.kind else {
+            continue;
+        };
+        if feed.name() != Path::new("<stdin>") {
+            continue;
+        }
+        if let Some(first) = &reader {
+            let why = format!("{first} and source {} read standard input", source.name);
+            let hint = "one query reads it, and the script comes from a file or -c";
+            return Err(refuse(By::Flag, &why, hint));
+        }
+        reader = Some(format!("another query with source {}", source.name));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::{Field, Schema};
 
 use crate::args::Format;
-use crate::arrow::ArrowStream;
+use crate::arrow::Columnar;
 use crate::failure::Failure;
 use crate::output::Target;
 use crate::table::{Side, Table, escaped};
@@ -84,7 +84,7 @@ pub(crate) struct Printer {
     rows: u64,
     /// A table, which is kept to the end.
     table: Table,
-    arrow: Option<ArrowStream>,
+    columnar: Option<Columnar>,
 }
 
 impl Printer {
@@ -97,7 +97,7 @@ impl Printer {
             text: Vec::new(),
             rows: 0,
             table: Table::default(),
-            arrow: None,
+            columnar: None,
         }
     }
 
@@ -107,7 +107,9 @@ impl Printer {
             return Ok(());
         }
         match self.format {
-            Format::Arrow => self.arrow = Some(ArrowStream::begin(shape.columns, shape.schema)?),
+            Format::Arrow | Format::Parquet => {
+                self.columnar = Columnar::begin(self.format, shape.columns, shape.schema)?;
+            }
             Format::Table => {
                 let names = shape.columns.iter().map(|c| escaped(c.name()));
                 let sides = shape.columns.iter().map(|c| side(shape.schema, c));
@@ -142,8 +144,8 @@ impl Printer {
     ) -> Result<(), Failure> {
         let room = self.rows_max - self.rows;
         let rows = usize::try_from(room).map_or(frame.rows(), |room| room.min(frame.rows()));
-        if let Some(arrow) = &mut self.arrow {
-            arrow.write(shape, frame, rows, &mut self.text)?;
+        if let Some(columnar) = &mut self.columnar {
+            columnar.write(shape, frame, rows, &mut self.text)?;
             self.rows += rows as u64;
             return self.hand_over(BUFFER_BYTES, target);
         }
@@ -191,7 +193,7 @@ impl Printer {
                 let cell = |c| escaped(&plain(c, shape.schema, frame, row));
                 self.table.push(shape.columns.iter().map(cell).collect());
             }
-            Format::Arrow => unreachable!("Arrow takes frames and not rows"),
+            Format::Arrow | Format::Parquet => unreachable!("columns are taken from frames"),
         }
     }
 
@@ -206,9 +208,9 @@ impl Printer {
             Format::Json if self.rows > 0 => self.text.extend_from_slice(b"\n]\n"),
             Format::Json => self.text.extend_from_slice(b"]\n"),
             Format::Table => self.table.write(&mut self.text),
-            Format::Arrow => {
-                if let Some(arrow) = self.arrow.take() {
-                    arrow.end(&mut self.text)?;
+            Format::Arrow | Format::Parquet => {
+                if let Some(columnar) = self.columnar.take() {
+                    columnar.end(&mut self.text)?;
                 }
             }
             Format::Ndjson | Format::Csv | Format::Markdown => {}
@@ -238,7 +240,7 @@ fn begin(format: Format, shape: Shape<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(line(rules.collect()).as_bytes());
         }
         Format::Json => out.push(b'['),
-        Format::Table | Format::Ndjson | Format::Arrow => {}
+        Format::Table | Format::Ndjson | Format::Arrow | Format::Parquet => {}
     }
 }
 

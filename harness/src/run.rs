@@ -51,8 +51,7 @@ impl Job {
                 base: PathBuf::from("."),
             });
         }
-        let mut paths = args.files;
-        paths.retain(|path| path != Path::new("-"));
+        let paths = args.files;
         Ok(Self {
             files,
             paths,
@@ -236,6 +235,7 @@ impl Script<'_> {
             schema: &query.program.outputs[0].schema,
         };
         outlet.begin(shape)?;
+        let is_live = query.program.sources.iter().any(|s| s.kind.is_live());
         let before = outlet.rows();
         let (mut received, mut is_left) = (0, false);
         loop {
@@ -250,6 +250,9 @@ impl Script<'_> {
                 (0, _) => {
                     received += block.rows().rows() as u64;
                     outlet.take(shape, block.rows())?;
+                    if is_live {
+                        outlet.flush()?;
+                    }
                 }
                 (_, Some(letters)) => letters.write(block.rows())?,
                 (output, None) => unreachable!("nothing is told in output {output}"),

@@ -40,6 +40,7 @@ impl Outlet {
             SinkFormat::Json => Format::Ndjson,
             SinkFormat::Csv => Format::Csv,
             SinkFormat::Arrow => Format::Arrow,
+            SinkFormat::Parquet => Format::Parquet,
         };
         Self {
             printer: Some(Printer::new(format, u64::MAX)),
@@ -105,7 +106,7 @@ impl Outlet {
     }
 
     /// Writes what is there so far.
-    fn flush(&mut self) -> Result<(), Failure> {
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = match &mut self.printer {
             Some(printer) if self.is_read => printer.flush(&mut self.target),
             Some(_) | None => Ok(()),
@@ -179,8 +180,9 @@ fn open(sink: &Sink) -> Result<Option<Outlet>, Failure> {
         SinkConnector::Print => None,
         SinkConnector::Blackhole => Some(Outlet::new(Target::Stdout)),
         SinkConnector::Stdout { format } => {
-            if *format == SinkFormat::Arrow && Target::Stdout.is_terminal() {
-                return Err(refuse("format 'arrow' is not for a terminal".to_owned()));
+            let is_binary = matches!(format, SinkFormat::Arrow | SinkFormat::Parquet);
+            if is_binary && Target::Stdout.is_terminal() {
+                return Err(refuse("columns are not for a terminal".to_owned()));
             }
             Some(Outlet::with_printer(Target::Stdout, *format))
         }

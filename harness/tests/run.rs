@@ -4,6 +4,103 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_cast::cast;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{DataType, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+/// Those of the pack's queries that run.
+const QUERIES: [&str; 6] = [
+    "00_market_data_flags",
+    "01_test_stream_projection",
+    "03_orders_by_customer",
+    "04_sensor_stats",
+    "05_hashtag_stats",
+    "09_trades_global",
+];
+
+/// What a column holds.
+enum Kind {
+    Text,
+    Integer,
+    Float,
+    Time,
+    Date,
+    Texts,
+}
+
+/// The sources that these queries read.
+const SOURCES: [(&str, &[(&str, Kind)]); 6] = [
+    (
+        "market_data",
+        &[
+            ("symbol", Kind::Text),
+            ("exchange", Kind::Text),
+            ("price", Kind::Float),
+            ("volume", Kind::Integer),
+            ("hourly_avg_volume", Kind::Float),
+            ("daily_high", Kind::Float),
+            ("event_time", Kind::Time),
+        ],
+    ),
+    (
+        "test_stream",
+        &[
+            ("id", Kind::Integer),
+            ("name", Kind::Text),
+            ("value", Kind::Float),
+            ("event_time", Kind::Time),
+        ],
+    ),
+    (
+        "orders",
+        &[
+            ("order_id", Kind::Integer),
+            ("customer_id", Kind::Text),
+            ("product_id", Kind::Text),
+            ("order_amount", Kind::Float),
+            ("order_date", Kind::Date),
+            ("event_time", Kind::Time),
+        ],
+    ),
+    (
+        "sensor_readings",
+        &[
+            ("reading_id", Kind::Integer),
+            ("device_id", Kind::Text),
+            ("sensor_type", Kind::Text),
+            ("value", Kind::Float),
+            ("event_time", Kind::Time),
+        ],
+    ),
+    (
+        "posts",
+        &[
+            ("post_id", Kind::Integer),
+            ("hashtags", Kind::Texts),
+            ("likes", Kind::Integer),
+            ("retweets", Kind::Integer),
+            ("replies", Kind::Integer),
+            ("engagement_score", Kind::Float),
+            ("event_time", Kind::Time),
+        ],
+    ),
+    (
+        "trades",
+        &[
+            ("trade_id", Kind::Integer),
+            ("symbol", Kind::Text),
+            ("price", Kind::Float),
+            ("volume", Kind::Integer),
+            ("event_time", Kind::Time),
+        ],
+    ),
+];
 
 fn pack() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fr082")
@@ -63,14 +160,7 @@ fn assert_expected(query: &str, output: &Output, label: &str) {
 
 #[test]
 fn queries_give_what_is_expected() {
-    for query in [
-        "00_market_data_flags",
-        "01_test_stream_projection",
-        "03_orders_by_customer",
-        "04_sensor_stats",
-        "05_hashtag_stats",
-        "09_trades_global",
-    ] {
+    for query in QUERIES {
         for cores in ["1", "2", "4", "8"] {
             for executor in ["uring", "threads"] {
                 let options = ["--cores", cores, "--executor", executor];
@@ -92,8 +182,10 @@ fn write_as_csv(source: &str, names: &[&str], path: &Path) {
         for name in names {
             match &record[name] {
                 serde_json::Value::Null => {}
-                serde_json::Value::String(text) if number % 3 == 0 => {
-                    out += &format!("\"{text}\"");
+                serde_json::Value::String(text)
+                    if number % 3 == 0 || text.is_empty() || text.contains(['"', ';', '\n']) =>
+                {
+                    out += &format!("\"{}\"", text.replace('"', "\"\""));
                 }
                 serde_json::Value::String(text) => out += text,
                 other => out += &other.to_string(),
@@ -110,34 +202,114 @@ fn write_as_csv(source: &str, names: &[&str], path: &Path) {
 fn queries_over_csv_give_what_is_expected() {
     let folder = folder("csv");
     let mut schema = std::fs::read_to_string(pack().join("schema.sql")).unwrap();
-    let orders = ["event_time", "order_amount", "customer_id", "order_date"];
-    let readings = [
-        "value",
-        "sensor_type",
-        "event_time",
-        "reading_id",
-        "device_id",
-    ];
-    for (source, names) in [("orders", &orders[..]), ("sensor_readings", &readings)] {
-        write_as_csv(source, names, &folder.join(format!("{source}.csv")));
-        let json = format!("path = 'data/{source}.ndjson', format = 'json'");
-        let csv = format!("path = '{source}.csv', format = 'csv', delimiter = ';'");
-        assert!(schema.contains(&json));
-        schema = schema.replace(&json, &csv);
+    for (source, columns) in SOURCES.iter().filter(|(source, _)| *source != "posts") {
+        // Fields in another order than the columns'.
+        let mut names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        names.reverse();
+        write_as_csv(source, &names, &folder.join(format!("{source}.csv")));
+        let of_csv = format!("path = '{source}.csv', format = 'csv', delimiter = ';'");
+        schema = replaced(&schema, source, &of_csv);
     }
+    let queries = QUERIES.iter().filter(|query| !query.starts_with("05"));
+    assert_all_expected(&folder, &schema, "csv", queries);
+}
+
+/// A schema whose source is declared with other options.
+fn replaced(schema: &str, source: &str, options: &str) -> String {
+    let json = format!("path = 'data/{source}.ndjson', format = 'json'");
+    assert!(schema.contains(&json));
+    schema.replace(&json, options)
+}
+
+/// Runs queries over sources that are in a folder.
+fn assert_all_expected<'a>(
+    folder: &Path,
+    schema: &str,
+    format: &str,
+    queries: impl Iterator<Item = &'a &'a str>,
+) {
     let path = folder.join("schema.sql");
     std::fs::write(&path, schema).unwrap();
-    for query in ["03_orders_by_customer", "04_sensor_stats"] {
+    for query in queries {
         for cores in ["1", "2", "4", "8"] {
-            let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
-                .args(["run".as_ref(), path.as_os_str()])
-                .arg(pack().join(format!("queries/{query}.sql")))
-                .args(["--format", "csv", "--cores", cores])
-                .output()
-                .unwrap();
-            assert_expected(query, &output, &format!("csv, {cores} shards"));
+            for executor in ["uring", "threads"] {
+                let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
+                    .args(["run".as_ref(), path.as_os_str()])
+                    .arg(pack().join(format!("queries/{query}.sql")))
+                    .args(["--format", "csv", "--cores", cores])
+                    .args(["--executor", executor])
+                    .output()
+                    .unwrap();
+                let label = format!("{format}, {cores} shards, {executor}");
+                assert_expected(query, &output, &label);
+            }
         }
     }
+}
+
+/// A source of the pack as columns, all that are NULL at times nullable.
+fn columns_of(source: &str, columns: &[(&str, Kind)]) -> RecordBatch {
+    let text = std::fs::read_to_string(pack().join(format!("data/{source}.ndjson"))).unwrap();
+    let records: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let column = |(name, kind): &(&'static str, Kind)| {
+        let values = || records.iter().map(|record| &record[*name]);
+        let texts = || Arc::new(values().map(|v| v.as_str()).collect::<StringArray>());
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let array: ArrayRef = match kind {
+            Kind::Text => texts(),
+            Kind::Integer => Arc::new(values().map(|v| v.as_i64()).collect::<Int64Array>()),
+            Kind::Float => Arc::new(values().map(|v| v.as_f64()).collect::<Float64Array>()),
+            Kind::Time => cast(&texts(), &time).unwrap(),
+            Kind::Date => cast(&texts(), &DataType::Date32).unwrap(),
+            Kind::Texts => {
+                let mut lists = ListBuilder::new(StringBuilder::new());
+                for value in values() {
+                    lists.append_option(value.as_array().map(|texts| {
+                        let texts = texts.iter().map(|text| text.as_str().map(str::to_owned));
+                        texts.collect::<Vec<_>>()
+                    }));
+                }
+                Arc::new(lists.finish())
+            }
+        };
+        (*name, array, true)
+    };
+    RecordBatch::try_from_iter_with_nullable(columns.iter().map(column)).unwrap()
+}
+
+#[test]
+fn queries_over_parquet_and_arrow_give_what_is_expected() {
+    let folder = folder("columns");
+    let schema = std::fs::read_to_string(pack().join("schema.sql")).unwrap();
+    let (mut of_parquet, mut of_arrow) = (schema.clone(), schema);
+    for (source, columns) in SOURCES {
+        let batch = columns_of(source, columns);
+        let file = |format: &str| {
+            std::fs::File::create(folder.join(format!("{source}.{format}"))).unwrap()
+        };
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(700))
+            .set_data_page_row_count_limit(100)
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(file("parquet"), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let mut writer = FileWriter::try_new(file("arrow"), &batch.schema()).unwrap();
+        for from in (0..batch.num_rows()).step_by(300) {
+            let rows = 300.min(batch.num_rows() - from);
+            writer.write(&batch.slice(from, rows)).unwrap();
+        }
+        writer.finish().unwrap();
+        let options = |format| format!("path = '{source}.{format}', format = '{format}'");
+        of_parquet = replaced(&of_parquet, source, &options("parquet"));
+        of_arrow = replaced(&of_arrow, source, &options("arrow"));
+    }
+    assert_all_expected(&folder, &of_parquet, "parquet", QUERIES.iter());
+    assert_all_expected(&folder, &of_arrow, "arrow", QUERIES.iter());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
+use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
 use crate::lineage::lineages;
@@ -14,7 +15,7 @@ use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOut
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
-use crate::source::{Files, Reader, Source, open};
+use crate::source::{Files, Reader, Source, open, open_stream, pace};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::table::store::Addresses;
 use crate::wake::Bell;
@@ -29,6 +30,10 @@ pub(crate) struct Parts {
     receivers: Vec<Vec<LaneReceiver>>,
     outputs: Vec<Option<LaneSender>>,
     files: Vec<Files>,
+    /// The streams that this shard reads, by source.
+    streams: Vec<Option<Blocked>>,
+    /// When the program began.
+    begun: i64,
 }
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -86,14 +91,21 @@ pub(crate) fn wire(
         .iter()
         .map(|spec| open(spec, config.chunk_bytes, bells))
         .collect::<Result<Vec<_>>>()?;
+    let begun = (config.now)();
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {
             senders: Vec::new(),
             receivers: Vec::new(),
             outputs: Vec::new(),
             files: files.clone(),
+            streams: program.sources.iter().map(|_| None).collect(),
+            begun,
         })
         .collect();
+    for (number, spec) in program.sources.iter().enumerate() {
+        parts[0].streams[number] = open_stream(spec, &bells[0], config.tell)?;
+        pace(spec, &files[number], bells)?;
+    }
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
         lane(
             schema,
@@ -166,6 +178,8 @@ pub(crate) fn build(
         receivers,
         mut outputs,
         files,
+        streams,
+        begun,
     } = parts;
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
@@ -214,20 +228,22 @@ pub(crate) fn build(
             .collect()
     };
     let mut sources = Vec::with_capacity(program.sources.len());
-    for (number, (spec, files)) in program.sources.iter().zip(files).enumerate() {
+    let inputs = files.into_iter().zip(streams);
+    for (number, (spec, (files, blocks))) in program.sources.iter().zip(inputs).enumerate() {
         let reader = Reader {
             shard,
             shards: config.shards,
             frame_rows: config.frame_rows,
             chunk_bytes: config.chunk_bytes,
             now: config.now,
+            begun,
         };
         let letters = match spec.bad_data {
             BadData::Fail | BadData::Skip => None,
             BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
         };
         sources.push((
-            Source::new(number, spec, files, reader),
+            Source::new(number, spec, files, blocks, reader),
             Letters::new(letters),
             readers(StageInput::Source(SourceId(number as u32))),
         ));

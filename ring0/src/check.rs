@@ -8,11 +8,12 @@ use crate::error::{Result, refuse};
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
-    AggregateSpec, BadData, EventTime, LateRule, OperatorSpec, Order, Phase, Program, Reading,
-    Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec, dead_letter_schema,
+    AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, OperatorSpec, Order, Phase,
+    Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
-use crate::source::{check_columns, check_system};
+use crate::source::{check_columns, check_system, file_schema, is_made};
 
 /// Checks a program.
 ///
@@ -74,6 +75,12 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     {
         return refuse(format!("source {name} has no such event time"));
     }
+    if matches!(source.kind, SourceKind::Stream { .. }) && source.reading != Reading::InOrder {
+        return refuse(format!("source {name} is a stream, which one shard reads"));
+    }
+    if let SourceKind::Generator(made) = &source.kind {
+        check_generator(source, made)?;
+    }
     check_columns(source)?;
     check_system(source)?;
     let BadData::DeadLetters(OutputId(output)) = source.bad_data else {
@@ -88,6 +95,27 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Checks that each column that is made can be: event time in every row.
+fn check_generator(source: &SourceSpec, made: &GeneratorSpec) -> Result<()> {
+    let fields = &file_schema(source).fields;
+    if made.columns.len() != fields.len() {
+        let (name, columns) = (&source.name, made.columns.len());
+        return refuse(format!(
+            "source {name}: {columns} ways for {} columns",
+            fields.len()
+        ));
+    }
+    for (number, (field, column)) in fields.iter().zip(&made.columns).enumerate() {
+        let is_time = source.event_time.is_some_and(|e| e.column == number);
+        let may_be_null = field.nullable && !is_time;
+        if !is_made(&field.data_type) || column.nulls_permille > 0 && !may_be_null {
+            let (name, column) = (&source.name, &field.name);
+            return refuse(format!("source {name}: column {column} cannot be made so"));
+        }
+    }
+    Ok(())
 }
 
 fn is_event_time(event_time: EventTime, schema: &Schema) -> bool {
@@ -151,7 +179,10 @@ fn out_of_order(program: &Program, stage: &StageSpec, order: Order) -> Option<&'
     };
     let source = &program.sources[source.index()];
     let by_chunks = source.reading == Reading::Chunks
-        && matches!(source.kind, SourceKind::Files { .. })
+        && matches!(
+            source.kind,
+            SourceKind::Files { .. } | SourceKind::Columnar { .. } | SourceKind::Generator(_)
+        )
         && source.event_time.is_some_and(|e| e.lag_ns.is_some());
     let sends_marks = matches!(stage.output, StageOutput::Exchange(_)) && !stage.groups();
     (by_chunks && sends_marks && order == Order::Free)

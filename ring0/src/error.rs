@@ -55,6 +55,18 @@ pub enum Error {
         /// What was wrong.
         message: String,
     },
+    /// A row of a file that holds columns could not be taken, or an expression failed on it.
+    #[error("source {name}: {}: row {}: {message}", path.display(), row + 1)]
+    BadRow {
+        /// Name of the source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// How many rows of the file are before it.
+        row: u64,
+        /// What was wrong.
+        message: String,
+    },
     /// An expression failed on a row that is in memory or came over an exchange, or an aggregate's
     /// value cannot be.
     #[error("{message}")]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::limits::CHUNK_BYTES;
-use crate::program::{Program, SourceKind};
+use crate::program::Program;
 
 /// The error to show, given those of the shards.
 pub(crate) fn first(errors: Vec<Error>, program: &Program) -> Error {
@@ -38,6 +38,12 @@ fn rank(error: &Error, program: &Program) -> (u8, usize, u64) {
         Error::ShardPanicked { .. } => (0, 0, 0),
         Error::BadRecord {
             name, path, offset, ..
+        }
+        | Error::BadRow {
+            name,
+            path,
+            row: offset,
+            ..
         } => (1, file_number(name, path, program), *offset),
         _ => (2, 0, 0),
     }
@@ -46,10 +52,7 @@ fn rank(error: &Error, program: &Program) -> (u8, usize, u64) {
 /// The number of a file among those of all sources.
 fn file_number(name: &str, path: &Path, program: &Program) -> usize {
     let files = program.sources.iter().flat_map(|source| {
-        let paths = match &source.kind {
-            SourceKind::Files { paths, .. } => &paths[..],
-            SourceKind::Columns { .. } | SourceKind::Memory { .. } => &[],
-        };
+        let paths = source.kind.paths();
         paths.iter().map(|path| (&source.name, path))
     });
     let mut files = files.enumerate();
@@ -76,7 +79,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::program::{FileFormat, SourceSpec};
+    use crate::program::{FileFormat, SourceKind, SourceSpec};
 
     fn bad(name: &str, path: &str, offset: u64) -> Error {
         Error::BadRecord {

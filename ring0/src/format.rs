@@ -12,6 +12,7 @@ pub mod decimal;
 pub mod record;
 pub mod span;
 
+pub mod columnar;
 pub mod csv;
 pub mod ndjson;
 pub mod parser;

@@ -26,7 +26,10 @@ pub mod expr;
 pub mod program;
 
 pub mod format;
+
+pub mod feed;
 mod source;
+pub use source::is_made;
 
 pub mod hash;
 pub mod kernel;

@@ -1,16 +1,14 @@
 //! A program: what every shard runs, as plain data. Stages are joined by exchanges; both are
 //! numbered so that records only ever move to higher numbers, hence there is no cycle.
 
-use std::path::PathBuf;
 mod aggregate;
+mod generator;
+mod input;
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
-
 use crate::column::Column;
 use crate::expr::Expr;
-use crate::format::csv::Dialect;
 use crate::frame::Frame;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::operator::sort::SortSpec;
@@ -19,6 +17,8 @@ use crate::schema::{Field, Schema};
 pub use self::aggregate::{
     AggregateCall, AggregateFunction, AggregateSpec, Phase, SessionSpec, WindowKey,
 };
+pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
+pub use self::input::{FileFormat, Header, SourceKind};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -137,58 +137,6 @@ pub struct EventTime {
     pub bound: Option<usize>,
 }
 
-/// Kinds of sources.
-#[derive(Debug, Clone)]
-pub enum SourceKind {
-    /// Files of records, one behind the other: one split. Chunk k of all their chunks is parsed by
-    /// shard k mod shards.
-    Files {
-        /// The files, in order.
-        paths: Vec<PathBuf>,
-        /// What is in them.
-        format: FileFormat,
-    },
-    /// Columns in memory, shared by all shards: shard s of n reads the s-th of n equal slices. With
-    /// event time that a watermark needs, and which then must not be NULL, shard 0 reads all.
-    Columns {
-        /// One array for each column of the source's schema but the bound, all of one length.
-        arrays: Arc<[ArrayRef]>,
-        /// How many times each shard reads its slice.
-        repeat: usize,
-    },
-    /// Ready frames in memory: frame k is taken by shard k mod shards, all of it `repeat` times.
-    Memory {
-        /// The frames, of the source's schema.
-        frames: Arc<Vec<Frame>>,
-        /// How many times each is given.
-        repeat: usize,
-    },
-}
-
-/// What a file holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum FileFormat {
-    /// JSON objects, one a line.
-    #[default]
-    Ndjson,
-    /// Comma-separated values, in some dialect.
-    Csv {
-        /// How records are divided, and fields written.
-        dialect: Dialect,
-        /// What says the fields' names.
-        header: Header,
-    },
-}
-
-/// What says the names of the fields of CSV records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Header {
-    /// The first record of each file. Fields that no column wants are left out.
-    FirstRecord,
-    /// There is none: each record has fields of these names, in this order.
-    Absent(Vec<String>),
-}
-
 /// What becomes of a record that cannot be parsed, or on which an expression fails in a stage that
 /// reads the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +152,8 @@ pub enum BadData {
 
 /// The columns of what is told about bad records: the source's name, the file, the byte at which
 /// the record begins, the reason, and its bytes, as text or, where they are no UTF-8, in
-/// hexadecimal.
+/// hexadecimal. Of a row in a file of columns there are no bytes, and the offset is the number of
+/// rows before it in that file.
 /// Of a row in memory there is no file and there are no bytes; the offset is the number of rows
 /// before it.
 pub fn dead_letter_schema() -> Schema {
@@ -222,7 +171,8 @@ pub fn dead_letter_schema() -> Schema {
 /// What a source itself knows of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemColumn {
-    /// Where in its file the record begins, in bytes: BIGINT.
+    /// Where in the split the record is: the bytes of all files before it and those before it in its
+    /// own, or, where files hold columns, so many records: BIGINT.
     Offset,
     /// The number of its split: BIGINT.
     Split,

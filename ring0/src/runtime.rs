@@ -56,6 +56,8 @@ pub struct Config {
     pub chunk_bytes: usize,
     /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
     pub now: fn() -> i64,
+    /// Says something that the user should know while the program runs, from any thread.
+    pub tell: fn(&str),
 }
 
 impl Default for Config {
@@ -68,8 +70,13 @@ impl Default for Config {
             ring_messages: RING_MESSAGES_DEFAULT,
             chunk_bytes: CHUNK_BYTES,
             now: system_time_ns,
+            tell: say_on_stderr,
         }
     }
+}
+
+fn say_on_stderr(note: &str) {
+    eprintln!("note: {note}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "where time comes in")]

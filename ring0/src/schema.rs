@@ -137,6 +137,8 @@ pub struct Field {
     pub nullable: bool,
     /// Whether a VARCHAR's texts are JSON: a source then takes any JSON value, as its text.
     pub json: bool,
+    /// What a source takes integers for where a TIMESTAMP is wanted: so many of these since 1970.
+    pub epoch: Option<TimeUnit>,
 }
 
 impl Field {
@@ -147,6 +149,7 @@ impl Field {
             data_type,
             nullable: true,
             json: false,
+            epoch: None,
         }
     }
 

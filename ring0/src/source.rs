@@ -5,17 +5,21 @@ mod bad;
 mod board;
 mod chunks;
 mod clock;
+mod columnar;
 mod columns;
 mod cut;
 mod division;
 mod file;
+mod generator;
 mod memory;
 mod open;
+mod stream;
 mod system;
 
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
+use crate::feed::Blocked;
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::kernel::RowError;
@@ -23,11 +27,16 @@ use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
 pub(crate) use self::columns::check as check_columns;
-pub(crate) use self::open::{Files, open};
+pub(crate) use self::open::{Files, file_schema, open, open_stream};
 
+use self::columnar::ColumnarSource;
 use self::columns::ColumnsSource;
 use self::file::FileSource;
+use self::generator::GeneratorSource;
+pub use self::generator::is_made;
+pub(crate) use self::generator::pace;
 use self::memory::MemorySource;
+use self::stream::StreamSource;
 
 /// Kinds of reads of one source, each under way at most once; a request's tag is the source's
 /// number times these, plus its kind.
@@ -53,8 +62,14 @@ pub(crate) enum Polled {
 pub(crate) enum Source {
     /// Files.
     Files(Box<FileSource>),
+    /// Files of columns.
+    Columnar(Box<ColumnarSource>),
     /// Arrow arrays.
     Columns(Box<ColumnsSource>),
+    /// A stream of records.
+    Stream(Box<StreamSource>),
+    /// Records that are made.
+    Generator(Box<GeneratorSource>),
     /// Ready frames.
     Memory(MemorySource),
     /// Another shard reads all of it.
@@ -68,8 +83,9 @@ pub(crate) struct Reader {
     pub(crate) shards: usize,
     pub(crate) frame_rows: usize,
     pub(crate) chunk_bytes: usize,
-    /// Nanoseconds since the epoch.
+    /// Nanoseconds since the epoch, and what they were when the program began.
     pub(crate) now: fn() -> i64,
+    pub(crate) begun: i64,
 }
 
 /// Checks that columns which a source fills by itself can take what it fills in.
@@ -94,7 +110,14 @@ pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
 }
 
 impl Source {
-    pub(crate) fn new(tag: usize, spec: &SourceSpec, files: Files, reader: Reader) -> Self {
+    /// The source of this number; `blocks` are its stream's, where it has one.
+    pub(crate) fn new(
+        tag: usize,
+        spec: &SourceSpec,
+        files: Files,
+        blocks: Option<Blocked>,
+        reader: Reader,
+    ) -> Self {
         let reader = match (spec.reading, reader.shard) {
             (Reading::Chunks, _) => reader,
             (Reading::InOrder, 0) => Reader {
@@ -110,6 +133,18 @@ impl Source {
             SourceKind::Columns { arrays, repeat } => {
                 Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
             }
+            SourceKind::Stream { feed, format } => {
+                let blocks = blocks.expect("a stream was opened for its reader");
+                let source = StreamSource::new(spec, format, feed.name(), blocks, reader);
+                Self::Stream(Box::new(source))
+            }
+            SourceKind::Generator(made) => {
+                let source = GeneratorSource::new(spec, made, &files, reader);
+                Self::Generator(Box::new(source))
+            }
+            SourceKind::Columnar { .. } => {
+                Self::Columnar(Box::new(ColumnarSource::new(tag, spec, files, reader)))
+            }
             SourceKind::Files { format, .. } => {
                 Self::Files(Box::new(FileSource::new(tag, spec, format, files, reader)))
             }
@@ -120,6 +155,9 @@ impl Source {
     pub(crate) fn poll(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
             Self::Files(source) => source.poll(io),
+            Self::Columnar(source) => source.poll(io),
+            Self::Stream(source) => source.poll(),
+            Self::Generator(source) => Ok(source.poll()),
             Self::Columns(source) => Ok(source.poll()),
             Self::Memory(source) => Ok(source.poll()),
             Self::Elsewhere => Ok(Polled::End),
@@ -131,6 +169,9 @@ impl Source {
     pub(crate) fn stop(&mut self) {
         match self {
             Self::Files(source) => source.stop(),
+            Self::Columnar(source) => source.stop(),
+            Self::Stream(source) => source.stop(),
+            Self::Generator(source) => source.stop(),
             Self::Columns(source) => source.stop(),
             Self::Memory(source) => source.stop(),
             Self::Elsewhere => {}
@@ -141,6 +182,9 @@ impl Source {
     pub(crate) fn frame(&self) -> &Frame {
         match self {
             Self::Files(source) => &source.out,
+            Self::Columnar(source) => &source.out,
+            Self::Stream(source) => &source.out,
+            Self::Generator(source) => &source.out,
             Self::Columns(source) => &source.out,
             Self::Memory(source) => source.frame(),
             Self::Elsewhere => unreachable!("a source that gives nothing has no frame"),
@@ -151,6 +195,9 @@ impl Source {
     pub(crate) fn watermark(&mut self) -> Option<i64> {
         match self {
             Self::Files(source) => source.watermark(),
+            Self::Columnar(source) => source.watermark(),
+            Self::Stream(source) => source.watermark(),
+            Self::Generator(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
             Self::Memory(_) | Self::Elsewhere => None,
         }
@@ -160,6 +207,9 @@ impl Source {
     pub(crate) fn reached(&self) -> Option<i64> {
         match self {
             Self::Files(source) => source.reached(),
+            Self::Columnar(source) => source.reached(),
+            Self::Stream(source) => source.reached(),
+            Self::Generator(source) => source.reached(),
             Self::Columns(source) => source.reached(),
             Self::Memory(_) | Self::Elsewhere => None,
         }
@@ -169,8 +219,13 @@ impl Source {
     pub(crate) fn complete(&mut self, completion: Completion) -> Result<()> {
         match self {
             Self::Files(source) => source.complete(completion),
-            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
-                unreachable!("a source in memory reads nothing")
+            Self::Columnar(source) => source.complete(completion),
+            Self::Stream(_)
+            | Self::Generator(_)
+            | Self::Columns(_)
+            | Self::Memory(_)
+            | Self::Elsewhere => {
+                unreachable!("this source reads no file")
             }
         }
     }
@@ -180,6 +235,9 @@ impl Source {
     pub(crate) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
         match self {
             Self::Files(source) => source.take_failed(failed),
+            Self::Columnar(source) => source.take_failed(failed),
+            Self::Stream(source) => source.take_failed(failed),
+            Self::Generator(source) => source.take_failed(failed),
             Self::Columns(source) => source.take_failed(failed),
             Self::Memory(source) => source.take_failed(failed),
             Self::Elsewhere => unreachable!("a source that gives nothing has no rows"),
@@ -190,6 +248,9 @@ impl Source {
     pub(crate) fn letters(&mut self) -> Option<&mut Frame> {
         match self {
             Self::Files(source) => Some(source.letters()),
+            Self::Columnar(source) => Some(source.bad.letters()),
+            Self::Stream(source) => Some(source.bad.letters()),
+            Self::Generator(source) => Some(source.bad.letters()),
             Self::Columns(source) => Some(source.bad.letters()),
             Self::Memory(source) => Some(source.bad.letters()),
             Self::Elsewhere => None,
@@ -199,6 +260,9 @@ impl Source {
     pub(crate) fn counters(&self) -> SourceCounters {
         match self {
             Self::Files(source) => source.counters,
+            Self::Columnar(source) => source.counters,
+            Self::Stream(source) => source.counters,
+            Self::Generator(source) => source.counters,
             Self::Columns(source) => source.counters,
             Self::Memory(source) => source.counters,
             Self::Elsewhere => SourceCounters::default(),

@@ -47,7 +47,15 @@ const RING1: Rules = Rules {
         "trefoil",
         "trefoil-harness",
     ],
-    arrow: &["arrow-array", "arrow-buffer", "arrow-schema"],
+    arrow: &[
+        "arrow-array",
+        "arrow-buffer",
+        "arrow-cast",
+        "arrow-data",
+        "arrow-ipc",
+        "arrow-schema",
+        "arrow-select",
+    ],
 };
 
 /// The tree of what is compiled into `package` on Linux, one crate a line: depth, name, version.

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use datafusion::arrow::datatypes::DataType;
-use trefoil_ring0::program::FileFormat;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use trefoil_ring0::program::{FileFormat, GeneratorSpec};
 
 use crate::partitioning::StrategyConfig;
 use crate::syntax::{EmitQuery, Kind, SourceKind};
@@ -44,6 +44,23 @@ pub enum BadDataPolicy {
     DeadLetters(PathBuf),
 }
 
+/// What a source's input holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceFormat {
+    /// Records, one behind the other.
+    Records(FileFormat),
+    /// Columns, as Parquet.
+    Parquet,
+    /// Columns, as Arrow IPC.
+    Arrow,
+}
+
+impl Default for SourceFormat {
+    fn default() -> Self {
+        Self::Records(FileFormat::default())
+    }
+}
+
 /// A declared source or table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
@@ -65,13 +82,19 @@ pub struct SourceDef {
     /// The file.
     pub path: PathBuf,
     /// What is in it.
-    pub format: FileFormat,
+    pub format: SourceFormat,
     /// What becomes of its bad records.
     pub bad_data: BadDataPolicy,
     /// Who is to get its records, where that is not left to the analysis.
     pub partitioning: Option<StrategyConfig>,
     /// Whether its input ends.
     pub bounded: bool,
+    /// Whether the file is read on as it grows.
+    pub follow: bool,
+    /// What integers stand for where a TIMESTAMP is wanted.
+    pub timestamp_unit: Option<TimeUnit>,
+    /// How its records are made, all declared columns, where they are not read.
+    pub generator: Option<GeneratorSpec>,
     /// What of it cannot run yet.
     pub later: Option<String>,
 }

@@ -2,11 +2,14 @@
 //! cannot run yet. None is ignored.
 
 mod csv;
+mod generator;
 
-use crate::catalog::{BadDataPolicy, SinkDef, SourceDef};
+use crate::catalog::{BadDataPolicy, SinkDef, SourceDef, SourceFormat};
 use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
+use datafusion::arrow::datatypes::TimeUnit;
+
 use crate::partitioning::StrategyConfig;
 use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
@@ -59,7 +62,7 @@ const FORMATS: [&str; 7] = [
 fn of_source(connector: &str) -> &'static [&'static str] {
     match connector {
         "file" => &["path", "follow", "splits"],
-        "generator" => &["rows", "rate", "seed"],
+        "generator" => &generator::OPTIONS,
         "nexmark" => &["rows", "rate", "seed", "table"],
         "tcp" | "unix" => &["address"],
         "kafka" => &["topic", "bootstrap_servers", "group_id", "start"],
@@ -106,9 +109,13 @@ fn unknown(place: Place<'_>, options: &[OptionSpec], known: &[&str]) -> Result<(
         None => Ok(()),
         Some(option) => {
             let message = format!("unknown option \"{}\"", option.name);
-            let hint = match csv::OPTIONS.contains(&option.name.as_str()) {
+            let name = option.name.as_str();
+            let hint = match csv::OPTIONS.contains(&name) {
                 true => "it is an option of sources with format = 'csv'".to_owned(),
-                false => Reader::unknown_option(&option.name, known),
+                false if generator::is_of_field(name) => {
+                    "it is an option of sources with connector = 'generator'".to_owned()
+                }
+                false => Reader::unknown_option(name, known),
             };
             Err(place.hinted("E0103", option.name_at.0, message, hint))
         }
@@ -131,7 +138,10 @@ pub(crate) fn source(
     let is_csv = get(options, "format").is_some_and(|option| option.value == "csv");
     let of_csv: &[&str] = if is_csv { &csv::OPTIONS } else { &[] };
     let known: Vec<&str> = COMMON.iter().chain(own).chain(of_csv).copied().collect();
-    unknown(place, options, &known)?;
+    let is_generator = connector.as_deref() == Some("generator");
+    let of_fields = |o: &&OptionSpec| is_generator && generator::is_of_field(&o.name);
+    let others: Vec<OptionSpec> = options.iter().filter(|o| !of_fields(o)).cloned().collect();
+    unknown(place, &others, &known)?;
     let needs: &[&str] = match connector.as_deref() {
         None | Some("file") => &["connector", "path", "format"],
         Some("kafka") => &["topic", "bootstrap_servers", "format"],
@@ -154,18 +164,44 @@ pub(crate) fn source(
         None | Some(_) => false,
     };
     match connector.as_deref() {
-        Some("file") | None => {}
+        Some("file" | "stdin" | "generator") | None => {}
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
     if is_csv {
-        def.format = csv::format(place, def, create)?;
+        def.format = SourceFormat::Records(csv::format(place, def, create)?);
     }
     let mut ordered: Vec<&OptionSpec> = options.iter().collect();
     ordered.sort_by_key(|o| COMMON.iter().position(|c| *c == o.name));
     ordered
         .into_iter()
-        .try_for_each(|o| source_option(place, def, o))
+        .try_for_each(|o| source_option(place, def, o))?;
+    if is_generator {
+        def.generator = Some(generator::generator(place, def, create)?);
+    }
+    check_format(place, def, create)
+}
+
+/// Refuses what cannot be of files that hold columns.
+fn check_format(place: Place<'_>, def: &SourceDef, create: &CreateSource) -> Result<(), SqlError> {
+    if matches!(def.format, SourceFormat::Records(_)) {
+        return Ok(());
+    }
+    let of_records = |o: &&OptionSpec| match o.name.as_str() {
+        "timestamp_unit" => true,
+        "follow" => o.value == "true",
+        "connector" => o.value == "stdin",
+        _ => false,
+    };
+    match create.options.iter().find(of_records) {
+        None => Ok(()),
+        Some(option) => {
+            let (name, value) = (&option.name, &option.value);
+            let message = format!("{name} = '{value}' is of no use for files that hold columns");
+            let hint = "it needs format = 'json' or 'csv'";
+            Err(place.hinted("E0104", option.value_at.0, message, hint))
+        }
+    }
 }
 
 fn later(def: &mut SourceDef, why: String) {
@@ -205,6 +241,8 @@ fn source_option(
         "connector" => {}
         "format" => match word(place, option, &FORMATS)?.as_str() {
             "json" | "csv" => {}
+            "parquet" => def.format = SourceFormat::Parquet,
+            "arrow" => def.format = SourceFormat::Arrow,
             other => later(def, format!("format '{other}' cannot run yet")),
         },
         "path" if value.is_empty() => {
@@ -248,15 +286,17 @@ fn source_option(
         },
         "follow" => match word(place, option, &["true", "false"])?.as_str() {
             "false" => {}
-            _ => later(def, "follow = true cannot run yet".into()),
+            _ => def.follow = true,
         },
         "timestamp_unit" => {
-            word(place, option, &["s", "ms", "us", "ns"])?;
-            later(def, "timestamp_unit cannot be set yet".into());
-        }
-        "rows" | "rate" | "seed" if value.parse::<u64>().is_err() => {
-            let message = format!("'{value}' is no number of {} from 0 up", option.name);
-            return bad(message, "rows = 1000");
+            def.timestamp_unit = Some(
+                match word(place, option, &["s", "ms", "us", "ns"])?.as_str() {
+                    "s" => TimeUnit::Second,
+                    "ms" => TimeUnit::Millisecond,
+                    "us" => TimeUnit::Microsecond,
+                    _ => TimeUnit::Nanosecond,
+                },
+            );
         }
         "table" => drop(word(place, option, &["person", "auction", "bid"])?),
         "start" => drop(word(place, option, &["earliest", "latest"])?),

@@ -52,6 +52,8 @@ pub enum SinkFormat {
     Csv,
     /// A stream of Arrow IPC.
     Arrow,
+    /// Parquet.
+    Parquet,
 }
 
 /// Names and types of what a sink was fed with.
@@ -157,6 +159,7 @@ fn connector(def: &SinkDef) -> Result<SinkConnector, String> {
         None | Some("json") => Ok(SinkFormat::Json),
         Some("csv") => Ok(SinkFormat::Csv),
         Some("arrow") => Ok(SinkFormat::Arrow),
+        Some("parquet") => Ok(SinkFormat::Parquet),
         Some(other) => Err(format!("format '{other}' cannot run yet")),
     };
     if let Some(mode) = def.mode.as_deref().filter(|mode| *mode != "append") {

@@ -14,6 +14,7 @@ use trefoil_ring0::runtime::{Config, Executor};
 use super::within;
 use crate::failure::Failure;
 use crate::say::Color;
+use crate::say::say;
 use crate::settings::{Kind, Settings, Shown, path};
 
 /// The flags of `run` that are settings.
@@ -218,6 +219,7 @@ impl EngineArgs {
             shards,
             cores,
             executor,
+            tell: |note| say(&format_args!("note: {note}")),
             ..Config::default()
         })
     }
@@ -328,4 +330,7 @@ pub(crate) enum Format {
     Markdown,
     /// A stream of Arrow IPC
     Arrow,
+    /// Parquet, which sinks write
+    #[value(skip)]
+    Parquet,
 }

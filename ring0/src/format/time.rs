@@ -249,6 +249,14 @@ pub fn parse_timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
         .ok_or_else(|| format!("timestamp {} out of range", shorten(text)))
 }
 
+/// What so many units `of` since 1970 are in `unit`s, cut off towards the past; `None` beyond 64
+/// bits.
+#[inline]
+pub(super) fn since_1970(count: i128, of: TimeUnit, unit: TimeUnit) -> Option<i64> {
+    let nanos = count.checked_mul(unit_nanos(of).into())?;
+    nanos.div_euclid(unit_nanos(unit).into()).try_into().ok()
+}
+
 /// The date `YYYY-MM-DD` that `text` is, in days since 1970-01-01.
 ///
 /// # Errors

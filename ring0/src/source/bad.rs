@@ -12,10 +12,10 @@ use crate::program::{BadData, SourceSpec, dead_letter_schema};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BadRecord<'a> {
     pub(super) path: &'a Path,
-    /// Where in the file it begins, in bytes.
+    /// Where in the file it begins: in bytes, or, where it has none, the number of records before.
     pub(super) offset: u64,
-    /// Its bytes, as many as are at hand.
-    pub(super) raw: &'a [u8],
+    /// Its bytes, as many as are at hand; `None` where the file holds columns.
+    pub(super) raw: Option<&'a [u8]>,
 }
 
 /// Bytes of a bad record that are told.
@@ -41,9 +41,15 @@ impl BadRecords {
     /// Takes note of a bad record.
     ///
     /// # Errors
-    /// [`Error::BadRecord`] where the source fails on it.
+    /// [`Error::BadRecord`], or [`Error::BadRow`], where the source fails on it.
     pub(super) fn take(&mut self, record: BadRecord<'_>, reason: String) -> Result<()> {
         match self.policy {
+            BadData::Fail if record.raw.is_none() => Err(Error::BadRow {
+                name: self.source.clone(),
+                path: record.path.to_owned(),
+                row: record.offset,
+                message: reason,
+            }),
             BadData::Fail => Err(Error::BadRecord {
                 name: self.source.clone(),
                 path: record.path.to_owned(),
@@ -53,9 +59,9 @@ impl BadRecords {
             }),
             BadData::Skip => Ok(()),
             BadData::DeadLetters(_) => {
-                let raw = first_bytes(record.raw);
-                let text = std::str::from_utf8(raw).ok();
-                let hex = text.is_none().then(|| {
+                let raw = record.raw.map(first_bytes);
+                let text = raw.and_then(|raw| std::str::from_utf8(raw).ok());
+                let hex = raw.filter(|_| text.is_none()).map(|raw| {
                     let digits = raw.iter().map(|byte| format!("{byte:02x}"));
                     digits.collect::<String>()
                 });

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::{Error, Result};
 use crate::format::csv::quotes::{Effect, Place};
 use crate::wake::Bell;
 
@@ -56,11 +57,29 @@ impl Board {
     }
 
     /// Whether all other ones of `shards` have read what is before `chunk`.
-    pub(super) fn others_reached(&self, shard: usize, shards: usize, chunk: u64) -> bool {
+    fn others_reached(&self, shard: usize, shards: usize, chunk: u64) -> bool {
         let reached = self.reached[..shards].iter().enumerate();
         reached
             .filter(|(other, _)| *other != shard)
             .all(|(_, cell)| cell.load(Ordering::Acquire) >= chunk)
+    }
+
+    /// What ends the program, found by `shard` in a chunk, once all others are past that chunk: so
+    /// that it is the first of the files.
+    ///
+    /// # Errors
+    /// That one, which is taken away.
+    pub(super) fn first(
+        &self,
+        shard: usize,
+        shards: usize,
+        failed: &mut Option<(u64, Error)>,
+    ) -> Result<()> {
+        let is_first = |(chunk, _): &mut (u64, Error)| self.others_reached(shard, shards, *chunk);
+        match failed.take_if(is_first) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
     }
 
     fn ring_others(&self, shard: usize) {

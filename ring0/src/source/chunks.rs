@@ -1,13 +1,13 @@
 //! The files of a source as one row of chunks: all chunks of the first file, then those of the
 //! second. Chunk k is shard k mod shards', whatever file it lies in. The chunks of a file begin
-//! where its records do.
+//! where its records do. Positions are bytes, or numbers of records where a format says so.
 
 use std::sync::Arc;
 
 use super::cut::Cut;
 use super::open::{Files, OpenFile};
 
-/// Where a chunk lies: bytes `start..end` of a file.
+/// Where a chunk lies: positions `start..end` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) file: usize,
@@ -30,49 +30,41 @@ pub(super) enum Left {
     Stopped,
 }
 
-/// The chunks that are one shard's, in order.
+/// The numbers of the chunks that are one shard's, in order, whatever the chunks are.
 #[derive(Debug)]
-pub(super) struct Chunks {
-    files: Arc<Vec<OpenFile>>,
+pub(super) struct Numbers {
     cut: Arc<Cut>,
-    chunk_bytes: u64,
     shard: usize,
     shards: u64,
-    /// The next chunk of this shard, counted over all files, and within `file`.
-    number: u64,
+    /// The next chunk of this shard.
     next: u64,
-    file: usize,
-    /// All chunks of all files.
+    /// All chunks.
     total: u64,
     /// Others know which chunk was the last: none is begun before all have said theirs.
     told: bool,
 }
 
-/// How many chunks a file has.
-pub(super) fn count(file: &OpenFile, chunk_bytes: u64) -> u64 {
-    (file.size - file.body).div_ceil(chunk_bytes)
+/// The chunks that are one shard's, in order.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    numbers: Numbers,
+    files: Arc<Vec<OpenFile>>,
+    chunk_bytes: u64,
+    /// The file of the last chunk, and the number of its first one.
+    file: usize,
+    first: u64,
 }
 
-impl Chunks {
-    pub(super) fn new(files: &Files, chunk_bytes: usize, shard: usize, shards: usize) -> Self {
-        let chunk_bytes = chunk_bytes as u64;
-        let chunks = files.open.iter().map(|file| count(file, chunk_bytes));
+impl Numbers {
+    pub(super) fn new(cut: &Arc<Cut>, total: u64, shard: usize, shards: usize) -> Self {
         Self {
-            total: chunks.sum(),
-            files: Arc::clone(&files.open),
-            cut: Arc::clone(&files.cut),
-            chunk_bytes,
+            cut: Arc::clone(cut),
             shard,
             shards: shards as u64,
-            number: shard as u64,
             next: shard as u64,
-            file: 0,
+            total,
             told: false,
         }
-    }
-
-    pub(super) fn file(&self, file: usize) -> &OpenFile {
-        &self.files[file]
     }
 
     /// Stops where all shards do.
@@ -80,7 +72,7 @@ impl Chunks {
         if !self.told {
             self.told = true;
             // Before the first chunk of this shard nothing was begun here.
-            let begun = (self.number + 1).saturating_sub(self.shards);
+            let begun = (self.next + 1).saturating_sub(self.shards);
             self.cut.report(self.shard, begun);
         }
     }
@@ -93,46 +85,83 @@ impl Chunks {
         }
     }
 
+    /// The next chunk of this shard, if there is one.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// What is left.
     pub(super) fn left(&self) -> Left {
-        if self.number >= self.total {
+        if self.next >= self.total {
             return Left::None;
         }
         match self.cut.chunks() {
-            Some(chunks) if self.told && self.number >= chunks => Left::Stopped,
+            Some(chunks) if self.told && self.next >= chunks => Left::Stopped,
             Some(_) | None => Left::Some,
         }
     }
 
     /// The next chunk that may be begun now.
-    pub(super) fn pop(&mut self) -> Option<Extent> {
-        if self.number >= self.total {
+    pub(super) fn pop(&mut self) -> Option<u64> {
+        if self.next >= self.total {
             // Whoever stops later is not kept waiting.
             self.stop();
         }
-        if self.number >= self.end() {
-            return None;
+        let number = self.next;
+        (number < self.end()).then(|| {
+            self.next += self.shards;
+            number
+        })
+    }
+}
+
+impl Chunks {
+    pub(super) fn new(files: &Files, chunk_bytes: usize, shard: usize, shards: usize) -> Self {
+        let chunk_bytes = chunk_bytes as u64;
+        let chunks = files.open.iter().map(|file| file.chunks(chunk_bytes));
+        Self {
+            numbers: Numbers::new(&files.cut, chunks.sum(), shard, shards),
+            files: Arc::clone(&files.open),
+            chunk_bytes,
+            file: 0,
+            first: 0,
         }
+    }
+
+    pub(super) fn file(&self, file: usize) -> &OpenFile {
+        &self.files[file]
+    }
+
+    /// Stops where all shards do.
+    pub(super) fn stop(&mut self) {
+        self.numbers.stop();
+    }
+
+    /// What is left.
+    pub(super) fn left(&self) -> Left {
+        self.numbers.left()
+    }
+
+    /// The next chunk that may be begun now.
+    pub(super) fn pop(&mut self) -> Option<Extent> {
+        let number = self.numbers.pop()?;
         let file = loop {
             let file = self.files.get(self.file)?;
-            let chunks = count(file, self.chunk_bytes);
-            if self.next < chunks {
+            let behind = self.first + file.chunks(self.chunk_bytes);
+            if number < behind {
                 break file;
             }
-            self.next -= chunks;
+            self.first = behind;
             self.file += 1;
         };
-        let start = file.body + self.next * self.chunk_bytes;
-        let extent = Extent {
+        let (start, end) = file.bounds(number - self.first, self.chunk_bytes);
+        Some(Extent {
             file: self.file,
             start,
-            end: (start + self.chunk_bytes).min(file.size),
-            number: self.number,
-            first: self.number - self.next,
-        };
-        self.next += self.shards;
-        self.number += self.shards;
-        Some(extent)
+            end,
+            number,
+            first: self.first,
+        })
     }
 }
 
@@ -204,7 +233,7 @@ mod tests {
                     0 => of[shard].stop(),
                     _ => deaf[shard] -= 1,
                 }
-                let number = of[shard].number;
+                let number = of[shard].numbers.next;
                 if of[shard].pop().is_some() {
                     read.push(number);
                 }
@@ -212,7 +241,7 @@ mod tests {
             read.sort_unstable();
             let first: Vec<u64> = (0..read.len() as u64).collect();
             assert_eq!(read, first, "{sizes:?}, {shards} shards");
-            let all = read.len() as u64 == of[0].total;
+            let all = read.len() as u64 == of[0].numbers.total;
             let stopped = of.iter().any(|c| c.left() == Left::Stopped);
             assert_eq!(stopped, !all, "an end is an end, and a stop is none");
         }

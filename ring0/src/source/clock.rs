@@ -37,6 +37,11 @@ impl Clock {
         })
     }
 
+    /// The column with event time.
+    pub(super) fn column(&self) -> usize {
+        self.spec.column
+    }
+
     /// A chunk begins: nothing is known of those before.
     pub(super) fn begin_chunk(&mut self) {
         self.before = self.before.max(self.watermark());

@@ -124,7 +124,10 @@ impl ColumnsSource {
         }
         self.out.clear();
         let end = self.slice.end.min(self.next + self.out.room());
-        let rows = self.next..self.fitting(end);
+        let rows = self.next..match self.has_strings {
+            true => fitting(&self.arrays, self.next..end, FRAME_BYTES),
+            false => end,
+        };
         let count = rows.len();
         for (column, array) in self.out.columns.iter_mut().zip(self.arrays.iter()) {
             column.append_array(array, rows.clone());
@@ -158,28 +161,6 @@ impl ColumnsSource {
         self.rounds = 0;
     }
 
-    /// The end of the rows, at most `end`, that fill a frame: the last may make it fuller than
-    /// full, and there is one at least.
-    fn fitting(&self, end: usize) -> usize {
-        if !self.has_strings {
-            return end;
-        }
-        let bytes = |end: usize| -> usize {
-            let strings = self.arrays.iter();
-            strings.map(|a| array_bytes(a, self.next..end)).sum()
-        };
-        let (mut fits, mut over) = (self.next + 1, end);
-        while fits < over {
-            let middle = fits + (over - fits) / 2;
-            if bytes(middle) >= FRAME_BYTES {
-                over = middle;
-            } else {
-                fits = middle + 1;
-            }
-        }
-        fits
-    }
-
     /// The greatest watermark that was reached.
     pub(super) fn reached(&self) -> Option<i64> {
         self.clock.as_ref()?.reached()
@@ -189,4 +170,23 @@ impl ColumnsSource {
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
     }
+}
+
+/// The end of those of the rows that fill a frame with room for so many bytes: the last may make it
+/// fuller than full, and there is one at least.
+pub(super) fn fitting(arrays: &[ArrayRef], rows: Range<usize>, room: usize) -> usize {
+    let bytes = |end: usize| -> usize {
+        let strings = arrays.iter();
+        strings.map(|a| array_bytes(a, rows.start..end)).sum()
+    };
+    let (mut fits, mut over) = (rows.start + 1, rows.end);
+    while fits < over {
+        let middle = fits + (over - fits) / 2;
+        if bytes(middle) >= room {
+            over = middle;
+        } else {
+            fits = middle + 1;
+        }
+    }
+    fits
 }

@@ -17,7 +17,7 @@ use super::chunks::{Chunks, Extent, Left};
 use super::clock::Clock;
 use super::division::{Bytes, Division};
 use super::open::{Files, are_alike, file_schema, parser};
-use super::system::System;
+use super::system::{System, seal};
 use crate::error::{Error, Result};
 use crate::format::parser::RecordParser;
 use crate::format::record::{Chunk as Records, Stop, Tail, too_long};
@@ -131,12 +131,9 @@ impl FileSource {
             // One of its rows may fail, before what ends the program.
             return Ok(polled);
         }
-        let (board, shard, shards) = (&self.board, self.shard, self.shards);
-        let is_first = |(chunk, _): &mut (u64, Error)| board.others_reached(shard, shards, *chunk);
-        match self.failed.take_if(is_first) {
-            Some((_, error)) => Err(error),
-            None => Ok(polled),
-        }
+        self.board
+            .first(self.shard, self.shards, &mut self.failed)?;
+        Ok(polled)
     }
 
     fn fill(&mut self, io: &mut Io) -> Polled {
@@ -363,6 +360,7 @@ impl FileSource {
     /// given back: they are to be parsed again, from the place in the chunk that is returned. The
     /// last one's record ends at `end`.
     fn admit(&mut self, chunk: &Chunk, first: usize, end: usize) -> Result<Option<usize>> {
+        let base = self.chunks.file(chunk.extent.file).base + chunk.base;
         let parser = parser_in_hand(&mut self.parser);
         let starts = parser.starts();
         let (mut refused, mut again, mut failure) = (Vec::new(), None, None);
@@ -375,7 +373,7 @@ impl FileSource {
             self.counters.rows_read += 1;
             let Err(reason) = ticked else {
                 self.counters.rows_passed += 1;
-                self.system.note(chunk.base + start as u64);
+                self.system.note(base + start as u64);
                 continue;
             };
             self.counters.rows_bad += 1;
@@ -422,17 +420,9 @@ impl FileSource {
 
     /// Moves the parsed columns into the frame that goes on, beside the rows' watermarks.
     fn seal(&mut self) {
-        let rows = self.raw.rows();
-        for (out, raw) in self.out.columns.iter_mut().zip(&mut self.raw.columns) {
-            std::mem::swap(out, raw);
-        }
-        self.raw.clear();
-        self.system.seal(&mut self.out, rows);
         self.pieces.seal();
-        if let Some(clock) = &mut self.clock {
-            clock.seal(&mut self.out);
-        }
-        self.out.commit_rows(rows);
+        let system = &mut self.system;
+        seal(&mut self.raw, &mut self.out, system, &mut self.clock);
     }
 
     /// The greatest watermark that was reached.
@@ -466,7 +456,7 @@ impl Chunk {
         BadRecord {
             path,
             offset: self.base + at as u64,
-            raw: parser.record(&self.bytes[at..]),
+            raw: Some(parser.record(&self.bytes[at..])),
         }
     }
 }

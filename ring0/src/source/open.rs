@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::board::Board;
-use super::chunks::count;
 use super::cut::Cut;
 use crate::error::{Error, Result};
+use crate::feed::Blocked;
+use crate::format::columnar::{ColumnarFile, ColumnarFormat};
 use crate::format::csv::{CsvParser, header};
 use crate::format::ndjson::NdjsonParser;
 use crate::format::parser::RecordParser;
@@ -22,7 +23,7 @@ use crate::wake::Bell;
 /// Bytes read at first to find a header.
 const HEADER_BYTES: u64 = 4096;
 /// What some editors put before the first line; it is no data.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A file that the host has opened.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub(crate) struct OpenFile {
     pub(crate) size: u64,
     /// Where its records begin.
     pub(crate) body: u64,
+    /// Positions of the files before it, in the split that they are together.
+    pub(super) base: u64,
+    /// Where its chunks are, where it holds columns.
+    columnar: Option<Arc<dyn ColumnarFile>>,
     /// The names of its fields, where records do not name them.
     names: Vec<String>,
 }
@@ -62,18 +67,47 @@ impl Files {
     }
 }
 
+/// Opens the stream that a source reads, if it reads one, and starts its feeder, which rings the
+/// bell of the shard that parses.
+pub(crate) fn open_stream(
+    spec: &SourceSpec,
+    bell: &Arc<Bell>,
+    tell: fn(&str),
+) -> Result<Option<Blocked>> {
+    let SourceKind::Stream { feed, .. } = &spec.kind else {
+        return Ok(None);
+    };
+    let failed = |message: String| Error::Open {
+        name: spec.name.clone(),
+        path: feed.name(),
+        message,
+    };
+    let feeder = feed.open().map_err(failed)?;
+    let blocked = Blocked::start(feeder, Arc::clone(bell), tell);
+    blocked.map(Some).map_err(|error| failed(error.to_string()))
+}
+
 /// Opens what a source reads; empty for one that reads no file.
 pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -> Result<Files> {
     let mut files = Vec::new();
     let mut chunks = 0;
-    if let SourceKind::Files { paths, format } = &spec.kind {
-        for path in paths {
-            let file = open_file(spec, format, path)?;
-            if has_quotes(format) {
-                chunks += count(&file, chunk_bytes as u64);
-            }
-            files.push(file);
+    let mut base = 0;
+    let (paths, format) = match &spec.kind {
+        SourceKind::Files { paths, format } => (&paths[..], Format::Records(format)),
+        SourceKind::Columnar { paths, format } => (&paths[..], Format::Columns(&**format)),
+        SourceKind::Stream { .. }
+        | SourceKind::Generator(_)
+        | SourceKind::Columns { .. }
+        | SourceKind::Memory { .. } => (&[][..], Format::Records(&FileFormat::Ndjson)),
+    };
+    for path in paths {
+        let mut file = open_file(spec, format, path)?;
+        file.base = base;
+        base += file.end();
+        if matches!(format, Format::Records(format) if has_quotes(format)) {
+            chunks += file.chunks(chunk_bytes as u64);
         }
+        files.push(file);
     }
     let readers = match spec.reading {
         Reading::Chunks => bells,
@@ -82,7 +116,14 @@ pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -
     Ok(Files::new(files, chunks, bells, readers))
 }
 
-fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<OpenFile> {
+/// What a source's files hold.
+#[derive(Debug, Clone, Copy)]
+enum Format<'a> {
+    Records(&'a FileFormat),
+    Columns(&'a dyn ColumnarFormat),
+}
+
+fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenFile> {
     let failed = |message: String| Error::Open {
         name: spec.name.clone(),
         path: path.to_owned(),
@@ -103,12 +144,59 @@ fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<Open
         path: path.to_owned(),
         size: regular(facts)?,
         body: 0,
+        base: 0,
+        columnar: None,
         names: Vec::new(),
     };
-    if read_start(&mut file, format).map_err(&failed)? {
-        parser(format, &file_schema(spec), &file).map_err(failed)?;
+    let schema = file_schema(spec);
+    match format {
+        Format::Records(format) => {
+            if read_start(&mut file, format).map_err(&failed)? {
+                parser(format, &schema, &file).map_err(failed)?;
+            }
+        }
+        Format::Columns(format) => {
+            let columnar = format.open(&file.file, &schema).map_err(failed)?;
+            file.columnar = Some(columnar);
+        }
     }
     Ok(file)
+}
+
+impl OpenFile {
+    /// The position behind its last record.
+    fn end(&self) -> u64 {
+        let rows = self.columnar.as_ref().map(|c| c.chunks());
+        rows.map_or(self.size, |rows| *rows.last().unwrap_or(&0))
+    }
+
+    /// How many chunks it has.
+    pub(super) fn chunks(&self, chunk_bytes: u64) -> u64 {
+        match &self.columnar {
+            Some(columnar) => columnar.chunks().len().saturating_sub(1) as u64,
+            None => (self.size - self.body).div_ceil(chunk_bytes),
+        }
+    }
+
+    /// The positions where one of its chunks begins and ends.
+    pub(super) fn bounds(&self, chunk: u64, chunk_bytes: u64) -> (u64, u64) {
+        match &self.columnar {
+            Some(columnar) => {
+                let at = chunk as usize;
+                (columnar.chunks()[at], columnar.chunks()[at + 1])
+            }
+            None => {
+                let start = self.body + chunk * chunk_bytes;
+                (start, (start + chunk_bytes).min(self.size))
+            }
+        }
+    }
+
+    /// What knows its chunks.
+    pub(super) fn columnar(&self) -> Arc<dyn ColumnarFile> {
+        let columnar = self.columnar.as_ref();
+        Arc::clone(columnar.expect("a file of columns was opened as one"))
+    }
 }
 
 /// Finds where the records begin, and what their fields are called. Returns whether there can be
@@ -174,7 +262,7 @@ fn read_to(file: &OpenFile, end: u64, bytes: &mut Vec<u8>) -> Result<(), String>
 }
 
 /// The columns that are read from the files, before those that the source fills by itself.
-pub(super) fn file_schema(spec: &SourceSpec) -> Schema {
+pub(crate) fn file_schema(spec: &SourceSpec) -> Schema {
     let fields = &spec.schema.fields;
     let bound = spec.event_time.and_then(|e| e.bound);
     assert!(
@@ -191,11 +279,20 @@ pub(super) fn parser(
     schema: &Schema,
     file: &OpenFile,
 ) -> Result<RecordParser, String> {
+    parser_of(format, schema, &file.names)
+}
+
+/// A parser of records whose fields have these names, where they do not name them.
+pub(super) fn parser_of(
+    format: &FileFormat,
+    schema: &Schema,
+    names: &[String],
+) -> Result<RecordParser, String> {
     let schema = Arc::new(schema.clone());
     match format {
         FileFormat::Ndjson => Ok(NdjsonParser::new(schema).into()),
         FileFormat::Csv { dialect, .. } => {
-            CsvParser::new(schema, dialect.clone(), &file.names).map(RecordParser::from)
+            CsvParser::new(schema, dialect.clone(), names).map(RecordParser::from)
         }
     }
 }
@@ -222,6 +319,8 @@ impl OpenFile {
             path: PathBuf::new(),
             size,
             body,
+            base: 0,
+            columnar: None,
             names: Vec::new(),
         }
     }

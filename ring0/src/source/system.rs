@@ -6,6 +6,7 @@ use crate::column::Column;
 use crate::frame::Frame;
 use crate::program::{SourceSpec, SystemColumn};
 use crate::schema::unit_nanos;
+use crate::source::clock::Clock;
 
 /// Fills the system columns of a source's frames.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl System {
         }
     }
 
-    /// Takes note of a row that begins at this byte.
+    /// Takes note of a row at this position of the split.
     #[inline]
     pub(super) fn note(&mut self, offset: u64) {
         if self.wants_offsets {
@@ -64,4 +65,24 @@ impl System {
         }
         self.offsets.clear();
     }
+}
+
+/// Moves the columns that were read into the frame that goes on, beside what the source itself
+/// knows of the rows: their system columns and their watermarks.
+pub(super) fn seal(
+    raw: &mut Frame,
+    out: &mut Frame,
+    system: &mut System,
+    clock: &mut Option<Clock>,
+) {
+    let rows = raw.rows();
+    for (out, raw) in out.columns.iter_mut().zip(&mut raw.columns) {
+        std::mem::swap(out, raw);
+    }
+    raw.clear();
+    system.seal(out, rows);
+    if let Some(clock) = clock {
+        clock.seal(out);
+    }
+    out.commit_rows(rows);
 }

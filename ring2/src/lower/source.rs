@@ -5,15 +5,59 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::TableScan;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    BadData, EventTime, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
+    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
 
+use trefoil_ring0::feed::Feed;
+use trefoil_ring1::connector::{Stdin, Tail};
+use trefoil_ring1::format::{ArrowIpc, Parquet};
+
 use super::{DEAD_LETTERS, Lowering, Refusal, order};
-use crate::catalog::BadDataPolicy;
+use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
+
+/// What a declared source reads or makes, of it these columns.
+fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
+    if let Some(generator) = &source.generator {
+        let declared = columns.iter().filter_map(|c| generator.columns.get(*c));
+        return SourceKind::Generator(GeneratorSpec {
+            columns: declared.cloned().collect(),
+            ..generator.clone()
+        });
+    }
+    if let SourceFormat::Records(format) = &source.format
+        && (source.follow || source.connector.as_deref() == Some("stdin"))
+    {
+        let feed: Arc<dyn Feed> = match source.follow {
+            true => Arc::new(Tail {
+                path: source.path.clone(),
+            }),
+            false => Arc::new(Stdin),
+        };
+        return SourceKind::Stream {
+            feed,
+            format: format.clone(),
+        };
+    }
+    let paths = expand(&source.path);
+    match &source.format {
+        SourceFormat::Records(format) => SourceKind::Files {
+            paths,
+            format: format.clone(),
+        },
+        SourceFormat::Parquet => SourceKind::Columnar {
+            paths,
+            format: Arc::new(Parquet),
+        },
+        SourceFormat::Arrow => SourceKind::Columnar {
+            paths,
+            format: Arc::new(ArrowIpc),
+        },
+    }
+}
 
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
@@ -57,8 +101,10 @@ impl Lowering<'_> {
             let mut field = Field::new(&column.name, column.data_type.clone());
             field.nullable = column.nullable;
             field.json = column.is_json();
+            field.epoch = source.timestamp_unit;
             fields.push(field);
         }
+        let kind = kind(source, &columns);
         self.origins = (0..fields.len()).map(Some).collect();
         self.read.clone_from(&columns);
         self.columns = Some(columns);
@@ -67,14 +113,11 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match self.analysis.in_order {
-                true => Reading::InOrder,
-                false => Reading::Chunks,
+            reading: match (&kind, self.analysis.in_order) {
+                (SourceKind::Stream { .. }, _) | (_, true) => Reading::InOrder,
+                (_, false) => Reading::Chunks,
             },
-            kind: SourceKind::Files {
-                paths: expand(&source.path),
-                format: source.format.clone(),
-            },
+            kind,
             system: system_columns,
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,

@@ -11,9 +11,9 @@ use crate::format::tests::rows;
 use crate::schema::Field;
 
 /// Names of columns of all types, and of one that is not wanted.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "s", "n", "other", "x", "b", "day", "t", "i8", "i16", "i32", "u8", "u16", "u32", "u64", "f",
-    "time", "clock", "money",
+    "time", "clock", "money", "when",
 ];
 
 fn schema() -> Arc<Schema> {
@@ -36,6 +36,10 @@ fn schema() -> Arc<Schema> {
         "time" => Field::new(name, Time32(TimeUnit::Millisecond)),
         "clock" => Field::new(name, Time64(TimeUnit::Nanosecond)),
         "money" => Field::new(name, Decimal128(10, 2)),
+        "when" => Field {
+            epoch: Some(TimeUnit::Second),
+            ..Field::new(name, Timestamp(TimeUnit::Millisecond, None))
+        },
         _ => Field::new(name, Int64),
     });
     let mut schema = Schema::new(fields.collect());

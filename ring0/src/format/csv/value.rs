@@ -12,7 +12,7 @@ use crate::format::decimal::parse_decimal;
 use crate::format::ndjson::{Op, push_integer};
 use crate::format::number;
 use crate::format::span::{parse_time, time};
-use crate::format::time::{date, parse_date, parse_timestamp, shorten, timestamp};
+use crate::format::time::{date, parse_date, parse_timestamp, shorten, since_1970, timestamp};
 use crate::schema::Physical;
 
 /// Appends the text of a field.
@@ -29,6 +29,13 @@ pub(super) fn append(op: Op, text: &str, column: &mut Column) -> Result<(), Stri
         }
         (Op::Date, Column::I32(c)) => c.push(Some(parse_date(text)?)),
         (Op::Timestamp(unit), Column::I64(c)) => c.push(Some(parse_timestamp(text, unit)?)),
+        (Op::Instant(unit, epoch), Column::I64(c)) => match text.parse::<i128>() {
+            Ok(count) => {
+                let value = since_1970(count, epoch, unit);
+                c.push(Some(value.ok_or_else(|| out_of_range("TIMESTAMP", text))?));
+            }
+            Err(_) => c.push(Some(parse_timestamp(text, unit)?)),
+        },
         (Op::Integer, column) => {
             let pushed = match text.parse::<i128>() {
                 Ok(value) => push_integer(column, value),
@@ -161,6 +168,14 @@ fn append_rarer(op: Op, bytes: &[u8], start: usize, end: usize, column: &mut Col
         (Op::Float, Column::F32(c)) => {
             let (value, _) = number::double(bytes, start).filter(|n| n.1 == end)?;
             c.push(Some(value as f32));
+            Some(())
+        }
+        (Op::Instant(unit, epoch), Column::I64(c)) => {
+            let count = number::integer(bytes, start).filter(|n| n.1 == end);
+            c.push(Some(match count {
+                Some((count, _)) => since_1970(count.into(), epoch, unit)?,
+                None => timestamp(&bytes[start..end], unit)?,
+            }));
             Some(())
         }
         (Op::Time(unit), column) => push_integer(column, time(&bytes[start..end], unit)?.into()),

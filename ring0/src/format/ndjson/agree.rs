@@ -12,9 +12,9 @@ use crate::format::tests::rows;
 use crate::schema::Field;
 
 /// Names of columns of all types.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "b", "day", "n", "t", "x", "s", "must", "i8", "i16", "i32", "u8", "u16", "u32", "u64", "f",
-    "time", "clock", "money", "list", "pair", "json", "bin",
+    "time", "clock", "money", "list", "pair", "json", "bin", "when",
 ];
 
 fn schema() -> Arc<Schema> {
@@ -44,6 +44,10 @@ fn schema() -> Arc<Schema> {
         "pair" => Field::new(name, Struct(pair.to_vec().into())),
         "json" => Field::json(name),
         "bin" => Field::new(name, Binary),
+        "when" => Field {
+            epoch: Some(TimeUnit::Microsecond),
+            ..Field::new(name, Timestamp(TimeUnit::Millisecond, None))
+        },
         _ => Field::new(name, Int64),
     });
     let mut schema = Schema::new(fields.into());

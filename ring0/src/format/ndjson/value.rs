@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::column::{Column, Structs, each_integer};
 use crate::format::decimal::parse_decimal;
 use crate::format::span::parse_time;
-use crate::format::time::{parse_date, parse_timestamp, shorten};
+use crate::format::time::{parse_date, parse_timestamp, shorten, since_1970};
 use crate::schema::{Field, sql_name};
 
 /// 2^63: from here on a number is out of a BIGINT's range.
@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Integer(DataType),
     Time(TimeUnit),
     Timestamp(TimeUnit),
+    /// A timestamp, integers being so many of the second unit.
+    Instant(TimeUnit, TimeUnit),
     /// FLOAT and DOUBLE.
     Double,
     /// Precision and scale.
@@ -46,26 +48,29 @@ impl Kind {
     pub(super) fn of(field: &Field) -> Self {
         match field.json {
             true => Self::Json,
-            false => Self::of_type(&field.data_type),
+            false => Self::of_type(&field.data_type, field.epoch),
         }
     }
 
-    fn of_type(data_type: &DataType) -> Self {
+    fn of_type(data_type: &DataType, epoch: Option<TimeUnit>) -> Self {
         match data_type {
             DataType::Boolean => Self::Boolean,
             DataType::Date32 => Self::Date,
             DataType::Time32(unit) | DataType::Time64(unit) => Self::Time(*unit),
-            DataType::Timestamp(unit, _) => Self::Timestamp(*unit),
+            DataType::Timestamp(unit, _) => match epoch {
+                None => Self::Timestamp(*unit),
+                Some(epoch) => Self::Instant(*unit, epoch),
+            },
             DataType::Float32 | DataType::Float64 => Self::Double,
             DataType::Decimal128(p, s) => Self::Decimal(*p, s.unsigned_abs()),
             DataType::Utf8 => Self::Varchar,
             DataType::Binary => Self::Binary,
-            DataType::List(item) => Self::List(Box::new(Self::of_type(item.data_type()))),
+            DataType::List(item) => Self::List(Box::new(Self::of_type(item.data_type(), epoch))),
             DataType::Struct(fields) => {
                 let fields = fields.iter();
                 Self::Struct(
                     fields
-                        .map(|f| (f.name().clone(), Self::of_type(f.data_type())))
+                        .map(|f| (f.name().clone(), Self::of_type(f.data_type(), epoch)))
                         .collect(),
                 )
             }
@@ -80,7 +85,7 @@ impl Kind {
             Self::Date => "DATE".to_owned(),
             Self::Integer(t) | Self::Unread(t) => sql_name(t),
             Self::Time(_) => "TIME".to_owned(),
-            Self::Timestamp(_) => "TIMESTAMP".to_owned(),
+            Self::Timestamp(_) | Self::Instant(..) => "TIMESTAMP".to_owned(),
             Self::Double => "DOUBLE".to_owned(),
             Self::Decimal(p, s) => format!("DECIMAL({p}, {s})"),
             Self::Varchar => "VARCHAR".to_owned(),
@@ -105,6 +110,8 @@ pub(in crate::format) enum Op {
     Integer,
     Time(TimeUnit),
     Timestamp(TimeUnit),
+    /// A timestamp, integers being so many of the second unit.
+    Instant(TimeUnit, TimeUnit),
     Float,
     Double,
     /// Precision and scale.
@@ -123,6 +130,7 @@ impl Op {
             Kind::Integer(_) => Self::Integer,
             Kind::Time(unit) => Self::Time(unit),
             Kind::Timestamp(unit) => Self::Timestamp(unit),
+            Kind::Instant(unit, epoch) => Self::Instant(unit, epoch),
             Kind::Double if field.data_type == DataType::Float32 => Self::Float,
             Kind::Double => Self::Double,
             Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
@@ -190,6 +198,12 @@ impl Value<'_> {
                 None => return Err(self.out_of_range(value)),
             },
             (Kind::Double, column) => push_double(column, value as f64),
+            (Kind::Instant(unit, epoch), Column::I64(c)) => {
+                match since_1970(value, *epoch, *unit) {
+                    Some(value) => c.push(Some(value)),
+                    None => return Err(self.out_of_range(value)),
+                }
+            }
             _ => return Err(self.refuse(value)),
         }
         Ok(())
@@ -280,7 +294,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
             (Kind::Varchar, Column::Utf8(c)) => c.push(Some(text)),
-            (Kind::Timestamp(unit), Column::I64(c)) => {
+            (Kind::Timestamp(unit) | Kind::Instant(unit, _), Column::I64(c)) => {
                 c.push(Some(parse_timestamp(text, *unit).map_err(E::custom)?));
             }
             (Kind::Date, Column::I32(c)) => c.push(Some(parse_date(text).map_err(E::custom)?)),

@@ -12,7 +12,7 @@ use crate::format::decimal::parse_decimal;
 use crate::format::number;
 use crate::format::record::Tail;
 use crate::format::span::time;
-use crate::format::time::{date, timestamp};
+use crate::format::time::{date, since_1970, timestamp};
 use crate::frame::Frame;
 use crate::schema::Schema;
 
@@ -264,6 +264,16 @@ fn append_rarer(
             let end = number::end(bytes, at)?;
             let text = std::str::from_utf8(&bytes[at..end]).ok()?;
             c.push(Some(parse_decimal(text, precision, scale).ok()?));
+            end
+        }
+        (Op::Instant(unit, _), Column::I64(c)) if *bytes.get(at)? == b'"' => {
+            let (text, end) = strings::read(bytes, at + 1, buffer)?;
+            c.push(Some(timestamp(text.as_bytes(), unit)?));
+            end
+        }
+        (Op::Instant(unit, epoch), Column::I64(c)) => {
+            let (value, end) = number::integer(bytes, at)?;
+            c.push(Some(since_1970(value.into(), epoch, unit)?));
             end
         }
         (Op::Time(unit), column) if *bytes.get(at)? == b'"' => {

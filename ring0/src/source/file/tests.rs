@@ -22,6 +22,7 @@ fn read_cut_off(text: &str, size: u64) -> Error {
         frame_rows: 8,
         chunk_bytes: 4,
         now: || 0,
+        begun: 0,
     };
     let mut source = FileSource::new(0, &spec, &FileFormat::Ndjson, files, reader);
     let thread = ThreadIo::start(Arc::clone(&bell), "reader".to_owned(), TAGS);

@@ -1,0 +1,162 @@
+//! GROUP BY over files: from NDJSON, CSV and Parquet of the same records, which are made here. The
+//! bare parsers do no more than read the two columns that the query wants, on one core; DuckDB and
+//! Polars answer the same query with as many threads as the engine has shards, where a Python with
+//! them is found. All files lie in the page cache.
+
+mod bare;
+mod data;
+mod peers;
+
+use std::time::Instant;
+
+use trefoil::{SourceFile, plan_script};
+use trefoil_ring0::column::Column;
+use trefoil_ring0::preflight::pin_thread;
+use trefoil_ring0::runtime::{Config, start};
+
+use self::data::{FileKind, Files};
+use super::Setting;
+use super::report::{Run, Unit};
+use crate::failure::Failure;
+use crate::machine::executor_name;
+use crate::stats::{Rows, Stats};
+
+const ROWS: usize = 4_000_000;
+const QUICK_ROWS: usize = 400_000;
+
+/// The ratios that a run gives; those to peers only where these are there.
+pub(super) fn ratios() -> Vec<String> {
+    let each = FileKind::ALL.iter().flat_map(|kind| {
+        let peers = peers::NAMES.iter().copied();
+        let others = std::iter::once(kind.bare()).chain(peers);
+        others.map(|other| format!("engine/{other}@{}", kind.name()))
+    });
+    each.collect()
+}
+
+/// One run over all kinds of files.
+pub(super) fn once(setting: &Setting) -> Result<Run, Failure> {
+    let usual = if setting.quick { QUICK_ROWS } else { ROWS };
+    let files = Files::make(setting.rows.unwrap_or(usual))?;
+    let mut run = Run::default();
+    for kind in FileKind::ALL {
+        measure(&files, kind, setting, &mut run)?;
+    }
+    Ok(run)
+}
+
+fn measure(files: &Files, kind: FileKind, setting: &Setting, run: &mut Run) -> Result<(), Failure> {
+    let (at, rows) = (kind.name(), files.rows as f64);
+    let path = files.path(kind);
+    let bytes = std::fs::metadata(&path)?.len() as f64;
+    let (seconds, sum) = on_core(setting.core(), || bare::parse(kind, &path))?;
+    if sum != files.sum() {
+        run.wrong(format!("{} read a sum of {sum} from {at}", kind.bare()));
+    }
+    let bare = rows / seconds;
+    run.add(format!("{}@{at}", kind.bare()), Unit::RowsPerSecond, bare);
+    let (mut alone, mut all) = (f64::NAN, f64::NAN);
+    let most = setting.config.shards;
+    for shards in if most == 1 { vec![1] } else { vec![1, most] } {
+        let config = setting.config(shards);
+        if shards > config.cores.len() {
+            let cores = config.cores.len();
+            run.invalid(format!("more shards ({shards}) than cores ({cores})"));
+        }
+        let seconds = engine(files, kind, &config, run)?;
+        let label = match shards {
+            1 => at.to_owned(),
+            _ => format!("{at},{shards}"),
+        };
+        all = rows / seconds;
+        if shards == 1 {
+            alone = all;
+        }
+        run.add(format!("engine@{label}"), Unit::RowsPerSecond, all);
+        run.add(
+            format!("engine_bytes@{label}"),
+            Unit::BytesPerSecond,
+            bytes / seconds,
+        );
+    }
+    let ratio = format!("engine/{}@{at}", kind.bare());
+    run.add(ratio, Unit::Ratio, alone / bare);
+    for peer in peers::NAMES {
+        let Some(answer) = peers::run(peer, kind, &path, most)? else {
+            continue;
+        };
+        if (answer.groups, answer.rows) != (data::KEYS, files.rows as u64) {
+            run.wrong(format!("{peer} has other groups or rows over {at}"));
+        }
+        let rate = rows / answer.seconds;
+        run.add(format!("{peer}@{at}"), Unit::RowsPerSecond, rate);
+        run.add(format!("engine/{peer}@{at}"), Unit::Ratio, all / rate);
+    }
+    Ok(())
+}
+
+/// Runs something on a core of its own. Gives the seconds, and what it came to.
+fn on_core<T: Send>(
+    core: usize,
+    work: impl FnOnce() -> Result<T, String> + Send,
+) -> Result<(f64, T), Failure> {
+    let failed = |why: String| Failure::Running(format!("a bare parser: {why}"));
+    let done = std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            pin_thread(core).map_err(|error| error.to_string())?;
+            let clock = Instant::now();
+            let result = work()?;
+            Ok((clock.elapsed().as_secs_f64(), result))
+        });
+        thread.join()
+    });
+    match done {
+        Ok(result) => result.map_err(failed),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// The engine's answer; gives seconds, from before its shards start until the last result is here.
+fn engine(files: &Files, kind: FileKind, config: &Config, run: &mut Run) -> Result<f64, Failure> {
+    let script = SourceFile {
+        name: "bench files".to_owned(),
+        text: kind.sql(),
+        base: files.folder().to_owned(),
+    };
+    let program = plan_script(&[script])?.remove(0).program;
+    let mut got = Vec::new();
+    let clock = Instant::now();
+    let mut running = start(&program, config)?;
+    while let Some(block) = running.next_block()? {
+        let [Column::Utf8(device), Column::I64(count), Column::F64(sum)] =
+            &block.rows().columns[..]
+        else {
+            panic!("the query's columns are a text, its count, and a sum")
+        };
+        let rows = 0..block.rows().rows();
+        got.extend(rows.map(|row| {
+            (
+                device.value(row).to_owned(),
+                count.values[row],
+                sum.values[row],
+            )
+        }));
+        running.give_back(block);
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let executor = executor_name(running.executor());
+    run.executor(executor);
+    let reports = running.finish()?;
+    let groups = got.len() as u64;
+    let rows = Rows {
+        received: groups,
+        printed: groups,
+    };
+    Stats::new(config.shards).add(&program, &reports, executor, rows)?;
+    got.sort_by(|a, b| a.0.cmp(&b.0));
+    if got != files.groups() {
+        let (at, shards) = (kind.name(), config.shards);
+        run.wrong(format!("results differ over {at} on {shards} shards"));
+    }
+    Ok(seconds)
+}

@@ -1,0 +1,344 @@
+//! A stream of records, as standard input: its bytes come in blocks, in order, and one shard parses
+//! what has ended in them. The bytes of the frame in hand stay where they are until the next frame
+//! is asked for, so that a row on which an expression fails is told with its record.
+
+use std::path::PathBuf;
+
+use super::bad::{BadRecord, BadRecords};
+use super::clock::Clock;
+use super::open::{BYTE_ORDER_MARK, file_schema, parser_of};
+use super::system::{System, seal};
+use crate::error::{Error, Result};
+use crate::feed::{Block, Blocked};
+use crate::format::csv::header;
+use crate::format::parser::RecordParser;
+use crate::format::record::{Chunk, Stop, Tail, too_long};
+use crate::frame::Frame;
+use crate::kernel::RowError;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::metrics::SourceCounters;
+use crate::program::{BadData, FileFormat, Header, SourceSpec};
+use crate::schema::Schema;
+use crate::source::{Polled, Reader};
+
+/// Records of a stream.
+#[derive(Debug)]
+pub(crate) struct StreamSource {
+    name: String,
+    path: PathBuf,
+    blocks: Blocked,
+    format: FileFormat,
+    schema: Schema,
+    /// The parser, once the header was there.
+    parser: Option<RecordParser>,
+    /// Bytes of the stream from `base` on, those before `at` being parsed.
+    bytes: Vec<u8>,
+    base: u64,
+    at: usize,
+    /// What follows up to a newline belongs to a record that is too long.
+    skipping: bool,
+    state: State,
+    raw: Frame,
+    pub(super) out: Frame,
+    /// Where in the bytes the records of the frame begin.
+    starts: Vec<usize>,
+    clock: Option<Clock>,
+    system: System,
+    pub(super) bad: BadRecords,
+    failed: Option<Error>,
+    pub(super) counters: SourceCounters,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// More bytes may come.
+    Open,
+    /// All bytes are there.
+    Ended,
+    /// No more are to be taken.
+    Stopped,
+}
+
+impl StreamSource {
+    pub(super) fn new(
+        spec: &SourceSpec,
+        format: &FileFormat,
+        path: PathBuf,
+        blocks: Blocked,
+        reader: Reader,
+    ) -> Self {
+        let schema = file_schema(spec);
+        Self {
+            name: spec.name.clone(),
+            path,
+            blocks,
+            format: format.clone(),
+            parser: None,
+            bytes: Vec::new(),
+            base: 0,
+            at: 0,
+            skipping: false,
+            state: State::Open,
+            raw: Frame::new(&schema, reader.frame_rows),
+            out: Frame::new(&spec.schema, reader.frame_rows),
+            starts: Vec::new(),
+            clock: Clock::new(spec),
+            system: System::new(spec, schema.fields.len(), reader.now),
+            schema,
+            bad: BadRecords::new(spec, reader.frame_rows),
+            failed: None,
+            counters: SourceCounters::default(),
+        }
+    }
+
+    /// Fills a frame, as far as there is something.
+    pub(super) fn poll(&mut self) -> Result<Polled> {
+        self.out.clear();
+        self.starts.clear();
+        while self.failed.is_none() && self.raw.rows() == 0 && !self.bad.is_full() {
+            if self.parser.is_none() && self.state != State::Stopped {
+                self.begin()?;
+            }
+            let before = (self.at, self.bytes.len());
+            self.parse();
+            if self.raw.rows() > 0 || self.failed.is_some() || self.bad.is_full() {
+                break;
+            }
+            let moved = before != (self.at, self.bytes.len());
+            if !moved && !self.receive()? {
+                break;
+            }
+        }
+        if self.raw.rows() > 0 {
+            seal(
+                &mut self.raw,
+                &mut self.out,
+                &mut self.system,
+                &mut self.clock,
+            );
+            return Ok(Polled::Frame);
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        Ok(match self.state {
+            State::Stopped => Polled::Stopped,
+            State::Ended if !self.bad.is_full() => Polled::End,
+            State::Ended | State::Open => Polled::Pending,
+        })
+    }
+
+    /// Takes the next block. Returns whether there is something new.
+    fn receive(&mut self) -> Result<bool> {
+        if self.state != State::Open {
+            return Ok(false);
+        }
+        match self.blocks.poll() {
+            Block::Pending => Ok(false),
+            Block::Failed(message) => Err(self.unreadable(message)),
+            Block::End => {
+                self.state = State::Ended;
+                Ok(true)
+            }
+            Block::Bytes(block) => {
+                self.counters.bytes_read += block.len() as u64;
+                self.base += self.at as u64;
+                self.bytes.drain(..self.at);
+                self.at = 0;
+                let mut used = block;
+                match self.bytes.is_empty() {
+                    true => std::mem::swap(&mut self.bytes, &mut used),
+                    false => self.bytes.extend_from_slice(&used),
+                }
+                self.blocks.give_back(used);
+                Ok(true)
+            }
+        }
+    }
+
+    fn tail(&self) -> Tail {
+        match self.state {
+            State::Ended => Tail::End,
+            State::Open | State::Stopped => Tail::Cut,
+        }
+    }
+
+    /// Reads what stands before the records, once it is there.
+    fn begin(&mut self) -> Result<()> {
+        if self.base == 0 && self.at == 0 {
+            let mark = BYTE_ORDER_MARK.len();
+            match self.bytes.starts_with(BYTE_ORDER_MARK) {
+                true => self.at = mark,
+                false if self.bytes.len() < mark && self.state == State::Open => return Ok(()),
+                false => {}
+            }
+        }
+        let names = match &self.format {
+            FileFormat::Ndjson => Vec::new(),
+            FileFormat::Csv {
+                header: Header::Absent(names),
+                ..
+            } => names.clone(),
+            FileFormat::Csv { dialect, .. } => {
+                let start = &self.bytes[self.at..];
+                let chunk = Chunk {
+                    bytes: start,
+                    begin_before: start.len(),
+                    tail: self.tail(),
+                };
+                match header(dialect, &chunk) {
+                    Ok((names, next)) => {
+                        self.at += next;
+                        names
+                    }
+                    Err(Stop::NeedsMore) if start.len() <= RECORD_BYTES_MAX => return Ok(()),
+                    Err(Stop::ChunkDone) => {
+                        self.at = self.bytes.len();
+                        return Ok(());
+                    }
+                    Err(Stop::Bad { message, .. }) => {
+                        return Err(self.unreadable(format!("the header: {message}")));
+                    }
+                    Err(Stop::NeedsMore | Stop::FrameFull) => {
+                        return Err(self.unreadable(format!("the header: {}", too_long())));
+                    }
+                }
+            }
+        };
+        let parser = parser_of(&self.format, &self.schema, &names);
+        self.parser = Some(parser.map_err(|message| self.unreadable(message))?);
+        Ok(())
+    }
+
+    /// Parses records that have ended, until the frame is full.
+    fn parse(&mut self) {
+        if self.state == State::Stopped {
+            return;
+        }
+        if self.skipping {
+            let newline = memchr::memchr(b'\n', &self.bytes[self.at..]);
+            self.skipping = newline.is_none();
+            self.at = newline.map_or(self.bytes.len(), |newline| self.at + newline + 1);
+        }
+        while !self.raw.is_full() && !self.bad.is_full() && self.failed.is_none() {
+            let tail = self.tail();
+            let Some(parser) = &mut self.parser else {
+                return;
+            };
+            let chunk = Chunk {
+                bytes: &self.bytes,
+                begin_before: self.bytes.len(),
+                tail,
+            };
+            let first = self.raw.rows();
+            let parsed = parser.parse_chunk(&chunk, self.at, &mut self.raw);
+            if self.admit(first, parsed.at) {
+                continue;
+            }
+            let (next, reason) = match parsed.stop {
+                Stop::FrameFull => continue,
+                Stop::ChunkDone => return,
+                Stop::NeedsMore if self.bytes.len() - self.at <= RECORD_BYTES_MAX => return,
+                Stop::NeedsMore => {
+                    self.skipping = true;
+                    (self.bytes.len(), too_long())
+                }
+                Stop::Bad { next, message } => (next, message),
+            };
+            self.refuse(self.at, reason);
+            self.at = next;
+        }
+    }
+
+    /// Notes times and places of the rows from `first` on, which were just parsed up to `end`, as
+    /// far as they have an event time. Returns whether one had none: it is told, and what is behind
+    /// it is to be parsed again.
+    fn admit(&mut self, first: usize, end: usize) -> bool {
+        let parser = self.parser.as_ref().expect("it has parsed");
+        let mut refused = None;
+        for (row, &start) in parser.starts().iter().enumerate() {
+            let ticked = match &mut self.clock {
+                Some(clock) => clock.tick(&self.raw, first + row),
+                None => Ok(()),
+            };
+            if let Err(reason) = ticked {
+                refused = Some((row, start, reason));
+                break;
+            }
+            self.counters.rows_read += 1;
+            self.counters.rows_passed += 1;
+            self.system.note(self.base + start as u64);
+            self.starts.push(start);
+        }
+        let Some((row, start, reason)) = refused else {
+            self.at = end;
+            return false;
+        };
+        let next = parser.starts().get(row + 1).copied().unwrap_or(end);
+        self.raw.truncate(first + row);
+        self.at = next;
+        self.refuse(start, reason);
+        true
+    }
+
+    /// Takes note of a bad record.
+    fn refuse(&mut self, at: usize, reason: String) {
+        self.counters.rows_read += 1;
+        self.counters.rows_bad += 1;
+        let taken = self.tell(at, reason);
+        self.failed = taken.err();
+    }
+
+    fn tell(&mut self, at: usize, reason: String) -> Result<()> {
+        let parser = self.parser.as_ref().expect("it has parsed");
+        let record = BadRecord {
+            path: &self.path,
+            offset: self.base + at as u64,
+            raw: Some(parser.record(&self.bytes[at..])),
+        };
+        self.bad.take(record, reason)
+    }
+
+    /// Does with rows of the last frame, on which an expression failed and which are in order, what
+    /// the source does with bad records, as far as there is room for letters; takes those away.
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        if self.bad.policy == BadData::Skip {
+            failed.clear();
+        }
+        let mut told = 0;
+        for RowError { row, message } in failed.iter() {
+            if self.bad.is_full() {
+                break;
+            }
+            self.tell(self.starts[*row as usize], message.clone())?;
+            told += 1;
+        }
+        failed.drain(..told);
+        Ok(())
+    }
+
+    fn unreadable(&self, message: String) -> Error {
+        Error::Read {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            message,
+        }
+    }
+
+    /// Takes no further record.
+    pub(super) fn stop(&mut self) {
+        if self.state == State::Open || self.at < self.bytes.len() {
+            self.state = State::Stopped;
+        }
+    }
+
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.clock.as_ref()?.reached()
+    }
+
+    /// The watermark behind the last frame, if it moved.
+    pub(super) fn watermark(&mut self) -> Option<i64> {
+        self.clock.as_mut()?.advance()
+    }
+}
