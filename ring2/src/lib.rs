@@ -1,6 +1,7 @@
 //! Ring 2 of Trefoil: SQL. A script is split and read ([`dialect`], `script`), its sources go into
-//! the [`catalog`], its queries are checked (`check`), typed by DataFusion (`planner`), and lowered to
-//! Ring 0's programs (`lower`); what does not run yet is named by place (`later`). Nothing here runs per record.
+//! the [`catalog`], its queries are checked (`check`), typed by DataFusion (`planner`), and lowered
+//! to Ring 0's programs (`lower`); what does not run yet is named by place (`later`). Nothing here
+//! runs per record.
 
 #![warn(missing_docs)]
 // A refusal is made once and ends planning: its size costs nothing.

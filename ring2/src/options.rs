@@ -309,15 +309,18 @@ fn source_option(
 /// The options that say where a connector of a network connects to.
 fn network(place: Place<'_>, connector: Option<&str>, option: &OptionSpec) -> Result<(), SqlError> {
     let value = option.value.as_str();
-    let is_host = |text: &str| {
-        let parts = text.rsplit_once(':');
-        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    let is_host = |text: &str| match text.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => false,
     };
     let (fits, form) = match (option.name.as_str(), connector) {
         ("address", Some("tcp")) => (is_host(value), "localhost:9000"),
         ("address", _) => (!value.is_empty(), "/run/trades.sock"),
         ("bootstrap_servers", _) => (
-            value.split(',').all(|one| is_host(one.trim())),
+            value.split(',').map(str::trim).all(|one| {
+                // Kafka's port is known.
+                is_host(one) || !one.is_empty() && !one.contains(':')
+            }),
             "localhost:9092",
         ),
         ("topic" | "group_id", _) => (!value.is_empty(), "trades"),

@@ -205,6 +205,16 @@ impl Place<'_> {
                     chunks.push(Chunk { tokens, end });
                     continue;
                 }
+                // The parser prints such a name as another one, or as none.
+                Token::Word(w)
+                    if w.quote_style.is_some() && {
+                        w.value.contains("\"\"") || w.value.contains("\\\"")
+                    } =>
+                {
+                    let at = token.span.start;
+                    let message = "a name with two quotes, or a quote behind a backslash";
+                    return Err(self.hinted("E0102", at, message, "name it otherwise"));
+                }
                 Token::Word(w) if w.quote_style.is_none() => {
                     w.value = w.value.to_lowercase();
                     // `f(CASE value ..)` would be an argument called "case".

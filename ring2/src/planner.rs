@@ -1,8 +1,8 @@
 //! From a syntax tree to DataFusion's logical plan. DataFusion gives the types: its analyzer makes
 //! casts explicit. Of its optimizer's rules only those run that hold for streams (`rules`).
 //!
-//! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it anew
-//! for DataFusion. Whether a plan runs is decided by lowering.
+//! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it
+//! anew for DataFusion. Whether a plan runs is decided by lowering.
 
 mod rules;
 pub(crate) mod tree;

@@ -1,6 +1,5 @@
-//! Tumbling windows as two functions that DataFusion plans and the oracle evaluates. Lowered queries
-//! never call them. Windows of other kinds are planned
-//! (`marker`) and not yet run.
+//! Tumbling windows as two functions that DataFusion plans and the oracle evaluates. Lowered
+//! queries never call them. Windows of other kinds are planned (`marker`) and not yet run.
 
 pub(crate) mod marker;
 

@@ -47,11 +47,6 @@ const EXCEPTIONS: &[(&str, Rule, &str)] = &[
         "one match over all expressions",
     ),
     (
-        "ring2/src/select.rs",
-        Rule::Screen,
-        "one walk over the clauses of SELECT",
-    ),
-    (
         "ring2/src/check/call.rs",
         Rule::Screen,
         "one match over all forms of a call",

@@ -1,6 +1,6 @@
 //! Functions that stand in plans for what Ring 0 does by other means: bounds of hopping, session
-//! and cumulating windows, the conditions of ASOF and temporal joins, PROCTIME(). DataFusion gives them types;
-//! nothing evaluates them, but for [`CAST`].
+//! and cumulating windows, the conditions of ASOF and temporal joins, PROCTIME().
+//! DataFusion gives them types; nothing evaluates them, but for [`CAST`].
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result as PlanResult, not_impl_err};

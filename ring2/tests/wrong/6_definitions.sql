@@ -190,7 +190,7 @@ FLUSH
 ---
 CHECKPOINT
 ---
-CREATE SOURCE s (a BIGINT) WITH (connector = 'kafka', topic = 's', bootstrap_servers = 'localhost',
+CREATE SOURCE s (a BIGINT) WITH (connector = 'kafka', topic = 's', bootstrap_servers = 'localhost:kafka',
     format = 'json');
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = 'kafka', topic = 's', start = 'first',

@@ -1,5 +1,5 @@
-//! DataFusion names a call or a key without the casts in it: MAX(a) and MAX(CAST(a AS BIGINT)) would
-//! be two columns of one name. Where that happens the casts of all but one are marked, by a
+//! DataFusion names a call or a key without the casts in it: MAX(a) and MAX(CAST(a AS BIGINT))
+//! would be two columns of one name. Where that happens the casts of all but one are marked, by a
 //! function that is its argument.
 
 use std::collections::{BTreeMap, BTreeSet};

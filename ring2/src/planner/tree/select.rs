@@ -22,6 +22,13 @@ struct Item {
     aliased: bool,
 }
 
+impl Item {
+    fn is_star(&self) -> bool {
+        use SelectItem::{ExprWithAlias, UnnamedExpr};
+        !matches!(&self.item, UnnamedExpr(_) | ExprWithAlias { .. })
+    }
+}
+
 /// What the expressions of one SELECT may name besides columns.
 struct Names<'a> {
     scope: &'a Scope,
@@ -299,13 +306,7 @@ impl Tree<'_> {
         let mut moved = Vec::new();
         let taken: Vec<String> = items.iter().map(|i| i.name.clone()).collect();
         // What a star gives may have any name.
-        let star = level == Level::Outermost
-            && (items.iter()).any(|i| {
-                !matches!(
-                    &i.item,
-                    SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }
-                )
-            });
+        let star = level == Level::Outermost && items.iter().any(Item::is_star);
         let out = &mut select.projection;
         for Item {
             item,
@@ -328,14 +329,7 @@ impl Tree<'_> {
                 }
             };
             let window = self.window(&expr, names)?;
-            // Two columns of one name are told apart by their relations, and by nothing else.
-            let mut others = moved.iter().filter(|m: &&Moved| m.name == name);
-            let unnamed = |m: &Moved| match out.get(m.position) {
-                Some(SelectItem::UnnamedExpr(e)) => *e != expr,
-                _ => false,
-            };
-            let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            let plain = plain && !aliased && names.windows.is_empty() && others.all(unnamed);
+            let plain = !aliased && names.windows.is_empty() && is_apart(&expr, &name, &moved, out);
             let again = !plain && moved.iter().any(|m| m.name == name);
             let apart = star || again;
             moved.push(Moved {
@@ -376,6 +370,17 @@ impl Tree<'_> {
         }
         Ok(moved)
     }
+}
+
+/// Whether an item is a column that can stay as it is: others of its name are told apart by their
+/// relations, and by nothing else.
+fn is_apart(expr: &Expr, name: &str, moved: &[Moved], out: &[SelectItem]) -> bool {
+    let mut others = moved.iter().filter(|m| m.name == name);
+    let unnamed = |m: &Moved| match out.get(m.position) {
+        Some(SelectItem::UnnamedExpr(other)) => other != expr,
+        _ => false,
+    };
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && others.all(unnamed)
 }
 
 fn replace_alias(expr: &mut Expr, names: &Names<'_>) {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, Join, JoinOperator, ObjectName, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableFactor, VisitMut,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, VisitMut,
     visit_expressions_mut,
 };
 
@@ -107,17 +107,7 @@ impl Tree<'_> {
             let what = "UNNEST other than CROSS JOIN UNNEST(column) AS name";
             return Err(self.no(&["UNNEST"], what));
         };
-        let relation = alias
-            .as_ref()
-            .map_or("unnest".to_owned(), |a| normal(&a.name));
-        let renamed = alias.as_ref().map_or(&[][..], |a| a.columns.as_slice());
-        let mut columns = vec![relation.clone()];
-        if *with_ordinality {
-            columns.push("ordinality".to_owned());
-        }
-        for (column, name) in columns.iter_mut().zip(renamed) {
-            *column = normal(&name.name);
-        }
+        let (relation, columns) = names(alias.as_ref(), *with_ordinality);
         if let Some(twice) = columns.iter().find(|c| scope.columns.contains(c)) {
             let at = array.span().start;
             let message = format!("a column of UNNEST and another one are called \"{twice}\"");
@@ -171,4 +161,18 @@ impl Tree<'_> {
         *owner = derived(query, None, name);
         Ok(())
     }
+}
+
+/// What UNNEST and its columns are called.
+fn names(alias: Option<&TableAlias>, ordinality: bool) -> (String, Vec<String>) {
+    let relation = alias.map_or("unnest".to_owned(), |a| normal(&a.name));
+    let mut columns = vec![relation.clone()];
+    if ordinality {
+        columns.push("ordinality".to_owned());
+    }
+    let renamed = alias.into_iter().flat_map(|a| &a.columns);
+    for (column, name) in columns.iter_mut().zip(renamed) {
+        *column = normal(&name.name);
+    }
+    (relation, columns)
 }
