@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Integer(DataType),
     Time(TimeUnit),
     Timestamp(TimeUnit),
-    /// FLOAT and DOUBLE.
+    Float,
     Double,
     /// Precision and scale.
     Decimal(u8, u8),
@@ -56,7 +56,8 @@ impl Kind {
             DataType::Date32 => Self::Date,
             DataType::Time32(unit) | DataType::Time64(unit) => Self::Time(*unit),
             DataType::Timestamp(unit, _) => Self::Timestamp(*unit),
-            DataType::Float32 | DataType::Float64 => Self::Double,
+            DataType::Float32 => Self::Float,
+            DataType::Float64 => Self::Double,
             DataType::Decimal128(p, s) => Self::Decimal(*p, s.unsigned_abs()),
             DataType::Utf8 => Self::Varchar,
             DataType::Binary => Self::Binary,
@@ -81,6 +82,7 @@ impl Kind {
             Self::Integer(t) | Self::Unread(t) => sql_name(t),
             Self::Time(_) => "TIME".to_owned(),
             Self::Timestamp(_) => "TIMESTAMP".to_owned(),
+            Self::Float => "FLOAT".to_owned(),
             Self::Double => "DOUBLE".to_owned(),
             Self::Decimal(p, s) => format!("DECIMAL({p}, {s})"),
             Self::Varchar => "VARCHAR".to_owned(),
@@ -123,7 +125,7 @@ impl Op {
             Kind::Integer(_) => Self::Integer,
             Kind::Time(unit) => Self::Time(unit),
             Kind::Timestamp(unit) => Self::Timestamp(unit),
-            Kind::Double if field.data_type == DataType::Float32 => Self::Float,
+            Kind::Float => Self::Float,
             Kind::Double => Self::Double,
             Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
             Kind::Varchar => Self::Varchar,
@@ -143,12 +145,19 @@ pub(in crate::format) fn push_integer(column: &mut Column, value: i128) -> Optio
     Some(())
 }
 
+/// Appends what a text stands for: no number, or one without an end.
 fn push_double(column: &mut Column, value: f64) {
     match column {
         Column::F32(c) => c.push(Some(value as f32)),
         Column::F64(c) => c.push(Some(value)),
         other => unreachable!("{:?} is no number with a point", other.physical()),
     }
+}
+
+/// The FLOAT that is nearest to a number, `None` where it has no finite one.
+#[inline(always)]
+pub(in crate::format) fn float(value: f64) -> Option<f32> {
+    Some(value as f32).filter(|float| float.is_finite())
 }
 
 /// The bytes that hexadecimal digits stand for.
@@ -189,8 +198,20 @@ impl Value<'_> {
                 Some(()) => {}
                 None => return Err(self.out_of_range(value)),
             },
-            (Kind::Double, column) => push_double(column, value as f64),
+            (Kind::Float | Kind::Double, _) => return self.take_double(value as f64),
             _ => return Err(self.refuse(value)),
+        }
+        Ok(())
+    }
+
+    fn take_double<E: Error>(self, value: f64) -> Result<(), E> {
+        match &mut *self.column {
+            Column::F32(c) => match float(value) {
+                Some(value) => c.push(Some(value)),
+                // With an exponent where there are many digits.
+                None => return Err(self.out_of_range(format_args!("{value:?}"))),
+            },
+            column => push_double(column, value),
         }
         Ok(())
     }
@@ -265,12 +286,12 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
-            (Kind::Double, column) => push_double(column, value),
+            (Kind::Float | Kind::Double, _) => return self.take_double(value),
             (Kind::Integer(_), column) if value == 0.0 && value.is_sign_negative() => {
                 push_integer(column, 0).expect("zero is of every type");
             }
             (Kind::Integer(_), _) if value.abs() >= BIGINT_END => {
-                return Err(self.out_of_range(value));
+                return Err(self.out_of_range(format_args!("{value:?}")));
             }
             _ => return Err(self.refuse(format_args!("{value:?}"))),
         }
@@ -288,7 +309,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 let time = parse_time(text, *unit).map_err(E::custom)?;
                 push_integer(column, time.into()).expect("a time of day fits its type");
             }
-            (Kind::Double, column) => match text {
+            (Kind::Float | Kind::Double, column) => match text {
                 "NaN" => push_double(column, f64::NAN),
                 "Infinity" => push_double(column, f64::INFINITY),
                 "-Infinity" => push_double(column, f64::NEG_INFINITY),
