@@ -9,6 +9,7 @@ mod columns;
 mod cut;
 mod division;
 mod file;
+mod kind;
 mod memory;
 mod open;
 mod system;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::board::Board;
 use super::chunks::count;
 use super::cut::Cut;
+use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
 use crate::format::csv::{CsvParser, header};
 use crate::format::ndjson::NdjsonParser;
@@ -91,7 +92,7 @@ fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<Open
     // Asked before it is opened: opening a pipe waits for who writes into it.
     let regular = |facts: Metadata| match facts.is_file() {
         true => Ok(facts.len()),
-        false => Err(failed("it is not a regular file".to_owned())),
+        false => Err(failed(irregular(path))),
     };
     std::fs::metadata(path)
         .map_err(|e| failed(e.to_string()))
@@ -111,12 +112,22 @@ fn open_file(spec: &SourceSpec, format: &FileFormat, path: &Path) -> Result<Open
     Ok(file)
 }
 
+/// Why what is no regular file is not read. A folder comes here only where its files could not be
+/// listed.
+fn irregular(path: &Path) -> String {
+    match std::fs::read_dir(path) {
+        Err(error) if path.is_dir() => error.to_string(),
+        Ok(_) | Err(_) => "it is not a regular file".to_owned(),
+    }
+}
+
 /// Finds where the records begin, and what their fields are called. Returns whether there can be
 /// any: there are none without a header that should be there.
 fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> {
     let mut bytes = Vec::new();
-    read_to(file, BYTE_ORDER_MARK.len() as u64, &mut bytes)?;
-    let mark = match bytes == BYTE_ORDER_MARK {
+    read_to(file, KIND_BYTES as u64, &mut bytes)?;
+    check_text(&bytes)?;
+    let mark = match bytes.starts_with(BYTE_ORDER_MARK) {
         true => BYTE_ORDER_MARK.len(),
         false => 0,
     };
