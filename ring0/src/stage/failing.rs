@@ -4,7 +4,7 @@
 //! is kept for this as long as no row fails.
 
 use super::{ChainInput, Item, Level, Operator, Sink};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::lineage::OfInput;
@@ -17,6 +17,8 @@ use crate::program::{BadData, OperatorSpec};
 pub(super) enum OnError {
     /// The program ends: nobody knows the record.
     End,
+    /// The program ends: an element of a list would be left out and counted nowhere.
+    EndUntold,
     /// The first row that fails is noted, and none goes on from there.
     Stop,
     /// Rows that fail are noted, and the others go on.
@@ -40,7 +42,7 @@ impl OnError {
     pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
         match (operator, input) {
             (OperatorSpec::Aggregate(_), _) => Self::End,
-            (OperatorSpec::Unnest { .. }, ChainInput::Source(_, BadData::Skip)) => Self::End,
+            (OperatorSpec::Unnest { .. }, ChainInput::Source(_, BadData::Skip)) => Self::EndUntold,
             _ => self,
         }
     }
@@ -79,6 +81,16 @@ impl End<'_> {
             OnError::End => {
                 let first = errors.next().expect("some rows failed");
                 return Err(first.into());
+            }
+            OnError::EndUntold => {
+                let first = errors.next().expect("some rows failed");
+                return Err(Error::Row {
+                    message: format!(
+                        "{}; behind UNNEST no element is left out uncounted: bad_data = 'dlq' \
+                         tells of it",
+                        first.message
+                    ),
+                });
             }
             OnError::Stop => {
                 rows.retain(|&row| row < numbers[0]);
