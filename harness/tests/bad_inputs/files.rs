@@ -89,6 +89,7 @@ const JSON: &[Situation] = &[
     }),
     ("a device", "/dev/null", |_| {}),
     ("a device without an end", "/dev/zero", |_| {}),
+    ("a file that the kernel makes up", "/proc/version", |_| {}),
     ("a pattern that matches nothing", "in/*.csv", |f| {
         files(f, &["in/a.json"])
     }),
@@ -236,22 +237,47 @@ fn paths() {
         .map(|s| ("json", s))
         .chain(CSV.iter().map(|s| ("csv", s)));
     let mut said = String::new();
-    for (number, (format, (title, path, make))) in all.enumerate() {
-        let case = Case {
-            title: format!("{format}: {title}"),
-            name: format!("paths-{number}"),
-            path: (*path).to_owned(),
-            columns: "n BIGINT".to_owned(),
-            options: format!(", format = '{format}'"),
-            query: None,
-            bytes: Vec::new(),
-        };
-        said += &say(&case, *make);
+    for (format, (title, path, make)) in all {
+        said += &say(&case(&format!("{format}: {title}"), path, format), *make);
     }
     insta::with_settings!({
         snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_inputs"),
         prepend_module_to_snapshot => false, omit_expression => true
     }, { insta::assert_snapshot!("paths", said) });
+}
+
+/// A file of the kernel's, which says that it has a page of bytes and has fewer: as one that is cut
+/// off between being opened and being read.
+#[test]
+fn a_file_that_is_shorter_than_it_was() {
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    if !Path::new(path).exists() {
+        eprintln!("not checked: {path} is not there");
+        return;
+    }
+    for (format, code) in [("json", 1), ("csv", 4)] {
+        for (policy, cores) in [("fail", 1), ("skip", 4), ("dlq", 4)] {
+            let case = case("a shorter file", path, format);
+            let outcome = run_in(&run::folder(&case), &case, policy, cores);
+            assert_eq!(outcome.code, code, "{format}, {policy}");
+            let error = outcome.error.unwrap_or_default();
+            let want = format!("{path}: the file became shorter while it was read");
+            assert!(error.ends_with(&want), "{error}");
+        }
+    }
+}
+
+/// A column of numbers in what a path leads to.
+fn case(title: &str, path: &str, format: &str) -> Case {
+    Case {
+        title: title.to_owned(),
+        name: "paths".to_owned(),
+        path: path.to_owned(),
+        columns: "n BIGINT".to_owned(),
+        options: format!(", format = '{format}'"),
+        query: None,
+        bytes: Vec::new(),
+    }
 }
 
 /// Whoever may read everything, as root, reads such a file as well: there is nothing to see then.
@@ -263,15 +289,7 @@ fn what_may_not_be_read() {
     let mode = |path: &Path, mode: u32| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    let case = |path: &str| Case {
-        title: "what may not be read".to_owned(),
-        name: "may-not".to_owned(),
-        path: path.to_owned(),
-        columns: "n BIGINT".to_owned(),
-        options: ", format = 'json'".to_owned(),
-        query: None,
-        bytes: Vec::new(),
-    };
+    let case = |path| case("what may not be read", path, "json");
     mode(&file, 0);
     if File::open(&file).is_ok() {
         eprintln!("not checked: this user may read everything");

@@ -103,3 +103,35 @@ fn csv() {
 fn rows() {
     assert!(check("rows", "json") >= 30);
 }
+
+/// The letters of a run, to the letter: in the order of the files, with text where a record is one.
+#[test]
+fn dead_letters() {
+    let folder = common::Folder::new("to-the-letter");
+    let bytes = b"{\"n\":1}\n\n{\"n\":\"x\"}\r\n{\"n\":\xff}\n{\"n\":0}";
+    for name in ["b.json", "a.json"] {
+        std::fs::create_dir_all(folder.0.join("in")).unwrap();
+        std::fs::write(folder.0.join("in").join(name), bytes).unwrap();
+    }
+    let script =
+        "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', path = 'in', format = 'json',
+                  bad_data = 'dlq', dlq_path = 'told.json'); SELECT 6 / n AS q FROM r;";
+    folder.write("q.sql", script);
+    let of = |file: &str| {
+        let place = format!("{{\"source\":\"r\",\"file\":\"./in/{file}\"");
+        format!(
+            r#"{place},"line":3,"offset":9,"reason":"column n: expected BIGINT, found \"x\"","raw":"{{\"n\":\"x\"}}\r","raw_hex":null}}
+{place},"line":4,"offset":20,"reason":"invalid utf-8 at byte 5","raw":null,"raw_hex":"7b226e223aff7d"}}
+{place},"line":5,"offset":28,"reason":"division by zero","raw":"{{\"n\":0}}","raw_hex":null}}
+"#
+        )
+    };
+    for cores in ["1", "4"] {
+        folder.write("told.json", "what a run before has told");
+        let arguments = ["run", "q.sql", "--format", "ndjson", "--cores", cores];
+        let output = common::trefoil(&folder).args(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(common::text(&output.stdout), "{\"q\":6}\n{\"q\":6}\n");
+        assert_eq!(folder.read("told.json"), of("a.json") + &of("b.json"));
+    }
+}

@@ -2,6 +2,7 @@
 //! a file that does not fit its source is refused before any record of another one is read.
 
 use std::fs::{File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,6 +126,10 @@ fn irregular(path: &Path) -> String {
 /// any: there are none without a header that should be there.
 fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> {
     let mut bytes = Vec::new();
+    if file.size == 0 && file.file.read_at(&mut [0], 0).map_err(|e| e.to_string())? > 0 {
+        // As those are that a kernel makes up while they are read.
+        return Err("it has bytes, and says that its size is 0".to_owned());
+    }
     read_to(file, KIND_BYTES as u64, &mut bytes)?;
     check_text(&bytes)?;
     let mark = match bytes.starts_with(BYTE_ORDER_MARK) {
@@ -181,8 +186,14 @@ fn read_to(file: &OpenFile, end: u64, bytes: &mut Vec<u8>) -> Result<(), String>
     bytes.resize(end.min(file.size) as usize, 0);
     file.file
         .read_exact_at(&mut bytes[from..], from as u64)
-        .map_err(|e| e.to_string())
+        .map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => SHORTER.to_owned(),
+            _ => error.to_string(),
+        })
 }
+
+/// Said of a file whose end comes before its size.
+pub(super) const SHORTER: &str = "the file became shorter while it was read";
 
 /// The columns that are read from the files, before those that the source fills by itself.
 pub(super) fn file_schema(spec: &SourceSpec) -> Schema {

@@ -14,8 +14,13 @@ use crate::format::span::parse_time;
 use crate::format::time::{parse_date, parse_timestamp, shorten};
 use crate::schema::{Field, sql_name};
 
-/// 2^63: from here on a number is out of a BIGINT's range.
-const BIGINT_END: f64 = 9_223_372_036_854_775_808.0;
+/// From here on a number is out of the range of the widest type of its kind: 2^63 or 2^64.
+fn integers_end(t: &DataType) -> f64 {
+    match t {
+        DataType::UInt64 => 18_446_744_073_709_551_616.0,
+        _ => 9_223_372_036_854_775_808.0,
+    }
+}
 
 /// What a column takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -290,7 +295,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             (Kind::Integer(_), column) if value == 0.0 && value.is_sign_negative() => {
                 push_integer(column, 0).expect("zero is of every type");
             }
-            (Kind::Integer(_), _) if value.abs() >= BIGINT_END => {
+            (Kind::Integer(t), _) if value.abs() >= integers_end(t) => {
                 return Err(self.out_of_range(format_args!("{value:?}")));
             }
             _ => return Err(self.refuse(format_args!("{value:?}"))),
