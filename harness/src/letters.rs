@@ -1,13 +1,19 @@
 //! Bad records: what a run says of them, and the files that they are told in.
 
+mod lines;
+
 use std::path::{Path, PathBuf};
 
+use arrow_schema::DataType;
 use trefoil::{PlannedQuery, ResultColumn, Step};
+use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::SourceId;
 use trefoil_ring0::program::{StageInput, dead_letter_schema};
 use trefoil_ring0::runtime::ShardReport;
+use trefoil_ring0::schema::{Field, Schema};
 
+use self::lines::Lines;
 use crate::args::Format;
 use crate::failure::{Failure, needed};
 use crate::output::{Target, open_file};
@@ -62,6 +68,7 @@ pub(crate) struct Letters(Vec<Letter>);
 pub(crate) struct Letter {
     target: Target,
     path: PathBuf,
+    lines: Lines,
     /// A query that writes there has begun.
     is_used: bool,
 }
@@ -78,6 +85,7 @@ impl Letters {
                 letters.0.push(Letter {
                     target: open_file(path).map_err(Failure::Open)?,
                     path: path.clone(),
+                    lines: Lines::default(),
                     is_used: false,
                 });
             }
@@ -104,8 +112,9 @@ impl Letters {
 }
 
 impl Letter {
+    /// Writes rows of [`dead_letter_schema`], each with the line of its record besides.
     pub(crate) fn write(&mut self, rows: &Frame) -> Result<(), Failure> {
-        let schema = dead_letter_schema();
+        let schema = with_line(dead_letter_schema());
         let columns: Vec<ResultColumn> = schema
             .fields
             .iter()
@@ -119,9 +128,50 @@ impl Letter {
             columns: &columns,
             schema: &schema,
         };
+        let mut numbered = Frame::new(&schema, rows.rows().max(1));
+        let all: Vec<u32> = (0..rows.rows() as u32).collect();
+        let told = numbered.columns.iter_mut().enumerate();
+        let told = told.filter(|(at, _)| *at != LINE).map(|(_, column)| column);
+        told.zip(&rows.columns)
+            .for_each(|(to, from)| to.append_rows(from, &all));
+        if let Column::I64(numbers) = &mut numbered.columns[LINE] {
+            let lines = self.lines_of(rows);
+            lines.into_iter().for_each(|line| numbers.push(line));
+        }
+        numbered.commit_rows(rows.rows());
         let mut printer = Printer::new(Format::Ndjson, u64::MAX);
-        let printed = printer.print(shape, rows, &mut self.target);
+        let printed = printer.print(shape, &numbered, &mut self.target);
         let written = printed.and_then(|()| printer.finish(&mut self.target));
         needed(written, &self.path)
     }
+
+    /// The line of each row's record; `None` where there is no text whose lines could be counted.
+    fn lines_of(&mut self, rows: &Frame) -> Vec<Option<i64>> {
+        let [_, Column::Utf8(files), Column::I64(offsets), ..] = &rows.columns[..] else {
+            unreachable!("columns of dead letters")
+        };
+        let has_text = |row: usize| rows.columns[4..].iter().any(|text| text.is_valid(row));
+        let place = |row: usize| Some((files.get(row)?, offsets.get(row)?));
+        let mut in_order: Vec<usize> = (0..rows.rows()).filter(|row| has_text(*row)).collect();
+        in_order.sort_by_key(|row| place(*row));
+        let mut lines = vec![None; rows.rows()];
+        for row in in_order {
+            let line = place(row).and_then(|(file, offset)| {
+                let offset = u64::try_from(offset).ok()?;
+                self.lines.at(Path::new(file), offset)
+            });
+            lines[row] = line.and_then(|line| i64::try_from(line).ok());
+        }
+        lines
+    }
+}
+
+/// Where the number of the line stands: behind the file, before the byte.
+const LINE: usize = 2;
+
+fn with_line(mut schema: Schema) -> Schema {
+    schema
+        .fields
+        .insert(LINE, Field::new("line", DataType::Int64));
+    schema
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
+use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::start;
 
 use crate::args::{Format, RunArgs, RunSettings, Setting};
@@ -132,6 +133,19 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     ended.and(counted)
 }
 
+/// Says which sources read a folder without a file: nothing comes of them, and nothing is wrong.
+fn say_without_files(query: &PlannedQuery) {
+    for source in &query.program.sources {
+        if matches!(&source.kind, SourceKind::Files { paths, .. } if paths.is_empty()) {
+            let name = &source.name;
+            say(&format_args!(
+                "note: source {name}: its folder has no file; folders in it, and names that begin \
+                 with a dot, are not read"
+            ));
+        }
+    }
+}
+
 fn write_counts(stats: &Stats, mut target: Target, path: &Path) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(stats).map_err(std::io::Error::from)?;
     needed(target.write((text + "\n").as_bytes()), path)?;
@@ -214,6 +228,7 @@ impl Script<'_> {
             let notes = running.notes().iter();
             notes.for_each(|note| say(&format_args!("note: {note}")));
         }
+        say_without_files(query);
         let executor = executor_name(running.executor());
         // Results that run over the screen are progress enough.
         let silent = self.results.target().is_terminal() && self.format != Format::Table;

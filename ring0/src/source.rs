@@ -11,6 +11,7 @@ mod cut;
 mod division;
 mod file;
 mod generator;
+mod kind;
 mod memory;
 mod open;
 mod stream;

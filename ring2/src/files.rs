@@ -1,19 +1,32 @@
 //! The files behind a path: one file, the files of a folder in the order of their names, or those
-//! that match a pattern. Names that begin with a dot are not committed yet, or nobody's business.
+//! that match a pattern. Names that begin with a dot are not committed yet, or nobody's business,
+//! and folders in a folder are others. All else is named, so that opening what is no file says so:
+//! nothing is left out because it cannot be read.
 
+use std::fs::DirEntry;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Expands a path. What does not exist is given back as it is, so that opening it says so.
+/// Expands a path. What does not exist, or cannot be listed, is given back as it is, so that
+/// opening it says so.
 pub(crate) fn expand(path: &Path) -> Vec<PathBuf> {
     let mut files = if path.is_dir() {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(is_data).collect()
+        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let Ok(entries) = entries else {
+            return vec![path.to_owned()];
+        };
+        let files = entries.iter().map(DirEntry::path);
+        files.filter(|file| is_data(file)).collect()
     } else if path.exists() {
         return vec![path.to_owned()];
     } else {
         let pattern = path.to_str().and_then(|p| glob::glob(p).ok());
-        let matches = pattern.into_iter().flatten().flatten();
-        let files: Vec<PathBuf> = matches.filter(is_data).collect();
+        let matches = pattern.into_iter().flatten();
+        let files = matches.filter_map(|file| match file {
+            Ok(file) => is_data(&file).then_some(file),
+            Err(unlisted) => Some(unlisted.path().to_owned()),
+        });
+        let files: Vec<PathBuf> = files.collect();
         if files.is_empty() {
             return vec![path.to_owned()];
         }
@@ -62,9 +75,8 @@ pub fn would_read(path: &Path, file: &Path) -> bool {
     pattern.is_ok_and(|pattern| pattern.matches_path_with(below, options))
 }
 
-#[expect(clippy::ptr_arg, reason = "a filter of owned paths")]
-fn is_data(path: &PathBuf) -> bool {
-    path.is_file() && !is_hidden(path)
+fn is_data(path: &Path) -> bool {
+    !is_hidden(path) && !path.is_dir()
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -100,6 +112,10 @@ mod tests {
         assert_eq!(names("none.json"), ["none.json"]);
         assert_eq!(names("*.csv"), ["*.csv"]);
         assert_eq!(names("below"), Vec::<String>::new());
+        // What is no file is named, so that opening it says so.
+        std::os::unix::fs::symlink("none", folder.join("below/a.json")).expect("a link");
+        assert_eq!(names("below"), ["below/a.json"]);
+        assert_eq!(names("below/*.json"), ["below/a.json"]);
         let real = folder.canonicalize().expect("a folder");
         for (path, file, want) in [
             ("", "new.json", true),

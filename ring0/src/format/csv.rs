@@ -28,6 +28,7 @@ use self::quotes::Grammar;
 use self::split::{Fields, Found, split};
 use super::ndjson::Op;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
+use super::time::shorten;
 use crate::frame::Frame;
 use crate::schema::{Field, Schema, sql_name};
 
@@ -75,10 +76,31 @@ pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usiz
         Ok(names) => Ok((names, next)),
         Err(_) => Err(Stop::Bad {
             next,
-            message: "the header is not utf-8".to_owned(),
+            message: "invalid utf-8".to_owned(),
         }),
     }
 }
+
+/// Names of a file's columns, for an error: the first of many, and quoted where they could not be
+/// told apart else.
+fn listed<N: AsRef<str>>(names: &[N]) -> String {
+    let text = |name: &N| match name.as_ref() {
+        name if name.is_empty() || name.contains(|c: char| c.is_control() || c.is_whitespace()) => {
+            shorten(name)
+        }
+        name if name.len() > NAME_BYTES_SHOWN => shorten(name),
+        name => name.to_owned(),
+    };
+    let mut texts: Vec<_> = names.iter().take(NAMES_SHOWN).map(text).collect();
+    if names.len() > NAMES_SHOWN {
+        texts.push(format!("and {} more", names.len() - NAMES_SHOWN));
+    }
+    texts.join(", ")
+}
+
+/// Most names of a file's columns in an error, and the longest that is told as it is.
+const NAMES_SHOWN: usize = 20;
+const NAME_BYTES_SHOWN: usize = 64;
 
 /// How a column is read.
 fn readable(field: &Field) -> Result<Op, String> {
@@ -124,11 +146,10 @@ impl CsvParser {
             let is = |i: &usize| names[*i].as_ref() == field.name;
             let mut places = (0..names.len()).filter(is);
             let Some(place) = places.next() else {
-                let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
+                let names = listed(names);
+                let name = &field.name;
                 return Err(format!(
-                    "column {}: not among the file's columns ({})",
-                    field.name,
-                    names.join(", ")
+                    "column {name}: not among the file's columns ({names})"
                 ));
             };
             if places.next().is_some() {
@@ -219,7 +240,8 @@ impl CsvParser {
             .map_err(|e| format!("invalid utf-8 at byte {}", e.valid_up_to()))?;
         let (found, expected) = (self.fields.len(), self.targets.len());
         if found != expected {
-            return Err(format!("{found} fields where {expected} are expected"));
+            let fields = if found == 1 { "field" } else { "fields" };
+            return Err(format!("{found} {fields} where {expected} are expected"));
         }
         for (i, target) in self.targets.iter().enumerate() {
             let Some(target) = target else { continue };

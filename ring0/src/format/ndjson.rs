@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use self::names::Names;
 use self::value::Kind;
-pub(super) use self::value::{Op, push_integer};
+pub(super) use self::value::{Op, float, push_integer};
 use self::walk::Walker;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, too_long};
 use crate::frame::Frame;

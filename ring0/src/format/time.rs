@@ -178,22 +178,22 @@ fn common_layout(text: &[u8]) -> Option<(i64, i64)> {
 /// Seconds since 1970 and nanoseconds behind them.
 #[inline]
 fn seconds_and_nanos(text: &[u8]) -> Option<(i64, i64)> {
-    common_layout(text).or_else(|| any_layout(text))
+    common_layout(text).or_else(|| {
+        let (seconds, nanos) = any_layout(text)?;
+        Some((seconds.try_into().ok()?, nanos))
+    })
 }
 
-/// [`seconds_and_nanos`] of any layout there is.
-fn any_layout(text: &[u8]) -> Option<(i64, i64)> {
+/// [`seconds_and_nanos`] of any layout there is. Years of twelve digits go beyond 64 bits.
+fn any_layout(text: &[u8]) -> Option<(i128, i64)> {
     let (days, rest) = take_date(text)?;
     let (b'T' | b't' | b' ', clock) = rest.split_first()? else {
         return None;
     };
     let (second_of_day, rest) = take_clock(clock)?;
     let (nanos, zone) = take_fraction(rest)?;
-    // Years of twelve digits go beyond 64 bits of seconds.
-    let seconds = days
-        .checked_mul(SECONDS_OF_DAY)?
-        .checked_add(second_of_day)?
-        .checked_sub(zone_seconds(zone)?)?;
+    let seconds = i128::from(days) * i128::from(SECONDS_OF_DAY)
+        + i128::from(second_of_day - zone_seconds(zone)?);
     Some((seconds, nanos))
 }
 
@@ -242,11 +242,10 @@ pub(super) fn date(text: &[u8]) -> Option<i32> {
 /// # Errors
 /// Where `text` is none, or beyond what 64 bits hold.
 pub fn parse_timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
-    let Some((seconds, nanos)) = seconds_and_nanos(text.as_bytes()) else {
-        return Err(format!("invalid timestamp {}", shorten(text)));
-    };
-    units_since_1970(seconds, nanos, unit)
-        .ok_or_else(|| format!("timestamp {} out of range", shorten(text)))
+    timestamp(text.as_bytes(), unit).ok_or_else(|| match any_layout(text.as_bytes()) {
+        Some(_) => format!("timestamp {} out of range", shorten(text)),
+        None => format!("invalid timestamp {}", shorten(text)),
+    })
 }
 
 /// What so many units `of` since 1970 are in `unit`s, cut off towards the past; `None` beyond 64

@@ -260,7 +260,8 @@ pub(super) fn tumble(
             out.values.push(start);
             continue;
         }
-        last = window_start(t, size, offset);
+        // A window has both its bounds.
+        last = window_start(t, size, offset).filter(|start| start.checked_add(size).is_some());
         if last.is_none() && time.validity.is_valid(i) {
             run.fail(i, || "TIMESTAMP out of range in TUMBLE".to_owned());
         }

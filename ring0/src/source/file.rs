@@ -266,7 +266,7 @@ impl FileSource {
             buffer,
             result,
         } = completion;
-        let shorter = "the file became shorter while it was read";
+        let shorter = super::open::SHORTER;
         if tag % TAGS == TAG_EXTENSION {
             let before = self.extending.take().expect("an extension was asked for");
             let chunk = self.chunk.as_mut().expect("an extension has its chunk");

@@ -2,12 +2,14 @@
 //! a file that does not fit its source is refused before any record of another one is read.
 
 use std::fs::{File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::board::Board;
 use super::cut::Cut;
+use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
 use crate::feed::Blocked;
 use crate::format::columnar::{ColumnarFile, ColumnarFormat};
@@ -132,7 +134,7 @@ fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenF
     // Asked before it is opened: opening a pipe waits for who writes into it.
     let regular = |facts: Metadata| match facts.is_file() {
         true => Ok(facts.len()),
-        false => Err(failed("it is not a regular file".to_owned())),
+        false => Err(failed(irregular(path))),
     };
     std::fs::metadata(path)
         .map_err(|e| failed(e.to_string()))
@@ -199,12 +201,26 @@ impl OpenFile {
     }
 }
 
+/// Why what is no regular file is not read. A folder comes here only where its files could not be
+/// listed.
+fn irregular(path: &Path) -> String {
+    match std::fs::read_dir(path) {
+        Err(error) if path.is_dir() => error.to_string(),
+        Ok(_) | Err(_) => "it is not a regular file".to_owned(),
+    }
+}
+
 /// Finds where the records begin, and what their fields are called. Returns whether there can be
 /// any: there are none without a header that should be there.
 fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> {
     let mut bytes = Vec::new();
-    read_to(file, BYTE_ORDER_MARK.len() as u64, &mut bytes)?;
-    let mark = match bytes == BYTE_ORDER_MARK {
+    if file.size == 0 && file.file.read_at(&mut [0], 0).map_err(|e| e.to_string())? > 0 {
+        // As those are that a kernel makes up while they are read.
+        return Err("it has bytes, and says that its size is 0".to_owned());
+    }
+    read_to(file, KIND_BYTES as u64, &mut bytes)?;
+    check_text(&bytes)?;
+    let mark = match bytes.starts_with(BYTE_ORDER_MARK) {
         true => BYTE_ORDER_MARK.len(),
         false => 0,
     };
@@ -258,8 +274,14 @@ fn read_to(file: &OpenFile, end: u64, bytes: &mut Vec<u8>) -> Result<(), String>
     bytes.resize(end.min(file.size) as usize, 0);
     file.file
         .read_exact_at(&mut bytes[from..], from as u64)
-        .map_err(|e| e.to_string())
+        .map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => SHORTER.to_owned(),
+            _ => error.to_string(),
+        })
 }
+
+/// Said of a file whose end comes before its size.
+pub(super) const SHORTER: &str = "the file became shorter while it was read";
 
 /// The columns that are read from the files, before those that the source fills by itself.
 pub(crate) fn file_schema(spec: &SourceSpec) -> Schema {

@@ -4,7 +4,7 @@
 //! is kept for this as long as no row fails.
 
 use super::{ChainInput, Item, Level, Operator, Sink};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::lineage::OfInput;
@@ -17,6 +17,8 @@ use crate::program::{BadData, OperatorSpec};
 pub(super) enum OnError {
     /// The program ends: nobody knows the record.
     End,
+    /// The program ends: an element of a list would be left out and counted nowhere.
+    EndUntold,
     /// The first row that fails is noted, and none goes on from there.
     Stop,
     /// Rows that fail are noted, and the others go on.
@@ -45,7 +47,7 @@ impl OnError {
             (
                 OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
                 ChainInput::Source(_, BadData::Skip),
-            ) => Self::End,
+            ) => Self::EndUntold,
             _ => self,
         }
     }
@@ -84,6 +86,16 @@ impl End<'_> {
             OnError::End => {
                 let first = errors.next().expect("some rows failed");
                 return Err(first.into());
+            }
+            OnError::EndUntold => {
+                let first = errors.next().expect("some rows failed");
+                return Err(Error::Row {
+                    message: format!(
+                        "{}; behind UNNEST no element is left out uncounted: bad_data = 'dlq' \
+                         tells of it",
+                        first.message
+                    ),
+                });
             }
             OnError::Stop => {
                 rows.retain(|&row| row < numbers[0]);

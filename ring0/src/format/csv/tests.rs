@@ -134,6 +134,7 @@ fn bad_records_say_what_is_wrong() {
             "column day: invalid date \"2023-02-29\"",
         ),
         ("a,1,,,,,now", "column t: invalid timestamp \"now\""),
+        ("a", "1 field where 7 are expected"),
         ("a,1", "2 fields where 7 are expected"),
         ("a,1,,,,,,", "8 fields where 7 are expected"),
         ("a\"b,1,,,,,", "a quote inside of a field"),
@@ -201,6 +202,11 @@ fn columns_are_found_by_name() {
         message,
         "column s: not among the file's columns (n, other, x, b, day, t)"
     );
+    let odd = ["n", " s", "", "\0\0"];
+    assert!(refused(&odd, Dialect::default()).ends_with(r#"columns (n, " s", "", "\0\0")"#));
+    let many = ["x"; 1000];
+    let message = refused(&many, Dialect::default());
+    assert!(message.ends_with("x, x, and 980 more)") && message.len() < 200);
     let mut twice = NAMES.to_vec();
     twice.push("x");
     assert!(refused(&twice, Dialect::default()).contains("column x: the file has two"));
@@ -253,6 +259,12 @@ fn values_of_the_other_types() {
     check(UInt64, "18446744073709551615", Ok("18446744073709551615"));
     check(Float32, "0.1", Ok("0.1"));
     check(Float32, "-Infinity", Ok("-Infinity"));
+    check(Float32, "3.4028235e38", Ok("3.4028235e38"));
+    check(
+        Float32,
+        "-3.5e38",
+        Err("\"-3.5e38\" is out of range for FLOAT"),
+    );
     check(Float32, "x", Err("expected FLOAT, found \"x\""));
     check(Decimal128(10, 2), "-12.345", Ok("-12.35"));
     check(Decimal128(10, 2), ".5", Ok("0.50"));

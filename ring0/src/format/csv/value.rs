@@ -9,7 +9,7 @@ use std::num::IntErrorKind;
 
 use crate::column::Column;
 use crate::format::decimal::parse_decimal;
-use crate::format::ndjson::{Op, push_integer};
+use crate::format::ndjson::{Op, float, push_integer};
 use crate::format::number;
 use crate::format::span::{parse_time, time};
 use crate::format::time::{date, parse_date, parse_timestamp, shorten, since_1970, timestamp};
@@ -50,7 +50,15 @@ pub(super) fn append(op: Op, text: &str, column: &mut Column) -> Result<(), Stri
             let time = parse_time(text, unit)?;
             push_integer(column, time.into()).expect("a time of day fits its type");
         }
-        (Op::Float, Column::F32(c)) => c.push(Some(double(text, "FLOAT")? as f32)),
+        (Op::Float, Column::F32(c)) => {
+            let value = double(text, "FLOAT")?;
+            // The words for what has no end stay what they are.
+            let float = match value.is_finite() {
+                true => float(value),
+                false => Some(value as f32),
+            };
+            c.push(Some(float.ok_or_else(|| out_of_range("FLOAT", text))?));
+        }
         (Op::Double, Column::F64(c)) => c.push(Some(double(text, "DOUBLE")?)),
         (Op::Decimal(precision, scale), Column::I128(c)) => {
             // Blanks are no part of a number here, whatever a JSON string may have.
@@ -167,7 +175,7 @@ fn append_rarer(op: Op, bytes: &[u8], start: usize, end: usize, column: &mut Col
         }
         (Op::Float, Column::F32(c)) => {
             let (value, _) = number::double(bytes, start).filter(|n| n.1 == end)?;
-            c.push(Some(value as f32));
+            c.push(Some(float(value)?));
             Some(())
         }
         (Op::Instant(unit, epoch), Column::I64(c)) => {

@@ -14,8 +14,13 @@ use crate::format::span::parse_time;
 use crate::format::time::{parse_date, parse_timestamp, shorten, since_1970};
 use crate::schema::{Field, sql_name};
 
-/// 2^63: from here on a number is out of a BIGINT's range.
-const BIGINT_END: f64 = 9_223_372_036_854_775_808.0;
+/// From here on a number is out of the range of the widest type of its kind: 2^63 or 2^64.
+fn integers_end(t: &DataType) -> f64 {
+    match t {
+        DataType::UInt64 => 18_446_744_073_709_551_616.0,
+        _ => 9_223_372_036_854_775_808.0,
+    }
+}
 
 /// What a column takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) enum Kind {
     Timestamp(TimeUnit),
     /// A timestamp, integers being so many of the second unit.
     Instant(TimeUnit, TimeUnit),
-    /// FLOAT and DOUBLE.
+    Float,
     Double,
     /// Precision and scale.
     Decimal(u8, u8),
@@ -61,7 +66,8 @@ impl Kind {
                 None => Self::Timestamp(*unit),
                 Some(epoch) => Self::Instant(*unit, epoch),
             },
-            DataType::Float32 | DataType::Float64 => Self::Double,
+            DataType::Float32 => Self::Float,
+            DataType::Float64 => Self::Double,
             DataType::Decimal128(p, s) => Self::Decimal(*p, s.unsigned_abs()),
             DataType::Utf8 => Self::Varchar,
             DataType::Binary => Self::Binary,
@@ -86,6 +92,7 @@ impl Kind {
             Self::Integer(t) | Self::Unread(t) => sql_name(t),
             Self::Time(_) => "TIME".to_owned(),
             Self::Timestamp(_) | Self::Instant(..) => "TIMESTAMP".to_owned(),
+            Self::Float => "FLOAT".to_owned(),
             Self::Double => "DOUBLE".to_owned(),
             Self::Decimal(p, s) => format!("DECIMAL({p}, {s})"),
             Self::Varchar => "VARCHAR".to_owned(),
@@ -131,7 +138,7 @@ impl Op {
             Kind::Time(unit) => Self::Time(unit),
             Kind::Timestamp(unit) => Self::Timestamp(unit),
             Kind::Instant(unit, epoch) => Self::Instant(unit, epoch),
-            Kind::Double if field.data_type == DataType::Float32 => Self::Float,
+            Kind::Float => Self::Float,
             Kind::Double => Self::Double,
             Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
             Kind::Varchar => Self::Varchar,
@@ -151,12 +158,19 @@ pub(in crate::format) fn push_integer(column: &mut Column, value: i128) -> Optio
     Some(())
 }
 
+/// Appends what a text stands for: no number, or one without an end.
 fn push_double(column: &mut Column, value: f64) {
     match column {
         Column::F32(c) => c.push(Some(value as f32)),
         Column::F64(c) => c.push(Some(value)),
         other => unreachable!("{:?} is no number with a point", other.physical()),
     }
+}
+
+/// The FLOAT that is nearest to a number, `None` where it has no finite one.
+#[inline(always)]
+pub(in crate::format) fn float(value: f64) -> Option<f32> {
+    Some(value as f32).filter(|float| float.is_finite())
 }
 
 /// The bytes that hexadecimal digits stand for.
@@ -197,14 +211,26 @@ impl Value<'_> {
                 Some(()) => {}
                 None => return Err(self.out_of_range(value)),
             },
-            (Kind::Double, column) => push_double(column, value as f64),
             (Kind::Instant(unit, epoch), Column::I64(c)) => {
                 match since_1970(value, *epoch, *unit) {
                     Some(value) => c.push(Some(value)),
                     None => return Err(self.out_of_range(value)),
                 }
             }
+            (Kind::Float | Kind::Double, _) => return self.take_double(value as f64),
             _ => return Err(self.refuse(value)),
+        }
+        Ok(())
+    }
+
+    fn take_double<E: Error>(self, value: f64) -> Result<(), E> {
+        match &mut *self.column {
+            Column::F32(c) => match float(value) {
+                Some(value) => c.push(Some(value)),
+                // With an exponent where there are many digits.
+                None => return Err(self.out_of_range(format_args!("{value:?}"))),
+            },
+            column => push_double(column, value),
         }
         Ok(())
     }
@@ -279,12 +305,12 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
-            (Kind::Double, column) => push_double(column, value),
+            (Kind::Float | Kind::Double, _) => return self.take_double(value),
             (Kind::Integer(_), column) if value == 0.0 && value.is_sign_negative() => {
                 push_integer(column, 0).expect("zero is of every type");
             }
-            (Kind::Integer(_), _) if value.abs() >= BIGINT_END => {
-                return Err(self.out_of_range(value));
+            (Kind::Integer(t), _) if value.abs() >= integers_end(t) => {
+                return Err(self.out_of_range(format_args!("{value:?}")));
             }
             _ => return Err(self.refuse(format_args!("{value:?}"))),
         }
@@ -302,7 +328,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 let time = parse_time(text, *unit).map_err(E::custom)?;
                 push_integer(column, time.into()).expect("a time of day fits its type");
             }
-            (Kind::Double, column) => match text {
+            (Kind::Float | Kind::Double, column) => match text {
                 "NaN" => push_double(column, f64::NAN),
                 "Infinity" => push_double(column, f64::INFINITY),
                 "-Infinity" => push_double(column, f64::NEG_INFINITY),

@@ -5,7 +5,7 @@
 
 use super::layout::{Layouts, START, Step, UNNAMED, behind};
 use super::names::Names;
-use super::value::{Op, push_integer};
+use super::value::{Op, float, push_integer};
 use super::{skip, strings};
 use crate::column::Column;
 use crate::format::decimal::parse_decimal;
@@ -257,7 +257,7 @@ fn append_rarer(
         }
         (Op::Float, Column::F32(c)) => {
             let (value, end) = number::double(bytes, at)?;
-            c.push(Some(value as f32));
+            c.push(Some(float(value)?));
             end
         }
         (Op::Decimal(precision, scale), Column::I128(c)) => {

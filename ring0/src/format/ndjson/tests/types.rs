@@ -55,10 +55,28 @@ fn numbers_and_texts_are_read_or_refused() {
         "18446744073709551615",
         Ok("18446744073709551615"),
     );
+    check(
+        of(UInt64),
+        "18446744073709551616",
+        Err("1.8446744073709552e19 is out of range for BIGINT UNSIGNED"),
+    );
+    check(
+        of(UInt64),
+        "1e19",
+        Err("expected BIGINT UNSIGNED, found 1e19"),
+    );
     check(of(Int16), "1.5", Err("expected SMALLINT, found 1.5"));
     check(of(Int32), "\"7\"", Err("expected INTEGER, found \"7\""));
     check(of(Float32), "0.1", Ok("0.1"));
     check(of(Float32), "\"NaN\"", Ok("\"NaN\""));
+    check(of(Float32), "\"-Infinity\"", Ok("\"-Infinity\""));
+    check(of(Float32), "3.4028235e38", Ok("3.4028235e38"));
+    check(
+        of(Float32),
+        "3.5e38",
+        Err("3.5e38 is out of range for FLOAT"),
+    );
+    check(of(Float32), "\"x\"", Err("expected FLOAT, found \"x\""));
     let money = Decimal128(10, 2);
     check(of(money.clone()), "12.345", Ok("12.35"));
     check(of(money.clone()), "\"-7\"", Ok("-7.00"));
