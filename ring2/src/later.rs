@@ -57,7 +57,7 @@ impl Visitor for Walk<'_> {
             let at = name.span().start;
             match args {
                 None => self.relation(name, at),
-                Some(_) if name.to_string() == "tumble" => {}
+                Some(_) if matches!(name.to_string().as_str(), "tumble" | "hop" | "cumulate") => {}
                 Some(_) => {
                     let what = format!("window {}", name.to_string().to_uppercase());
                     self.add(at, &what);

@@ -14,6 +14,7 @@ mod windows;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::{LogicalPlan, Unnest};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::Expr;
@@ -218,13 +219,17 @@ impl Lowering<'_> {
             }
             LogicalPlan::Projection(projection) => {
                 self.node(&projection.input)?;
-                let scope = self.scope(&projection.input);
+                let columns = self.wanted.columns(plan);
+                let wanted = columns
+                    .iter()
+                    .map(|&column| projection.expr[column].clone());
+                let (wanted, input) = self.spread(wanted.collect(), projection.input.schema())?;
+                let scope = self.scope_of(&input);
                 let mut exprs = Vec::new();
                 let mut fields = Vec::new();
-                let columns = self.wanted.columns(plan);
-                for &column in &columns {
+                for (&column, expr) in columns.iter().zip(&wanted) {
                     let field = projection.schema.field(column);
-                    let lowered = expression(&projection.expr[column], &scope)?;
+                    let lowered = expression(expr, &scope)?;
                     fields.push(self.field(field.name(), &lowered, field.is_nullable())?);
                     exprs.push(lowered);
                 }
@@ -315,8 +320,12 @@ impl Lowering<'_> {
     }
 
     fn scope<'p>(&'p self, plan: &'p LogicalPlan) -> Scope<'p> {
+        self.scope_of(plan.schema())
+    }
+
+    fn scope_of<'p>(&'p self, plan: &'p DFSchemaRef) -> Scope<'p> {
         Scope {
-            plan: plan.schema(),
+            plan,
             schema: Arc::clone(&self.schema),
             columns: self.columns.clone(),
             origins: &self.origins,

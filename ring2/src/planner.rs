@@ -7,6 +7,7 @@
 mod rules;
 pub(crate) mod tree;
 mod types;
+mod window_keys;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -162,7 +163,7 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
-    rules::rewrite(plan, state.config_options())
+    window_keys::rewrite(rules::rewrite(plan, state.config_options())?)
 }
 
 /// Keys of groups without repetition: the schema of the groups has each of them once.

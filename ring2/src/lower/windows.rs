@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, ScalarValue};
 use datafusion::logical_expr::Expr as PlanExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::unnest::flagged;
@@ -15,6 +16,9 @@ use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression, unaliased};
 use crate::window::START;
 use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+
+/// What the columns of windows' bounds are called beside those of the plan.
+const BOUND: &str = "__trefoil_bound_";
 
 /// What a key says of its window.
 #[derive(Debug, Clone)]
@@ -199,7 +203,84 @@ impl Windows {
     }
 }
 
+/// The calls that make several rows of one, each once.
+fn multiplying<'e>(exprs: impl Iterator<Item = &'e PlanExpr>) -> Vec<PlanExpr> {
+    let mut calls: Vec<PlanExpr> = Vec::new();
+    for expr in exprs {
+        // Nothing in here fails.
+        let _ = expr.apply(|e| {
+            if let PlanExpr::ScalarFunction(f) = e
+                && matches!(f.name(), HOP | CUMULATE | CUMULATE_END)
+                && !calls.contains(e)
+            {
+                calls.push(e.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    calls
+}
+
 impl Lowering<'_> {
+    /// Has rows put into the windows that these expressions over `input` speak of, if they are such
+    /// that a row has several. Gives the expressions over the rows that come of it, and the columns
+    /// that those have by the plan.
+    pub(super) fn spread(
+        &mut self,
+        exprs: Vec<PlanExpr>,
+        input: &DFSchemaRef,
+    ) -> Result<(Vec<PlanExpr>, DFSchemaRef), Refusal> {
+        let calls = multiplying(exprs.iter());
+        if calls.is_empty() {
+            return Ok((exprs, Arc::clone(input)));
+        }
+        let wrong = |e: DataFusionError| ("E0302", e.strip_backtrace());
+        let scope = self.scope_of(input);
+        let visible = self.schema.fields.len() - usize::from(self.apart);
+        let mut keys = vec![None; visible];
+        let mut fields = self.schema.fields[..visible].to_vec();
+        let mut named = Vec::new();
+        for (number, call) in calls.iter().enumerate() {
+            let key = read(call, &scope)?.expect("it is a window's bound");
+            fields.push(self.field(&format!("window{number}"), &key.key, false)?);
+            let data_type = key.key.data_type(&self.schema);
+            named.push(ArrowField::new(
+                format!("{BOUND}{number}"),
+                data_type,
+                false,
+            ));
+            keys.push(Some(key));
+        }
+        let windows = of_keys(&keys)?.expect("there are bounds");
+        let times = keys[visible..].iter().flatten().map(|key| key.key.clone());
+        let all = (0..visible).map(Expr::Column).chain(times).collect();
+        let known = self.columns.clone();
+        self.project(all, Schema::new(fields));
+        self.pass_windows(&windows, None);
+        let planned = input.fields().len();
+        let columns = known.unwrap_or_else(|| (0..planned).collect());
+        self.columns = Some(
+            columns
+                .into_iter()
+                .chain(planned..planned + calls.len())
+                .collect(),
+        );
+        let bounds = DFSchema::try_from(ArrowSchema::new(named)).map_err(wrong)?;
+        let schema = Arc::new(input.join(&bounds).map_err(wrong)?);
+        let replace = |expr: PlanExpr| {
+            let replaced = expr.transform(|e| match calls.iter().position(|call| *call == e) {
+                Some(number) => {
+                    let column = Column::new_unqualified(format!("{BOUND}{number}"));
+                    Ok(Transformed::yes(PlanExpr::Column(column)))
+                }
+                None => Ok(Transformed::no(e)),
+            });
+            replaced.map(|r| r.data).map_err(wrong)
+        };
+        let exprs = exprs.into_iter().map(replace).collect::<Result<_, _>>()?;
+        Ok((exprs, schema))
+    }
+
     /// Has rows pass what stands before an aggregation by these windows.
     pub(super) fn pass_windows(&mut self, windows: &Windows, bound: Option<usize>) {
         let multiplies = matches!(windows.kind, Kind::Overlapping(_));

@@ -1,0 +1,136 @@
+//! Groups by the columns of a window's table function are groups by that window: `FROM HOP(t, ..)
+//! GROUP BY window_start, window_end` is `FROM t GROUP BY HOP(..)`. So its windows close by the
+//! watermark, too, and whoever lowers groups knows one form. An end that follows from the start is
+//! computed behind the groups and is no key.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result as PlanResult, TableReference};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+
+use crate::lower_expr::unaliased;
+use crate::window::END;
+use crate::window::marker::is_own;
+
+/// Rewrites all groups of a plan.
+pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let rewritten = plan.transform_up(|node| match node {
+        LogicalPlan::Aggregate(groups) => {
+            let groups = match over_windows(&groups) {
+                Some(projection) => inlined(&groups, &projection)?,
+                None => groups,
+            };
+            without_ends(groups)
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+/// The projection under these groups, if it makes windows that they are grouped by.
+fn over_windows(groups: &Aggregate) -> Option<Projection> {
+    let mut input = groups.input.as_ref();
+    while let LogicalPlan::SubqueryAlias(alias) = input {
+        input = alias.input.as_ref();
+    }
+    let LogicalPlan::Projection(projection) = input else {
+        return None;
+    };
+    let by_window = groups.group_expr.iter().any(|key| {
+        let mut columns = key.column_refs().into_iter();
+        columns.any(|c| {
+            let index = groups.input.schema().maybe_index_of_column(c);
+            index.is_some_and(|i| has_window(&projection.expr[i]))
+        })
+    });
+    by_window.then(|| projection.clone())
+}
+
+fn has_window(expr: &Expr) -> bool {
+    let window = |e: &Expr| Ok(matches!(e, Expr::ScalarFunction(f) if is_own(f.name())));
+    expr.exists(window).unwrap_or(false)
+}
+
+/// The groups over what the projection reads.
+fn inlined(groups: &Aggregate, projection: &Projection) -> PlanResult<Aggregate> {
+    let schema = groups.input.schema();
+    let inline = |expr: &Expr| -> PlanResult<Expr> {
+        let inner = expr.clone().transform(|e| {
+            let Expr::Column(column) = &e else {
+                return Ok(Transformed::no(e));
+            };
+            let index = schema.index_of_column(column)?;
+            Ok(Transformed::yes(unaliased(&projection.expr[index]).clone()))
+        })?;
+        Ok(inner.data)
+    };
+    let fields = groups.schema.iter();
+    let exprs = groups
+        .group_expr
+        .iter()
+        .chain(&groups.aggr_expr)
+        .zip(fields);
+    let mut exprs = exprs
+        .map(|(expr, (relation, field))| {
+            let relation: Option<TableReference> = relation.cloned();
+            let inlined = inline(expr)?;
+            Ok(unaliased(&inlined)
+                .clone()
+                .alias_qualified(relation, field.name()))
+        })
+        .collect::<PlanResult<Vec<Expr>>>()?;
+    let aggregates = exprs.split_off(groups.group_expr.len());
+    Aggregate::try_new(Arc::clone(&projection.input), exprs, aggregates)
+}
+
+/// The window's start of whose end a key speaks, and that end over an expression for the start.
+fn end_of(key: &Expr) -> Option<&Expr> {
+    match unaliased(key) {
+        Expr::ScalarFunction(f) if f.name() == END => f.args.first().filter(|a| has_window(a)),
+        _ => None,
+    }
+}
+
+/// Ends that follow from a start, behind the groups.
+fn without_ends(groups: Aggregate) -> PlanResult<Transformed<LogicalPlan>> {
+    if !groups.group_expr.iter().any(|key| end_of(key).is_some()) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(groups)));
+    }
+    let mut keys: Vec<Expr> = Vec::new();
+    for key in groups.group_expr.iter().filter(|key| end_of(key).is_none()) {
+        keys.push(key.clone());
+    }
+    for start in groups.group_expr.iter().filter_map(end_of) {
+        if keys.iter().all(|key| unaliased(key) != start) {
+            keys.push(start.clone());
+        }
+    }
+    let input = Arc::clone(&groups.input);
+    let inner = Aggregate::try_new(input, keys.clone(), groups.aggr_expr.clone())?;
+    let column = |index: usize| Expr::Column(Column::from(inner.schema.qualified_field(index)));
+    let mut exprs = Vec::new();
+    let mut results = keys.len()..;
+    for (at, (relation, field)) in groups.schema.iter().enumerate() {
+        let key = groups.group_expr.get(at);
+        let expr = match key.map(|key| (key, end_of(key))) {
+            Some((key, Some(start))) => {
+                let position = keys.iter().position(|k| unaliased(k) == start);
+                let position = position.expect("a start whose end is asked for is a key");
+                let mut end = unaliased(key).clone();
+                if let Expr::ScalarFunction(f) = &mut end {
+                    f.args[0] = column(position);
+                }
+                end
+            }
+            Some((key, None)) => {
+                let position = keys.iter().position(|k| k == key);
+                column(position.expect("a key stays one"))
+            }
+            None => column(results.next().expect("numbers do not end")),
+        };
+        exprs.push(expr.alias_qualified(relation.cloned(), field.name()));
+    }
+    let plan = Projection::try_new(exprs, Arc::new(LogicalPlan::Aggregate(inner)))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(plan)))
+}
