@@ -19,7 +19,7 @@ use crate::functions::{self, BOUNDS, FunctionKind, WINDOWS};
 use crate::script::{Emit, Select};
 use crate::select::{self, Shape};
 use crate::syntax::{
-    AGGREGATES, arguments, call, default_name, has_aggregate, normal, quote, unpositioned,
+    arguments, call, default_name, has_aggregate, is_aggregate, normal, quote, unpositioned,
 };
 use crate::window::{self, Window};
 
@@ -384,8 +384,7 @@ impl Resolver<'_> {
     fn function(&mut self, f: &Function, at: Location, mode: Mode<'_>) -> Result<(), SqlError> {
         let name = f.name.to_string();
         let known = name.as_str();
-        let native = AGGREGATES.contains(&known);
-        let aggregate = native || functions::kind(known) == Some(FunctionKind::Aggregate);
+        let aggregate = is_aggregate(known);
         if aggregate && matches!(mode, Mode::Row) {
             let message = format!("aggregate {} cannot stand here", known.to_uppercase());
             let hint = "conditions on aggregates go into HAVING";
@@ -395,14 +394,15 @@ impl Resolver<'_> {
         if is_window {
             return self.window_call(f, known, at, mode);
         }
-        let runs = native || functions::kind(known) == Some(FunctionKind::Scalar);
+        let runs = aggregate || functions::kind(known) == Some(FunctionKind::Scalar);
         if f.over.is_none() && (!runs || functions::CLOCKS.contains(&known)) {
             let what = format!("function {}", known.to_uppercase());
             self.later.push(self.select.place.unsupported(at, what));
         }
-        if let Some(refusal) = select::refuse_call(self.select, f, at) {
-            self.later.push(refusal);
-        }
+        let refusal = (!aggregate || f.over.is_some())
+            .then(|| select::refuse_call(self.select, f, at))
+            .flatten();
+        self.later.extend(refusal);
         let inner = match aggregate {
             true => Mode::Row,
             false => mode,

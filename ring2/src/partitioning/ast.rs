@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::StrategyConfig;
-use crate::syntax::{AGGREGATES, normal};
+use crate::syntax::{is_aggregate, normal};
 
 /// The clauses of a query that decide where its records meet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,8 +52,7 @@ impl QueryAnalysisForPartitioning {
                 found.window_type.get_or_insert_with(|| kind.to_owned());
             }
             if let Expr::Function(f) = expr {
-                found.has_aggregate |=
-                    f.over.is_none() && AGGREGATES.contains(&small_name(f).as_str());
+                found.has_aggregate |= f.over.is_none() && is_aggregate(&small_name(f));
             }
             ControlFlow::Continue(())
         });

@@ -7,20 +7,8 @@ use datafusion::sql::sqlparser::ast::{
     UnaryOperator, Value, visit_expressions_mut,
 };
 
-/// The aggregates that are native.
-pub(crate) const AGGREGATES: [&str; 11] = [
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "stddev",
-    "stddev_samp",
-    "stddev_pop",
-    "variance",
-    "var_samp",
-    "var_pop",
-];
+use crate::functions::{self, FunctionKind};
+
 pub(crate) fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         None => ident.value.to_lowercase(),
@@ -63,12 +51,15 @@ pub(crate) fn arguments(f: &Function) -> Vec<&Expr> {
     list.args.iter().filter_map(expr).collect()
 }
 
+/// Whether a function works on groups.
+pub(crate) fn is_aggregate(name: &str) -> bool {
+    functions::kind(name) == Some(FunctionKind::Aggregate)
+}
+
 pub(crate) fn has_aggregate(expr: &Expr) -> bool {
     let mut copy = expr.clone();
     let flow = visit_expressions_mut(&mut copy, |e| match e {
-        Expr::Function(f) if AGGREGATES.contains(&f.name.to_string().as_str()) => {
-            ControlFlow::Break(())
-        }
+        Expr::Function(f) if is_aggregate(&f.name.to_string()) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     flow.is_break()
