@@ -50,6 +50,14 @@ impl Function {
         }
     }
 
+    /// By which of these columns a row is the first of its kind: arguments and filter.
+    pub(super) fn looked(&self, columns: &[usize]) -> Vec<usize> {
+        let (_, values) = self.columns();
+        let mut looked = columns[..values].to_vec();
+        looked.extend(self.filter(columns));
+        looked
+    }
+
     /// Which of these columns is its filter, if one is.
     pub(super) fn filter(&self, columns: &[usize]) -> Option<usize> {
         match self {

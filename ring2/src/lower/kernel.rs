@@ -33,12 +33,15 @@ struct Kernel {
     data_type: DataType,
 }
 
+/// A kernel, the expressions of its columns, and how many of these are arguments.
+type Made = (Arc<dyn AggregateKernel>, Vec<Expr>, usize);
+
 /// The kernel of a call, the expressions of its columns, and how many of these are arguments.
 pub(super) fn aggregate(
     expr: &PlanExpr,
     call: &PlanCall,
     scope: &Scope<'_>,
-) -> Result<(Arc<dyn AggregateKernel>, Vec<Expr>, usize), Refusal> {
+) -> Result<Made, Refusal> {
     let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
     let mut columns = Vec::new();
     let mut fields = Vec::new();

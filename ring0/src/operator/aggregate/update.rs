@@ -113,6 +113,15 @@ fn no_number(column: &Column) -> ! {
     unreachable!("a column of {:?} is no number", column.physical())
 }
 
+/// Changes the word `at` of each slot.
+pub(super) fn each_word(slots: &[*mut u64], at: usize, mut change: impl FnMut(&mut u64)) {
+    for &slot in slots {
+        // SAFETY: slots of a batch or scan are valid and have a word at `at`; one reference at a
+        // time.
+        change(unsafe { &mut *slot.add(at) });
+    }
+}
+
 fn count(slots: &[*mut u64], at: usize) {
     for &slot in slots {
         // SAFETY: slots of a batch are valid, this cell's word lies at `at`.
