@@ -211,7 +211,8 @@ fn every_format_tells_what_a_row_does_first() {
         ),
         (
             "markdown",
-            "| op | k | s |\n| --- | --- | ---: |\n| +I | a | 3 |\n| -U | a | 3 |\n| +U | a | 7 |\n",
+            "| op | k | s |\n| --- | --- | ---: |\n\
+             | +I | a | 3 |\n| -U | a | 3 |\n| +U | a | 7 |\n",
         ),
     ];
     for (format, wanted) in cases {

@@ -4,14 +4,16 @@
 //! holds at most one frame of results, which the rest of the chain consumes before the level goes
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
+mod changes;
 mod failing;
 mod grouping;
 
 use std::sync::Arc;
 
+use self::changes::ChangesFilter;
 use self::failing::{End, OnError};
 use self::grouping::AggregateState;
-use crate::changelog::{self, UPDATE_ROWS, is_weighted};
+use crate::changelog::UPDATE_ROWS;
 use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
 use crate::error::{Result, refuse};
 use crate::exchange::ExchangeSender;
@@ -110,24 +112,22 @@ enum Operator {
         of_input: OfInput,
     },
     MarkFirst(Box<AggregateState>),
-    FilterChanges {
-        condition: Box<Evaluator>,
-        rows: Vec<u32>,
-        ops: Vec<i8>,
-    },
+    FilterChanges(ChangesFilter),
 }
 
 impl Operator {
-    fn filter_changes(expr: &Expr, schema: &Schema, in_changes: bool) -> Result<Self> {
-        if !in_changes || !is_weighted(schema) {
-            return refuse("a filter of a changelog, and there is none".to_owned());
-        }
-        let condition = Box::new(Evaluator::new(expr, schema)?);
-        check_filter(expr, schema)?;
-        Ok(Self::FilterChanges {
-            condition,
-            rows: Vec::new(),
-            ops: Vec::new(),
+    fn project(
+        exprs: &[Expr],
+        schema: &Schema,
+        output: &Schema,
+        of_input: OfInput,
+    ) -> Result<Self> {
+        let projection = Projection::new(exprs, schema)?;
+        check_projection(exprs, schema, output)?;
+        Ok(Self::Project {
+            projection,
+            kept: None,
+            of_input,
         })
     }
 
@@ -235,15 +235,9 @@ impl Chain {
                     exprs,
                     schema: output,
                 } => {
-                    let projection = Projection::new(exprs, &schema)?;
-                    check_projection(exprs, &schema, output)?;
                     let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
                     as_routed &= schema.fields.iter().enumerate().all(same);
-                    Operator::Project {
-                        projection,
-                        kept: None,
-                        of_input,
-                    }
+                    Operator::project(exprs, &schema, output, of_input)?
                 }
                 OperatorSpec::DropLate(rule) => Operator::drop_late(rule, &schema, of_input)?,
                 OperatorSpec::Unnest {
@@ -294,17 +288,14 @@ impl Chain {
                     Operator::MarkFirst(Box::new(state))
                 }
                 OperatorSpec::FilterChanges(expr) => {
-                    Operator::filter_changes(expr, &schema, in_changes)?
+                    Operator::FilterChanges(ChangesFilter::new(expr, &schema, in_changes)?)
                 }
-            };
-            let frame_rows = match in_changes {
-                true => place.frame_rows.max(UPDATE_ROWS),
-                false => place.frame_rows,
             };
             schema = spec.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(spec, &schema)?;
             on_error = on_error.behind(spec, input);
-            let out = Frame::new(&schema, frame_rows);
+            let least = if in_changes { UPDATE_ROWS } else { 1 };
+            let out = Frame::new(&schema, place.frame_rows.max(least));
             levels.push(Level {
                 operator,
                 on_error,
@@ -489,14 +480,7 @@ impl Level {
                 of_input,
             } => {
                 if begins {
-                    *kept = None;
-                    let failed = projection.evaluate_rest(frame);
-                    if !failed.is_empty() {
-                        let rows = 0..frame.rows() as u32;
-                        let mut rows = rows.filter(|row| !has_failed(&failed, *row)).collect();
-                        end.note(failed, (on_error, *of_input), frame, &mut rows)?;
-                        *kept = Some(rows);
-                    }
+                    *kept = evaluate(projection, (on_error, *of_input), frame, end)?;
                 }
                 let all = kept.as_ref().map_or(frame.rows(), Vec::len);
                 let upto = all.min(*taken + out.room());
@@ -523,24 +507,26 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::FilterChanges {
-                condition,
-                rows,
-                ops,
-            } => {
-                rows.clear();
-                let failed = condition.select_rest(frame, rows);
-                if !failed.is_empty() {
-                    end.note(failed, (on_error, OfInput::None), frame, rows)?;
-                }
-                changelog::passing(frame, rows, ops);
-                let flow = append(out, frame, rows, taken);
-                assert_eq!(flow, Flow::Done, "frames of a changelog's stage are alike");
-                changelog::set_last(out, ops);
-                Ok(flow)
-            }
+            Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }
+}
+
+/// Evaluates a projection. Gives the rows that have results, where not all have.
+fn evaluate(
+    projection: &mut Projection,
+    of: (OnError, OfInput),
+    frame: &Frame,
+    end: &mut End<'_>,
+) -> Result<Option<Vec<u32>>> {
+    let failed = projection.evaluate_rest(frame);
+    if failed.is_empty() {
+        return Ok(None);
+    }
+    let rows = 0..frame.rows() as u32;
+    let mut rows = rows.filter(|row| !has_failed(&failed, *row)).collect();
+    end.note(failed, of, frame, &mut rows)?;
+    Ok(Some(rows))
 }
 
 /// Appends rows `rows[*taken..]` as far as there is room; `taken` is 0 again when all are there.

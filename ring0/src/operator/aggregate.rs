@@ -10,6 +10,7 @@ mod emit;
 mod extremes;
 mod fused;
 mod generic;
+mod moments;
 pub mod sessions;
 mod update;
 

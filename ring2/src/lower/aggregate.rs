@@ -51,29 +51,16 @@ impl Lowering<'_> {
         }
         let keys: Vec<usize> = (0..exprs.len()).collect();
         let whole = route != Some(&Route::TwoPhase);
+        let groups = !matches!(self.input, StageInput::Source(_));
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
             let call = call(expr, &scope, whole)?;
-            let (args, _) = call.function.columns();
-            let mut at = Vec::with_capacity(args.len());
-            for arg in args {
-                at.push(match exprs.iter().position(|e| e == arg) {
-                    Some(at) => at,
-                    None => {
-                        fields.push(self.field(&format!("arg{}", exprs.len()), arg, true)?);
-                        exprs.push(arg.clone());
-                        exprs.len() - 1
-                    }
-                });
+            if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
+                let what = "over groups, which have no order, is not supported yet";
+                return Err(("E0301", format!("{expr} {what}")));
             }
+            let at = self.arguments(&call, &mut exprs, &mut fields)?;
             calls.push((call, at));
-        }
-        let groups = !matches!(self.input, StageInput::Source(_));
-        if let Some((_, call)) = calls.iter().zip(&aggregate.aggr_expr).find(|((c, _), _)| {
-            groups && matches!(c.function, Function::Generic { ordered: true, .. })
-        }) {
-            let message = format!("{call} over groups, which have no order, is not supported yet");
-            return Err(("E0301", message));
         }
         let in_order = |(c, _): &(Call, _)| matches!(c.function, Function::Generic { .. });
         let in_order = self.changes || calls.iter().any(in_order);
@@ -147,6 +134,28 @@ impl Lowering<'_> {
             })));
     }
 
+    /// Where the columns are that a call needs; they are added where they are not yet.
+    fn arguments(
+        &self,
+        call: &Call,
+        exprs: &mut Vec<Expr>,
+        fields: &mut Vec<Field>,
+    ) -> Result<Vec<usize>, Refusal> {
+        let (args, _) = call.function.columns();
+        let mut at = Vec::with_capacity(args.len());
+        for arg in args {
+            at.push(match exprs.iter().position(|e| e == arg) {
+                Some(at) => at,
+                None => {
+                    fields.push(self.field(&format!("arg{}", exprs.len()), arg, true)?);
+                    exprs.push(arg.clone());
+                    exprs.len() - 1
+                }
+            });
+        }
+        Ok(at)
+    }
+
     /// Has rows marked that are the first with their values, for calls with DISTINCT, and gives all
     /// calls over columns in which only these count.
     fn firsts(
@@ -159,13 +168,10 @@ impl Lowering<'_> {
             // A row is applied once, however many of its elements are the first.
             self.end_apart();
         }
-        let all = self.schema.fields.len();
         // What is looked for, and the column that says whether it is the first.
         let mut marked: Vec<(Vec<usize>, usize)> = Vec::new();
         for (call, args) in calls.iter().filter(|(call, _)| call.distinct) {
-            let (_, values) = call.function.columns();
-            let mut looked = args[..values].to_vec();
-            looked.extend(call.function.filter(args));
+            let looked = call.function.looked(args);
             if marked.iter().all(|(other, _)| *other != looked) {
                 marked.push((looked.clone(), self.schema.fields.len()));
                 self.mark([keys, &looked].concat(), window);
@@ -175,9 +181,7 @@ impl Lowering<'_> {
         let mut fields = self.schema.fields.clone();
         let mut specs = Vec::new();
         for (call, mut args) in calls {
-            let (_, values) = call.function.columns();
-            let mut looked = args[..values].to_vec();
-            looked.extend(call.function.filter(&args));
+            let looked = call.function.looked(&args);
             let first = marked.iter().find(|(l, _)| call.distinct && *l == looked);
             let first = first.map(|(_, at)| *at);
             let mut computed = |expr: Expr, like: Field| {
@@ -213,8 +217,7 @@ impl Lowering<'_> {
                     }
                     let filter = match (first, filter) {
                         (Some(first), Some(filter)) => {
-                            let both = [column(first), column(filter)].map(Box::new);
-                            let [a, b] = both;
+                            let [a, b] = [column(first), column(filter)].map(Box::new);
                             let like = self.schema.fields[first].clone();
                             Some(computed(Expr::Binary(BinaryOp::And, a, b), like))
                         }
@@ -234,7 +237,6 @@ impl Lowering<'_> {
             });
         }
         if exprs.len() > self.schema.fields.len() {
-            debug_assert!(all < exprs.len(), "columns are added");
             self.project(exprs, Schema::new(fields));
         }
         Ok(specs)

@@ -50,6 +50,14 @@ impl Function {
         }
     }
 
+    /// By which of these columns a row is the first of its kind: arguments and filter.
+    pub(super) fn looked(&self, columns: &[usize]) -> Vec<usize> {
+        let (_, values) = self.columns();
+        let mut looked = columns[..values].to_vec();
+        looked.extend(self.filter(columns));
+        looked
+    }
+
     /// Which of these columns is its filter, if one is.
     pub(super) fn filter(&self, columns: &[usize]) -> Option<usize> {
         match self {
@@ -72,7 +80,9 @@ pub(super) fn call(expr: &PlanExpr, scope: &Scope<'_>, whole: bool) -> Result<Ca
         Some((function, argument)) if !(generic && is_alike(&function, &argument, scope)) => {
             Function::Native(function, argument)
         }
-        Some(_) | None => self::generic(expr, f, scope)?,
+        Some(_) | None if whole => self::generic(expr, f, scope)?,
+        // Its parts could not be merged.
+        Some(_) | None => return Err(("E0301", format!("{expr} is not supported yet"))),
     };
     // A value more than once is as great as once.
     let greatest = matches!(f.func.name(), "min" | "max");
@@ -144,8 +154,13 @@ fn generic(expr: &PlanExpr, f: &PlanCall, scope: &Scope<'_>) -> Result<Function,
     let plain = &f.params;
     let strange = |e: &PlanExpr| !plain.args.contains(e);
     if plain.distinct && plain.order_by.iter().any(|s| strange(&s.expr)) {
-        let message = format!("{expr}: with DISTINCT only an argument can stand in ORDER BY");
-        return Err(("E0206", message));
+        let message = format!("{expr} by what is no argument is not supported yet");
+        return Err(("E0301", message));
+    }
+    if f.func.name() == "nth_value" && !plain.order_by.is_empty() {
+        // DataFusion orders its input for it.
+        let message = format!("{expr}: ORDER BY in NTH_VALUE is not supported yet");
+        return Err(("E0301", message));
     }
     let filter = plain.filter.as_deref().map(|f| expression(f, scope));
     let filter = filter.transpose()?;

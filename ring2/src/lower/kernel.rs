@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
@@ -31,12 +33,15 @@ struct Kernel {
     data_type: DataType,
 }
 
+/// A kernel, the expressions of its columns, and how many of these are arguments.
+type Made = (Arc<dyn AggregateKernel>, Vec<Expr>, usize);
+
 /// The kernel of a call, the expressions of its columns, and how many of these are arguments.
 pub(super) fn aggregate(
     expr: &PlanExpr,
     call: &PlanCall,
     scope: &Scope<'_>,
-) -> Result<(Arc<dyn AggregateKernel>, Vec<Expr>, usize), Refusal> {
+) -> Result<Made, Refusal> {
     let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
     let mut columns = Vec::new();
     let mut fields = Vec::new();
@@ -120,7 +125,11 @@ impl AggregateKernel for Kernel {
             }),
             Phase::Complete | Phase::Partial | Phase::Final => {
                 let groups = kernel.groups().map_err(|e| cause(&e))?;
-                Box::new(Whole { kernel, groups })
+                Box::new(Whole {
+                    kernel,
+                    groups,
+                    total: 0,
+                })
             }
         })
     }
@@ -130,25 +139,51 @@ impl AggregateKernel for Kernel {
 struct Whole {
     kernel: Kernel,
     groups: Box<dyn GroupsAccumulator>,
+    /// How many groups there are.
+    total: usize,
+}
+
+impl Whole {
+    fn take(
+        &mut self,
+        args: &[ArrayRef],
+        groups: &[usize],
+        total: usize,
+    ) -> Result<(), DataFusionError> {
+        // It takes a group for one with values that comes with a row. So one that has no row that
+        // counts comes with a row that does not.
+        let mut come = vec![false; total - self.total];
+        let new = groups.iter().filter_map(|g| g.checked_sub(self.total));
+        new.for_each(|new| come[new] = true);
+        let without = come.iter().enumerate().filter(|(_, come)| !**come);
+        let without: Vec<usize> = without.map(|(new, _)| self.total + new).collect();
+        if !without.is_empty() {
+            let fields = self.kernel.schema.fields().iter();
+            let nulls = fields.map(|f| new_null_array(f.data_type(), without.len()));
+            let nulls: Vec<ArrayRef> = nulls.collect();
+            let inputs = self.kernel.inputs(&nulls, without.len())?;
+            let none = BooleanArray::from(vec![false; without.len()]);
+            (self.groups).update_batch(&inputs, &without, Some(&none), total)?;
+        }
+        self.total = total;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let inputs = self.kernel.inputs(args, groups.len())?;
+        self.groups.update_batch(&inputs, groups, None, total)
+    }
 }
 
 impl GroupStates for Whole {
     fn update(&mut self, args: &[ArrayRef], groups: &[usize], total: usize) -> Result<(), String> {
-        let inputs = self.kernel.inputs(args, groups.len());
-        let updated = inputs.and_then(|i| self.groups.update_batch(&i, groups, None, total));
-        updated.map_err(|e| cause(&e))
+        self.take(args, groups, total).map_err(|e| cause(&e))
     }
 
     fn results(&mut self, total: usize) -> Result<ArrayRef, String> {
-        let schema = &self.kernel.schema;
-        let none = RecordBatch::new_empty(Arc::clone(schema));
-        // Groups without any row that counts are there, too.
-        self.update(none.columns(), &[], total)?;
         if total == 0 {
-            return Ok(datafusion::arrow::array::new_empty_array(
-                &self.kernel.data_type,
-            ));
+            return Ok(new_empty_array(&self.kernel.data_type));
         }
+        self.take(&[], &[], total).map_err(|e| cause(&e))?;
         let results = self.groups.evaluate(EmitTo::All);
         let results = results.and_then(|r| as_type(&r, &self.kernel.data_type));
         results.map_err(|e| cause(&e))

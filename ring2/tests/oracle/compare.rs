@@ -1,5 +1,6 @@
 //! The same SQL over the same records, on both paths.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +41,12 @@ fn rows(batches: &[RecordBatch]) -> Rows {
             out.push(batch.columns().iter().map(|c| cell(c, row)).collect());
         }
     }
-    out.sort_by(|a, b| {
+    sort(&mut out);
+    out
+}
+
+fn sort(rows: &mut Rows) {
+    rows.sort_by(|a, b| {
         let key = |cells: &[Cell]| {
             let text = |c: &Cell| match c {
                 Cell::Null => (0, String::new()),
@@ -57,7 +63,6 @@ fn rows(batches: &[RecordBatch]) -> Rows {
         };
         key(a).cmp(&key(b))
     });
-    out
 }
 
 fn same(a: &Cell, b: &Cell) -> bool {
@@ -90,6 +95,11 @@ fn agree(engine: &Rows, batch: &Rows) -> bool {
 type Plan = fn(&[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>>;
 
 fn engine(planned: &PlannedQuery, config: &Config) -> Result<Rows, String> {
+    run(planned, config).map(|(batches, _)| rows(&batches))
+}
+
+/// What a query gives, and how many of the source's rows were applied.
+fn run(planned: &PlannedQuery, config: &Config) -> Result<(Vec<RecordBatch>, u64), String> {
     let program = &planned.program;
     let mut running = start(program, config).map_err(|e| e.to_string())?;
     let schema = Arc::clone(&program.outputs[0].schema);
@@ -111,7 +121,37 @@ fn engine(planned: &PlannedQuery, config: &Config) -> Result<Rows, String> {
         (taken, taken, taken),
         "the ledger balances"
     );
-    Ok(rows(&batches))
+    let applied = counters().map(|c| c.rows_applied).sum();
+    Ok((batches, applied))
+}
+
+/// The rows that stand when a changelog is applied, and how many came.
+fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
+    let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
+    let mut came = 0;
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let mut cells: Vec<Cell> = batch.columns().iter().map(|c| cell(c, row)).collect();
+            let weight = match cells.remove(0) {
+                Cell::Text(op) if op.starts_with('+') => 1,
+                Cell::Text(op) if op.starts_with('-') => -1,
+                other => return Err(format!("{other:?} is nothing that a row does")),
+            };
+            came += u64::from(weight > 0);
+            let entry = stand.entry(format!("{cells:?}")).or_insert((0, cells));
+            entry.0 += weight;
+            // One split, one shard a group: a row is there before it goes.
+            if entry.0 < 0 {
+                return Err(format!("{:?} went before it came", entry.1));
+            }
+        }
+    }
+    let left = stand
+        .into_values()
+        .flat_map(|(count, cells)| std::iter::repeat_n(cells, usize::try_from(count).unwrap_or(0)));
+    let mut left: Rows = left.collect();
+    sort(&mut left);
+    Ok((left, came))
 }
 
 fn script(data: &Path, columns: &str, query: &str) -> Vec<SourceFile> {
@@ -140,6 +180,19 @@ pub(crate) struct Case<'a> {
     pub(crate) batch: &'a str,
     /// Which path may err alone.
     pub(crate) lenient: Lenient,
+    /// How many changes there are.
+    pub(crate) changes: Changes,
+    /// There is a group without any record.
+    pub(crate) keyless: bool,
+}
+
+/// How many changes EMIT CHANGES gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// One for each record that is applied.
+    OneEach,
+    /// As many as there are.
+    Any,
 }
 
 /// Which path may err where the other does not. Always the engine, for what is out of range:
@@ -221,7 +274,53 @@ fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<
             }
         }
     }
+    compare_changes(case, path, &expected)?;
     Ok(verdict)
+}
+
+/// The changelog of a query, applied, leaves what the query gives without it. How many rows come is
+/// the same however it runs; without HAVING there is one for each record of a group.
+fn compare_changes(
+    case: &Case<'_>,
+    path: &Path,
+    expected: &Result<Rows, String>,
+) -> Result<(), String> {
+    let query = format!("{} EMIT CHANGES", case.query);
+    let Ok(planned) = plan_script(&script(path, case.columns, &query)) else {
+        return Ok(());
+    };
+    let mut all: Option<u64> = None;
+    for (shards, frame_rows) in [(1, 1024), (2, 7), (4, 1)] {
+        let config = Config {
+            shards,
+            frame_rows,
+            executor: Executor::Threads,
+            chunk_bytes: 1 + case.lines.len() / 9,
+            ..Config::default()
+        };
+        let label = format!("EMIT CHANGES, {shards} shards, frames of {frame_rows}");
+        let ran = run(&planned[0], &config);
+        let (got, counted) = match ran {
+            Ok((batches, applied)) => {
+                let (left, came) = collapsed(&batches).map_err(|e| format!("{label}: {e}"))?;
+                (Ok(left), Some((came, applied)))
+            }
+            Err(error) => (Err(error), None),
+        };
+        if judge(&got, expected, case.lenient).is_none() {
+            return Err(format!("{label}\n{}", difference(&got, expected)));
+        }
+        let Some((came, applied)) = counted else {
+            continue;
+        };
+        if *all.get_or_insert(came) != came {
+            return Err(format!("{label}: {came} came, not {all:?}"));
+        }
+        if case.changes == Changes::OneEach && came != applied.max(u64::from(case.keyless)) {
+            return Err(format!("{label}: {came} came of {applied} records"));
+        }
+    }
+    Ok(())
 }
 
 /// What DataFusion gives.

@@ -1,6 +1,6 @@
 //! Queries over columns of any types.
 
-use crate::compare::Lenient;
+use crate::compare::{Changes, Lenient};
 use crate::data::{Column, Type};
 use crate::expressions::{Class, Scope, class};
 use crate::tape::Tape;
@@ -12,6 +12,9 @@ pub(crate) struct Query {
     /// For DataFusion, whose MIN and MAX depend on where NaN stands among the rows.
     pub(crate) batch: String,
     pub(crate) lenient: Lenient,
+    pub(crate) changes: Changes,
+    /// There is one group, also without any record.
+    pub(crate) keyless: bool,
 }
 
 /// What both spellings are made of.
@@ -77,7 +80,13 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
         batch: scope.lazy || nested,
         engine: nested,
     };
+    let grouped = kind > 4 && !text.engine.contains(" HAVING ") && !from.contains("UNNEST");
     Query {
+        changes: match grouped {
+            true => Changes::OneEach,
+            false => Changes::Any,
+        },
+        keyless: grouped && !text.engine.contains(" GROUP BY "),
         engine: text.engine,
         batch: text.batch,
         lenient,
@@ -198,7 +207,9 @@ fn call(scope: &mut Scope<'_>) -> (String, String) {
         (Some(f), more) => format!("{text} FILTER (WHERE {f} AND {more})"),
     };
     let same = |text: String| (with(&text, ""), with(&text, ""));
-    match scope.tape.below(6) {
+    match scope.tape.below(9) {
+        6 => same(distinct(scope)),
+        7 | 8 => same(other(scope)),
         0 => same("COUNT(*)".to_owned()),
         1 => {
             let class = scope.any_class();
@@ -243,6 +254,60 @@ fn call(scope: &mut Scope<'_>) -> (String, String) {
             };
             same(format!("{function}({argument})"))
         }
+    }
+}
+
+/// An aggregate of values each of which counts once. Of floating point they would be equal here
+/// that are not in DataFusion: zeros, and NaNs.
+fn distinct(scope: &mut Scope<'_>) -> String {
+    let exact = |c: &Column| class(&c.of) != Class::Nested && !c.of.is_float();
+    let Some(column) = scope.column(exact) else {
+        return "COUNT(DISTINCT 1)".to_owned();
+    };
+    let name = &column.name;
+    match scope.tape.below(4) {
+        0 => format!("ARRAY_AGG(DISTINCT {name} ORDER BY {name})"),
+        1 if column.of.is_number() && column.tame => format!("SUM(DISTINCT {name})"),
+        2 if column.of.is_number() && column.tame => format!("AVG(DISTINCT {name})"),
+        _ => format!("COUNT(DISTINCT {name})"),
+    }
+}
+
+/// An aggregate that Ring 0 does not have.
+fn other(scope: &mut Scope<'_>) -> String {
+    let column = scope.column(|c| class(&c.of) != Class::Nested && !c.of.is_float());
+    let Some(name) = column.map(|c| c.name) else {
+        return "COUNT(*)".to_owned();
+    };
+    // DataFusion orders all rows by what one of the calls orders by, so that every one does.
+    let by = match scope.tape.below(2) {
+        0 => format!(" ORDER BY {name}"),
+        _ => format!(" ORDER BY {name} DESC"),
+    };
+    match scope.tape.below(7) {
+        0 => format!("ARRAY_AGG({name}{by})"),
+        1 => format!("FIRST_VALUE({name}{by})"),
+        2 => format!("LAST_VALUE({name}{by})"),
+        3 => {
+            let text = scope.expr(Class::Text, 2);
+            format!("STRING_AGG({text}, ', ' ORDER BY {text})")
+        }
+        4 => {
+            let condition = scope.expr(Class::Bool, 2);
+            let function = ["BOOL_AND", "BOOL_OR"][scope.tape.below(2) as usize];
+            format!("{function}({condition})")
+        }
+        5 => match scope.column(|c| c.of.is_number() && c.tame && !c.of.is_float()) {
+            Some(number) => format!("MEDIAN({})", number.name),
+            None => format!("FIRST_VALUE({name}{by})"),
+        },
+        _ => match scope.column(|c| matches!(c.of, Type::Int { .. })) {
+            Some(number) => {
+                let function = ["BIT_AND", "BIT_OR", "BIT_XOR"][scope.tape.below(3) as usize];
+                format!("{function}({})", number.name)
+            }
+            None => format!("ARRAY_AGG({name}{by})"),
+        },
     }
 }
 

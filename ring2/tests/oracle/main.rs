@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use trefoil_ring0::runtime::Executor;
 
-use compare::{Case, Lenient, Verdict, compare};
+use compare::{Case, Changes, Lenient, Verdict, compare};
 use data::{COLUMNS, lines};
 use tape::Tape;
 
@@ -30,6 +30,8 @@ fn check(name: &str, lines: &str, query: &str, executors: &[Executor]) -> Result
         query,
         batch: query,
         lenient: Lenient::default(),
+        changes: Changes::Any,
+        keyless: false,
     };
     match compare(&case, executors)? {
         Verdict::Refused => Err(format!("{query}\nis refused")),
@@ -75,7 +77,12 @@ proptest! {
         calls in prop::sample::subsequence(vec![
             "COUNT(*)", "COUNT(s)", "SUM(i)", "SUM(x)", "AVG(i)", "AVG(x)", "MIN(k)", "MAX(s)",
             "MIN(x)", "MAX(x)", "MIN(s)", "MAX(d)", "MIN(t)", "MAX(b)", "STDDEV(i)",
-            "SUM(i * 2 + k)",
+            "SUM(i * 2 + k)", "COUNT(DISTINCT s)", "SUM(DISTINCT k)", "MEDIAN(i)",
+            "COUNT(DISTINCT i) FILTER (WHERE k > 1)", "FIRST_VALUE(i ORDER BY i)",
+            "LAST_VALUE(s ORDER BY i, s)",
+            "BOOL_OR(b)", "BIT_XOR(i)", "STRING_AGG(s, '+' ORDER BY s)",
+            "ARRAY_AGG(k ORDER BY i DESC, k)",
+            "ARRAY_AGG(DISTINCT s ORDER BY s)", "AVG(DISTINCT i)",
         ], 1..6),
         filter in prop::sample::select(vec![
             "", " WHERE i > 0", " WHERE x < 1.0 OR b", " WHERE s IS NOT NULL AND k <> 1",
@@ -170,6 +177,8 @@ fn generated(seed: u64) -> Result<Verdict, String> {
             query: &query.engine,
             batch: &query.batch,
             lenient: query.lenient,
+            changes: query.changes,
+            keyless: query.keyless,
         };
         let told = |d| TestCaseError::fail(format!("{d}\n{declared}\n{}", case.lines));
         verdict.set(compare(&case, &[Executor::Threads]).map_err(told)?);

@@ -192,7 +192,6 @@ SELECT NULLIF(price, tags) FROM trades
 ---
 SELECT GREATEST(price, tags) FROM trades
 ---
-SELECT STRING_AGG(price, ',') FROM trades
 ---
 SELECT ROUND(symbol) FROM trades
 ---

@@ -44,7 +44,8 @@ pub(super) enum Kind {
     Min(Physical),
     /// The greatest value.
     Max(Physical),
-    /// Count, mean, sum of squared distances from the mean.
+    /// Count, sum and sum of squares, both of two words, so that neither order nor number of parts
+    /// shows in the result.
     Moments,
     /// The group's number; one word.
     Number,
@@ -60,7 +61,8 @@ impl Kind {
         match self {
             Self::Rows | Self::Values | Self::Number => 1,
             Self::SumInt | Self::SumF64 => 2,
-            Self::SumDecimal | Self::Moments => 3,
+            Self::SumDecimal => 3,
+            Self::Moments => 5,
             Self::Min(p) | Self::Max(p) if is_var(p) => 2,
             Self::Min(p) | Self::Max(p) => value_words(p),
         }
@@ -92,7 +94,7 @@ impl Kind {
             Self::Number => 0,
             Self::Rows | Self::Values | Self::Min(_) | Self::Max(_) => 1,
             Self::SumInt | Self::SumF64 | Self::SumDecimal => 2,
-            Self::Moments => 3,
+            Self::Moments => 5,
         }
     }
 }
@@ -411,7 +413,11 @@ pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -
                 vec![low, DataType::Int64]
             }
             (Kind::SumF64, _) => vec![DataType::Float64, DataType::Float64],
-            (Kind::Moments, _) => vec![DataType::Int64, DataType::Float64, DataType::Float64],
+            (Kind::Moments, _) => {
+                let mut types = vec![DataType::Int64];
+                types.extend([const { DataType::Float64 }; 4]);
+                types
+            }
             (Kind::Min(_) | Kind::Max(_), t) => t.cloned().into_iter().collect(),
         };
         for (i, data_type) in types.into_iter().enumerate() {

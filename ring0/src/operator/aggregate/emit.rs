@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::decimal::{fits, power_of_ten};
 use crate::hash::canonical_bits;
 use crate::operator::aggregate::cells::{Cell, Kind, Output};
+use crate::operator::aggregate::moments;
 use crate::program::AggregateFunction;
 use crate::schema::{Physical, sql_name};
 use crate::table::keys::{push_wide, push_word, text, value_words, wide};
@@ -113,8 +114,9 @@ pub(super) fn push_state(cell: &Cell, store: &PageStore, slots: &[*mut u64], to:
         }
         Kind::Moments => {
             push_i64s(&mut to[0], slots, |s| Some(word(s, at) as i64));
-            push_f64s(&mut to[1], slots, |s| Some(f64::from_bits(word(s, at + 1))));
-            push_f64s(&mut to[2], slots, |s| Some(f64::from_bits(word(s, at + 2))));
+            for (i, to) in to[1..5].iter_mut().enumerate() {
+                push_f64s(to, slots, |s| Some(f64::from_bits(word(s, at + 1 + i))));
+            }
         }
         Kind::Min(_) | Kind::Max(_) => push_extremes(cell, store, slots, &mut to[0]),
         Kind::Number => unreachable!("a generic aggregate has one phase"),
@@ -238,8 +240,10 @@ pub(super) fn push_results(
             push_f64s(to, slots, |s| {
                 let count = word(s, at);
                 let least = u64::from(samp);
-                let variance = f64::from_bits(word(s, at + 2)) / count.wrapping_sub(least) as f64;
-                (count > least).then(|| if root { variance.sqrt() } else { variance })
+                (count > least).then(|| {
+                    let variance = moments::distances(&words(s, at)) / (count - least) as f64;
+                    if root { variance.sqrt() } else { variance }
+                })
             });
         }
     }

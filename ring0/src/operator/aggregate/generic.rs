@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::cells::Output;
+use super::update;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -107,15 +108,13 @@ impl Generic {
 
     /// The numbers of the groups of `slots`, whose word `at` keeps them.
     pub(super) fn number(&mut self, slots: &[*mut u64], at: usize, numbers: &mut Vec<usize>) {
-        for &slot in slots {
-            // SAFETY: slots of a batch are valid, this word lies at `at`.
-            let number = unsafe { &mut *slot.add(at) };
+        update::each_word(slots, at, |number| {
             if *number == NONE {
                 *number = self.groups as u64;
                 self.groups += 1;
             }
             numbers.push(*number as usize);
-        }
+        });
     }
 
     /// Takes rows of a frame: from `start` on, as many as `numbers` are given of their groups.

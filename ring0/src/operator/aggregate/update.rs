@@ -5,7 +5,7 @@ use crate::column::{Bytes, Column, Content, Fixed, Validity, each_integer};
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::operator::aggregate::cells::{Cell, Kind};
-use crate::operator::aggregate::extremes;
+use crate::operator::aggregate::{extremes, moments};
 use crate::program::Phase;
 use crate::table::store::PageStore;
 use crate::table::var::{VarHeap, VarRef, var_bytes};
@@ -90,9 +90,9 @@ pub(super) fn apply(
                 add_i192(w, v, (v >> 127) as u64)
             });
         }
-        (Kind::Moments, Column::F64(c)) => each_fixed(slots, at, c, start, add_moments),
+        (Kind::Moments, Column::F64(c)) => each_fixed(slots, at, c, start, moments::add),
         (Kind::Moments, Column::F32(c)) => {
-            each_fixed(slots, at, c, start, |w, v| add_moments(w, f64::from(v)));
+            each_fixed(slots, at, c, start, |w, v| moments::add(w, f64::from(v)));
         }
         (Kind::SumInt, _) => {
             each_integer!(column, c => each_fixed(slots, at, c, start, |w, v| {
@@ -101,7 +101,7 @@ pub(super) fn apply(
         }
         (Kind::Moments, _) => {
             each_integer!(column, c => each_fixed(slots, at, c, start, |w, v| {
-                add_moments(w, v as f64);
+                moments::add(w, v as f64);
             }), other => no_number(other));
         }
         (kind, _) => unreachable!("{kind:?} of a column of {:?}", column.physical()),
@@ -111,6 +111,15 @@ pub(super) fn apply(
 
 fn no_number(column: &Column) -> ! {
     unreachable!("a column of {:?} is no number", column.physical())
+}
+
+/// Changes the word `at` of each slot.
+pub(super) fn each_word(slots: &[*mut u64], at: usize, mut change: impl FnMut(&mut u64)) {
+    for &slot in slots {
+        // SAFETY: slots of a batch or scan are valid and have a word at `at`; one reference at a
+        // time.
+        change(unsafe { &mut *slot.add(at) });
+    }
 }
 
 fn count(slots: &[*mut u64], at: usize) {
@@ -182,35 +191,6 @@ pub(super) fn greater_f64(word: u64, value: f64) -> u64 {
         old
     };
     next.to_bits()
-}
-
-/// Welford's step.
-#[inline(always)]
-fn add_moments(cell: &mut [u64; 3], value: f64) {
-    let (mean, squares) = (f64::from_bits(cell[1]), f64::from_bits(cell[2]));
-    cell[0] += 1;
-    let delta = value - mean;
-    let next = mean + delta / cell[0] as f64;
-    cell[1] = next.to_bits();
-    cell[2] = (squares + delta * (value - next)).to_bits();
-}
-
-/// Chan's step.
-fn merge_moments(cell: &mut [u64; 3], count: i64, mean: f64, squares: f64) {
-    if count == 0 {
-        return;
-    }
-    if cell[0] == 0 {
-        *cell = [count as u64, mean.to_bits(), squares.to_bits()];
-        return;
-    }
-    let (n, m) = (cell[0] as f64, count as f64);
-    let old = f64::from_bits(cell[1]);
-    let delta = mean - old;
-    cell[0] += count as u64;
-    let all = cell[0] as f64;
-    cell[1] = (old + delta * (m / all)).to_bits();
-    cell[2] = (f64::from_bits(cell[2]) + squares + delta * delta * (n * m / all)).to_bits();
 }
 
 fn var<C: Content>(
@@ -289,10 +269,20 @@ fn merge(cell: &Cell, frame: &Frame, start: usize, slots: &[*mut u64]) {
                 },
             );
         }
-        (Kind::Moments, [Column::I64(n), Column::F64(mean), Column::F64(squares)]) => {
+        (
+            Kind::Moments,
+            [
+                Column::I64(n),
+                Column::F64(a),
+                Column::F64(b),
+                Column::F64(c),
+                Column::F64(d),
+            ],
+        ) => {
             let mut row = start;
             each(slots, at, &n.values, &Validity::default(), start, |w, v| {
-                merge_moments(w, v, mean.values[row], squares.values[row]);
+                let sums = [a, b, c, d].map(|column| column.values[row]);
+                moments::merge(w, v, sums);
                 row += 1;
             });
         }
