@@ -283,7 +283,7 @@ fn csv() {
         );
 
         let dlq = format!("{options}, bad_data = 'dlq'");
-        let want = [r#"{"n":3,"s":"4","x":5.0,"o":10}"#];
+        let want = [r#"{"n":3,"s":"4","x":5.0,"o":46}"#];
         assert_eq!(rows(&run(&folder, cores, &sql(&dlq))), want);
         let letters = folder.read("r.dlq.ndjson");
         let letters: Vec<serde_json::Value> = letters

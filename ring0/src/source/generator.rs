@@ -1,6 +1,6 @@
 //! Records that are made: row i from (seed, i, column) alone, so that shards make them by chunks
-//! and they are the same whatever the number of shards. With a rate row i is due at a time of its own;
-//! the clock is read once a frame.
+//! and they are the same whatever the number of shards. With a rate row i is due at a time of its
+//! own; the clock is read once a frame.
 
 mod draw;
 
