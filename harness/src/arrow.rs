@@ -24,7 +24,7 @@ const GROUP_ROWS: usize = 128 * 1024;
 
 /// What is being written.
 enum Writer {
-    Stream(StreamWriter<Vec<u8>>),
+    Stream(Box<StreamWriter<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -45,7 +45,8 @@ impl Columnar {
         let arrow = Arc::new(ArrowSchema::new(fields));
         let writer = match format {
             Format::Arrow => {
-                Writer::Stream(StreamWriter::try_new(Vec::new(), &arrow).map_err(failed)?)
+                let writer = StreamWriter::try_new(Vec::new(), &arrow);
+                Writer::Stream(Box::new(writer.map_err(failed)?))
             }
             Format::Parquet => {
                 let properties = WriterProperties::builder()

@@ -248,7 +248,7 @@ fn assert_all_expected<'a>(
 }
 
 /// A source of the pack as columns, all that are NULL at times nullable.
-fn columns_of(source: &str, columns: &[(&str, Kind)]) -> RecordBatch {
+fn columns_of(source: &str, columns: &'static [(&'static str, Kind)]) -> RecordBatch {
     let text = std::fs::read_to_string(pack().join(format!("data/{source}.ndjson"))).unwrap();
     let records: Vec<serde_json::Value> = text
         .lines()
@@ -262,8 +262,8 @@ fn columns_of(source: &str, columns: &[(&str, Kind)]) -> RecordBatch {
             Kind::Text => texts(),
             Kind::Integer => Arc::new(values().map(|v| v.as_i64()).collect::<Int64Array>()),
             Kind::Float => Arc::new(values().map(|v| v.as_f64()).collect::<Float64Array>()),
-            Kind::Time => cast(&texts(), &time).unwrap(),
-            Kind::Date => cast(&texts(), &DataType::Date32).unwrap(),
+            Kind::Time => cast(&*texts(), &time).unwrap(),
+            Kind::Date => cast(&*texts(), &DataType::Date32).unwrap(),
             Kind::Texts => {
                 let mut lists = ListBuilder::new(StringBuilder::new());
                 for value in values() {

@@ -160,7 +160,7 @@ fn what_a_sink_cannot_take_is_refused() {
             "E0301",
         ),
         (
-            with("connector = 'file', path = 'o', format = 'parquet'"),
+            with("connector = 'file', path = 'o', format = 'avro'"),
             FEED,
             "E0301",
         ),

@@ -256,8 +256,8 @@ fn csv() {
     folder.write("in/b.csv", "x,n,s\n,2,\n3,3,\"\"\n");
     let want = [
         r#"{"n":1,"s":"a\n\"b\"","x":1.5,"o":15}"#,
-        r#"{"n":2,"s":null,"x":null,"o":6}"#,
-        r#"{"n":3,"s":"","x":3.0,"o":10}"#,
+        r#"{"n":2,"s":null,"x":null,"o":39}"#,
+        r#"{"n":3,"s":"","x":3.0,"o":43}"#,
     ];
     for cores in CORES {
         assert_eq!(rows(&run(&folder, cores, &sql(""))), want);
@@ -283,7 +283,7 @@ fn csv() {
         );
 
         let dlq = format!("{options}, bad_data = 'dlq'");
-        let want = [r#"{"n":3,"s":"4","x":5.0,"o":10}"#];
+        let want = [r#"{"n":3,"s":"4","x":5.0,"o":46}"#];
         assert_eq!(rows(&run(&folder, cores, &sql(&dlq))), want);
         let letters = folder.read("r.dlq.ndjson");
         let letters: Vec<serde_json::Value> = letters

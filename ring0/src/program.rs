@@ -171,7 +171,7 @@ pub fn dead_letter_schema() -> Schema {
 /// What a source itself knows of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemColumn {
-    /// Where in the split the record is: the bytes of all files before it and those before it in its
+    /// Where in the split the record is: the bytes of all files before and those before it in its
     /// own, or, where files hold columns, so many records: BIGINT.
     Offset,
     /// The number of its split: BIGINT.

@@ -108,7 +108,7 @@ fn json(i: usize, offset: usize) -> String {
         0 => time,
         _ => format!("{time}.{millis:03}"),
     };
-    let venue = if i % 2 > 0 { "\"x\"" } else { "null" };
+    let venue = ["null", "\"x\""][i % 2];
     let value = match i % 3 {
         0 => "null".to_owned(),
         _ => format!("{value:?}"),

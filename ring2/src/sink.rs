@@ -73,7 +73,7 @@ pub(crate) fn feed(
     };
     let connector = connector(def).map_err(|why| {
         let hint = "a sink that runs: connector = 'file', 'stdout', 'print' or 'blackhole', \
-                    format = 'json', 'csv' or 'arrow'";
+                    format = 'json', 'csv', 'arrow' or 'parquet'";
         let message = format!("writing into \"{}\": {why}", def.name);
         place.hinted("E0301", at, message, hint)
     })?;

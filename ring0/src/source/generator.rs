@@ -1,6 +1,6 @@
-//! Records that are made: row i from (seed, i, column) alone, so that shards make them by chunks and
-//! they are the same whatever the number of shards. With a rate row i is due at a time of its own;
-//! the clock is read once a frame.
+//! Records that are made: row i from (seed, i, column) alone, so that shards make them by chunks
+//! and they are the same whatever the number of shards. With a rate row i is due at a time of its
+//! own; the clock is read once a frame.
 
 mod draw;
 
@@ -204,8 +204,8 @@ impl GeneratorSource {
 /// Rows made between two looks at how full a frame is.
 const ROWS_AT_ONCE: usize = 256;
 
-/// Where rows of a source are due by and by, wakes the shards until they have ended: one that sleeps
-/// has no clock.
+/// Where rows of a source are due by and by, wakes the shards until they have ended: one that
+/// sleeps has no clock.
 pub(crate) fn pace(spec: &SourceSpec, files: &Files, bells: &[Arc<Bell>]) -> Result<()> {
     let SourceKind::Generator(GeneratorSpec { rate: Some(_), .. }) = &spec.kind else {
         return Ok(());

@@ -250,7 +250,6 @@ impl IpcDecoder {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn message(error: ArrowError) -> String {
     error.to_string()
 }

@@ -103,7 +103,6 @@ fn plain(metadata: ArrowReaderMetadata, read: &[usize]) -> ArrowReaderMetadata {
     ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).unwrap_or(metadata)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn message(error: ParquetError) -> String {
     match error {
         ParquetError::General(text) | ParquetError::EOF(text) | ParquetError::NYI(text) => text,

@@ -166,7 +166,7 @@ CREATE SINK q (n BIGINT NOT NULL) WITH (connector = 'print') AS SELECT trade_id 
 ---
 CREATE SINK q WITH (connector = 'kafka', topic = 't', bootstrap_servers = 'b:9092', format = 'json') AS SELECT symbol FROM trades
 ---
-CREATE SINK q WITH (connector = 'file', path = 'q', format = 'parquet') AS SELECT symbol FROM trades
+CREATE SINK q WITH (connector = 'file', path = 'q', format = 'avro') AS SELECT symbol FROM trades
 ---
 CREATE SINK q WITH (connector = 'stdout', mode = 'upsert') AS SELECT symbol FROM trades
 ---

@@ -114,7 +114,7 @@ impl Drawn {
     /// One of so many numbers, at most 2^64.
     fn below(&self, row: u64, values: u128) -> u64 {
         // The product is below 2^128, as both are at most 2^64 and one is below.
-        (u128::from(self.random(row, FIRST)) * values >> 64) as u64
+        ((u128::from(self.random(row, FIRST)) * values) >> 64) as u64
     }
 
     fn float(&self, row: u64) -> f64 {
