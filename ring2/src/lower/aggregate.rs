@@ -6,7 +6,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::Aggregate;
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::{BinaryOp, Expr};
-use trefoil_ring0::operator::aggregate::{GenericCall, partial_schema, result_type};
+use trefoil_ring0::operator::aggregate::{
+    AggregateKernel, GenericCall, partial_schema, result_type,
+};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
     StageInput, WindowKey,
@@ -78,29 +80,26 @@ impl Lowering<'_> {
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
         }
-        if single {
-            self.operators.extend(late.map(|(_, rule)| rule));
-        }
+        self.operators
+            .extend(late.filter(|_| single).map(|(_, rule)| rule));
         let calls = self.firsts(&keys, window, calls)?;
         let output = Schema::new(self.results(aggregate, &calls)?);
+        let (phase, output) = match self.changes {
+            true => (Phase::Changes, changelog::weighted(output)),
+            false => (Phase::Complete, Arc::new(output)),
+        };
         let spec = AggregateSpec {
             input: Arc::clone(&self.schema),
             keys,
             calls,
-            phase: match self.changes {
-                true => Phase::Changes,
-                false => Phase::Complete,
-            },
+            phase,
             window,
-            output: match self.changes {
-                true => changelog::weighted(output),
-                false => Arc::new(output),
-            },
+            output,
         };
-        match single {
-            true => self.add(spec),
-            false => self.two_phases(spec)?,
+        if !single {
+            return self.two_phases(spec);
         }
+        self.add(spec);
         Ok(())
     }
 
@@ -193,16 +192,7 @@ impl Lowering<'_> {
                         }
                         (first, filter) => first.or(filter),
                     };
-                    let call = GenericCall {
-                        kernel,
-                        args,
-                        filter,
-                    };
-                    let function = AggregateFunction::Generic(Arc::new(call));
-                    AggregateCall {
-                        function,
-                        argument: None,
-                    }
+                    generic_call(kernel, args, filter)
                 }
             });
         }
@@ -297,5 +287,21 @@ impl Lowering<'_> {
             ..whole
         });
         Ok(())
+    }
+}
+
+fn generic_call(
+    kernel: Arc<dyn AggregateKernel>,
+    args: Vec<usize>,
+    filter: Option<usize>,
+) -> AggregateCall {
+    let call = GenericCall {
+        kernel,
+        args,
+        filter,
+    };
+    AggregateCall {
+        function: AggregateFunction::Generic(Arc::new(call)),
+        argument: None,
     }
 }
