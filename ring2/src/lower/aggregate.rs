@@ -23,8 +23,7 @@ use crate::partitioning::Route;
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
         if self.weighted {
-            let what = "EMIT CHANGES of groups of groups is not supported yet";
-            return Err(("E0301", what.to_owned()));
+            return refuse("EMIT CHANGES of groups of groups is not supported yet");
         }
         let mut window = None;
         let mut late = None;
@@ -68,8 +67,9 @@ impl Lowering<'_> {
             (exprs.len() - 1, tumble.late(start, exprs.len() - 1))
         });
         self.project(exprs, Schema::new(fields));
-        let window = window.filter(|_| timed);
-        let window = window.map(|(key, size_ns)| WindowKey { key, size_ns });
+        let window = window
+            .filter(|_| timed)
+            .map(|(key, size_ns)| WindowKey { key, size_ns });
         let input = Arc::clone(&self.schema);
         let order = self.order(late.as_ref().map(|(bound, _)| *bound), in_order && !groups);
         let single = !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes;
@@ -78,7 +78,7 @@ impl Lowering<'_> {
             Some(Route::Stay) => {}
             Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
-            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
+            None => return refuse("this aggregation is not supported yet"),
         }
         self.operators
             .extend(late.filter(|_| single).map(|(_, rule)| rule));
@@ -304,4 +304,8 @@ fn generic_call(
         function: AggregateFunction::Generic(Arc::new(call)),
         argument: None,
     }
+}
+
+fn refuse<T>(what: &str) -> Result<T, Refusal> {
+    Err(("E0301", what.to_owned()))
 }
