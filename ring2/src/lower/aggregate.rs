@@ -58,8 +58,7 @@ impl Lowering<'_> {
             let at = self.arguments(&call, &mut exprs, &mut fields)?;
             calls.push((call, at));
         }
-        let in_order = |(c, _): &(Call, _)| matches!(c.function, Function::Generic { .. });
-        let in_order = self.changes || calls.iter().any(in_order);
+        let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let late = late.map(|(start, bound, tumble)| {
             fields.push(self.schema.fields[bound].clone());
