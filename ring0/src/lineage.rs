@@ -59,6 +59,7 @@ impl OfInput {
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
+                | OperatorSpec::Over(_)
                 | OperatorSpec::Applied,
                 _,
             )

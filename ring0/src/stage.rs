@@ -7,28 +7,22 @@
 mod changes;
 mod failing;
 mod grouping;
+mod made;
 
 use std::sync::Arc;
 
-use self::changes::ChangesFilter;
 use self::failing::{End, OnError};
-use self::grouping::AggregateState;
-use crate::changelog::UPDATE_ROWS;
-use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
-use crate::error::{Result, refuse};
+use self::made::{Making, Operator};
+use crate::error::Result;
 use crate::exchange::ExchangeSender;
-use crate::expr::Expr;
 use crate::frame::Frame;
-use crate::kernel::{Evaluator, Projection, RowError, has_failed};
+use crate::kernel::{Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::Progress;
-use crate::operator::sort::Sort;
-use crate::operator::unnest::Unnest;
-use crate::operator::windows::Windows;
-use crate::program::{BadData, LateRule, OperatorSpec, Phase, Reading, Routing};
+use crate::program::{BadData, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
 
@@ -73,81 +67,6 @@ impl Sink {
             (Self::Output { ordered: false, .. }, Item::Mark(Mark::ChunkEnd)) => Flow::Done,
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
         }
-    }
-}
-
-/// An operator's live form.
-#[derive(Debug)]
-enum Operator {
-    Filter {
-        condition: Box<Evaluator>,
-        rows: Vec<u32>,
-        of_input: OfInput,
-    },
-    Project {
-        projection: Projection,
-        /// The rows of the frame in hand that have results; `None` where all have.
-        kept: Option<Vec<u32>>,
-        of_input: OfInput,
-    },
-    DropLate {
-        rule: LateRule,
-        rows: Vec<u32>,
-        of_input: OfInput,
-    },
-    Unnest {
-        unnest: Unnest,
-        of_input: OfInput,
-    },
-    Windows {
-        windows: Windows,
-        of_input: OfInput,
-    },
-    Applied {
-        of_input: OfInput,
-    },
-    Aggregate(Box<AggregateState>),
-    Sort {
-        sort: Sort,
-        of_input: OfInput,
-    },
-    MarkFirst(Box<AggregateState>),
-    FilterChanges(ChangesFilter),
-}
-
-impl Operator {
-    fn project(
-        exprs: &[Expr],
-        schema: &Schema,
-        output: &Schema,
-        of_input: OfInput,
-    ) -> Result<Self> {
-        let projection = Projection::new(exprs, schema)?;
-        check_projection(exprs, schema, output)?;
-        Ok(Self::Project {
-            projection,
-            kept: None,
-            of_input,
-        })
-    }
-
-    fn filter(expr: &Expr, schema: &Schema, of_input: OfInput) -> Result<Self> {
-        let condition = Box::new(Evaluator::new(expr, schema)?);
-        check_filter(expr, schema)?;
-        Ok(Self::Filter {
-            condition,
-            rows: Vec::new(),
-            of_input,
-        })
-    }
-
-    fn drop_late(rule: &LateRule, schema: &Schema, of_input: OfInput) -> Result<Self> {
-        check_late(rule, schema)?;
-        Ok(Self::DropLate {
-            rule: *rule,
-            rows: Vec::new(),
-            of_input,
-        })
     }
 }
 
@@ -219,87 +138,17 @@ impl Chain {
         lineage: Lineage,
         place: Place,
     ) -> Result<Self> {
-        // Rows that HAVING drops are groups, and no rows of the input's ledger.
-        let mut of_input = lineage.of_input;
-        // Columns still are where the exchange has them.
-        let mut as_routed = true;
+        let mut making = Making::new(schema, input, lineage, place);
         let mut on_error = OnError::of(input);
-        // Both rows of an update stay in one frame, whatever its size, to the end of the stage.
-        let mut in_changes = false;
-        let mut schema = Arc::clone(schema);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
-            let operator = match spec {
-                OperatorSpec::Filter(expr) => Operator::filter(expr, &schema, of_input)?,
-                OperatorSpec::Project {
-                    exprs,
-                    schema: output,
-                } => {
-                    let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
-                    as_routed &= schema.fields.iter().enumerate().all(same);
-                    Operator::project(exprs, &schema, output, of_input)?
-                }
-                OperatorSpec::DropLate(rule) => Operator::drop_late(rule, &schema, of_input)?,
-                OperatorSpec::Unnest {
-                    list,
-                    numbered,
-                    schema: output,
-                } => {
-                    let unnest = match numbered {
-                        true => Unnest::numbered(*list, &schema, output)?,
-                        false => Unnest::new(*list, &schema, output)?,
-                    };
-                    as_routed = false;
-                    Operator::Unnest { unnest, of_input }
-                }
-                OperatorSpec::Windows(spec) => {
-                    let windows = Windows::new(spec, &schema, of_input)?;
-                    Operator::Windows { windows, of_input }
-                }
-                OperatorSpec::Applied => Operator::Applied { of_input },
-                OperatorSpec::Aggregate(spec) => {
-                    let routed = std::mem::take(&mut as_routed);
-                    let mut state = AggregateState::new(spec, &schema, input, routed, place)?;
-                    state.applies = of_input;
-                    in_changes = spec.phase == Phase::Changes;
-                    Operator::Aggregate(Box::new(state))
-                }
-                OperatorSpec::Sessions(spec) => {
-                    let routed = std::mem::take(&mut as_routed);
-                    let mut state =
-                        AggregateState::of_sessions(spec, &schema, input, routed, place)?;
-                    state.applies = of_input;
-                    in_changes = spec.aggregate.phase == Phase::Changes;
-                    Operator::Aggregate(Box::new(state))
-                }
-                OperatorSpec::Sort(spec) => {
-                    if !same_types(&spec.schema, &schema) {
-                        return refuse("rows of other columns are put in order".to_owned());
-                    }
-                    let sort = Sort::new(spec)?;
-                    Operator::Sort { sort, of_input }
-                }
-                OperatorSpec::MarkFirst {
-                    groups,
-                    schema: output,
-                } => {
-                    check_marked(groups, &schema, output)?;
-                    let state = AggregateState::new(groups, &schema, input, as_routed, place)?;
-                    Operator::MarkFirst(Box::new(state))
-                }
-                OperatorSpec::FilterChanges(expr) => {
-                    Operator::FilterChanges(ChangesFilter::new(expr, &schema, in_changes)?)
-                }
-            };
-            schema = spec.columns().map_or(schema, Arc::clone);
-            of_input = of_input.behind(spec, &schema)?;
+            let operator = making.operator(spec)?;
+            making.pass(spec)?;
             on_error = on_error.behind(spec, input);
-            let least = if in_changes { UPDATE_ROWS } else { 1 };
-            let out = Frame::new(&schema, place.frame_rows.max(least));
             levels.push(Level {
                 operator,
                 on_error,
-                out,
+                out: making.frame(),
                 taken: 0,
                 finished: false,
             });
@@ -307,7 +156,8 @@ impl Chain {
         Ok(Self {
             levels,
             sink,
-            of_input,
+            // Rows that HAVING drops are groups, and no rows of the input's ledger.
+            of_input: making.of_input,
             origin: lineage.origin,
             counters: QueryCounters::default(),
             failed: Vec::new(),
@@ -376,7 +226,7 @@ impl Level {
         !matches!(
             (&self.operator, mark),
             (
-                Operator::Aggregate(_) | Operator::Sort { .. },
+                Operator::Aggregate(_) | Operator::Sort { .. } | Operator::Over { .. },
                 Mark::Watermark(_) | Mark::ChunkEnd
             )
         )
@@ -387,6 +237,12 @@ impl Level {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
+            (Item::Mark(mark), Operator::Over { over, .. }) if mark == Mark::End => {
+                Ok(match over.emit(&mut self.out)? {
+                    Progress::Done => Flow::Done,
+                    Progress::Full => Flow::Full,
+                })
+            }
             (Item::Mark(mark), Operator::Sort { sort, .. }) if mark == Mark::End => {
                 Ok(match sort.emit(&mut self.out) {
                     Progress::Done => Flow::Done,
@@ -406,6 +262,7 @@ impl Level {
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
                 | Operator::Sort { .. }
+                | Operator::Over { .. }
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -496,6 +353,11 @@ impl Level {
                 }
                 let upto = state.take(frame, *taken, out)?;
                 Ok(resume(taken, upto, frame.rows()))
+            }
+            Operator::Over { over, of_input } => {
+                over.update(frame);
+                end.counters.rows_applied += of_input.of(frame);
+                Ok(Flow::Done)
             }
             Operator::Sort { sort, of_input } => {
                 sort.update(frame);

@@ -15,6 +15,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         OperatorSpec::Aggregate(_)
         | OperatorSpec::Windows(_)
         | OperatorSpec::Sort(_)
+        | OperatorSpec::Over(_)
         | OperatorSpec::Sessions(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }

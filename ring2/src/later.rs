@@ -74,8 +74,6 @@ impl Visitor for Walk<'_> {
                 let name = f.name.to_string();
                 if CLOCKS.contains(&name.as_str()) {
                     self.add(at, &format!("function {}", name.to_uppercase()));
-                } else if f.over.is_some() {
-                    self.add(self.word(&["OVER"], at), "OVER");
                 }
             }
             Expr::Subquery(_) | Expr::InSubquery { .. } => {
@@ -147,9 +145,6 @@ impl Walk<'_> {
 
     fn plain(&mut self, select: &Plain) {
         let at = select.select_token.0.span.start;
-        if select.qualify.is_some() {
-            self.add(self.word(&["QUALIFY"], at), "QUALIFY");
-        }
         if select.from.is_empty() {
             self.add(at, "SELECT without FROM");
         }

@@ -7,6 +7,7 @@ mod calls;
 pub(crate) mod changes;
 mod kernel;
 mod order;
+mod over;
 mod source;
 mod wanted;
 mod windows;
@@ -243,6 +244,7 @@ impl Lowering<'_> {
             }
             LogicalPlan::Sort(sort) => self.ordered(&sort.expr, 0, sort.fetch, &sort.input),
             LogicalPlan::Limit(limit) => self.limited(limit),
+            LogicalPlan::Window(window) => self.over(window),
             LogicalPlan::Unnest(unnest) => {
                 self.node(&unnest.input)?;
                 self.unnest(unnest)

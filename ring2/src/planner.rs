@@ -31,6 +31,8 @@ use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
+use datafusion::physical_expr::window::WindowExpr;
+use datafusion::physical_planner::create_window_expr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as PlanStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -114,6 +116,12 @@ pub(crate) fn aggregate(
     let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
     let lowered = LoweredAggregateBuilder::new(&call, &named, schema, &props, &context);
     Ok(lowered.build()?.aggregate)
+}
+
+/// What computes a function with OVER over columns of a schema.
+pub(crate) fn over(call: &PlanExpr, schema: &DFSchema) -> PlanResult<Arc<dyn WindowExpr>> {
+    let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+    create_window_expr(call, schema, &props, &context)
 }
 
 /// The names of all functions, for hints.

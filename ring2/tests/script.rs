@@ -42,6 +42,7 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Sessions(_) => "sessions".to_owned(),
         OperatorSpec::Windows(_) => "windows".to_owned(),
         OperatorSpec::Sort(_) => "sort".to_owned(),
+        OperatorSpec::Over(_) => "over".to_owned(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),

@@ -33,6 +33,8 @@ pub struct SortSpec {
 struct Entry {
     key: usize,
     key_bytes: u32,
+    /// How many of them are the partition's.
+    partition_bytes: u32,
     row: u32,
 }
 
@@ -40,6 +42,8 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Sort {
     spec: SortSpec,
+    /// How many of the keys say which rows belong together.
+    partition: usize,
     blocks: Vec<Frame>,
     keys: Vec<u8>,
     entries: Vec<Entry>,
@@ -53,12 +57,18 @@ impl Sort {
     /// # Errors
     /// [`crate::error::Error::Program`] where a key is no column.
     pub(crate) fn new(spec: &SortSpec) -> Result<Self> {
+        Self::partitioned(spec, 0)
+    }
+
+    /// As [`Sort::new`], the rows of equal first `partition` keys belonging together.
+    pub(super) fn partitioned(spec: &SortSpec, partition: usize) -> Result<Self> {
         let columns = spec.schema.fields.len();
         if let Some(key) = spec.keys.iter().find(|key| key.column >= columns) {
             return refuse(format!("ORDER BY column {} of {columns}", key.column));
         }
         Ok(Self {
             spec: spec.clone(),
+            partition,
             blocks: Vec::new(),
             keys: Vec::new(),
             entries: Vec::new(),
@@ -79,7 +89,10 @@ impl Sort {
         assert!(self.left.is_none(), "no row comes behind the end");
         for row in 0..frame.rows() {
             let key = self.keys.len();
-            put_key(&mut self.keys, frame, row, &self.spec.keys);
+            let (partition, order) = self.spec.keys.split_at(self.partition);
+            put_key(&mut self.keys, frame, row, partition);
+            let partition_bytes = (self.keys.len() - key) as u32;
+            put_key(&mut self.keys, frame, row, order);
             let bytes = &self.keys[key..];
             // It came later, so that it stands behind what is alike.
             if self.last.as_deref().is_some_and(|last| bytes >= last) {
@@ -91,6 +104,7 @@ impl Sort {
             self.entries.push(Entry {
                 key,
                 key_bytes,
+                partition_bytes,
                 row,
             });
             if let Some(max) = self.rows_max()
@@ -141,18 +155,39 @@ impl Sort {
                 key,
                 key_bytes,
                 row,
+                ..
             } = self.entries[at];
             let (block, row) = (row as usize / BLOCK_ROWS, row as usize % BLOCK_ROWS);
             let row = self.keep(&blocks[block], row);
             let from = self.keys.len();
             self.keys
                 .extend_from_slice(&keys[key..key + key_bytes as usize]);
-            self.entries[at] = Entry {
-                key: from,
-                key_bytes,
-                row,
-            };
+            self.entries[at].key = from;
+            self.entries[at].row = row;
         }
+    }
+
+    /// The rows of the partition behind the last one that was given; to be called once no more
+    /// come.
+    pub(super) fn next_partition(&mut self) -> Option<Frame> {
+        if self.left.is_none() {
+            self.sort();
+        }
+        let from = *self.left.get_or_insert(0);
+        let first = self.entries.get(from)?;
+        let partition = |e: &Entry| &self.keys[e.key..e.key + e.partition_bytes as usize];
+        let same = |e: &&Entry| partition(e) == partition(first);
+        let rows = self.entries[from..].iter().take_while(same).count();
+        let mut out = Frame::new(&self.spec.schema, rows);
+        for entry in &self.entries[from..from + rows] {
+            let (block, row) = (
+                entry.row as usize / BLOCK_ROWS,
+                entry.row as usize % BLOCK_ROWS,
+            );
+            out.append_range(&self.blocks[block], row..row + 1);
+        }
+        self.left = Some(from + rows);
+        Some(out)
     }
 
     /// Writes rows into `out` until it is full; to be called once no more come.

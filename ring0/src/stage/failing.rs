@@ -41,9 +41,13 @@ impl OnError {
     /// would be counted nowhere, unless it is told: a row counts where its first element goes.
     pub(super) fn behind(self, operator: &OperatorSpec, input: ChainInput<'_>) -> Self {
         match (operator, input) {
-            (OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) | OperatorSpec::Sort(_), _) => {
-                Self::End
-            }
+            (
+                OperatorSpec::Aggregate(_)
+                | OperatorSpec::Sessions(_)
+                | OperatorSpec::Sort(_)
+                | OperatorSpec::Over(_),
+                _,
+            ) => Self::End,
             (
                 OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
                 ChainInput::Source(_, BadData::Skip),
@@ -133,7 +137,10 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) | Operator::Sort { .. } | Operator::FilterChanges { .. } => {
+            Operator::Aggregate(_)
+            | Operator::Sort { .. }
+            | Operator::Over { .. }
+            | Operator::FilterChanges { .. } => {
                 unreachable!("groups are no rows of a source")
             }
         };

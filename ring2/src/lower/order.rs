@@ -18,8 +18,10 @@ use crate::lower_expr::expression;
 
 /// Whether a plan puts rows in order anywhere.
 pub(super) fn is_ordered(plan: &LogicalPlan) -> bool {
-    matches!(plan, LogicalPlan::Sort(_) | LogicalPlan::Limit(_))
-        || plan.inputs().into_iter().any(is_ordered)
+    matches!(
+        plan,
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Window(_)
+    ) || plan.inputs().into_iter().any(is_ordered)
 }
 
 impl Lowering<'_> {
@@ -116,7 +118,7 @@ impl Lowering<'_> {
     }
 
     /// Has rows go on with more columns behind those that they have.
-    fn add_columns(&mut self, exprs: Vec<Expr>) -> Result<(), Refusal> {
+    pub(super) fn add_columns(&mut self, exprs: Vec<Expr>) -> Result<(), Refusal> {
         let mut fields = self.schema.fields.clone();
         for (number, expr) in exprs.iter().enumerate() {
             fields.push(self.field(&format!("order{number}"), expr, true)?);
@@ -127,7 +129,7 @@ impl Lowering<'_> {
     }
 }
 
-fn sort_key(column: usize, key: &SortExpr) -> SortKey {
+pub(super) fn sort_key(column: usize, key: &SortExpr) -> SortKey {
     SortKey {
         column,
         direction: match key.asc {

@@ -208,6 +208,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_) => {}
                 OperatorSpec::Sessions(_)
+                | OperatorSpec::Over(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {
                     unreachable!("groups have no event time any more")
@@ -257,6 +258,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Applied
                 | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_)
+                | OperatorSpec::Over(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}

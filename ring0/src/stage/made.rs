@@ -1,0 +1,231 @@
+//! Operators as they live in a chain, made one behind the other from what a program says.
+
+use std::sync::Arc;
+
+use super::changes::ChangesFilter;
+use super::grouping::AggregateState;
+use super::{ChainInput, Place};
+use crate::changelog::UPDATE_ROWS;
+use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
+use crate::error::{Result, refuse};
+use crate::expr::Expr;
+use crate::frame::Frame;
+use crate::kernel::{Evaluator, Projection};
+use crate::lineage::{Lineage, OfInput};
+use crate::operator::over::Over;
+use crate::operator::sort::Sort;
+use crate::operator::unnest::Unnest;
+use crate::operator::windows::Windows;
+use crate::program::{LateRule, OperatorSpec, Phase};
+use crate::schema::Schema;
+
+/// An operator's live form.
+#[derive(Debug)]
+pub(super) enum Operator {
+    Filter {
+        condition: Box<Evaluator>,
+        rows: Vec<u32>,
+        of_input: OfInput,
+    },
+    Project {
+        projection: Projection,
+        /// The rows of the frame in hand that have results; `None` where all have.
+        kept: Option<Vec<u32>>,
+        of_input: OfInput,
+    },
+    DropLate {
+        rule: LateRule,
+        rows: Vec<u32>,
+        of_input: OfInput,
+    },
+    Unnest {
+        unnest: Unnest,
+        of_input: OfInput,
+    },
+    Windows {
+        windows: Windows,
+        of_input: OfInput,
+    },
+    Applied {
+        of_input: OfInput,
+    },
+    Aggregate(Box<AggregateState>),
+    Sort {
+        sort: Sort,
+        of_input: OfInput,
+    },
+    Over {
+        over: Box<Over>,
+        of_input: OfInput,
+    },
+    MarkFirst(Box<AggregateState>),
+    FilterChanges(ChangesFilter),
+}
+
+impl Operator {
+    fn project(
+        exprs: &[Expr],
+        schema: &Schema,
+        output: &Schema,
+        of_input: OfInput,
+    ) -> Result<Self> {
+        let projection = Projection::new(exprs, schema)?;
+        check_projection(exprs, schema, output)?;
+        Ok(Self::Project {
+            projection,
+            kept: None,
+            of_input,
+        })
+    }
+
+    fn filter(expr: &Expr, schema: &Schema, of_input: OfInput) -> Result<Self> {
+        let condition = Box::new(Evaluator::new(expr, schema)?);
+        check_filter(expr, schema)?;
+        Ok(Self::Filter {
+            condition,
+            rows: Vec::new(),
+            of_input,
+        })
+    }
+
+    fn drop_late(rule: &LateRule, schema: &Schema, of_input: OfInput) -> Result<Self> {
+        check_late(rule, schema)?;
+        Ok(Self::DropLate {
+            rule: *rule,
+            rows: Vec::new(),
+            of_input,
+        })
+    }
+}
+
+/// What is known of the records where the next operator stands.
+#[derive(Debug)]
+pub(super) struct Making<'a> {
+    schema: Arc<Schema>,
+    input: ChainInput<'a>,
+    place: Place,
+    pub(super) of_input: OfInput,
+    /// Columns still are where the exchange has them.
+    as_routed: bool,
+    /// Both rows of an update stay in one frame, whatever its size, to the end of the stage.
+    in_changes: bool,
+}
+
+impl<'a> Making<'a> {
+    pub(super) fn new(
+        schema: &Arc<Schema>,
+        input: ChainInput<'a>,
+        lineage: Lineage,
+        place: Place,
+    ) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            input,
+            place,
+            of_input: lineage.of_input,
+            as_routed: true,
+            in_changes: false,
+        }
+    }
+
+    /// Goes behind an operator.
+    pub(super) fn pass(&mut self, spec: &OperatorSpec) -> Result<()> {
+        if let Some(schema) = spec.columns() {
+            self.schema = Arc::clone(schema);
+        }
+        self.of_input = self.of_input.behind(spec, &self.schema)?;
+        Ok(())
+    }
+
+    /// A frame for what the last operator makes.
+    pub(super) fn frame(&self) -> Frame {
+        let least = if self.in_changes { UPDATE_ROWS } else { 1 };
+        Frame::new(&self.schema, self.place.frame_rows.max(least))
+    }
+
+    fn same_columns(&self, wanted: &Schema, what: &str) -> Result<()> {
+        match same_types(wanted, &self.schema) {
+            true => Ok(()),
+            false => refuse(format!("{what} other columns")),
+        }
+    }
+
+    /// The operator that stands here.
+    pub(super) fn operator(&mut self, spec: &OperatorSpec) -> Result<Operator> {
+        let (schema, of_input) = (&self.schema, self.of_input);
+        Ok(match spec {
+            OperatorSpec::Filter(expr) => Operator::filter(expr, schema, of_input)?,
+            OperatorSpec::Project {
+                exprs,
+                schema: output,
+            } => {
+                let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
+                self.as_routed &= schema.fields.iter().enumerate().all(same);
+                Operator::project(exprs, schema, output, of_input)?
+            }
+            OperatorSpec::DropLate(rule) => Operator::drop_late(rule, schema, of_input)?,
+            OperatorSpec::Unnest {
+                list,
+                numbered,
+                schema: output,
+            } => {
+                let unnest = match numbered {
+                    true => Unnest::numbered(*list, schema, output)?,
+                    false => Unnest::new(*list, schema, output)?,
+                };
+                self.as_routed = false;
+                Operator::Unnest { unnest, of_input }
+            }
+            OperatorSpec::Windows(spec) => {
+                let windows = Windows::new(spec, schema, of_input)?;
+                Operator::Windows { windows, of_input }
+            }
+            OperatorSpec::Applied => Operator::Applied { of_input },
+            OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) => {
+                Operator::Aggregate(Box::new(self.groups(spec)?))
+            }
+            OperatorSpec::Over(spec) => {
+                self.same_columns(&spec.input, "OVER")?;
+                let over = Box::new(Over::new(spec)?);
+                Operator::Over { over, of_input }
+            }
+            OperatorSpec::Sort(spec) => {
+                self.same_columns(&spec.schema, "ORDER BY over")?;
+                let sort = Sort::new(spec)?;
+                Operator::Sort { sort, of_input }
+            }
+            OperatorSpec::MarkFirst {
+                groups,
+                schema: output,
+            } => {
+                check_marked(groups, schema, output)?;
+                let (input, place) = (self.input, self.place);
+                let state = AggregateState::new(groups, schema, input, self.as_routed, place)?;
+                Operator::MarkFirst(Box::new(state))
+            }
+            OperatorSpec::FilterChanges(expr) => {
+                Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)
+            }
+        })
+    }
+
+    /// The groups that stand here.
+    fn groups(&mut self, spec: &OperatorSpec) -> Result<AggregateState> {
+        let routed = std::mem::take(&mut self.as_routed);
+        let (schema, input, place) = (&self.schema, self.input, self.place);
+        let (mut state, phase) = match spec {
+            OperatorSpec::Aggregate(spec) => {
+                let state = AggregateState::new(spec, schema, input, routed, place)?;
+                (state, spec.phase)
+            }
+            OperatorSpec::Sessions(spec) => {
+                let state = AggregateState::of_sessions(spec, schema, input, routed, place)?;
+                (state, spec.aggregate.phase)
+            }
+            other => unreachable!("{other:?} has no groups"),
+        };
+        state.applies = self.of_input;
+        self.in_changes = phase == Phase::Changes;
+        Ok(state)
+    }
+}

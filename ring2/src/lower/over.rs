@@ -1,0 +1,255 @@
+//! Functions with OVER, over input that ends: rows of a partition meet on one shard, are put in
+//! order there, and DataFusion computes over them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{
+    DataType, Field as ArrowField, Schema as ArrowSchema, SchemaRef,
+};
+use datafusion::common::{Column, DFSchema, DataFusionError};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Window};
+use datafusion::physical_expr::window::WindowExpr;
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
+use trefoil_ring0::order::SortKey;
+use trefoil_ring0::program::{OperatorSpec, Order, Routing};
+use trefoil_ring0::schema::{Field, Schema};
+
+use super::order::sort_key;
+use super::{Lowering, Refusal};
+use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
+use crate::planner;
+
+/// DataFusion's functions over the columns that they need.
+#[derive(Debug)]
+struct Partition {
+    functions: Vec<Arc<dyn WindowExpr>>,
+    /// Of the functions' columns, and where each is among those of the rows.
+    schema: SchemaRef,
+    columns: Vec<usize>,
+    /// Of the results, as Ring 0 holds them.
+    results: Vec<DataType>,
+}
+
+impl Partition {
+    fn run(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>, DataFusionError> {
+        let needed = self.columns.iter().map(|&c| &columns[c]);
+        let fields = self.schema.fields().iter();
+        let needed = needed
+            .zip(fields)
+            .map(|(array, field)| as_type(array, field.data_type()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let needed = needed.collect::<Result<_, _>>()?;
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), needed, &options)?;
+        let results = self.functions.iter().zip(&self.results);
+        results
+            .map(|(f, t)| as_type(&f.evaluate(&batch)?, t))
+            .collect()
+    }
+}
+
+impl PartitionKernel for Partition {
+    fn data_types(&self) -> &[DataType] {
+        &self.results
+    }
+
+    fn evaluate(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>, String> {
+        self.run(columns, rows).map_err(|e| cause(&e))
+    }
+}
+
+/// The columns that functions need, as they are gathered.
+#[derive(Default)]
+struct Needed {
+    /// As Ring 0 computes them, and the plan's name and type of each.
+    exprs: Vec<Expr>,
+    fields: Vec<ArrowField>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn over(&mut self, window: &Window) -> Result<(), Refusal> {
+        self.node(&window.input)?;
+        if self.weighted || self.changes {
+            return Err((
+                "E0301",
+                "OVER under EMIT CHANGES is not supported yet".to_owned(),
+            ));
+        }
+        let visible = self.schema.fields.len() - usize::from(self.apart);
+        let time = match self.grouped {
+            true => None,
+            false => self.time_column(),
+        };
+        let mut needed = Needed::default();
+        let mut calls = Vec::new();
+        for expr in &window.window_expr {
+            let PlanExpr::WindowFunction(call) = unaliased(expr) else {
+                return Err(("E0301", format!("{expr} is not supported yet")));
+            };
+            let mut call = call.as_ref().clone();
+            self.gather(&mut call, window, &mut needed)?;
+            calls.push(call);
+        }
+        let results = window
+            .schema
+            .fields()
+            .iter()
+            .skip(window.input.schema().fields().len());
+        let results = results.map(|f| f.data_type().clone()).collect();
+        let known = self.columns.clone();
+        self.end_apart();
+        let columns = self.columns_of(needed.exprs)?;
+        let kernel = kernel(&calls, needed.fields, columns, results)?;
+        let at = |expr: &PlanExpr| match expr {
+            PlanExpr::Column(c) => kernel
+                .schema
+                .index_of(c.name())
+                .ok()
+                .map(|i| kernel.columns[i]),
+            _ => None,
+        };
+        let first = &calls[0].params;
+        let partition: Vec<usize> = first.partition_by.iter().filter_map(at).collect();
+        let order = first
+            .order_by
+            .iter()
+            .filter_map(|s| at(&s.expr).map(|c| sort_key(c, s)));
+        let ties: Vec<usize> = match (self.grouped, time) {
+            (true, _) => (0..visible).collect(),
+            (false, time) => time.into_iter().collect(),
+        };
+        let order: Vec<SortKey> = order
+            .chain(ties.into_iter().map(SortKey::ascending))
+            .collect();
+        let lanes = match self.grouped || self.analysis.in_order {
+            true => Order::Free,
+            false => Order::Chunks { bound: None },
+        };
+        let routing = match partition.is_empty() {
+            true => Routing::Single,
+            false => Routing::Hash(partition.clone()),
+        };
+        self.exchange(Arc::clone(&self.schema), routing, lanes);
+        let input = Arc::clone(&self.schema);
+        let mut fields = input.fields.clone();
+        for (number, result) in kernel.results.iter().enumerate() {
+            fields.push(Field::new(format!("over{number}"), result.clone()));
+        }
+        let results = input.fields.len()..fields.len();
+        let output = Arc::new(Schema::new(fields));
+        self.schema = Arc::clone(&output);
+        let spec = OverSpec {
+            input,
+            partition,
+            order,
+            kernel: Arc::new(kernel),
+            output,
+        };
+        self.operators.push(OperatorSpec::Over(Arc::new(spec)));
+        let kept: Vec<usize> = (0..visible).chain(results).collect();
+        let fields = kept
+            .iter()
+            .map(|&c| self.schema.fields[c].clone())
+            .collect();
+        self.project(
+            kept.into_iter().map(Expr::Column).collect(),
+            Schema::new(fields),
+        );
+        let planned = window.input.schema().fields().len();
+        let known = known.unwrap_or_else(|| (0..planned).collect());
+        let results = planned..planned + window.window_expr.len();
+        self.columns = Some(known.into_iter().chain(results).collect());
+        (self.grouped, self.sorted) = (true, false);
+        Ok(())
+    }
+
+    /// Replaces what a function reads by columns; constants stay.
+    fn gather(
+        &self,
+        call: &mut WindowFunction,
+        window: &Window,
+        needed: &mut Needed,
+    ) -> Result<(), Refusal> {
+        let schema = window.input.schema();
+        let params = &mut call.params;
+        let order = params.order_by.iter_mut().map(|s| &mut s.expr);
+        let filter = params.filter.iter_mut().map(|f| f.as_mut());
+        let read = params.args.iter_mut().chain(params.partition_by.iter_mut());
+        // DataFusion's sum of integers wraps around: decimals do not, and the result is checked.
+        let sums = call.fun.name() == "sum";
+        for expr in read.chain(order).chain(filter) {
+            if is_constant(expr) {
+                continue;
+            }
+            let lowered = expression(expr, &self.scope(&window.input))?;
+            let mut planned = expr.get_type(schema).map_err(|e| ("E0206", cause(&e)))?;
+            if sums && planned.is_integer() {
+                planned = DataType::Decimal128(38, 0);
+            }
+            let there = needed.exprs.iter().zip(&needed.fields);
+            let same = there
+                .into_iter()
+                .position(|(e, f)| *e == lowered && *f.data_type() == planned);
+            let number = same.unwrap_or(needed.exprs.len());
+            let name = format!("a{number}");
+            if same.is_none() {
+                needed.exprs.push(lowered);
+                needed.fields.push(ArrowField::new(&name, planned, true));
+            }
+            *expr = PlanExpr::Column(Column::new_unqualified(name));
+        }
+        Ok(())
+    }
+
+    /// Where these are among the rows' columns; what is none is added.
+    fn columns_of(&mut self, exprs: Vec<Expr>) -> Result<Vec<usize>, Refusal> {
+        let mut columns = Vec::new();
+        let mut added = Vec::new();
+        let before = self.schema.fields.len();
+        for expr in exprs {
+            columns.push(match expr {
+                Expr::Column(column) => column,
+                computed => {
+                    added.push(computed);
+                    before + added.len() - 1
+                }
+            });
+        }
+        if !added.is_empty() {
+            self.add_columns(added)?;
+        }
+        Ok(columns)
+    }
+}
+
+fn kernel(
+    calls: &[WindowFunction],
+    fields: Vec<ArrowField>,
+    columns: Vec<usize>,
+    planned: Vec<DataType>,
+) -> Result<Partition, Refusal> {
+    let wrong = |e: DataFusionError| ("E0206", cause(&e));
+    let schema = Arc::new(ArrowSchema::new(fields));
+    let named = DFSchema::try_from(Arc::clone(&schema)).map_err(wrong)?;
+    let (mut functions, mut results) = (Vec::new(), Vec::new());
+    for (call, result) in calls.iter().zip(planned) {
+        let call = PlanExpr::WindowFunction(Box::new(call.clone()));
+        let function = planner::over(&call, &named).map_err(wrong)?;
+        let Some(held) = held_type(&result) else {
+            return Err((
+                "E0302",
+                format!("a result of type {result} is not supported yet"),
+            ));
+        };
+        functions.push(function);
+        results.push(held);
+    }
+    Ok(Partition {
+        functions,
+        schema,
+        columns,
+        results,
+    })
+}
