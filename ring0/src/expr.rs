@@ -206,6 +206,43 @@ pub enum Expr {
 }
 
 impl Expr {
+    /// Says anew where columns are, once one more stands before those from `from` on.
+    pub fn shift_columns(&mut self, from: usize) {
+        match self {
+            Self::Column(column) => *column += usize::from(*column >= from),
+            Self::Literal(_) => {}
+            Self::Binary(_, left, right) => {
+                left.shift_columns(from);
+                right.shift_columns(from);
+            }
+            Self::Unary(_, inner) | Self::Cast(inner, _) | Self::TryCast(inner, _) => {
+                inner.shift_columns(from);
+            }
+            Self::Case {
+                branches,
+                otherwise,
+            } => {
+                for (when, then) in branches {
+                    when.shift_columns(from);
+                    then.shift_columns(from);
+                }
+                otherwise.iter_mut().for_each(|e| e.shift_columns(from));
+            }
+            Self::InList { value, list, .. } => {
+                value.shift_columns(from);
+                list.iter_mut().for_each(|e| e.shift_columns(from));
+            }
+            Self::Like { value, pattern, .. } => {
+                value.shift_columns(from);
+                pattern.shift_columns(from);
+            }
+            Self::Coalesce(args) | Self::Call { args, .. } => {
+                args.iter_mut().for_each(|e| e.shift_columns(from));
+            }
+            Self::TumbleStart { time, .. } => time.shift_columns(from),
+        }
+    }
+
     /// Its logical type over rows of `schema`.
     pub fn data_type(&self, schema: &Schema) -> DataType {
         use BinaryOp::{Add, Div, Mul, Rem, Sub};

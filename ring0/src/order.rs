@@ -239,7 +239,10 @@ mod tests {
         #[test]
         fn bytes_are_ordered_as_byte_strings_are(
             values in prop::collection::vec(
-                prop::option::of(prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255), any::<u8>()], 0..6)),
+                prop::option::of(prop::collection::vec(
+                    prop_oneof![Just(0u8), Just(1), Just(255), any::<u8>()],
+                    0..6,
+                )),
                 0..20,
             ),
             key in key(),

@@ -22,6 +22,7 @@ use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::Progress;
+use crate::operator::windows::Windows;
 use crate::program::{BadData, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
@@ -226,7 +227,7 @@ impl Level {
         !matches!(
             (&self.operator, mark),
             (
-                Operator::Aggregate(_) | Operator::Sort { .. } | Operator::Over { .. },
+                Operator::Aggregate(_) | Operator::Ordered { .. },
                 Mark::Watermark(_) | Mark::ChunkEnd
             )
         )
@@ -237,14 +238,8 @@ impl Level {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
-            (Item::Mark(mark), Operator::Over { over, .. }) if mark == Mark::End => {
-                Ok(match over.emit(&mut self.out)? {
-                    Progress::Done => Flow::Done,
-                    Progress::Full => Flow::Full,
-                })
-            }
-            (Item::Mark(mark), Operator::Sort { sort, .. }) if mark == Mark::End => {
-                Ok(match sort.emit(&mut self.out) {
+            (Item::Mark(mark), Operator::Ordered { ordered, .. }) if mark == Mark::End => {
+                Ok(match ordered.emit(&mut self.out)? {
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
                 })
@@ -261,8 +256,7 @@ impl Level {
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
-                | Operator::Sort { .. }
-                | Operator::Over { .. }
+                | Operator::Ordered { .. }
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -311,13 +305,7 @@ impl Level {
             }
             Operator::Windows { windows, of_input } => {
                 if begins {
-                    let (late, failed) = windows.begin(frame);
-                    end.counters.rows_late += late;
-                    if !failed.is_empty() {
-                        let mut rows = (0..frame.rows() as u32).collect();
-                        end.note(failed, (on_error, *of_input), frame, &mut rows)?;
-                        windows.keep(rows.len());
-                    }
+                    spread(windows, (on_error, *of_input), frame, end)?;
                 }
                 let end = windows.len().min(*taken + out.room());
                 windows.append(frame, *taken, end, out);
@@ -354,13 +342,8 @@ impl Level {
                 let upto = state.take(frame, *taken, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Over { over, of_input } => {
-                over.update(frame);
-                end.counters.rows_applied += of_input.of(frame);
-                Ok(Flow::Done)
-            }
-            Operator::Sort { sort, of_input } => {
-                sort.update(frame);
+            Operator::Ordered { ordered, of_input } => {
+                ordered.update(frame);
                 end.counters.rows_applied += of_input.of(frame);
                 Ok(Flow::Done)
             }
@@ -372,6 +355,23 @@ impl Level {
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }
+}
+
+/// Puts the rows of a frame into windows.
+fn spread(
+    windows: &mut Windows,
+    of: (OnError, OfInput),
+    frame: &Frame,
+    end: &mut End<'_>,
+) -> Result<()> {
+    let (late, failed) = windows.begin(frame);
+    end.counters.rows_late += late;
+    if !failed.is_empty() {
+        let mut rows = (0..frame.rows() as u32).collect();
+        end.note(failed, of, frame, &mut rows)?;
+        windows.keep(rows.len());
+    }
+    Ok(())
 }
 
 /// Evaluates a projection. Gives the rows that have results, where not all have.

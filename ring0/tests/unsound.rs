@@ -169,7 +169,7 @@ fn what_is_of_another_type() {
     check("late", |p| operator(p, late(0, 2, 1)));
     check("late", |p| operator(p, late(1, 1, 1)));
     check("late", |p| operator(p, late(1, 7, 1)));
-    check("late", |p| operator(p, late(1, 2, 0)));
+    check("late", |p| operator(p, late(1, 2, -1)));
     check("event time", |p| event_time(p, 0, None));
     check("event time", |p| event_time(p, 7, None));
     check("event time", |p| event_time(p, 1, Some(0)));

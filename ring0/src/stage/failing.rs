@@ -137,10 +137,7 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_)
-            | Operator::Sort { .. }
-            | Operator::Over { .. }
-            | Operator::FilterChanges { .. } => {
+            Operator::Aggregate(_) | Operator::Ordered { .. } | Operator::FilterChanges { .. } => {
                 unreachable!("groups are no rows of a source")
             }
         };

@@ -12,6 +12,7 @@ use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
 use crate::lineage::{Lineage, OfInput};
+use crate::operator::ordered::Ordered;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
 use crate::operator::unnest::Unnest;
@@ -50,12 +51,8 @@ pub(super) enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
-    Sort {
-        sort: Sort,
-        of_input: OfInput,
-    },
-    Over {
-        over: Box<Over>,
+    Ordered {
+        ordered: Box<Ordered>,
         of_input: OfInput,
     },
     MarkFirst(Box<AggregateState>),
@@ -186,13 +183,13 @@ impl<'a> Making<'a> {
             }
             OperatorSpec::Over(spec) => {
                 self.same_columns(&spec.input, "OVER")?;
-                let over = Box::new(Over::new(spec)?);
-                Operator::Over { over, of_input }
+                let ordered = Box::new(Ordered::Over(Over::new(spec)?));
+                Operator::Ordered { ordered, of_input }
             }
             OperatorSpec::Sort(spec) => {
                 self.same_columns(&spec.schema, "ORDER BY over")?;
-                let sort = Sort::new(spec)?;
-                Operator::Sort { sort, of_input }
+                let ordered = Box::new(Ordered::Sort(Sort::new(spec)?));
+                Operator::Ordered { ordered, of_input }
             }
             OperatorSpec::MarkFirst {
                 groups,

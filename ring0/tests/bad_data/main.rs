@@ -170,6 +170,8 @@ type Letter<'a> = (usize, usize, u64, &'static str, &'a [u8]);
 /// The rows and bad records of files.
 fn expected(files: &[Vec<Piece>]) -> (Rows, Vec<Letter<'_>>) {
     let (mut rows, mut letters) = (Vec::new(), Vec::new());
+    // Offsets of rows go on from file to file, those of letters begin anew.
+    let mut before = 0;
     for (file, pieces) in files.iter().enumerate() {
         let (mut offset, mut line) = (0, 1);
         for Piece { bytes, what } in pieces {
@@ -177,7 +179,8 @@ fn expected(files: &[Vec<Piece>]) -> (Rows, Vec<Letter<'_>>) {
                 What::Nothing => {}
                 What::Row(n, s) => {
                     let time = (NOW_NS / 1_000_000).to_string();
-                    let texts = [offset.to_string(), "0".to_owned(), time].map(Some);
+                    let place = (before + offset).to_string();
+                    let texts = [place, "0".to_owned(), time].map(Some);
                     let read = [
                         Some(n.to_string()),
                         Some("1735689600000".to_owned()),
@@ -193,6 +196,7 @@ fn expected(files: &[Vec<Piece>]) -> (Rows, Vec<Letter<'_>>) {
             offset += bytes.len();
             line += bytes.iter().filter(|&&b| b == b'\n').count() as u64;
         }
+        before += offset;
     }
     (rows, letters)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::Aggregate;
+use datafusion::logical_expr::{Aggregate, Expr as PlanExpr};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::{BinaryOp, Expr};
 use trefoil_ring0::operator::aggregate::{
@@ -53,13 +53,11 @@ impl Lowering<'_> {
         let keys: Vec<usize> = (0..exprs.len()).collect();
         let whole = route != Some(&Route::TwoPhase);
         let groups = !matches!(self.input, StageInput::Source(_));
+        let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
             let call = call(expr, &scope, whole)?;
-            if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
-                let what = "over groups, which have no order, is not supported yet";
-                return Err(("E0301", format!("{expr} {what}")));
-            }
+            check_call(expr, &call, groups, sessions)?;
             let at = self.arguments(&call, &mut exprs, &mut fields)?;
             calls.push((call, at));
         }
@@ -72,13 +70,6 @@ impl Lowering<'_> {
         });
         self.project(exprs, Schema::new(fields));
         let window = windows.as_ref().and_then(Windows::key).filter(|_| timed);
-        let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
-        let unlike = |(c, _): &&(Call, _)| c.distinct || c.is_generic();
-        if let Some((_, call)) =
-            (calls.iter().zip(&aggregate.aggr_expr)).find(|(c, _)| sessions && unlike(c))
-        {
-            return refuse(&format!("{call} by sessions is not supported yet"));
-        }
         let input = Arc::clone(&self.schema);
         let order = self.order(bound, in_order && !groups);
         let single = !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes;
@@ -340,6 +331,19 @@ fn generic_call(
         function: AggregateFunction::Generic(Arc::new(call)),
         argument: None,
     }
+}
+
+/// Refuses a call over groups, or by sessions, that cannot run so yet.
+fn check_call(expr: &PlanExpr, call: &Call, groups: bool, sessions: bool) -> Result<(), Refusal> {
+    if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
+        return refuse(&format!(
+            "{expr} over groups, which have no order, is not supported yet"
+        ));
+    }
+    if sessions && (call.distinct || call.is_generic()) {
+        return refuse(&format!("{expr} by sessions is not supported yet"));
+    }
+    Ok(())
 }
 
 fn refuse<T>(what: &str) -> Result<T, Refusal> {

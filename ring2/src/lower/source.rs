@@ -167,27 +167,40 @@ impl Lowering<'_> {
         let spec = self.program.sources.first()?;
         let source = self.query.tables.iter().find(|t| t.name == spec.name)?;
         let time = source.event_time?;
-        let mut at = self.read.iter().position(|c| *c == time)?;
+        let at = self.read.iter().position(|c| *c == time)?;
         let field = spec.schema.fields[at].clone();
-        let with = |schema: &Schema, at: usize| {
-            let mut schema = schema.clone();
-            schema.fields.insert(at, field.clone());
-            Arc::new(schema)
+        Some(self.carried(at, &field, false))
+    }
+
+    /// Has the source give each row's watermark as column `bound`, and the operators so far carry
+    /// it on, before the column that UNNEST adds. Gives the column that it is then.
+    fn carry(&mut self, bound: usize) -> usize {
+        let field = Field {
+            nullable: false,
+            ..Field::new("_BOUND", DataType::Int64)
         };
-        let (mut apart, mut added) = (false, false);
+        let source = &mut self.program.sources[0];
+        source.schema = with(&source.schema, bound, &field);
+        self.schema = Arc::clone(&source.schema);
+        self.carried(bound, &field, true)
+    }
+
+    /// Has the operators so far carry a column of the source on, which is `at` there; `added`: it
+    /// is new, and moved those behind it. Gives the column that it is in the end.
+    fn carried(&mut self, mut at: usize, field: &Field, mut added: bool) -> usize {
+        let mut apart = false;
         for operator in &mut self.operators {
             match operator {
                 OperatorSpec::Project { exprs, schema } => {
+                    if added {
+                        exprs.iter_mut().for_each(|e| e.shift_columns(at));
+                    }
                     let same = |e: &Expr| *e == Expr::Column(at);
                     let there = exprs.iter().position(same).filter(|_| !added);
                     let end = exprs.len() - usize::from(apart);
                     if there.is_none() {
                         exprs.insert(end, Expr::Column(at));
-                        if added && apart {
-                            // The flag has moved.
-                            exprs[end + 1] = Expr::Column(at + 1);
-                        }
-                        *schema = with(schema, end);
+                        *schema = with(schema, end, field);
                         added = true;
                     }
                     at = there.unwrap_or(end);
@@ -195,68 +208,25 @@ impl Lowering<'_> {
                 }
                 OperatorSpec::Unnest { schema, .. } => {
                     if added {
-                        *schema = with(schema, at);
+                        *schema = with(schema, at, field);
                     }
                     apart = true;
                     self.schema = Arc::clone(schema);
                 }
-                // These have their input's columns.
-                OperatorSpec::Filter(_)
-                | OperatorSpec::FilterChanges(_)
-                | OperatorSpec::DropLate(_)
-                | OperatorSpec::Applied
-                | OperatorSpec::Windows(_)
-                | OperatorSpec::Sort(_) => {}
-                OperatorSpec::Sessions(_)
-                | OperatorSpec::Over(_)
-                | OperatorSpec::MarkFirst { .. }
-                | OperatorSpec::Aggregate(_) => {
-                    unreachable!("groups have no event time any more")
-                }
-            }
-        }
-        self.origins.resize(self.schema.fields.len(), None);
-        Some(at)
-    }
-
-    /// Has the source give each row's watermark as column `bound`, and the operators so far carry
-    /// it on, before the column that UNNEST adds. Gives the column that it is then.
-    fn carry(&mut self, mut bound: usize) -> usize {
-        let with = |schema: &Schema, at: usize| {
-            let mut schema = schema.clone();
-            let field = Field {
-                nullable: false,
-                ..Field::new("_BOUND", DataType::Int64)
-            };
-            schema.fields.insert(at, field);
-            Arc::new(schema)
-        };
-        let source = &mut self.program.sources[0];
-        source.schema = with(&source.schema, bound);
-        self.schema = Arc::clone(&source.schema);
-        let mut apart = false;
-        for operator in &mut self.operators {
-            match operator {
-                OperatorSpec::Project { exprs, schema } => {
-                    let at = exprs.len() - usize::from(apart);
-                    exprs.insert(at, Expr::Column(bound));
-                    if apart {
-                        exprs[at + 1] = Expr::Column(bound + 1);
+                OperatorSpec::Windows(spec) => {
+                    let spec = Arc::make_mut(spec);
+                    if added {
+                        spec.schema = with(&spec.schema, at, field);
                     }
-                    *schema = with(schema, at);
-                    bound = at;
-                    self.schema = Arc::clone(schema);
-                }
-                OperatorSpec::Unnest { schema, .. } => {
-                    *schema = with(schema, bound);
                     apart = true;
-                    self.schema = Arc::clone(schema);
+                    self.schema = Arc::clone(&spec.schema);
                 }
+                OperatorSpec::Filter(expr) if added => expr.shift_columns(at),
+                // These have their input's columns, and say nothing of those that may move.
                 OperatorSpec::Filter(_)
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
-                | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Sessions(_)
@@ -264,6 +234,14 @@ impl Lowering<'_> {
                 | OperatorSpec::Aggregate(_) => {}
             }
         }
-        bound
+        self.origins.resize(self.schema.fields.len(), None);
+        at
     }
+}
+
+/// A schema with one more column, before the one that was `at`.
+fn with(schema: &Schema, at: usize, field: &Field) -> Arc<Schema> {
+    let mut schema = schema.clone();
+    schema.fields.insert(at, field.clone());
+    Arc::new(schema)
 }

@@ -9,6 +9,7 @@
 
 mod arena;
 mod changes;
+mod output;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,9 +19,9 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 use self::arena::Arena;
+use self::output::check_output;
 use super::cells::{Plan, partial_schema};
 use super::{Progress, STRING_ROWS, emit, generic, update};
-use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
@@ -472,37 +473,6 @@ fn push_times(out: &mut Frame, column: Option<usize>, times: impl Iterator<Item 
         return;
     };
     times.for_each(|time| to.push(Some(time)));
-}
-
-/// Refuses an output whose columns could not take what is emitted; gives those of the keys.
-fn check_output(spec: &SessionSpec) -> Result<Vec<usize>> {
-    let aggregate = &spec.aggregate;
-    let output = &aggregate.output.fields;
-    let bounds: Vec<usize> = spec.start.into_iter().chain(spec.end).collect();
-    let keys = aggregate.keys.len() + bounds.len();
-    let changes = match aggregate.phase {
-        Phase::Complete => 0,
-        Phase::Changes if is_weighted(&aggregate.output) => 1,
-        Phase::Changes | Phase::Partial | Phase::Final => {
-            return refuse(format!("sessions in phase {:?}", aggregate.phase));
-        }
-    };
-    if output.len() != keys + aggregate.calls.len() + changes {
-        return refuse("sessions that give other columns".to_owned());
-    }
-    let keys_to: Vec<usize> = (0..keys).filter(|at| !bounds.contains(at)).collect();
-    let froms = bounds
-        .iter()
-        .map(|_| spec.time)
-        .chain(aggregate.keys.iter().copied());
-    let tos = bounds.iter().chain(&keys_to);
-    for (&to, from) in tos.zip(froms) {
-        let same = to < keys && output[to].data_type == aggregate.input.fields[from].data_type;
-        if keys_to.len() != aggregate.keys.len() || !same {
-            return refuse(format!("column {to} of sessions is of another type"));
-        }
-    }
-    Ok(keys_to)
 }
 
 #[cfg(test)]
