@@ -175,8 +175,9 @@ impl Lowering<'_> {
             Arc::new(schema)
         };
         let (mut apart, mut added) = (false, false);
-        for operator in &mut self.operators {
-            match operator {
+        for mut operator in std::mem::take(&mut self.operators) {
+            let mut moved = None;
+            match &mut operator {
                 OperatorSpec::Project { exprs, schema } => {
                     let same = |e: &Expr| *e == Expr::Column(at);
                     let there = exprs.iter().position(same).filter(|_| !added);
@@ -193,25 +194,40 @@ impl Lowering<'_> {
                     at = there.unwrap_or(end);
                     self.schema = Arc::clone(schema);
                 }
-                OperatorSpec::Unnest { schema, .. } => {
+                OperatorSpec::Unnest {
+                    schema, numbered, ..
+                } => {
                     if added {
                         *schema = with(schema, at);
+                        moved = numbered.then(|| behind_next(schema, at));
                     }
                     apart = true;
                     self.schema = Arc::clone(schema);
+                }
+                OperatorSpec::Windows(spec) => {
+                    if added {
+                        let spec = Arc::make_mut(spec);
+                        spec.schema = with(&spec.schema, at);
+                    }
+                    apart = true;
+                    self.schema = Arc::clone(&spec.schema);
                 }
                 // These have their input's columns.
                 OperatorSpec::Filter(_)
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
-                | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_) => {}
                 OperatorSpec::Sessions(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {
                     unreachable!("groups have no event time any more")
                 }
+            }
+            self.operators.push(operator);
+            if let Some(moved) = moved {
+                at += 1;
+                self.pass(moved);
             }
         }
         self.origins.resize(self.schema.fields.len(), None);
@@ -234,8 +250,9 @@ impl Lowering<'_> {
         source.schema = with(&source.schema, bound);
         self.schema = Arc::clone(&source.schema);
         let mut apart = false;
-        for operator in &mut self.operators {
-            match operator {
+        for mut operator in std::mem::take(&mut self.operators) {
+            let mut moved = None;
+            match &mut operator {
                 OperatorSpec::Project { exprs, schema } => {
                     let at = exprs.len() - usize::from(apart);
                     exprs.insert(at, Expr::Column(bound));
@@ -246,22 +263,55 @@ impl Lowering<'_> {
                     bound = at;
                     self.schema = Arc::clone(schema);
                 }
-                OperatorSpec::Unnest { schema, .. } => {
+                OperatorSpec::Unnest {
+                    schema, numbered, ..
+                } => {
                     *schema = with(schema, bound);
+                    moved = numbered.then(|| behind_next(schema, bound));
                     apart = true;
                     self.schema = Arc::clone(schema);
+                }
+                OperatorSpec::Windows(spec) => {
+                    let spec = Arc::make_mut(spec);
+                    spec.schema = with(&spec.schema, bound);
+                    apart = true;
+                    self.schema = Arc::clone(&spec.schema);
                 }
                 OperatorSpec::Filter(_)
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::DropLate(_)
                 | OperatorSpec::Applied
-                | OperatorSpec::Windows(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
+            self.operators.push(operator);
+            if let Some(moved) = moved {
+                bound += 1;
+                self.pass(moved);
+            }
         }
         bound
+    }
+
+    /// Has rows pass one more operator, which has columns of its own.
+    fn pass(&mut self, operator: OperatorSpec) {
+        if let Some(schema) = operator.columns() {
+            self.schema = Arc::clone(schema);
+        }
+        self.operators.push(operator);
+    }
+}
+
+/// A column that came before the numbers of UNNEST goes behind them: what is read of these columns
+/// finds the numbers where they were.
+fn behind_next(schema: &Schema, at: usize) -> OperatorSpec {
+    let mut order: Vec<usize> = (0..schema.fields.len()).collect();
+    order.swap(at, at + 1);
+    let fields = order.iter().map(|&column| schema.fields[column].clone());
+    OperatorSpec::Project {
+        schema: Arc::new(Schema::new(fields.collect())),
+        exprs: order.iter().copied().map(Expr::Column).collect(),
     }
 }
