@@ -293,6 +293,105 @@ impl OperatorSpec {
     }
 }
 
+<<<<<<< HEAD
+=======
+/// Which overlapping windows a row is put into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowsSpec {
+    /// The event time column, a TIMESTAMP.
+    pub time: usize,
+    /// The column that is the window's start in the results, where one is wanted: this one or
+    /// another of its type.
+    pub start: Option<usize>,
+    /// The same of the window's end.
+    pub end: Option<usize>,
+    /// Nanoseconds of one unit of these columns.
+    pub unit_ns: i64,
+    /// The column with the row's watermark in nanoseconds, a BIGINT: windows that end at or before
+    /// it are closed, and a row without another is late. `None`: all are open.
+    pub bound: Option<usize>,
+    /// How windows lie.
+    pub shape: WindowShape,
+    /// The result's columns: the input's, and, where its rows are a source's and were not taken
+    /// apart before, the last one of [`OperatorSpec::Unnest`].
+    pub schema: Arc<Schema>,
+}
+
+/// How overlapping windows lie, in a time column's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowShape {
+    /// Windows of `size` begin every `slide`.
+    Hopping {
+        /// At least the slide.
+        size: i64,
+        /// Above 0.
+        slide: i64,
+        /// Where one begins, from 0 to below the slide.
+        offset: i64,
+    },
+    /// From where every `size` begins one window ends every `step`, the last where the next begins.
+    Cumulating {
+        /// At least the step.
+        size: i64,
+        /// Above 0.
+        step: i64,
+        /// Where windows begin, from 0 to below the size.
+        offset: i64,
+    },
+}
+
+/// When a row of a tumbling window is late: when the watermark that it carries, its own split's
+/// at the time it was read, has reached its window's end. Without a window, when it lies before
+/// that watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRule {
+    /// The event time column, a TIMESTAMP.
+    pub time: usize,
+    /// Nanoseconds of one unit of that column.
+    pub unit_ns: i64,
+    /// The column with the row's watermark in nanoseconds, a BIGINT.
+    pub bound: usize,
+    /// Size of the window, in the time column's unit; 0 without one.
+    pub size: i64,
+    /// Offset of the window, in the time column's unit.
+    pub offset: i64,
+}
+
+impl LateRule {
+    /// Appends the rows of `frame` that are not late.
+    pub fn on_time(&self, frame: &Frame, rows: &mut Vec<u32>) {
+        let (Column::I64(times), Column::I64(bounds)) =
+            (&frame.columns[self.time], &frame.columns[self.bound])
+        else {
+            panic!("event time and its bound are 64-bit columns");
+        };
+        let pairs = times.values.iter().zip(&bounds.values).enumerate();
+        rows.extend(pairs.filter_map(|(row, (&time, &bound))| {
+            // The least number stands for no watermark, also for times before what it is.
+            let open = bound == i64::MIN || self.window_end_ns(time) > i128::from(bound);
+            open.then_some(row as u32)
+        }));
+    }
+
+    /// The end of the window that holds `time`. It may lie beyond what a BIGINT of nanoseconds
+    /// holds, as that of a time in coarser units may; then the window never closes before the end
+    /// of the input.
+    fn window_end_ns(&self, time: i64) -> i128 {
+        if self.size == 0 {
+            // An instant is over one nanosecond later.
+            return i128::from(time) * i128::from(self.unit_ns) + 1;
+        }
+        let into = match time.checked_sub(self.offset) {
+            Some(since) => since.rem_euclid(self.size),
+            // The offset is less than the size, so that the sum does not overflow.
+            None => (time.rem_euclid(self.size) - self.offset).rem_euclid(self.size),
+        };
+        let end = i128::from(time) - i128::from(into) + i128::from(self.size);
+        end * i128::from(self.unit_ns)
+    }
+}
+
+>>>>>>> review
 /// An exchange: who gets which record.
 #[derive(Debug, Clone)]
 pub struct ExchangeSpec {

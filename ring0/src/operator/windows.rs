@@ -1,5 +1,5 @@
 //! Windows that overlap: a row for each window that holds the input's row and is still open by the
-//! watermark which that row carries. The event time column becomes the window's start.
+//! watermark which that row carries, with the window's bounds in the columns that are to have them.
 //!
 //! Of a row no more is kept than its first window and how many it has, so that any ratio of size
 //! to slide is as cheap to begin. A row's windows leave in the order of their bounds.
@@ -47,9 +47,11 @@ impl Windows {
         let type_of = |column: usize| input.types().nth(column);
         let time = type_of(spec.time);
         let fits = matches!(time, Some(DataType::Timestamp(_, None)))
-            && spec
-                .end
-                .is_none_or(|end| end != spec.time && type_of(end) == time)
+            && [spec.start, spec.end]
+                .into_iter()
+                .flatten()
+                .all(|at| type_of(at) == time)
+            && (spec.start.is_none() || spec.start != spec.end)
             && spec
                 .bound
                 .is_none_or(|b| type_of(b) == Some(&DataType::Int64))
@@ -129,7 +131,7 @@ impl Windows {
         for (number, to) in out.columns.iter_mut().enumerate() {
             let is_flag = number == flag && self.of_input != OfInput::None;
             match to {
-                Column::I64(to) if number == self.spec.time => {
+                Column::I64(to) if Some(number) == self.spec.start => {
                     self.push_bounds(from, to, WindowShape::start)
                 }
                 Column::I64(to) if Some(number) == self.spec.end => {
@@ -220,19 +222,19 @@ impl WindowShape {
         // Ends that the bound has reached; of cumulating windows the last may come earlier.
         let closed = behind / ns(every) + 1;
         let closed = usize::try_from(closed).map_or(count, |c| c.min(count));
-        let closed = match self {
-            Self::Cumulating { .. } if closed == count - 1 || closed == count => {
+        let next = first.saturating_add(every.saturating_mul(closed as i64));
+        let (first, closed) = match self {
+            Self::Cumulating { .. } if closed + 1 >= count => {
                 let last = Self::end(self, first, count as i64 - 1);
-                if ns(last) > i128::from(bound_ns) {
-                    count - 1
-                } else {
-                    count
+                match ns(last) > i128::from(bound_ns) {
+                    true => (last, count - 1),
+                    false => (last, count),
                 }
             }
-            Self::Cumulating { .. } | Self::Hopping { .. } => closed,
+            Self::Cumulating { .. } | Self::Hopping { .. } => (next, closed),
         };
         Some(Open {
-            first: first.saturating_add(every.saturating_mul(closed as i64)),
+            first,
             count: count - closed,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 
+use super::windows::multiplies;
 use crate::ordinals;
 
 /// For each node, whether each of its columns is wanted.
@@ -27,7 +28,12 @@ impl Wanted {
         }
     }
 
-    fn visit(&mut self, node: &LogicalPlan, wanted: Vec<bool>) {
+    fn visit(&mut self, node: &LogicalPlan, mut wanted: Vec<bool>) {
+        if let LogicalPlan::Projection(projection) = node {
+            // They are named by how many rows there are.
+            let exprs = projection.expr.iter().zip(&mut wanted);
+            exprs.for_each(|(expr, wanted)| *wanted |= multiplies(expr));
+        }
         let kept = |e: &(usize, &PlanExpr)| wanted[e.0];
         match node {
             LogicalPlan::Projection(projection) => {

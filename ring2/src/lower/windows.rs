@@ -193,7 +193,8 @@ impl Windows {
             Kind::Session { .. } => bound.map(|bound| late(0, 0, bound)),
             Kind::Overlapping(shape) => Some(OperatorSpec::Windows(Arc::new(WindowsSpec {
                 time,
-                end: self.end.filter(|end| *end != time),
+                start: self.start,
+                end: self.end,
                 unit_ns: self.unit_ns,
                 bound,
                 shape,
@@ -203,16 +204,23 @@ impl Windows {
     }
 }
 
+/// Whether a call makes several rows of one.
+fn is_multiplying(expr: &PlanExpr) -> bool {
+    matches!(expr, PlanExpr::ScalarFunction(f) if matches!(f.name(), HOP | CUMULATE | CUMULATE_END))
+}
+
+/// Whether an expression has such a call.
+pub(super) fn multiplies(expr: &PlanExpr) -> bool {
+    expr.exists(|e| Ok(is_multiplying(e))).unwrap_or(false)
+}
+
 /// The calls that make several rows of one, each once.
 fn multiplying<'e>(exprs: impl Iterator<Item = &'e PlanExpr>) -> Vec<PlanExpr> {
     let mut calls: Vec<PlanExpr> = Vec::new();
     for expr in exprs {
         // Nothing in here fails.
         let _ = expr.apply(|e| {
-            if let PlanExpr::ScalarFunction(f) = e
-                && matches!(f.name(), HOP | CUMULATE | CUMULATE_END)
-                && !calls.contains(e)
-            {
+            if is_multiplying(e) && !calls.contains(e) {
                 calls.push(e.clone());
             }
             Ok(TreeNodeRecursion::Continue)

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
 use self::unnest::{Unnested, of_owner};
+use self::windows::Window;
 use crate::catalog::SourceDef;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
@@ -63,6 +64,8 @@ struct Tree<'a> {
     system: bool,
     /// Columns of UNNEST of the SELECT that was written last.
     unnested: Vec<Unnested>,
+    /// Its window, where it groups by one.
+    window: Option<Window>,
 }
 
 /// Writes a query anew.
@@ -75,6 +78,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         with: Vec::new(),
         system: names_system(&query),
         unnested: Vec::new(),
+        window: None,
     };
     tree.functions(&query)?;
     tree.query(&mut query, Level::Outermost)?;
@@ -160,6 +164,7 @@ impl Tree<'_> {
             }
         }
         self.unnested.clear();
+        self.window = None;
         let positions = self.body(&mut query.body, level)?;
         if let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(list) = &mut order.kind
@@ -167,6 +172,9 @@ impl Tree<'_> {
             for by in list {
                 of_owner(&mut by.expr, &self.unnested);
                 order_key(&mut by.expr, &positions);
+                if let (Some(window), false) = (&self.window, positions.is_empty()) {
+                    bound(&mut by.expr, &positions, window);
+                }
             }
         }
         self.with.truncate(outer);
@@ -216,5 +224,21 @@ fn order_key(expr: &mut Expr, items: &[Moved]) {
     };
     if let Some(item) = found {
         *expr = crate::window::parse(&(item.position + 1).to_string());
+    }
+}
+
+/// ORDER BY a bound of the window that is none of the items.
+fn bound(expr: &mut Expr, items: &[Moved], window: &Window) {
+    let Expr::Identifier(ident) = &*expr else {
+        return;
+    };
+    let name = normal(ident);
+    if items.iter().any(|item| item.name == name) {
+        return;
+    }
+    match name.as_str() {
+        "window_start" => *expr = window.start(),
+        "window_end" => *expr = window.end(),
+        _ => {}
     }
 }

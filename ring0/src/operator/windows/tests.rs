@@ -87,6 +87,22 @@ proptest! {
     }
 }
 
+/// Where the step does not divide the size, the last window's end is nearer than a step: what is
+/// left when only that one is open still begins where it did.
+#[test]
+fn the_last_of_cumulating_windows_that_is_open_begins_where_all_do() {
+    let (size, step, offset) = (7, 3, 0);
+    let shape = WindowShape::Cumulating { size, step, offset };
+    for (time, bound) in [(0, 6), (-7, -1), (4, 6)] {
+        let open = shape.open(time, 1, bound).expect("far from the ends");
+        let got = (shape.start(open.first, 0), shape.end(open.first, 0));
+        assert_eq!(
+            (open.count, vec![got]),
+            (1, all_open(shape, time, 1, bound))
+        );
+    }
+}
+
 /// Results leave in frames of any size, and each tells its row; the first of a row is flagged.
 #[test]
 fn results_leave_in_frames_of_any_size() {
@@ -103,6 +119,7 @@ fn results_leave_in_frames_of_any_size() {
     };
     let spec = WindowsSpec {
         time: 0,
+        start: Some(0),
         end: Some(2),
         unit_ns: 1_000_000_000,
         bound: None,
@@ -155,4 +172,13 @@ fn results_leave_in_frames_of_any_size() {
         }
         assert_eq!(got, want, "frames of {rows_max}");
     }
+    // The end may stand where the time was.
+    let (start, end) = (None, Some(0));
+    let spec = WindowsSpec { start, end, ..spec };
+    let mut windows = Windows::new(&spec, &schema, OfInput::All).expect("fits");
+    windows.begin(&frame);
+    let mut out = Frame::new(&spec.schema, 1024);
+    windows.append(&frame, 0, windows.len(), &mut out);
+    let wanted: Vec<i64> = want.iter().map(|(_, _, end, _)| *end).collect();
+    assert_eq!(i64s(&out, 0).values, wanted);
 }

@@ -88,6 +88,7 @@ impl Tree<'_> {
         }
         let moved = self.project(select, items, &names, level)?;
         self.unnested = scope.unnested;
+        self.window = windows.into_iter().next();
         Ok(moved)
     }
 

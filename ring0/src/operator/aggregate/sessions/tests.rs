@@ -6,7 +6,7 @@ use arrow_schema::TimeUnit;
 use proptest::prelude::*;
 
 use super::*;
-use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, weighted};
+use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, weighted};
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
 use crate::program::{AggregateCall, AggregateFunction as F};
@@ -292,4 +292,36 @@ fn state_does_not_grow_with_keys_that_are_gone() {
         pages,
         "pages after 300 rounds and after 100"
     );
+}
+
+/// Whatever the aggregates are: a changelog of groups counts their rows, one of sessions does not.
+#[test]
+fn changes_of_sessions_need_no_count_of_rows() {
+    let mut spec = SessionSpec::clone(&spec_of(10, Phase::Changes));
+    spec.aggregate.calls.remove(0);
+    let mut output = spec.aggregate.output.as_ref().clone();
+    output.fields.remove(3);
+    spec.aggregate.output = Arc::new(output);
+    let mut sessions = sessions(&Arc::new(spec));
+    let text = |text: &str| Some(text.to_owned());
+    let rows = [("a", 0, "x"), ("a", 15, "z"), ("a", 8, "y")];
+    let rows = rows.map(|(key, time, value)| (text(key), time, text(value)));
+    let (frame, hashes) = frame_of(&sessions, &rows);
+    let mut out = Frame::new(&sessions.spec.aggregate.output, 100);
+    let taken = sessions.change(&frame, &hashes, 0, &mut out);
+    assert_eq!(taken.expect("change"), rows.len());
+    let [Column::Utf8(least), Column::Utf8(greatest), Column::I8(ops)] = &out.columns[3..] else {
+        panic!("two texts, and what each row does")
+    };
+    let row = |r: usize| (ops.values[r], least.get(r), greatest.get(r));
+    let got: Vec<_> = (0..out.rows()).map(row).collect();
+    let x = Some("x");
+    let wanted = [
+        (INSERT, x, x),
+        (INSERT, Some("z"), Some("z")),
+        (DELETE, Some("z"), Some("z")),
+        (UPDATE_BEFORE, x, x),
+        (UPDATE_AFTER, x, Some("z")),
+    ];
+    assert_eq!(got, wanted);
 }
