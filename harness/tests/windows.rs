@@ -33,7 +33,11 @@ fn records(count: u64) -> Vec<Record> {
     let mut greatest = i64::MIN;
     (0..count)
         .map(|n| {
-            let back = if below(4) == 0 { below(60) } else { below(8) };
+            let back = match below(16) {
+                0 => below(200),
+                1..4 => below(60),
+                _ => below(8),
+            };
             let time = 1_000_000 + (n * 3 / 2) as i64 - back as i64;
             let mark = greatest.saturating_sub(LAG);
             greatest = greatest.max(time);

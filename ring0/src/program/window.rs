@@ -9,9 +9,12 @@ use crate::schema::Schema;
 /// Which overlapping windows a row is put into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowsSpec {
-    /// The event time column, a TIMESTAMP; in the results it is the window's start.
+    /// The event time column, a TIMESTAMP.
     pub time: usize,
-    /// A column of the same type that is the window's end in the results, where one is wanted.
+    /// The column that is the window's start in the results, where one is wanted: this one or
+    /// another of its type.
+    pub start: Option<usize>,
+    /// The same of the window's end.
     pub end: Option<usize>,
     /// Nanoseconds of one unit of these columns.
     pub unit_ns: i64,

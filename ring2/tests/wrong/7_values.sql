@@ -209,8 +209,6 @@ SELECT tag FROM trades LEFT JOIN UNNEST(tags) AS tag ON TRUE;
 ---
 SELECT tag, b FROM trades CROSS JOIN UNNEST(tags) AS tag CROSS JOIN UNNEST(tags) AS b;
 ---
-SELECT tag, COUNT(*) FROM trades, UNNEST(tags) AS tag
-GROUP BY tag, TUMBLE(event_time, INTERVAL '1' HOUR);
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
 ---
@@ -226,10 +224,7 @@ ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = 
 ---
 SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
 ---
-SELECT HOP_START(event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR) FROM trades
-GROUP BY HOP(event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR);
 ---
-SELECT * FROM CUMULATE(trades, event_time, INTERVAL '1' MINUTE, INTERVAL '1' HOUR);
 ---
 SELECT symbol ~ volume FROM trades;
 ---
