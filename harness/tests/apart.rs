@@ -40,6 +40,11 @@ fn columns_stay_where_they_are_when_time_goes_along() {
             "1,2025-01-01T00:00:03,1 1,2025-01-01T00:00:14,1 2,2025-01-01T00:00:03,1 \
              2,2025-01-01T00:00:14,0 3,2025-01-01T00:00:14,1",
         ),
+        (
+            "SELECT window_start, SUM(id) AS ids FROM \
+             CUMULATE(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_start",
+            "2025-01-01T00:00:00,6 2025-01-01T00:00:10,6",
+        ),
         // The end alone, by which these windows are told apart.
         (
             "SELECT window_end, SUM(id) AS ids FROM \
@@ -54,7 +59,7 @@ fn columns_stay_where_they_are_when_time_goes_along() {
         ),
         // As many rows as there are windows, also where none of their bounds is asked for.
         (
-            "SELECT id, COUNT(*) AS rows FROM HOP(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) \
+            "SELECT id, COUNT(*) AS n FROM HOP(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) \
              GROUP BY id",
             "1,2 2,2 3,2 4,2",
         ),
