@@ -7,8 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::Folder;
-use crate::run::{self, run_in};
+use crate::run::{self, Folder, run_in};
 use crate::table::Case;
 
 /// A title, a path, and what is done to the folder before.

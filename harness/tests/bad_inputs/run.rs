@@ -1,11 +1,12 @@
 //! A run of the binary over a case, and what is compared of it.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::common::{Folder, text, trefoil};
 use crate::table::Case;
 
 /// What came of a run.
@@ -45,6 +46,35 @@ pub(crate) struct Letter {
 /// Files of a folder of copies.
 pub(crate) const COPIES: usize = 4;
 
+/// A folder that goes when its test does.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
+        _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The binary, to be run in the folder.
+pub(crate) fn trefoil(folder: &Folder) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+    command.current_dir(&folder.0);
+    command
+}
+
 /// A folder of its own: tests run side by side.
 pub(crate) fn folder(case: &Case) -> Folder {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -82,13 +112,11 @@ pub(crate) fn run_in(folder: &Folder, case: &Case, policy: &str, cores: usize) -
         ..
     } = case;
     let query = case.query.as_deref().unwrap_or("SELECT * FROM r");
-    folder.write(
-        "q.sql",
-        &format!(
-            "CREATE SOURCE r ({columns})\nWITH (connector = 'file', path = '{path}', \
-             bad_data = '{policy}'\n{options});\n{query};"
-        ),
+    let script = format!(
+        "CREATE SOURCE r ({columns})\nWITH (connector = 'file', path = '{path}', \
+         bad_data = '{policy}'\n{options});\n{query};"
     );
+    std::fs::write(folder.0.join("q.sql"), script).unwrap();
     let output = trefoil(folder)
         .args([
             "run",
@@ -101,7 +129,7 @@ pub(crate) fn run_in(folder: &Folder, case: &Case, policy: &str, cores: usize) -
         .args(["--cores", &cores.to_string()])
         .output()
         .unwrap();
-    let (code, said) = (output.status.code().unwrap(), text(&output.stderr));
+    let (code, said) = (output.status.code().unwrap(), text(output.stderr));
     assert!(!said.contains("panicked"), "{}: {said}", case.title);
     let error = (code != 0).then(|| error(&said, &case.title));
     let mut letters = match (code, policy) {
@@ -113,15 +141,19 @@ pub(crate) fn run_in(folder: &Folder, case: &Case, policy: &str, cores: usize) -
         code,
         rows: match &error {
             Some(_) => Vec::new(),
-            None => text(&output.stdout).lines().map(str::to_owned).collect(),
+            None => text(output.stdout).lines().map(str::to_owned).collect(),
         },
         ledger: match &error {
             Some(_) => Ledger::default(),
-            None => ledger(&folder.json("stats.json"), case),
+            None => ledger(&folder.read("stats.json"), case),
         },
         error,
         letters,
     }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
 }
 
 /// What a run says as it fails.
@@ -136,7 +168,8 @@ fn error(said: &str, title: &str) -> String {
     error.replace("./in/0", "./in")
 }
 
-fn ledger(stats: &Value, case: &Case) -> Ledger {
+fn ledger(stats: &str, case: &Case) -> Ledger {
+    let stats: Value = serde_json::from_str(stats).unwrap();
     let (source, input) = (&stats["sources"][0], &stats["queries"][0]["inputs"][0]);
     let count = |value: &Value| value.as_u64().unwrap();
     let ledger = Ledger {

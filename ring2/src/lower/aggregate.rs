@@ -6,7 +6,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::Aggregate;
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::{BinaryOp, Expr};
-use trefoil_ring0::operator::aggregate::{GenericCall, partial_schema, result_type};
+use trefoil_ring0::operator::aggregate::{
+    AggregateKernel, GenericCall, partial_schema, result_type,
+};
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
     SessionSpec, StageInput, WindowKey,
@@ -22,8 +24,7 @@ use crate::partitioning::Route;
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
         if self.weighted {
-            let what = "EMIT CHANGES of groups of groups is not supported yet";
-            return Err(("E0301", what.to_owned()));
+            return refuse("EMIT CHANGES of groups of groups is not supported yet");
         }
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
         let bounds = aggregate.group_expr.iter().map(read);
@@ -62,8 +63,7 @@ impl Lowering<'_> {
             let at = self.arguments(&call, &mut exprs, &mut fields)?;
             calls.push((call, at));
         }
-        let in_order = |(c, _): &(Call, _)| matches!(c.function, Function::Generic { .. });
-        let in_order = self.changes || calls.iter().any(in_order);
+        let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let bound = bound.map(|bound| {
             fields.push(self.schema.fields[bound].clone());
@@ -73,13 +73,11 @@ impl Lowering<'_> {
         self.project(exprs, Schema::new(fields));
         let window = windows.as_ref().and_then(Windows::key).filter(|_| timed);
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
-        let unlike =
-            |(c, _): &&(Call, _)| c.distinct || matches!(c.function, Function::Generic { .. });
+        let unlike = |(c, _): &&(Call, _)| c.distinct || c.is_generic();
         if let Some((_, call)) =
             (calls.iter().zip(&aggregate.aggr_expr)).find(|(c, _)| sessions && unlike(c))
         {
-            let message = format!("{call} by sessions is not supported yet");
-            return Err(("E0301", message));
+            return refuse(&format!("{call} by sessions is not supported yet"));
         }
         let input = Arc::clone(&self.schema);
         let order = self.order(bound, in_order && !groups);
@@ -89,32 +87,33 @@ impl Lowering<'_> {
             Some(Route::Stay) => {}
             Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
-            None => return Err(("E0301", "this aggregation is not supported yet".to_owned())),
+            None => return refuse("this aggregation is not supported yet"),
         }
         if let Some(windows) = &windows {
             self.pass_windows(windows, bound);
         }
         let calls = self.firsts(&keys, window, calls)?;
         let output = Schema::new(self.results(aggregate, &calls)?);
+        let (phase, output) = match self.changes {
+            true => (Phase::Changes, changelog::weighted(output)),
+            false => (Phase::Complete, Arc::new(output)),
+        };
         let spec = AggregateSpec {
             input: Arc::clone(&self.schema),
             keys,
             calls,
-            phase: match self.changes {
-                true => Phase::Changes,
-                false => Phase::Complete,
-            },
+            phase,
             window,
-            output: match self.changes {
-                true => changelog::weighted(output),
-                false => Arc::new(output),
-            },
+            output,
         };
-        match windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
-            Some((windows, gap)) => self.add_sessions(spec, &windows, gap),
-            None if single => self.add(spec),
-            None => self.two_phases(spec)?,
+        if !single {
+            return self.two_phases(spec);
         }
+        if let Some((windows, gap)) = windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
+            self.add_sessions(spec, &windows, gap);
+            return Ok(());
+        }
+        self.add(spec);
         Ok(())
     }
 
@@ -223,16 +222,7 @@ impl Lowering<'_> {
                         }
                         (first, filter) => first.or(filter),
                     };
-                    let call = GenericCall {
-                        kernel,
-                        args,
-                        filter,
-                    };
-                    let function = AggregateFunction::Generic(Arc::new(call));
-                    AggregateCall {
-                        function,
-                        argument: None,
-                    }
+                    generic_call(kernel, args, filter)
                 }
             });
         }
@@ -334,4 +324,24 @@ impl Lowering<'_> {
         });
         Ok(())
     }
+}
+
+fn generic_call(
+    kernel: Arc<dyn AggregateKernel>,
+    args: Vec<usize>,
+    filter: Option<usize>,
+) -> AggregateCall {
+    let call = GenericCall {
+        kernel,
+        args,
+        filter,
+    };
+    AggregateCall {
+        function: AggregateFunction::Generic(Arc::new(call)),
+        argument: None,
+    }
+}
+
+fn refuse<T>(what: &str) -> Result<T, Refusal> {
+    Err(("E0301", what.to_owned()))
 }

@@ -33,6 +33,12 @@ pub(super) enum Function {
     },
 }
 
+impl Call {
+    pub(super) fn is_generic(&self) -> bool {
+        matches!(self.function, Function::Generic { .. })
+    }
+}
+
 impl Function {
     /// The columns that it needs, its filter last, and how many are arguments.
     pub(super) fn columns(&self) -> (Vec<&Expr>, usize) {
