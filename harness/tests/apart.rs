@@ -100,3 +100,33 @@ fn columns_stay_where_they_are_when_time_goes_along() {
         }
     }
 }
+
+/// A row whose windows no TIMESTAMP can tell is still a row of the source where they are made.
+#[test]
+fn a_row_without_windows_is_left_out_and_counted() {
+    let folder = Folder::new("apart-range");
+    folder.write(
+        "q.sql",
+        "CREATE SOURCE r (id BIGINT, ts TIMESTAMP(9) NOT NULL)
+         WITH (connector = 'file', path = 'r.ndjson', format = 'json', bad_data = 'skip');
+         SELECT id, window_end FROM HOP(r, ts, INTERVAL '1' SECOND, INTERVAL '2' SECOND);",
+    );
+    folder.write(
+        "r.ndjson",
+        r#"{"id": 1, "ts": "2262-04-11T23:47:16.5"}
+{"id": 2, "ts": "2025-01-01T00:00:00"}
+"#,
+    );
+    let output = trefoil(&folder)
+        .args(["run", "q.sql", "--format", "csv", "--stats", "stats.json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let rows = "2,2025-01-01T00:00:01\r\n2,2025-01-01T00:00:02\r\n";
+    assert_eq!(text(&output.stdout), format!("id,window_end\r\n{rows}"));
+    let input = &folder.json("stats.json")["queries"][0]["inputs"][0];
+    assert_eq!(
+        (&input["rows_failed"], &input["rows_applied"]),
+        (&1.into(), &1.into())
+    );
+}

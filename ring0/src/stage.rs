@@ -293,7 +293,6 @@ impl Chain {
             };
             schema = spec.columns().map_or(schema, Arc::clone);
             of_input = of_input.behind(spec, &schema)?;
-            on_error = on_error.behind(spec, input);
             let least = if in_changes { UPDATE_ROWS } else { 1 };
             let out = Frame::new(&schema, place.frame_rows.max(least));
             levels.push(Level {
@@ -303,6 +302,8 @@ impl Chain {
                 taken: 0,
                 finished: false,
             });
+            // What an operator is given is not what it gives.
+            on_error = on_error.behind(spec, input);
         }
         Ok(Self {
             levels,
