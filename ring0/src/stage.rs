@@ -388,7 +388,7 @@ impl Level {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
-            (Item::Mark(mark), Operator::Sort { sort, .. }) if mark == Mark::End => {
+            (Item::Mark(Mark::End), Operator::Sort { sort, .. }) => {
                 Ok(match sort.emit(&mut self.out) {
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
