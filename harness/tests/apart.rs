@@ -40,6 +40,11 @@ fn columns_stay_where_they_are_when_time_goes_along() {
             "1,2025-01-01T00:00:03,1 1,2025-01-01T00:00:14,1 2,2025-01-01T00:00:03,1 \
              2,2025-01-01T00:00:14,0 3,2025-01-01T00:00:14,1",
         ),
+        (
+            "SELECT window_start, SUM(id) AS ids FROM \
+             CUMULATE(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_start",
+            "2025-01-01T00:00:00,6 2025-01-01T00:00:10,6",
+        ),
         // The end alone, by which these windows are told apart.
         (
             "SELECT window_end, SUM(id) AS ids FROM \
@@ -54,7 +59,7 @@ fn columns_stay_where_they_are_when_time_goes_along() {
         ),
         // As many rows as there are windows, also where none of their bounds is asked for.
         (
-            "SELECT id, COUNT(*) AS rows FROM HOP(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) \
+            "SELECT id, COUNT(*) AS n FROM HOP(r, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND) \
              GROUP BY id",
             "1,2 2,2 3,2 4,2",
         ),
@@ -94,4 +99,34 @@ fn columns_stay_where_they_are_when_time_goes_along() {
             assert_eq!(rows.join(" "), wanted, "{query}, {cores} cores");
         }
     }
+}
+
+/// A row whose windows no TIMESTAMP can tell is still a row of the source where they are made.
+#[test]
+fn a_row_without_windows_is_left_out_and_counted() {
+    let folder = Folder::new("apart-range");
+    folder.write(
+        "q.sql",
+        "CREATE SOURCE r (id BIGINT, ts TIMESTAMP(9) NOT NULL)
+         WITH (connector = 'file', path = 'r.ndjson', format = 'json', bad_data = 'skip');
+         SELECT id, window_end FROM HOP(r, ts, INTERVAL '1' SECOND, INTERVAL '2' SECOND);",
+    );
+    folder.write(
+        "r.ndjson",
+        r#"{"id": 1, "ts": "2262-04-11T23:47:16.5"}
+{"id": 2, "ts": "2025-01-01T00:00:00"}
+"#,
+    );
+    let output = trefoil(&folder)
+        .args(["run", "q.sql", "--format", "csv", "--stats", "stats.json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let rows = "2,2025-01-01T00:00:01\r\n2,2025-01-01T00:00:02\r\n";
+    assert_eq!(text(&output.stdout), format!("id,window_end\r\n{rows}"));
+    let input = &folder.json("stats.json")["queries"][0]["inputs"][0];
+    assert_eq!(
+        (&input["rows_failed"], &input["rows_applied"]),
+        (&1.into(), &1.into())
+    );
 }

@@ -145,7 +145,6 @@ impl Chain {
         for spec in operators {
             let operator = making.operator(spec)?;
             making.pass(spec)?;
-            on_error = on_error.behind(spec, input);
             levels.push(Level {
                 operator,
                 on_error,
@@ -153,6 +152,8 @@ impl Chain {
                 taken: 0,
                 finished: false,
             });
+            // What an operator is given is not what it gives.
+            on_error = on_error.behind(spec, input);
         }
         Ok(Self {
             levels,
@@ -238,8 +239,13 @@ impl Level {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
+<<<<<<< HEAD
             (Item::Mark(mark), Operator::Ordered { ordered, .. }) if mark == Mark::End => {
                 Ok(match ordered.emit(&mut self.out)? {
+=======
+            (Item::Mark(Mark::End), Operator::Sort { sort, .. }) => {
+                Ok(match sort.emit(&mut self.out) {
+>>>>>>> review
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
                 })

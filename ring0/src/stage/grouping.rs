@@ -39,7 +39,7 @@ pub(super) struct AggregateState {
 #[derive(Debug)]
 enum Groups {
     /// Keys, of which one may be a window.
-    Keys(Aggregate),
+    Keys(Box<Aggregate>),
     /// Keys and sessions.
     Sessions(Box<Sessions>),
 }
@@ -89,7 +89,7 @@ impl AggregateState {
         Self::with(spec, schema, input, as_routed, place, |first, groups| {
             let spec = Arc::clone(spec);
             let aggregate = Aggregate::new(spec, first, groups, place.addresses)?;
-            Ok(Groups::Keys(aggregate))
+            Ok(Groups::Keys(Box::new(aggregate)))
         })
     }
 

@@ -161,7 +161,10 @@ impl Windows {
             Kind::Tumbling { size, .. } | Kind::Overlapping(WindowShape::Hopping { size, .. }) => {
                 key(self.start, size)
             }
-            Kind::Overlapping(WindowShape::Cumulating { .. }) => key(self.end, 0),
+            // Those of one start are all closed with the last of them.
+            Kind::Overlapping(WindowShape::Cumulating { size, .. }) => {
+                key(self.end, 0).or_else(|| key(self.start, size))
+            }
             Kind::Session { .. } => None,
         }
     }

@@ -107,6 +107,8 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT r.* FROM r CROSS JOIN UNNEST(tags) AS tag WHERE tag.tag IS NOT NULL",
     "SELECT ordinality, COUNT(*) FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY \
      GROUP BY ordinality",
+    "SELECT ordinality, tag, window_start, SUM(i) FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY \
+     AS tag WHERE ordinality < 3 GROUP BY ordinality, tag, TUMBLE(ts, INTERVAL '7' MINUTE)",
     "SELECT tag, COUNT(*), SUM(i), AVG(x) FROM r CROSS JOIN UNNEST(tags) AS tag GROUP BY tag",
     "SELECT UPPER(tag) AS t, k + 1 AS n, tags FROM r CROSS JOIN UNNEST(tags) AS tag \
      WHERE tag <> 'a' AND i > 0",
