@@ -55,6 +55,24 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
                      THEN 0 ELSE 1 END AS apart FROM r WHERE k = 1 AND b) AS p) AS q \
          GROUP BY island HAVING COUNT(*) > 1",
     ),
+    // No call counts rows, and the changelog does.
+    (
+        "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \
+         GROUP BY SESSION(ts, INTERVAL '150' SECOND)",
+        "SELECT MIN(ts), MAX(i), MIN(ts) FROM \
+         (SELECT *, SUM(apart) OVER (ORDER BY ts) AS island FROM \
+          (SELECT *, CASE WHEN ts < LAG(ts) OVER (ORDER BY ts) + INTERVAL '150' SECOND \
+                     THEN 0 ELSE 1 END AS apart FROM r WHERE b) AS p) AS q GROUP BY island",
+    ),
+    // The time is also an argument: it is not the window's bound that is aggregated.
+    (
+        "SELECT window_start, MIN(ts) AS first, MAX(ts) AS last FROM r \
+         GROUP BY HOP(ts, INTERVAL '2' MINUTE, INTERVAL '4' MINUTE)",
+        "SELECT z, MIN(ts), MAX(ts) FROM (SELECT *, generate_series( \
+            DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '2' MINUTE, \
+            DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs FROM r) AS q \
+         CROSS JOIN UNNEST(zs) AS z GROUP BY z",
+    ),
     (
         "SELECT y, window_start, window_end, COUNT(*), COUNT(DISTINCT k), ARRAY_AGG(i ORDER BY i), \
                 MEDIAN(w), SUM(DISTINCT k) FROM r \
