@@ -239,13 +239,8 @@ impl Level {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
-<<<<<<< HEAD
-            (Item::Mark(mark), Operator::Ordered { ordered, .. }) if mark == Mark::End => {
+            (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {
                 Ok(match ordered.emit(&mut self.out)? {
-=======
-            (Item::Mark(Mark::End), Operator::Sort { sort, .. }) => {
-                Ok(match sort.emit(&mut self.out) {
->>>>>>> review
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
                 })

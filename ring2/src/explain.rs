@@ -4,6 +4,8 @@
 mod graph;
 mod text;
 
+use std::time::SystemTime;
+
 use crate::error::{Error, Result, SqlError};
 use crate::lower::changes;
 use crate::lower_expr::Kernels;
@@ -11,7 +13,7 @@ use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::place::find_word;
 use crate::planner::{self, Planned};
 use crate::script::{self, Emit, Reading, Select, Step};
-use crate::{SourceFile, limits, lower};
+use crate::{SourceFile, clock, limits, lower, plan_error};
 
 /// A query, explained.
 #[derive(Debug, Clone)]
@@ -50,6 +52,9 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
 fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     let planned = planner::plan_select(select)?;
     let analysis = analysis(select, &planned)?;
+    // Whether it runs is the same at any instant.
+    let planned = clock::stopped(planned, SystemTime::UNIX_EPOCH)
+        .map_err(|e| plan_error::refusal(select, &e))?;
     let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native).err();
     Ok(Explanation {
         sql: select.sql.clone(),

@@ -15,6 +15,7 @@ use crate::functions::CLOCKS;
 use crate::place::{find_word, word};
 use crate::script::Select;
 use crate::syntax::normal;
+use crate::window::marker::PROCTIME;
 
 /// The words that stand before JOIN.
 const JOINS: [&str; 11] = [
@@ -26,8 +27,13 @@ pub(crate) fn first(select: &Select<'_>) -> Option<SqlError> {
     let mut walk = Walk {
         select,
         found: Vec::new(),
+        clocks: Vec::new(),
+        bounded: true,
     };
     let _: ControlFlow<()> = select.query.visit(&mut walk);
+    if !walk.bounded {
+        walk.found.append(&mut walk.clocks);
+    }
     walk.found.into_iter().min_by_key(|e| (e.line, e.column))
 }
 
@@ -42,6 +48,9 @@ pub(crate) fn instead(select: &Select<'_>, error: SqlError) -> SqlError {
 struct Walk<'a> {
     select: &'a Select<'a>,
     found: Vec<SqlError>,
+    /// What reads a clock, which runs over input that ends.
+    clocks: Vec<SqlError>,
+    bounded: bool,
 }
 
 impl Visitor for Walk<'_> {
@@ -73,7 +82,12 @@ impl Visitor for Walk<'_> {
             Expr::Function(f) => {
                 let name = f.name.to_string();
                 if CLOCKS.contains(&name.as_str()) {
-                    self.add(at, &format!("function {}", name.to_uppercase()));
+                    let what = format!("function {}", name.to_uppercase());
+                    let error = self.select.place.unsupported(at, &what);
+                    match name == PROCTIME {
+                        true => self.found.push(error),
+                        false => self.clocks.push(error),
+                    }
                 }
             }
             Expr::Subquery(_) | Expr::InSubquery { .. } => {
@@ -208,6 +222,7 @@ impl Walk<'_> {
         let ident = name.0.first().and_then(|p| p.as_ident());
         let text = ident.map_or_else(|| name.to_string(), normal);
         let catalog: &Catalog = &self.select.catalog;
+        self.bounded &= catalog.sources.get(&text).is_none_or(|s| s.bounded);
         if let Some(why) = catalog.sources.get(&text).and_then(|s| s.later.clone()) {
             self.hinted(at, &format!("reading \"{text}\""), &why);
         } else if catalog.views.contains_key(&text) {

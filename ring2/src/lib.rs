@@ -35,6 +35,7 @@ mod later;
 mod views;
 mod window;
 
+mod clock;
 mod plan_error;
 mod planner;
 
@@ -52,6 +53,7 @@ pub mod convert;
 pub mod oracle;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use trefoil_ring0::program::Program;
 
@@ -166,10 +168,19 @@ fn queries(steps: Vec<Step>) -> Vec<PlannedQuery> {
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused; then nothing runs.
 pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
-    steps_with(files, Kernels::Native)
+    plan_steps_at(files, SystemTime::now())
 }
 
-fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
+/// As [`plan_steps`], at this instant: what NOW() and CURRENT_DATE are over input that ends, in
+/// every query of the script.
+///
+/// # Errors
+/// As [`plan_steps`].
+pub fn plan_steps_at(files: &[SourceFile], now: SystemTime) -> Result<Vec<Step>> {
+    steps_with(files, Kernels::Native, now)
+}
+
+fn steps_with(files: &[SourceFile], kernels: Kernels, now: SystemTime) -> Result<Vec<Step>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Run)?;
         let mut fed: Vec<(Sink, sink::Fed)> = Vec::new();
@@ -177,7 +188,7 @@ fn steps_with(files: &[SourceFile], kernels: Kernels) -> Result<Vec<Step>> {
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => {
-                let mut query = plan_select(&select, kernels)?;
+                let mut query = plan_select(&select, kernels, now)?;
                 if let Some(target) = &select.target {
                     let schema = &query.program.outputs[0].schema;
                     // A sink is declared with the columns of the rows, without what these do.
@@ -219,9 +230,14 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
     })
 }
 
-fn plan_select(select: &script::Select<'_>, kernels: Kernels) -> Result<PlannedQuery> {
+fn plan_select(
+    select: &script::Select<'_>,
+    kernels: Kernels,
+    now: SystemTime,
+) -> Result<PlannedQuery> {
     let plan = planner::plan_select(select)?;
     let analysis = explain::analysis(select, &plan)?;
+    let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
     let columns = match analysis.changes {
         true => lower::changes::told(select, plan.results)?,

@@ -2,6 +2,7 @@
 //! with it. Windows are computed by the functions they are rewritten to.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use datafusion::arrow::array::{RecordBatch, new_null_array};
 use datafusion::arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
@@ -13,7 +14,7 @@ use crate::catalog::SourceDef;
 use crate::convert::record_batch;
 use crate::error::{Error, Result};
 use crate::lower_expr::Kernels;
-use crate::{PlannedQuery, ResultColumn, SourceFile, planner, script};
+use crate::{PlannedQuery, ResultColumn, SourceFile, clock, planner, script};
 
 /// What a query gives.
 #[derive(Debug)]
@@ -29,19 +30,20 @@ pub struct BatchResult {
 pub type Table = (String, Schema, Vec<Frame>);
 
 /// Plans a script as [`crate::plan_script`] does, but with DataFusion's kernels wherever they give
-/// what Ring 0's give.
+/// what Ring 0's give, at this instant.
 ///
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused.
-pub fn plan_generic(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
-    Ok(crate::queries(crate::steps_with(files, Kernels::Generic)?))
+pub fn plan_generic(files: &[SourceFile], now: SystemTime) -> Result<Vec<PlannedQuery>> {
+    let steps = crate::steps_with(files, Kernels::Generic, now)?;
+    Ok(crate::queries(steps))
 }
 
-/// Runs every query of the script over these tables.
+/// Runs every query of the script over these tables, at this instant.
 ///
 /// # Errors
 /// A refused statement, or what DataFusion fails with.
-pub fn batch(files: &[SourceFile], tables: &[Table]) -> Result<Vec<BatchResult>> {
+pub fn batch(files: &[SourceFile], tables: &[Table], now: SystemTime) -> Result<Vec<BatchResult>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|e| Error::Batch(e.to_string()))?;
@@ -51,6 +53,7 @@ pub fn batch(files: &[SourceFile], tables: &[Table]) -> Result<Vec<BatchResult>>
         let planned = planner::plan_over(&select, &|source| {
             rows(source, tables).unwrap_or_else(|| (planner::arrow_schema(source), vec![]))
         })?;
+        let planned = clock::stopped(planned, now).map_err(failed)?;
         let context = planner::session();
         let batches = runtime
             .block_on(async {

@@ -82,6 +82,15 @@ pub(crate) fn session() -> SessionContext {
     marker::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(ToChar::new()));
     context.register_udf(ScalarUDF::new_from_impl(Ordinals::new()));
+    // Without zones these are the same.
+    for (clock, others) in [
+        ("now", &["localtimestamp", "transaction_timestamp"][..]),
+        ("current_time", &["localtime"]),
+    ] {
+        let function = context.udf(clock).expect("DataFusion has it");
+        let others = others.iter().copied();
+        context.register_udf(function.as_ref().clone().with_aliases(others));
+    }
     let variance = var_samp_udaf().as_ref().clone();
     context.register_udaf(variance.with_aliases(["variance"]));
     context

@@ -16,7 +16,7 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::calls::{Call, Function, call, only};
-use super::windows::{self, Windows};
+use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{expression, held_type};
 use crate::partitioning::Route;
@@ -58,7 +58,7 @@ impl Lowering<'_> {
         for expr in &aggregate.aggr_expr {
             let call = call(expr, &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
-            let at = self.arguments(&call, &mut exprs, &mut fields)?;
+            let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
             calls.push((call, at));
         }
         let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
@@ -124,17 +124,21 @@ impl Lowering<'_> {
             })));
     }
 
-    /// Where the columns are that a call needs; they are added where they are not yet.
+    /// Where the columns are that a call needs; they are added where they are not yet. A time that
+    /// stands in a window's place is none of them: the window's bound will be there.
     fn arguments(
         &self,
         call: &Call,
+        bounds: &[Option<KeyWindow>],
         exprs: &mut Vec<Expr>,
         fields: &mut Vec<Field>,
     ) -> Result<Vec<usize>, Refusal> {
         let (args, _) = call.function.columns();
+        let is_bound = |at: usize| bounds.get(at).is_some_and(Option::is_some);
         let mut at = Vec::with_capacity(args.len());
         for arg in args {
-            at.push(match exprs.iter().position(|e| e == arg) {
+            let mut found = (0..exprs.len()).filter(|&at| exprs[at] == *arg && !is_bound(at));
+            at.push(match found.next() {
                 Some(at) => at,
                 None => {
                     fields.push(self.field(&format!("arg{}", exprs.len()), arg, true)?);

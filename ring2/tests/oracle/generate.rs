@@ -1,9 +1,10 @@
 //! Queries over columns of any types.
 
-use crate::compare::{Changes, Lenient};
+use crate::compare::{Changes, Lenient, Order};
 use crate::data::{Column, Type};
 use crate::expressions::{Class, Scope, class};
 use crate::tape::Tape;
+use crate::windows::Window;
 
 /// A query in two spellings.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct Query {
     pub(crate) changes: Changes,
     /// There is one group, also without any record.
     pub(crate) keyless: bool,
+    pub(crate) order: Order,
 }
 
 /// What both spellings are made of.
@@ -38,7 +40,7 @@ impl Both {
 
 /// A query over the source `r`.
 pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
-    let kind = tape.below(10);
+    let kind = tape.below(15);
     let mut scope = Scope {
         columns,
         tape,
@@ -47,50 +49,81 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
     let mut nested = false;
     let mut from = "r".to_owned();
     let derived;
-    if kind == 3 || kind >= 8 {
+    if kind == 3 || (8..=10).contains(&kind) {
         (from, derived) = subquery(&mut scope);
         scope.columns = &derived;
         nested = true;
-    } else if scope.tape.below(8) == 7 {
-        let item;
+    } else if kind < 12 && scope.tape.below(8) == 7 {
         if let Some(list) = scope.column(|c| matches!(c.of, Type::List(_))) {
-            from = format!("r CROSS JOIN UNNEST({}) AS e", list.name);
-            nested = true;
-            item = match list.of {
-                Type::List(item) => *item,
-                _ => unreachable!("a list is taken apart"),
-            };
-            let element = Column {
-                name: "e".to_owned(),
-                of: item,
-                tame: list.tame,
-            };
-            derived = [columns, &[element]].concat();
+            let elements;
+            (from, elements) = taken_apart(list, &mut scope);
+            derived = [columns, &elements].concat();
             scope.columns = &derived;
+            nested = true;
         }
     }
     let filter = filter(&mut scope);
+    let window = match kind {
+        5 | 12 | 13 if from == "r" => Some(Window::fixed(scope.tape)),
+        14 => Some(Window::session(scope.tape)),
+        _ => None,
+    };
     let mut text = Both::default();
     match kind {
         0..=3 => text.push(&projection("SELECT", &from, &filter, &mut scope)),
         4 => text.push(&projection("SELECT DISTINCT", &from, &filter, &mut scope)),
-        _ => text = aggregation(&from, &filter, kind == 5 && from == "r", &mut scope),
+        10 | 11 => text.push(&ordered(&from, &filter, &mut scope)),
+        _ => text = aggregation(&from, &filter, window, &mut scope),
     }
     let lenient = Lenient {
         batch: scope.lazy || nested,
         engine: nested,
     };
-    let grouped = kind > 4 && !text.engine.contains(" HAVING ") && !from.contains("UNNEST");
+    let ordered = matches!(kind, 10 | 11);
+    let grouped = kind > 4 && !ordered && !text.engine.contains(" HAVING ");
+    let grouped = grouped && !from.contains("UNNEST");
     Query {
-        changes: match grouped {
-            true => Changes::OneEach,
-            false => Changes::Any,
+        changes: match window {
+            None | Some(Window::Tumble { .. }) if grouped => Changes::OneEach,
+            _ => Changes::Any,
         },
         keyless: grouped && !text.engine.contains(" GROUP BY "),
         engine: text.engine,
         batch: text.batch,
         lenient,
+        order: match ordered {
+            true => Order::Said,
+            false => Order::Any,
+        },
     }
+}
+
+/// A list that is taken apart in FROM, and the columns of its elements.
+fn taken_apart(list: Column, scope: &mut Scope<'_>) -> (String, Vec<Column>) {
+    let Type::List(item) = list.of else {
+        unreachable!("a list is taken apart")
+    };
+    let element = Column {
+        name: "e".to_owned(),
+        of: *item,
+        tame: list.tame,
+    };
+    let from = format!("r CROSS JOIN UNNEST({})", list.name);
+    if scope.tape.below(2) == 0 {
+        return (format!("{from} AS e"), vec![element]);
+    }
+    let number = Column {
+        name: "z".to_owned(),
+        of: Type::Int {
+            bits: 64,
+            signed: true,
+        },
+        tame: true,
+    };
+    (
+        format!("{from} WITH ORDINALITY AS u(e, z)"),
+        vec![element, number],
+    )
 }
 
 /// A query in FROM, and its columns.
@@ -144,12 +177,62 @@ fn projection(select: &str, from: &str, filter: &str, scope: &mut Scope<'_>) -> 
     format!("{select} {list} FROM {from}{filter}")
 }
 
-fn aggregation(from: &str, filter: &str, windowed: bool, scope: &mut Scope<'_>) -> Both {
+/// Rows in an order that leaves nothing open: all columns are its keys, and no zeros are apart.
+fn ordered(from: &str, filter: &str, scope: &mut Scope<'_>) -> String {
+    let mut list = Vec::new();
+    let mut order = Vec::new();
+    for n in 0..1 + scope.tape.below(4) {
+        let exact = |c: &Column| class(&c.of) != Class::Nested && !c.of.is_float();
+        let value = match scope.column(exact).filter(|_| scope.tape.below(2) == 0) {
+            Some(column) => column.name,
+            None => {
+                let class = *scope.tape.pick(&EXACT);
+                scope.expr(class, 3)
+            }
+        };
+        list.push(format!("{value} AS v{n}"));
+        let way = *scope
+            .tape
+            .pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]);
+        order.push(format!("v{n}{way}"));
+    }
+    let (list, order) = (list.join(", "), order.join(", "));
+    let limit = match scope.tape.below(4) {
+        0 => String::new(),
+        1 => format!(" OFFSET {}", scope.tape.below(9)),
+        n => {
+            let limit = 1 + scope.tape.below(12);
+            let offset = match n {
+                2 => String::new(),
+                _ => format!(" OFFSET {}", scope.tape.below(9)),
+            };
+            format!(" LIMIT {limit}{offset}")
+        }
+    };
+    format!("SELECT {list} FROM {from}{filter} ORDER BY {order}{limit}")
+}
+
+/// Classes whose values are equal only if they are the same.
+const EXACT: [Class; 5] = [
+    Class::Text,
+    Class::Date,
+    Class::Timestamp,
+    Class::Time,
+    Class::Bool,
+];
+
+fn aggregation(from: &str, filter: &str, window: Option<Window>, scope: &mut Scope<'_>) -> Both {
+    let session = matches!(window, Some(Window::Session { .. }));
     let mut keys = Vec::new();
     let mut text = Both::default();
     text.push("SELECT ");
     for n in 0..scope.tape.below(4) {
+        let exact = |c: &Column| class(&c.of) != Class::Nested && !c.of.is_float();
         let key = match scope.tape.below(3) {
+            _ if session => match scope.column(exact) {
+                Some(column) => column.name,
+                None => continue,
+            },
             0 | 1 => scope.column(|_| true).expect("there is a column").name,
             _ => {
                 let class = scope.any_class();
@@ -163,25 +246,43 @@ fn aggregation(from: &str, filter: &str, windowed: bool, scope: &mut Scope<'_>) 
         text.push(&format!("{key} AS g{n}, "));
         keys.push(key);
     }
-    if windowed {
-        let minutes = [1, 7, 60][scope.tape.below(3) as usize];
-        keys.push(format!("TUMBLE(ts, INTERVAL '{minutes}' MINUTE)"));
-        text.push("window_start AS w, ");
+    let spelt = window.map(|w| w.spell(filter, &keys));
+    if let Some(window) = &spelt {
+        let [start, end] = &window.bounds;
+        text.add(
+            "window_start AS w, window_end AS x, ",
+            &format!("{start} AS w, {end} AS x, "),
+        );
     }
+    let functions = if session { NATIVE } else { ALL };
     for n in 0..1 + scope.tape.below(4) {
-        let (engine, batch) = call(scope);
+        let (engine, batch) = call(functions, scope);
         let comma = if n == 0 { "" } else { ", " };
         text.add(
             &format!("{comma}{engine} AS a{n}"),
             &format!("{comma}{batch} AS a{n}"),
         );
     }
-    text.push(&format!(" FROM {from}{filter}"));
-    if !keys.is_empty() {
-        text.push(&format!(" GROUP BY {}", keys.join(", ")));
+    let (mut by, mut by_batch) = (keys.clone(), keys);
+    match spelt {
+        None => text.push(&format!(" FROM {from}{filter}")),
+        Some(window) => {
+            text.add(
+                &format!(" FROM {from}{filter}"),
+                &format!(" FROM {}", window.from),
+            );
+            by.push(window.engine);
+            by_batch.push(window.batch);
+        }
+    }
+    if !by.is_empty() {
+        text.add(
+            &format!(" GROUP BY {}", by.join(", ")),
+            &format!(" GROUP BY {}", by_batch.join(", ")),
+        );
     }
     if scope.tape.below(4) == 3 {
-        let (engine, batch) = call(scope);
+        let (engine, batch) = call(functions, scope);
         let condition = [" IS NOT NULL", " IS NULL OR COUNT(*) > 1"][scope.tape.below(2) as usize];
         text.add(
             &format!(" HAVING {engine}{condition}"),
@@ -191,8 +292,12 @@ fn aggregation(from: &str, filter: &str, windowed: bool, scope: &mut Scope<'_>) 
     text
 }
 
-/// A call of an aggregate.
-fn call(scope: &mut Scope<'_>) -> (String, String) {
+/// How many of the kinds of aggregates there are, and how many of them sessions have.
+const ALL: u64 = 9;
+const NATIVE: u64 = 6;
+
+/// A call of one of the first so many kinds of aggregates.
+fn call(kinds: u64, scope: &mut Scope<'_>) -> (String, String) {
     let filter = match scope.tape.below(4) {
         3 => {
             scope.lazy = true;
@@ -207,7 +312,7 @@ fn call(scope: &mut Scope<'_>) -> (String, String) {
         (Some(f), more) => format!("{text} FILTER (WHERE {f} AND {more})"),
     };
     let same = |text: String| (with(&text, ""), with(&text, ""));
-    match scope.tape.below(9) {
+    match scope.tape.below(kinds) {
         6 => same(distinct(scope)),
         7 | 8 => same(other(scope)),
         0 => same("COUNT(*)".to_owned()),
@@ -241,14 +346,7 @@ fn call(scope: &mut Scope<'_>) -> (String, String) {
             let argument = match column.filter(|_| scope.tape.below(3) > 0) {
                 Some(column) => column.name,
                 None => {
-                    let all = [
-                        Class::Text,
-                        Class::Date,
-                        Class::Timestamp,
-                        Class::Time,
-                        Class::Bool,
-                    ];
-                    let class = *scope.tape.pick(&all);
+                    let class = *scope.tape.pick(&EXACT);
                     scope.expr(class, 2)
                 }
             };

@@ -8,8 +8,10 @@ mod compare;
 mod data;
 mod expressions;
 mod generate;
+mod pairs;
 mod queries;
 mod tape;
+mod windows;
 
 use std::cell::Cell;
 
@@ -17,7 +19,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use trefoil_ring0::runtime::Executor;
 
-use compare::{Case, Changes, Lenient, Verdict, compare};
+use compare::{Case, Changes, Lenient, Order, Verdict, compare};
 use data::{COLUMNS, lines};
 use tape::Tape;
 
@@ -32,9 +34,30 @@ fn check(name: &str, lines: &str, query: &str, executors: &[Executor]) -> Result
         lenient: Lenient::default(),
         changes: Changes::Any,
         keyless: false,
+        order: Order::Any,
     };
-    match compare(&case, executors)? {
-        Verdict::Refused => Err(format!("{query}\nis refused")),
+    run_all(&case, executors)
+}
+
+/// As [`check`], of a query that DataFusion has in other words; its rows are in an order.
+fn check_pair(name: &str, lines: &str, pair: &(&str, &str), order: Order) -> Result<(), String> {
+    let case = Case {
+        name,
+        columns: COLUMNS,
+        lines,
+        query: pair.0,
+        batch: pair.1,
+        lenient: Lenient::default(),
+        changes: Changes::Any,
+        keyless: false,
+        order,
+    };
+    run_all(&case, &[Executor::Threads])
+}
+
+fn run_all(case: &Case<'_>, executors: &[Executor]) -> Result<(), String> {
+    match compare(case, executors)? {
+        Verdict::Refused => Err(format!("{}\nis refused", case.query)),
         _ => Ok(()),
     }
 }
@@ -61,6 +84,30 @@ fn types_and_functions() {
             &[Executor::Threads],
         )
     });
+    let differences: Vec<_> = compared.filter_map(Result::err).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn pairs_of_queries() {
+    let some = lines(300, 11);
+    let alike = |(number, query): (usize, &(&str, &str))| {
+        let name = format!("pairs-{number}");
+        [some.as_str(), ""].map(|lines| check_pair(&name, lines, query, Order::Any))
+    };
+    let compared = pairs::PAIRS.iter().enumerate().flat_map(alike);
+    let differences: Vec<_> = compared.filter_map(Result::err).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn queries_in_an_order() {
+    let some = lines(300, 12);
+    let alike = |(number, query): (usize, &&str)| {
+        let name = format!("ordered-{number}");
+        [some.as_str(), ""].map(|lines| check_pair(&name, lines, &(query, query), Order::Said))
+    };
+    let compared = pairs::ORDERED.iter().enumerate().flat_map(alike);
     let differences: Vec<_> = compared.filter_map(Result::err).collect();
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
@@ -179,6 +226,7 @@ fn generated(seed: u64) -> Result<Verdict, String> {
             lenient: query.lenient,
             changes: query.changes,
             keyless: query.keyless,
+            order: query.order,
         };
         let told = |d| TestCaseError::fail(format!("{d}\n{declared}\n{}", case.lines));
         verdict.set(compare(&case, &[Executor::Threads]).map_err(told)?);

@@ -9,6 +9,7 @@
 
 mod arena;
 mod changes;
+mod merging;
 mod output;
 
 use std::cmp::Reverse;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 use self::arena::Arena;
+use self::merging::Merging;
 use self::output::check_output;
-use super::cells::{Plan, partial_schema};
+use super::cells::Plan;
 use super::{Progress, STRING_ROWS, emit, generic, update};
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
@@ -78,32 +80,6 @@ pub struct Sessions {
     keys_to: Vec<usize>,
     unit_ns: i64,
     has_strings: bool,
-}
-
-/// How the cells of one session are added to those of another: as state between phases is.
-#[derive(Debug)]
-struct Merging {
-    plan: Plan,
-    state: Frame,
-}
-
-impl Merging {
-    fn new(spec: &AggregateSpec, state_at: usize) -> Result<Self> {
-        let input = Arc::new(partial_schema(&spec.input, &[], &spec.calls)?);
-        let results = spec.results().to_vec();
-        let last = AggregateSpec {
-            input: Arc::clone(&input),
-            keys: Vec::new(),
-            phase: Phase::Final,
-            window: None,
-            output: Arc::new(Schema::new(results)),
-            calls: spec.calls.clone(),
-        };
-        Ok(Self {
-            plan: Plan::new(&last, state_at)?,
-            state: Frame::new(&input, 1),
-        })
-    }
 }
 
 impl Sessions {

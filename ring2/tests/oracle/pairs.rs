@@ -1,0 +1,132 @@
+//! Queries that batch SQL has in other words, and queries whose rows come in an order.
+
+/// A query, and what it is to DataFusion. Clocks stand at 2025-11-06 07:08:09.123456789.
+pub(crate) const PAIRS: &[(&str, &str)] = &[
+    (
+        "SELECT k, NOW() AS n, CURRENT_DATE AS d, CURRENT_TIMESTAMP AS c, TODAY() AS y FROM r",
+        "SELECT k, CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS n, \
+                DATE '2025-11-06' AS d, CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS c, \
+                DATE '2025-11-06' AS y FROM r",
+    ),
+    (
+        "SELECT CURRENT_TIME AS t, LOCALTIME AS l, LOCALTIMESTAMP AS m, \
+                TRANSACTION_TIMESTAMP() AS n FROM r",
+        "SELECT CAST('07:08:09.123456789' AS TIME(9)) AS t, \
+                CAST('07:08:09.123456789' AS TIME(9)) AS l, \
+                CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS m, \
+                CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS n FROM r",
+    ),
+    (
+        "SELECT k FROM r WHERE d >= CURRENT_DATE - INTERVAL '120' DAY",
+        "SELECT k FROM r WHERE d >= DATE '2025-11-06' - INTERVAL '120' DAY",
+    ),
+    (
+        "SELECT k, COUNT(*) FILTER (WHERE us < NOW() - INTERVAL '9' MONTH) AS n, \
+                MAX(NOW() - INTERVAL '1' HOUR) AS m FROM r \
+         WHERE EXTRACT(DAY FROM us) > EXTRACT(DAY FROM NOW()) GROUP BY k HAVING COUNT(*) > 1",
+        "SELECT k, COUNT(*) FILTER (WHERE us < TIMESTAMP '2025-02-06T07:08:09.123456789') AS n, \
+                MAX(CAST('2025-11-06T06:08:09.123456789' AS TIMESTAMP(9))) AS m FROM r \
+         WHERE EXTRACT(DAY FROM us) > 6 GROUP BY k HAVING COUNT(*) > 1",
+    ),
+    (
+        "SELECT day, COUNT(*) FROM (SELECT CURRENT_DATE AS day, k FROM r) AS q GROUP BY day",
+        "SELECT day, COUNT(*) FROM (SELECT DATE '2025-11-06' AS day, k FROM r) AS q GROUP BY day",
+    ),
+    (
+        "SELECT CURRENT_DATE AS day, COUNT(*) FROM r GROUP BY CURRENT_DATE",
+        "SELECT DATE '2025-11-06' AS day, COUNT(*) FROM r GROUP BY day",
+    ),
+    // A key of a session is of any type, also one with zeros and NaNs.
+    (
+        "SELECT s, window_start, window_end, COUNT(*), SUM(i), MAX(g), AVG(w) FROM r \
+         GROUP BY s, SESSION(ts, INTERVAL '2' MINUTE)",
+        "SELECT s, MIN(ts), MAX(ts) + INTERVAL '2' MINUTE, COUNT(*), SUM(i), MAX(g), AVG(w) FROM \
+         (SELECT *, SUM(apart) OVER (PARTITION BY s ORDER BY ts) AS island FROM \
+          (SELECT *, CASE WHEN ts < LAG(ts) OVER (PARTITION BY s ORDER BY ts) \
+                               + INTERVAL '2' MINUTE THEN 0 ELSE 1 END AS apart FROM r) AS p) AS q \
+         GROUP BY s, island",
+    ),
+    (
+        "SELECT window_start, window_end, COUNT(*) FROM r WHERE k = 1 AND b \
+         GROUP BY SESSION(ts, INTERVAL '150' SECOND) HAVING COUNT(*) > 1",
+        "SELECT MIN(ts), MAX(ts) + INTERVAL '150' SECOND, COUNT(*) FROM \
+         (SELECT *, SUM(apart) OVER (ORDER BY ts) AS island FROM \
+          (SELECT *, CASE WHEN ts < LAG(ts) OVER (ORDER BY ts) + INTERVAL '150' SECOND \
+                     THEN 0 ELSE 1 END AS apart FROM r WHERE k = 1 AND b) AS p) AS q \
+         GROUP BY island HAVING COUNT(*) > 1",
+    ),
+    // No call counts rows, and the changelog does.
+    (
+        "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \
+         GROUP BY SESSION(ts, INTERVAL '150' SECOND)",
+        "SELECT MIN(ts), MAX(i), MIN(ts) FROM \
+         (SELECT *, SUM(apart) OVER (ORDER BY ts) AS island FROM \
+          (SELECT *, CASE WHEN ts < LAG(ts) OVER (ORDER BY ts) + INTERVAL '150' SECOND \
+                     THEN 0 ELSE 1 END AS apart FROM r WHERE b) AS p) AS q GROUP BY island",
+    ),
+    // The time is also an argument: it is not the window's bound that is aggregated.
+    (
+        "SELECT window_start, MIN(ts) AS first, MAX(ts) AS last FROM r \
+         GROUP BY HOP(ts, INTERVAL '2' MINUTE, INTERVAL '4' MINUTE)",
+        "SELECT z, MIN(ts), MAX(ts) FROM (SELECT *, generate_series( \
+            DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '2' MINUTE, \
+            DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs FROM r) AS q \
+         CROSS JOIN UNNEST(zs) AS z GROUP BY z",
+    ),
+    (
+        "SELECT y, window_start, window_end, COUNT(*), COUNT(DISTINCT k), ARRAY_AGG(i ORDER BY i), \
+                MEDIAN(w), SUM(DISTINCT k) FROM r \
+         GROUP BY y, HOP(ts, INTERVAL '2' MINUTE, INTERVAL '5' MINUTE)",
+        "SELECT y, z, z + INTERVAL '5' MINUTE, COUNT(*), COUNT(DISTINCT k), \
+                ARRAY_AGG(i ORDER BY i), MEDIAN(w), SUM(DISTINCT k) FROM \
+         (SELECT *, generate_series(DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '4' MINUTE, \
+                                    DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs \
+          FROM r) AS q CROSS JOIN UNNEST(zs) AS z WHERE z + INTERVAL '5' MINUTE > ts GROUP BY y, z",
+    ),
+    (
+        "SELECT window_start, window_end, COUNT(*), COUNT(DISTINCT s), SUM(n) FROM r \
+         GROUP BY CUMULATE(ts, INTERVAL '3' MINUTE, INTERVAL '15' MINUTE)",
+        "SELECT start, z, COUNT(*), COUNT(DISTINCT s), SUM(n) FROM \
+         (SELECT *, DATE_BIN(INTERVAL '15' MINUTE, ts) AS start, \
+                 generate_series(DATE_BIN(INTERVAL '15' MINUTE, ts) + INTERVAL '3' MINUTE, \
+                                 DATE_BIN(INTERVAL '15' MINUTE, ts) + INTERVAL '15' MINUTE, \
+                                 INTERVAL '3' MINUTE) AS zs \
+          FROM r) AS q CROSS JOIN UNNEST(zs) AS z WHERE z > ts GROUP BY start, z",
+    ),
+    (
+        "SELECT window_start, window_end, s, COUNT(*), COUNT(DISTINCT k) FROM \
+         TUMBLE(r, ts, INTERVAL '7' MINUTE) GROUP BY window_start, window_end, s",
+        "SELECT window_start, window_end, s, COUNT(*), COUNT(DISTINCT k) FROM r \
+         GROUP BY s, TUMBLE(ts, INTERVAL '7' MINUTE)",
+    ),
+    (
+        "SELECT window_start, s, SUM(i) FROM \
+         TABLE(TUMBLE(TABLE r, DESCRIPTOR(ts), INTERVAL '7' MINUTE)) \
+         GROUP BY window_start, window_end, s",
+        "SELECT window_start, s, SUM(i) FROM r GROUP BY s, TUMBLE(ts, INTERVAL '7' MINUTE)",
+    ),
+    (
+        "SELECT window_start, window_end, COUNT(*) FROM \
+         HOP(r, ts, INTERVAL '2' MINUTE, INTERVAL '5' MINUTE) GROUP BY window_start, window_end",
+        "SELECT z, z + INTERVAL '5' MINUTE, COUNT(*) FROM \
+         (SELECT *, generate_series(DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '4' MINUTE, \
+                                    DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs \
+          FROM r) AS q CROSS JOIN UNNEST(zs) AS z WHERE z + INTERVAL '5' MINUTE > ts GROUP BY z",
+    ),
+];
+
+/// Each is in an order that leaves nothing open.
+pub(crate) const ORDERED: &[&str] = &[
+    "SELECT k, s, i FROM r ORDER BY k, s, i",
+    "SELECT k, s, i FROM r ORDER BY i DESC, k NULLS FIRST, s LIMIT 17",
+    "SELECT ts, tm, d FROM r ORDER BY tm DESC NULLS LAST, ts, d LIMIT 5 OFFSET 40",
+    "SELECT n, g FROM r WHERE b ORDER BY n, g DESC OFFSET 20",
+    "SELECT i FROM r ORDER BY i LIMIT 0",
+    "SELECT k, COUNT(*) AS c, SUM(i) AS t FROM r GROUP BY k ORDER BY c DESC, k LIMIT 3",
+    "SELECT s, COUNT(DISTINCT k) AS c FROM r GROUP BY s HAVING COUNT(*) > 2 ORDER BY s DESC OFFSET 1",
+    "SELECT window_start, COUNT(*) FROM r GROUP BY TUMBLE(ts, INTERVAL '3' MINUTE) \
+     ORDER BY window_start DESC LIMIT 4",
+    "SELECT DISTINCT k, b FROM r ORDER BY b, k LIMIT 6 OFFSET 2",
+    "SELECT tag, z, ts FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY AS u(tag, z) \
+     ORDER BY ts, z, tag LIMIT 30",
+];

@@ -1,0 +1,134 @@
+//! Windows in two spellings: this SQL's, and batch SQL's, which has no windows of these kinds.
+
+use crate::tape::Tape;
+
+const SECOND_MS: u64 = 1000;
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// A window over `ts`, lengths in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    Tumble { size: u64 },
+    Hop { slide: u64, size: u64, offset: u64 },
+    Cumulate { step: u64, size: u64, offset: u64 },
+    Session { gap: u64 },
+}
+
+/// A window, spelt out.
+#[derive(Debug)]
+pub(crate) struct Spelt {
+    /// The key of GROUP BY.
+    pub(crate) engine: String,
+    /// What batch SQL groups by.
+    pub(crate) batch: String,
+    /// What batch SQL has in place of `FROM r` and the filter.
+    pub(crate) from: String,
+    /// What batch SQL has in place of `window_start` and `window_end`.
+    pub(crate) bounds: [String; 2],
+}
+
+impl Window {
+    /// Any but a session.
+    pub(crate) fn fixed(tape: &mut Tape) -> Self {
+        let offset = *tape.pick(&[0, 0, 90, 5 * HOUR]);
+        match tape.below(3) {
+            0 => Self::Tumble {
+                size: *tape.pick(&[60, 420, HOUR, DAY]),
+            },
+            1 => {
+                let (slide, size) =
+                    *tape.pick(&[(DAY, 3 * DAY), (7 * HOUR, DAY), (DAY, DAY), (25, 60)]);
+                Self::Hop {
+                    slide,
+                    size,
+                    offset,
+                }
+            }
+            _ => {
+                let (step, size) = *tape.pick(&[(6 * HOUR, DAY), (DAY, 5 * DAY), (DAY, DAY)]);
+                Self::Cumulate { step, size, offset }
+            }
+        }
+    }
+
+    /// A session.
+    pub(crate) fn session(tape: &mut Tape) -> Self {
+        let gap = *tape.pick(&[DAY, 5 * DAY, 12 * HOUR, 60]);
+        Self::Session { gap }
+    }
+
+    /// Over the records of a filter, by the columns `keys`.
+    pub(crate) fn spell(self, filter: &str, keys: &[String]) -> Spelt {
+        let t = "CAST(ts AS BIGINT)";
+        let ms = |seconds: u64| seconds * SECOND_MS;
+        let at = |text: &str| format!("TO_TIMESTAMP_MILLIS({text})");
+        // The last start at or before a time.
+        let start = |size: u64, offset: u64| format!("{t} - ({t} - {}) % {}", ms(offset), ms(size));
+        let written = |name: &str, lengths: &[u64]| {
+            let lengths = lengths.iter().map(|n| format!(", INTERVAL '{n}' SECOND"));
+            format!("{name}(ts{})", lengths.collect::<String>())
+        };
+        // A row for each of these bounds, and those of its windows stay.
+        let taken_apart = |series: &str, base: &str, keep: &str| {
+            format!(
+                "(SELECT *, {base} AS zb, generate_series({series}) AS zl FROM r{filter}) AS q \
+                 CROSS JOIN UNNEST(zl) AS z WHERE {keep}"
+            )
+        };
+        match self {
+            Self::Tumble { size } => {
+                let engine = written("TUMBLE", &[size]);
+                Spelt {
+                    batch: engine.clone(),
+                    engine,
+                    from: format!("r{filter}"),
+                    bounds: ["window_start".to_owned(), "window_end".to_owned()],
+                }
+            }
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => {
+                let (last, z) = (start(slide, offset), ms(size));
+                let first = format!("{last} - {}", ms(size.div_ceil(slide) * slide));
+                let series = format!("{first}, {last}, {}", ms(slide));
+                Spelt {
+                    engine: written("HOP", &[slide, size, offset]),
+                    batch: "z".to_owned(),
+                    from: taken_apart(&series, "1", &format!("z + {z} > {t}")),
+                    bounds: [at("z"), at(&format!("z + {z}"))],
+                }
+            }
+            Self::Cumulate { step, size, offset } => {
+                let base = start(size, offset);
+                let series = format!("{base} + {0}, {base} + {1}, {0}", ms(step), ms(size));
+                Spelt {
+                    engine: written("CUMULATE", &[step, size, offset]),
+                    batch: "zb, z".to_owned(),
+                    from: taken_apart(&series, &base, &format!("z > {t}")),
+                    bounds: [at("zb"), at("z")],
+                }
+            }
+            Self::Session { gap } => {
+                let by = match keys.is_empty() {
+                    true => String::new(),
+                    false => format!("PARTITION BY {} ", keys.join(", ")),
+                };
+                let over = format!("OVER ({by}ORDER BY ts)");
+                let gap_ms = ms(gap);
+                Spelt {
+                    engine: written("SESSION", &[gap]),
+                    batch: "zi".to_owned(),
+                    from: format!(
+                        "(SELECT *, SUM(zn) {over} AS zi FROM (SELECT *, \
+                         CASE WHEN {t} - LAG({t}) {over} < {gap_ms} THEN 0 ELSE 1 END AS zn \
+                         FROM r{filter}) AS p) AS q"
+                    ),
+                    bounds: ["MIN(ts)".to_owned(), at(&format!("MAX({t}) + {gap_ms}"))],
+                }
+            }
+        }
+    }
+}
