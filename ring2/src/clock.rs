@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 
 use crate::functions::CLOCKS;
@@ -28,9 +29,14 @@ pub(crate) fn stopped(planned: Planned, now: SystemTime) -> Result<Planned, Data
     let context = SimplifyContext::builder()
         .with_query_execution_start_time(Some(now))
         .build();
-    // Schemas stay, and with them the names by which the calls' results are known above.
+    // Names stay, by which the calls' results are known above.
     let plan = planned.plan.transform_up_with_subqueries(|node| {
-        node.map_expressions(|expr| expr.transform_up(|expr| constant(expr, &context)))
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|expr| constant(expr, &context))?;
+            Ok(expr.update_data(|expr| name.restore(expr)))
+        })
     })?;
     let plan = plan.data;
     Ok(Planned { plan, ..planned })

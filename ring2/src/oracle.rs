@@ -1,6 +1,8 @@
 //! Support for tests: the same SQL, run by DataFusion as a batch. What the engine gives is compared
 //! with it. Windows are computed by the functions they are rewritten to.
 
+mod normal;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -39,11 +41,25 @@ pub fn plan_generic(files: &[SourceFile], now: SystemTime) -> Result<Vec<Planned
     Ok(crate::queries(steps))
 }
 
+/// Whether DataFusion knows the constants of a query before it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constants {
+    /// It computes them, and leaves out what a NULL among them makes needless.
+    Known,
+    /// It computes all that is written.
+    Opaque,
+}
+
 /// Runs every query of the script over these tables, at this instant.
 ///
 /// # Errors
 /// A refused statement, or what DataFusion fails with.
-pub fn batch(files: &[SourceFile], tables: &[Table], now: SystemTime) -> Result<Vec<BatchResult>> {
+pub fn batch(
+    files: &[SourceFile],
+    tables: &[Table],
+    now: SystemTime,
+    constants: Constants,
+) -> Result<Vec<BatchResult>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|e| Error::Batch(e.to_string()))?;
@@ -55,9 +71,14 @@ pub fn batch(files: &[SourceFile], tables: &[Table], now: SystemTime) -> Result<
         })?;
         let planned = clock::stopped(planned, now).map_err(failed)?;
         let context = planner::session();
+        let plan = normal::zeros_alike(planned.plan).map_err(failed)?;
+        let plan = match constants {
+            Constants::Known => plan,
+            Constants::Opaque => normal::opaque(plan).map_err(failed)?,
+        };
         let batches = runtime
             .block_on(async {
-                let plan = context.execute_logical_plan(planned.plan).await?;
+                let plan = context.execute_logical_plan(plan).await?;
                 plan.collect().await
             })
             .map_err(failed)?;

@@ -322,12 +322,13 @@ fn traps() {
         ("SELECT emit.price FROM trades EMIT CHANGES", "E0202 3:8"),
         // The clock is not folded.
         (
-            "SELECT price FROM trades WHERE event_time < now()",
-            "E0301 3:45 function NOW",
+            "SELECT price FROM trades WHERE event_time < PROCTIME()",
+            "E0301 3:45 function PROCTIME",
         ),
         (
-            "SELECT CURRENT_DATE FROM trades",
-            "E0301 3:8 function CURRENT_DATE",
+            "CREATE SOURCE feed (n BIGINT, at TIMESTAMP) WITH (connector = 'file', path = 'f', \
+             format = 'json', follow = true);\nSELECT n FROM feed WHERE at < now()",
+            "E0301 4:31 function NOW",
         ),
         (
             "SELECT tags FROM trades CROSS JOIN UNNEST(tags) AS tag",

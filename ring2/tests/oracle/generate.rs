@@ -313,7 +313,21 @@ fn call(kinds: u64, scope: &mut Scope<'_>) -> (String, String) {
     };
     let same = |text: String| (with(&text, ""), with(&text, ""));
     match scope.tape.below(kinds) {
-        6 => same(distinct(scope)),
+        6 => {
+            let text = distinct(scope);
+            // DataFusion may take the order of another call.
+            let list = text
+                .strip_prefix("ARRAY_AGG(")
+                .and_then(|t| t.split_once(" ORDER BY "));
+            match list {
+                None => same(text),
+                Some((list, _)) => {
+                    let list = with(&format!("ARRAY_AGG({list})"), "");
+                    let batch = format!("ARRAY_SORT({list}, 'ASC', 'NULLS LAST')");
+                    (with(&text, ""), batch)
+                }
+            }
+        }
         7 | 8 => same(other(scope)),
         0 => same("COUNT(*)".to_owned()),
         1 => {

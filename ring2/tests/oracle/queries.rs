@@ -148,4 +148,9 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT ARRAY_AGG(10 / k) FILTER (WHERE k <> 0) FROM r",
     "SELECT CAST(us AS TIME(0)), CAST(us AS TIME(3)), CAST(us AS TIME(5)), CAST(ts AS TIMESTAMP(1)), \
             TRY_CAST(us AS TIMESTAMP(8)), CAST(tm AS TIME(9)), CAST(us AS TIMESTAMP(2)) = us FROM r",
+    // Zeros of both signs are equal, wherever they are compared.
+    "SELECT NULLIF(x, 0.0), x IN (0.0, 1.5), x NOT IN (0.0, NULL), \
+            CASE x WHEN 0.0 THEN 'zero' ELSE 'other' END, NULLIF(f, y) FROM r",
+    // DataFusion knows that this is NULL, and divides nothing.
+    "SELECT (7 / k) <= TRY_CAST('a' AS DECIMAL(12, 3)) AS never FROM r",
 ];
