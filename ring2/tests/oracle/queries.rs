@@ -100,7 +100,7 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT MAX(s), MAX(TRY_CAST(s AS BIGINT)), MIN(i), MIN(CAST(i AS DOUBLE)) AS m FROM r",
     "SELECT SUM(i), SUM(CAST(k AS DOUBLE)), SUM(k), COUNT(*) FROM r GROUP BY k, CAST(k AS VARCHAR)",
     "SELECT k, tag FROM r CROSS JOIN UNNEST(tags) AS tag",
-    "SELECT k, u.tag, u.n FROM r, UNNEST(tags) WITH ORDINALITY AS u(tag, n) WHERE u.n < 3",
+    "SELECT k, u.tag, u.place FROM r, UNNEST(tags) WITH ORDINALITY AS u(tag, place) WHERE u.place < 3",
     "SELECT tag, SUM(ordinality) AS n FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY AS tag \
      GROUP BY tag",
     "SELECT r.*, u.* FROM r CROSS JOIN UNNEST(r.tags) WITH ORDINALITY AS u(tag)",

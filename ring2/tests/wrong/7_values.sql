@@ -192,7 +192,6 @@ SELECT NULLIF(price, tags) FROM trades
 ---
 SELECT GREATEST(price, tags) FROM trades
 ---
----
 SELECT ROUND(symbol) FROM trades
 ---
 SELECT CAST(symbol AS JSON) FROM trades
@@ -209,7 +208,6 @@ SELECT tag FROM trades LEFT JOIN UNNEST(tags) AS tag ON TRUE;
 ---
 SELECT tag, b FROM trades CROSS JOIN UNNEST(tags) AS tag CROSS JOIN UNNEST(tags) AS b;
 ---
----
 SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY ROLLUP (symbol);
@@ -223,8 +221,6 @@ SELECT t.price FROM trades t
 ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
 ---
 SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
----
----
 ---
 SELECT symbol ~ volume FROM trades;
 ---
