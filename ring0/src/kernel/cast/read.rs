@@ -35,8 +35,11 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
             });
         }
         (Column::I128(out), DataType::Decimal128(p, s)) => {
+            // A text with an exponent is no DECIMAL, as in DataFusion.
+            let is_plain = |t: &&str| !t.contains(['e', 'E']);
             fill(from, out, failed, |t| {
-                parse_decimal(t.trim_ascii(), *p, s.unsigned_abs()).ok()
+                let text = Some(t.trim_ascii()).filter(is_plain)?;
+                parse_decimal(text, *p, s.unsigned_abs()).ok()
             });
         }
         (Column::I8(out), _) => parse(from, out, failed),
