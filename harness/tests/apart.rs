@@ -1,8 +1,6 @@
 //! Rows that are taken apart, by UNNEST or into windows, while the event time or the watermark of
 //! the row that they were goes along: every column is found where it is.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 mod common;
 
 use common::{Folder, text, trefoil};
@@ -18,11 +16,17 @@ const RECORDS: &str = r#"{"id": 1, "tags": ["a", "b"], "ts": "2025-01-01T00:00:0
 {"id": 4, "tags": ["c"], "ts": "2025-01-01T00:00:02"}
 "#;
 
-#[test]
-fn columns_stay_where_they_are_when_time_goes_along() {
-    let folder = Folder::new("apart");
+/// A folder with the records.
+fn records(name: &str) -> Folder {
+    let folder = Folder::new(name);
     folder.write("schema.sql", SCHEMA);
     folder.write("r.ndjson", RECORDS);
+    folder
+}
+
+#[test]
+fn columns_stay_where_they_are_when_time_goes_along() {
+    let folder = records("apart");
     let cases = [
         (
             "SELECT tag, n, COUNT(*) AS rows FROM r CROSS JOIN UNNEST(tags) WITH ORDINALITY \

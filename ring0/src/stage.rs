@@ -9,6 +9,7 @@ mod failing;
 mod grouping;
 mod made;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
@@ -16,7 +17,7 @@ use self::made::{Making, Operator};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
-use crate::kernel::{Projection, RowError, has_failed};
+use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
@@ -274,13 +275,7 @@ impl Level {
                 of_input,
             } => {
                 if begins {
-                    rows.clear();
-                    let failed = condition.select_rest(frame, rows);
-                    let mut others = of_input.of(frame);
-                    if !failed.is_empty() {
-                        others -= end.note(failed, (on_error, *of_input), frame, rows)?;
-                    }
-                    end.counters.rows_filtered += others - of_input.of_rows(frame, rows);
+                    select(condition, (on_error, *of_input), frame, rows, end)?;
                 }
                 Ok(append(out, frame, rows, taken))
             }
@@ -330,10 +325,7 @@ impl Level {
                 }
                 let all = kept.as_ref().map_or(frame.rows(), Vec::len);
                 let upto = all.min(*taken + out.room());
-                match kept {
-                    None => projection.append(frame, *taken..upto, out),
-                    Some(rows) => projection.append_rows(frame, &rows[*taken..upto], out),
-                }
+                append_results(projection, kept.as_deref(), frame, *taken..upto, out);
                 Ok(resume(taken, upto, all))
             }
             Operator::Aggregate(state) => {
@@ -355,6 +347,38 @@ impl Level {
             }
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
+    }
+}
+
+/// Finds the rows that a filter lets pass.
+fn select(
+    condition: &mut Evaluator,
+    (on_error, of_input): (OnError, OfInput),
+    frame: &Frame,
+    rows: &mut Vec<u32>,
+    end: &mut End<'_>,
+) -> Result<()> {
+    rows.clear();
+    let failed = condition.select_rest(frame, rows);
+    let mut others = of_input.of(frame);
+    if !failed.is_empty() {
+        others -= end.note(failed, (on_error, of_input), frame, rows)?;
+    }
+    end.counters.rows_filtered += others - of_input.of_rows(frame, rows);
+    Ok(())
+}
+
+/// Appends the results of these rows, counted among those that are kept where not all are.
+fn append_results(
+    projection: &Projection,
+    kept: Option<&[u32]>,
+    frame: &Frame,
+    range: Range<usize>,
+    out: &mut Frame,
+) {
+    match kept {
+        None => projection.append(frame, range, out),
+        Some(rows) => projection.append_rows(frame, &rows[range], out),
     }
 }
 

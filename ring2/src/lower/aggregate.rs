@@ -85,18 +85,7 @@ impl Lowering<'_> {
         }
         let calls = self.firsts(&keys, window, calls)?;
         let output = Schema::new(self.results(aggregate, &calls)?);
-        let (phase, output) = match self.changes {
-            true => (Phase::Changes, changelog::weighted(output)),
-            false => (Phase::Complete, Arc::new(output)),
-        };
-        let spec = AggregateSpec {
-            input: Arc::clone(&self.schema),
-            keys,
-            calls,
-            phase,
-            window,
-            output,
-        };
+        let spec = self.groups_by(keys, calls, window, output);
         if !single {
             return self.two_phases(spec);
         }
@@ -106,6 +95,28 @@ impl Lowering<'_> {
         }
         self.add(spec);
         Ok(())
+    }
+
+    /// Groups of the rows as they are here.
+    fn groups_by(
+        &self,
+        keys: Vec<usize>,
+        calls: Vec<AggregateCall>,
+        window: Option<WindowKey>,
+        output: Schema,
+    ) -> AggregateSpec {
+        let (phase, output) = match self.changes {
+            true => (Phase::Changes, changelog::weighted(output)),
+            false => (Phase::Complete, Arc::new(output)),
+        };
+        AggregateSpec {
+            input: Arc::clone(&self.schema),
+            keys,
+            calls,
+            phase,
+            window,
+            output,
+        }
     }
 
     /// Groups by sessions, whose bounds are no keys.

@@ -82,16 +82,7 @@ impl Lowering<'_> {
             true => None,
             false => self.time_column(),
         };
-        let mut needed = Needed::default();
-        let mut calls = Vec::new();
-        for expr in &window.window_expr {
-            let PlanExpr::WindowFunction(call) = unaliased(expr) else {
-                return Err(("E0301", format!("{expr} is not supported yet")));
-            };
-            let mut call = call.as_ref().clone();
-            self.gather(&mut call, window, &mut needed)?;
-            calls.push(call);
-        }
+        let (calls, needed) = self.calls_over(window)?;
         let results = window
             .schema
             .fields()
@@ -133,36 +124,60 @@ impl Lowering<'_> {
         };
         self.exchange(Arc::clone(&self.schema), routing, lanes);
         let input = Arc::clone(&self.schema);
-        let mut fields = input.fields.clone();
-        for (number, result) in kernel.results.iter().enumerate() {
-            fields.push(Field::new(format!("over{number}"), result.clone()));
-        }
-        let results = input.fields.len()..fields.len();
-        let output = Arc::new(Schema::new(fields));
-        self.schema = Arc::clone(&output);
+        let kernel = Arc::new(kernel);
+        let output = Arc::clone(&input);
         let spec = OverSpec {
             input,
             partition,
             order,
-            kernel: Arc::new(kernel),
+            kernel,
             output,
         };
+        self.add_over(spec, window, visible, known);
+        Ok(())
+    }
+
+    /// The functions, and the columns that they need.
+    fn calls_over(&self, window: &Window) -> Result<(Vec<WindowFunction>, Needed), Refusal> {
+        let mut needed = Needed::default();
+        let mut calls = Vec::new();
+        for expr in &window.window_expr {
+            let PlanExpr::WindowFunction(call) = unaliased(expr) else {
+                return Err(("E0301", format!("{expr} is not supported yet")));
+            };
+            let mut call = call.as_ref().clone();
+            self.gather(&mut call, window, &mut needed)?;
+            calls.push(call);
+        }
+        Ok((calls, needed))
+    }
+
+    /// Adds the operator, whose output is still its input, and keeps of its results the `visible`
+    /// first columns and those of the functions. `known`: which of the plan's columns these are.
+    fn add_over(
+        &mut self,
+        mut spec: OverSpec,
+        window: &Window,
+        visible: usize,
+        known: Option<Vec<usize>>,
+    ) {
+        let mut fields = spec.input.fields.clone();
+        for (number, result) in spec.kernel.data_types().iter().enumerate() {
+            fields.push(Field::new(format!("over{number}"), result.clone()));
+        }
+        let results = spec.input.fields.len()..fields.len();
+        spec.output = Arc::new(Schema::new(fields));
+        self.schema = Arc::clone(&spec.output);
         self.operators.push(OperatorSpec::Over(Arc::new(spec)));
         let kept: Vec<usize> = (0..visible).chain(results).collect();
-        let fields = kept
-            .iter()
-            .map(|&c| self.schema.fields[c].clone())
-            .collect();
-        self.project(
-            kept.into_iter().map(Expr::Column).collect(),
-            Schema::new(fields),
-        );
+        let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
+        let schema = Schema::new(fields.collect());
+        self.project(kept.into_iter().map(Expr::Column).collect(), schema);
         let planned = window.input.schema().fields().len();
         let known = known.unwrap_or_else(|| (0..planned).collect());
         let results = planned..planned + window.window_expr.len();
         self.columns = Some(known.into_iter().chain(results).collect());
         (self.grouped, self.sorted) = (true, false);
-        Ok(())
     }
 
     /// Replaces what a function reads by columns; constants stay.

@@ -53,14 +53,15 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
         (from, derived) = subquery(&mut scope);
         scope.columns = &derived;
         nested = true;
-    } else if kind < 12 && scope.tape.below(8) == 7 {
-        if let Some(list) = scope.column(|c| matches!(c.of, Type::List(_))) {
-            let elements;
-            (from, elements) = taken_apart(list, &mut scope);
-            derived = [columns, &elements].concat();
-            scope.columns = &derived;
-            nested = true;
-        }
+    } else if kind < 12
+        && scope.tape.below(8) == 7
+        && let Some(list) = scope.column(|c| matches!(c.of, Type::List(_)))
+    {
+        let elements;
+        (from, elements) = taken_apart(list, &mut scope);
+        derived = [columns, &elements].concat();
+        scope.columns = &derived;
+        nested = true;
     }
     let filter = filter(&mut scope);
     let window = match kind {

@@ -5,7 +5,8 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
     (
         "SELECT k, NOW() AS n, CURRENT_DATE AS d, CURRENT_TIMESTAMP AS c, TODAY() AS y FROM r",
         "SELECT k, CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS n, \
-                DATE '2025-11-06' AS d, CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS c, \
+                DATE '2025-11-06' AS d, \
+                CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS c, \
                 DATE '2025-11-06' AS y FROM r",
     ),
     (
@@ -123,7 +124,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "SELECT n, g FROM r WHERE b ORDER BY n, g DESC OFFSET 20",
     "SELECT i FROM r ORDER BY i LIMIT 0",
     "SELECT k, COUNT(*) AS c, SUM(i) AS t FROM r GROUP BY k ORDER BY c DESC, k LIMIT 3",
-    "SELECT s, COUNT(DISTINCT k) AS c FROM r GROUP BY s HAVING COUNT(*) > 2 ORDER BY s DESC OFFSET 1",
+    "SELECT s, COUNT(DISTINCT k) AS c FROM r GROUP BY s HAVING COUNT(*) > 2 \
+     ORDER BY s DESC OFFSET 1",
     "SELECT window_start, COUNT(*) FROM r GROUP BY TUMBLE(ts, INTERVAL '3' MINUTE) \
      ORDER BY window_start DESC LIMIT 4",
     "SELECT DISTINCT k, b FROM r ORDER BY b, k LIMIT 6 OFFSET 2",
