@@ -9,7 +9,6 @@ mod failing;
 mod grouping;
 mod made;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
@@ -24,7 +23,7 @@ use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::aggregate::Progress;
 use crate::operator::windows::Windows;
-use crate::program::{BadData, OperatorSpec, Reading, Routing};
+use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
 use crate::table::store::Addresses;
 
@@ -285,9 +284,7 @@ impl Level {
                 of_input,
             } => {
                 if begins {
-                    rows.clear();
-                    rule.on_time(frame, rows);
-                    end.counters.rows_late += of_input.of(frame) - of_input.of_rows(frame, rows);
+                    end.counters.rows_late += late(rule, *of_input, frame, rows);
                 }
                 Ok(append(out, frame, rows, taken))
             }
@@ -323,10 +320,8 @@ impl Level {
                 if begins {
                     *kept = evaluate(projection, (on_error, *of_input), frame, end)?;
                 }
-                let all = kept.as_ref().map_or(frame.rows(), Vec::len);
-                let upto = all.min(*taken + out.room());
-                append_results(projection, kept.as_deref(), frame, *taken..upto, out);
-                Ok(resume(taken, upto, all))
+                let kept = kept.as_deref();
+                Ok(append_results(projection, kept, frame, taken, out))
             }
             Operator::Aggregate(state) => {
                 if begins {
@@ -368,18 +363,29 @@ fn select(
     Ok(())
 }
 
-/// Appends the results of these rows, counted among those that are kept where not all are.
+/// Appends the results of rows from `*taken` on, counted among those that are kept where not all
+/// are, as far as there is room.
 fn append_results(
     projection: &Projection,
     kept: Option<&[u32]>,
     frame: &Frame,
-    range: Range<usize>,
+    taken: &mut usize,
     out: &mut Frame,
-) {
+) -> Flow {
+    let all = kept.map_or(frame.rows(), <[u32]>::len);
+    let upto = all.min(*taken + out.room());
     match kept {
-        None => projection.append(frame, range, out),
-        Some(rows) => projection.append_rows(frame, &rows[range], out),
+        None => projection.append(frame, *taken..upto, out),
+        Some(rows) => projection.append_rows(frame, &rows[*taken..upto], out),
     }
+    resume(taken, upto, all)
+}
+
+/// Finds the rows that are on time. Gives how many of the source's are not.
+fn late(rule: &LateRule, of_input: OfInput, frame: &Frame, rows: &mut Vec<u32>) -> u64 {
+    rows.clear();
+    rule.on_time(frame, rows);
+    of_input.of(frame) - of_input.of_rows(frame, rows)
 }
 
 /// Puts the rows of a frame into windows.
