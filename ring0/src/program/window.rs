@@ -24,7 +24,7 @@ pub struct WindowsSpec {
     /// How windows lie.
     pub shape: WindowShape,
     /// The result's columns: the input's, and, where its rows are a source's and were not taken
-    /// apart before, the last one of [`OperatorSpec::Unnest`].
+    /// apart before, the last one of [`super::OperatorSpec::Unnest`].
     pub schema: Arc<Schema>,
 }
 
