@@ -1,4 +1,7 @@
-//! Reading through the shard's own io_uring, and sleeping in it. Each request is a local task;
+//! Reading through the shard's own io_uring, and sleeping in it. What lies in the page cache is
+//! taken from there without waiting, straight into the request's buffer: through glommio each
+//! megabyte would go to a buffer of glommio's own, whose pages are new each time, which took a
+//! quarter of the time of a GROUP BY over NDJSON. The rest of a request is a local task;
 //! while reads are under way the shard's bell is one more, which reads the eventfd. Both set one
 //! event, which the shard's loop awaits when it has nothing to do. Without reads it sleeps in
 //! poll(2), which asks less of the kernel and nothing of the allocator.
@@ -80,16 +83,28 @@ impl UringIo {
 
     pub(super) fn submit(&mut self, request: Request) {
         self.in_flight += 1;
-        self.unsubmitted = true;
         let state = Rc::clone(&self.state);
-        glommio::spawn_local(async move {
-            let Request {
+        let Request {
+            tag,
+            file,
+            offset,
+            len,
+            mut buffer,
+        } = request;
+        let cached = read_cached(&file, offset, len, &mut buffer);
+        if cached == len {
+            let result = Ok(());
+            state.done.borrow_mut().push_back(Completion {
                 tag,
-                file,
-                offset,
-                len,
-                mut buffer,
-            } = request;
+                buffer,
+                result,
+            });
+            state.event.set();
+            return;
+        }
+        self.unsubmitted = true;
+        glommio::spawn_local(async move {
+            let (offset, len) = (offset + cached as u64, len - cached);
             let result = read(&file, offset, len, &mut buffer).await;
             state.done.borrow_mut().push_back(Completion {
                 tag,
@@ -180,6 +195,29 @@ impl UringIo {
         self.state.event.wait().await;
         self.state.deaf.borrow_mut().take().map_or(Ok(()), Err)
     }
+}
+
+/// Appends what the page cache has of a range, up to the first byte that it lacks; gives how many
+/// bytes. What is wrong with the file the read of the rest will say.
+fn read_cached(file: &File, offset: u64, len: usize, buffer: &mut Vec<u8>) -> usize {
+    buffer.reserve(len);
+    let Ok(offset) = libc::off_t::try_from(offset) else {
+        return 0;
+    };
+    let room = &mut buffer.spare_capacity_mut()[..len];
+    let part = libc::iovec {
+        iov_base: room.as_mut_ptr().cast(),
+        iov_len: len,
+    };
+    // SAFETY: the descriptor is open while `file` lives; `part` names `len` bytes that are the
+    // buffer's and that nobody else uses.
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &part, 1, offset, libc::RWF_NOWAIT) };
+    let Ok(read) = usize::try_from(read) else {
+        return 0;
+    };
+    // SAFETY: the kernel has written `read` bytes, at most `len`, behind the buffer's length.
+    unsafe { buffer.set_len(buffer.len() + read) };
+    read
 }
 
 async fn read(
