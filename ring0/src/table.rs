@@ -215,7 +215,7 @@ impl Table {
             let same = |store: &PageStore, slot: *mut u64, i: usize| {
                 // SAFETY: an occupied slot of this layout has two words behind its header.
                 let reference = unsafe { &*slot.add(1).cast::<[u64; 2]>() };
-                var_eq(store, reference, keys.encoded(i))
+                var_eq(store, reference, keys.shorts[i], keys.encoded(i))
             };
             let put = |store: &mut PageStore, heap: &mut VarHeap, slot: *mut u64, i: usize| {
                 let VarRef(a, b) = heap.put(store, keys.encoded(i))?;

@@ -251,3 +251,14 @@ fn width_unit_and_scale_do_not_matter() {
         one!(Decimal128(10, 2), I128, 15)
     );
 }
+
+#[test]
+fn the_rest_of_a_value_is_its_last_bytes_with_zeros_behind() {
+    let all: Vec<u8> = (1..=40).map(|b| b * 6).collect();
+    for len in 0..=all.len() {
+        let tail = &all[len - len % 8..len];
+        let mut padded = [0; 8];
+        padded[..tail.len()].copy_from_slice(tail);
+        assert_eq!(rest(&all[..len]), u64::from_le_bytes(padded), "{len} bytes");
+    }
+}

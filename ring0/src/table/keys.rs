@@ -13,10 +13,13 @@ use crate::hash::canonical_bits;
 use crate::schema::{Physical, Schema};
 use crate::table::BATCH_ROWS;
 use crate::table::store::PageStore;
-use crate::table::var::var_bytes;
+use crate::table::var::{VarRef, var_bytes};
 
 /// Columns whose NULLs fit into a slot's header.
 pub const MASKED_COLUMNS: usize = 14;
+
+/// Bytes that are read of an encoded key, whatever its length.
+const READ_BYTES: usize = 16;
 
 /// How slots keep keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,8 +196,11 @@ pub struct KeyBatch {
     pub(super) masks: Vec<u16>,
     /// The words, row after row.
     pub(super) words: Vec<u64>,
+    /// The encoded keys, and [`READ_BYTES`] behind them.
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    /// What each encoded key would be in a slot, if it is short.
+    pub(super) shorts: Vec<VarRef>,
 }
 
 impl Default for KeyBatch {
@@ -204,6 +210,7 @@ impl Default for KeyBatch {
             words: Vec::new(),
             bytes: Vec::new(),
             ends: Vec::new(),
+            shorts: Vec::new(),
         }
     }
 }
@@ -259,6 +266,35 @@ impl KeyBatch {
     fn encode(&mut self, layout: &KeyLayout, frame: &Frame, start: usize, count: usize) {
         self.bytes.clear();
         self.ends.clear();
+        match layout.columns[..] {
+            [(c, Physical::Utf8 | Physical::Binary)] => match &frame.columns[c] {
+                Column::Utf8(c) => self.take(c.offsets(), c.data(), start, count),
+                Column::Binary(c) => self.take(c.offsets(), c.data(), start, count),
+                other => unreachable!("{:?} is no string", other.physical()),
+            },
+            _ => self.put(layout, frame, start, count),
+        }
+        self.bytes.extend_from_slice(&[0; READ_BYTES]);
+        self.shorts.clear();
+        let mut from = 0;
+        self.shorts.extend(self.ends.iter().map(|&end| {
+            let at = std::mem::replace(&mut from, end as usize);
+            let first = self.bytes[at..].first_chunk().expect("bytes follow all");
+            VarRef::of_first(u128::from_le_bytes(*first), end as usize - at)
+        }));
+    }
+
+    /// Keys of one column of strings: their bytes as they are. A NULL has none.
+    fn take(&mut self, offsets: &[i32], data: &[u8], start: usize, count: usize) {
+        let offsets = &offsets[start..=start + count];
+        let (first, last) = (offsets[0], offsets[count]);
+        self.bytes
+            .extend_from_slice(&data[first as usize..last as usize]);
+        self.ends
+            .extend(offsets[1..].iter().map(|end| (end - first) as u32));
+    }
+
+    fn put(&mut self, layout: &KeyLayout, frame: &Frame, start: usize, count: usize) {
         let columns = layout.columns.len();
         for r in start..start + count {
             if !layout.masked() {

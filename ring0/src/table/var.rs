@@ -24,6 +24,23 @@ impl VarRef {
     /// Refers to nothing.
     pub const NONE: Self = Self(u64::MAX, 0);
 
+    /// The reference to a value that it holds itself; of longer ones the first word is right.
+    #[inline]
+    pub(super) fn short(bytes: &[u8]) -> Self {
+        let kept = bytes.len().min(INLINE_BYTES);
+        let mut first = [0; 16];
+        first[..kept].copy_from_slice(&bytes[..kept]);
+        Self::of_first(u128::from_le_bytes(first), bytes.len())
+    }
+
+    /// [`VarRef::short`] of a value that begins `first`, whose other bytes are whatever they are.
+    #[inline]
+    pub(super) fn of_first(first: u128, len: usize) -> Self {
+        let kept = len.min(INLINE_BYTES);
+        let first = first & !(u128::MAX << (8 * kept));
+        Self((first as u64) << 32 | len as u64, (first >> 32) as u64)
+    }
+
     /// Whether it refers to a value.
     #[inline]
     pub fn is_some(self) -> bool {
@@ -66,16 +83,9 @@ fn class_bytes(class: usize) -> usize {
 impl VarHeap {
     /// Keeps `bytes`.
     pub fn put(&mut self, store: &mut PageStore, bytes: &[u8]) -> Result<VarRef> {
-        let mut prefix = [0; INLINE_BYTES];
-        let kept = bytes.len().min(INLINE_BYTES);
-        prefix[..kept].copy_from_slice(&bytes[..kept]);
-        let head = u64::from(u32::from_le_bytes([
-            prefix[0], prefix[1], prefix[2], prefix[3],
-        ])) << 32;
+        let short = VarRef::short(bytes);
         if bytes.len() <= INLINE_BYTES {
-            let mut rest = [0; 8];
-            rest.copy_from_slice(&prefix[4..]);
-            return Ok(VarRef(head | bytes.len() as u64, u64::from_le_bytes(rest)));
+            return Ok(short);
         }
         if bytes.len() > PAGE_BYTES {
             return Err(Error::Row {
@@ -86,7 +96,7 @@ impl VarHeap {
             });
         }
         let block = self.take(store, class_of(bytes.len()))?;
-        let reference = VarRef(head | bytes.len() as u64, block);
+        let reference = VarRef(short.0, block);
         // SAFETY: the block is at least as long as the value, lies in a page of this heap and
         // belongs to nobody else.
         unsafe {
@@ -164,10 +174,15 @@ pub fn var_bytes<'a>(store: &'a PageStore, reference: &'a [u64; 2]) -> &'a [u8] 
     unsafe { std::slice::from_raw_parts(from, len) }
 }
 
-/// Whether `reference` refers to these bytes.
-#[inline]
-pub fn var_eq(store: &PageStore, reference: &[u64; 2], bytes: &[u8]) -> bool {
-    reference[0] as u32 as usize == bytes.len() && var_bytes(store, reference) == bytes
+/// Whether `reference` refers to these bytes, of which [`VarRef::short`] is `short`: short values
+/// are compared as two words.
+#[inline(always)]
+pub(super) fn var_eq(store: &PageStore, reference: &[u64; 2], short: VarRef, bytes: &[u8]) -> bool {
+    reference[0] == short.0
+        && match short.len() <= INLINE_BYTES {
+            true => reference[1] == short.1,
+            false => var_bytes(store, reference) == bytes,
+        }
 }
 
 #[cfg(test)]
