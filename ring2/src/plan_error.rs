@@ -9,6 +9,8 @@ use crate::later;
 use crate::lower::Refusal;
 use crate::place::{find_word, word};
 use crate::script::Select;
+use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+use crate::window::{END, START};
 
 /// The refusal, at the place it names, else at what it is about, else at the statement.
 pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError {
@@ -352,6 +354,15 @@ fn list(types: &str) -> String {
     }
 }
 
+/// The name of the bound that a window's call is.
+fn window_bound(function: &str) -> Option<&'static str> {
+    match function {
+        START | HOP | CUMULATE | SESSION => Some("window_start"),
+        END | CUMULATE_END | SESSION_END => Some("window_end"),
+        _ => None,
+    }
+}
+
 /// A text with its types under these names.
 fn in_sql(text: &str) -> String {
     let mut out = String::new();
@@ -364,10 +375,18 @@ fn in_sql(text: &str) -> String {
             c => c.len_utf8(),
         };
         let (mut token, mut behind) = rest.split_at(end);
-        let nested = matches!(
-            token,
-            "List" | "Struct" | "Timestamp" | "Decimal128" | "Decimal256" | "Interval" | "Time64"
-        );
+        let bound = window_bound(token);
+        let nested = bound.is_some()
+            || matches!(
+                token,
+                "List"
+                    | "Struct"
+                    | "Timestamp"
+                    | "Decimal128"
+                    | "Decimal256"
+                    | "Interval"
+                    | "Time64"
+            );
         if nested && behind.starts_with('(') {
             let mut depth = 0usize;
             let close = behind.find(|c| {
@@ -381,7 +400,7 @@ fn in_sql(text: &str) -> String {
             let close = close.map_or(rest.len(), |i| end + i + 1);
             (token, behind) = rest.split_at(close);
         }
-        out.push_str(&named(token));
+        out.push_str(&bound.map_or_else(|| named(token), str::to_owned));
         // `named` trims: a blank is a token of its own.
         if token.trim().is_empty() {
             out.push_str(token);

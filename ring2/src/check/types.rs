@@ -263,6 +263,15 @@ impl Checker<'_> {
                 return Err(self.place.hinted("E0302", at, message, hint));
             }
             DataType::Decimal(info) | DataType::Numeric(info) => return self.decimal(*info, at),
+            DataType::Varchar(Some(_))
+            | DataType::CharVarying(Some(_))
+            | DataType::CharacterVarying(Some(_))
+            | DataType::Char(_)
+            | DataType::Character(_) => {
+                let message = format!("type {data_type}: the length of a text is not kept");
+                let hint = "VARCHAR; LEFT(x, 3) is its first characters";
+                return Err(self.place.hinted("E0302", at, message, hint));
+            }
             DataType::JSON | DataType::Uuid => data_type.to_string(),
             DataType::Custom(name, _) => name.to_string().to_uppercase(),
             _ => return Ok(()),

@@ -3,6 +3,8 @@
 //! watermark, too, and whoever lowers groups knows one form. An end that follows from the start is
 //! computed behind the groups and is no key.
 
+mod trace;
+
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -19,7 +21,7 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
         LogicalPlan::Aggregate(groups) => {
             let groups = match over_windows(&groups) {
                 Some(projection) => inlined(&groups, &projection)?,
-                None => groups,
+                None => trace::inlined(groups)?,
             };
             without_ends(groups)
         }
