@@ -107,7 +107,8 @@ impl Dialect for Trefoil {
     }
 
     fn is_custom_operator_part(&self, ch: char) -> bool {
-        POSTGRES.is_custom_operator_part(ch)
+        // `a->-1`: no operator of two signs ends with that of a number.
+        !matches!(ch, '+' | '-') && POSTGRES.is_custom_operator_part(ch)
     }
 
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {

@@ -115,7 +115,9 @@ fn emit(select: &Select<'_>, planned: &Planned, analysis: &Analysis) -> &'static
         Emit::Every(_) => "EVERY: the groups that changed, from time to time",
         _ if analysis.changes => "CHANGES: a result for each record and group",
         Emit::Final(_) => "FINAL: when the window closes, or the input ends",
-        Emit::Default if !grouped && !windowed => "at once, for each record or match",
+        Emit::Default if !grouped && !windowed && !lower::is_ordered(&planned.plan) => {
+            "at once, for each record or match"
+        }
         Emit::Default if windowed => "ON WINDOW CLOSE: by the watermark",
         Emit::Default | Emit::Changes(_) => "FINAL: at the end of the bounded input",
     }

@@ -38,6 +38,7 @@ use crate::script::{Emit, Select};
 use crate::{ResultColumn, ordinals, plan_error};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
+pub(crate) use self::order::is_ordered;
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);

@@ -8,6 +8,7 @@ use crate::error::SqlError;
 use crate::later;
 use crate::lower::Refusal;
 use crate::place::{find_word, word};
+use crate::planner::window_keys;
 use crate::script::Select;
 use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
 use crate::window::{END, START};
@@ -27,6 +28,12 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
+            Some(text) if text == window_keys::BEFORE_GROUPS => {
+                let hint = "HAVING window_start > .., behind GROUP BY";
+                select
+                    .place
+                    .hinted("E0301", find(select, "WHERE"), text, hint)
+            }
             Some(text) => later::instead(select, select.place.error("E0301", at, in_sql(text))),
             None => select.place.error("E0206", at, in_sql(text)),
         }

@@ -7,7 +7,7 @@
 mod rules;
 pub(crate) mod tree;
 mod types;
-mod window_keys;
+pub(crate) mod window_keys;
 
 use std::collections::HashSet;
 use std::future::Future;

@@ -55,7 +55,7 @@ fn bytes(place: Place<'_>, constant: &mut Expr) -> Result<(), SqlError> {
         return Ok(());
     }
     let digits = text.strip_prefix("\\x").map(|d| d.replace(' ', ""));
-    let is_hex = |d: &String| d.len() % 2 == 0 && d.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex = |d: &String| d.len().is_multiple_of(2) && d.bytes().all(|b| b.is_ascii_hexdigit());
     match digits.filter(is_hex) {
         Some(digits) => {
             value.value = Value::HexStringLiteral(digits);
@@ -119,8 +119,11 @@ fn escaped(pattern: &str, sign: Option<char>) -> String {
     while let Some(c) = rest.next() {
         match c {
             c if Some(c) == sign => {
-                out.push('\\');
-                out.extend(rest.next());
+                let next = rest.next();
+                if matches!(next, Some('%' | '_' | '\\')) {
+                    out.push('\\');
+                }
+                out.extend(next);
             }
             '\\' => out.push_str("\\\\"),
             c => out.push(c),

@@ -8,7 +8,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
 
-use super::has_window;
+use super::{BEFORE_GROUPS, has_window};
 use crate::lower_expr::unaliased;
 use crate::window::marker;
 
@@ -141,10 +141,7 @@ pub(super) fn inlined(groups: Aggregate) -> PlanResult<Aggregate> {
     }
     let several = keys.iter().any(marker::has_several);
     if several && reads_several(input) {
-        return not_impl_err!(
-            "a condition on one of the several windows of a row, before they are groups: HAVING \
-             comes behind them"
-        );
+        return not_impl_err!("{BEFORE_GROUPS}");
     }
     let fields = groups.schema.iter();
     let exprs = groups.group_expr.iter().chain(&groups.aggr_expr);
