@@ -152,9 +152,10 @@ impl Lowering<'_> {
         {
             if !source.bounded && !self.changes && source.lag_ns.is_some() {
                 let (name, time) = (&spec.schema.fields[column].name, &source.columns[time].name);
+                let of = &source.name;
                 let message = format!(
-                    "no window over \"{name}\" ever closes: the watermark of \"{}\" is of \"{time}\"",
-                    source.name
+                    "no window over \"{name}\" ever closes: the watermark of \"{of}\" is of \
+                     \"{time}\""
                 );
                 return Err(("E0402", message));
             }

@@ -279,8 +279,8 @@ fn is_length(arg: &FunctionArg) -> bool {
     )
 }
 
-/// Puts the keys of `TABLE t PARTITION BY k, ..` behind the other arguments of a session; where they
-/// stand, if they stand in another window.
+/// Puts the keys of `TABLE t PARTITION BY k, ..` behind the other arguments of a session; where
+/// they stand, if they stand in another window.
 fn keys_behind(args: &mut Vec<FunctionArg>, window: &str) -> Option<Location> {
     let keys = args.iter_mut().find_map(|arg| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(f)))

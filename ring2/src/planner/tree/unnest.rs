@@ -136,12 +136,7 @@ impl Tree<'_> {
             return Err(self.no(&["UNNEST"], what));
         };
         let (relation, columns) = names(alias.as_ref(), *with_ordinality);
-        let planned: Vec<String> = (columns.iter())
-            .map(|column| match scope.columns.contains(column) {
-                true => format!("{column}{AGAIN}{relation}"),
-                false => column.clone(),
-            })
-            .collect();
+        let planned = planned(&relation, &columns, scope);
         let mut candidates: Vec<&mut TableFactor> = vec![first];
         candidates.extend(joins.iter_mut().map(|j| &mut j.relation));
         let only = candidates.len() == 1;
@@ -193,6 +188,15 @@ impl Tree<'_> {
         *owner = derived(query, None, name);
         Ok(())
     }
+}
+
+/// What columns of UNNEST are called where they are planned: as no other column of the scope is.
+fn planned(relation: &str, columns: &[String], scope: &Scope) -> Vec<String> {
+    let name = |column: &String| match scope.columns.contains(column) {
+        true => format!("{column}{AGAIN}{relation}"),
+        false => column.clone(),
+    };
+    columns.iter().map(name).collect()
 }
 
 /// What UNNEST and its columns are called.
