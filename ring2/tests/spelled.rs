@@ -140,9 +140,7 @@ fn a_table_of_a_connector_is_what_it_is_used_as() {
 }
 
 /// Queries of s, and what becomes of them with a watermark and without.
-fn endless() -> Vec<(String, &'static str, &'static str)> {
-    let window = "TUMBLE(ts, INTERVAL '1' SECOND)";
-    let table = "TUMBLE(s, ts, INTERVAL '1' SECOND)";
+fn endless_rows() -> Vec<(String, &'static str, &'static str)> {
     vec![
         ("SELECT k FROM s".to_owned(), "runs", "runs"),
         ("SELECT k FROM s EMIT CHANGES".to_owned(), "runs", "runs"),
@@ -182,6 +180,14 @@ fn endless() -> Vec<(String, &'static str, &'static str)> {
             "E0301",
             "E0301",
         ),
+    ]
+}
+
+/// As [`endless_rows`], of windows.
+fn endless_windows() -> Vec<(String, &'static str, &'static str)> {
+    let window = "TUMBLE(ts, INTERVAL '1' SECOND)";
+    let table = "TUMBLE(s, ts, INTERVAL '1' SECOND)";
+    vec![
         (
             format!("SELECT COUNT(*) FROM s GROUP BY {window}"),
             "runs",
@@ -240,7 +246,7 @@ fn nothing_waits_for_an_end_that_never_comes() {
         let timed = format!("CREATE SOURCE s ({columns}, WATERMARK FOR ts) WITH ({options});");
         let untimed =
             format!("CREATE SOURCE s ({columns}) WITH ({options}, event_time_field = 'ts');");
-        for (query, with, without) in endless() {
+        for (query, with, without) in endless_rows().into_iter().chain(endless_windows()) {
             let [timed, untimed] = [&timed, &untimed].map(|s| outcome(&format!("{s} {query}")));
             assert_eq!((&*timed, &*untimed), (with, without), "{options}: {query}");
         }
