@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use trefoil_ring0::program::{FileFormat, GeneratorSpec};
 
 use crate::partitioning::StrategyConfig;
-use crate::syntax::{EmitQuery, Kind, SourceKind};
+use crate::syntax::{CreateSink, EmitQuery, Kind, SourceKind};
 
 /// A declared column.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +97,8 @@ pub struct SourceDef {
     pub generator: Option<GeneratorSpec>,
     /// What of it cannot run yet.
     pub later: Option<String>,
+    /// What it becomes where it is written to: its use decides.
+    pub as_sink: Option<Box<CreateSink>>,
 }
 
 impl SourceDef {

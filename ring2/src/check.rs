@@ -167,6 +167,12 @@ impl Checker<'_> {
         let order = order_by.as_ref();
         let output = self.body(body, &ctes, outer, order)?;
         let limited = self.limit(limit_clause.as_ref(), from)?;
+        if limited && order.is_none() && !output.bounded {
+            let at = self.find(&["LIMIT", "OFFSET"], from);
+            let message = "LIMIT takes the first rows by their order, and this input has no end";
+            let hint = "leave it out; head -n 10 takes the first rows that come";
+            return Err(self.place.hinted("E0404", at, message, hint));
+        }
         if order.is_some() {
             let at = self.find(&["ORDER"], from);
             let ordered_at = match at {

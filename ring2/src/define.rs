@@ -1,6 +1,9 @@
 //! Definitions and changes: what CREATE, DROP, ALTER, INSERT, UPDATE and DELETE mean to the
 //! catalogue. Names exist or are free, kinds fit, nothing is dropped that others read.
 
+mod insert;
+mod role;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,10 +18,11 @@ use crate::error::{SqlError, nearest};
 use crate::place::{Chunk, Place};
 use crate::script::Target;
 use crate::syntax::{
-    CreateIndex, CreateSink, CreateSource, CreateView, Drop, EmitQuery, Insert, Kind, Reader,
-    Rename, Statement, ViewKind,
+    CreateIndex, CreateSink, CreateSource, CreateView, Drop, EmitQuery, Kind, Reader, Rename,
+    Statement, ViewKind,
 };
 use crate::{ddl, options, views};
+use role::Role;
 
 /// Where a statement's rows go, and what gives them.
 pub(crate) type Written<'s> = Option<(Target, Cow<'s, EmitQuery>)>;
@@ -43,6 +47,7 @@ impl Definer<'_> {
             Statement::CreateSink(create) => self.sink(create),
             Statement::CreateView(create) => self.view(create),
             Statement::CreateIndex(create) => self.index(create).map(|()| None),
+            Statement::CreateFunction(_) => Ok(None),
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update {
                 table,
@@ -111,6 +116,7 @@ impl Definer<'_> {
                 return None;
             }
             Statement::CreateIndex(_) => "CREATE INDEX",
+            Statement::CreateFunction(_) => "CREATE FUNCTION",
             Statement::Insert(_) => "INSERT into a table",
             Statement::Update { .. } => "UPDATE",
             Statement::Delete { .. } => "DELETE",
@@ -123,6 +129,7 @@ impl Definer<'_> {
             Statement::Explain(_) => "EXPLAIN in a script",
         };
         let hint = match statement {
+            Statement::CreateFunction(_) => "user functions come from the embedding API first",
             Statement::CreateView(_) => "CREATE VIEW runs, and bare queries over it",
             Statement::Explain(_) => "trefoil explain FILE.sql",
             _ => "this version runs bare queries: their rows go to --output",
@@ -154,6 +161,12 @@ impl Definer<'_> {
                 Err(self.place.hinted("E0205", name.span.start, message, hint))
             }
         }
+    }
+
+    fn no_function(&self, name: &Ident) -> SqlError {
+        let message = format!("function \"{}\" does not exist", name.value);
+        let hint = "user functions come from the embedding API first";
+        self.place.hinted("E0204", name.span.start, message, hint)
     }
 
     fn missing(&self, name: &Ident) -> SqlError {
@@ -217,7 +230,14 @@ impl Definer<'_> {
     }
 
     fn source(&mut self, create: &CreateSource) -> Result<(), SqlError> {
-        let def = ddl::define(self.place, create)?;
+        let (create, as_sink) = match role::role(self.place, create)? {
+            Role::Sink(sink) => return self.sink(&sink).map(|_| ()),
+            Role::Source(create) => (create, None),
+            Role::ByUse(sink) => (Cow::Borrowed(create), Some(sink)),
+            Role::Kept => (Cow::Borrowed(create), None),
+        };
+        let mut def = ddl::define(self.place, &create)?;
+        def.as_sink = as_sink.map(Box::new);
         let columns: Columns = (def.columns.iter())
             .map(|c| (c.name.clone(), Some(c.data_type.clone())))
             .collect();
@@ -375,56 +395,6 @@ impl Definer<'_> {
         Ok(())
     }
 
-    fn insert<'s>(&mut self, insert: &'s Insert) -> Result<Written<'s>, SqlError> {
-        let at = insert.into.span.start;
-        let columns: Columns = match self.catalog.kind(&insert.into.value) {
-            None => return Err(self.missing(&insert.into)),
-            Some(Kind::Table) => self.columns(&insert.into.value).unwrap_or_default(),
-            Some(Kind::Sink) => {
-                let sink = self.catalog.sinks.get(&insert.into.value);
-                let columns = sink.map(|s| s.columns.as_slice()).unwrap_or_default();
-                columns
-                    .iter()
-                    .map(|c| (c.name.clone(), Some(c.data_type.clone())))
-                    .collect()
-            }
-            Some(kind) => {
-                let message = format!("INSERT into a {}", kind.word());
-                let hint = match kind {
-                    Kind::Source => "a source is only read: declare a TABLE or a SINK",
-                    _ => "a view follows from what it reads: INSERT there",
-                };
-                return Err(self.place.hinted("E0211", at, message, hint));
-            }
-        };
-        let mut named = BTreeSet::new();
-        for column in &insert.columns {
-            self.has(&columns, &column.value, column.span.start)?;
-            if !named.insert(&column.value) {
-                let message = format!("column \"{}\" is named twice", column.value);
-                return Err(self.place.error("E0205", column.span.start, message));
-            }
-        }
-        let checked = self.check(&insert.query, Purpose::Keep)?;
-        let given = checked.output.columns.len();
-        let wanted = match insert.columns.len() {
-            0 => columns.len(),
-            named => named,
-        };
-        // A sink without declared columns takes those of the query.
-        if wanted > 0 && given != wanted {
-            let message = format!("{wanted} columns are wanted, {given} are given");
-            let names: Vec<_> = columns.iter().map(|(n, _)| n.as_str()).collect();
-            let hint = format!("\"{}\" has: {}", insert.into.value, names.join(", "));
-            return Err(self.place.hinted("E0209", at, message, hint));
-        }
-        let target = Target {
-            name: insert.into.value.clone(),
-            columns: insert.columns.iter().map(|c| c.value.clone()).collect(),
-        };
-        Ok(Some((target, Cow::Borrowed(&insert.query))))
-    }
-
     /// Nobody reads it.
     fn unused(&self, name: &Ident) -> Result<(), SqlError> {
         let users = self.catalog.users(&name.value);
@@ -451,9 +421,12 @@ impl Definer<'_> {
     fn drop(&mut self, drop: &Drop) -> Result<(), SqlError> {
         for name in &drop.names {
             if !self.of_kind(name, drop.kind, "DROP")? {
-                match drop.if_exists {
-                    true => continue,
-                    false => return Err(self.missing(name)),
+                match (drop.if_exists, drop.kind) {
+                    (true, _) => continue,
+                    (false, Kind::Function | Kind::Aggregate) => {
+                        return Err(self.no_function(name));
+                    }
+                    (false, _) => return Err(self.missing(name)),
                 }
             }
             if !drop.cascade {
@@ -470,9 +443,10 @@ impl Definer<'_> {
 
     fn rename(&mut self, rename: &Rename) -> Result<(), SqlError> {
         if !self.of_kind(&rename.name, rename.kind, "ALTER")? {
-            return match rename.if_exists {
-                true => Ok(()),
-                false => Err(self.missing(&rename.name)),
+            return match (rename.if_exists, rename.kind) {
+                (true, _) => Ok(()),
+                (false, Kind::Function | Kind::Aggregate) => Err(self.no_function(&rename.name)),
+                (false, _) => Err(self.missing(&rename.name)),
             };
         }
         self.free(&rename.to, false)?;

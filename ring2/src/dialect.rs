@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use crate::limits::PARSER_DEPTH_MAX;
@@ -33,7 +33,36 @@ pub struct Trefoil;
 pub(crate) fn parser(tokens: &[TokenWithSpan]) -> Parser<'static> {
     Parser::new(&DIALECT)
         .with_recursion_limit(PARSER_DEPTH_MAX)
-        .with_tokens_with_locations(tokens.to_vec())
+        .with_tokens_with_locations(plain_asof(tokens))
+}
+
+/// The tokens, `ASOF LEFT JOIN` and `LEFT ASOF JOIN` as `ASOF JOIN`: it keeps all rows of its left
+/// side, however it is spelled.
+fn plain_asof(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let is = |i: usize, word: &str| tokens.get(i).is_some_and(|t| is_word(t, word));
+    let mut kept = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while at < tokens.len() {
+        let asof = usize::from(is(at, "ASOF"));
+        let left = at + asof;
+        let outer = left + 1 + usize::from(is(left + 1, "OUTER"));
+        let is_left = is(left, "LEFT")
+            && match asof {
+                1 => is(outer, "JOIN"),
+                _ => is(outer, "ASOF") && is(outer + 1, "JOIN"),
+            };
+        match is_left {
+            true => {
+                kept.extend_from_slice(&tokens[at..left]);
+                at = outer;
+            }
+            false => {
+                kept.push(tokens[at].clone());
+                at += 1;
+            }
+        }
+    }
+    kept
 }
 
 /// Whether the word just read is EMIT and begins its clause.
@@ -78,7 +107,8 @@ impl Dialect for Trefoil {
     }
 
     fn is_custom_operator_part(&self, ch: char) -> bool {
-        POSTGRES.is_custom_operator_part(ch)
+        // `a->-1`: no operator of two signs ends with that of a number.
+        !matches!(ch, '+' | '-') && POSTGRES.is_custom_operator_part(ch)
     }
 
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
@@ -272,19 +302,29 @@ impl Dialect for Trefoil {
     }
 }
 
-/// `TABLE t`, as the Flink form of a window names its input.
+/// `TABLE t [PARTITION BY k]`, as the Flink form of a window names its input: a call of the table
+/// and its keys.
 fn table_argument(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
     let table = parser.parse_identifier()?;
     let mut name = Ident::new(TABLE_ARGUMENT);
     name.span = table.span;
-    let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(table)));
+    let mut names = vec![table];
+    if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
+        match parser.peek_token_ref().token {
+            Token::LParen => {
+                names.extend(parser.parse_parenthesized_column_list(IsOptional::Mandatory, false)?)
+            }
+            _ => names.push(parser.parse_identifier()?),
+        }
+    }
+    let argument = |name| FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name)));
     Ok(Expr::Function(Function {
         name: ObjectName::from(vec![name]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![argument],
+            args: names.into_iter().map(argument).collect(),
             clauses: vec![],
         }),
         filter: None,

@@ -59,7 +59,7 @@ fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     Ok(Explanation {
         sql: select.sql.clone(),
         event_time: event_times(&planned),
-        emit: emit(select, &analysis),
+        emit: emit(select, &planned, &analysis),
         verdict: analysis.verdict,
         stages: analysis.stages,
         refusal,
@@ -104,18 +104,20 @@ fn event_times(planned: &Planned) -> Vec<String> {
     timed.collect()
 }
 
-fn emit(select: &Select<'_>, analysis: &Analysis) -> &'static str {
+fn emit(select: &Select<'_>, planned: &Planned, analysis: &Analysis) -> &'static str {
     let grouped = (analysis.stages.iter().flat_map(|s| &s.operators)).any(|o| {
         ["aggregate", "merge", "distinct"]
             .iter()
             .any(|w| o.name.starts_with(w))
     });
-    let windowed = analysis.verdict.category == 3;
+    let windowed = changes::is_grouped(&planned.plan, changes::is_window);
     match select.emit {
         Emit::Every(_) => "EVERY: the groups that changed, from time to time",
         _ if analysis.changes => "CHANGES: a result for each record and group",
         Emit::Final(_) => "FINAL: when the window closes, or the input ends",
-        Emit::Default if !grouped && !windowed => "at once, for each record or match",
+        Emit::Default if !grouped && !windowed && !lower::is_ordered(&planned.plan) => {
+            "at once, for each record or match"
+        }
         Emit::Default if windowed => "ON WINDOW CLOSE: by the watermark",
         Emit::Default | Emit::Changes(_) => "FINAL: at the end of the bounded input",
     }

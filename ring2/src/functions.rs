@@ -8,6 +8,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::error::nearest;
 use crate::planner;
+use crate::window::marker::is_own;
 
 /// What a function works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +122,7 @@ pub(crate) fn meant(name: &str) -> Option<String> {
     let state = state.read();
     let (udfs, udafs, udwfs) = (state.udfs(), state.udafs(), state.udwfs());
     let registered = udfs.iter().chain(&udafs).chain(&udwfs).map(String::as_str);
+    let registered = registered.filter(|name| !is_own(name));
     let own = SCALARS
         .iter()
         .chain(&AGGREGATES)

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Join, JoinOperator, ObjectName, Query, Select as Plain, SetExpr, Spanned,
-    TableFactor, Visit, Visitor,
+    Expr, Join, JoinOperator, ObjectName, Query, Select as Plain, SetExpr, Spanned, TableFactor,
+    Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -97,10 +97,6 @@ impl Visitor for Walk<'_> {
             Expr::GroupingSets(_) => self.add(self.before("GROUPING", at), "GROUPING SETS"),
             Expr::Rollup(_) => self.add(self.before("ROLLUP", at), "ROLLUP"),
             Expr::Cube(_) => self.add(self.before("CUBE", at), "CUBE"),
-            Expr::BinaryOp {
-                op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow),
-                ..
-            } => self.add(at, &format!("operator {op}")),
             _ => {}
         }
         ControlFlow::Continue(())

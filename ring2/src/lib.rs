@@ -21,6 +21,7 @@ pub mod catalog;
 mod ddl;
 mod define;
 mod functions;
+mod json;
 mod options;
 mod settings;
 mod to_char;

@@ -5,6 +5,7 @@
 mod aggregate;
 mod calls;
 pub(crate) mod changes;
+mod endless;
 mod kernel;
 mod order;
 mod over;
@@ -29,13 +30,15 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::wanted::Wanted;
 use crate::error::SqlError;
-use crate::lower_expr::{Kernels, Scope, expression};
+use crate::json::is_json;
+use crate::lower_expr::{Kernels, Scope, expression, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 use crate::{ResultColumn, ordinals, plan_error};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
+pub(crate) use self::order::is_ordered;
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
@@ -82,6 +85,7 @@ pub(crate) fn lower_planned(
     analysis: &Analysis,
     kernels: Kernels,
 ) -> Result<Program, SqlError> {
+    endless::check(select, planned, analysis.changes)?;
     let program = lower(planned, analysis, kernels)
         .map_err(|refusal| plan_error::lowered(select, refusal))?;
     if let Emit::Every(at) = select.emit {
@@ -231,7 +235,9 @@ impl Lowering<'_> {
                 for (&column, expr) in columns.iter().zip(&wanted) {
                     let field = projection.schema.field(column);
                     let lowered = expression(expr, &scope)?;
-                    fields.push(self.field(field.name(), &lowered, field.is_nullable())?);
+                    let mut made = self.field(field.name(), &lowered, field.is_nullable())?;
+                    made.json |= is_json(unaliased(expr));
+                    fields.push(made);
                     exprs.push(lowered);
                 }
                 self.project(exprs, Schema::new(fields));

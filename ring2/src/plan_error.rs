@@ -8,7 +8,10 @@ use crate::error::SqlError;
 use crate::later;
 use crate::lower::Refusal;
 use crate::place::{find_word, word};
+use crate::planner::window_keys;
 use crate::script::Select;
+use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+use crate::window::{END, START};
 
 /// The refusal, at the place it names, else at what it is about, else at the statement.
 pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError {
@@ -25,6 +28,12 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
+            Some(text) if text == window_keys::BEFORE_GROUPS => {
+                let hint = "HAVING window_start > .., behind GROUP BY";
+                select
+                    .place
+                    .hinted("E0301", find(select, "WHERE"), text, hint)
+            }
             Some(text) => later::instead(select, select.place.error("E0301", at, in_sql(text))),
             None => select.place.error("E0206", at, in_sql(text)),
         }
@@ -352,6 +361,15 @@ fn list(types: &str) -> String {
     }
 }
 
+/// The name of the bound that a window's call is.
+fn window_bound(function: &str) -> Option<&'static str> {
+    match function {
+        START | HOP | CUMULATE | SESSION => Some("window_start"),
+        END | CUMULATE_END | SESSION_END => Some("window_end"),
+        _ => None,
+    }
+}
+
 /// A text with its types under these names.
 fn in_sql(text: &str) -> String {
     let mut out = String::new();
@@ -364,10 +382,18 @@ fn in_sql(text: &str) -> String {
             c => c.len_utf8(),
         };
         let (mut token, mut behind) = rest.split_at(end);
-        let nested = matches!(
-            token,
-            "List" | "Struct" | "Timestamp" | "Decimal128" | "Decimal256" | "Interval" | "Time64"
-        );
+        let bound = window_bound(token);
+        let nested = bound.is_some()
+            || matches!(
+                token,
+                "List"
+                    | "Struct"
+                    | "Timestamp"
+                    | "Decimal128"
+                    | "Decimal256"
+                    | "Interval"
+                    | "Time64"
+            );
         if nested && behind.starts_with('(') {
             let mut depth = 0usize;
             let close = behind.find(|c| {
@@ -381,7 +407,7 @@ fn in_sql(text: &str) -> String {
             let close = close.map_or(rest.len(), |i| end + i + 1);
             (token, behind) = rest.split_at(close);
         }
-        out.push_str(&named(token));
+        out.push_str(&bound.map_or_else(|| named(token), str::to_owned));
         // `named` trims: a blank is a token of its own.
         if token.trim().is_empty() {
             out.push_str(token);

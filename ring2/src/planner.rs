@@ -7,7 +7,7 @@
 mod rules;
 pub(crate) mod tree;
 mod types;
-mod window_keys;
+pub(crate) mod window_keys;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -40,6 +40,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::error::{SqlError, nearest};
+use crate::json;
 use crate::later;
 use crate::ordinals::Ordinals;
 use crate::script::Select;
@@ -76,7 +77,13 @@ pub(crate) fn session() -> SessionContext {
         .with_default_features()
         .with_type_planner(Arc::new(SecondDigits))
         .build();
+    let mut state = state;
+    let operators = Arc::new(json::Operators);
+    state
+        .register_expr_planner(operators)
+        .expect("a session takes planners");
     let context = SessionContext::new_with_state(state);
+    json::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));
     marker::all().for_each(|f| context.register_udf(f));

@@ -5,6 +5,8 @@
 mod calls;
 mod canonical;
 mod create;
+mod cursor;
+mod function;
 mod print;
 mod printable;
 mod reader;
@@ -12,6 +14,7 @@ mod statement;
 mod types;
 
 pub(crate) use calls::*;
+pub use function::{CreateFunction, FunctionForm};
 pub(crate) use reader::Reader;
 pub(crate) use statement::read;
 pub use statement::{

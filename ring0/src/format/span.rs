@@ -98,9 +98,106 @@ pub fn write_interval(value: Interval, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends an interval as PostgreSQL prints it: `1 mon -2 days +03:04:05.000000006`, without parts
+/// that are zero.
+pub fn write_span(value: Interval, out: &mut Vec<u8>) {
+    let months = i64::from(value.months);
+    let parts = [
+        (months / 12, "year"),
+        (months % 12, "mon"),
+        (i64::from(value.days), "day"),
+    ];
+    write_parts(parts, value.nanoseconds, out);
+}
+
+/// Appends a length of time, as what lies between two timestamps: days, and the rest of a day.
+pub fn write_duration(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
+    let unit_ns = unit_nanos(unit);
+    let units_per_day = 86_400 * SECOND_NANOS / unit_ns;
+    let days = (value / units_per_day, "day");
+    let rest_ns = value % units_per_day * unit_ns;
+    write_parts([days, (0, "mon"), (0, "year")], rest_ns, out);
+}
+
+fn write_parts(parts: [(i64, &str); 3], nanos: i64, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut is_behind_minus = false;
+    for (number, name) in parts.into_iter().filter(|(number, _)| *number != 0) {
+        let blank = if out.len() > start { " " } else { "" };
+        let plus = if is_behind_minus && number > 0 {
+            "+"
+        } else {
+            ""
+        };
+        let plural = if number == 1 { "" } else { "s" };
+        write!(out, "{blank}{plus}{number} {name}{plural}").expect("memory takes all bytes");
+        is_behind_minus = number < 0;
+    }
+    if nanos == 0 && out.len() > start {
+        return;
+    }
+    let sign = match nanos {
+        ..0 => "-",
+        _ if is_behind_minus => "+",
+        _ => "",
+    };
+    let blank = if out.len() > start { " " } else { "" };
+    let second = SECOND_NANOS.unsigned_abs();
+    let nanos = nanos.unsigned_abs();
+    let (seconds, fraction) = (nanos / second, nanos % second);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let written = write!(out, "{blank}{sign}{hours:02}:{minutes:02}:{seconds:02}");
+    written.expect("memory takes all bytes");
+    if fraction != 0 {
+        let digits = format!("{fraction:09}");
+        let written = write!(out, ".{}", digits.trim_end_matches('0'));
+        written.expect("memory takes all bytes");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans() {
+        let second = 1_000_000_000;
+        for (months, days, nanos, want) in [
+            (0, 0, 0, "00:00:00"),
+            (1, 0, 0, "1 mon"),
+            (
+                14,
+                3,
+                14_706 * second + 700_000_000,
+                "1 year 2 mons 3 days 04:05:06.7",
+            ),
+            (-14, 1, 0, "-1 years -2 mons +1 day"),
+            (0, -1, 7200 * second, "-1 days +02:00:00"),
+            (0, -1, -7200 * second, "-1 days -02:00:00"),
+            (0, 2, -1, "2 days -00:00:00.000000001"),
+            (0, 0, 100 * 3600 * second, "100:00:00"),
+            (
+                i32::MIN,
+                i32::MIN,
+                i64::MIN,
+                "-178956970 years -8 mons -2147483648 days -2562047:47:16.854775808",
+            ),
+        ] {
+            let mut out = Vec::new();
+            write_span(Interval::new(months, days, nanos), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), want);
+        }
+        for (value, unit, want) in [
+            (360, TimeUnit::Second, "00:06:00"),
+            (90_061_500, TimeUnit::Millisecond, "1 day 01:01:01.5"),
+            (-90_061_500, TimeUnit::Millisecond, "-1 days -01:01:01.5"),
+            (i64::MAX, TimeUnit::Second, "106751991167300 days 15:30:07"),
+        ] {
+            let mut out = Vec::new();
+            write_duration(value, unit, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), want);
+        }
+    }
 
     #[test]
     fn times_of_day() {

@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 
 use crate::column::Column;
 use crate::format::decimal::write_decimal;
-use crate::format::span::{write_interval, write_time};
+use crate::format::span::{write_duration, write_span, write_time};
 use crate::format::time::{write_date, write_timestamp};
 use crate::frame::Frame;
 use crate::schema::{Field, Schema};
@@ -145,6 +145,9 @@ fn write_plain(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<
         (Column::I64(c), DataType::Timestamp(unit, _)) => {
             write_timestamp(c.values[row], *unit, out)
         }
+        (Column::I64(c), DataType::Duration(unit)) => {
+            write_duration(c.values[row], *unit, out);
+        }
         (Column::I8(c), _) => integer(c.values[row], out),
         (Column::I16(c), _) => integer(c.values[row], out),
         (Column::I32(c), _) => integer(c.values[row], out),
@@ -161,7 +164,7 @@ fn write_plain(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<
             write_decimal(c.values[row], scale.unsigned_abs(), out);
         }
         (Column::I128(c), _) => integer(c.values[row], out),
-        (Column::Interval(c), _) => write_interval(c.values[row], out),
+        (Column::Interval(c), _) => write_span(c.values[row], out),
         (Column::Utf8(c), _) => out.extend_from_slice(c.bytes(row)),
         (Column::Binary(c), _) => {
             for byte in c.bytes(row) {

@@ -137,7 +137,7 @@ fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenF
         false => Err(failed(irregular(path))),
     };
     std::fs::metadata(path)
-        .map_err(|e| failed(e.to_string()))
+        .map_err(|e| failed(missing(path, &e)))
         .and_then(regular)?;
     let file = File::open(path).map_err(|e| failed(e.to_string()))?;
     let facts = file.metadata().map_err(|e| failed(e.to_string()))?;
@@ -163,6 +163,15 @@ fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenF
         }
     }
     Ok(file)
+}
+
+/// What is said of a path that cannot be looked up: one with wildcards was found to be none.
+fn missing(path: &Path, error: &std::io::Error) -> String {
+    let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
+    match is_pattern && error.kind() == std::io::ErrorKind::NotFound {
+        true => "the pattern matches no file".to_owned(),
+        false => error.to_string(),
+    }
 }
 
 impl OpenFile {

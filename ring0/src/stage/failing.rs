@@ -95,8 +95,8 @@ impl End<'_> {
                 let first = errors.next().expect("some rows failed");
                 return Err(Error::Row {
                     message: format!(
-                        "{}; behind UNNEST no element is left out uncounted: bad_data = 'dlq' \
-                         tells of it",
+                        "{}; of a row that UNNEST or HOP made several of none is left out \
+                         uncounted: bad_data = 'dlq' tells of it",
                         first.message
                     ),
                 });

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Checker;
 use super::expr::Context;
 use super::select::Item;
+use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
 use crate::functions::{self, BOUNDS, CLOCKS, FunctionKind, WINDOWS};
 
@@ -107,6 +108,11 @@ impl Checker<'_> {
         }
         if CLOCKS.contains(&name) {
             return self.clock(name, at, cx);
+        }
+        if name == TABLE_ARGUMENT {
+            let hint = "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '5' MINUTE))";
+            let message = "TABLE t stands among the arguments of a window only";
+            return Err(self.place.hinted("E0101", at, message, hint));
         }
         let Some(kind) = functions::kind(name) else {
             let message = format!("function \"{name}\" does not exist");

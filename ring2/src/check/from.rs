@@ -363,11 +363,6 @@ impl Checker<'_> {
                 .or(Some("TUMBLE, HOP and CUMULATE are".into()));
             return Err(error);
         }
-        if function == "session" {
-            let hint = "GROUP BY key, SESSION(ts, INTERVAL '10' MINUTE)";
-            let message = "SESSION is no table function: sessions belong to a key";
-            return Err(self.place.hinted("E0401", at, message, hint));
-        }
         let mut exprs: Vec<Expr> = Vec::new();
         for arg in args {
             match arg {
@@ -393,7 +388,19 @@ impl Checker<'_> {
         let columns = output.columns.iter();
         let columns = columns.map(|(n, t)| Column::new(n, t.clone())).collect();
         inner.add(Some(own.clone()), columns, &SYSTEM);
-        self.window_arguments(&function, at, &exprs[1..], &inner, ctes)?;
+        // A session's keys stand behind its gap.
+        let lengths = exprs.len().min(if function == "session" {
+            3
+        } else {
+            exprs.len()
+        });
+        self.window_arguments(&function, at, &exprs[1..lengths], &inner, ctes)?;
+        for key in &exprs[lengths..] {
+            self.row(key, &inner, ctes)?;
+        }
+        if function == "session" {
+            return Err(self.session_table(&own, at, &exprs));
+        }
         let time = Some(DataType::Timestamp(
             datafusion::arrow::datatypes::TimeUnit::Millisecond,
             None,
@@ -403,6 +410,22 @@ impl Checker<'_> {
         }
         output.window = true;
         self.add(scope, alias, Some((own, at)), output, &[])
+    }
+
+    /// Sessions of a table are planned as groups alone: what to write for them.
+    fn session_table(&self, table: &str, at: Location, args: &[Expr]) -> SqlError {
+        let texts = |args: &[Expr]| {
+            let texts: Vec<_> = args.iter().map(ToString::to_string).collect();
+            texts.join(", ")
+        };
+        let (window, keys) = args[1..].split_at((args.len() - 1).min(2));
+        let keys = match keys.is_empty() {
+            true => "key".into(),
+            false => texts(keys),
+        };
+        let hint = format!("FROM {table} GROUP BY {keys}, SESSION({})", texts(window));
+        let message = "SESSION as a table is not supported yet: sessions belong to a key";
+        self.place.hinted("E0301", at, message, hint)
     }
 
     fn unnest(

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use super::Checker;
 use super::expr::Context;
 use super::group::unnested;
+use crate::answer::type_name;
 use crate::error::{SqlError, nearest};
 use crate::place::word;
 
@@ -95,7 +96,38 @@ impl Checker<'_> {
                 self.condition(left, cx)?;
                 self.condition(right, cx)
             }
+            BinaryOperator::Arrow | BinaryOperator::LongArrow => self.json(left, op, right, cx),
             _ => self.arithmetic(left, op, right, cx),
+        }
+    }
+
+    /// `json -> name` and `json -> number`.
+    fn json(
+        &self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+        cx: Context<'_>,
+    ) -> Result<(), SqlError> {
+        let wrong = |expr: &Expr, what: &str, t: &ArrowType, hint: String| {
+            let message = format!("{op} takes {what}, and \"{expr}\" is {}", type_name(t));
+            Err(self.place.hinted("E0206", self.at(expr), message, hint))
+        };
+        match self.infer(left, cx) {
+            Some(t @ ArrowType::Struct(_)) => {
+                return wrong(left, "JSON", &t, format!("{left}[{right}]"));
+            }
+            Some(t) if !t.is_string() => {
+                return wrong(left, "JSON", &t, "declare the column as JSON".into());
+            }
+            _ => {}
+        }
+        match self.infer(right, cx) {
+            Some(t) if !t.is_string() && !t.is_integer() => {
+                let hint = format!("{left} {op} 'name', or {left} {op} 0");
+                wrong(right, "a name or a whole number", &t, hint)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -263,6 +295,15 @@ impl Checker<'_> {
                 return Err(self.place.hinted("E0302", at, message, hint));
             }
             DataType::Decimal(info) | DataType::Numeric(info) => return self.decimal(*info, at),
+            DataType::Varchar(Some(_))
+            | DataType::CharVarying(Some(_))
+            | DataType::CharacterVarying(Some(_))
+            | DataType::Char(_)
+            | DataType::Character(_) => {
+                let message = format!("type {data_type}: the length of a text is not kept");
+                let hint = "VARCHAR; LEFT(x, 3) is its first characters";
+                return Err(self.place.hinted("E0302", at, message, hint));
+            }
             DataType::JSON | DataType::Uuid => data_type.to_string(),
             DataType::Custom(name, _) => name.to_string().to_uppercase(),
             _ => return Ok(()),

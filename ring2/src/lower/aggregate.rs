@@ -18,7 +18,8 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::calls::{Call, Function, call, only};
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
-use crate::lower_expr::{expression, held_type};
+use crate::json::is_json;
+use crate::lower_expr::{expression, held_type, unaliased};
 use crate::partitioning::Route;
 
 impl Lowering<'_> {
@@ -47,7 +48,9 @@ impl Lowering<'_> {
                 None => expression(key, &scope)?,
             };
             let planned = aggregate.schema.field(i);
-            fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
+            let mut made = self.field(planned.name(), &lowered, planned.is_nullable())?;
+            made.json |= is_json(unaliased(key));
+            fields.push(made);
             exprs.push(lowered);
         }
         let keys: Vec<usize> = (0..exprs.len()).collect();

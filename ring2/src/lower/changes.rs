@@ -42,7 +42,7 @@ pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
 }
 
 /// Whether the plan groups, by a key of some kind or, without keys, of any.
-fn is_grouped(plan: &LogicalPlan, by: fn(&PlanExpr) -> bool) -> bool {
+pub(crate) fn is_grouped(plan: &LogicalPlan, by: fn(&PlanExpr) -> bool) -> bool {
     let groups = |node: &LogicalPlan| match node {
         LogicalPlan::Aggregate(a) => {
             let none = PlanExpr::default();
@@ -54,7 +54,8 @@ fn is_grouped(plan: &LogicalPlan, by: fn(&PlanExpr) -> bool) -> bool {
     plan.exists(groups).unwrap_or(false)
 }
 
-fn is_window(key: &PlanExpr) -> bool {
+/// Whether a key is a window's bound.
+pub(crate) fn is_window(key: &PlanExpr) -> bool {
     matches!(unaliased(key), PlanExpr::ScalarFunction(f) if marker::is_own(f.name()))
 }
 

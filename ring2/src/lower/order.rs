@@ -17,7 +17,7 @@ use super::{Lowering, Refusal};
 use crate::lower_expr::expression;
 
 /// Whether a plan puts rows in order anywhere.
-pub(super) fn is_ordered(plan: &LogicalPlan) -> bool {
+pub(crate) fn is_ordered(plan: &LogicalPlan) -> bool {
     matches!(
         plan,
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Window(_)

@@ -147,7 +147,18 @@ impl Lowering<'_> {
             let message = "a window over a computed time is not supported yet";
             return Err(("E0301", message.to_owned()));
         };
-        if source.event_time.is_some_and(|e| e != self.read[column]) {
+        if let Some(time) = source.event_time
+            && time != self.read[column]
+        {
+            if !source.bounded && !self.changes && source.lag_ns.is_some() {
+                let (name, time) = (&spec.schema.fields[column].name, &source.columns[time].name);
+                let of = &source.name;
+                let message = format!(
+                    "no window over \"{name}\" ever closes: the watermark of \"{of}\" is of \
+                     \"{time}\""
+                );
+                return Err(("E0402", message));
+            }
             return Ok(None);
         }
         let lag_ns = source.event_time.and(source.lag_ns);

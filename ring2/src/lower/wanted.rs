@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 
-use super::windows::multiplies;
 use crate::ordinals;
+use crate::window::marker;
 
 /// For each node, whether each of its columns is wanted.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Wanted {
         if let LogicalPlan::Projection(projection) = node {
             // They are named by how many rows there are.
             let exprs = projection.expr.iter().zip(&mut wanted);
-            exprs.for_each(|(expr, wanted)| *wanted |= multiplies(expr));
+            exprs.for_each(|(expr, wanted)| *wanted |= marker::has_several(expr));
         }
         let kept = |e: &(usize, &PlanExpr)| wanted[e.0];
         match node {

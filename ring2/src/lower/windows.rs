@@ -15,7 +15,7 @@ use trefoil_ring0::schema::{Schema, unit_nanos};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression, unaliased};
 use crate::window::START;
-use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
+use crate::window::marker::{self, CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
 
 /// What the columns of windows' bounds are called beside those of the plan.
 const BOUND: &str = "__trefoil_bound_";
@@ -209,12 +209,7 @@ impl Windows {
 
 /// Whether a call makes several rows of one.
 fn is_multiplying(expr: &PlanExpr) -> bool {
-    matches!(expr, PlanExpr::ScalarFunction(f) if matches!(f.name(), HOP | CUMULATE | CUMULATE_END))
-}
-
-/// Whether an expression has such a call.
-pub(super) fn multiplies(expr: &PlanExpr) -> bool {
-    expr.exists(|e| Ok(is_multiplying(e))).unwrap_or(false)
+    matches!(expr, PlanExpr::ScalarFunction(f) if marker::is_several(f.name()))
 }
 
 /// The calls that make several rows of one, each once.

@@ -5,6 +5,7 @@
 
 mod casts;
 mod from;
+mod literals;
 mod select;
 mod unnest;
 mod visit;
@@ -71,6 +72,7 @@ struct Tree<'a> {
 /// Writes a query anew.
 pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     let mut query = select.query.clone();
+    literals::rewrite(select.place, &mut query)?;
     crate::flatten::query(&mut query, &select.catalog);
     let mut tree = Tree {
         select,

@@ -3,6 +3,8 @@
 //! watermark, too, and whoever lowers groups knows one form. An end that follows from the start is
 //! computed behind the groups and is no key.
 
+mod trace;
+
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -13,13 +15,17 @@ use crate::lower_expr::unaliased;
 use crate::window::END;
 use crate::window::marker::is_own;
 
+/// What does not run yet: the window of each row would have to be chosen before the groups make it.
+pub(crate) const BEFORE_GROUPS: &str = "a condition on one of the several windows of a row, before \
+                                        they are groups, is not supported yet";
+
 /// Rewrites all groups of a plan.
 pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     let rewritten = plan.transform_up(|node| match node {
         LogicalPlan::Aggregate(groups) => {
             let groups = match over_windows(&groups) {
                 Some(projection) => inlined(&groups, &projection)?,
-                None => groups,
+                None => trace::inlined(groups)?,
             };
             without_ends(groups)
         }

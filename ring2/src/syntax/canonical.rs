@@ -214,6 +214,11 @@ impl Canonical<'_> {
         if named && let Err(error) = self.in_order(args, names, &spelled) {
             return ControlFlow::Break(error);
         }
+        if let Some(at) = keys_behind(args, window) {
+            let what = format!("PARTITION BY in {}", spelled.to_uppercase());
+            let hint = "only sessions belong to a key; GROUP BY names the others";
+            return ControlFlow::Break(self.place.foreign(at, &what, hint));
+        }
         args.iter_mut().for_each(plain);
         if swap && !named {
             // SLIDING has the size first: the last two, or those before an offset.
@@ -272,6 +277,29 @@ fn is_length(arg: &FunctionArg) -> bool {
         arg,
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Interval(_)))
     )
+}
+
+/// Puts the keys of `TABLE t PARTITION BY k, ..` behind the other arguments of a session; where
+/// they stand, if they stand in another window.
+fn keys_behind(args: &mut Vec<FunctionArg>, window: &str) -> Option<Location> {
+    let keys = args.iter_mut().find_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(f)))
+            if f.name.to_string() == TABLE_ARGUMENT =>
+        {
+            match &mut f.args {
+                FunctionArguments::List(list) => Some(list.args.split_off(1)),
+                FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+            }
+        }
+        _ => None,
+    })?;
+    match keys.first() {
+        Some(first) if window != "session" => Some(first.span().start),
+        _ => {
+            args.extend(keys);
+            None
+        }
+    }
 }
 
 /// `TABLE t` and `DESCRIPTOR(c)` are a name.

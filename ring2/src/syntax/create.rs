@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::function::FunctionForm;
 use super::print::ident;
 use super::reader::Reader;
 use super::statement::{
@@ -22,7 +23,7 @@ impl Reader<'_> {
         let or_replace = self.take_all(&["OR", "REPLACE"]);
         let kind_at = self.at();
         let kind = self.peek_word(0);
-        if or_replace && kind != "VIEW" {
+        if or_replace && !matches!(kind.as_str(), "VIEW" | "FUNCTION" | "AGGREGATE") {
             let hint = "DROP it first";
             let what = format!("OR REPLACE for {kind}");
             return Err(self.place.foreign(replace_at, &what, hint));
@@ -54,10 +55,13 @@ impl Reader<'_> {
                 Ok(Statement::CreateIndex(self.create_index()?))
             }
             "FUNCTION" | "AGGREGATE" => {
-                let hint = "user functions come from the embedding API";
-                let mut error = self.place.unsupported(kind_at, format!("CREATE {kind}"));
-                error.hint = Some(hint.into());
-                Err(error)
+                self.parser.next_token();
+                let form = match kind.as_str() {
+                    "FUNCTION" => FunctionForm::Scalar,
+                    _ => FunctionForm::Aggregate,
+                };
+                let function = self.create_function(form, or_replace)?;
+                Ok(Statement::CreateFunction(function))
             }
             "TEMP" | "TEMPORARY" | "UNLOGGED" | "GLOBAL" | "EXTERNAL" | "UNIQUE" | "DATABASE"
             | "SCHEMA" | "TYPE" | "SEQUENCE" | "ROLE" | "USER" | "EXTENSION" | "TRIGGER" => {
@@ -69,7 +73,8 @@ impl Reader<'_> {
                 };
                 Err(self.place.foreign(kind_at, &format!("CREATE {kind}"), hint))
             }
-            _ => Err(self.unexpected("SOURCE STREAM TABLE SINK VIEW MATERIALIZED INDEX")),
+            _ => Err(self
+                .unexpected("SOURCE STREAM TABLE SINK VIEW MATERIALIZED INDEX FUNCTION AGGREGATE")),
         }
     }
 
@@ -351,7 +356,12 @@ impl Reader<'_> {
             _ => Some(self.ident()?),
         };
         self.expect("ON")?;
-        let (on, columns) = (self.ident()?, self.idents()?);
+        let on = self.ident()?;
+        if self.peek_word(0) == "USING" {
+            let hint = "there is one kind of index: CREATE INDEX i ON v (column)";
+            return Err((self.place).foreign(self.at(), "USING of an index", hint));
+        }
+        let columns = self.idents()?;
         let index = CreateIndex {
             if_not_exists,
             name: named.unwrap_or_else(|| {

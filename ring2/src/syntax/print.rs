@@ -16,7 +16,7 @@ fn list<T: Display>(items: &[T]) -> String {
     texts.join(", ")
 }
 
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
@@ -35,7 +35,7 @@ fn is_plain(value: &str) -> bool {
         && !ALL_KEYWORDS.contains(&value.to_uppercase().as_str())
 }
 
-fn name(value: &str) -> String {
+pub(super) fn name(value: &str) -> String {
     ident(value.to_string()).to_string()
 }
 
@@ -48,7 +48,7 @@ fn filter(selection: Option<&Expr>) -> String {
     selection.map_or(String::new(), |s| format!(" WHERE {}", printable::expr(s)))
 }
 
-fn flag(set: bool, words: &'static str) -> &'static str {
+pub(super) fn flag(set: bool, words: &'static str) -> &'static str {
     match set {
         true => words,
         false => "",
@@ -62,6 +62,7 @@ impl Display for Statement {
             Self::CreateSink(s) => s.fmt(f),
             Self::CreateView(s) => s.fmt(f),
             Self::CreateIndex(s) => s.fmt(f),
+            Self::CreateFunction(s) => s.fmt(f),
             Self::Insert(s) => s.fmt(f),
             Self::Update {
                 table,
@@ -245,6 +246,8 @@ impl Display for Kind {
             Self::View => "VIEW",
             Self::MaterializedView => "MATERIALIZED VIEW",
             Self::Index => "INDEX",
+            Self::Function => "FUNCTION",
+            Self::Aggregate => "AGGREGATE",
         })
     }
 }
@@ -259,6 +262,8 @@ impl Kind {
             Self::View => "view",
             Self::MaterializedView => "materialized view",
             Self::Index => "index",
+            Self::Function => "function",
+            Self::Aggregate => "aggregate",
         }
     }
 }

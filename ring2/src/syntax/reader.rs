@@ -8,9 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::canonical;
-use super::statement::{
-    At, Drop, Emit, EmitQuery, Explain, Insert, Kind, Rename, Show, Statement, Subscribe,
-};
+use super::statement::{At, Drop, Emit, EmitQuery, Explain, Insert, Kind, Rename, Show, Statement};
 use crate::dialect::parser;
 use crate::error::{SqlError, nearest};
 use crate::place::{Chunk, Place, word};
@@ -232,7 +230,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn selection(&mut self) -> Result<Option<Expr>, SqlError> {
+    pub(super) fn selection(&mut self) -> Result<Option<Expr>, SqlError> {
         match self.take("WHERE") {
             true => self.expr().map(Some),
             false => Ok(None),
@@ -280,6 +278,8 @@ impl<'a> Reader<'a> {
             "SINK" => Kind::Sink,
             "VIEW" => Kind::View,
             "INDEX" => Kind::Index,
+            "FUNCTION" => Kind::Function,
+            "AGGREGATE" => Kind::Aggregate,
             "MATERIALIZED" => {
                 self.parser.next_token();
                 if self.peek_word(0) != "VIEW" {
@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
             "DATABASE" | "SCHEMA" => {
                 return Err(self.place.foreign(at, &word, "there is one catalogue"));
             }
-            _ => return Err(self.unexpected("SOURCE TABLE SINK VIEW INDEX MATERIALIZED")),
+            _ => return Err(self.unexpected("SOURCE TABLE SINK VIEW INDEX MATERIALIZED FUNCTION")),
         };
         self.parser.next_token();
         Ok(kind)
@@ -303,6 +303,10 @@ impl<'a> Reader<'a> {
         let mut names = vec![self.ident()?];
         while self.parser.consume_token(&Token::Comma) {
             names.push(self.ident()?);
+        }
+        if self.parser.peek_token().token == Token::LParen {
+            let hint = "a function's name is enough: DROP FUNCTION f";
+            return Err((self.place).foreign(self.at(), "types behind a name", hint));
         }
         let cascade = self.take("CASCADE");
         if !cascade {
@@ -330,6 +334,10 @@ impl<'a> Reader<'a> {
                     .foreign(self.at(), &format!("ALTER .. {word}"), hint));
             }
             return Err(self.unexpected("RENAME"));
+        }
+        if self.peek_word(0) == "COLUMN" || self.peek_word(1) == "TO" {
+            let hint = "drop it and create it anew, or SELECT column AS name in a view";
+            return Err((self.place).foreign(self.at(), "RENAME of a column", hint));
         }
         self.expect("TO")?;
         let to = self.ident()?;
@@ -418,42 +426,6 @@ impl<'a> Reader<'a> {
         };
         self.parser.next_token();
         Ok(format!("{minus}{text}"))
-    }
-
-    pub(crate) fn subscribe(&mut self) -> Result<Subscribe, SqlError> {
-        self.expect("SUBSCRIBE")?;
-        self.take("TO");
-        let view = self.ident()?;
-        let selection = self.selection()?;
-        Ok(Subscribe { view, selection })
-    }
-
-    pub(crate) fn declare(&mut self) -> Result<Statement, SqlError> {
-        self.expect("DECLARE")?;
-        let cursor = self.ident()?;
-        self.expect("CURSOR")?;
-        self.expect("FOR")?;
-        if self.peek_word(0) != "SUBSCRIBE" {
-            return Err(self.unexpected("SUBSCRIBE"));
-        }
-        let subscribe = self.subscribe()?;
-        Ok(Statement::Declare { cursor, subscribe })
-    }
-
-    pub(crate) fn fetch(&mut self) -> Result<Statement, SqlError> {
-        self.expect("FETCH")?;
-        let rows = match self.parser.peek_token().token {
-            Token::Number(text, _) => text.parse().ok(),
-            Token::Word(w) if w.value == "next" => Some(1),
-            _ => None,
-        };
-        let Some(rows) = rows else {
-            return Err(self.unexpected("a number of rows"));
-        };
-        self.parser.next_token();
-        self.expect("FROM")?;
-        let cursor = self.ident()?;
-        Ok(Statement::Fetch { rows, cursor })
     }
 
     pub(crate) fn explain(&mut self) -> Result<Explain, SqlError> {

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Assignment, Expr, Ident, Interval, Query};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
+use super::function::CreateFunction;
 use super::reader::Reader;
 use super::types::TypeName;
 use crate::error::{SqlError, nearest};
@@ -29,6 +30,8 @@ pub enum Statement {
     CreateView(CreateView),
     /// `CREATE INDEX`.
     CreateIndex(CreateIndex),
+    /// `CREATE FUNCTION`, `CREATE AGGREGATE`.
+    CreateFunction(CreateFunction),
     /// `INSERT INTO`.
     Insert(Insert),
     /// `UPDATE t SET a = b WHERE c`.
@@ -274,6 +277,10 @@ pub enum Kind {
     MaterializedView,
     /// An index.
     Index,
+    /// A function of rows.
+    Function,
+    /// A function of groups.
+    Aggregate,
 }
 
 /// `DROP`.

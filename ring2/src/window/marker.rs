@@ -3,14 +3,26 @@
 //! DataFusion gives them types; nothing evaluates them, but for [`CAST`].
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// Whether a function is one of these, or a bound of a tumbling window.
 pub(crate) fn is_own(function: &str) -> bool {
     function.starts_with("trefoil_")
+}
+
+/// Whether a call gives a row several windows.
+pub(crate) fn is_several(function: &str) -> bool {
+    matches!(function, HOP | CUMULATE | CUMULATE_END)
+}
+
+/// Whether an expression has such a call.
+pub(crate) fn has_several(expr: &Expr) -> bool {
+    let several = |e: &Expr| Ok(matches!(e, Expr::ScalarFunction(f) if is_several(f.name())));
+    expr.exists(several).unwrap_or(false)
 }
 
 /// Start of a hopping window: time, slide, size, offset.
@@ -49,10 +61,15 @@ const ALL: [(&str, usize); 9] = [
 /// The functions, to be registered.
 pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
     ALL.into_iter().map(|(name, arguments)| {
-        // Not immutable: whoever folds constants must leave them alone.
+        // Not immutable: whoever folds constants must leave them alone. What makes several rows of
+        // one stays where it is.
+        let volatility = match is_several(name) {
+            true => Volatility::Volatile,
+            false => Volatility::Stable,
+        };
         let signature = match arguments {
-            0 => Signature::nullary(Volatility::Stable),
-            _ => Signature::any(arguments, Volatility::Stable),
+            0 => Signature::nullary(volatility),
+            _ => Signature::any(arguments, volatility),
         };
         ScalarUDF::new_from_impl(Marker { name, signature })
     })

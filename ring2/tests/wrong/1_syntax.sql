@@ -97,3 +97,13 @@ SELECT symbol FROM main.trades
 SELECT price FROM `trades`
 ---
 SELECT price FROM trades;;; SELECT volume FORM trades
+---
+CREATE FUNCTION f (a BIGINT) RETURNS BIGINT LANGUAGE sql AS 'a + 1';
+---
+DROP FUNCTION f
+---
+DROP FUNCTION f(BIGINT)
+---
+FETCH FORWARD 5 FROM c
+---
+SELECT UPPER(TABLE trades) FROM trades

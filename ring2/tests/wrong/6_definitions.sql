@@ -213,3 +213,13 @@ INSERT INTO out SELECT symbol,
     price FROM trades;
 ---
 INSERT INTO out (n, symbol) SELECT volume, volume FROM trades;
+---
+CREATE TABLE x (a BIGINT) WITH (connector = 'file', path = 'x', format = 'json', type = 'both')
+---
+CREATE TABLE x (a BIGINT PRIMARY KEY) WITH (connector = 'file', path = 'x', format = 'json', type = 'sink')
+---
+CREATE TABLE x (a TIMESTAMP, WATERMARK FOR a) WITH (connector = 'file', path = 'x', format = 'json', type = 'sink')
+---
+ALTER TABLE notes RENAME COLUMN text TO body
+---
+CREATE INDEX i ON notes USING btree (text)

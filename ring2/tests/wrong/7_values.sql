@@ -229,3 +229,15 @@ SELECT (detail).venue FROM trades;
 SELECT SUM(price) FROM trades HAVING SUM(price);
 ---
 SELECT ARRAY[1, 'a'] FROM trades;
+---
+SELECT detail->'venue' FROM trades
+---
+SELECT symbol->1.5 FROM trades
+---
+SELECT '\xDEA'::bytea FROM trades
+---
+SELECT CAST(symbol AS VARCHAR(3)) FROM trades
+---
+SELECT symbol FROM trades WHERE symbol LIKE symbol ESCAPE '!'
+---
+SELECT symbol FROM trades WHERE symbol LIKE 'a' ESCAPE '!!'

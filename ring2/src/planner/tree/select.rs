@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::from::Scope;
-use super::unnest::{of_owner, stars};
+use super::unnest::{keep_names, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, visit};
 use crate::error::SqlError;
@@ -46,6 +46,7 @@ impl Tree<'_> {
         self.clauses(select)?;
         casts::tell_apart(select);
         let scope = self.from(&mut select.from)?;
+        keep_names(&mut select.projection, &scope.unnested);
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);
         select.projection = stars(projection, &scope.unnested);

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, Join, JoinOperator, ObjectName, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, VisitMut,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, VisitMut,
     visit_expressions_mut,
 };
 
-use super::Tree;
 use super::from::{Scope, derived, marked, named, named_table, parse_query};
+use super::{AGAIN, Tree};
 use crate::error::SqlError;
 use crate::ordinals;
 use crate::syntax::normal;
@@ -21,6 +21,8 @@ pub(super) struct Unnested {
     /// What UNNEST is called.
     relation: String,
     column: String,
+    /// What it is called where it is planned: no other column is.
+    planned: String,
     /// The relation that has the list.
     owner: String,
 }
@@ -37,12 +39,38 @@ pub(super) fn of_owner<T: VisitMut>(tree: &mut T, unnested: &[Unnested]) {
                 .iter()
                 .find(|u| u.relation == normal(relation) && u.column == normal(column))
         {
-            let span = relation.span;
+            let spans = [relation.span, column.span];
             *relation = Ident::with_quote('"', &of.owner);
-            relation.span = span;
+            *column = Ident::with_quote('"', &of.planned);
+            [relation.span, column.span] = spans;
         }
         ControlFlow::Continue(())
     });
+}
+
+/// An item that is a column of UNNEST, under the name that the column has.
+fn named_as(expr: Expr, of: &Unnested) -> SelectItem {
+    match of.planned == of.column {
+        true => SelectItem::UnnamedExpr(expr),
+        false => SelectItem::ExprWithAlias {
+            expr,
+            alias: Ident::with_quote('"', &of.column),
+        },
+    }
+}
+
+/// Gives items that are columns of UNNEST their names, before they are written anew.
+pub(super) fn keep_names(items: &mut [SelectItem], unnested: &[Unnested]) {
+    for item in items {
+        if let SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) = item
+            && let [relation, column] = parts.as_slice()
+            && let Some(of) = unnested
+                .iter()
+                .find(|u| u.relation == normal(relation) && u.column == normal(column))
+        {
+            *item = named_as(Expr::CompoundIdentifier(parts.clone()), of);
+        }
+    }
 }
 
 /// A star over the relation that has the list is without the elements; one over UNNEST is them.
@@ -63,14 +91,14 @@ pub(super) fn stars(items: Vec<SelectItem>, unnested: &[Unnested]) -> Vec<Select
         let mut own = unnested.iter().filter(|u| u.relation == of).peekable();
         if own.peek().is_some() {
             out.extend(own.map(|u| {
-                let parts = vec![quoted(&u.owner), quoted(&u.column)];
-                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts))
+                let parts = vec![quoted(&u.owner), quoted(&u.planned)];
+                named_as(Expr::CompoundIdentifier(parts), u)
             }));
             continue;
         }
         let inside = unnested.iter().filter(|u| u.owner == of);
         let names: Vec<_> = inside
-            .map(|u| ObjectName::from(vec![quoted(&u.column)]))
+            .map(|u| ObjectName::from(vec![quoted(&u.planned)]))
             .collect();
         if !names.is_empty() {
             options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
@@ -108,12 +136,7 @@ impl Tree<'_> {
             return Err(self.no(&["UNNEST"], what));
         };
         let (relation, columns) = names(alias.as_ref(), *with_ordinality);
-        if let Some(twice) = columns.iter().find(|c| scope.columns.contains(c)) {
-            let at = array.span().start;
-            let message = format!("a column of UNNEST and another one are called \"{twice}\"");
-            let hint = "CROSS JOIN UNNEST(list) AS u(element)";
-            return Err(self.select.place.hinted("E0205", at, message, hint));
-        }
+        let planned = planned(&relation, &columns, scope);
         let mut candidates: Vec<&mut TableFactor> = vec![first];
         candidates.extend(joins.iter_mut().map(|j| &mut j.relation));
         let only = candidates.len() == 1;
@@ -134,18 +157,22 @@ impl Tree<'_> {
             unreachable!("the text above is a SELECT");
         };
         let lists = [array.clone(), marked(ordinals::NAME, array.clone())];
-        for (list, column) in lists.into_iter().zip(&columns) {
+        for (list, column) in lists.into_iter().zip(&planned) {
             select.projection.push(SelectItem::ExprWithAlias {
                 expr: marked("unnest", list),
                 alias: Ident::with_quote('"', column),
             });
         }
         let name = named(owner).unwrap_or_default();
-        scope.unnested.extend(columns.iter().map(|column| Unnested {
-            relation: relation.clone(),
-            column: column.clone(),
-            owner: name.clone(),
-        }));
+        let both = columns.iter().zip(planned);
+        scope
+            .unnested
+            .extend(both.map(|(column, planned)| Unnested {
+                relation: relation.clone(),
+                column: column.clone(),
+                planned,
+                owner: name.clone(),
+            }));
         scope.columns.extend(columns);
         let before = std::mem::replace(
             owner,
@@ -161,6 +188,15 @@ impl Tree<'_> {
         *owner = derived(query, None, name);
         Ok(())
     }
+}
+
+/// What columns of UNNEST are called where they are planned: as no other column of the scope is.
+fn planned(relation: &str, columns: &[String], scope: &Scope) -> Vec<String> {
+    let name = |column: &String| match scope.columns.contains(column) {
+        true => format!("{column}{AGAIN}{relation}"),
+        false => column.clone(),
+    };
+    columns.iter().map(name).collect()
 }
 
 /// What UNNEST and its columns are called.

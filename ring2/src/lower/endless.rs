@@ -1,0 +1,59 @@
+//! What would wait for ever over input without an end: it is refused, and says what it waits for.
+
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::changes::{is_grouped, is_window};
+use crate::error::SqlError;
+use crate::place::find_word;
+use crate::planner::Planned;
+use crate::script::{Emit, Select};
+
+/// Refuses a query whose results need the end of input that has none.
+pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Result<(), SqlError> {
+    let without_lag = planned
+        .tables
+        .iter()
+        .find(|t| !t.bounded && t.lag_ns.is_none());
+    if planned.tables.iter().all(|t| t.bounded) {
+        return Ok(());
+    }
+    let start = select.chunk.start();
+    let is_over = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Window(_)));
+    if planned.plan.exists(is_over).unwrap_or(false) {
+        let at = find_word(&select.chunk.tokens, &["OVER"], start);
+        let message = "OVER over input without an end is not supported yet";
+        let hint = "rows = n of a generator, or a file without follow = true, end";
+        return Err(select.place.hinted("E0301", at, message, hint));
+    }
+    if changes || !is_grouped(&planned.plan, |_| true) {
+        return Ok(());
+    }
+    let at = match select.emit {
+        Emit::Final(at) => at,
+        Emit::Default | Emit::Changes(_) | Emit::Every(_) => start,
+    };
+    if groups(&planned.plan) > 1 {
+        let message = "groups of groups over input without an end are not supported yet";
+        let hint = "write the windows with one query, and group its file with another";
+        return Err(select.place.hinted("E0301", at, message, hint));
+    }
+    if !is_grouped(&planned.plan, is_window) {
+        let message = "these groups never close: the input is unbounded, and no key is a window's \
+                       bound";
+        let hint = "GROUP BY window_start, or window_end, as well; or EMIT CHANGES";
+        return Err(select.place.hinted("E0402", at, message, hint));
+    }
+    if let Some(table) = without_lag {
+        let message = format!("no window ever closes: \"{}\" has no watermark", table.name);
+        let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND in CREATE SOURCE, or EMIT CHANGES";
+        return Err(select.place.hinted("E0402", at, message, hint));
+    }
+    Ok(())
+}
+
+/// How many groupings stand one above the other.
+fn groups(plan: &LogicalPlan) -> usize {
+    let below = plan.inputs().into_iter().map(groups).max().unwrap_or(0);
+    below + usize::from(matches!(plan, LogicalPlan::Aggregate(_)))
+}
