@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::limits::KEY_GROUPS;
+use crate::limits::{KEY_GROUPS, RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::lineages;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
@@ -106,11 +106,15 @@ pub(crate) fn wire(
         parts[0].streams[number] = open_stream(spec, &bells[0], config.tell)?;
         pace(spec, &files[number], bells)?;
     }
+    let messages = config
+        .ring_messages
+        .min(RING_MESSAGES_OF_SHARD / config.shards);
+    let messages = messages.max(RING_MESSAGES_MIN);
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
         lane(
             schema,
             config.frame_rows,
-            config.ring_messages,
+            messages,
             Arc::clone(from),
             Arc::clone(to),
         )

@@ -15,7 +15,7 @@ use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
 use super::chunks::{Chunks, Extent, Left};
 use super::clock::Clock;
-use super::open::{Files, file_schema};
+use super::open::{Files, SHORTER, file_schema};
 use super::system::{System, seal};
 use crate::error::{Error, Result};
 use crate::format::columnar::{Decoded, Decoder};
@@ -255,8 +255,7 @@ impl ColumnarSource {
         let Completion { buffer, result, .. } = completion;
         result.map_err(|error| self.unreadable(chunk.file, error.to_string()))?;
         if (buffer.len() as u64) < range.end - range.start {
-            let shorter = "the file became shorter while it was read".to_owned();
-            return Err(self.unreadable(chunk.file, shorter));
+            return Err(self.unreadable(chunk.file, SHORTER.to_owned()));
         }
         self.counters.bytes_read += buffer.len() as u64;
         let (_, decoder) = self.decoder.as_mut().expect("a chunk has its decoder");
