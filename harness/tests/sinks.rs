@@ -1,8 +1,6 @@
 //! Sinks of a script: files that are whole or not there, standard output, print, blackhole; what
 //! feeds them, and what is refused.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 mod common;
 
 use std::process::Output;
