@@ -324,3 +324,21 @@ fn rows_stand_in_order_behind_any_exchange() {
         assert_eq!(printed[0], printed[2], "{query}");
     }
 }
+
+/// Groups stand by their own columns: nobody reads the event time for their sake.
+#[test]
+fn groups_in_order_need_no_event_time() {
+    let folder = Folder::new("order-of-groups");
+    folder.write(
+        "r.json",
+        "{\"k\":\"b\"}\n{\"k\":\"a\"}\n{\"k\":\"b\",\"t\":1}\n",
+    );
+    let sql = "CREATE SOURCE r (k VARCHAR, t TIMESTAMP(3) NOT NULL, WATERMARK FOR t) WITH \
+               (connector = 'file', path = 'r.json', format = 'json');\
+               SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n LIMIT 5;";
+    for cores in ["1", "2"] {
+        let output = run_script(&folder, sql, &["--cores", cores, "--format", "csv"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "k,n\r\na,1\r\nb,2\r\n", "{cores}");
+    }
+}
