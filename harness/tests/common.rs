@@ -7,7 +7,7 @@
 )]
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// A folder that goes when its test does.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -57,6 +57,16 @@ pub(crate) fn trefoil(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trefoil"));
     command.current_dir(&folder.0);
     command
+}
+
+/// Runs the statements with these options.
+pub(crate) fn run_script(folder: &Folder, sql: &str, options: &[&str]) -> Output {
+    folder.write("q.sql", sql);
+    let output = trefoil(folder)
+        .args(["run", "q.sql"])
+        .args(options)
+        .output();
+    output.unwrap()
 }
 
 /// Text that a program printed.

@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_ipc::reader::StreamReader;
-use common::{Folder, text, trefoil};
+use common::{Folder, run_script, text, trefoil};
 
 const RECORDS: &str = r#"{"n":1,"x":0.1,"s":"","b":true,"d":"2024-02-29","t":"2024-02-29T12:00:00"}
 {"n":-20,"x":1e300,"s":"a,\"b\"","b":false,"d":"1969-12-31","t":"2024-02-29T12:00:00.5"}
@@ -31,12 +31,7 @@ fn folder(name: &str) -> Folder {
 }
 
 fn run(folder: &Folder, sql: &str, options: &[&str]) -> Output {
-    folder.write("q.sql", &format!("{SOURCE}{sql}"));
-    let output = trefoil(folder)
-        .args(["run", "q.sql"])
-        .args(options)
-        .output();
-    output.unwrap()
+    run_script(folder, &format!("{SOURCE}{sql}"), options)
 }
 
 fn printed(folder: &Folder, sql: &str, options: &[&str]) -> String {

@@ -1,14 +1,12 @@
 //! Sinks of a script: files that are whole or not there, standard output, print, blackhole; what
 //! feeds them, and what is refused.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 mod common;
 
 use std::process::Output;
 
 use arrow_ipc::reader::StreamReader;
-use common::{Folder, text, trefoil};
+use common::{Folder, run_script, text};
 
 const SOURCE: &str = "CREATE SOURCE r (n BIGINT, s VARCHAR) \
                       WITH (connector = 'file', format = 'json', path = 'r.json');\n";
@@ -21,12 +19,7 @@ fn folder(name: &str) -> Folder {
 }
 
 fn run(folder: &Folder, sql: &str, options: &[&str]) -> Output {
-    folder.write("q.sql", &format!("{SOURCE}{sql}"));
-    let output = trefoil(folder)
-        .args(["run", "q.sql"])
-        .args(options)
-        .output();
-    output.unwrap()
+    run_script(folder, &format!("{SOURCE}{sql}"), options)
 }
 
 fn runs(folder: &Folder, sql: &str, options: &[&str]) -> Output {

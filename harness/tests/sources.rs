@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Output;
 
-use common::{Folder, text, trefoil};
+use common::{Folder, run_script, text, trefoil};
 
 fn run(folder: &Folder, cores: &str, sql: &str) -> Output {
     folder.write("q.sql", sql);
@@ -293,5 +293,52 @@ fn csv() {
         let raw: Vec<_> = letters.iter().map(|l| l["raw"].as_str().unwrap()).collect();
         let want = ["1 ; 'it\\'s'; NA\r;", "2;'';0\r", "x;'a\nb';0"];
         assert_eq!(raw, want);
+    }
+}
+
+/// An exchange on the way to where rows are put in order takes none out of its place.
+#[test]
+fn rows_stand_in_order_behind_any_exchange() {
+    let folder = Folder::new("hash-and-order");
+    let record = |n: i64| format!("{{\"n\":{},\"k\":\"{}\"}}\n", n * 7919 % 10_007, n % 5);
+    folder.write("r.json", &(0..20_000).map(record).collect::<String>());
+    let source = "CREATE SOURCE r (n BIGINT, k VARCHAR) WITH (connector = 'file', \
+                  path = 'r.json', format = 'json', partitioning = 'always_hash');";
+    for query in [
+        "SELECT n, k FROM r ORDER BY n OFFSET 19990",
+        "SELECT n, k FROM r LIMIT 5",
+        "SELECT k, SUM(n) AS s FROM r GROUP BY k ORDER BY k DESC",
+        "SELECT n, ROW_NUMBER() OVER (ORDER BY k, n) AS p FROM r ORDER BY p LIMIT 9",
+    ] {
+        let printed = ["1", "2", "4"].map(|cores| {
+            let output = run_script(
+                &folder,
+                &format!("{source} {query};"),
+                &["--cores", cores, "--format", "csv"],
+            );
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            text(&output.stdout)
+        });
+        assert!(printed[0].lines().count() > 5, "{query}: {printed:?}");
+        assert_eq!(printed[0], printed[1], "{query}");
+        assert_eq!(printed[0], printed[2], "{query}");
+    }
+}
+
+/// Groups stand by their own columns: nobody reads the event time for their sake.
+#[test]
+fn groups_in_order_need_no_event_time() {
+    let folder = Folder::new("order-of-groups");
+    folder.write(
+        "r.json",
+        "{\"k\":\"b\"}\n{\"k\":\"a\"}\n{\"k\":\"b\",\"t\":1}\n",
+    );
+    let sql = "CREATE SOURCE r (k VARCHAR, t TIMESTAMP(3) NOT NULL, WATERMARK FOR t) WITH \
+               (connector = 'file', path = 'r.json', format = 'json');\
+               SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n LIMIT 5;";
+    for cores in ["1", "2"] {
+        let output = run_script(&folder, sql, &["--cores", cores, "--format", "csv"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "k,n\r\na,1\r\nb,2\r\n", "{cores}");
     }
 }

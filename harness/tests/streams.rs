@@ -330,3 +330,35 @@ fn options_of_generators_are_checked() {
         );
     }
 }
+
+/// What waits for the end of its input would wait for ever.
+#[test]
+fn nothing_waits_for_input_without_an_end() {
+    let folder = Folder::new("endless");
+    let source = "CREATE SOURCE g (id BIGINT, k BIGINT) WITH (connector = 'generator');";
+    for (query, error) in [
+        (
+            "SELECT id, ROW_NUMBER() OVER (ORDER BY id) FROM g",
+            "error[E0301]: OVER",
+        ),
+        ("SELECT id FROM g LIMIT 3", "error[E0301]: LIMIT"),
+        (
+            "SELECT x.id FROM (SELECT id FROM g OFFSET 1) AS x",
+            "error[E0301]: LIMIT",
+        ),
+        ("SELECT id FROM g ORDER BY id", "error[E0404]"),
+        ("SELECT id FROM g ORDER BY id LIMIT 3", "error[E0404]"),
+        (
+            "SELECT k, COUNT(*) FROM g GROUP BY k EMIT FINAL",
+            "error[E0402]",
+        ),
+        ("SELECT COUNT(*) FROM g EMIT FINAL", "error[E0402]"),
+    ] {
+        for cores in CORES {
+            let output = run(&folder, cores, &format!("{source} {query};"));
+            assert_eq!(output.status.code(), Some(3), "{query}");
+            let said = text(&output.stderr);
+            assert!(said.contains(error), "{query}: {said}");
+        }
+    }
+}

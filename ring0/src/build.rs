@@ -7,11 +7,13 @@ use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::limits::KEY_GROUPS;
+use crate::limits::{KEY_GROUPS, RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::lineages;
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
-use crate::program::{BadData, OperatorSpec, Order, Program, StageInput, StageOutput, StageSpec};
+use crate::program::{
+    BadData, OperatorSpec, Order, Program, Reading, StageInput, StageOutput, StageSpec,
+};
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Letters, Shard};
@@ -106,11 +108,15 @@ pub(crate) fn wire(
         parts[0].streams[number] = open_stream(spec, &bells[0], config.tell)?;
         pace(spec, &files[number], bells)?;
     }
+    let messages = config
+        .ring_messages
+        .min(RING_MESSAGES_OF_SHARD / config.shards);
+    let messages = messages.max(RING_MESSAGES_MIN);
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
         lane(
             schema,
             config.frame_rows,
-            config.ring_messages,
+            messages,
             Arc::clone(from),
             Arc::clone(to),
         )
@@ -164,6 +170,23 @@ fn aggregations(program: &Program) -> usize {
     let operators = program.stages.iter().flat_map(|s| &s.operators);
     let keeps = |o: &&OperatorSpec| o.groups() || matches!(o, OperatorSpec::MarkFirst { .. });
     operators.filter(keeps).count()
+}
+
+/// For each exchange, of how many splits the chunks are that it takes in order.
+/// Where one shard reads them all it knows the splits itself.
+fn splits(program: &Program, config: &Config, files: &[Files]) -> Vec<usize> {
+    let of = |number: usize| {
+        let id = StageOutput::Exchange(ExchangeId(number as u32));
+        let sender = program.stages.iter().find(|stage| stage.output == id);
+        let Some(StageInput::Source(source)) = sender.map(|stage| stage.input) else {
+            return 1;
+        };
+        match program.sources[source.index()].reading {
+            Reading::Chunks if config.shards > 1 => files[source.index()].splits(),
+            Reading::Chunks | Reading::InOrder => 1,
+        }
+    };
+    (0..program.exchanges.len()).map(of).collect()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -227,6 +250,7 @@ pub(crate) fn build(
             .map(|(number, _)| number)
             .collect()
     };
+    let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(streams);
     for (number, (spec, (files, blocks))) in program.sources.iter().zip(inputs).enumerate() {
@@ -253,7 +277,10 @@ pub(crate) fn build(
     let exchanges = received.map(|(number, lanes)| {
         let consumers = readers(StageInput::Exchange(ExchangeId(number as u32)));
         let order = program.exchanges[number].order;
-        (ExchangeReceiver::new(lanes, order), consumers)
+        (
+            ExchangeReceiver::new(lanes, order, splits[number]),
+            consumers,
+        )
     });
     Ok(Shard::new(sources, exchanges.collect(), chains))
 }

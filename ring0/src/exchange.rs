@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::align::Splits;
 use crate::column::Column;
 use crate::frame::Frame;
 use crate::hash::{hash_keys, owner};
@@ -77,7 +78,8 @@ impl ExchangeSender {
     /// Sends a mark into every lane, behind all rows; after `Full` offer the same mark again.
     pub(crate) fn mark(&mut self, mark: Mark) -> Flow {
         assert!(!self.in_hand, "no mark overtakes a half-sent frame");
-        if (mark, self.order) == (Mark::ChunkEnd, Order::Free) {
+        let ends_chunk = matches!(mark, Mark::ChunkEnd | Mark::SplitEnd);
+        if ends_chunk && self.order == Order::Free {
             return Flow::Done;
         }
         while self.marked < self.lanes.len() {
@@ -135,7 +137,7 @@ struct Incoming {
     stopped: bool,
 }
 
-/// Raises the rows' watermarks to that of all chunks before theirs.
+/// Raises the rows' watermarks to that of all chunks of their split before theirs.
 fn raise(frame: &mut Frame, bound: usize, least: i64) {
     let Column::I64(bounds) = &mut frame.columns[bound] else {
         panic!("a watermark is a BIGINT")
@@ -152,13 +154,16 @@ pub(crate) struct ExchangeReceiver {
     order: Order,
     /// The lane to look at: with chunks, whose chunk is next.
     next: usize,
-    /// That of the exchange as a whole.
+    /// With chunks, the splits that they are of.
+    splits: Splits,
+    /// That of the exchange as a whole, where lanes are splits.
     watermark: i64,
     ended: bool,
 }
 
 impl ExchangeReceiver {
-    pub(crate) fn new(lanes: Vec<LaneReceiver>, order: Order) -> Self {
+    /// `splits`: how many the chunks are of, where they are taken in order.
+    pub(crate) fn new(lanes: Vec<LaneReceiver>, order: Order, splits: usize) -> Self {
         let lanes = lanes
             .into_iter()
             .map(|lane| Incoming {
@@ -173,6 +178,7 @@ impl ExchangeReceiver {
             lanes,
             order,
             next: 0,
+            splits: Splits::new(splits),
             watermark: i64::MIN,
             ended: false,
         }
@@ -198,16 +204,19 @@ impl ExchangeReceiver {
         Some(match incoming.lane.pop()? {
             Message::Frame(mut frame) => {
                 if let Some(bound) = bound {
-                    raise(&mut frame, bound, self.watermark);
+                    raise(&mut frame, bound, self.splits.own());
                 }
                 Received::Frame(at, frame)
             }
-            Message::Mark(Mark::Watermark(time)) if time > self.watermark => {
-                self.watermark = time;
-                Received::Mark(Mark::Watermark(time))
+            Message::Mark(Mark::Watermark(time)) => {
+                self.splits.raise(time);
+                let edge = self.splits.advance().map(Mark::Watermark);
+                edge.map_or(Received::Absorbed, Received::Mark)
             }
-            Message::Mark(Mark::Watermark(_)) => Received::Absorbed,
-            Message::Mark(Mark::ChunkEnd) => {
+            Message::Mark(mark @ (Mark::ChunkEnd | Mark::SplitEnd)) => {
+                if mark == Mark::SplitEnd {
+                    self.splits.end();
+                }
                 self.next = (at + 1) % lanes;
                 Received::Absorbed
             }
@@ -253,7 +262,9 @@ impl ExchangeReceiver {
                 assert!(t >= incoming.watermark, "a watermark never goes back");
                 incoming.watermark = t;
             }
-            Mark::ChunkEnd => unreachable!("chunk ends are sent where they are waited for"),
+            Mark::ChunkEnd | Mark::SplitEnd => {
+                unreachable!("chunk ends are sent where they are waited for")
+            }
             Mark::Barrier(epoch) => incoming.barrier = Some(epoch),
             Mark::End => incoming.ended = true,
             Mark::Stop => (incoming.ended, incoming.stopped) = (true, true),
@@ -333,7 +344,7 @@ mod tests {
             let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..lanes)
                 .map(|_| lane(&schema, 8, 8, Arc::clone(&bell), Arc::clone(&bell)))
                 .unzip();
-            let mut receiver = ExchangeReceiver::new(receivers, Order::Free);
+            let mut receiver = ExchangeReceiver::new(receivers, Order::Free, 1);
             // The last lane stays behind with its watermark, so that most marks change nothing.
             for (at, sender) in senders.iter_mut().enumerate() {
                 for time in 0..5 {

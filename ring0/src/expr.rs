@@ -7,6 +7,7 @@ use arrow_schema::{DataType, IntervalUnit};
 use crate::column::Interval;
 use crate::kernel::Generic;
 use crate::limits::DECIMAL_DIGITS_MAX;
+use crate::program::Reach;
 use crate::schema::Schema;
 
 /// A constant.
@@ -203,6 +204,14 @@ pub enum Expr {
         /// Offset, from 0 to below the size.
         offset: i64,
     },
+    /// A TIMESTAMP itself; an error where it is NULL, or where windows that hold it have bounds
+    /// that no TIMESTAMP tells.
+    InWindows {
+        /// The timestamp.
+        time: Box<Expr>,
+        /// The windows.
+        windows: Reach,
+    },
 }
 
 impl Expr {
@@ -239,7 +248,9 @@ impl Expr {
             Self::Coalesce(args) | Self::Call { args, .. } => {
                 args.iter_mut().for_each(|e| e.shift_columns(from));
             }
-            Self::TumbleStart { time, .. } => time.shift_columns(from),
+            Self::TumbleStart { time, .. } | Self::InWindows { time, .. } => {
+                time.shift_columns(from);
+            }
         }
     }
 
@@ -271,7 +282,7 @@ impl Expr {
             Self::Coalesce(args) => args.first().map_or(DataType::Null, |e| e.data_type(schema)),
             Self::InList { .. } | Self::Like { .. } => DataType::Boolean,
             Self::Call { kernel, .. } => kernel.0.data_type().clone(),
-            Self::TumbleStart { time, .. } => time.data_type(schema),
+            Self::TumbleStart { time, .. } | Self::InWindows { time, .. } => time.data_type(schema),
         }
     }
 }

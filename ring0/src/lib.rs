@@ -39,6 +39,7 @@ pub mod table;
 
 pub mod replicated;
 
+mod align;
 mod exchange;
 mod lineage;
 mod mesh;

@@ -12,6 +12,8 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RING_MESSAGES_DEFAULT: usize = 64;
 /// Fewest messages of a ring with which programs still make progress.
 pub const RING_MESSAGES_MIN: usize = 2;
+/// Messages of all rings from one shard in an exchange: between many shards each is shorter.
+pub const RING_MESSAGES_OF_SHARD: usize = 4096;
 /// Number of key groups: the unit of ownership and of rescaling.
 pub const KEY_GROUPS: usize = 1024;
 /// Most shards: each owns at least one key group.
@@ -32,6 +34,7 @@ pub const TYPE_DEPTH_MAX: usize = 16;
 pub const DECIMAL_DIGITS_MAX: u8 = 38;
 
 const _: () = assert!(FRAME_ROWS_DEFAULT <= FRAME_ROWS_MAX);
+const _: () = assert!(RING_MESSAGES_OF_SHARD / SHARDS_MAX >= RING_MESSAGES_MIN);
 const _: () = assert!(KEY_GROUPS.is_power_of_two());
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
 // Offsets of strings are 32 bits wide: a full frame plus one greatest record has to fit.

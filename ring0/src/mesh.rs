@@ -1,6 +1,7 @@
 //! The mesh: one ring per (exchange, sender, receiver), and beside each a ring on which frames go
-//! home empty. A lane's frames are all made at the start; its return ring holds all of them, so
-//! that going home never waits.
+//! home empty. A lane has so many frames and no more, made as they are first needed: of the lanes
+//! between many shards most carry little. Its return ring holds all of them, so that going home
+//! never waits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub(crate) struct LaneSender {
     home: Consumer<Box<Frame>>,
     #[expect(clippy::vec_box, reason = "frames travel by pointer")]
     free: Vec<Box<Frame>>,
+    /// An empty frame, and how many the lane may still have.
+    model: Frame,
+    unmade: usize,
     staged: Option<Box<Frame>>,
     bell: Arc<Bell>,
     pushed: bool,
@@ -57,13 +61,12 @@ pub(crate) fn lane(
     let frames = ring_messages + 2;
     let (ring_in, ring_out) = RingBuffer::new(ring_messages);
     let (home_in, home_out) = RingBuffer::new(frames);
-    let free = (0..frames)
-        .map(|_| Box::new(Frame::new(schema, frame_rows)))
-        .collect();
     let tx = LaneSender {
         ring: ring_in,
         home: home_out,
-        free,
+        free: Vec::new(),
+        model: Frame::new(schema, frame_rows),
+        unmade: frames,
         staged: None,
         bell: receiver,
         pushed: false,
@@ -137,6 +140,10 @@ impl LaneSender {
         while let Ok(frame) = self.home.pop() {
             debug_assert_eq!(frame.rows(), 0, "frames come home empty");
             self.free.push(frame);
+        }
+        if self.free.is_empty() && self.unmade > 0 {
+            self.unmade -= 1;
+            self.free.push(Box::new(self.model.clone()));
         }
         self.free.pop()
     }

@@ -19,6 +19,8 @@ pub enum Mark {
     Watermark(i64),
     /// The sender's chunk of the file ends here; the next one is another shard's.
     ChunkEnd,
+    /// As [`Mark::ChunkEnd`], and the split of which the chunk was the last has ended.
+    SplitEnd,
     /// The lane's records of this epoch end here.
     Barrier(u64),
     /// The lane has no further record.

@@ -67,7 +67,7 @@ impl HostLanes {
                     *ended = true;
                     self.turn();
                 }
-                Some(Message::Mark(Mark::ChunkEnd)) => self.turn(),
+                Some(Message::Mark(Mark::ChunkEnd | Mark::SplitEnd)) => self.turn(),
                 Some(Message::Mark(Mark::Watermark(_) | Mark::Barrier(_))) => {}
                 None if self.order != Order::Free => return None,
                 None => {

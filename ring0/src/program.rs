@@ -19,7 +19,7 @@ pub use self::aggregate::{
 };
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
-pub use self::window::{LateRule, WindowShape, WindowsSpec};
+pub use self::window::{LateRule, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -98,6 +98,21 @@ pub struct SourceSpec {
     pub system: Vec<SystemColumn>,
     /// What becomes of records that cannot be parsed.
     pub bad_data: BadData,
+    /// What its splits are.
+    pub splits: Splits,
+    /// How far, in nanoseconds, an event time may be ahead of the clock and still move the
+    /// watermark all the way; `None`: any distance.
+    pub max_ahead_ns: Option<i64>,
+}
+
+/// What the splits of a source are: each has a watermark of its own, by which its rows are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Splits {
+    /// All of it is one.
+    #[default]
+    One,
+    /// Each file is one.
+    Files,
 }
 
 impl SourceSpec {
@@ -111,6 +126,8 @@ impl SourceSpec {
             kind,
             system: Vec::new(),
             bad_data: BadData::Fail,
+            splits: Splits::One,
+            max_ahead_ns: None,
         }
     }
 }
@@ -173,7 +190,8 @@ pub fn dead_letter_schema() -> Schema {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemColumn {
     /// Where in the split the record is: the bytes of all files before and those before it in its
-    /// own, or, where files hold columns, so many records: BIGINT.
+    /// own, or, where files hold columns, so many records: BIGINT. Where
+    /// each file is a split there are no files before.
     Offset,
     /// The number of its split: BIGINT.
     Split,

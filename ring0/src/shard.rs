@@ -176,10 +176,8 @@ impl Shard {
                 match slot.source.poll(io)? {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
                     Polled::Pending => {}
-                    Polled::ChunkEnd => {
-                        slot.hand = Hand::Mark(Mark::ChunkEnd, 0);
-                        slot.letters.mark = Some(Mark::ChunkEnd);
-                    }
+                    Polled::ChunkEnd => slot.end_chunk(Mark::ChunkEnd),
+                    Polled::SplitEnd => slot.end_chunk(Mark::SplitEnd),
                     Polled::End => slot.end(Mark::End),
                     Polled::Stopped => {
                         slot.end(Mark::Stop);
@@ -316,6 +314,10 @@ impl SourceSlot {
     /// Nothing comes behind this mark.
     fn end(&mut self, mark: Mark) {
         self.ended = true;
+        self.end_chunk(mark);
+    }
+
+    fn end_chunk(&mut self, mark: Mark) {
         self.hand = Hand::Mark(mark, 0);
         self.letters.mark = Some(mark);
     }

@@ -52,6 +52,8 @@ pub(crate) enum Polled {
     Pending,
     /// The end of a chunk of the file that all shards read.
     ChunkEnd,
+    /// The same, and the end of a split with it.
+    SplitEnd,
     /// Nothing any more.
     End,
     /// Nothing any more, though there is more to read: the source was stopped.

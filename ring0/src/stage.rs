@@ -65,7 +65,9 @@ impl Sink {
                 }
                 flow
             }
-            (Self::Output { ordered: false, .. }, Item::Mark(Mark::ChunkEnd)) => Flow::Done,
+            (Self::Output { ordered: false, .. }, Item::Mark(Mark::ChunkEnd | Mark::SplitEnd)) => {
+                Flow::Done
+            }
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
         }
     }
@@ -229,7 +231,7 @@ impl Level {
             (&self.operator, mark),
             (
                 Operator::Aggregate(_) | Operator::Ordered { .. },
-                Mark::Watermark(_) | Mark::ChunkEnd
+                Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd
             )
         )
     }

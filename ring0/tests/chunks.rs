@@ -47,6 +47,8 @@ fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> S
         },
         system: Vec::new(),
         bad_data: BadData::Fail,
+        splits: Default::default(),
+        max_ahead_ns: None,
     }
 }
 

@@ -31,6 +31,8 @@ fn program(path: &Path) -> Program {
             },
             system: Vec::new(),
             bad_data: BadData::Fail,
+            splits: Default::default(),
+            max_ahead_ns: None,
         },
         Vec::new(),
         OutputSpec::free(schema),

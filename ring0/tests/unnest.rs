@@ -76,6 +76,8 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             },
             system: Vec::new(),
             bad_data: BadData::Fail,
+            splits: Default::default(),
+            max_ahead_ns: None,
         },
         vec![
             OperatorSpec::Unnest {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use trefoil_ring0::program::{FileFormat, GeneratorSpec};
+use trefoil_ring0::program::{FileFormat, GeneratorSpec, Splits};
 
 use crate::partitioning::StrategyConfig;
 use crate::syntax::{CreateSink, EmitQuery, Kind, SourceKind};
@@ -93,6 +93,10 @@ pub struct SourceDef {
     pub follow: bool,
     /// What integers stand for where a TIMESTAMP is wanted.
     pub timestamp_unit: Option<TimeUnit>,
+    /// What its splits are.
+    pub splits: Splits,
+    /// How far ahead of the clock, in nanoseconds, an event time still moves the watermark.
+    pub max_ahead_ns: Option<i64>,
     /// How its records are made, all declared columns, where they are not read.
     pub generator: Option<GeneratorSpec>,
     /// What of it cannot run yet.

@@ -41,6 +41,6 @@ fn depth(expr: &Expr) -> usize {
         }
         Expr::InList { value, list, .. } => deepest(&mut list.iter().chain([&**value])),
         Expr::Coalesce(args) | Expr::Call { args, .. } => deepest(&mut args.iter()),
-        Expr::TumbleStart { time, .. } => depth(time),
+        Expr::TumbleStart { time, .. } | Expr::InWindows { time, .. } => depth(time),
     }
 }

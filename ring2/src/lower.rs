@@ -195,6 +195,10 @@ impl Lowering<'_> {
             Expr::Column(column) => self.origins.get(*column).copied().flatten(),
             _ => None,
         };
+        let origin = |expr: &Expr| match expr {
+            Expr::InWindows { time, .. } => origin(time),
+            expr => origin(expr),
+        };
         self.origins = exprs.iter().map(origin).collect();
         if self.apart || self.weighted {
             exprs.push(Expr::Column(self.schema.fields.len() - 1));

@@ -9,18 +9,20 @@ use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
 use datafusion::arrow::datatypes::TimeUnit;
+use trefoil_ring0::program::Splits;
 
 use crate::partitioning::StrategyConfig;
 use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
 
 /// Options of every source, the watermark before what widens it.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 12] = [
     "connector",
     "format",
     "event_time_field",
     "watermark_field",
     "allowed_lateness",
+    "max_ahead",
     "late",
     "idle_timeout",
     "bad_data",
@@ -257,14 +259,7 @@ fn source_option(
             let index = named_column(place, def, value, at)?;
             set_watermark(place, def, index, 0, at)?;
         }
-        "allowed_lateness" => {
-            let lateness = duration(place, option)?;
-            let Some(lag) = def.lag_ns else {
-                let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND";
-                return bad("allowed_lateness needs a watermark".into(), hint);
-            };
-            def.lag_ns = Some(lag.saturating_add(lateness));
-        }
+        "allowed_lateness" | "max_ahead" => of_watermark(place, def, option)?,
         "idle_timeout" => {
             duration(place, option)?;
             later(def, "idle_timeout cannot run yet".into());
@@ -282,7 +277,7 @@ fn source_option(
         }
         "splits" => match word(place, option, &["folder", "file"])?.as_str() {
             "folder" => {}
-            _ => later(def, "splits = 'file' cannot run yet".into()),
+            _ => def.splits = Splits::Files,
         },
         "follow" => match word(place, option, &["true", "false"])?.as_str() {
             "false" => {}
@@ -302,6 +297,25 @@ fn source_option(
         "start" => drop(word(place, option, &["earliest", "latest"])?),
         // What else a connector knows matters once it runs: until then `later` refuses it.
         _ => return network(place, def.connector.as_deref(), option),
+    }
+    Ok(())
+}
+
+/// The options that say how the watermark follows the event time.
+fn of_watermark(
+    place: Place<'_>,
+    def: &mut SourceDef,
+    option: &OptionSpec,
+) -> Result<(), SqlError> {
+    let length = duration(place, option)?;
+    match (def.lag_ns, option.name.as_str()) {
+        (None, name) => {
+            let message = format!("{name} needs a watermark");
+            let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND";
+            return Err(place.hinted("E0104", option.value_at.0, message, hint));
+        }
+        (Some(_), "max_ahead") => def.max_ahead_ns = Some(length),
+        (Some(lag), _) => def.lag_ns = Some(lag.saturating_add(length)),
     }
     Ok(())
 }

@@ -52,7 +52,11 @@ pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError
             .or_else(|| said(select, &message, None)),
     };
     named.unwrap_or_else(|| {
+        // A call, or the word of a clause.
+        let first = message.split(' ').next().unwrap_or_default();
+        let is_clause = first.len() > 1 && first.bytes().all(|b| b.is_ascii_uppercase());
         let call = message.split('(').next().unwrap_or_default();
+        let call = if is_clause { first } else { call };
         let (_, at) = written(select, call);
         select.place.error(code, at, in_sql(&message))
     })

@@ -156,7 +156,6 @@ fn queries_that_cannot_be_taken_in_are_refused_and_never_wrong() {
 fn what_a_source_asks_for_and_cannot_get_is_refused() {
     for (connector, format, more) in [
         ("file", "avro", ""),
-        ("file", "json", ", splits = 'file'"),
         (
             "file",
             "json",

@@ -5,8 +5,9 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use super::binary::Arg;
 use super::node::Run;
-use crate::column::{Fixed, Validity};
+use crate::column::{Column, Fixed, Validity};
 use crate::expr::BinaryOp;
+use crate::program::Reach;
 
 /// Replaces `out` by `f` of both sides, row by row; returns the flags of all rows joined by OR.
 #[inline(always)]
@@ -268,4 +269,19 @@ pub(super) fn tumble(
         out.values.push(last.unwrap_or_default());
     }
     out.zero_nulls();
+}
+
+/// Replaces `out` by the times, each of which has to fit into its windows.
+pub(super) fn in_windows(time: &Column, windows: Reach, out: &mut Column, run: &mut Run<'_>) {
+    let (Column::I64(time), Column::I64(out)) = (time, out) else {
+        unreachable!("types are checked before")
+    };
+    copy(&time.validity, &mut out.validity);
+    out.values.clear();
+    out.values.extend_from_slice(&time.values);
+    for i in 0..time.values.len() {
+        if let Some(why) = windows.refuses(time.get(i)) {
+            run.fail(i, || why.to_owned());
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::error::{Result, refuse};
 use crate::expr::{BinaryOp, Expr, Scalar, UnaryOp, arithmetic_type};
 use crate::frame::Frame;
 use crate::limits::EXPR_DEPTH_MAX;
+use crate::program::Reach;
 use crate::schema::{Schema, physical};
 
 /// What one evaluation shares.
@@ -76,6 +77,7 @@ enum Kind {
         size: i64,
         offset: i64,
     },
+    InWindows(Box<Node>, Reach),
 }
 
 impl Kind {
@@ -146,6 +148,14 @@ impl Kind {
                 let node = child(time)?;
                 let kind = Self::tumble(node, &time.data_type(schema), *size, *offset)?;
                 (kind, true)
+            }
+            Expr::InWindows { time, windows } => {
+                let node = child(time)?;
+                let t = time.data_type(schema);
+                if !matches!(t, DataType::Timestamp(_, None)) || !windows.is_sound() {
+                    return refuse(format!("{t} in {windows:?}"));
+                }
+                (Self::InWindows(node, *windows), true)
             }
         })
     }
@@ -309,6 +319,10 @@ impl Node {
                     unreachable!("types are checked before")
                 };
                 arithmetic::tumble(time, *size, *offset, out, run);
+            }
+            Kind::InWindows(time, windows) => {
+                time.run(run);
+                arithmetic::in_windows(time.column(run.frame), *windows, out, run);
             }
         }
     }

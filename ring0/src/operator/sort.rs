@@ -87,6 +87,7 @@ impl Sort {
     /// Takes the rows of a frame.
     pub(crate) fn update(&mut self, frame: &Frame) {
         assert!(self.left.is_none(), "no row comes behind the end");
+        let mut kept = Vec::with_capacity(frame.rows());
         for row in 0..frame.rows() {
             let key = self.keys.len();
             let (partition, order) = self.spec.keys.split_at(self.partition);
@@ -100,30 +101,42 @@ impl Sort {
                 continue;
             }
             let key_bytes = bytes.len() as u32;
-            let row = self.keep(frame, row);
+            let number = self.rows() + kept.len();
+            kept.push(row as u32);
             self.entries.push(Entry {
                 key,
                 key_bytes,
                 partition_bytes,
-                row,
+                row: u32::try_from(number).expect("rows of a sort have 32 bits"),
             });
             if let Some(max) = self.rows_max()
                 && self.entries.len() >= max.saturating_mul(2).max(BLOCK_ROWS)
             {
+                self.keep(frame, &kept);
+                kept.clear();
                 self.shrink(max);
             }
         }
+        self.keep(frame, &kept);
     }
 
-    /// Keeps a row. Gives its number.
-    fn keep(&mut self, frame: &Frame, row: usize) -> u32 {
-        if self.blocks.last().is_none_or(|b| b.rows() == BLOCK_ROWS) {
-            self.blocks.push(Frame::new(&self.spec.schema, BLOCK_ROWS));
+    /// How many rows the blocks hold.
+    fn rows(&self) -> usize {
+        let last = self.blocks.last().map_or(BLOCK_ROWS, Frame::rows);
+        self.blocks.len() * BLOCK_ROWS + last - BLOCK_ROWS
+    }
+
+    /// Keeps rows, in this order.
+    fn keep(&mut self, frame: &Frame, mut rows: &[u32]) {
+        while !rows.is_empty() {
+            if self.rows() == self.blocks.len() * BLOCK_ROWS {
+                self.blocks.push(Frame::new(&self.spec.schema, BLOCK_ROWS));
+            }
+            let block = self.blocks.last_mut().expect("a block with room");
+            let (fit, rest) = rows.split_at(rows.len().min(block.room()));
+            block.append_rows(frame, fit);
+            rows = rest;
         }
-        let at = self.blocks.len() - 1;
-        let block = &mut self.blocks[at];
-        block.append_range(frame, row..row + 1);
-        u32::try_from(at * BLOCK_ROWS + block.rows() - 1).expect("rows of a sort have 32 bits")
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -150,21 +163,20 @@ impl Sort {
             std::mem::take(&mut self.blocks),
             std::mem::take(&mut self.keys),
         );
-        for at in 0..self.entries.len() {
-            let Entry {
-                key,
-                key_bytes,
-                row,
-                ..
-            } = self.entries[at];
-            let (block, row) = (row as usize / BLOCK_ROWS, row as usize % BLOCK_ROWS);
-            let row = self.keep(&blocks[block], row);
-            let from = self.keys.len();
+        let mut entries = std::mem::take(&mut self.entries);
+        let block_of = |entry: &Entry| entry.row as usize / BLOCK_ROWS;
+        for same in entries.chunk_by(|a, b| block_of(a) == block_of(b)) {
+            let rows = same.iter().map(|e| e.row % BLOCK_ROWS as u32);
+            self.keep(&blocks[block_of(&same[0])], &rows.collect::<Vec<_>>());
+        }
+        for (number, entry) in entries.iter_mut().enumerate() {
+            let Entry { key, key_bytes, .. } = *entry;
+            entry.key = self.keys.len();
             self.keys
                 .extend_from_slice(&keys[key..key + key_bytes as usize]);
-            self.entries[at].key = from;
-            self.entries[at].row = row;
+            entry.row = number as u32;
         }
+        self.entries = entries;
     }
 
     /// The rows of the partition behind the last one that was given; to be called once no more

@@ -11,7 +11,7 @@ use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::lineage::OfInput;
-use crate::program::{WindowShape, WindowsSpec};
+use crate::program::{Reach, WindowShape, WindowsSpec};
 use crate::schema::Schema;
 
 /// The rows that one frame becomes; they leave in as many frames as it takes.
@@ -84,8 +84,8 @@ impl Windows {
             };
             if open.is_none() {
                 let message = match times.validity.is_valid(row) {
-                    true => "TIMESTAMP out of range in the bounds of its windows",
-                    false => "NULL as the time of a window",
+                    true => OUT_OF_RANGE,
+                    false => NULL_TIME,
                 };
                 failed.push(RowError {
                     row: row as u32,
@@ -171,6 +171,12 @@ impl Windows {
 type Bound = fn(WindowShape, i64, i64) -> i64;
 
 impl WindowShape {
+    fn size(self) -> i64 {
+        match self {
+            Self::Hopping { size, .. } | Self::Cumulating { size, .. } => size,
+        }
+    }
+
     /// Whether there are such windows.
     fn is_sound(self) -> bool {
         match self {
@@ -262,6 +268,39 @@ impl WindowShape {
         }
     }
 }
+
+/// Times and lengths below this have bounds that a TIMESTAMP tells, whatever the window.
+const NEAR: u64 = 1 << 60;
+
+impl Reach {
+    /// Whether there are such windows.
+    pub(crate) fn is_sound(self) -> bool {
+        match self {
+            Self::Windows(shape) => shape.is_sound(),
+            Self::Session(gap) => gap > 0,
+        }
+    }
+
+    /// Why a time cannot be put into them, if it cannot.
+    pub(crate) fn refuses(self, time: Option<i64>) -> Option<&'static str> {
+        match (time, self) {
+            (None, Self::Windows(_)) => Some(NULL_TIME),
+            (None, Self::Session(_)) => Some("NULL as the time of a session"),
+            (Some(time), Self::Windows(shape)) => {
+                let near = time.unsigned_abs().max(shape.size().unsigned_abs()) < NEAR;
+                let fits = near || shape.open(time, 1, i64::MIN).is_some();
+                (!fits).then_some(OUT_OF_RANGE)
+            }
+            (Some(time), Self::Session(gap)) => {
+                let fits = time.checked_add(gap).is_some();
+                (!fits).then_some("TIMESTAMP out of range in SESSION")
+            }
+        }
+    }
+}
+
+const NULL_TIME: &str = "NULL as the time of a window";
+const OUT_OF_RANGE: &str = "TIMESTAMP out of range in the bounds of its windows";
 
 fn i64s(frame: &Frame, column: usize) -> &Fixed<i64> {
     match &frame.columns[column] {

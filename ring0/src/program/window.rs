@@ -51,6 +51,15 @@ pub enum WindowShape {
     },
 }
 
+/// Windows into which a time is put later, in its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Windows that overlap.
+    Windows(WindowShape),
+    /// A session that ends with a pause of so much, above 0.
+    Session(i64),
+}
+
 /// When a row of a tumbling window is late: when the watermark that it carries, its own split's
 /// at the time it was read, has reached its window's end. Without a window, when it lies before
 /// that watermark.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::cut::Cut;
 use super::open::{Files, OpenFile};
+use crate::program::Splits;
+use crate::source::{Polled, Reader};
 
 /// Where a chunk lies: positions `start..end` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,7 @@ pub(super) struct Chunks {
     numbers: Numbers,
     files: Arc<Vec<OpenFile>>,
     chunk_bytes: u64,
+    splits: Splits,
     /// The file of the last chunk, and the number of its first one.
     file: usize,
     first: u64,
@@ -116,13 +119,15 @@ impl Numbers {
 }
 
 impl Chunks {
-    pub(super) fn new(files: &Files, chunk_bytes: usize, shard: usize, shards: usize) -> Self {
-        let chunk_bytes = chunk_bytes as u64;
+    pub(super) fn new(files: &Files, splits: Splits, reader: Reader) -> Self {
+        let Reader { shard, shards, .. } = reader;
+        let chunk_bytes = reader.chunk_bytes as u64;
         let chunks = files.open.iter().map(|file| file.chunks(chunk_bytes));
         Self {
             numbers: Numbers::new(&files.cut, chunks.sum(), shard, shards),
             files: Arc::clone(&files.open),
             chunk_bytes,
+            splits,
             file: 0,
             first: 0,
         }
@@ -140,6 +145,23 @@ impl Chunks {
     /// What is left.
     pub(super) fn left(&self) -> Left {
         self.numbers.left()
+    }
+
+    /// What a source says behind a chunk, where others read chunks, too.
+    pub(super) fn end_of(&self, chunk: &Extent) -> Polled {
+        let last = chunk.first + self.files[chunk.file].chunks(self.chunk_bytes) - 1;
+        match self.splits == Splits::Files && chunk.number == last {
+            true => Polled::SplitEnd,
+            false => Polled::ChunkEnd,
+        }
+    }
+
+    /// The number of the split that a chunk is of.
+    pub(super) fn split(&self, chunk: &Extent) -> usize {
+        match self.splits {
+            Splits::One => 0,
+            Splits::Files => chunk.file,
+        }
     }
 
     /// The next chunk that may be begun now.
@@ -179,7 +201,17 @@ mod tests {
         let file = |&size: &u64| OpenFile::of_size(body.min(size), size);
         let files = Files::new(sizes.iter().map(file).collect(), 0, &bells, &bells);
         (0..shards)
-            .map(|shard| Chunks::new(&files, 4, shard, shards))
+            .map(|shard| {
+                let reader = Reader {
+                    shard,
+                    shards,
+                    frame_rows: 1,
+                    chunk_bytes: 4,
+                    now: || 0,
+                    begun: 0,
+                };
+                Chunks::new(&files, Splits::One, reader)
+            })
             .collect()
     }
 

@@ -1,28 +1,66 @@
 //! Event time of a split: the greatest one read, the watermark behind it, and each row's own. Where
 //! shards read one file by chunks, each chunk begins anew; who takes them in order joins them.
+//! Without a watermark it sees only that there is an event time.
 
+use crate::align::Splits;
 use crate::column::Column;
 use crate::frame::Frame;
 use crate::program::{EventTime, SourceSpec};
 use crate::schema::unit_nanos;
+use crate::source::Reader;
 
 /// Event time of a split.
 #[derive(Debug)]
 pub(super) struct Clock {
     spec: EventTime,
     unit_ns: i64,
+    ahead: Option<Ahead>,
+    splits: Splits,
+    /// The split in hand, once there is one.
+    split: Option<usize>,
     greatest_ns: Option<i64>,
-    announced: i64,
     /// The greatest watermark of the chunks before.
     before: i64,
     /// Watermarks of the rows read since the last frame.
     bounds: Vec<i64>,
 }
 
+/// How far ahead of the clock an event time moves the watermark.
+#[derive(Debug)]
+struct Ahead {
+    by_ns: i64,
+    /// As far as this, until the frame is sealed; where records do not come at their own time, for
+    /// ever, so that it is the same for all of them.
+    upto_ns: Option<i64>,
+    is_live: bool,
+    now: fn() -> i64,
+}
+
+impl Ahead {
+    fn of(spec: &SourceSpec, reader: Reader) -> Option<Self> {
+        let by_ns = spec.max_ahead_ns?;
+        let is_live = spec.kind.is_live();
+        Some(Self {
+            by_ns,
+            upto_ns: (!is_live).then(|| reader.begun.saturating_add(by_ns)),
+            is_live,
+            now: reader.now,
+        })
+    }
+
+    fn upto_ns(&mut self) -> i64 {
+        let (by_ns, now) = (self.by_ns, self.now);
+        *self
+            .upto_ns
+            .get_or_insert_with(|| now().saturating_add(by_ns))
+    }
+}
+
 impl Clock {
-    /// The clock of a source; `None` where no watermark is needed.
-    pub(super) fn new(spec: &SourceSpec) -> Option<Self> {
-        let event_time = spec.event_time.filter(|e| e.lag_ns.is_some())?;
+    /// The clock of a source, in which this reader reads of so many splits; `None` where event time
+    /// is not asked for.
+    pub(super) fn new(spec: &SourceSpec, reader: Reader, splits: usize) -> Option<Self> {
+        let event_time = spec.event_time?;
         let data_type = &spec.schema.fields[event_time.column].data_type;
         let arrow_schema::DataType::Timestamp(unit, _) = data_type else {
             panic!("event time is a TIMESTAMP")
@@ -30,8 +68,11 @@ impl Clock {
         Some(Self {
             spec: event_time,
             unit_ns: unit_nanos(*unit),
+            ahead: Ahead::of(spec, reader),
+            // Where there are several readers, who takes their chunks in order knows the splits.
+            splits: Splits::new(if reader.shards > 1 { 1 } else { splits }),
+            split: None,
             greatest_ns: None,
-            announced: i64::MIN,
             before: i64::MIN,
             bounds: Vec::new(),
         })
@@ -46,7 +87,20 @@ impl Clock {
     pub(super) fn begin_chunk(&mut self) {
         self.before = self.before.max(self.watermark());
         self.greatest_ns = None;
-        self.announced = i64::MIN;
+        self.splits = Splits::new(1);
+    }
+
+    /// What is read from here on is of this split.
+    pub(super) fn begin_split(&mut self, split: usize) {
+        if self
+            .split
+            .replace(split)
+            .is_some_and(|other| other != split)
+        {
+            self.before = self.before.max(self.watermark());
+            self.greatest_ns = None;
+            self.splits.end();
+        }
     }
 
     /// The greatest watermark so far.
@@ -55,9 +109,10 @@ impl Clock {
     }
 
     fn watermark(&self) -> i64 {
-        let lag_ns = self.spec.lag_ns.unwrap_or_default();
-        self.greatest_ns
-            .map_or(i64::MIN, |t| t.saturating_sub(lag_ns))
+        match (self.greatest_ns, self.spec.lag_ns) {
+            (Some(time_ns), Some(lag_ns)) => time_ns.saturating_sub(lag_ns),
+            (_, None) | (None, _) => i64::MIN,
+        }
     }
 
     /// Notes row `row`'s watermark, which is that of the rows before it, then its event time.
@@ -66,8 +121,14 @@ impl Clock {
             panic!("event time is a TIMESTAMP")
         };
         let time = times.get(row).ok_or("event time is NULL")?;
+        if self.spec.lag_ns.is_none() {
+            return Ok(());
+        }
         self.bounds.push(self.watermark());
-        let time_ns = time.saturating_mul(self.unit_ns);
+        let mut time_ns = time.saturating_mul(self.unit_ns);
+        if let Some(ahead) = &mut self.ahead {
+            time_ns = time_ns.min(ahead.upto_ns());
+        }
         self.greatest_ns = Some(self.greatest_ns.map_or(time_ns, |t| t.max(time_ns)));
         Ok(())
     }
@@ -81,14 +142,79 @@ impl Clock {
             column.validity.push_valid(self.bounds.len());
         }
         self.bounds.clear();
+        if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.is_live) {
+            ahead.upto_ns = None;
+        }
     }
 
     /// The watermark, if it moved since the last call.
     pub(super) fn advance(&mut self) -> Option<i64> {
-        let now = self.watermark();
-        (now > self.announced).then(|| {
-            self.announced = now;
-            now
-        })
+        self.splits.raise(self.watermark());
+        self.splits.advance()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, TimeUnit};
+
+    use super::*;
+    use crate::program::{GeneratorSpec, SourceKind};
+    use crate::schema::{Field, Schema};
+
+    /// One time far in the future moves the watermark as far as it may and no further: what comes
+    /// behind is not late for it.
+    #[test]
+    fn a_time_far_ahead_moves_the_watermark_no_further_than_it_may() {
+        let time = DataType::Timestamp(TimeUnit::Second, None);
+        let schema = Schema::new(vec![Field::new("t", time)]);
+        for (rate, ahead_s, want_s) in [
+            (
+                None,
+                None,
+                [None, Some(100), Some(9_000_000), Some(9_000_000)],
+            ),
+            (None, Some(10), [None, Some(100), Some(111), Some(111)]),
+            (Some(1), Some(10), [None, Some(100), Some(131), Some(131)]),
+        ] {
+            let kind = SourceKind::Generator(GeneratorSpec {
+                rows: None,
+                rate,
+                seed: 0,
+                columns: Vec::new(),
+            });
+            let mut spec = SourceSpec::new("s", Arc::new(schema.clone()), kind);
+            spec.event_time = Some(EventTime {
+                column: 0,
+                lag_ns: Some(0),
+                bound: None,
+            });
+            spec.max_ahead_ns = ahead_s.map(|s: i64| s * 1_000_000_000);
+            let reader = Reader {
+                shard: 0,
+                shards: 1,
+                frame_rows: 4,
+                chunk_bytes: 1,
+                now: || 121_000_000_000,
+                begun: 101_000_000_000,
+            };
+            let mut clock = Clock::new(&spec, reader, 1).expect("event time is asked for");
+            let mut frame = Frame::new(&schema, 4);
+            let Column::I64(times) = &mut frame.columns[0] else {
+                panic!("a TIMESTAMP")
+            };
+            let given = [100, 9_000_000, 105, 106];
+            given.iter().for_each(|t| times.push(Some(*t)));
+            frame.commit_rows(4);
+            let ticked = (0..4).map(|row| {
+                let bound = clock.watermark();
+                clock.tick(&frame, row).expect("no time is NULL");
+                (bound > i64::MIN).then_some(bound / 1_000_000_000)
+            });
+            let got: Vec<_> = ticked.collect();
+            assert_eq!(got, want_s, "{rate:?} {ahead_s:?}");
+        }
     }
 }

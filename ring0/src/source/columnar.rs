@@ -15,7 +15,7 @@ use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
 use super::chunks::{Chunks, Extent, Left};
 use super::clock::Clock;
-use super::open::{Files, file_schema};
+use super::open::{Files, SHORTER, file_schema};
 use super::system::{System, seal};
 use crate::error::{Error, Result};
 use crate::format::columnar::{Decoded, Decoder};
@@ -50,7 +50,7 @@ pub(crate) struct ColumnarSource {
     /// The decoder of a file, and which file that is.
     decoder: Option<(usize, Box<dyn Decoder>)>,
     /// A chunk has ended, and its rows are on their way: this shard's next one.
-    chunk_ended: Option<u64>,
+    chunk_ended: Option<(u64, Polled)>,
     /// Chunk being decoded.
     chunk: Option<Extent>,
     /// The next record of that chunk to be decoded.
@@ -78,8 +78,8 @@ impl ColumnarSource {
             name: spec.name.clone(),
             shard: reader.shard,
             shards: reader.shards,
-            chunks: Chunks::new(&files, reader.chunk_bytes, reader.shard, reader.shards),
-            board: files.board,
+            chunks: Chunks::new(&files, spec.splits, reader),
+            board: Arc::clone(&files.board),
             decoder: None,
             chunk_ended: None,
             chunk: None,
@@ -90,7 +90,7 @@ impl ColumnarSource {
             raw: Frame::new(&schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
             pieces: Vec::new(),
-            clock: Clock::new(spec),
+            clock: Clock::new(spec, reader, files.splits()),
             system: System::new(spec, schema.fields.len(), reader.now),
             schema,
             bad: BadRecords::new(spec, reader.frame_rows),
@@ -139,13 +139,13 @@ impl ColumnarSource {
         if self.failed.is_some() {
             return Polled::Pending;
         }
-        if let Some(next) = self.chunk_ended.take() {
+        if let Some((next, ended)) = self.chunk_ended.take() {
             // Here, as until now one of its rows could fail.
             self.board.tell_reached(self.shard, next);
             if let Some(clock) = &mut self.clock {
                 clock.begin_chunk();
             }
-            return Polled::ChunkEnd;
+            return ended;
         }
         match self.chunks.left() {
             _ if self.chunk.is_some() => Polled::Pending,
@@ -165,6 +165,11 @@ impl ColumnarSource {
             decoder => decoder.insert((extent.file, file.decoder(self.shards))),
         };
         decoder.begin((extent.number - extent.first) as usize);
+        let split = self.chunks.split(&extent);
+        self.system.begin_split(split);
+        if let Some(clock) = &mut self.clock {
+            clock.begin_split(split);
+        }
         self.chunk = Some(extent);
         self.record = extent.start;
         true
@@ -199,7 +204,8 @@ impl ColumnarSource {
                 }
                 self.chunk = None;
                 if self.shards > 1 {
-                    self.chunk_ended = Some(chunk.number + self.shards as u64);
+                    let ended = self.chunks.end_of(&chunk);
+                    self.chunk_ended = Some((chunk.number + self.shards as u64, ended));
                 }
             }
             Err(message) => {
@@ -255,8 +261,7 @@ impl ColumnarSource {
         let Completion { buffer, result, .. } = completion;
         result.map_err(|error| self.unreadable(chunk.file, error.to_string()))?;
         if (buffer.len() as u64) < range.end - range.start {
-            let shorter = "the file became shorter while it was read".to_owned();
-            return Err(self.unreadable(chunk.file, shorter));
+            return Err(self.unreadable(chunk.file, SHORTER.to_owned()));
         }
         self.counters.bytes_read += buffer.len() as u64;
         let (_, decoder) = self.decoder.as_mut().expect("a chunk has its decoder");

@@ -70,7 +70,7 @@ pub(crate) fn check(spec: &SourceSpec) -> Result<()> {
         }
     }
     match spec.event_time {
-        Some(time) if time.lag_ns.is_some() && arrays[time.column].null_count() > 0 => {
+        Some(time) if arrays[time.column].null_count() > 0 => {
             refuse("event time is NULL".to_owned())
         }
         _ => Ok(()),
@@ -91,13 +91,14 @@ impl ColumnsSource {
             frame_rows,
             ..
         } = reader;
-        let clock = Clock::new(spec);
+        let clock = Clock::new(spec, reader, 1);
         let rows = arrays[0].len();
         let bound = |s: usize| (rows as u128 * s as u128 / shards as u128) as usize;
-        let slice = match (&clock, shard) {
-            (None, _) => bound(shard)..bound(shard + 1),
-            (Some(_), 0) => 0..rows,
-            (Some(_), _) => rows..rows,
+        let in_order = spec.event_time.is_some_and(|time| time.lag_ns.is_some());
+        let slice = match (in_order, shard) {
+            (false, _) => bound(shard)..bound(shard + 1),
+            (true, 0) => 0..rows,
+            (true, _) => rows..rows,
         };
         Self {
             bad: BadRecords::new(spec, frame_rows),

@@ -59,7 +59,7 @@ pub(crate) struct FileSource {
     /// The parser of a file's records, and which file that is.
     parser: Option<(usize, RecordParser)>,
     /// A chunk has ended, and its rows are on their way: this shard's next one.
-    chunk_ended: Option<u64>,
+    chunk_ended: Option<(u64, Polled)>,
     /// Chunk being parsed.
     chunk: Option<Chunk>,
     /// Chunk being read.
@@ -98,10 +98,10 @@ impl FileSource {
             name: spec.name.clone(),
             shard: reader.shard,
             shards: reader.shards,
-            chunks: Chunks::new(&files, reader.chunk_bytes, reader.shard, reader.shards),
+            chunks: Chunks::new(&files, spec.splits, reader),
             format: format.clone(),
             division: Division::new(format, reader.shards),
-            board: files.board,
+            board: Arc::clone(&files.board),
             parser: None,
             chunk_ended: None,
             chunk: None,
@@ -113,7 +113,7 @@ impl FileSource {
             raw: Frame::new(&file_schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
             pieces: Pieces::default(),
-            clock: Clock::new(spec),
+            clock: Clock::new(spec, reader, files.splits()),
             system: System::new(spec, file_schema.fields.len(), reader.now),
             file_schema,
             bad: BadRecords::new(spec, reader.frame_rows),
@@ -173,13 +173,13 @@ impl FileSource {
         if self.failed.is_some() {
             return Polled::Pending;
         }
-        if let Some(next) = self.chunk_ended.take() {
+        if let Some((next, ended)) = self.chunk_ended.take() {
             // Here, as until now one of its rows could fail.
             self.board.tell_reached(self.shard, next);
             if let Some(clock) = &mut self.clock {
                 clock.begin_chunk();
             }
-            return Polled::ChunkEnd;
+            return ended;
         }
         let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
         match self.chunks.left() {
@@ -231,6 +231,11 @@ impl FileSource {
             let parser = parser(&self.format, &self.file_schema, self.chunks.file(file));
             self.parser = Some((file, parser.expect("checked when the file was opened")));
         }
+        let split = self.chunks.split(&chunk.extent);
+        self.system.begin_split(split);
+        if let Some(clock) = &mut self.clock {
+            clock.begin_split(split);
+        }
         self.chunk = self.ready.take();
     }
 
@@ -239,7 +244,8 @@ impl FileSource {
         self.spare = chunk.bytes;
         self.spare.clear();
         if self.shards > 1 {
-            self.chunk_ended = Some(chunk.extent.number + self.shards as u64);
+            let ended = self.chunks.end_of(&chunk.extent);
+            self.chunk_ended = Some((chunk.extent.number + self.shards as u64, ended));
         }
     }
 

@@ -91,7 +91,7 @@ impl GeneratorSource {
             raw: Frame::new(&schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
             first: 0,
-            clock: Clock::new(spec),
+            clock: Clock::new(spec, reader, 1),
             system: System::new(spec, schema.fields.len(), reader.now),
             bad: BadRecords::new(spec, reader.frame_rows),
             counters: SourceCounters::default(),

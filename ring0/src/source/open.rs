@@ -18,7 +18,7 @@ use crate::format::ndjson::NdjsonParser;
 use crate::format::parser::RecordParser;
 use crate::format::record::{Chunk, Stop, Tail, too_long};
 use crate::limits::RECORD_BYTES_MAX;
-use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec};
+use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec, Splits};
 use crate::schema::Schema;
 use crate::wake::Bell;
 
@@ -35,7 +35,7 @@ pub(crate) struct OpenFile {
     pub(crate) size: u64,
     /// Where its records begin.
     pub(crate) body: u64,
-    /// Positions of the files before it, in the split that they are together.
+    /// Positions of the files before it, in the split that they are together, if they are.
     pub(super) base: u64,
     /// Where its chunks are, where it holds columns.
     columnar: Option<Arc<dyn ColumnarFile>>,
@@ -50,6 +50,8 @@ pub(crate) struct Files {
     pub(super) board: Arc<Board>,
     /// Where they stop.
     pub(super) cut: Arc<Cut>,
+    /// Splits in which there is anything.
+    splits: usize,
 }
 
 impl Files {
@@ -65,7 +67,13 @@ impl Files {
             open: Arc::new(open),
             board: Arc::new(Board::new(quoted, bells)),
             cut: Arc::new(Cut::new(readers)),
+            splits: 1,
         }
+    }
+
+    /// How many splits there are, one at the least.
+    pub(crate) fn splits(&self) -> usize {
+        self.splits
     }
 }
 
@@ -105,7 +113,9 @@ pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -
     for path in paths {
         let mut file = open_file(spec, format, path)?;
         file.base = base;
-        base += file.end();
+        if spec.splits == Splits::One {
+            base += file.end();
+        }
         if matches!(format, Format::Records(format) if has_quotes(format)) {
             chunks += file.chunks(chunk_bytes as u64);
         }
@@ -115,7 +125,15 @@ pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -
         Reading::Chunks => bells,
         Reading::InOrder => &bells[..1],
     };
-    Ok(Files::new(files, chunks, bells, readers))
+    let has_any = |file: &&OpenFile| file.chunks(chunk_bytes as u64) > 0;
+    let splits = match spec.splits {
+        Splits::One => 1,
+        Splits::Files => files.iter().filter(has_any).count().max(1),
+    };
+    Ok(Files {
+        splits,
+        ..Files::new(files, chunks, bells, readers)
+    })
 }
 
 /// What a source's files hold.

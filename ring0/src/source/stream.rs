@@ -82,7 +82,7 @@ impl StreamSource {
             raw: Frame::new(&schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
             starts: Vec::new(),
-            clock: Clock::new(spec),
+            clock: Clock::new(spec, reader, 1),
             system: System::new(spec, schema.fields.len(), reader.now),
             schema,
             bad: BadRecords::new(spec, reader.frame_rows),

@@ -19,6 +19,10 @@ pub(super) struct System {
     /// Whether rows are asked for their offsets, and those of the rows since the last frame.
     wants_offsets: bool,
     offsets: Vec<i64>,
+    /// The same of their splits, and the one in hand.
+    wants_splits: bool,
+    splits: Vec<i64>,
+    split: i64,
     now: fn() -> i64,
 }
 
@@ -35,6 +39,9 @@ impl System {
             units_ns: fields.iter().map(unit).collect(),
             wants_offsets: spec.system.contains(&SystemColumn::Offset),
             offsets: Vec::new(),
+            wants_splits: spec.system.contains(&SystemColumn::Split),
+            splits: Vec::new(),
+            split: 0,
             now,
         }
     }
@@ -45,6 +52,14 @@ impl System {
         if self.wants_offsets {
             self.offsets.push(offset as i64);
         }
+        if self.wants_splits {
+            self.splits.push(self.split);
+        }
+    }
+
+    /// Rows that are noted from here on are of this split.
+    pub(super) fn begin_split(&mut self, split: usize) {
+        self.split = split as i64;
     }
 
     /// Fills the columns for the rows since the last call. The clock is read once.
@@ -55,7 +70,7 @@ impl System {
             };
             match system {
                 SystemColumn::Offset => column.values.extend_from_slice(&self.offsets),
-                SystemColumn::Split => column.values.extend(std::iter::repeat_n(0, rows)),
+                SystemColumn::Split => column.values.extend_from_slice(&self.splits),
                 SystemColumn::Ingested => {
                     let time = (self.now)().div_euclid(self.units_ns[number]);
                     column.values.extend(std::iter::repeat_n(time, rows));
@@ -64,6 +79,7 @@ impl System {
             column.validity.push_valid(rows);
         }
         self.offsets.clear();
+        self.splits.clear();
     }
 }
 

@@ -189,7 +189,11 @@ impl AggregateState {
             _ if self.elsewhere => return Ok(Flow::Done),
             Mark::End => None,
             Mark::Watermark(t) if self.closes() => Some(t),
-            Mark::Watermark(_) | Mark::ChunkEnd | Mark::Barrier(_) | Mark::Stop => {
+            Mark::Watermark(_)
+            | Mark::ChunkEnd
+            | Mark::SplitEnd
+            | Mark::Barrier(_)
+            | Mark::Stop => {
                 return Ok(Flow::Done);
             }
         };

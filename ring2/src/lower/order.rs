@@ -16,15 +16,57 @@ use trefoil_ring0::schema::Schema;
 use super::{Lowering, Refusal};
 use crate::lower_expr::expression;
 
-/// Whether a plan puts rows in order anywhere.
+/// Whether a plan puts rows of a source in order anywhere; groups stand by their own columns.
 pub(crate) fn is_ordered(plan: &LogicalPlan) -> bool {
-    matches!(
+    let orders = matches!(
         plan,
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Window(_)
-    ) || plan.inputs().into_iter().any(is_ordered)
+    );
+    orders && has_rows(plan) || plan.inputs().into_iter().any(is_ordered)
+}
+
+/// Whether what comes to a node may be rows of a source.
+fn has_rows(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::TableScan(_) => true,
+        LogicalPlan::Aggregate(_) => false,
+        other => other.inputs().into_iter().any(has_rows),
+    }
+}
+
+/// How rows stand that are alike by all that a query orders them by.
+pub(super) struct Standing {
+    /// How many of their first columns are the plan's.
+    pub(super) visible: usize,
+    /// What they are ordered by behind the query's keys.
+    pub(super) ties: Vec<SortKey>,
+    /// How their lanes are taken.
+    pub(super) lanes: Order,
 }
 
 impl Lowering<'_> {
+    /// How the rows so far stand, for what waits for all of them: those of a source by event time,
+    /// which they carry from here on, and then as in their split, groups by their columns.
+    pub(super) fn standing(&mut self, clause: &str) -> Result<Standing, Refusal> {
+        if self.query.tables.iter().any(|table| !table.bounded) {
+            let message = format!("{clause} over input without an end is not supported yet");
+            return Err(("E0301", message));
+        }
+        let visible = self.schema.fields.len() - usize::from(self.apart);
+        let ties: Vec<usize> = match self.grouped {
+            true => (0..visible).collect(),
+            false => self.time_column().into_iter().collect(),
+        };
+        Ok(Standing {
+            visible,
+            ties: ties.into_iter().map(SortKey::ascending).collect(),
+            lanes: match self.grouped || self.analysis.in_order {
+                true => Order::Free,
+                false => Order::Chunks { bound: None },
+            },
+        })
+    }
+
     pub(super) fn limited(&mut self, limit: &Limit) -> Result<(), Refusal> {
         let skip = count(limit.skip.as_deref())?.unwrap_or(0);
         let fetch = count(limit.fetch.as_deref())?;
@@ -54,21 +96,14 @@ impl Lowering<'_> {
             return Err(("E0301", message.to_owned()));
         }
         if keys.is_empty() && self.sorted {
-            let (schema, keys) = (Arc::clone(&self.schema), Vec::new());
-            let spec = SortSpec {
-                schema,
-                keys,
-                skip,
-                fetch,
-            };
-            self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+            self.sort(Vec::new(), skip, fetch);
             return Ok(());
         }
-        let visible = self.schema.fields.len() - usize::from(self.apart);
-        let time = match self.grouped {
-            true => None,
-            false => self.time_column(),
-        };
+        let Standing {
+            visible,
+            ties,
+            lanes,
+        } = self.standing(if keys.is_empty() { "LIMIT" } else { "ORDER BY" })?;
         let columns = self.columns.clone();
         let mut sort_keys = Vec::new();
         let mut exprs: Vec<Expr> = Vec::new();
@@ -87,25 +122,9 @@ impl Lowering<'_> {
         if !exprs.is_empty() {
             self.add_columns(exprs)?;
         }
-        let ties = match (self.grouped, time) {
-            (true, _) => (0..visible).collect(),
-            (false, time) => Vec::from_iter(time),
-        };
-        sort_keys.extend(ties.into_iter().map(SortKey::ascending));
-        let order = match self.grouped || self.analysis.in_order {
-            true => Order::Free,
-            false => Order::Chunks { bound: None },
-        };
-        self.exchange(Arc::clone(&self.schema), Routing::Single, order);
-        let schema = Arc::clone(&self.schema);
-        let keys = sort_keys;
-        let spec = SortSpec {
-            schema,
-            keys,
-            skip,
-            fetch,
-        };
-        self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+        sort_keys.extend(ties);
+        self.exchange(Arc::clone(&self.schema), Routing::Single, lanes);
+        self.sort(sort_keys, skip, fetch);
         // What only orders goes, and nothing behind is the source's row.
         let fields = self.schema.fields[..visible].to_vec();
         self.project(
@@ -115,6 +134,17 @@ impl Lowering<'_> {
         self.columns = columns;
         (self.grouped, self.sorted) = (true, true);
         Ok(())
+    }
+
+    fn sort(&mut self, keys: Vec<SortKey>, skip: usize, fetch: Option<usize>) {
+        let schema = Arc::clone(&self.schema);
+        let spec = SortSpec {
+            schema,
+            keys,
+            skip,
+            fetch,
+        };
+        self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
     }
 
     /// Has rows go on with more columns behind those that they have.

@@ -14,10 +14,10 @@ use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
 use trefoil_ring0::order::SortKey;
-use trefoil_ring0::program::{OperatorSpec, Order, Routing};
+use trefoil_ring0::program::{OperatorSpec, Routing};
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::order::sort_key;
+use super::order::{Standing, sort_key};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
 use crate::planner;
@@ -77,11 +77,11 @@ impl Lowering<'_> {
                 "OVER under EMIT CHANGES is not supported yet".to_owned(),
             ));
         }
-        let visible = self.schema.fields.len() - usize::from(self.apart);
-        let time = match self.grouped {
-            true => None,
-            false => self.time_column(),
-        };
+        let Standing {
+            visible,
+            ties,
+            lanes,
+        } = self.standing("OVER")?;
         let (calls, needed) = self.calls_over(window)?;
         let results = window
             .schema
@@ -107,31 +107,22 @@ impl Lowering<'_> {
             .order_by
             .iter()
             .filter_map(|s| at(&s.expr).map(|c| sort_key(c, s)));
-        let ties: Vec<usize> = match (self.grouped, time) {
-            (true, _) => (0..visible).collect(),
-            (false, time) => time.into_iter().collect(),
-        };
-        let order: Vec<SortKey> = order
-            .chain(ties.into_iter().map(SortKey::ascending))
-            .collect();
-        let lanes = match self.grouped || self.analysis.in_order {
-            true => Order::Free,
-            false => Order::Chunks { bound: None },
-        };
+        let order: Vec<SortKey> = order.chain(ties).collect();
         let routing = match partition.is_empty() {
             true => Routing::Single,
             false => Routing::Hash(partition.clone()),
         };
         self.exchange(Arc::clone(&self.schema), routing, lanes);
         let input = Arc::clone(&self.schema);
-        let kernel = Arc::new(kernel);
-        let output = Arc::clone(&input);
+        let mut fields = input.fields.clone();
+        let results = kernel.results.iter().enumerate();
+        fields.extend(results.map(|(n, t)| Field::new(format!("over{n}"), t.clone())));
         let spec = OverSpec {
             input,
             partition,
             order,
-            kernel,
-            output,
+            kernel: Arc::new(kernel),
+            output: Arc::new(Schema::new(fields)),
         };
         self.add_over(spec, window, visible, known);
         Ok(())
@@ -152,21 +143,16 @@ impl Lowering<'_> {
         Ok((calls, needed))
     }
 
-    /// Adds the operator, whose output is still its input, and keeps of its results the `visible`
-    /// first columns and those of the functions. `known`: which of the plan's columns these are.
+    /// Adds the operator, and keeps of its results the `visible` first columns and those of the
+    /// functions. `known`: which of the plan's columns the first are.
     fn add_over(
         &mut self,
-        mut spec: OverSpec,
+        spec: OverSpec,
         window: &Window,
         visible: usize,
         known: Option<Vec<usize>>,
     ) {
-        let mut fields = spec.input.fields.clone();
-        for (number, result) in spec.kernel.data_types().iter().enumerate() {
-            fields.push(Field::new(format!("over{number}"), result.clone()));
-        }
-        let results = spec.input.fields.len()..fields.len();
-        spec.output = Arc::new(Schema::new(fields));
+        let results = spec.input.fields.len()..spec.output.fields.len();
         self.schema = Arc::clone(&spec.output);
         self.operators.push(OperatorSpec::Over(Arc::new(spec)));
         let kept: Vec<usize> = (0..visible).chain(results).collect();

@@ -119,6 +119,8 @@ impl Lowering<'_> {
             },
             kind,
             system: system_columns,
+            splits: source.splits,
+            max_ahead_ns: source.max_ahead_ns,
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
                 BadDataPolicy::Skip => BadData::Skip,

@@ -9,7 +9,7 @@ use datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, ScalarV
 use datafusion::logical_expr::Expr as PlanExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::unnest::flagged;
-use trefoil_ring0::program::{LateRule, OperatorSpec, WindowKey, WindowShape, WindowsSpec};
+use trefoil_ring0::program::{LateRule, OperatorSpec, Reach, WindowKey, WindowShape, WindowsSpec};
 use trefoil_ring0::schema::{Schema, unit_nanos};
 
 use super::{Lowering, Refusal};
@@ -92,21 +92,24 @@ pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow
         _ => Err(("E0302", "a window's lengths are no constants".to_owned())),
     };
     let lengths = lengths.iter().map(units).collect::<Result<Vec<_>, _>>()?;
+    // Decided before the exchange, where the record is known.
+    let within = |windows: Reach| Expr::InWindows {
+        time: Box::new(time.clone()),
+        windows,
+    };
+    let overlapping =
+        |shape: WindowShape| (Kind::Overlapping(shape), within(Reach::Windows(shape)));
     let (kind, key) = match (name, lengths.as_slice()) {
         (START, &[size, offset]) => (Kind::Tumbling { size, offset }, expression(key, scope)?),
-        (HOP, &[slide, size, offset]) => (
-            Kind::Overlapping(WindowShape::Hopping {
-                size,
-                slide,
-                offset,
-            }),
-            time,
-        ),
-        (CUMULATE | CUMULATE_END, &[step, size, offset]) => (
-            Kind::Overlapping(WindowShape::Cumulating { size, step, offset }),
-            time,
-        ),
-        (SESSION | SESSION_END, &[gap]) => (Kind::Session { gap }, time),
+        (HOP, &[slide, size, offset]) => overlapping(WindowShape::Hopping {
+            size,
+            slide,
+            offset,
+        }),
+        (CUMULATE | CUMULATE_END, &[step, size, offset]) => {
+            overlapping(WindowShape::Cumulating { size, step, offset })
+        }
+        (SESSION | SESSION_END, &[gap]) => (Kind::Session { gap }, within(Reach::Session(gap))),
         _ => return Err(("E0302", format!("{name} of other lengths"))),
     };
     Ok(Some(KeyWindow {

@@ -334,6 +334,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::Row`] where a result does not fit its type.
     pub fn emit(&mut self, upto_ns: Option<i64>, out: &mut Frame) -> Result<Progress> {
+        if !self.is_due(upto_ns) {
+            return Ok(Progress::Done);
+        }
         let rows_max = if self.has_strings {
             STRING_ROWS
         } else {
