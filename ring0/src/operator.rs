@@ -1,6 +1,7 @@
 //! Operators, one file each.
 
 pub mod aggregate;
+pub(crate) mod join;
 pub(crate) mod ordered;
 pub mod over;
 pub mod sort;

@@ -4,6 +4,7 @@
 mod aggregate;
 mod generator;
 mod input;
+mod join;
 mod window;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use self::aggregate::{
 };
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
+pub use self::join::{JoinKind, JoinSpec, Side};
 pub use self::window::{LateRule, WindowShape, WindowsSpec};
 
 /// What every shard runs.
@@ -41,6 +43,7 @@ impl Program {
             sources: vec![source],
             stages: vec![StageSpec {
                 input: StageInput::Source(SourceId(0)),
+                others: Vec::new(),
                 operators,
                 output: StageOutput::Output(OutputId(0)),
             }],
@@ -60,6 +63,7 @@ impl Program {
         let mut program = Self::chain(source, before, output);
         let last = StageSpec {
             input: StageInput::Exchange(ExchangeId(0)),
+            others: Vec::new(),
             operators: behind,
             output: StageOutput::Output(OutputId(0)),
         };
@@ -181,11 +185,14 @@ pub enum SystemColumn {
     Ingested,
 }
 
-/// A chain of operators with one input and one output.
+/// A chain of operators with one output.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
     /// Where its records come from.
     pub input: StageInput,
+    /// Where more come from, in the order of their ports; all inputs are exchanges then. Where the
+    /// first operator is a join, its sides are the ports; else the rows of all go on as they come.
+    pub others: Vec<StageInput>,
     /// The operators, in order.
     pub operators: Vec<OperatorSpec>,
     /// Where its records go.
@@ -193,6 +200,11 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// All inputs, in the order of their ports.
+    pub fn inputs(&self) -> impl Iterator<Item = StageInput> + '_ {
+        std::iter::once(self.input).chain(self.others.iter().copied())
+    }
+
     /// Whether what leaves are groups, and no records of the input any more.
     pub fn groups(&self) -> bool {
         self.operators.iter().any(OperatorSpec::groups)
@@ -264,6 +276,8 @@ pub enum OperatorSpec {
     Sort(Arc<SortSpec>),
     /// Computes over the rows around each row, once the input has ended.
     Over(Arc<OverSpec>),
+    /// Joins the rows of two inputs; the first operator of its stage.
+    Join(Arc<JoinSpec>),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
@@ -289,6 +303,7 @@ impl OperatorSpec {
             Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
+            Self::Join(spec) => Some(&spec.output),
         }
     }
 }
@@ -336,6 +351,10 @@ pub enum Routing {
     Hash(Vec<usize>),
     /// All to one shard.
     Single,
+    /// All to every shard.
+    Broadcast,
+    /// Each shard keeps its own.
+    Local,
 }
 
 /// An output.

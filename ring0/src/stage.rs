@@ -8,11 +8,13 @@ mod changes;
 mod failing;
 mod grouping;
 mod made;
+mod ports;
 
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
+use self::ports::{Merged, Ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -20,7 +22,6 @@ use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
-use crate::metrics::QueryCounters;
 use crate::operator::aggregate::Progress;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
@@ -91,8 +92,7 @@ pub(crate) struct Chain {
     pub(crate) sink: Sink,
     /// Which of what leaves the chain still are the source's rows.
     of_input: OfInput,
-    pub(crate) origin: usize,
-    pub(crate) counters: QueryCounters,
+    pub(crate) ports: Ports,
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
@@ -136,10 +136,14 @@ impl Chain {
         schema: &Arc<Schema>,
         sink: Sink,
         input: ChainInput<'_>,
-        lineage: Lineage,
+        lineages: &[Lineage],
         place: Place,
     ) -> Result<Self> {
-        let mut making = Making::new(schema, input, lineage, place);
+        let alone = match lineages {
+            [one] => one.of_input,
+            _ => OfInput::None,
+        };
+        let mut making = Making::new(schema, input, alone, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -160,22 +164,35 @@ impl Chain {
             sink,
             // Rows that HAVING drops are groups, and no rows of the input's ledger.
             of_input: making.of_input,
-            origin: lineage.origin,
-            counters: QueryCounters::default(),
+            ports: Ports::new(lineages, build_port(operators)),
             failed: Vec::new(),
         })
     }
 
-    /// Offers an item; after `Full` the same item has to be offered again. `fuel` bounds how many
-    /// frames of results leave in one turn.
-    pub(crate) fn offer(&mut self, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+    /// Offers an item of a port; after `Full` the same item has to be offered again. `fuel` bounds
+    /// how many frames of results leave in one turn.
+    pub(crate) fn offer(&mut self, port: usize, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+        let merged = match self.ports.begin(port, item) {
+            Merged::Declined => return Ok(Flow::Full),
+            Merged::Absorbed => return Ok(Flow::Done),
+            Merged::Item(item) => item,
+        };
+        if let Some(Level {
+            operator: Operator::Join(join),
+            ..
+        }) = self.levels.first_mut()
+        {
+            join.take_from(port);
+        }
         let mut end = End {
             sink: &mut self.sink,
-            counters: &mut self.counters,
+            counters: &mut self.ports[port].counters,
             of_input: self.of_input,
             failed: &mut self.failed,
         };
-        drive(&mut self.levels, &mut end, item, fuel)
+        let flow = drive(&mut self.levels, &mut end, merged, fuel)?;
+        self.ports.end(port, item, flow);
+        Ok(flow)
     }
 
     /// End of a turn. Returns whether rows are still staged here.
@@ -219,6 +236,13 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end)? == Flow::Done;
+        if !level.finished && level.out.rows() == 0 {
+            // Work without results is work, too.
+            *fuel = fuel.saturating_sub(1);
+            if *fuel == 0 {
+                return Ok(Flow::Full);
+            }
+        }
     }
 }
 
@@ -245,6 +269,7 @@ impl Level {
                     Progress::Full => Flow::Full,
                 })
             }
+            (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
                 Ok(Flow::Done)
@@ -258,6 +283,7 @@ impl Level {
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
                 | Operator::Ordered { .. }
+                | Operator::Join(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -340,8 +366,23 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
+            Operator::Join(join) => {
+                let (flow, failed) = join.take(frame, out);
+                if !failed.is_empty() {
+                    end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
+                }
+                Ok(flow)
+            }
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
+    }
+}
+
+/// The port whose input a join keeps, where one is the first operator.
+fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
+    match operators.first() {
+        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
+        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::catalog::SourceDef;
 
-pub(crate) use analyze::{Analysis, Route, analyze};
+pub(crate) use analyze::{Analysis, Route, Way, analyze};
 pub use ast::QueryAnalysisForPartitioning;
 pub use graph::{Exchange, ExchangeKind, Operator, Stage};
 pub(crate) use names::duration;

@@ -43,6 +43,12 @@ pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError
             .or_else(|| said(select, &message, None)),
     };
     named.unwrap_or_else(|| {
+        // A message that begins with a clause is about it.
+        let clauses = ["JOIN", "UNION", "NOT"];
+        let first = message.split(' ').next().unwrap_or_default();
+        if clauses.contains(&first) {
+            return select.place.error(code, find(select, first), message);
+        }
         let call = message.split('(').next().unwrap_or_default();
         let (_, at) = written(select, call);
         select.place.error(code, at, in_sql(&message))

@@ -45,7 +45,8 @@ impl OnError {
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
-                | OperatorSpec::Over(_),
+                | OperatorSpec::Over(_)
+                | OperatorSpec::Join(_),
                 _,
             ) => Self::End,
             (
@@ -137,8 +138,11 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) | Operator::Ordered { .. } | Operator::FilterChanges { .. } => {
-                unreachable!("groups are no rows of a source")
+            Operator::Aggregate(_)
+            | Operator::Ordered { .. }
+            | Operator::FilterChanges { .. }
+            | Operator::Join(_) => {
+                unreachable!("groups and pairs are no rows of a source")
             }
         };
         let all = rows.map_or(frame.rows(), <[u32]>::len);

@@ -61,11 +61,12 @@ impl Lowering<'_> {
                 skip,
                 fetch,
             };
-            self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+            self.push(OperatorSpec::Sort(Arc::new(spec)));
             return Ok(());
         }
         let visible = self.schema.fields.len() - usize::from(self.apart);
-        let time = match self.grouped {
+        let mixed = self.mixed();
+        let time = match mixed {
             true => None,
             false => self.time_column(),
         };
@@ -87,7 +88,7 @@ impl Lowering<'_> {
         if !exprs.is_empty() {
             self.add_columns(exprs)?;
         }
-        let ties = match (self.grouped, time) {
+        let ties = match (mixed, time) {
             (true, _) => (0..visible).collect(),
             (false, time) => Vec::from_iter(time),
         };
@@ -105,7 +106,7 @@ impl Lowering<'_> {
             skip,
             fetch,
         };
-        self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+        self.push(OperatorSpec::Sort(Arc::new(spec)));
         // What only orders goes, and nothing behind is the source's row.
         let fields = self.schema.fields[..visible].to_vec();
         self.project(

@@ -78,7 +78,8 @@ impl Lowering<'_> {
             ));
         }
         let visible = self.schema.fields.len() - usize::from(self.apart);
-        let time = match self.grouped {
+        let mixed = self.mixed();
+        let time = match mixed {
             true => None,
             false => self.time_column(),
         };
@@ -107,7 +108,7 @@ impl Lowering<'_> {
             .order_by
             .iter()
             .filter_map(|s| at(&s.expr).map(|c| sort_key(c, s)));
-        let ties: Vec<usize> = match (self.grouped, time) {
+        let ties: Vec<usize> = match (mixed, time) {
             (true, _) => (0..visible).collect(),
             (false, time) => time.into_iter().collect(),
         };
@@ -168,7 +169,7 @@ impl Lowering<'_> {
         let results = spec.input.fields.len()..fields.len();
         spec.output = Arc::new(Schema::new(fields));
         self.schema = Arc::clone(&spec.output);
-        self.operators.push(OperatorSpec::Over(Arc::new(spec)));
+        self.push(OperatorSpec::Over(Arc::new(spec)));
         let kept: Vec<usize> = (0..visible).chain(results).collect();
         let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
         let schema = Schema::new(fields.collect());

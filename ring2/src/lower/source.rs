@@ -5,8 +5,10 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::TableScan;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
+    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, StageInput,
+    SystemColumn,
 };
+use trefoil_ring0::id::SourceId;
 use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use trefoil_ring0::feed::Feed;
 use trefoil_ring1::connector::{Stdin, Tail};
 use trefoil_ring1::format::{ArrowIpc, Parquet};
 
+use super::branch::Branch;
 use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
@@ -63,7 +66,7 @@ impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
         let source = self.query.tables.iter().find(|t| t.name == name);
-        let (Some(source), true) = (source, self.program.sources.is_empty()) else {
+        let Some(source) = source else {
             return Err(("E0301", format!("reading {name} is not supported yet")));
         };
         if let Some(why) = &source.later {
@@ -105,9 +108,8 @@ impl Lowering<'_> {
             fields.push(field);
         }
         let kind = kind(source, &columns);
-        self.origins = (0..fields.len()).map(Some).collect();
-        self.read.clone_from(&columns);
-        self.columns = Some(columns);
+        self.once(source, &kind)?;
+        let number = u32::try_from(self.program.sources.len()).expect("few sources");
         self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
@@ -125,71 +127,141 @@ impl Lowering<'_> {
                 BadDataPolicy::DeadLetters(_) => BadData::DeadLetters(DEAD_LETTERS),
             },
         });
+        let spec = &self.program.sources[number as usize];
+        self.branches = vec![Branch {
+            input: StageInput::Source(SourceId(number)),
+            others: Vec::new(),
+            operators: Vec::new(),
+            origins: (0..columns.len()).map(Some).collect(),
+            read: columns.clone(),
+            single: spec.reading == Reading::InOrder,
+        }];
+        self.columns = Some(columns);
         Ok(())
+    }
+
+    /// Refuses to read twice what can be read once, and to write two files of bad records.
+    fn once(&self, source: &SourceDef, kind: &SourceKind) -> Result<(), Refusal> {
+        let no = |what: String| Err(("E0301", format!("{what} is not supported yet")));
+        let before = &self.program.sources;
+        let name = &source.name;
+        if matches!(kind, SourceKind::Stream { .. }) && before.iter().any(|s| s.name == *name) {
+            return no(format!("reading the stream {name} twice in one query"));
+        }
+        let tells = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
+        if matches!(source.bad_data, BadDataPolicy::DeadLetters(_)) && before.iter().any(tells) {
+            return no(format!("a second input with bad_data = 'dlq', {name},"));
+        }
+        Ok(())
+    }
+
+    /// The source that a branch reads.
+    fn source_of(&self, branch: &Branch) -> Option<usize> {
+        match branch.input {
+            StageInput::Source(id) => Some(id.index()),
+            StageInput::Exchange(_) => None,
+        }
+    }
+
+    fn declared(&self, source: usize) -> Option<&SourceDef> {
+        let name = &self.program.sources[source].name;
+        self.query.tables.iter().find(|t| t.name == *name)
     }
 
     /// Whether records carry event time this far.
     pub(super) fn timed(&self) -> bool {
-        let source = self.program.sources.first();
-        self.program.exchanges.is_empty() && source.is_some_and(|s| s.event_time.is_some())
+        let timed = |branch: &Branch| {
+            let source = self.source_of(branch);
+            source.is_some_and(|s| self.program.sources[s].event_time.is_some())
+        };
+        self.branches.iter().all(timed)
     }
 
-    /// Has the source read event time for this window. Gives the column with each row's watermark,
+    /// Has the sources read event time for this window. Gives the column with each row's watermark,
     /// where there are watermarks.
     pub(super) fn event_time(&mut self, column: Option<usize>) -> Result<Option<usize>, Refusal> {
-        if !self.program.exchanges.is_empty() {
+        let sources = self.branches.iter().map(|branch| self.source_of(branch));
+        let Some(sources) = sources.collect::<Option<Vec<usize>>>() else {
             // Groups have no event time: their windows close at the end of input.
             return Ok(None);
-        }
-        let spec = &self.program.sources[0];
-        let source = self.query.tables.iter().find(|t| t.name == spec.name);
-        let (Some(source), Some(column)) = (source, column) else {
-            let message = "a window over a computed time is not supported yet";
-            return Err(("E0301", message.to_owned()));
         };
-        if source.event_time.is_some_and(|e| e != self.read[column]) {
-            return Ok(None);
+        let mut timed = Vec::new();
+        for (branch, &source) in self.branches.iter().zip(&sources) {
+            let origin = column.and_then(|c| branch.origins.get(c).copied().flatten());
+            let (Some(declared), Some(origin)) = (self.declared(source), origin) else {
+                let message = "a window over a computed time is not supported yet";
+                return Err(("E0301", message.to_owned()));
+            };
+            if declared.event_time.is_some_and(|e| e != branch.read[origin]) {
+                return Ok(None);
+            }
+            let lag_ns = declared.event_time.and(declared.lag_ns);
+            timed.push((source, origin, lag_ns));
         }
-        let lag_ns = source.event_time.and(source.lag_ns);
-        let spec = &mut self.program.sources[0];
-        let bound = lag_ns.map(|_| spec.schema.fields.len());
-        spec.event_time = Some(EventTime {
-            column,
-            lag_ns,
-            bound,
-        });
-        Ok(bound.map(|bound| self.carry(bound)))
+        let lags = timed.iter().filter(|(_, _, lag_ns)| lag_ns.is_some());
+        if !matches!(lags.count(), n if n == 0 || n == timed.len()) {
+            let message = "UNION of inputs of which only some have a watermark is not supported \
+                           yet below a window";
+            return Err(("E0301", message.to_owned()));
+        }
+        for &(source, column, lag_ns) in &timed {
+            let spec = &mut self.program.sources[source];
+            let bound = lag_ns.map(|_| spec.schema.fields.len());
+            spec.event_time = Some(EventTime {
+                column,
+                lag_ns,
+                bound,
+            });
+        }
+        match timed[0].2 {
+            Some(_) => self.carry(&sources).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The column with event time, which the operators so far carry on; `None` where the source has
     /// none.
     pub(super) fn time_column(&mut self) -> Option<usize> {
-        let spec = self.program.sources.first()?;
-        let source = self.query.tables.iter().find(|t| t.name == spec.name)?;
-        let time = source.event_time?;
-        let at = self.read.iter().position(|c| *c == time)?;
-        let field = spec.schema.fields[at].clone();
-        Some(self.carried(at, &field, false))
+        let [branch] = self.branches.as_slice() else {
+            return None;
+        };
+        let source = self.source_of(branch)?;
+        let time = self.declared(source)?.event_time?;
+        let at = branch.read.iter().position(|c| *c == time)?;
+        let field = self.program.sources[source].schema.fields[at].clone();
+        Some(self.carried(0, at, &field, false))
     }
 
-    /// Has the source give each row's watermark as column `bound`, and the operators so far carry
-    /// it on, before the column that UNNEST adds. Gives the column that it is then.
-    fn carry(&mut self, bound: usize) -> usize {
+    /// Has the sources give each row's watermark as their last column, and the operators so far
+    /// carry it on, before the column that UNNEST adds. Gives the column that it is then.
+    fn carry(&mut self, sources: &[usize]) -> Result<usize, Refusal> {
         let field = Field {
             nullable: false,
             ..Field::new("_BOUND", DataType::Int64)
         };
-        let source = &mut self.program.sources[0];
-        source.schema = with(&source.schema, bound, &field);
-        self.schema = Arc::clone(&source.schema);
-        self.carried(bound, &field, true)
+        let before = Arc::clone(&self.schema);
+        let mut carried = Vec::new();
+        for (number, &source) in sources.iter().enumerate() {
+            let source = &mut self.program.sources[source];
+            let bound = source.schema.fields.len();
+            source.schema = with(&source.schema, bound, &field);
+            self.schema = Arc::clone(&source.schema);
+            carried.push(self.carried(number, bound, &field, true));
+        }
+        match carried.iter().all(|at| *at == carried[0]) {
+            true => {
+                self.schema = with(&before, carried[0], &field);
+                Ok(carried[0])
+            }
+            false => Err(("E0301", "this UNION is not supported yet".to_owned())),
+        }
     }
 
-    /// Has the operators so far carry a column of the source on, which is `at` there; `added`: it
-    /// is new, and moved those behind it. Gives the column that it is in the end.
-    fn carried(&mut self, mut at: usize, field: &Field, mut added: bool) -> usize {
+    /// Has the operators of a branch so far carry a column of the source on, which is `at` there;
+    /// `added`: it is new, and moved those behind it. Gives the column that it is in the end.
+    fn carried(&mut self, number: usize, mut at: usize, field: &Field, mut added: bool) -> usize {
         let mut apart = false;
-        for operator in &mut self.operators {
+        for operator in &mut self.branches[number].operators {
             match operator {
                 OperatorSpec::Project { exprs, schema } => {
                     if added {
@@ -230,11 +302,13 @@ impl Lowering<'_> {
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::Join(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
         }
-        self.origins.resize(self.schema.fields.len(), None);
+        let columns = self.schema.fields.len();
+        self.branches[number].origins.resize(columns, None);
         at
     }
 }

@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
 use super::StrategyConfig;
-use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
+use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
@@ -104,6 +104,10 @@ impl Walk<'_> {
 
     /// A value that every shard needs.
     fn scalar(&mut self, join: &Join, left: Edge, right: Edge) -> Edge {
+        self.joins.push(match right.scalar {
+            true => [Way::Stay, Way::Broadcast],
+            false => [Way::Broadcast, Way::Stay],
+        });
         let (kept, value) = match right.scalar {
             true => (left, right),
             false => (right, left),
@@ -160,6 +164,10 @@ impl Walk<'_> {
             Some(found) => (left, right, found),
             None => (right, left, fits(&join.left, on_left)?),
         };
+        self.joins.push(match std::ptr::eq(kept, left) {
+            true => [Way::Stay, Way::Broadcast],
+            false => [Way::Broadcast, Way::Stay],
+        });
         let limit = self.facts.settings.broadcast_max_bytes;
         let reason = format!(
             "table {name} of {size} bytes is on every shard (limit {limit}); the stream stays \
@@ -199,6 +207,7 @@ impl Walk<'_> {
             "join on {}: no equality to route by, one shard sees all pairs",
             conditions(join)
         );
+        self.joins.push([Way::One, Way::One]);
         let kind = ExchangeKind::All;
         let stage = self.exchange(left.stage, kind.clone(), reason.clone());
         self.link(right.stage, stage, kind, reason.clone());
@@ -274,6 +283,14 @@ impl Walk<'_> {
             (Route::One | Route::TwoPhase, false) => ExchangeKind::All,
             (Route::Hash(_) | Route::Stay, false) => ExchangeKind::Hash(keys(side)),
         };
+        let place = |i: usize| join.on.iter().position(|on| *on == pairs[i]);
+        let on: Vec<usize> = by.iter().filter_map(|&i| place(i)).collect();
+        let way = |stays: bool| match (&decision.route, stays || stay) {
+            (_, true) => Way::Stay,
+            (Route::One | Route::TwoPhase, false) => Way::One,
+            (Route::Hash(_) | Route::Stay, false) => Way::Keys(on.clone()),
+        };
+        self.joins.push([way(left_stays), way(right_stays)]);
         let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
         self.link(right.stage, stage, kind(right_stays, &r), reason);
         self.joined(join, stage, shape);
