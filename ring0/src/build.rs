@@ -8,7 +8,7 @@ use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
-use crate::lineage::lineages;
+use crate::lineage::{OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
@@ -58,7 +58,11 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
             _ => false,
         });
         let alone = stage.others.is_empty() && receivers(stage.input) == 1;
-        match before.filter(|_| alone) {
+        // What a stage with several inputs tells of its rows does not depend on how many shards
+        // there are.
+        let joins = |s: &StageSpec| matches!(s.operators.first(), Some(OperatorSpec::Join(_)));
+        let ends = |s: &StageSpec| !s.others.is_empty() && !joins(s);
+        match before.filter(|before| alone && !ends(before)) {
             Some(before) => {
                 before.operators.extend(stage.operators);
                 before.output = stage.output;
@@ -230,6 +234,17 @@ pub(crate) fn build(
             }
             StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
+        let of_all = |input| match input {
+            StageInput::Exchange(id) => program.exchanges[id.index()].routing == Routing::Broadcast,
+            StageInput::Source(_) => false,
+        };
+        let mut lineage = lineage;
+        for (of, input) in lineage.iter_mut().zip(stage.inputs()) {
+            // A row that all shards have is counted by one of them.
+            if shard > 0 && of_all(input) {
+                of.of_input = OfInput::None;
+            }
+        }
         let input = chain_input(program, stage);
         let schema = input_schema(program, stage.input);
         chains.push(Chain::new(

@@ -35,7 +35,9 @@ pub(crate) fn check(program: &Program) -> Result<()> {
             return refuse(format!("exchange {number} by column {key} of {columns}"));
         }
         if exchange.routing == Routing::Local && exchange.order != Order::Free {
-            return refuse(format!("exchange {number} keeps chunks apart that are in an order"));
+            return refuse(format!(
+                "exchange {number} keeps chunks apart that are in an order"
+            ));
         }
         if let Order::Chunks { bound: Some(bound) } = exchange.order
             && type_of(&exchange.schema, bound) != Some(&DataType::Int64)
@@ -197,7 +199,8 @@ fn check_ports(
     if inputs.len() > 1 && stage.inputs().any(is_source) {
         return no("reads a source and something else");
     }
-    let repeats = |(at, i): (usize, &StageInput)| *i == stage.input || stage.others[..at].contains(i);
+    let repeats =
+        |(at, i): (usize, &StageInput)| *i == stage.input || stage.others[..at].contains(i);
     if stage.others.iter().enumerate().any(repeats) {
         return no("reads one exchange twice");
     }
@@ -207,7 +210,11 @@ fn check_ports(
             false => no("reads rows of unlike columns"),
         };
     };
-    let known = inputs.len() == 2 && inputs.iter().zip(&join.inputs).all(|(a, b)| same_types(a, b));
+    let known = inputs.len() == 2
+        && inputs
+            .iter()
+            .zip(&join.inputs)
+            .all(|(a, b)| same_types(a, b));
     if !known {
         return no("joins other inputs than it has");
     }

@@ -60,6 +60,7 @@ impl OfInput {
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Latest(_)
                 | OperatorSpec::Join(_)
                 | OperatorSpec::Applied,
                 _,
@@ -106,8 +107,8 @@ pub(crate) struct Lineage {
     pub(crate) of_input: OfInput,
 }
 
-/// For each stage, and each of its inputs, what its records were before. Rows that come to a stage
-/// with several inputs are applied there.
+/// For each stage, and each of its inputs, what its records were before. Rows that leave a stage
+/// with several inputs are nobody's any more.
 ///
 /// # Errors
 /// [`Error::Program`] where it could not be told any more.

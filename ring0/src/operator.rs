@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub(crate) mod join;
+pub mod latest;
 pub(crate) mod ordered;
 pub mod over;
 pub mod sort;

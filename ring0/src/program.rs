@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
+use crate::operator::latest::LatestSpec;
 use crate::operator::over::OverSpec;
 use crate::operator::sort::SortSpec;
 use crate::schema::{Field, Schema};
@@ -274,6 +275,8 @@ pub enum OperatorSpec {
     Windows(Arc<WindowsSpec>),
     /// Puts rows in order, once their input has ended; all of them on one shard.
     Sort(Arc<SortSpec>),
+    /// Lets the last row of each key pass, once the input has ended.
+    Latest(Arc<LatestSpec>),
     /// Computes over the rows around each row, once the input has ended.
     Over(Arc<OverSpec>),
     /// Joins the rows of two inputs; the first operator of its stage.
@@ -283,9 +286,12 @@ pub enum OperatorSpec {
 }
 
 impl OperatorSpec {
-    /// Whether what leaves are groups.
+    /// Whether what leaves are groups, or rows that stand by a key.
     pub fn groups(&self) -> bool {
-        matches!(self, Self::Aggregate(_) | Self::Sessions(_))
+        matches!(
+            self,
+            Self::Aggregate(_) | Self::Sessions(_) | Self::Latest(_)
+        )
     }
 
     /// The columns that it makes; `None` where they are its input's.
@@ -295,6 +301,7 @@ impl OperatorSpec {
             | Self::FilterChanges(_)
             | Self::DropLate(_)
             | Self::Sort(_)
+            | Self::Latest(_)
             | Self::Applied => None,
             Self::Project { schema, .. }
             | Self::Unnest { schema, .. }

@@ -139,11 +139,9 @@ impl Chain {
         lineages: &[Lineage],
         place: Place,
     ) -> Result<Self> {
-        let alone = match lineages {
-            [one] => one.of_input,
-            _ => OfInput::None,
-        };
-        let mut making = Making::new(schema, input, alone, place);
+        let build = build_port(operators);
+        let of_input = of_ports(lineages, build);
+        let mut making = Making::new(schema, input, of_input, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -164,7 +162,7 @@ impl Chain {
             sink,
             // Rows that HAVING drops are groups, and no rows of the input's ledger.
             of_input: making.of_input,
-            ports: Ports::new(lineages, build_port(operators)),
+            ports: Ports::new(lineages, build, of_input),
             failed: Vec::new(),
         })
     }
@@ -185,6 +183,7 @@ impl Chain {
             join.take_from(port);
         }
         let mut end = End {
+            applies: matches!(self.sink, Sink::Output { .. }) || self.ports.len() > 1,
             sink: &mut self.sink,
             counters: &mut self.ports[port].counters,
             of_input: self.of_input,
@@ -375,6 +374,16 @@ impl Level {
             }
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
+    }
+}
+
+/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
+/// alike, are told of for the last time here; pairs are nobody's.
+fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
+    match lineages {
+        [one] => one.of_input,
+        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
+        _ => OfInput::None,
     }
 }
 

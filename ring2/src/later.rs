@@ -4,8 +4,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Join, JoinOperator, ObjectName, Query, Select as Plain, SetExpr, SetOperator,
-    Spanned,
+    BinaryOperator, Expr, Join, JoinOperator, ObjectName, Query, Select as Plain, SetExpr, Spanned,
     TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -137,14 +136,7 @@ impl Walk<'_> {
     fn body(&mut self, body: &SetExpr) {
         match body {
             SetExpr::Select(select) => self.plain(select),
-            SetExpr::SetOperation {
-                left, op, right, ..
-            } => {
-                if *op != SetOperator::Union {
-                    let op = op.to_string();
-                    let at = self.start(right.as_ref());
-                    self.add(self.before(&op, at), &op);
-                }
+            SetExpr::SetOperation { left, right, .. } => {
                 self.body(left);
                 self.body(right);
             }

@@ -194,8 +194,11 @@ impl Lowering<'_> {
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
             LogicalPlan::Filter(filter) => {
                 self.node(&filter.input)?;
+                let Some(predicate) = join::without_versions(&filter.predicate) else {
+                    return Ok(());
+                };
                 let scope = self.scope(&filter.input);
-                let predicate = expression(&filter.predicate, &scope)?;
+                let predicate = expression(&predicate, &scope)?;
                 self.push(match self.weighted {
                     true => OperatorSpec::FilterChanges(predicate),
                     false => OperatorSpec::Filter(predicate),

@@ -265,6 +265,9 @@ impl Join {
             build,
             marks,
         } = &self.leaving;
+        if probe.is_empty() {
+            return;
+        }
         match self.spec.kind {
             JoinKind::Pairs { .. } => {
                 let left = self.spec.inputs[0].fields.len();
@@ -309,6 +312,9 @@ impl Join {
             }
         }
         self.told = upto;
+        if build.is_empty() {
+            return if upto < all { Flow::Full } else { Flow::Done };
+        }
         match self.spec.kind {
             JoinKind::Pairs { .. } => {
                 let left = self.spec.inputs[0].fields.len();

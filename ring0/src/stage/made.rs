@@ -13,6 +13,7 @@ use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
 use crate::lineage::OfInput;
 use crate::operator::join::Join;
+use crate::operator::latest::Latest;
 use crate::operator::ordered::Ordered;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
@@ -186,6 +187,11 @@ impl<'a> Making<'a> {
             OperatorSpec::Over(spec) => {
                 self.same_columns(&spec.input, "OVER")?;
                 let ordered = Box::new(Ordered::Over(Over::new(spec)?));
+                Operator::Ordered { ordered, of_input }
+            }
+            OperatorSpec::Latest(spec) => {
+                self.same_columns(&spec.schema, "rows by a key over")?;
+                let ordered = Box::new(Ordered::Latest(Latest::new(spec)?));
                 Operator::Ordered { ordered, of_input }
             }
             OperatorSpec::Sort(spec) => {

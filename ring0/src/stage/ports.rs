@@ -20,7 +20,7 @@ pub(crate) struct Port {
     /// The stage that reads the source of its rows.
     pub(crate) origin: usize,
     pub(crate) counters: QueryCounters,
-    /// Which of its rows are that source's, and applied here: none where it is the only port.
+    /// Which of its rows are that source's, and applied as they come.
     applies: OfInput,
     watermark: i64,
     barrier: Option<u64>,
@@ -64,12 +64,14 @@ impl DerefMut for Ports {
 }
 
 impl Ports {
-    pub(super) fn new(lineages: &[Lineage], build: Option<usize>) -> Self {
-        let alone = lineages.len() == 1;
+    /// `of_input`: which rows the stage itself tells of; those of other ports are applied as they
+    /// come.
+    pub(super) fn new(lineages: &[Lineage], build: Option<usize>, of_input: OfInput) -> Self {
+        let told = lineages.len() == 1 || of_input != OfInput::None;
         let port = |lineage: &Lineage| Port {
             origin: lineage.origin,
             counters: QueryCounters::default(),
-            applies: if alone {
+            applies: if told {
                 OfInput::None
             } else {
                 lineage.of_input

@@ -89,6 +89,11 @@ impl KeyIndex {
         self.hashes.len()
     }
 
+    /// The hash of a row's key.
+    pub(crate) fn hash(&self, row: usize) -> u64 {
+        self.hashes[row]
+    }
+
     /// Appends the rows of a batch; those that are not `known` equal nothing.
     pub(crate) fn append(
         &mut self,

@@ -18,7 +18,7 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::calls::{Call, Function, call, only};
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
-use crate::lower_expr::{expression, held_type};
+use crate::lower_expr::{expression, held_type, unaliased};
 use crate::partitioning::Route;
 
 impl Lowering<'_> {
@@ -56,6 +56,14 @@ impl Lowering<'_> {
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
+            let ordered;
+            let (expr, groups) = match by_value(expr).filter(|_| groups) {
+                Some(by_value) => {
+                    ordered = by_value;
+                    (&ordered, false)
+                }
+                None => (expr, groups),
+            };
             let call = call(expr, &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
             let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
@@ -350,6 +358,21 @@ fn generic_call(
         function: AggregateFunction::Generic(Arc::new(call)),
         argument: None,
     }
+}
+
+/// ARRAY_AGG over rows that have no order by themselves, such as joined ones: its elements stand in
+/// their own. `None` for other calls, and where the query says the order.
+fn by_value(expr: &PlanExpr) -> Option<PlanExpr> {
+    let PlanExpr::AggregateFunction(call) = unaliased(expr) else {
+        return None;
+    };
+    if call.func.name() != "array_agg" || !call.params.order_by.is_empty() {
+        return None;
+    }
+    let mut call = call.clone();
+    let value = call.params.args.first()?.clone();
+    call.params.order_by = vec![value.sort(true, false)];
+    Some(PlanExpr::AggregateFunction(call))
 }
 
 /// Refuses a call over groups, or by sessions, that cannot run so yet.

@@ -41,6 +41,21 @@ impl Branch {
         }
     }
 
+    /// The source whose rows these still are.
+    pub(super) fn source(&self) -> Option<usize> {
+        let stand = |o: &OperatorSpec| matches!(o, OperatorSpec::Latest(_));
+        match self.input {
+            StageInput::Source(id) if !self.operators.iter().any(stand) => Some(id.index()),
+            StageInput::Source(_) | StageInput::Exchange(_) => None,
+        }
+    }
+
+    /// Whether each row still is one of the source's, and nothing told of it yet.
+    fn is_whole(&self) -> bool {
+        let told = |o: &OperatorSpec| o.groups() || matches!(o, OperatorSpec::Applied);
+        self.source().is_some() && !self.operators.iter().any(told)
+    }
+
     /// How its rows get to a stage on the same shard.
     pub(super) fn staying(&self) -> Routing {
         match self.single {
@@ -68,13 +83,12 @@ impl Lowering<'_> {
 
     /// Whether rows come right from sources.
     pub(super) fn reads(&self) -> bool {
-        let reads = |b: &Branch| matches!(b.input, StageInput::Source(_));
-        self.branches.iter().all(reads)
+        self.branches.iter().all(|b| b.source().is_some())
     }
 
     /// Whether rows are groups, or those of several sources: they have no order by themselves.
     pub(super) fn mixed(&self) -> bool {
-        self.grouped || self.branches.len() > 1
+        self.grouped || self.branches.len() > 1 || !self.reads()
     }
 
     /// Has the rows of a union meet where they are.
@@ -95,6 +109,7 @@ impl Lowering<'_> {
         let branches = std::mem::take(&mut self.branches);
         let single = routings.iter().all(|r| *r == Routing::Single);
         let several = branches.len() > 1;
+        let alike = branches.iter().all(Branch::is_whole);
         let mut inputs = Vec::with_capacity(branches.len());
         for (branch, routing) in branches.into_iter().zip(routings) {
             inputs.push(self.send(branch, Arc::clone(&schema), routing, order));
@@ -102,8 +117,8 @@ impl Lowering<'_> {
         let columns = schema.fields.len();
         self.branches = vec![Branch::behind(inputs, columns, single)];
         self.schema = schema;
-        // Rows of several inputs are counted where they meet.
-        self.grouped |= several;
+        // Rows of several sources are told of where they meet, if they are alike.
+        self.grouped |= several && !alike;
     }
 
     /// Ends a branch with an exchange. Gives what reads it.
@@ -115,9 +130,9 @@ impl Lowering<'_> {
         order: Order,
     ) -> StageInput {
         let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
-        let order = match branch.input {
-            StageInput::Source(_) => order,
-            StageInput::Exchange(_) => Order::Free,
+        let order = match branch.source() {
+            Some(_) => order,
+            None => Order::Free,
         };
         self.program.exchanges.push(ExchangeSpec {
             schema,

@@ -106,8 +106,8 @@ impl Lowering<'_> {
             [branch] => last(&mut branch.operators),
             _ => None,
         };
-        let mut exprs = (alone.take())
-            .unwrap_or_else(|| (0..fields.len()).map(Expr::Column).collect());
+        let mut exprs =
+            (alone.take()).unwrap_or_else(|| (0..fields.len()).map(Expr::Column).collect());
         let mut op = Expr::Literal(Scalar::Utf8("+I".to_owned()));
         if std::mem::take(&mut self.weighted) {
             fields.pop();

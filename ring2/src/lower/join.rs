@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, NullEquality};
-use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{JoinKind, JoinSpec, OperatorSpec, Order, Routing, Side, StageInput};
@@ -16,7 +15,7 @@ use super::branch::Branch;
 use super::union::Part;
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
-use crate::partitioning::Way;
+use crate::partitioning::{Way, ends};
 use crate::window::marker::{AS_OF_TIME, ASOF};
 
 /// Stands for a column that the plan does not know.
@@ -53,17 +52,15 @@ fn refuse<T>(what: &str) -> Result<T, Refusal> {
     Err(("E0301", format!("JOIN {what} is not supported yet")))
 }
 
-/// What besides the keys has to be true. Of a table that is a file there is one version.
-fn conditions(join: &Join) -> Result<Option<PlanExpr>, Refusal> {
-    let mut rest: Vec<PlanExpr> = Vec::new();
-    for part in join.filter.iter().flat_map(split_conjunction) {
-        match part {
-            PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME => {}
-            PlanExpr::ScalarFunction(f) if f.name() == ASOF => return refuse("ASOF"),
-            other => rest.push(other.clone()),
-        }
+/// A condition without what asks for a version: of a table that is a file there is one.
+pub(super) fn without_versions(condition: &PlanExpr) -> Option<PlanExpr> {
+    let version =
+        |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME);
+    let parts = split_conjunction(condition);
+    match parts.iter().any(version) {
+        true => conjunction(parts.into_iter().filter(|e| !version(e)).cloned()),
+        false => Some(condition.clone()),
     }
-    Ok(datafusion::logical_expr::utils::conjunction(rest))
 }
 
 /// Whether NOT IN would have to know of a NULL that is elsewhere.
@@ -95,7 +92,12 @@ impl Lowering<'_> {
         self.joins += 1;
         let kind = kind(join);
         let build = self.build(join, kind, [&left_way, &right_way])?;
-        let condition = conditions(join)?;
+        let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
+        let parts = join.filter.iter().flat_map(split_conjunction);
+        if parts.filter(asof).count() > 0 {
+            return refuse("ASOF");
+        }
+        let condition = join.filter.as_ref().and_then(without_versions);
         let (on_left, on_right) = join.on.iter().cloned().unzip();
         let left = self.come(left, &join.left, on_left, &left_way)?;
         let right = self.come(right, &join.right, on_right, &right_way)?;
@@ -165,14 +167,18 @@ impl Lowering<'_> {
         let (at, known): (Vec<usize>, Vec<usize>) = known.map(|(at, c)| (at, *c)).unzip();
         if known.len() < columns.len() {
             let fields = at.iter().map(|&c| self.schema.fields[c].clone()).collect();
-            self.project(at.into_iter().map(Expr::Column).collect(), Schema::new(fields));
+            self.project(
+                at.into_iter().map(Expr::Column).collect(),
+                Schema::new(fields),
+            );
         }
         self.columns = Some(known);
     }
 
     /// The side that is kept: it ends, and where it is on every shard nothing is told of its rows.
     fn build(&self, join: &Join, kind: JoinKind, ways: [&Way; 2]) -> Result<Side, Refusal> {
-        let ends = [self.ends(&join.left), self.ends(&join.right)];
+        let tables = &self.query.tables;
+        let ends = [ends(&join.left, tables), ends(&join.right, tables)];
         let build = match (ways, ends) {
             ([Way::Broadcast, _], _) => Side::Left,
             ([_, Way::Broadcast], _) | (_, [_, true]) => Side::Right,
@@ -186,21 +192,6 @@ impl Lowering<'_> {
             return refuse("that waits for the end of an input without one");
         }
         Ok(build)
-    }
-
-    /// Whether all sources of a plan end.
-    fn ends(&self, plan: &LogicalPlan) -> bool {
-        let mut ends = true;
-        let walked = plan.apply(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                let name = scan.table_name.table();
-                let table = self.query.tables.iter().find(|t| t.name == name);
-                ends &= table.is_some_and(|t| t.bounded);
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        debug_assert!(walked.is_ok(), "looking does not fail");
-        ends
     }
 
     /// Has the rows of a side come to the join.

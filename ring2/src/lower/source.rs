@@ -4,11 +4,12 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::TableScan;
 use trefoil_ring0::expr::Expr;
+use trefoil_ring0::id::SourceId;
+use trefoil_ring0::operator::latest::LatestSpec;
 use trefoil_ring0::program::{
     BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, StageInput,
     SystemColumn,
 };
-use trefoil_ring0::id::SourceId;
 use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
@@ -80,6 +81,12 @@ impl Lowering<'_> {
             // Rows that are alike stand by it.
             columns.insert(columns.partition_point(|c| *c < time), time);
         }
+        for &key in &source.primary_key {
+            if !columns.contains(&key) {
+                columns.insert(columns.partition_point(|c| *c < key), key);
+            }
+        }
+        let keyed = !source.primary_key.is_empty();
         let mut fields = Vec::new();
         let mut system_columns = Vec::new();
         for &c in &columns {
@@ -115,7 +122,7 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match (&kind, self.analysis.in_order) {
+            reading: match (&kind, self.analysis.in_order || keyed) {
                 (SourceKind::Stream { .. }, _) | (_, true) => Reading::InOrder,
                 (_, false) => Reading::Chunks,
             },
@@ -136,6 +143,16 @@ impl Lowering<'_> {
             read: columns.clone(),
             single: spec.reading == Reading::InOrder,
         }];
+        if keyed {
+            // Of one key the last row of the file stands: one shard reads it in its order.
+            let at = |key: &usize| columns.iter().position(|c| c == key);
+            let spec = LatestSpec {
+                schema: Arc::clone(&self.schema),
+                keys: source.primary_key.iter().filter_map(at).collect(),
+            };
+            self.push(OperatorSpec::Latest(Arc::new(spec)));
+            self.grouped = true;
+        }
         self.columns = Some(columns);
         Ok(())
     }
@@ -155,14 +172,6 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The source that a branch reads.
-    fn source_of(&self, branch: &Branch) -> Option<usize> {
-        match branch.input {
-            StageInput::Source(id) => Some(id.index()),
-            StageInput::Exchange(_) => None,
-        }
-    }
-
     fn declared(&self, source: usize) -> Option<&SourceDef> {
         let name = &self.program.sources[source].name;
         self.query.tables.iter().find(|t| t.name == *name)
@@ -171,7 +180,7 @@ impl Lowering<'_> {
     /// Whether records carry event time this far.
     pub(super) fn timed(&self) -> bool {
         let timed = |branch: &Branch| {
-            let source = self.source_of(branch);
+            let source = branch.source();
             source.is_some_and(|s| self.program.sources[s].event_time.is_some())
         };
         self.branches.iter().all(timed)
@@ -180,9 +189,14 @@ impl Lowering<'_> {
     /// Has the sources read event time for this window. Gives the column with each row's watermark,
     /// where there are watermarks.
     pub(super) fn event_time(&mut self, column: Option<usize>) -> Result<Option<usize>, Refusal> {
-        let sources = self.branches.iter().map(|branch| self.source_of(branch));
+        let sources = self.branches.iter().map(Branch::source);
         let Some(sources) = sources.collect::<Option<Vec<usize>>>() else {
             // Groups have no event time: their windows close at the end of input.
+            if !self.changes && self.query.tables.iter().any(|t| !t.bounded) {
+                let message = "a window over rows that were grouped or joined, of an input \
+                               without end, is not supported yet";
+                return Err(("E0301", message.to_owned()));
+            }
             return Ok(None);
         };
         let mut timed = Vec::new();
@@ -192,7 +206,10 @@ impl Lowering<'_> {
                 let message = "a window over a computed time is not supported yet";
                 return Err(("E0301", message.to_owned()));
             };
-            if declared.event_time.is_some_and(|e| e != branch.read[origin]) {
+            if declared
+                .event_time
+                .is_some_and(|e| e != branch.read[origin])
+            {
                 return Ok(None);
             }
             let lag_ns = declared.event_time.and(declared.lag_ns);
@@ -225,7 +242,7 @@ impl Lowering<'_> {
         let [branch] = self.branches.as_slice() else {
             return None;
         };
-        let source = self.source_of(branch)?;
+        let source = branch.source()?;
         let time = self.declared(source)?.event_time?;
         let at = branch.read.iter().position(|c| *c == time)?;
         let field = self.program.sources[source].schema.fields[at].clone();
@@ -301,6 +318,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Applied
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Latest(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Join(_)
                 | OperatorSpec::MarkFirst { .. }

@@ -66,7 +66,10 @@ impl Wanted {
                     _ => (&mut of_left, &mut of_right),
                 };
                 let mut wanted = wanted.iter();
-                at.iter_mut().chain(behind).zip(wanted.by_ref()).for_each(|(a, b)| *a |= b);
+                at.iter_mut()
+                    .chain(behind)
+                    .zip(wanted.by_ref())
+                    .for_each(|(a, b)| *a |= b);
                 self.visit(left, of_left);
                 self.visit(right, of_right);
             }

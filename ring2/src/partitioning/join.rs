@@ -3,6 +3,7 @@
 //! every shard instead, and a scalar subquery's value, too.
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
@@ -12,6 +13,7 @@ use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
+use crate::catalog::SourceDef;
 use crate::window::marker::{AS_OF_TIME, ASOF};
 
 /// Shapes of joins, by what they keep.
@@ -75,6 +77,20 @@ fn table_name(plan: &LogicalPlan) -> Option<&str> {
         LogicalPlan::Projection(projection) => table_name(&projection.input),
         _ => None,
     }
+}
+
+/// Whether all sources of a plan end.
+pub(crate) fn ends(plan: &LogicalPlan, tables: &[SourceDef]) -> bool {
+    let mut ends = true;
+    let walked = plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let name = scan.table_name.table();
+            ends &= tables.iter().any(|t| t.name == name && t.bounded);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok(), "looking does not fail");
+    ends
 }
 
 impl Walk<'_> {
@@ -320,6 +336,12 @@ impl Walk<'_> {
     fn joined(&mut self, join: &Join, stage: usize, shape: Shape) {
         let on = conditions(join);
         let kind = join.join_type.to_string().to_lowercase();
+        let tables = self.facts.tables;
+        let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
+            (true, _) => Some("the right side"),
+            (false, true) => Some("the left side"),
+            (false, false) => None,
+        };
         let (name, state, bound) = match shape {
             Shape::Asof => ("asof", "versions that can still match", self.watermark()),
             Shape::Temporal => ("temporal", "versions of the table", self.watermark()),
@@ -338,7 +360,11 @@ impl Walk<'_> {
             }
         };
         let name = format!("{name} {kind} join on {on}");
-        self.operator(stage, name, native(join), Some((state.to_owned(), bound)));
+        let state = match kept.filter(|_| shape != Shape::Asof) {
+            Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
+            None => (state.to_owned(), bound),
+        };
+        self.operator(stage, name, native(join), Some(state));
     }
 }
 

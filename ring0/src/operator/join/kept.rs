@@ -190,7 +190,8 @@ impl Kept {
             At::Behind(before) => self.index.next(before, &looked),
             At::End => None,
         };
-        while let Some(at) = found.filter(|at| self.nulls_equal && !self.same_nulls(*at, frame, row))
+        while let Some(at) =
+            found.filter(|at| self.nulls_equal && !self.same_nulls(*at, frame, row))
         {
             found = self.index.next(at, &looked);
         }
@@ -223,7 +224,11 @@ impl Kept {
                 }
                 continue;
             };
-            let within: Vec<u32> = run.iter().flatten().map(|r| r % BLOCK_ROWS as u32).collect();
+            let within: Vec<u32> = run
+                .iter()
+                .flatten()
+                .map(|r| r % BLOCK_ROWS as u32)
+                .collect();
             for (to, from) in to.iter_mut().zip(&self.blocks[block].columns) {
                 to.append_rows(from, &within);
             }
