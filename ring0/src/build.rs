@@ -8,7 +8,7 @@ use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::KEY_GROUPS;
-use crate::lineage::{OfInput, lineages};
+use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
@@ -181,6 +181,25 @@ fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
     ChainInput::Exchange(if alike { routings[0] } else { &Routing::Local })
 }
 
+/// What a stage tells of its rows on a shard: one that all shards have is counted by the first.
+fn of_shard(
+    program: &Program,
+    stage: &StageSpec,
+    mut lineage: Vec<Lineage>,
+    shard: usize,
+) -> Vec<Lineage> {
+    let of_all = |input| match input {
+        StageInput::Exchange(id) => program.exchanges[id.index()].routing == Routing::Broadcast,
+        StageInput::Source(_) => false,
+    };
+    for (of, input) in lineage.iter_mut().zip(stage.inputs()) {
+        if shard > 0 && of_all(input) {
+            of.of_input = OfInput::None;
+        }
+    }
+    lineage
+}
+
 /// The sink into an output, which one stage or source has.
 fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: OutputId) -> Sink {
     let lane = outputs[id.index()]
@@ -197,6 +216,17 @@ fn aggregations(program: &Program) -> usize {
     let operators = program.stages.iter().flat_map(|s| &s.operators);
     let keeps = |o: &&OperatorSpec| o.groups() || matches!(o, OperatorSpec::MarkFirst { .. });
     operators.filter(keeps).count()
+}
+
+/// The chains that read an input, each with its port.
+fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
+    let stages = program.stages.iter().enumerate();
+    let ports = stages.flat_map(|(chain, s)| {
+        let ports = s.inputs().enumerate();
+        ports.map(move |(port, input)| (Consumer { chain, port }, input))
+    });
+    let found = ports.filter(|(_, input)| *input == wanted);
+    found.map(|(consumer, _)| consumer).collect()
 }
 
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
@@ -234,17 +264,7 @@ pub(crate) fn build(
             }
             StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
-        let of_all = |input| match input {
-            StageInput::Exchange(id) => program.exchanges[id.index()].routing == Routing::Broadcast,
-            StageInput::Source(_) => false,
-        };
-        let mut lineage = lineage;
-        for (of, input) in lineage.iter_mut().zip(stage.inputs()) {
-            // A row that all shards have is counted by one of them.
-            if shard > 0 && of_all(input) {
-                of.of_input = OfInput::None;
-            }
-        }
+        let lineage = of_shard(program, stage, lineage, shard);
         let input = chain_input(program, stage);
         let schema = input_schema(program, stage.input);
         chains.push(Chain::new(
@@ -256,15 +276,6 @@ pub(crate) fn build(
             place,
         )?);
     }
-    let readers = |wanted: StageInput| -> Vec<Consumer> {
-        let stages = program.stages.iter().enumerate();
-        let ports = stages.flat_map(|(chain, s)| {
-            let ports = s.inputs().enumerate();
-            ports.map(move |(port, input)| (Consumer { chain, port }, input))
-        });
-        let found = ports.filter(|(_, input)| *input == wanted);
-        found.map(|(consumer, _)| consumer).collect()
-    };
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(streams);
     for (number, (spec, (files, blocks))) in program.sources.iter().zip(inputs).enumerate() {
@@ -283,13 +294,14 @@ pub(crate) fn build(
         sources.push((
             Source::new(number, spec, files, blocks, reader),
             Letters::new(letters),
-            readers(StageInput::Source(SourceId(number as u32))),
+            readers(program, StageInput::Source(SourceId(number as u32))),
         ));
     }
     let received = receivers.into_iter().enumerate();
     let received = received.filter(|(_, lanes)| !lanes.is_empty());
     let exchanges = received.map(|(number, lanes)| {
-        let consumers = readers(StageInput::Exchange(ExchangeId(number as u32)));
+        let input = StageInput::Exchange(ExchangeId(number as u32));
+        let consumers = readers(program, input);
         let order = program.exchanges[number].order;
         (ExchangeReceiver::new(lanes, order), consumers)
     });

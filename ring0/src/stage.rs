@@ -23,6 +23,7 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
+use crate::operator::join::Join;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
@@ -365,13 +366,7 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Join(join) => {
-                let (flow, failed) = join.take(frame, out);
-                if !failed.is_empty() {
-                    end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
-                }
-                Ok(flow)
-            }
+            Operator::Join(join) => joined(join, on_error, frame, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }
@@ -393,6 +388,21 @@ fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
         Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
         _ => None,
     }
+}
+
+/// Offers a frame to a join.
+fn joined(
+    join: &mut Join,
+    on_error: OnError,
+    frame: &Frame,
+    end: &mut End<'_>,
+    out: &mut Frame,
+) -> Result<Flow> {
+    let (flow, failed) = join.take(frame, out);
+    if !failed.is_empty() {
+        end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
+    }
+    Ok(flow)
 }
 
 /// Finds the rows that a filter lets pass.

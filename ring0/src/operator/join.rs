@@ -235,7 +235,9 @@ impl Join {
             build,
             marks,
         } = &mut self.leaving;
-        (rows.clear(), build.clear(), marks.clear());
+        rows.clear();
+        build.clear();
+        marks.clear();
         for &(row, found) in &self.pairs {
             if let (Some(matched), Some(found)) = (&mut self.matched, found) {
                 self.kept.mark(matched, found);
@@ -299,7 +301,8 @@ impl Join {
         let upto = all.min(from + out.room().min(SLICE_ROWS));
         let has_matched = |row: usize| row < matched.len() && matched.get(row);
         let Leaving { build, marks, .. } = &mut self.leaving;
-        (build.clear(), marks.clear());
+        build.clear();
+        marks.clear();
         for row in from..upto {
             let leaves = match self.spec.kind {
                 JoinKind::Pairs { .. } | JoinKind::Anti(_) => !has_matched(row),

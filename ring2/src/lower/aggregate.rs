@@ -56,15 +56,9 @@ impl Lowering<'_> {
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
-            let ordered;
-            let (expr, groups) = match by_value(expr).filter(|_| groups) {
-                Some(by_value) => {
-                    ordered = by_value;
-                    (&ordered, false)
-                }
-                None => (expr, groups),
-            };
-            let call = call(expr, &scope, whole)?;
+            let by_value = by_value(expr).filter(|_| groups);
+            let groups = groups && by_value.is_none();
+            let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
             let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
             calls.push((call, at));

@@ -74,6 +74,43 @@ fn asks_for_nulls(join: &Join) -> bool {
     join.null_aware && pairs.any(|(l, r)| may_be(l, left) || may_be(r, right))
 }
 
+/// What leaves a join, and which of its columns by the plan each is.
+fn leaving(join: &Join, kind: JoinKind, left: &Coming, right: &Coming) -> (Vec<Field>, Vec<usize>) {
+    let padded = |side: Side, schema: &Schema| -> Vec<Field> {
+        let pads = matches!(kind, JoinKind::Pairs { .. }) && kind.tells(side.other());
+        let fields = schema.fields.iter().cloned();
+        let field = |f: Field| Field {
+            nullable: f.nullable || pads,
+            ..f
+        };
+        fields.map(field).collect()
+    };
+    let of = |side: Side| match side {
+        Side::Left => (padded(side, &left.schema), left.columns.clone()),
+        Side::Right => (padded(side, &right.schema), right.columns.clone()),
+    };
+    match kind {
+        JoinKind::Pairs { .. } => {
+            let ((mut fields, mut columns), (more, behind)) = (of(Side::Left), of(Side::Right));
+            let before = join.left.schema().fields().len();
+            fields.extend(more);
+            let shift = |c: usize| if c == HIDDEN { c } else { c + before };
+            columns.extend(behind.into_iter().map(shift));
+            (fields, columns)
+        }
+        JoinKind::Semi(side) | JoinKind::Anti(side) => of(side),
+        JoinKind::Mark(side) => {
+            let (mut fields, mut columns) = of(side);
+            fields.push(Field {
+                nullable: false,
+                ..Field::new("mark", datafusion::arrow::datatypes::DataType::Boolean)
+            });
+            columns.push(join.schema.fields().len() - 1);
+            (fields, columns)
+        }
+    }
+}
+
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<(), Refusal> {
         let left = self.part(&join.left)?;
@@ -105,39 +142,7 @@ impl Lowering<'_> {
             Some(condition) => Some(self.condition(join, &condition, &left, &right)?),
             None => None,
         };
-        let padded = |side: Side, schema: &Schema| -> Vec<Field> {
-            let pads = matches!(kind, JoinKind::Pairs { .. }) && kind.tells(side.other());
-            let fields = schema.fields.iter().cloned();
-            let field = |f: Field| Field {
-                nullable: f.nullable || pads,
-                ..f
-            };
-            fields.map(field).collect()
-        };
-        let of = |side: Side| match side {
-            Side::Left => (padded(side, &left.schema), left.columns.clone()),
-            Side::Right => (padded(side, &right.schema), right.columns.clone()),
-        };
-        let (fields, columns) = match kind {
-            JoinKind::Pairs { .. } => {
-                let ((mut fields, mut columns), (more, behind)) = (of(Side::Left), of(Side::Right));
-                let before = join.left.schema().fields().len();
-                fields.extend(more);
-                let shift = |c: usize| if c == HIDDEN { c } else { c + before };
-                columns.extend(behind.into_iter().map(shift));
-                (fields, columns)
-            }
-            JoinKind::Semi(side) | JoinKind::Anti(side) => of(side),
-            JoinKind::Mark(side) => {
-                let (mut fields, mut columns) = of(side);
-                fields.push(Field {
-                    nullable: false,
-                    ..Field::new("mark", datafusion::arrow::datatypes::DataType::Boolean)
-                });
-                columns.push(join.schema.fields().len() - 1);
-                (fields, columns)
-            }
-        };
+        let (fields, columns) = leaving(join, kind, &left, &right);
         let output = Arc::new(Schema::new(fields));
         let spec = JoinSpec {
             inputs: [left.schema, right.schema],

@@ -73,17 +73,13 @@ impl Lowering<'_> {
         if let Some(why) = &source.later {
             return Err(("E0301", format!("reading {name}: {why}")));
         }
+        // Rows that are alike stand by event time, and replace each other by a key.
+        let is_ordered = order::is_ordered(&self.query.plan);
+        let time = source.event_time.filter(|_| is_ordered);
         let mut columns = columns;
-        if let Some(time) = source.event_time
-            && order::is_ordered(&self.query.plan)
-            && !columns.contains(&time)
-        {
-            // Rows that are alike stand by it.
-            columns.insert(columns.partition_point(|c| *c < time), time);
-        }
-        for &key in &source.primary_key {
-            if !columns.contains(&key) {
-                columns.insert(columns.partition_point(|c| *c < key), key);
+        for &more in source.primary_key.iter().chain(&time) {
+            if !columns.contains(&more) {
+                columns.insert(columns.partition_point(|c| *c < more), more);
             }
         }
         let keyed = !source.primary_key.is_empty();
@@ -144,17 +140,21 @@ impl Lowering<'_> {
             single: spec.reading == Reading::InOrder,
         }];
         if keyed {
-            // Of one key the last row of the file stands: one shard reads it in its order.
             let at = |key: &usize| columns.iter().position(|c| c == key);
-            let spec = LatestSpec {
-                schema: Arc::clone(&self.schema),
-                keys: source.primary_key.iter().filter_map(at).collect(),
-            };
-            self.push(OperatorSpec::Latest(Arc::new(spec)));
-            self.grouped = true;
+            self.latest(source.primary_key.iter().filter_map(at).collect());
         }
         self.columns = Some(columns);
         Ok(())
+    }
+
+    /// Of one key the last row of the file stands: one shard reads it in its order.
+    fn latest(&mut self, keys: Vec<usize>) {
+        let spec = LatestSpec {
+            schema: Arc::clone(&self.schema),
+            keys,
+        };
+        self.push(OperatorSpec::Latest(Arc::new(spec)));
+        self.grouped = true;
     }
 
     /// Refuses to read twice what can be read once, and to write two files of bad records.

@@ -301,12 +301,8 @@ impl Walk<'_> {
         };
         let place = |i: usize| join.on.iter().position(|on| *on == pairs[i]);
         let on: Vec<usize> = by.iter().filter_map(|&i| place(i)).collect();
-        let way = |stays: bool| match (&decision.route, stays || stay) {
-            (_, true) => Way::Stay,
-            (Route::One | Route::TwoPhase, false) => Way::One,
-            (Route::Hash(_) | Route::Stay, false) => Way::Keys(on.clone()),
-        };
-        self.joins.push([way(left_stays), way(right_stays)]);
+        let ways = [left_stays, right_stays].map(|stays| way(&decision.route, stays || stay, &on));
+        self.joins.push(ways);
         let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
         self.link(right.stage, stage, kind(right_stays, &r), reason);
         self.joined(join, stage, shape);
@@ -365,6 +361,15 @@ impl Walk<'_> {
             None => (state.to_owned(), bound),
         };
         self.operator(stage, name, native(join), Some(state));
+    }
+}
+
+/// How a side comes to a join that is decided so.
+fn way(route: &Route, stays: bool, on: &[usize]) -> Way {
+    match (route, stays) {
+        (_, true) => Way::Stay,
+        (Route::One | Route::TwoPhase, false) => Way::One,
+        (Route::Hash(_) | Route::Stay, false) => Way::Keys(on.to_vec()),
     }
 }
 

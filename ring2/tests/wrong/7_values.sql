@@ -207,9 +207,6 @@ SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
 SELECT symbol, COUNT(*) FROM trades GROUP BY ROLLUP (symbol);
 ---
 SELECT t.price FROM trades t
-JOIN customers FOR SYSTEM_TIME AS OF PROCTIME() AS c ON t.symbol = c.customer_id;
----
-SELECT t.price FROM trades t
 ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
 ---
 SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
