@@ -1,5 +1,5 @@
-//! Joins, unions and subqueries of the acceptance pack, at any number of shards with both executors,
-//! and over streams that do not end.
+//! Joins and subqueries of the acceptance pack, at any number of shards with both executors, and
+//! over streams that do not end.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 

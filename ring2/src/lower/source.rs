@@ -23,6 +23,13 @@ use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
 
+/// What a source knows besides its columns, in the plan's order.
+const SYSTEM: [SystemColumn; 3] = [
+    SystemColumn::Ingested,
+    SystemColumn::Split,
+    SystemColumn::Offset,
+];
+
 /// What a declared source reads or makes, of it these columns.
 fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
     if let Some(generator) = &source.generator {
@@ -87,12 +94,7 @@ impl Lowering<'_> {
         let mut system_columns = Vec::new();
         for &c in &columns {
             let Some(column) = source.columns.get(c) else {
-                let system = [
-                    SystemColumn::Ingested,
-                    SystemColumn::Split,
-                    SystemColumn::Offset,
-                ];
-                system_columns.push(system[c - source.columns.len()]);
+                system_columns.push(SYSTEM[c - source.columns.len()]);
                 let field = scan.projected_schema.field(c);
                 fields.push(Field {
                     nullable: false,

@@ -272,13 +272,11 @@ impl Walk<'_> {
             (None, None) => (all, false, false),
         };
         let aligned = (left_stays && right_stays || both_one).then_some(by.as_slice());
-        let edge = match both_one {
-            true => left.clone(),
-            false => match (&left.spread, &right.spread) {
-                (Spread::Keyed(_), _) if !left_stays => left.clone(),
-                (_, Spread::Keyed(_)) if !right_stays => right.clone(),
-                _ => left.clone(),
-            },
+        let edge = match (&left.spread, &right.spread) {
+            _ if both_one => left.clone(),
+            (Spread::Keyed(_), _) if !left_stays => left.clone(),
+            (_, Spread::Keyed(_)) if !right_stays => right.clone(),
+            _ => left.clone(),
         };
         let mut decision = self.keyed("JOIN", &l, &edge, aligned)?;
         if matches!(decision.route, Route::Hash(_)) && (left_stays || right_stays) {
@@ -291,8 +289,8 @@ impl Walk<'_> {
             );
         }
         let reason = decision.reason.clone();
-        let keys =
-            |side: &[Expr]| Self::names(&by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>());
+        let chosen = |side: &[Expr]| by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>();
+        let keys = |side: &[Expr]| Self::names(&chosen(side));
         let stay = decision.route == Route::Stay;
         let kind = |stays: bool, side: &[Expr]| match (&decision.route, stays || stay) {
             (_, true) => ExchangeKind::Local,

@@ -16,8 +16,8 @@ pub(crate) const UNIONS: &[&str] = &[
     "SELECT k FROM r UNION SELECT i FROM r UNION ALL SELECT 3 FROM r WHERE b",
     "SELECT i + 1 AS n FROM (SELECT k AS i FROM r UNION ALL SELECT i FROM r) AS q WHERE i > 2",
     "SELECT k, COUNT(*), SUM(i), MIN(x) FROM \
-     (SELECT k, i, x FROM r UNION ALL SELECT i, k, NULL FROM r UNION ALL SELECT k, k, x + 1.0 FROM r) \
-     AS q GROUP BY k",
+     (SELECT k, i, x FROM r UNION ALL SELECT i, k, NULL FROM r UNION ALL \
+      SELECT k, k, x + 1.0 FROM r) AS q GROUP BY k",
     "SELECT COUNT(*), SUM(n), AVG(n) FROM (SELECT i AS n FROM r UNION ALL SELECT k FROM r) AS q",
     "SELECT COUNT(DISTINCT n), MAX(n) FROM (SELECT i AS n FROM r UNION ALL SELECT k FROM r) AS q",
     "SELECT k, n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
@@ -57,6 +57,10 @@ pub(crate) const JOINS: &[&str] = &[
     "SELECT a.i, c.n FROM r AS a CROSS JOIN (SELECT COUNT(*) AS n FROM r) AS c",
     "SELECT a.k, a.n, c.m FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
      LEFT JOIN (SELECT i, MAX(x) AS m FROM r GROUP BY i) AS c ON a.k = c.i",
+    "SELECT a.k, a.n, c.i FROM (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS a \
+     JOIN r AS c ON a.s = c.s AND a.k = c.k",
+    "SELECT a.k, a.n, c.m FROM (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS a \
+     FULL JOIN (SELECT s, i, MAX(x) AS m FROM r GROUP BY s, i) AS c ON a.s = c.s AND a.k = c.i",
     "SELECT a.k, COUNT(*), SUM(c.i), COUNT(c.s) FROM r AS a LEFT JOIN r AS c ON a.k = c.i \
      GROUP BY a.k",
     "SELECT COUNT(*), SUM(a.i), MIN(c.x) FROM r AS a JOIN r AS c ON a.s = c.s",
@@ -144,10 +148,13 @@ proptest! {
     ) {
         let (left, right) = sides;
         let from = format!("{left} AS a {kind} {right} AS c ON {key}{condition}");
-        let one = if kind.starts_with("RIGHT ") && !kind.starts_with("RIGHT J") { "c" } else { "a" };
         let both = !kind.contains("SEMI") && !kind.contains("ANTI");
+        let one = if kind.starts_with("RIGHT ") && !both { "c" } else { "a" };
         let query = match (above, both) {
-            (0, _) => format!("SELECT {one}.s, COUNT(*), SUM({one}.i) FROM {from} GROUP BY {one}.s"),
+            (0, _) => {
+                let calls = format!("COUNT(*), SUM({one}.i)");
+                format!("SELECT {one}.s, {calls} FROM {from} GROUP BY {one}.s")
+            }
             (1, _) => format!("SELECT COUNT(*), MIN({one}.k), MAX({one}.i) FROM {from}"),
             (2, true) => {
                 let (kind, side) = more;
