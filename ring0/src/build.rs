@@ -8,15 +8,15 @@ use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::{KEY_GROUPS, RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
-use crate::lineage::lineages;
+use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
-    BadData, OperatorSpec, Order, Program, Reading, StageInput, StageOutput, StageSpec,
+    BadData, OperatorSpec, Order, Program, Reading, Routing, StageInput, StageOutput, StageSpec,
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::{Letters, Shard};
+use crate::shard::{Consumer, Letters, Shard};
 use crate::source::{Files, Reader, Source, open, open_stream, pace};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::table::store::Addresses;
@@ -48,7 +48,8 @@ pub fn fuse(program: &Program) -> Program {
 
 /// As [`fuse`], with the number that each chain's first stage had.
 pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
-    let receivers = |input: StageInput| program.stages.iter().filter(|s| s.input == input).count();
+    let inputs = || program.stages.iter().flat_map(StageSpec::inputs);
+    let receivers = |input: StageInput| inputs().filter(|i| *i == input).count();
     let mut stages: Vec<StageSpec> = Vec::new();
     let mut numbers = Vec::new();
     for (number, stage) in program.stages.iter().cloned().enumerate() {
@@ -56,7 +57,12 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
             (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
             _ => false,
         });
-        match before.filter(|_| receivers(stage.input) == 1) {
+        let alone = stage.others.is_empty() && receivers(stage.input) == 1;
+        // What a stage with several inputs tells of its rows does not depend on how many shards
+        // there are.
+        let joins = |s: &StageSpec| matches!(s.operators.first(), Some(OperatorSpec::Join(_)));
+        let ends = |s: &StageSpec| !s.others.is_empty() && !joins(s);
+        match before.filter(|before| alone && !ends(before)) {
             Some(before) => {
                 before.operators.extend(stage.operators);
                 before.output = stage.output;
@@ -74,8 +80,8 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
     (fused, numbers)
 }
 
-pub(crate) fn input_schema(program: &Program, stage: &StageSpec) -> Arc<Schema> {
-    match stage.input {
+pub(crate) fn input_schema(program: &Program, input: StageInput) -> Arc<Schema> {
+    match input {
         StageInput::Source(id) => Arc::clone(&program.sources[id.index()].schema),
         StageInput::Exchange(id) => Arc::clone(&program.exchanges[id.index()].schema),
     }
@@ -131,7 +137,11 @@ pub(crate) fn wire(
             continue;
         }
         for sender in 0..config.shards {
-            for receiver in 0..config.shards {
+            let receivers = match exchange.routing {
+                Routing::Local => sender..sender + 1,
+                Routing::Hash(_) | Routing::Single | Routing::Broadcast => 0..config.shards,
+            };
+            for receiver in receivers {
                 let (tx, rx) = lane(&exchange.schema, &bells[sender], &bells[receiver]);
                 parts[sender].senders[number].push(tx);
                 parts[receiver].receivers[number].push(rx);
@@ -152,6 +162,46 @@ pub(crate) fn wire(
         host_lanes.push(HostLanes::new(id, output.order, lanes));
     }
     Ok((parts, host_lanes))
+}
+
+/// How records come to a stage. Of several inputs what all of them have in common: a table that is
+/// on every shard says nothing of where the joined rows are.
+fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
+    let routing = |input: StageInput| match input {
+        StageInput::Source(_) => None,
+        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
+    };
+    if let StageInput::Source(id) = stage.input {
+        let source = &program.sources[id.index()];
+        return ChainInput::Source(source.reading, source.bad_data);
+    }
+    let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
+    if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
+        && *routings[spec.build.port()] == Routing::Broadcast
+    {
+        routings.remove(spec.build.port());
+    }
+    let alike = routings.iter().all(|r| *r == routings[0]);
+    ChainInput::Exchange(if alike { routings[0] } else { &Routing::Local })
+}
+
+/// What a stage tells of its rows on a shard: one that all shards have is counted by the first.
+fn of_shard(
+    program: &Program,
+    stage: &StageSpec,
+    mut lineage: Vec<Lineage>,
+    shard: usize,
+) -> Vec<Lineage> {
+    let of_all = |input| match input {
+        StageInput::Exchange(id) => program.exchanges[id.index()].routing == Routing::Broadcast,
+        StageInput::Source(_) => false,
+    };
+    for (of, input) in lineage.iter_mut().zip(stage.inputs()) {
+        if shard > 0 && of_all(input) {
+            of.of_input = OfInput::None;
+        }
+    }
+    lineage
 }
 
 /// The sink into an output, which one stage or source has.
@@ -189,6 +239,17 @@ fn splits(program: &Program, config: &Config, files: &[Files]) -> Vec<usize> {
     (0..program.exchanges.len()).map(of).collect()
 }
 
+/// The chains that read an input, each with its port.
+fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
+    let stages = program.stages.iter().enumerate();
+    let ports = stages.flat_map(|(chain, s)| {
+        let ports = s.inputs().enumerate();
+        ports.map(move |(port, input)| (Consumer { chain, port }, input))
+    });
+    let found = ports.filter(|(_, input)| *input == wanted);
+    found.map(|(consumer, _)| consumer).collect()
+}
+
 /// Makes a shard, on its own thread: its memory is touched first where it is used.
 pub(crate) fn build(
     program: &Program,
@@ -224,32 +285,18 @@ pub(crate) fn build(
             }
             StageOutput::Output(id) => output_sink(program, &mut outputs, id),
         };
-        let input = match stage.input {
-            StageInput::Source(id) => {
-                let source = &program.sources[id.index()];
-                ChainInput::Source(source.reading, source.bad_data)
-            }
-            StageInput::Exchange(id) => {
-                ChainInput::Exchange(&program.exchanges[id.index()].routing)
-            }
-        };
-        let schema = input_schema(program, stage);
+        let lineage = of_shard(program, stage, lineage, shard);
+        let input = chain_input(program, stage);
+        let schema = input_schema(program, stage.input);
         chains.push(Chain::new(
             &stage.operators,
             &schema,
             sink,
             input,
-            lineage,
+            &lineage,
             place,
         )?);
     }
-    let readers = |wanted: StageInput| -> Vec<usize> {
-        let stages = program.stages.iter().enumerate();
-        stages
-            .filter(|(_, s)| s.input == wanted)
-            .map(|(number, _)| number)
-            .collect()
-    };
     let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(streams);
@@ -269,13 +316,14 @@ pub(crate) fn build(
         sources.push((
             Source::new(number, spec, files, blocks, reader),
             Letters::new(letters),
-            readers(StageInput::Source(SourceId(number as u32))),
+            readers(program, StageInput::Source(SourceId(number as u32))),
         ));
     }
     let received = receivers.into_iter().enumerate();
     let received = received.filter(|(_, lanes)| !lanes.is_empty());
     let exchanges = received.map(|(number, lanes)| {
-        let consumers = readers(StageInput::Exchange(ExchangeId(number as u32)));
+        let input = StageInput::Exchange(ExchangeId(number as u32));
+        let consumers = readers(program, input);
         let order = program.exchanges[number].order;
         (
             ExchangeReceiver::new(lanes, order, splits[number]),

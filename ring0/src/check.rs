@@ -2,6 +2,8 @@
 //! meet, records only move on, and all of them get somewhere. Expressions and aggregations are
 //! checked as they are made, on each shard, and their columns by what stands here.
 
+use std::sync::Arc;
+
 use arrow_schema::DataType;
 
 use crate::error::{Result, refuse};
@@ -9,7 +11,7 @@ use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
     AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, OperatorSpec, Order, Phase,
-    Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
     dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
@@ -31,6 +33,11 @@ pub(crate) fn check(program: &Program) -> Result<()> {
         {
             let columns = fields.len();
             return refuse(format!("exchange {number} by column {key} of {columns}"));
+        }
+        if exchange.routing == Routing::Local && exchange.order != Order::Free {
+            return refuse(format!(
+                "exchange {number} keeps chunks apart that are in an order"
+            ));
         }
         if let Order::Chunks { bound: Some(bound) } = exchange.order
             && type_of(&exchange.schema, bound) != Some(&DataType::Int64)
@@ -127,16 +134,19 @@ fn is_event_time(event_time: EventTime, schema: &Schema) -> bool {
 }
 
 fn check_stage(number: usize, stage: &StageSpec, program: &Program) -> Result<()> {
-    let input = match stage.input {
+    let columns = |input: StageInput| match input {
         StageInput::Source(id) => program.sources.get(id.index()).map(|s| &s.schema),
         StageInput::Exchange(id) => program.exchanges.get(id.index()).map(|e| &e.schema),
     };
-    let Some(input) = input else {
-        return refuse(match stage.input {
+    if let Some(missing) = stage.inputs().find(|i| columns(*i).is_none()) {
+        return refuse(match missing {
             StageInput::Source(id) => format!("stage {number} reads source {}", id.0),
             StageInput::Exchange(id) => format!("stage {number} reads exchange {}", id.0),
         });
-    };
+    }
+    let inputs: Vec<_> = stage.inputs().filter_map(columns).collect();
+    let input = inputs[0];
+    check_ports(number, stage, &inputs, program)?;
     let target = match stage.output {
         StageOutput::Exchange(id) => {
             let spec = program.exchanges.get(id.index());
@@ -159,15 +169,69 @@ fn check_stage(number: usize, stage: &StageSpec, program: &Program) -> Result<()
             "stage {number} makes other columns than its output takes"
         ));
     }
-    if let (StageInput::Exchange(from), StageOutput::Exchange(to)) = (stage.input, stage.output)
-        && from >= to
-    {
+    let backwards = |input| match (input, stage.output) {
+        (StageInput::Exchange(from), StageOutput::Exchange(to)) => from >= to,
+        _ => false,
+    };
+    if stage.inputs().any(backwards) {
         return refuse(format!("stage {number} sends records backwards"));
     }
     match out_of_order(program, stage, order) {
         Some(why) => refuse(format!("stage {number} {why}")),
         None => Ok(()),
     }
+}
+
+/// Checks the inputs of a stage: a join has two, each with the columns that it knows; elsewhere all
+/// have the same. Where there are several, each is an exchange of its own.
+fn check_ports(
+    number: usize,
+    stage: &StageSpec,
+    inputs: &[&Arc<Schema>],
+    program: &Program,
+) -> Result<()> {
+    let no = |what: &str| refuse(format!("stage {number} {what}"));
+    let joins = |o: &OperatorSpec| matches!(o, OperatorSpec::Join(_));
+    if stage.operators.iter().skip(1).any(joins) {
+        return no("joins rows that it made itself");
+    }
+    let is_source = |i| matches!(i, StageInput::Source(_));
+    if inputs.len() > 1 && stage.inputs().any(is_source) {
+        return no("reads a source and something else");
+    }
+    let repeats =
+        |(at, i): (usize, &StageInput)| *i == stage.input || stage.others[..at].contains(i);
+    if stage.others.iter().enumerate().any(repeats) {
+        return no("reads one exchange twice");
+    }
+    let Some(OperatorSpec::Join(join)) = stage.operators.first() else {
+        return match inputs.iter().all(|i| same_types(i, inputs[0])) {
+            true => Ok(()),
+            false => no("reads rows of unlike columns"),
+        };
+    };
+    let known = inputs.len() == 2
+        && inputs
+            .iter()
+            .zip(&join.inputs)
+            .all(|(a, b)| same_types(a, b));
+    if !known {
+        return no("joins other inputs than it has");
+    }
+    // What one shard knows of a row that all have is not all that is to be known.
+    let routing = |input| match input {
+        StageInput::Exchange(ExchangeId(id)) => Some(&program.exchanges[id as usize].routing),
+        StageInput::Source(_) => None,
+    };
+    let sides = [Side::Left, Side::Right].into_iter().zip(stage.inputs());
+    for (side, input) in sides {
+        if routing(input) == Some(&Routing::Broadcast)
+            && (join.build != side || join.kind.tells(side))
+        {
+            return no("cannot join so a table that is on every shard");
+        }
+    }
+    Ok(())
 }
 
 /// Why what a stage sends cannot be taken in the order that its receiver is told. In another order
@@ -194,9 +258,9 @@ fn out_of_order(program: &Program, stage: &StageSpec, order: Order) -> Option<&'
 fn check_ways(program: &Program) -> Result<()> {
     let stages = || program.stages.iter();
     for (number, stage) in stages().enumerate() {
-        let sends = |s: &StageSpec| match (s.output, stage.input) {
-            (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
-            _ => false,
+        let sends = |s: &StageSpec| match s.output {
+            StageOutput::Exchange(out) => stage.inputs().any(|i| i == StageInput::Exchange(out)),
+            StageOutput::Output(_) => false,
         };
         if stages().skip(number).any(sends) {
             return refuse(format!(
@@ -204,7 +268,8 @@ fn check_ways(program: &Program) -> Result<()> {
             ));
         }
     }
-    let is_read = |input| stages().any(|s| s.input == input);
+    check_waiting(program)?;
+    let is_read = |input| stages().any(|s| s.inputs().any(|i| i == input));
     for id in (0..program.exchanges.len() as u32).map(ExchangeId) {
         if program.senders(StageOutput::Exchange(id)) != 1 {
             return refuse(format!("exchange {} has no single sender", id.0));
@@ -224,6 +289,21 @@ fn check_ways(program: &Program) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks that nothing a join waits for is held up by what waits: in a program that joins, whatever
+/// is read has one reader.
+fn check_waiting(program: &Program) -> Result<()> {
+    let stages = || program.stages.iter();
+    let joins = |o: &OperatorSpec| matches!(o, OperatorSpec::Join(_));
+    if !stages().any(|s| s.operators.iter().any(joins)) {
+        return Ok(());
+    }
+    let inputs = || stages().flat_map(StageSpec::inputs);
+    match inputs().find(|input| inputs().filter(|i| i == input).count() > 1) {
+        Some(_) => refuse("a join may wait for what waits for it: an input has two readers".into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a filter that is neither true nor false.

@@ -57,7 +57,16 @@ impl ExchangeSender {
         }
         let mut flow = Flow::Done;
         match &self.routing {
-            Routing::Single => flow = self.lanes[0].send_all(frame, &mut self.next[0]),
+            Routing::Single | Routing::Local => {
+                flow = self.lanes[0].send_all(frame, &mut self.next[0]);
+            }
+            Routing::Broadcast => {
+                for (lane, next) in self.lanes.iter_mut().zip(&mut self.next) {
+                    if lane.send_all(frame, next) == Flow::Full {
+                        flow = Flow::Full;
+                    }
+                }
+            }
             Routing::Hash(keys) => {
                 if begins {
                     hash_keys(frame, &self.schema, keys, self.seed, &mut self.hashes);

@@ -60,6 +60,8 @@ impl OfInput {
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Latest(_)
+                | OperatorSpec::Join(_)
                 | OperatorSpec::Applied,
                 _,
             )
@@ -105,40 +107,55 @@ pub(crate) struct Lineage {
     pub(crate) of_input: OfInput,
 }
 
-/// For each stage what its records were before.
+/// For each stage, and each of its inputs, what its records were before. Rows that leave a stage
+/// with several inputs are nobody's any more.
 ///
 /// # Errors
 /// [`Error::Program`] where it could not be told any more.
-pub(crate) fn lineages(program: &Program) -> Result<Vec<Lineage>> {
-    let mut known: Vec<Lineage> = Vec::with_capacity(program.stages.len());
+pub(crate) fn lineages(program: &Program) -> Result<Vec<Vec<Lineage>>> {
+    let mut known: Vec<Vec<Lineage>> = Vec::with_capacity(program.stages.len());
     for (number, stage) in program.stages.iter().enumerate() {
-        let StageInput::Exchange(id) = stage.input else {
-            known.push(Lineage {
-                origin: number,
-                of_input: OfInput::All,
-            });
-            continue;
-        };
-        let sender = program.stages[..number]
-            .iter()
-            .position(|s| s.output == StageOutput::Exchange(id))
-            .expect("stages are in topological order");
-        let before = known[sender];
-        let sender_spec = &program.stages[sender];
-        let mut schema = input_schema(program, sender_spec);
-        let mut of_input = before.of_input;
-        for operator in &sender_spec.operators {
-            schema = operator.columns().map_or(schema, Arc::clone);
-            of_input = of_input.behind(operator, &schema)?;
-        }
-        // A row that several stages read counts in the first.
-        if program.stages[..number]
-            .iter()
-            .any(|s| s.input == stage.input)
-        {
-            of_input = OfInput::None;
-        }
-        known.push(Lineage { of_input, ..before });
+        let inputs = stage.inputs();
+        let before = inputs.map(|input| before(program, number, input, &known));
+        let before = before.collect::<Result<_>>()?;
+        known.push(before);
     }
     Ok(known)
+}
+
+fn before(
+    program: &Program,
+    number: usize,
+    input: StageInput,
+    known: &[Vec<Lineage>],
+) -> Result<Lineage> {
+    let StageInput::Exchange(id) = input else {
+        return Ok(Lineage {
+            origin: number,
+            of_input: OfInput::All,
+        });
+    };
+    let sender = program.stages[..number]
+        .iter()
+        .position(|s| s.output == StageOutput::Exchange(id))
+        .expect("stages are in topological order");
+    let sender_spec = &program.stages[sender];
+    let Lineage {
+        origin,
+        mut of_input,
+    } = known[sender][0];
+    if !sender_spec.others.is_empty() {
+        of_input = OfInput::None;
+    }
+    let mut schema = input_schema(program, sender_spec.input);
+    for operator in &sender_spec.operators {
+        schema = operator.columns().map_or(schema, Arc::clone);
+        of_input = of_input.behind(operator, &schema)?;
+    }
+    // A row that several stages read counts in the first.
+    let mut earlier = program.stages[..number].iter();
+    if earlier.any(|s| s.inputs().any(|i| i == input)) {
+        of_input = OfInput::None;
+    }
+    Ok(Lineage { origin, of_input })
 }

@@ -1,7 +1,7 @@
 //! Counters of a run: the ledger. Each shard counts for itself; sums are made at the end.
 
 use crate::id::ExchangeId;
-use crate::program::{Program, StageOutput};
+use crate::program::{Program, Routing, StageOutput};
 use crate::shard::ShardReport;
 
 /// What one source did.
@@ -74,7 +74,9 @@ pub fn crossings(program: &Program, reports: &[ShardReport]) -> Vec<Crossing> {
             let StageOutput::Exchange(exchange) = program.stages[*stage].output else {
                 continue;
             };
-            all.extend(lanes.iter().enumerate().map(|(receiver, &rows)| Crossing {
+            let local = program.exchanges[exchange.index()].routing == Routing::Local;
+            let first = if local { sender } else { 0 };
+            all.extend((first..).zip(lanes).map(|(receiver, &rows)| Crossing {
                 exchange,
                 sender,
                 receiver,

@@ -1,6 +1,8 @@
 //! Operators, one file each.
 
 pub mod aggregate;
+pub(crate) mod join;
+pub mod latest;
 pub(crate) mod ordered;
 pub mod over;
 pub mod sort;

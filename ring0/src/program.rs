@@ -4,12 +4,14 @@
 mod aggregate;
 mod generator;
 mod input;
+mod join;
 mod window;
 
 use std::sync::Arc;
 
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
+use crate::operator::latest::LatestSpec;
 use crate::operator::over::OverSpec;
 use crate::operator::sort::SortSpec;
 use crate::schema::{Field, Schema};
@@ -19,6 +21,7 @@ pub use self::aggregate::{
 };
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
+pub use self::join::{JoinKind, JoinSpec, Side};
 pub use self::window::{LateRule, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.
@@ -41,6 +44,7 @@ impl Program {
             sources: vec![source],
             stages: vec![StageSpec {
                 input: StageInput::Source(SourceId(0)),
+                others: Vec::new(),
                 operators,
                 output: StageOutput::Output(OutputId(0)),
             }],
@@ -60,6 +64,7 @@ impl Program {
         let mut program = Self::chain(source, before, output);
         let last = StageSpec {
             input: StageInput::Exchange(ExchangeId(0)),
+            others: Vec::new(),
             operators: behind,
             output: StageOutput::Output(OutputId(0)),
         };
@@ -199,11 +204,14 @@ pub enum SystemColumn {
     Ingested,
 }
 
-/// A chain of operators with one input and one output.
+/// A chain of operators with one output.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
     /// Where its records come from.
     pub input: StageInput,
+    /// Where more come from, in the order of their ports; all inputs are exchanges then. Where the
+    /// first operator is a join, its sides are the ports; else the rows of all go on as they come.
+    pub others: Vec<StageInput>,
     /// The operators, in order.
     pub operators: Vec<OperatorSpec>,
     /// Where its records go.
@@ -211,6 +219,11 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// All inputs, in the order of their ports.
+    pub fn inputs(&self) -> impl Iterator<Item = StageInput> + '_ {
+        std::iter::once(self.input).chain(self.others.iter().copied())
+    }
+
     /// Whether what leaves are groups, and no records of the input any more.
     pub fn groups(&self) -> bool {
         self.operators.iter().any(OperatorSpec::groups)
@@ -280,16 +293,23 @@ pub enum OperatorSpec {
     Windows(Arc<WindowsSpec>),
     /// Puts rows in order, once their input has ended; all of them on one shard.
     Sort(Arc<SortSpec>),
+    /// Lets the last row of each key pass, once the input has ended.
+    Latest(Arc<LatestSpec>),
     /// Computes over the rows around each row, once the input has ended.
     Over(Arc<OverSpec>),
+    /// Joins the rows of two inputs; the first operator of its stage.
+    Join(Arc<JoinSpec>),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
 
 impl OperatorSpec {
-    /// Whether what leaves are groups.
+    /// Whether what leaves are groups, or rows that stand by a key.
     pub fn groups(&self) -> bool {
-        matches!(self, Self::Aggregate(_) | Self::Sessions(_))
+        matches!(
+            self,
+            Self::Aggregate(_) | Self::Sessions(_) | Self::Latest(_)
+        )
     }
 
     /// The columns that it makes; `None` where they are its input's.
@@ -299,6 +319,7 @@ impl OperatorSpec {
             | Self::FilterChanges(_)
             | Self::DropLate(_)
             | Self::Sort(_)
+            | Self::Latest(_)
             | Self::Applied => None,
             Self::Project { schema, .. }
             | Self::Unnest { schema, .. }
@@ -307,6 +328,7 @@ impl OperatorSpec {
             Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
+            Self::Join(spec) => Some(&spec.output),
         }
     }
 }
@@ -354,6 +376,10 @@ pub enum Routing {
     Hash(Vec<usize>),
     /// All to one shard.
     Single,
+    /// All to every shard.
+    Broadcast,
+    /// Each shard keeps its own.
+    Local,
 }
 
 /// An output.

@@ -44,11 +44,18 @@ enum Hand {
     Mark(Mark, usize),
 }
 
+/// Who reads a source or an exchange.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Consumer {
+    pub(crate) chain: usize,
+    pub(crate) port: usize,
+}
+
 #[derive(Debug)]
 struct SourceSlot {
     source: Source,
     letters: Letters,
-    consumers: Vec<usize>,
+    consumers: Vec<Consumer>,
     hand: Hand,
     /// Rows of the source's frame on which expressions failed.
     failed: Vec<RowError>,
@@ -58,7 +65,7 @@ struct SourceSlot {
 #[derive(Debug)]
 struct ExchangeSlot {
     receiver: ExchangeReceiver,
-    consumers: Vec<usize>,
+    consumers: Vec<Consumer>,
     hand: Hand,
 }
 
@@ -101,10 +108,10 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// `sources` and `exchanges` with the chains (by index) that read them.
+    /// `sources` and `exchanges` with those that read them.
     pub(crate) fn new(
-        sources: Vec<(Source, Letters, Vec<usize>)>,
-        exchanges: Vec<(ExchangeReceiver, Vec<usize>)>,
+        sources: Vec<(Source, Letters, Vec<Consumer>)>,
+        exchanges: Vec<(ExchangeReceiver, Vec<Consumer>)>,
         chains: Vec<Chain>,
     ) -> Self {
         let sources = sources
@@ -253,9 +260,11 @@ impl Shard {
             ..ShardReport::default()
         };
         for (stage, chain) in self.chains.iter().enumerate() {
-            match report.inputs.iter_mut().find(|(s, _)| *s == chain.origin) {
-                Some((_, counters)) => counters.add(&chain.counters),
-                None => report.inputs.push((chain.origin, chain.counters)),
+            for port in chain.ports.iter() {
+                match report.inputs.iter_mut().find(|(s, _)| *s == port.origin) {
+                    Some((_, counters)) => counters.add(&port.counters),
+                    None => report.inputs.push((port.origin, port.counters)),
+                }
             }
             match &chain.sink {
                 Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
@@ -338,14 +347,15 @@ impl SourceSlot {
                         Item::Frame(frame),
                         &mut moved,
                     )?;
-                    for &stage in &self.consumers[first..*next] {
-                        chains[stage].counters.rows_in += frame.rows() as u64;
+                    for to in &self.consumers[first..*next] {
+                        let counters = &mut chains[to.chain].ports[to.port].counters;
+                        counters.rows_in += frame.rows() as u64;
                     }
                     if flow == Flow::Full {
                         return Ok(moved);
                     }
-                    for &stage in &self.consumers {
-                        self.failed.append(&mut chains[stage].failed);
+                    for to in &self.consumers {
+                        self.failed.append(&mut chains[to.chain].failed);
                     }
                     self.failed.sort_by_key(|error| error.row);
                     self.hand = Hand::Failed;
@@ -404,14 +414,15 @@ impl ExchangeSlot {
 /// Offers an item to the consumers from `next` on.
 fn offer(
     chains: &mut [Chain],
-    consumers: &[usize],
+    consumers: &[Consumer],
     next: &mut usize,
     item: Item<'_>,
     moved: &mut bool,
 ) -> Result<Flow> {
     while *next < consumers.len() {
         let mut fuel = FUEL_PER_ITEM;
-        let flow = chains[consumers[*next]].offer(item, &mut fuel)?;
+        let Consumer { chain, port } = consumers[*next];
+        let flow = chains[chain].offer(port, item, &mut fuel)?;
         // A chain that only stopped to let others have their turn goes on by itself.
         *moved |= fuel < FUEL_PER_ITEM || flow == Flow::Done;
         if flow == Flow::Full {

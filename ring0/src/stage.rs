@@ -8,11 +8,13 @@ mod changes;
 mod failing;
 mod grouping;
 mod made;
+mod ports;
 
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
+use self::ports::{Merged, Ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -20,8 +22,8 @@ use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
-use crate::metrics::QueryCounters;
 use crate::operator::aggregate::Progress;
+use crate::operator::join::Join;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
@@ -93,8 +95,7 @@ pub(crate) struct Chain {
     pub(crate) sink: Sink,
     /// Which of what leaves the chain still are the source's rows.
     of_input: OfInput,
-    pub(crate) origin: usize,
-    pub(crate) counters: QueryCounters,
+    pub(crate) ports: Ports,
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
@@ -138,10 +139,12 @@ impl Chain {
         schema: &Arc<Schema>,
         sink: Sink,
         input: ChainInput<'_>,
-        lineage: Lineage,
+        lineages: &[Lineage],
         place: Place,
     ) -> Result<Self> {
-        let mut making = Making::new(schema, input, lineage, place);
+        let build = build_port(operators);
+        let of_input = of_ports(lineages, build);
+        let mut making = Making::new(schema, input, of_input, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for spec in operators {
@@ -162,22 +165,36 @@ impl Chain {
             sink,
             // Rows that HAVING drops are groups, and no rows of the input's ledger.
             of_input: making.of_input,
-            origin: lineage.origin,
-            counters: QueryCounters::default(),
+            ports: Ports::new(lineages, build, of_input),
             failed: Vec::new(),
         })
     }
 
-    /// Offers an item; after `Full` the same item has to be offered again. `fuel` bounds how many
-    /// frames of results leave in one turn.
-    pub(crate) fn offer(&mut self, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+    /// Offers an item of a port; after `Full` the same item has to be offered again. `fuel` bounds
+    /// how many frames of results leave in one turn.
+    pub(crate) fn offer(&mut self, port: usize, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+        let merged = match self.ports.begin(port, item) {
+            Merged::Declined => return Ok(Flow::Full),
+            Merged::Absorbed => return Ok(Flow::Done),
+            Merged::Item(item) => item,
+        };
+        if let Some(Level {
+            operator: Operator::Join(join),
+            ..
+        }) = self.levels.first_mut()
+        {
+            join.take_from(port);
+        }
         let mut end = End {
+            applies: matches!(self.sink, Sink::Output { .. }) || self.ports.len() > 1,
             sink: &mut self.sink,
-            counters: &mut self.counters,
+            counters: &mut self.ports[port].counters,
             of_input: self.of_input,
             failed: &mut self.failed,
         };
-        drive(&mut self.levels, &mut end, item, fuel)
+        let flow = drive(&mut self.levels, &mut end, merged, fuel)?;
+        self.ports.end(port, item, flow);
+        Ok(flow)
     }
 
     /// End of a turn. Returns whether rows are still staged here.
@@ -221,6 +238,13 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end)? == Flow::Done;
+        if !level.finished && level.out.rows() == 0 {
+            // Work without results is work, too.
+            *fuel = fuel.saturating_sub(1);
+            if *fuel == 0 {
+                return Ok(Flow::Full);
+            }
+        }
     }
 }
 
@@ -247,6 +271,7 @@ impl Level {
                     Progress::Full => Flow::Full,
                 })
             }
+            (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
                 Ok(Flow::Done)
@@ -260,6 +285,7 @@ impl Level {
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
                 | Operator::Ordered { .. }
+                | Operator::Join(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -342,9 +368,43 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
+            Operator::Join(join) => joined(join, on_error, frame, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }
+}
+
+/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
+/// alike, are told of for the last time here; pairs are nobody's.
+fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
+    match lineages {
+        [one] => one.of_input,
+        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
+        _ => OfInput::None,
+    }
+}
+
+/// The port whose input a join keeps, where one is the first operator.
+fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
+    match operators.first() {
+        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
+        _ => None,
+    }
+}
+
+/// Offers a frame to a join.
+fn joined(
+    join: &mut Join,
+    on_error: OnError,
+    frame: &Frame,
+    end: &mut End<'_>,
+    out: &mut Frame,
+) -> Result<Flow> {
+    let (flow, failed) = join.take(frame, out);
+    if !failed.is_empty() {
+        end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
+    }
+    Ok(flow)
 }
 
 /// Finds the rows that a filter lets pass.

@@ -10,6 +10,7 @@
 //! header top 48 bits of the hash | NULLs of the key columns, 15 bits | occupied
 //! ```
 
+pub(crate) mod index;
 pub mod keys;
 pub mod replicated;
 pub mod store;

@@ -246,6 +246,7 @@ fn together(path: &Path) -> Program {
     let plain = rows(path);
     all.stages.push(StageSpec {
         input: StageInput::Source(SourceId(0)),
+        others: Vec::new(),
         operators: vec![OperatorSpec::Project {
             exprs: vec![Expr::Column(0), Expr::Column(1)],
             schema: Arc::clone(&plain.outputs[0].schema),

@@ -174,11 +174,13 @@ fn aggregations(count: u32) -> Program {
     for id in 0..count {
         program.stages.push(StageSpec {
             input: StageInput::Source(SourceId(0)),
+            others: Vec::new(),
             operators: Vec::new(),
             output: StageOutput::Exchange(ExchangeId(id)),
         });
         program.stages.push(StageSpec {
             input: StageInput::Exchange(ExchangeId(id)),
+            others: Vec::new(),
             operators: vec![OperatorSpec::Aggregate(Arc::clone(&aggregate))],
             output: StageOutput::Output(OutputId(id)),
         });

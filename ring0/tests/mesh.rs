@@ -106,6 +106,7 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
             .extend([hash(&s, 0), hash(&s, 1), hash(&s, 0)]);
         let forward = |input, output| StageSpec {
             input,
+            others: Vec::new(),
             operators: Vec::new(),
             output,
         };
@@ -118,6 +119,7 @@ fn two_sources(rows: i64, keys: i64, frame_rows: usize) -> Program {
         program.stages.push(forward(from(1), exchange(2)));
         program.stages.push(StageSpec {
             input: from(2),
+            others: Vec::new(),
             operators: vec![count_by_key(&s)],
             output: StageOutput::Output(OutputId(source)),
         });
@@ -297,6 +299,7 @@ fn a_slow_host_loses_nothing() {
     );
     program.stages.push(StageSpec {
         input: StageInput::Source(SourceId(0)),
+        others: Vec::new(),
         operators: vec![OperatorSpec::Filter(even)],
         output: StageOutput::Output(OutputId(0)),
     });

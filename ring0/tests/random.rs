@@ -45,6 +45,13 @@ struct Input {
     chains: Vec<Vec<Step>>,
 }
 
+/// All sources, each behind an exchange of its own, and what is done with all their rows.
+#[derive(Debug, Clone)]
+struct Union {
+    routings: Vec<Routing>,
+    steps: Vec<Step>,
+}
+
 fn schema() -> Arc<Schema> {
     let field = |name: &&str| Field::new(*name, DataType::Int64);
     Arc::new(Schema::new(["a", "b", "c"].iter().map(field).collect()))
@@ -114,11 +121,43 @@ fn operator(step: &Step) -> Option<OperatorSpec> {
 }
 
 fn add_chain(program: &mut Program, source: usize, steps: &[Step]) {
-    let mut stage = StageSpec {
+    let output = StageOutput::Output(OutputId(program.outputs.len() as u32));
+    add_steps(program, of_source(source, output), steps);
+}
+
+fn of_source(source: usize, output: StageOutput) -> StageSpec {
+    StageSpec {
         input: StageInput::Source(SourceId(source as u32)),
+        others: Vec::new(),
+        operators: Vec::new(),
+        output,
+    }
+}
+
+fn add_union(program: &mut Program, union: &Union) {
+    let mut inputs = Vec::new();
+    for source in 0..program.sources.len() {
+        let id = ExchangeId(program.exchanges.len() as u32);
+        inputs.push(StageInput::Exchange(id));
+        let stage = of_source(source, StageOutput::Exchange(id));
+        program.stages.push(stage);
+        program.exchanges.push(ExchangeSpec {
+            schema: schema(),
+            routing: union.routings[source].clone(),
+            order: Order::Free,
+        });
+    }
+    let others = inputs.split_off(1);
+    let stage = StageSpec {
+        input: inputs[0],
+        others,
         operators: Vec::new(),
         output: StageOutput::Output(OutputId(program.outputs.len() as u32)),
     };
+    add_steps(program, stage, &union.steps);
+}
+
+fn add_steps(program: &mut Program, mut stage: StageSpec, steps: &[Step]) {
     for step in steps {
         if let Step::Exchange(key) | Step::Aggregate(key) = *step {
             let id = ExchangeId(program.exchanges.len() as u32);
@@ -131,6 +170,7 @@ fn add_chain(program: &mut Program, source: usize, steps: &[Step]) {
                 order: Order::Free,
             });
             stage.input = StageInput::Exchange(id);
+            stage.others.clear();
             stage.operators.clear();
         }
         stage.operators.extend(operator(step));
@@ -173,7 +213,7 @@ fn frame(rows: &[Row]) -> Frame {
     frame
 }
 
-fn program(inputs: &[Input]) -> Program {
+fn program(inputs: &[Input], union: &Union) -> Program {
     let mut program = Program::default();
     for (source, input) in inputs.iter().enumerate() {
         for steps in &input.chains {
@@ -198,6 +238,7 @@ fn program(inputs: &[Input]) -> Program {
             schema: Arc::new(dead_letter_schema()),
         });
     }
+    add_union(&mut program, union);
     program
 }
 
@@ -226,8 +267,8 @@ fn run(program: &Program, config: &Config) -> Vec<Vec<Row>> {
     outputs
 }
 
-fn check(inputs: &[Input], config: &Config) {
-    let program = program(inputs);
+fn check(inputs: &[Input], union: &Union, config: &Config) {
+    let program = program(inputs, union);
     let (sender, receiver) = std::sync::mpsc::channel();
     let copy = (program.clone(), config.clone());
     std::thread::spawn(move || sender.send(run(&copy.0, &copy.1)));
@@ -248,6 +289,11 @@ fn check(inputs: &[Input], config: &Config) {
         let bad = usize::from(input.file) * 2 * input.frames.len();
         assert_eq!(found.next().unwrap().0.len(), bad, "dead letters");
     }
+    let rows = inputs.iter().flat_map(|i| i.frames.concat().repeat(2));
+    let (mut got, mut want) = (found.next().unwrap().0, model(&union.steps, rows.collect()));
+    got.sort_unstable();
+    want.sort_unstable();
+    assert_eq!(got, want, "{union:?}");
     for spec in &program.sources {
         if let SourceKind::Files { paths, .. } = &spec.kind {
             _ = paths.iter().map(std::fs::remove_file).count();
@@ -280,12 +326,24 @@ fn input() -> impl Strategy<Value = Input> {
     input.prop_map(make)
 }
 
+fn union() -> impl Strategy<Value = Union> {
+    let routing = prop_oneof![
+        Just(Routing::Local),
+        Just(Routing::Single),
+        (0usize..3).prop_map(|key| Routing::Hash(vec![key])),
+    ];
+    let routings = prop::collection::vec(routing, 3);
+    let steps = prop::collection::vec(step(), 0..4);
+    (routings, steps).prop_map(|(routings, steps)| Union { routings, steps })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
 
     #[test]
     fn programs_do_what_their_model_does(
-        inputs in prop::collection::vec(input(), 1..3),
+        inputs in prop::collection::vec(input(), 1..4),
+        union in union(),
         sizes in (1usize..=8, 2usize..=8),
         frame_rows in prop::sample::select(vec![1usize, 2, 3, 7, 64, 1024]),
         chunk_bytes in prop::sample::select(vec![1usize, 10, 100, 1000, 1 << 20]),
@@ -294,6 +352,6 @@ proptest! {
         let (shards, ring_messages) = sizes;
         let sizes = Config { frame_rows, chunk_bytes, ..Config::default() };
         let config = Config { shards, ring_messages, executor, ..sizes };
-        check(&inputs, &config);
+        check(&inputs, &union, &config);
     }
 }

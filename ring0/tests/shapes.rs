@@ -44,6 +44,7 @@ fn memory(end: i64) -> SourceSpec {
 fn stage(input: StageInput, output: StageOutput) -> StageSpec {
     StageSpec {
         input,
+        others: Vec::new(),
         operators: Vec::new(),
         output,
     }

@@ -70,6 +70,7 @@ fn program(path: &Path) -> Program {
     };
     let stage = |input, operators, output| StageSpec {
         input,
+        others: Vec::new(),
         operators,
         output,
     };

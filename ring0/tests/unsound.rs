@@ -197,6 +197,7 @@ fn what_goes_nowhere() {
         p.exchanges.push(p.exchanges[0].clone());
         p.stages.push(StageSpec {
             input: StageInput::Source(SourceId(0)),
+            others: Vec::new(),
             operators: Vec::new(),
             output: StageOutput::Exchange(ExchangeId(1)),
         });

@@ -317,6 +317,9 @@ impl Checker<'_> {
                     let hint = "both sides have the same number of columns";
                     return Err(self.place.hinted("E0209", from, message, hint));
                 }
+                for ((_, one), (name, other)) in a.columns.iter().zip(&b.columns) {
+                    self.united(&word, from, name, one.as_ref(), other.as_ref())?;
+                }
                 a.bounded &= b.bounded;
                 a.watermark &= b.watermark;
                 a.window &= b.window;

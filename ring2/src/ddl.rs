@@ -70,10 +70,11 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         def.later = Some("it has no connector: tables that are written to cannot run".into());
         return Ok(def);
     }
-    if !def.primary_key.is_empty() {
-        def.later = Some("rows that replace each other by a key cannot run yet".into());
-    }
     options::source(place, &mut def, create)?;
+    if !def.primary_key.is_empty() && !def.bounded {
+        let why = "rows that replace each other by a key without end cannot run yet";
+        def.later.get_or_insert_with(|| why.to_owned());
+    }
     Ok(def)
 }
 

@@ -12,10 +12,12 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
             std::slice::from_ref(expr)
         }
         OperatorSpec::Project { exprs, .. } => exprs.as_slice(),
+        OperatorSpec::Join(spec) => spec.condition.as_slice(),
         OperatorSpec::Aggregate(_)
         | OperatorSpec::Windows(_)
         | OperatorSpec::Sort(_)
         | OperatorSpec::Over(_)
+        | OperatorSpec::Latest(_)
         | OperatorSpec::Sessions(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }

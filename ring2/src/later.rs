@@ -90,10 +90,6 @@ impl Visitor for Walk<'_> {
                     }
                 }
             }
-            Expr::Subquery(_) | Expr::InSubquery { .. } => {
-                self.add(at, "a subquery in an expression");
-            }
-            Expr::Exists { .. } => self.add(self.before("EXISTS", at), "EXISTS"),
             Expr::GroupingSets(_) => self.add(self.before("GROUPING", at), "GROUPING SETS"),
             Expr::Rollup(_) => self.add(self.before("ROLLUP", at), "ROLLUP"),
             Expr::Cube(_) => self.add(self.before("CUBE", at), "CUBE"),
@@ -136,12 +132,7 @@ impl Walk<'_> {
     fn body(&mut self, body: &SetExpr) {
         match body {
             SetExpr::Select(select) => self.plain(select),
-            SetExpr::SetOperation {
-                left, op, right, ..
-            } => {
-                let op = op.to_string();
-                let at = self.start(right.as_ref());
-                self.add(self.before(&op, at), &op);
+            SetExpr::SetOperation { left, right, .. } => {
                 self.body(left);
                 self.body(right);
             }
@@ -159,12 +150,9 @@ impl Walk<'_> {
             self.add(at, "SELECT without FROM");
         }
         let mut unnests = Vec::new();
-        for (number, table) in select.from.iter().enumerate() {
+        for table in &select.from {
             if is_unnest(&table.relation) {
                 unnests.push(self.start(&table.relation));
-            } else if number > 0 {
-                let at = self.start(&table.relation);
-                self.add(at, "more than one relation in FROM");
             }
             for join in &table.joins {
                 if is_unnest(&join.relation) {
@@ -181,20 +169,14 @@ impl Walk<'_> {
     fn join(&mut self, join: &Join) {
         use JoinOperator as J;
         let is_unnest = is_unnest(&join.relation);
-        let versioned = matches!(&join.relation, TableFactor::Table { version, .. }
-            if version.is_some());
-        let what = match &join.join_operator {
-            J::CrossJoin(_) | J::Inner(_) | J::Join(_) if is_unnest => return,
+        match &join.join_operator {
             J::Left(_) | J::LeftOuter(_) if is_unnest => {
                 let hint = "CROSS JOIN UNNEST leaves out rows whose list is NULL or empty";
-                return self.hinted(self.join_at(join), "LEFT JOIN UNNEST", hint);
+                self.hinted(self.join_at(join), "LEFT JOIN UNNEST", hint);
             }
-            J::AsOf { .. } => "ASOF JOIN",
-            J::CrossJoin(_) => "CROSS JOIN",
-            _ if versioned => "JOIN .. FOR SYSTEM_TIME AS OF",
-            _ => "JOIN",
-        };
-        self.add(self.join_at(join), what);
+            J::AsOf { .. } => self.add(self.join_at(join), "ASOF JOIN"),
+            _ => {}
+        }
     }
 
     /// Where the words before a joined relation begin.

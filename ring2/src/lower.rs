@@ -1,15 +1,18 @@
-//! From DataFusion's plan to a program: a chain of filters, projections and aggregations over one
-//! source. Keys and arguments of aggregates are computed before the exchange. The time part of a
+//! From DataFusion's plan to a program: filters, projections and aggregations over sources, unions
+//! and joins of these. Keys and arguments of aggregates are computed before the exchange. The time part of a
 //! window is never a routing key.
 
 mod aggregate;
+mod branch;
 mod calls;
 pub(crate) mod changes;
 mod endless;
+mod join;
 mod kernel;
 mod order;
 mod over;
 mod source;
+mod union;
 mod wanted;
 mod windows;
 
@@ -20,14 +23,15 @@ use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::{LogicalPlan, Unnest};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::Expr;
-use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
+use trefoil_ring0::id::OutputId;
 use trefoil_ring0::operator::unnest::flagged;
 use trefoil_ring0::program::{
-    BadData, ExchangeSpec, OperatorSpec, Order, OutputSpec, Program, Routing, SourceSpec,
-    StageInput, StageOutput, StageSpec, dead_letter_schema,
+    BadData, OperatorSpec, Order, OutputSpec, Program, Routing, SourceSpec, StageInput,
+    StageOutput, dead_letter_schema,
 };
 use trefoil_ring0::schema::{Field, Schema, physical};
 
+use self::branch::Branch;
 use self::wanted::Wanted;
 use crate::error::SqlError;
 use crate::json::is_json;
@@ -51,17 +55,15 @@ struct Lowering<'a> {
     analysis: &'a Analysis,
     /// Aggregations seen so far.
     aggregates: usize,
+    /// And joins.
+    joins: usize,
     program: Program,
-    input: StageInput,
-    operators: Vec<OperatorSpec>,
-    schema: Arc<Schema>,
     wanted: Wanted,
+    /// Where the rows come from that are at hand: several where they are those of a union.
+    branches: Vec<Branch>,
+    schema: Arc<Schema>,
     /// Which of the plan's columns are produced, where not all are.
     columns: Option<Vec<usize>>,
-    /// Which of the source's declared columns are read.
-    read: Vec<usize>,
-    /// Which of the source's columns each of the columns is, where it is one.
-    origins: Vec<Option<usize>>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
     /// Records are groups, and no rows of the source any more.
@@ -99,14 +101,12 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         query,
         analysis,
         aggregates: 0,
+        joins: 0,
         program: Program::default(),
-        input: StageInput::Source(SourceId(0)),
-        operators: Vec::new(),
-        schema: Arc::default(),
         wanted: Wanted::of(&query.plan),
+        branches: Vec::new(),
+        schema: Arc::default(),
         columns: None,
-        read: Vec::new(),
-        origins: Vec::new(),
         apart: false,
         grouped: false,
         sorted: false,
@@ -117,8 +117,10 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
     lowering.node(&query.plan)?;
     lowering.end_apart();
     let schema = named(&lowering.schema, &query.results);
-    if let Some(OperatorSpec::Project { schema: last, .. }) = lowering.operators.last_mut() {
-        *last = Arc::clone(&schema);
+    for branch in &mut lowering.branches {
+        if let Some(OperatorSpec::Project { schema: last, .. }) = branch.operators.last_mut() {
+            *last = Arc::clone(&schema);
+        }
     }
     let schema = match analysis.changes {
         true => lowering.told(&schema),
@@ -130,10 +132,12 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         Route::Hash(_) => lowering.exchange(Arc::clone(&schema), Routing::Hash(all), Order::Free),
         Route::One => lowering.exchange(Arc::clone(&schema), Routing::Single, Order::Free),
     }
+    lowering.merge();
     // Rows that no aggregation took apart leave in the order of their file.
-    let order = match lowering.input {
+    let branch = lowering.branch();
+    let order = match branch.input {
         StageInput::Source(_)
-            if !analysis.in_order && !lowering.operators.iter().any(OperatorSpec::groups) =>
+            if !analysis.in_order && !branch.operators.iter().any(OperatorSpec::groups) =>
         {
             Order::Chunks { bound: None }
         }
@@ -167,39 +171,19 @@ fn named(schema: &Schema, results: &[ResultColumn]) -> Arc<Schema> {
 }
 
 impl Lowering<'_> {
-    fn seal(&mut self, output: StageOutput) {
-        let operators = std::mem::take(&mut self.operators);
-        let input = self.input;
-        self.program.stages.push(StageSpec {
-            input,
-            operators,
-            output,
-        });
-    }
-
-    fn exchange(&mut self, schema: Arc<Schema>, routing: Routing, order: Order) {
-        let id = u32::try_from(self.program.exchanges.len()).expect("few exchanges");
-        self.program.exchanges.push(ExchangeSpec {
-            schema: Arc::clone(&schema),
-            routing,
-            order,
-        });
-        self.seal(StageOutput::Exchange(ExchangeId(id)));
-        self.input = StageInput::Exchange(ExchangeId(id));
-        self.schema = schema;
-    }
-
     fn project(&mut self, mut exprs: Vec<Expr>, schema: Schema) {
         self.columns = None;
-        let origin = |expr: &Expr| match expr {
-            Expr::Column(column) => self.origins.get(*column).copied().flatten(),
-            _ => None,
-        };
-        let origin = |expr: &Expr| match expr {
-            Expr::InWindows { time, .. } => origin(time),
-            expr => origin(expr),
-        };
-        self.origins = exprs.iter().map(origin).collect();
+        for branch in &mut self.branches {
+            let origin = |expr: &Expr| match expr {
+                Expr::Column(column) => branch.origins.get(*column).copied().flatten(),
+                _ => None,
+            };
+            let origin = |expr: &Expr| match expr {
+                Expr::InWindows { time, .. } => origin(time),
+                expr => origin(expr),
+            };
+            branch.origins = exprs.iter().map(origin).collect();
+        }
         if self.apart || self.weighted {
             exprs.push(Expr::Column(self.schema.fields.len() - 1));
         }
@@ -209,7 +193,7 @@ impl Lowering<'_> {
             (false, false) => Arc::new(schema),
         };
         let schema = Arc::clone(&self.schema);
-        self.operators.push(OperatorSpec::Project { exprs, schema });
+        self.push(OperatorSpec::Project { exprs, schema });
     }
 
     fn node(&mut self, plan: &LogicalPlan) -> Result<(), Refusal> {
@@ -218,9 +202,12 @@ impl Lowering<'_> {
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
             LogicalPlan::Filter(filter) => {
                 self.node(&filter.input)?;
+                let Some(predicate) = join::without_versions(&filter.predicate) else {
+                    return Ok(());
+                };
                 let scope = self.scope(&filter.input);
-                let predicate = expression(&filter.predicate, &scope)?;
-                self.operators.push(match self.weighted {
+                let predicate = expression(&predicate, &scope)?;
+                self.push(match self.weighted {
                     true => OperatorSpec::FilterChanges(predicate),
                     false => OperatorSpec::Filter(predicate),
                 });
@@ -255,6 +242,8 @@ impl Lowering<'_> {
             LogicalPlan::Sort(sort) => self.ordered(&sort.expr, 0, sort.fetch, &sort.input),
             LogicalPlan::Limit(limit) => self.limited(limit),
             LogicalPlan::Window(window) => self.over(window),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Union(union) => self.union(union, plan),
             LogicalPlan::Unnest(unnest) => {
                 self.node(&unnest.input)?;
                 self.unnest(unnest)
@@ -277,7 +266,8 @@ impl Lowering<'_> {
             && unnest.struct_type_columns.is_empty()
             && unnest.dependency_indices == all
             && !unnest.options.preserve_nulls();
-        if !plain || self.apart || self.weighted || !matches!(self.input, StageInput::Source(_)) {
+        self.merge();
+        if !plain || self.apart || self.weighted || !self.reads() {
             return no("of what UNNEST or an aggregation gives");
         }
         let at = match &self.columns {
@@ -310,9 +300,9 @@ impl Lowering<'_> {
             });
         }
         self.schema = flagged(schema);
-        self.origins[at] = None;
+        self.branches.iter_mut().for_each(|b| b.origins[at] = None);
         self.apart = true;
-        self.operators.push(OperatorSpec::Unnest {
+        self.push(OperatorSpec::Unnest {
             list: at,
             numbered: numbers.is_some(),
             schema: Arc::clone(&self.schema),
@@ -323,7 +313,7 @@ impl Lowering<'_> {
     /// Rows that were taken apart are results: nothing tells the first of them any more.
     fn end_apart(&mut self) {
         if std::mem::take(&mut self.apart) {
-            self.operators.push(OperatorSpec::Applied);
+            self.push(OperatorSpec::Applied);
             let mut schema = Schema::clone(&self.schema);
             schema.fields.pop();
             let columns = (0..schema.fields.len()).map(Expr::Column);
@@ -340,7 +330,6 @@ impl Lowering<'_> {
             plan,
             schema: Arc::clone(&self.schema),
             columns: self.columns.clone(),
-            origins: &self.origins,
             kernels: self.kernels,
         }
     }

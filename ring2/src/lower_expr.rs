@@ -35,8 +35,6 @@ pub(crate) struct Scope<'p> {
     pub(crate) schema: Arc<Schema>,
     /// Which of the plan's columns are produced, where not all are.
     pub(crate) columns: Option<Vec<usize>>,
-    /// Which of the source's columns each of them is, where it is one.
-    pub(crate) origins: &'p [Option<usize>],
     pub(crate) kernels: Kernels,
 }
 

@@ -21,9 +21,10 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::catalog::SourceDef;
 
-pub(crate) use analyze::{Analysis, Route, analyze};
+pub(crate) use analyze::{Analysis, Route, Way, analyze};
 pub use ast::QueryAnalysisForPartitioning;
 pub use graph::{Exchange, ExchangeKind, Operator, Stage};
+pub(crate) use join::ends;
 pub(crate) use names::duration;
 pub use settings::Settings;
 pub use verdict::Verdict;

@@ -54,6 +54,10 @@ pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError
     named.unwrap_or_else(|| {
         // A call, or the word of a clause.
         let first = message.split(' ').next().unwrap_or_default();
+        // A message that begins with a clause is about it.
+        if ["JOIN", "UNION", "NOT"].contains(&first) {
+            return select.place.error(code, find(select, first), message);
+        }
         let is_clause = first.len() > 1 && first.bytes().all(|b| b.is_ascii_uppercase());
         let call = message.split('(').next().unwrap_or_default();
         let call = if is_clause { first } else { call };

@@ -45,6 +45,8 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Windows(_) => "windows".to_owned(),
         OperatorSpec::Sort(_) => "sort".to_owned(),
         OperatorSpec::Over(_) => "over".to_owned(),
+        OperatorSpec::Latest(_) => "latest".to_owned(),
+        OperatorSpec::Join(_) => "join".to_string(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
@@ -141,7 +143,7 @@ fn tumbling_windows_are_a_key_and_two_results() {
 }
 
 /// Code, line, column, text.
-const REFUSED: [(&str, u64, u64, &str); 27] = [
+const REFUSED: [(&str, u64, u64, &str); 28] = [
     ("E0101", 1, 25, "SELECT malformed syntax here..."),
     ("E0101", 1, 1, "HELLO"),
     ("E0101", 1, 30, "SELECT id FROM test_stream x y"),
@@ -175,9 +177,16 @@ const REFUSED: [(&str, u64, u64, &str); 27] = [
         "E0301",
         1,
         28,
-        "SELECT id FROM test_stream JOIN trades ON true",
+        "SELECT id FROM test_stream ASOF JOIN trades MATCH_CONDITION (test_stream.event_time >= \
+         trades.event_time) ON name = symbol",
     ),
-    ("E0301", 1, 28, "SELECT id FROM test_stream UNION SELECT 1"),
+    ("E0301", 1, 34, "SELECT id FROM test_stream UNION SELECT 1"),
+    (
+        "E0301",
+        1,
+        1,
+        "SELECT (SELECT id FROM test_stream) AS a FROM trades",
+    ),
     (
         "E0301",
         1,

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::operator::aggregate::Progress;
+use crate::operator::latest::Latest;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
 
@@ -13,6 +14,8 @@ pub(crate) enum Ordered {
     Sort(Sort),
     /// For OVER.
     Over(Over),
+    /// For a table whose rows replace each other.
+    Latest(Latest),
 }
 
 impl Ordered {
@@ -21,6 +24,7 @@ impl Ordered {
         match self {
             Self::Sort(sort) => sort.update(frame),
             Self::Over(over) => over.update(frame),
+            Self::Latest(latest) => latest.update(frame),
         }
     }
 
@@ -32,6 +36,7 @@ impl Ordered {
         match self {
             Self::Sort(sort) => Ok(sort.emit(out)),
             Self::Over(over) => over.emit(out),
+            Self::Latest(latest) => Ok(latest.emit(out)),
         }
     }
 }

@@ -45,7 +45,9 @@ impl OnError {
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
-                | OperatorSpec::Over(_),
+                | OperatorSpec::Over(_)
+                | OperatorSpec::Latest(_)
+                | OperatorSpec::Join(_),
                 _,
             ) => Self::End,
             (
@@ -60,6 +62,8 @@ impl OnError {
 /// What lies behind a chain's operators, and what they tell.
 pub(super) struct End<'a> {
     pub(super) sink: &'a mut Sink,
+    /// Rows of the input that leave are applied.
+    pub(super) applies: bool,
     pub(super) counters: &'a mut QueryCounters,
     pub(super) of_input: OfInput,
     pub(super) failed: &'a mut Vec<RowError>,
@@ -68,7 +72,7 @@ pub(super) struct End<'a> {
 impl End<'_> {
     pub(super) fn offer(&mut self, item: Item<'_>) -> Flow {
         let flow = self.sink.offer(item);
-        if let (Flow::Done, Item::Frame(frame), Sink::Output { .. }) = (flow, item, &self.sink) {
+        if let (Flow::Done, Item::Frame(frame), true) = (flow, item, self.applies) {
             self.counters.rows_applied += self.of_input.of(frame);
         }
         flow
@@ -137,8 +141,11 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) | Operator::Ordered { .. } | Operator::FilterChanges { .. } => {
-                unreachable!("groups are no rows of a source")
+            Operator::Aggregate(_)
+            | Operator::Ordered { .. }
+            | Operator::FilterChanges { .. }
+            | Operator::Join(_) => {
+                unreachable!("groups and pairs are no rows of a source")
             }
         };
         let all = rows.map_or(frame.rows(), <[u32]>::len);

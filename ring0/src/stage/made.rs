@@ -11,7 +11,9 @@ use crate::error::{Result, refuse};
 use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
-use crate::lineage::{Lineage, OfInput};
+use crate::lineage::OfInput;
+use crate::operator::join::Join;
+use crate::operator::latest::Latest;
 use crate::operator::ordered::Ordered;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
@@ -57,6 +59,7 @@ pub(super) enum Operator {
     },
     MarkFirst(Box<AggregateState>),
     FilterChanges(ChangesFilter),
+    Join(Box<Join>),
 }
 
 impl Operator {
@@ -112,14 +115,14 @@ impl<'a> Making<'a> {
     pub(super) fn new(
         schema: &Arc<Schema>,
         input: ChainInput<'a>,
-        lineage: Lineage,
+        of_input: OfInput,
         place: Place,
     ) -> Self {
         Self {
             schema: Arc::clone(schema),
             input,
             place,
-            of_input: lineage.of_input,
+            of_input,
             as_routed: true,
             in_changes: false,
         }
@@ -186,6 +189,11 @@ impl<'a> Making<'a> {
                 let ordered = Box::new(Ordered::Over(Over::new(spec)?));
                 Operator::Ordered { ordered, of_input }
             }
+            OperatorSpec::Latest(spec) => {
+                self.same_columns(&spec.schema, "rows by a key over")?;
+                let ordered = Box::new(Ordered::Latest(Latest::new(spec)?));
+                Operator::Ordered { ordered, of_input }
+            }
             OperatorSpec::Sort(spec) => {
                 self.same_columns(&spec.schema, "ORDER BY over")?;
                 let ordered = Box::new(Ordered::Sort(Sort::new(spec)?));
@@ -199,6 +207,11 @@ impl<'a> Making<'a> {
                 let (input, place) = (self.input, self.place);
                 let state = AggregateState::new(groups, schema, input, self.as_routed, place)?;
                 Operator::MarkFirst(Box::new(state))
+            }
+            OperatorSpec::Join(spec) => {
+                self.same_columns(&spec.inputs[0], "a join of")?;
+                self.as_routed = false;
+                Operator::Join(Box::new(Join::new(spec, self.place.seed)?))
             }
             OperatorSpec::FilterChanges(expr) => {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)

@@ -11,61 +11,15 @@ use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::schema::Schema;
 use crate::table::BATCH_ROWS;
+use crate::table::index::{KeyIndex, Looked, ROWS_MAX};
 use crate::table::keys::{KeyBatch, KeyLayout};
-
-/// Ends a chain of rows.
-const NONE: u32 = u32::MAX;
 
 /// The table.
 #[derive(Debug)]
 pub struct ReplicatedTable {
     rows: Frame,
     bytes: usize,
-    hashes: Vec<u64>,
-    keys: Keys,
-    /// The first row of each bucket, and for each row the next one there.
-    first: Vec<u32>,
-    next: Vec<u32>,
-}
-
-/// The keys of all rows.
-#[derive(Debug)]
-enum Keys {
-    /// So many words each.
-    Words(usize, Vec<u64>),
-    /// Bytes, and where each key ends.
-    Bytes(Vec<u8>, Vec<usize>),
-}
-
-impl Keys {
-    fn new(layout: &KeyLayout) -> Self {
-        match layout.is_var() {
-            true => Self::Bytes(Vec::new(), Vec::new()),
-            false => Self::Words(layout.words(), Vec::new()),
-        }
-    }
-
-    fn append(&mut self, batch: &KeyBatch, count: usize) {
-        match self {
-            Self::Words(n, words) => words.extend_from_slice(&batch.words[..*n * count]),
-            Self::Bytes(bytes, ends) => {
-                for row in 0..count {
-                    bytes.extend_from_slice(batch.encoded(row));
-                    ends.push(bytes.len());
-                }
-            }
-        }
-    }
-
-    fn is(&self, row: usize, batch: &KeyBatch, probed: usize) -> bool {
-        match self {
-            Self::Words(n, words) => words[row * n..][..*n] == batch.words[probed * n..][..*n],
-            Self::Bytes(bytes, ends) => {
-                let from = row.checked_sub(1).map_or(0, |before| ends[before]);
-                bytes[from..ends[row]] == *batch.encoded(probed)
-            }
-        }
-    }
+    index: KeyIndex,
 }
 
 impl ReplicatedTable {
@@ -86,7 +40,7 @@ impl ReplicatedTable {
             return refuse(format!("table {name} has no key columns {keys:?}"));
         }
         let bytes = bytes(schema, &rows);
-        if bytes > bytes_max || rows.rows() >= NONE as usize {
+        if bytes > bytes_max || rows.rows() >= ROWS_MAX {
             let name = name.to_owned();
             return Err(Error::Broadcast {
                 name,
@@ -97,31 +51,16 @@ impl ReplicatedTable {
         let layout = KeyLayout::new(schema, keys);
         let mut hashes = Vec::new();
         hash_keys(&rows, schema, keys, HASH_SEED, &mut hashes);
-        let mut kept = Keys::new(&layout);
+        let mut index = KeyIndex::new(&layout);
         let mut batch = KeyBatch::default();
         for start in (0..rows.rows()).step_by(BATCH_ROWS) {
             let count = BATCH_ROWS.min(rows.rows() - start);
             batch.fill(&layout, &rows, start, count);
-            kept.append(&batch, count);
+            let known = |row: usize| keys.iter().all(|&k| rows.columns[k].is_valid(start + row));
+            index.append(&batch, &hashes[start..start + count], known);
         }
-        let buckets = (rows.rows() * 2).next_power_of_two().max(2);
-        let mut first = vec![NONE; buckets];
-        let mut next = vec![NONE; rows.rows()];
-        // Backwards, so that the rows of a bucket stand in their order.
-        for row in (0..rows.rows()).rev() {
-            if keys.iter().all(|&k| rows.columns[k].is_valid(row)) {
-                let head = &mut first[bucket(hashes[row], buckets)];
-                next[row] = std::mem::replace(head, row as u32);
-            }
-        }
-        Ok(Self {
-            rows,
-            bytes,
-            hashes,
-            keys: kept,
-            first,
-            next,
-        })
+        index.build(usize::MAX);
+        Ok(Self { rows, bytes, index })
     }
 
     /// Its rows.
@@ -132,18 +71,6 @@ impl ReplicatedTable {
     /// Bytes of its values.
     pub fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    fn walk(&self, mut row: u32, probe: &Probe, probed: usize) -> u32 {
-        let hash = probe.hashes[probe.start + probed];
-        while row != NONE {
-            let at = row as usize;
-            if self.hashes[at] == hash && self.keys.is(at, &probe.batch, probed) {
-                break;
-            }
-            row = self.next[at];
-        }
-        row
     }
 }
 
@@ -156,11 +83,6 @@ fn bytes(schema: &Schema, rows: &Frame) -> usize {
         data.get_slice_memory_size().unwrap_or(usize::MAX)
     });
     sizes.fold(0, usize::saturating_add)
-}
-
-/// Key groups are in the high bits, so that the low ones tell more.
-fn bucket(hash: u64, buckets: usize) -> usize {
-    hash as usize & (buckets - 1)
 }
 
 /// The keys of a batch of rows, to be looked for. One is made for an operator and used again.
@@ -210,15 +132,15 @@ impl Probe {
         let probed = row - self.start;
         assert!(probed < self.count, "a row that was taken");
         let known = self.keys.iter().all(|&k| frame.columns[k].is_valid(row));
-        let head = match known {
-            true => table.first[bucket(self.hashes[row], table.first.len())],
-            false => NONE,
+        let looked = Looked {
+            hash: self.hashes[row],
+            batch: &self.batch,
+            row: probed,
         };
         Found {
             table,
-            probe: self,
-            probed,
-            row: table.walk(head, self, probed),
+            row: known.then(|| table.index.first(&looked)).flatten(),
+            looked,
         }
     }
 }
@@ -227,18 +149,16 @@ impl Probe {
 #[derive(Debug)]
 pub struct Found<'t> {
     table: &'t ReplicatedTable,
-    probe: &'t Probe,
-    probed: usize,
-    row: u32,
+    looked: Looked<'t>,
+    row: Option<usize>,
 }
 
 impl Iterator for Found<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let found = (self.row != NONE).then_some(self.row as usize)?;
-        let rest = self.table.next[found];
-        self.row = self.table.walk(rest, self.probe, self.probed);
+        let found = self.row?;
+        self.row = self.table.index.next(found, &self.looked);
         Some(found)
     }
 }

@@ -85,6 +85,7 @@ fn program(paths: Vec<PathBuf>, format: &FileFormat, bad_data: BadData) -> Progr
         }],
         stages: vec![StageSpec {
             input: StageInput::Source(SourceId(0)),
+            others: Vec::new(),
             operators: vec![],
             output: StageOutput::Output(OutputId(0)),
         }],

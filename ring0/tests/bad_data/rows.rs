@@ -42,6 +42,7 @@ fn dividing(paths: Vec<PathBuf>, bad_data: BadData) -> Program {
     ];
     program.stages.push(StageSpec {
         input: StageInput::Source(SourceId(0)),
+        others: Vec::new(),
         operators: vec![project(vec![quotient(60, 4, 1)])],
         output: StageOutput::Output(OutputId(2)),
     });

@@ -196,6 +196,27 @@ impl Checker<'_> {
         Err(self.place.hinted("E0206", self.head(right), message, hint))
     }
 
+    /// Columns that become one.
+    pub(super) fn united(
+        &self,
+        word: &str,
+        at: Location,
+        name: &str,
+        one: Option<&ArrowType>,
+        other: Option<&ArrowType>,
+    ) -> Result<(), SqlError> {
+        let (Some(one), Some(other)) = (one, other) else {
+            return Ok(());
+        };
+        if fit(kind(one), kind(other)) && !dated(one, other) {
+            return Ok(());
+        }
+        let (one, other) = (type_name(one), type_name(other));
+        let message = format!("{word}: \"{name}\" is {other}, the column before it is {one}");
+        let hint = "both sides have the same types: CAST, or NULL";
+        Err(self.place.hinted("E0206", at, message, hint))
+    }
+
     /// Branches of one CASE: the first that does not go with one before.
     pub(super) fn branches<'e>(
         &self,

@@ -11,7 +11,7 @@ use trefoil_ring0::operator::aggregate::{
 };
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
-    SessionSpec, StageInput, WindowKey,
+    SessionSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -55,11 +55,13 @@ impl Lowering<'_> {
         }
         let keys: Vec<usize> = (0..exprs.len()).collect();
         let whole = route != Some(&Route::TwoPhase);
-        let groups = !matches!(self.input, StageInput::Source(_));
+        let groups = !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
-            let call = call(expr, &scope, whole)?;
+            let by_value = by_value(expr).filter(|_| groups);
+            let groups = groups && by_value.is_none();
+            let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
             let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
             calls.push((call, at));
@@ -74,7 +76,7 @@ impl Lowering<'_> {
         self.project(exprs, Schema::new(fields));
         let window = windows.as_ref().and_then(Windows::key).filter(|_| timed);
         let input = Arc::clone(&self.schema);
-        let order = self.order(bound, in_order && !groups);
+        let order = self.order(bound, in_order);
         let single = !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes;
         match route {
             Some(Route::TwoPhase) if !single => {}
@@ -82,6 +84,9 @@ impl Lowering<'_> {
             Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return refuse("this aggregation is not supported yet"),
+        }
+        if single {
+            self.merge();
         }
         if let Some(windows) = &windows {
             self.pass_windows(windows, bound);
@@ -128,14 +133,13 @@ impl Lowering<'_> {
         spec.keys.retain(|key| !bounds.contains(&Some(*key)));
         self.behind_groups(&spec);
         let time = windows.start.or(windows.end);
-        self.operators
-            .push(OperatorSpec::Sessions(Arc::new(SessionSpec {
-                aggregate: spec,
-                time: time.expect("a session has a bound among the keys"),
-                gap,
-                start: windows.start,
-                end: windows.end,
-            })));
+        self.push(OperatorSpec::Sessions(Arc::new(SessionSpec {
+            aggregate: spec,
+            time: time.expect("a session has a bound among the keys"),
+            gap,
+            start: windows.start,
+            end: windows.end,
+        })));
     }
 
     /// Where the columns are that a call needs; they are added where they are not yet. A time that
@@ -259,9 +263,9 @@ impl Lowering<'_> {
             ..Field::new(name, DataType::Boolean)
         });
         self.columns = None;
-        self.origins.push(None);
+        self.branches.iter_mut().for_each(|b| b.origins.push(None));
         self.schema = Arc::new(schema);
-        self.operators.push(OperatorSpec::MarkFirst {
+        self.push(OperatorSpec::MarkFirst {
             groups: Arc::new(groups),
             schema: Arc::clone(&self.schema),
         });
@@ -308,12 +312,14 @@ impl Lowering<'_> {
         self.apart = false;
         (self.grouped, self.sorted) = (true, false);
         self.weighted = spec.phase == Phase::Changes;
-        self.origins = vec![None; spec.output.fields.len()];
+        for branch in &mut self.branches {
+            branch.origins = vec![None; spec.output.fields.len()];
+        }
     }
 
     fn add(&mut self, spec: AggregateSpec) {
         self.behind_groups(&spec);
-        self.operators.push(OperatorSpec::Aggregate(Arc::new(spec)));
+        self.push(OperatorSpec::Aggregate(Arc::new(spec)));
     }
 
     fn two_phases(&mut self, whole: AggregateSpec) -> Result<(), Refusal> {
@@ -349,6 +355,21 @@ fn generic_call(
         function: AggregateFunction::Generic(Arc::new(call)),
         argument: None,
     }
+}
+
+/// ARRAY_AGG over rows that have no order by themselves, such as joined ones: its elements stand in
+/// their own. `None` for other calls, and where the query says the order.
+fn by_value(expr: &PlanExpr) -> Option<PlanExpr> {
+    let PlanExpr::AggregateFunction(call) = unaliased(expr) else {
+        return None;
+    };
+    if call.func.name() != "array_agg" || !call.params.order_by.is_empty() {
+        return None;
+    }
+    let mut call = call.clone();
+    let value = call.params.args.first()?.clone();
+    call.params.order_by = vec![value.sort(true, false)];
+    Some(PlanExpr::AggregateFunction(call))
 }
 
 /// Refuses a call over groups, or by sessions, that cannot run so yet.

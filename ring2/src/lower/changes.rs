@@ -96,13 +96,19 @@ impl Lowering<'_> {
     pub(super) fn told(&mut self, schema: &Schema) -> Arc<Schema> {
         let mut fields = schema.fields.clone();
         // What is projected anyway is not projected once more.
-        let mut exprs = match self.operators.pop() {
-            Some(OperatorSpec::Project { exprs, .. }) => exprs,
+        let last = |operators: &mut Vec<OperatorSpec>| match operators.pop() {
+            Some(OperatorSpec::Project { exprs, .. }) => Some(exprs),
             other => {
-                self.operators.extend(other);
-                (0..fields.len()).map(Expr::Column).collect()
+                operators.extend(other);
+                None
             }
         };
+        let mut alone = match self.branches.as_mut_slice() {
+            [branch] => last(&mut branch.operators),
+            _ => None,
+        };
+        let mut exprs =
+            (alone.take()).unwrap_or_else(|| (0..fields.len()).map(Expr::Column).collect());
         let mut op = Expr::Literal(Scalar::Utf8("+I".to_owned()));
         if std::mem::take(&mut self.weighted) {
             fields.pop();
@@ -119,7 +125,7 @@ impl Lowering<'_> {
         );
         let schema = Arc::new(Schema::new(fields));
         self.schema = Arc::clone(&schema);
-        self.operators.push(OperatorSpec::Project {
+        self.push(OperatorSpec::Project {
             exprs,
             schema: Arc::clone(&schema),
         });

@@ -25,11 +25,11 @@ pub(crate) fn is_ordered(plan: &LogicalPlan) -> bool {
     orders && has_rows(plan) || plan.inputs().into_iter().any(is_ordered)
 }
 
-/// Whether what comes to a node may be rows of a source.
+/// Whether what comes to a node may be rows of one source.
 fn has_rows(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::TableScan(_) => true,
-        LogicalPlan::Aggregate(_) => false,
+        LogicalPlan::Aggregate(_) | LogicalPlan::Join(_) | LogicalPlan::Union(_) => false,
         other => other.inputs().into_iter().any(has_rows),
     }
 }
@@ -53,7 +53,7 @@ impl Lowering<'_> {
             return Err(("E0301", message));
         }
         let visible = self.schema.fields.len() - usize::from(self.apart);
-        let ties: Vec<usize> = match self.grouped {
+        let ties: Vec<usize> = match self.mixed() {
             true => (0..visible).collect(),
             false => self.time_column().into_iter().collect(),
         };
@@ -144,7 +144,7 @@ impl Lowering<'_> {
             skip,
             fetch,
         };
-        self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+        self.push(OperatorSpec::Sort(Arc::new(spec)));
     }
 
     /// Has rows go on with more columns behind those that they have.

@@ -154,7 +154,7 @@ impl Lowering<'_> {
     ) {
         let results = spec.input.fields.len()..spec.output.fields.len();
         self.schema = Arc::clone(&spec.output);
-        self.operators.push(OperatorSpec::Over(Arc::new(spec)));
+        self.push(OperatorSpec::Over(Arc::new(spec)));
         let kept: Vec<usize> = (0..visible).chain(results).collect();
         let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
         let schema = Schema::new(fields.collect());

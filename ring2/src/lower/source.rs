@@ -4,8 +4,11 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::TableScan;
 use trefoil_ring0::expr::Expr;
+use trefoil_ring0::id::SourceId;
+use trefoil_ring0::operator::latest::LatestSpec;
 use trefoil_ring0::program::{
-    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, SystemColumn,
+    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, StageInput,
+    SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -15,9 +18,17 @@ use trefoil_ring0::feed::Feed;
 use trefoil_ring1::connector::{Stdin, Tail};
 use trefoil_ring1::format::{ArrowIpc, Parquet};
 
+use super::branch::Branch;
 use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
+
+/// What a source knows besides its columns, in the plan's order.
+const SYSTEM: [SystemColumn; 3] = [
+    SystemColumn::Ingested,
+    SystemColumn::Split,
+    SystemColumn::Offset,
+];
 
 /// What a declared source reads or makes, of it these columns.
 fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
@@ -59,34 +70,41 @@ fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
     }
 }
 
+/// Why no window over a column closes: the watermark is of another one.
+fn never_closes(spec: &SourceSpec, column: usize, source: &SourceDef, time: usize) -> Refusal {
+    let (name, time) = (&spec.schema.fields[column].name, &source.columns[time].name);
+    let message = format!(
+        "no window over \"{name}\" ever closes: the watermark of \"{}\" is of \"{time}\"",
+        source.name
+    );
+    ("E0402", message)
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
         let source = self.query.tables.iter().find(|t| t.name == name);
-        let (Some(source), true) = (source, self.program.sources.is_empty()) else {
+        let Some(source) = source else {
             return Err(("E0301", format!("reading {name} is not supported yet")));
         };
         if let Some(why) = &source.later {
             return Err(("E0301", format!("reading {name}: {why}")));
         }
+        // Rows that are alike stand by event time, and replace each other by a key.
+        let is_ordered = order::is_ordered(&self.query.plan);
+        let time = source.event_time.filter(|_| is_ordered);
         let mut columns = columns;
-        if let Some(time) = source.event_time
-            && order::is_ordered(&self.query.plan)
-            && !columns.contains(&time)
-        {
-            // Rows that are alike stand by it.
-            columns.insert(columns.partition_point(|c| *c < time), time);
+        for &more in source.primary_key.iter().chain(&time) {
+            if !columns.contains(&more) {
+                columns.insert(columns.partition_point(|c| *c < more), more);
+            }
         }
+        let keyed = !source.primary_key.is_empty();
         let mut fields = Vec::new();
         let mut system_columns = Vec::new();
         for &c in &columns {
             let Some(column) = source.columns.get(c) else {
-                let system = [
-                    SystemColumn::Ingested,
-                    SystemColumn::Split,
-                    SystemColumn::Offset,
-                ];
-                system_columns.push(system[c - source.columns.len()]);
+                system_columns.push(SYSTEM[c - source.columns.len()]);
                 let field = scan.projected_schema.field(c);
                 fields.push(Field {
                     nullable: false,
@@ -105,15 +123,14 @@ impl Lowering<'_> {
             fields.push(field);
         }
         let kind = kind(source, &columns);
-        self.origins = (0..fields.len()).map(Some).collect();
-        self.read.clone_from(&columns);
-        self.columns = Some(columns);
+        self.once(source, &kind)?;
+        let number = u32::try_from(self.program.sources.len()).expect("few sources");
         self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match (&kind, self.analysis.in_order) {
+            reading: match (&kind, self.analysis.in_order || keyed) {
                 (SourceKind::Stream { .. }, _) | (_, true) => Reading::InOrder,
                 (_, false) => Reading::Chunks,
             },
@@ -127,82 +144,158 @@ impl Lowering<'_> {
                 BadDataPolicy::DeadLetters(_) => BadData::DeadLetters(DEAD_LETTERS),
             },
         });
+        let spec = &self.program.sources[number as usize];
+        self.branches = vec![Branch {
+            input: StageInput::Source(SourceId(number)),
+            others: Vec::new(),
+            operators: Vec::new(),
+            origins: (0..columns.len()).map(Some).collect(),
+            read: columns.clone(),
+            single: spec.reading == Reading::InOrder,
+        }];
+        if keyed {
+            let at = |key: &usize| columns.iter().position(|c| c == key);
+            self.latest(source.primary_key.iter().filter_map(at).collect());
+        }
+        self.columns = Some(columns);
         Ok(())
+    }
+
+    /// Of one key the last row of the file stands: one shard reads it in its order.
+    fn latest(&mut self, keys: Vec<usize>) {
+        let spec = LatestSpec {
+            schema: Arc::clone(&self.schema),
+            keys,
+        };
+        self.push(OperatorSpec::Latest(Arc::new(spec)));
+        self.grouped = true;
+    }
+
+    /// Refuses to read twice what can be read once, and to write two files of bad records.
+    fn once(&self, source: &SourceDef, kind: &SourceKind) -> Result<(), Refusal> {
+        let no = |what: String| Err(("E0301", format!("{what} is not supported yet")));
+        let before = &self.program.sources;
+        let name = &source.name;
+        if matches!(kind, SourceKind::Stream { .. }) && before.iter().any(|s| s.name == *name) {
+            return no(format!("reading the stream {name} twice in one query"));
+        }
+        let tells = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
+        if matches!(source.bad_data, BadDataPolicy::DeadLetters(_)) && before.iter().any(tells) {
+            return no(format!("a second input with bad_data = 'dlq', {name},"));
+        }
+        Ok(())
+    }
+
+    fn declared(&self, source: usize) -> Option<&SourceDef> {
+        let name = &self.program.sources[source].name;
+        self.query.tables.iter().find(|t| t.name == *name)
     }
 
     /// Whether records carry event time this far.
     pub(super) fn timed(&self) -> bool {
-        let source = self.program.sources.first();
-        self.program.exchanges.is_empty() && source.is_some_and(|s| s.event_time.is_some())
+        let timed = |branch: &Branch| {
+            let source = branch.source();
+            source.is_some_and(|s| self.program.sources[s].event_time.is_some())
+        };
+        self.branches.iter().all(timed)
     }
 
-    /// Has the source read event time for this window. Gives the column with each row's watermark,
+    /// Has the sources read event time for this window. Gives the column with each row's watermark,
     /// where there are watermarks.
     pub(super) fn event_time(&mut self, column: Option<usize>) -> Result<Option<usize>, Refusal> {
-        if !self.program.exchanges.is_empty() {
+        let sources = self.branches.iter().map(Branch::source);
+        let Some(sources) = sources.collect::<Option<Vec<usize>>>() else {
             // Groups have no event time: their windows close at the end of input.
-            return Ok(None);
-        }
-        let spec = &self.program.sources[0];
-        let source = self.query.tables.iter().find(|t| t.name == spec.name);
-        let (Some(source), Some(column)) = (source, column) else {
-            let message = "a window over a computed time is not supported yet";
-            return Err(("E0301", message.to_owned()));
-        };
-        if let Some(time) = source.event_time
-            && time != self.read[column]
-        {
-            if !source.bounded && !self.changes && source.lag_ns.is_some() {
-                let (name, time) = (&spec.schema.fields[column].name, &source.columns[time].name);
-                let of = &source.name;
-                let message = format!(
-                    "no window over \"{name}\" ever closes: the watermark of \"{of}\" is of \
-                     \"{time}\""
-                );
-                return Err(("E0402", message));
+            if !self.changes && self.query.tables.iter().any(|t| !t.bounded) {
+                let message = "a window over rows that were grouped or joined, of an input \
+                               without end, is not supported yet";
+                return Err(("E0301", message.to_owned()));
             }
             return Ok(None);
+        };
+        let mut timed = Vec::new();
+        for (branch, &source) in self.branches.iter().zip(&sources) {
+            let origin = column.and_then(|c| branch.origins.get(c).copied().flatten());
+            let (Some(declared), Some(origin)) = (self.declared(source), origin) else {
+                let message = "a window over a computed time is not supported yet";
+                return Err(("E0301", message.to_owned()));
+            };
+            if let Some(time) = declared.event_time
+                && time != branch.read[origin]
+            {
+                if !declared.bounded && !self.changes && declared.lag_ns.is_some() {
+                    let spec = &self.program.sources[source];
+                    return Err(never_closes(spec, origin, declared, time));
+                }
+                return Ok(None);
+            }
+            let lag_ns = declared.event_time.and(declared.lag_ns);
+            timed.push((source, origin, lag_ns));
         }
-        let lag_ns = source.event_time.and(source.lag_ns);
-        let spec = &mut self.program.sources[0];
-        let bound = lag_ns.map(|_| spec.schema.fields.len());
-        spec.event_time = Some(EventTime {
-            column,
-            lag_ns,
-            bound,
-        });
-        Ok(bound.map(|bound| self.carry(bound)))
+        let lags = timed.iter().filter(|(_, _, lag_ns)| lag_ns.is_some());
+        if !matches!(lags.count(), n if n == 0 || n == timed.len()) {
+            let message = "UNION of inputs of which only some have a watermark is not supported \
+                           yet below a window";
+            return Err(("E0301", message.to_owned()));
+        }
+        for &(source, column, lag_ns) in &timed {
+            let spec = &mut self.program.sources[source];
+            let bound = lag_ns.map(|_| spec.schema.fields.len());
+            spec.event_time = Some(EventTime {
+                column,
+                lag_ns,
+                bound,
+            });
+        }
+        match timed[0].2 {
+            Some(_) => self.carry(&sources).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The column with event time, which the operators so far carry on; `None` where the source has
     /// none.
     pub(super) fn time_column(&mut self) -> Option<usize> {
-        let spec = self.program.sources.first()?;
-        let source = self.query.tables.iter().find(|t| t.name == spec.name)?;
-        let time = source.event_time?;
-        let at = self.read.iter().position(|c| *c == time)?;
-        let field = spec.schema.fields[at].clone();
-        Some(self.carried(at, &field, false))
+        let [branch] = self.branches.as_slice() else {
+            return None;
+        };
+        let source = branch.source()?;
+        let time = self.declared(source)?.event_time?;
+        let at = branch.read.iter().position(|c| *c == time)?;
+        let field = self.program.sources[source].schema.fields[at].clone();
+        Some(self.carried(0, at, &field, false))
     }
 
-    /// Has the source give each row's watermark as column `bound`, and the operators so far carry
-    /// it on, before the column that UNNEST adds. Gives the column that it is then.
-    fn carry(&mut self, bound: usize) -> usize {
+    /// Has the sources give each row's watermark as their last column, and the operators so far
+    /// carry it on, before the column that UNNEST adds. Gives the column that it is then.
+    fn carry(&mut self, sources: &[usize]) -> Result<usize, Refusal> {
         let field = Field {
             nullable: false,
             ..Field::new("_BOUND", DataType::Int64)
         };
-        let source = &mut self.program.sources[0];
-        source.schema = with(&source.schema, bound, &field);
-        self.schema = Arc::clone(&source.schema);
-        self.carried(bound, &field, true)
+        let before = Arc::clone(&self.schema);
+        let mut carried = Vec::new();
+        for (number, &source) in sources.iter().enumerate() {
+            let source = &mut self.program.sources[source];
+            let bound = source.schema.fields.len();
+            source.schema = with(&source.schema, bound, &field);
+            self.schema = Arc::clone(&source.schema);
+            carried.push(self.carried(number, bound, &field, true));
+        }
+        match carried.iter().all(|at| *at == carried[0]) {
+            true => {
+                self.schema = with(&before, carried[0], &field);
+                Ok(carried[0])
+            }
+            false => Err(("E0301", "this UNION is not supported yet".to_owned())),
+        }
     }
 
-    /// Has the operators so far carry a column of the source on, which is `at` there; `added`: it
-    /// is new, and moved those behind it. Gives the column that it is in the end.
-    fn carried(&mut self, mut at: usize, field: &Field, mut added: bool) -> usize {
+    /// Has the operators of a branch so far carry a column of the source on, which is `at` there;
+    /// `added`: it is new, and moved those behind it. Gives the column that it is in the end.
+    fn carried(&mut self, number: usize, mut at: usize, field: &Field, mut added: bool) -> usize {
         let mut apart = false;
-        for operator in &mut self.operators {
+        for operator in &mut self.branches[number].operators {
             match operator {
                 OperatorSpec::Project { exprs, schema } => {
                     if added {
@@ -242,12 +335,15 @@ impl Lowering<'_> {
                 | OperatorSpec::Applied
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Latest(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::Join(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
         }
-        self.origins.resize(self.schema.fields.len(), None);
+        let columns = self.schema.fields.len();
+        self.branches[number].origins.resize(columns, None);
         at
     }
 }

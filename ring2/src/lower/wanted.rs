@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+use datafusion::logical_expr::{Expr as PlanExpr, JoinType, LogicalPlan};
 
 use crate::ordinals;
 use crate::window::marker;
@@ -53,6 +53,31 @@ impl Wanted {
             }
             LogicalPlan::Limit(limit) => self.visit(&limit.input, wanted.clone()),
             LogicalPlan::SubqueryAlias(alias) => self.visit(&alias.input, wanted.clone()),
+            LogicalPlan::Join(join) => {
+                let (left, right) = (&join.left, &join.right);
+                let (on_left, on_right): (Vec<_>, Vec<_>) =
+                    join.on.iter().map(|(l, r)| (l, r)).unzip();
+                let mut of_left = named(on_left.into_iter().chain(&join.filter), left);
+                let mut of_right = named(on_right.into_iter().chain(&join.filter), right);
+                let (at, behind) = match join.join_type {
+                    JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                        (&mut of_right, &mut of_left)
+                    }
+                    _ => (&mut of_left, &mut of_right),
+                };
+                let mut wanted = wanted.iter();
+                at.iter_mut()
+                    .chain(behind)
+                    .zip(wanted.by_ref())
+                    .for_each(|(a, b)| *a |= b);
+                self.visit(left, of_left);
+                self.visit(right, of_right);
+            }
+            LogicalPlan::Union(union) => {
+                for input in &union.inputs {
+                    self.visit(input, wanted.clone());
+                }
+            }
             LogicalPlan::Unnest(unnest) => {
                 let mut inner = vec![false; unnest.input.schema().fields().len()];
                 for (&from, &wanted) in unnest.dependency_indices.iter().zip(&wanted) {

@@ -26,7 +26,7 @@ pub(super) struct KeyWindow {
     /// The time, which stands in the key's place before the exchange; of a tumbling window its
     /// start does.
     pub(super) key: Expr,
-    /// The time's column among those that are read, where it is one of the source.
+    /// The time's column, where it is one.
     pub(super) column: Option<usize>,
     bound: Bound,
     kind: Kind,
@@ -80,7 +80,7 @@ pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow
     };
     let unit_ns = unit_nanos(unit);
     let column = match &time {
-        Expr::Column(column) => scope.origins[*column],
+        Expr::Column(column) => Some(*column),
         _ => None,
     };
     let units = |argument: &PlanExpr| match argument {
@@ -243,6 +243,7 @@ impl Lowering<'_> {
         if calls.is_empty() {
             return Ok((exprs, Arc::clone(input)));
         }
+        self.merge();
         let wrong = |e: DataFusionError| ("E0302", e.strip_backtrace());
         let scope = self.scope_of(input);
         let visible = self.schema.fields.len() - usize::from(self.apart);
@@ -298,6 +299,8 @@ impl Lowering<'_> {
             self.schema = flagged(Schema::clone(&self.schema));
             self.apart = true;
         }
-        self.operators.extend(windows.operator(bound, &self.schema));
+        if let Some(operator) = windows.operator(bound, &self.schema) {
+            self.push(operator);
+        }
     }
 }

@@ -29,6 +29,19 @@ pub(crate) enum Route {
     One,
 }
 
+/// How the rows of one side of a join get to where they meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// They are there.
+    Stay,
+    /// By the hash of these of the join's keys.
+    Keys(Vec<usize>),
+    /// To one shard.
+    One,
+    /// To every shard.
+    Broadcast,
+}
+
 /// A plan that cannot be run as a source's `partitioning` asks for.
 #[derive(Debug)]
 pub(crate) struct Unfit {
@@ -47,6 +60,8 @@ pub(crate) struct Analysis {
     pub(crate) stages: Vec<Stage>,
     /// One for each aggregation of the plan, inputs first.
     pub(crate) routes: Vec<Route>,
+    /// One for each join of the plan, inputs first: its sides, left and right.
+    pub(crate) joins: Vec<[Way; 2]>,
     /// How a stateless query's rows leave; [`Route::Stay`] for all others.
     pub(crate) output: Route,
     /// Whether the source has to be read by one shard, in its order.
@@ -120,6 +135,7 @@ pub(super) struct Walk<'a> {
     pub(super) stages: Vec<Stage>,
     pub(super) steps: Vec<Step>,
     pub(super) routes: Vec<Route>,
+    pub(super) joins: Vec<[Way; 2]>,
     pub(super) in_order: bool,
     pub(super) kinds: Kinds,
 }
@@ -149,6 +165,7 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
         stages: Vec::new(),
         steps: Vec::new(),
         routes: Vec::new(),
+        joins: Vec::new(),
         in_order: false,
         kinds: Kinds::default(),
     };
@@ -159,6 +176,7 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
         verdict,
         stages: walk.stages,
         routes: walk.routes,
+        joins: walk.joins,
         output,
         in_order: walk.in_order,
         changes: facts.changes,

@@ -3,15 +3,17 @@
 //! every shard instead, and a scalar subquery's value, too.
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
 use super::StrategyConfig;
-use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
+use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
+use crate::catalog::SourceDef;
 use crate::window::marker::{AS_OF_TIME, ASOF};
 
 /// Shapes of joins, by what they keep.
@@ -77,6 +79,20 @@ fn table_name(plan: &LogicalPlan) -> Option<&str> {
     }
 }
 
+/// Whether all sources of a plan end.
+pub(crate) fn ends(plan: &LogicalPlan, tables: &[SourceDef]) -> bool {
+    let mut ends = true;
+    let walked = plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let name = scan.table_name.table();
+            ends &= tables.iter().any(|t| t.name == name && t.bounded);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok(), "looking does not fail");
+    ends
+}
+
 impl Walk<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<Edge, Unfit> {
         let left = self.node(&join.left)?;
@@ -104,6 +120,10 @@ impl Walk<'_> {
 
     /// A value that every shard needs.
     fn scalar(&mut self, join: &Join, left: Edge, right: Edge) -> Edge {
+        self.joins.push(match right.scalar {
+            true => [Way::Stay, Way::Broadcast],
+            false => [Way::Broadcast, Way::Stay],
+        });
         let (kept, value) = match right.scalar {
             true => (left, right),
             false => (right, left),
@@ -160,6 +180,10 @@ impl Walk<'_> {
             Some(found) => (left, right, found),
             None => (right, left, fits(&join.left, on_left)?),
         };
+        self.joins.push(match std::ptr::eq(kept, left) {
+            true => [Way::Stay, Way::Broadcast],
+            false => [Way::Broadcast, Way::Stay],
+        });
         let limit = self.facts.settings.broadcast_max_bytes;
         let reason = format!(
             "table {name} of {size} bytes is on every shard (limit {limit}); the stream stays \
@@ -199,6 +223,7 @@ impl Walk<'_> {
             "join on {}: no equality to route by, one shard sees all pairs",
             conditions(join)
         );
+        self.joins.push([Way::One, Way::One]);
         let kind = ExchangeKind::All;
         let stage = self.exchange(left.stage, kind.clone(), reason.clone());
         self.link(right.stage, stage, kind, reason.clone());
@@ -247,13 +272,11 @@ impl Walk<'_> {
             (None, None) => (all, false, false),
         };
         let aligned = (left_stays && right_stays || both_one).then_some(by.as_slice());
-        let edge = match both_one {
-            true => left.clone(),
-            false => match (&left.spread, &right.spread) {
-                (Spread::Keyed(_), _) if !left_stays => left.clone(),
-                (_, Spread::Keyed(_)) if !right_stays => right.clone(),
-                _ => left.clone(),
-            },
+        let edge = match (&left.spread, &right.spread) {
+            _ if both_one => left.clone(),
+            (Spread::Keyed(_), _) if !left_stays => left.clone(),
+            (_, Spread::Keyed(_)) if !right_stays => right.clone(),
+            _ => left.clone(),
         };
         let mut decision = self.keyed("JOIN", &l, &edge, aligned)?;
         if matches!(decision.route, Route::Hash(_)) && (left_stays || right_stays) {
@@ -266,14 +289,18 @@ impl Walk<'_> {
             );
         }
         let reason = decision.reason.clone();
-        let keys =
-            |side: &[Expr]| Self::names(&by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>());
+        let chosen = |side: &[Expr]| by.iter().map(|&i| side[i].clone()).collect::<Vec<_>>();
+        let keys = |side: &[Expr]| Self::names(&chosen(side));
         let stay = decision.route == Route::Stay;
         let kind = |stays: bool, side: &[Expr]| match (&decision.route, stays || stay) {
             (_, true) => ExchangeKind::Local,
             (Route::One | Route::TwoPhase, false) => ExchangeKind::All,
             (Route::Hash(_) | Route::Stay, false) => ExchangeKind::Hash(keys(side)),
         };
+        let place = |i: usize| join.on.iter().position(|on| *on == pairs[i]);
+        let on: Vec<usize> = by.iter().filter_map(|&i| place(i)).collect();
+        let ways = [left_stays, right_stays].map(|stays| way(&decision.route, stays || stay, &on));
+        self.joins.push(ways);
         let stage = self.exchange(left.stage, kind(left_stays, &l), reason.clone());
         self.link(right.stage, stage, kind(right_stays, &r), reason);
         self.joined(join, stage, shape);
@@ -303,6 +330,12 @@ impl Walk<'_> {
     fn joined(&mut self, join: &Join, stage: usize, shape: Shape) {
         let on = conditions(join);
         let kind = join.join_type.to_string().to_lowercase();
+        let tables = self.facts.tables;
+        let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
+            (true, _) => Some("the right side"),
+            (false, true) => Some("the left side"),
+            (false, false) => None,
+        };
         let (name, state, bound) = match shape {
             Shape::Asof => ("asof", "versions that can still match", self.watermark()),
             Shape::Temporal => ("temporal", "versions of the table", self.watermark()),
@@ -321,7 +354,20 @@ impl Walk<'_> {
             }
         };
         let name = format!("{name} {kind} join on {on}");
-        self.operator(stage, name, native(join), Some((state.to_owned(), bound)));
+        let state = match kept.filter(|_| shape != Shape::Asof) {
+            Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
+            None => (state.to_owned(), bound),
+        };
+        self.operator(stage, name, native(join), Some(state));
+    }
+}
+
+/// How a side comes to a join that is decided so.
+fn way(route: &Route, stays: bool, on: &[usize]) -> Way {
+    match (route, stays) {
+        (_, true) => Way::Stay,
+        (Route::One | Route::TwoPhase, false) => Way::One,
+        (Route::Hash(_) | Route::Stay, false) => Way::Keys(on.to_vec()),
     }
 }
 

@@ -134,8 +134,9 @@ fn run(planned: &PlannedQuery, config: &Config) -> Result<(Vec<RecordBatch>, u64
         running.give_back(block);
     }
     let reports = running.finish().map_err(|e| e.to_string())?;
-    let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
-    let passed: u64 = reports.iter().map(|r| r.sources[0].rows_passed).sum();
+    let sources = || reports.iter().flat_map(|r| &r.sources);
+    let read: u64 = sources().map(|s| s.rows_read).sum();
+    let passed: u64 = sources().map(|s| s.rows_passed).sum();
     let counters = || reports.iter().flat_map(|r| &r.inputs).map(|(_, c)| c);
     let taken: u64 = counters().map(|c| c.rows_in).sum();
     let dealt: u64 = counters()

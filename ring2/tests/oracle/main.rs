@@ -8,6 +8,7 @@ mod compare;
 mod data;
 mod expressions;
 mod generate;
+mod joins;
 mod pairs;
 mod queries;
 mod tape;
@@ -71,6 +72,34 @@ fn hand_written_queries() {
             check(&format!("{name}-{number}"), lines, query, &both).unwrap();
         }
     }
+}
+
+/// Over every record and over none, on threads.
+fn check_all(name: &str, queries: &[&str], order: Order) {
+    let some = lines(120, 13);
+    let alike = |(number, query): (usize, &&str)| {
+        let name = format!("{name}-{number}");
+        [some.as_str(), ""].map(|lines| check_pair(&name, lines, &(query, query), order))
+    };
+    let compared = queries.iter().enumerate().flat_map(alike);
+    let differences: Vec<_> = compared.filter_map(Result::err).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn unions() {
+    check_all("unions", joins::UNIONS, Order::Any);
+    check_all("ordered-unions", joins::ORDERED_UNIONS, Order::Said);
+}
+
+#[test]
+fn joins_of_all_kinds() {
+    check_all("joins", joins::JOINS, Order::Any);
+}
+
+#[test]
+fn subqueries() {
+    check_all("subqueries", joins::SUBQUERIES, Order::Any);
 }
 
 #[test]

@@ -108,13 +108,7 @@ SELECT COUNT(*) FROM trades GROUP BY ()
 ---
 SELECT COUNT(*) FROM trades GROUP BY TUMBLE(event_time, INTERVAL '5' MINUTE), TUMBLE(event_time, INTERVAL '1' HOUR)
 ---
-SELECT symbol FROM trades UNION ALL SELECT bid FROM quotes
----
-SELECT symbol FROM trades UNION ALL SELECT event_time FROM quotes
----
-SELECT * FROM trades t JOIN quotes q ON t.symbol = q.bid
----
-SELECT * FROM trades t JOIN quotes q ON t.event_time = q.symbol
+SELECT price FROM trades UNION ALL SELECT event_time FROM quotes
 ---
 SELECT * FROM (VALUES (1), (TRUE)) AS v(a)
 ---
@@ -211,11 +205,6 @@ SELECT tag, b FROM trades CROSS JOIN UNNEST(tags) AS tag CROSS JOIN UNNEST(tags)
 SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY ROLLUP (symbol);
----
-SELECT symbol FROM trades t WHERE EXISTS (SELECT 1 FROM customers c WHERE c.tier = t.symbol);
----
-SELECT t.price FROM trades t
-JOIN customers FOR SYSTEM_TIME AS OF PROCTIME() AS c ON t.symbol = c.customer_id;
 ---
 SELECT t.price FROM trades t
 ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;

@@ -1,0 +1,188 @@
+//! Joins and subqueries of the acceptance pack, at any number of shards with both executors, and
+//! over streams that do not end.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Folder, text, trefoil};
+
+fn pack() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fr082")
+}
+
+fn run(query: &str, options: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_trefoil"))
+        .arg("run")
+        .args([
+            pack().join("schema.sql"),
+            pack().join("queries").join(format!("{query}.sql")),
+        ])
+        .args(["--format", "csv"])
+        .args(options)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{query}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// The cells of a line of CSV.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            c => cells.last_mut().unwrap().push(c),
+        }
+    }
+    cells
+}
+
+/// A list's elements come in any order, and a time may say that it is UTC.
+fn plain(cell: String) -> String {
+    if let Some(list) = cell.strip_prefix('[').and_then(|c| c.strip_suffix(']')) {
+        let mut elements: Vec<&str> = list.split(',').collect();
+        elements.sort_unstable();
+        return elements.join(",");
+    }
+    let time = cell.strip_suffix('Z').unwrap_or(&cell);
+    match time.as_bytes().get(10) {
+        Some(b'T') => time.strip_suffix(".000").unwrap_or(time).to_owned(),
+        _ => cell,
+    }
+}
+
+fn lines(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().skip(1);
+    let mut lines: Vec<Vec<String>> = lines
+        .map(|line| cells(line).into_iter().map(plain).collect())
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Cells agree where they are the same text, or numbers within 1e-9.
+fn same(a: &str, b: &str) -> bool {
+    a == b
+        || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(x), Ok(y))
+            if (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0))
+}
+
+#[test]
+fn queries_give_what_is_expected() {
+    for query in [
+        "07b_sliding_zscore",
+        "10_big_spenders",
+        "11b_recent_orders_fixed_date",
+        "12_readings_with_metadata",
+        "13_trade_quotes",
+        "14_common_products",
+    ] {
+        let expected = std::fs::read_to_string(pack().join(format!("expected/{query}.csv")));
+        let expected = lines(&expected.unwrap());
+        for cores in ["1", "2", "4", "8"] {
+            for executor in ["uring", "threads"] {
+                let got = lines(&run(query, &["--cores", cores, "--executor", executor]));
+                let label = format!("{query}, {cores} shards, {executor}");
+                assert_eq!(got.len(), expected.len(), "{label}");
+                for (got, expected) in got.iter().zip(&expected) {
+                    let agree = got.len() == expected.len()
+                        && got.iter().zip(expected).all(|(a, b)| same(a, b));
+                    assert!(agree, "{label}: {got:?} instead of {expected:?}");
+                }
+            }
+        }
+    }
+}
+
+/// What day it is decides how many rows there are, and nothing else does.
+#[test]
+fn a_clock_among_the_conditions_of_a_join() {
+    let one = lines(&run("11_recent_orders", &["--cores", "1"]));
+    assert_eq!(lines(&run("11_recent_orders", &["--cores", "4"])), one);
+}
+
+/// A table is there before the first row of standard input is looked at, whatever comes first; and
+/// the stream need not be held, however long it is.
+#[test]
+fn a_stream_looks_into_a_table() {
+    let folder = Folder::new("lookup");
+    folder.write(
+        "schema.sql",
+        "CREATE TABLE c (k BIGINT, name VARCHAR, PRIMARY KEY (k)) \
+         WITH (connector = 'file', path = 'c.ndjson', format = 'json');\n\
+         CREATE SOURCE s (k BIGINT, n BIGINT) WITH (connector = 'stdin', format = 'json');",
+    );
+    let table: String = (0..5000)
+        .map(|k| format!("{{\"k\": {k}, \"name\": \"n{k}\"}}\n"))
+        .collect();
+    folder.write("c.ndjson", &table);
+    let stream: String = (0..20_000)
+        .map(|n| format!("{{\"k\": {}, \"n\": {n}}}\n", n % 5001))
+        .collect();
+    folder.write("s.ndjson", &stream);
+    for cores in ["1", "2", "4"] {
+        for small in ["0", "10000000"] {
+            let query = format!(
+                "SET broadcast_max_bytes = {small}; \
+                 SELECT s.n, c.name FROM s LEFT JOIN c ON s.k = c.k EMIT CHANGES"
+            );
+            let input = std::fs::File::open(folder.0.join("s.ndjson")).unwrap();
+            let output = trefoil(&folder)
+                .args(["run", "schema.sql", "-c", &query, "--format", "csv"])
+                .args(["--cores", cores])
+                .stdin(input)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let mut got = lines(&text(&output.stdout));
+            got.sort_by_key(|row| row[1].parse::<u64>().unwrap());
+            assert_eq!(got.len(), 20_000, "{cores} shards, {small}");
+            for (n, row) in got.iter().enumerate() {
+                let name = match n % 5001 {
+                    5000 => String::new(),
+                    k => format!("n{k}"),
+                };
+                assert_eq!(
+                    *row,
+                    ["+I".to_owned(), n.to_string(), name],
+                    "{cores}, {small}"
+                );
+            }
+        }
+    }
+}
+
+/// Neither side of these ends, or what they wait for never comes.
+#[test]
+fn joins_that_would_wait_for_ever_are_refused() {
+    let folder = Folder::new("endless");
+    folder.write(
+        "schema.sql",
+        "CREATE TABLE c (k BIGINT, n BIGINT, PRIMARY KEY (k)) \
+         WITH (connector = 'file', path = 'c.ndjson', format = 'json');\n\
+         CREATE SOURCE f (k BIGINT) \
+         WITH (connector = 'file', path = 'c.ndjson', format = 'json', follow = true);\n\
+         CREATE SOURCE s (k BIGINT, n BIGINT) \
+         WITH (connector = 'file', path = 'c.ndjson', format = 'json', follow = true);",
+    );
+    folder.write("c.ndjson", "{\"k\": 1, \"n\": 2}\n");
+    for (query, at) in [
+        ("SELECT a.n FROM s a JOIN f b ON a.k = b.k", "1:21"),
+        ("SELECT s.n FROM s RIGHT JOIN c ON s.k = c.k", "1:25"),
+        ("SELECT k FROM c WHERE n NOT IN (SELECT n FROM c)", "1:25"),
+        ("SELECT a.n FROM s a JOIN s b ON a.k = b.k", "1:1"),
+    ] {
+        let output = trefoil(&folder)
+            .args(["run", "schema.sql", "-c", query])
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{query}: {said}");
+        assert!(said.contains("error[E0301]") && said.contains(at), "{said}");
+    }
+}

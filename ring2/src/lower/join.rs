@@ -1,0 +1,277 @@
+//! Joins: both sides are lowered, brought to where the analysis wants their rows to meet, and
+//! joined there. One side ends, and is kept wholly before the other is looked at; so a row that
+//! leaves is never taken back, whatever the kind of join.
+
+use std::sync::Arc;
+
+use datafusion::common::{DFSchema, NullEquality};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::program::{JoinKind, JoinSpec, OperatorSpec, Order, Routing, Side, StageInput};
+use trefoil_ring0::schema::{Field, Schema};
+
+use super::branch::Branch;
+use super::union::Part;
+use super::{Lowering, Refusal};
+use crate::lower_expr::{Scope, expression};
+use crate::partitioning::{Way, ends};
+use crate::window::marker::{AS_OF_TIME, ASOF};
+
+/// Stands for a column that the plan does not know.
+const HIDDEN: usize = usize::MAX;
+
+/// One side, on its way to the other.
+#[derive(Debug)]
+struct Coming {
+    input: StageInput,
+    schema: Arc<Schema>,
+    /// Which of the side's columns by the plan each is.
+    columns: Vec<usize>,
+    keys: Vec<usize>,
+    single: bool,
+}
+
+fn kind(join: &Join) -> JoinKind {
+    let pairs = |left, right| JoinKind::Pairs { left, right };
+    match join.join_type {
+        JoinType::Inner => pairs(false, false),
+        JoinType::Left => pairs(true, false),
+        JoinType::Right => pairs(false, true),
+        JoinType::Full => pairs(true, true),
+        JoinType::LeftSemi => JoinKind::Semi(Side::Left),
+        JoinType::RightSemi => JoinKind::Semi(Side::Right),
+        JoinType::LeftAnti => JoinKind::Anti(Side::Left),
+        JoinType::RightAnti => JoinKind::Anti(Side::Right),
+        JoinType::LeftMark => JoinKind::Mark(Side::Left),
+        JoinType::RightMark => JoinKind::Mark(Side::Right),
+    }
+}
+
+fn refuse<T>(what: &str) -> Result<T, Refusal> {
+    Err(("E0301", format!("JOIN {what} is not supported yet")))
+}
+
+/// A condition without what asks for a version: of a table that is a file there is one.
+pub(super) fn without_versions(condition: &PlanExpr) -> Option<PlanExpr> {
+    let version =
+        |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME);
+    let parts = split_conjunction(condition);
+    match parts.iter().any(version) {
+        true => conjunction(parts.into_iter().filter(|e| !version(e)).cloned()),
+        false => Some(condition.clone()),
+    }
+}
+
+/// Whether NOT IN would have to know of a NULL that is elsewhere.
+fn asks_for_nulls(join: &Join) -> bool {
+    let may_be = |e: &PlanExpr, schema: &DFSchema| {
+        use datafusion::logical_expr::ExprSchemable;
+        e.nullable(schema).unwrap_or(true)
+    };
+    let (left, right) = (join.left.schema(), join.right.schema());
+    let mut pairs = join.on.iter();
+    join.null_aware && pairs.any(|(l, r)| may_be(l, left) || may_be(r, right))
+}
+
+/// What leaves a join, and which of its columns by the plan each is.
+fn leaving(join: &Join, kind: JoinKind, left: &Coming, right: &Coming) -> (Vec<Field>, Vec<usize>) {
+    let padded = |side: Side, schema: &Schema| -> Vec<Field> {
+        let pads = matches!(kind, JoinKind::Pairs { .. }) && kind.tells(side.other());
+        let fields = schema.fields.iter().cloned();
+        let field = |f: Field| Field {
+            nullable: f.nullable || pads,
+            ..f
+        };
+        fields.map(field).collect()
+    };
+    let of = |side: Side| match side {
+        Side::Left => (padded(side, &left.schema), left.columns.clone()),
+        Side::Right => (padded(side, &right.schema), right.columns.clone()),
+    };
+    match kind {
+        JoinKind::Pairs { .. } => {
+            let ((mut fields, mut columns), (more, behind)) = (of(Side::Left), of(Side::Right));
+            let before = join.left.schema().fields().len();
+            fields.extend(more);
+            let shift = |c: usize| if c == HIDDEN { c } else { c + before };
+            columns.extend(behind.into_iter().map(shift));
+            (fields, columns)
+        }
+        JoinKind::Semi(side) | JoinKind::Anti(side) => of(side),
+        JoinKind::Mark(side) => {
+            let (mut fields, mut columns) = of(side);
+            fields.push(Field {
+                nullable: false,
+                ..Field::new("mark", datafusion::arrow::datatypes::DataType::Boolean)
+            });
+            columns.push(join.schema.fields().len() - 1);
+            (fields, columns)
+        }
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn join(&mut self, join: &Join) -> Result<(), Refusal> {
+        let left = self.part(&join.left)?;
+        let right = self.part(&join.right)?;
+        if left.weighted || right.weighted {
+            return refuse("with groups under EMIT CHANGES");
+        }
+        if asks_for_nulls(join) {
+            let message = "NOT IN over columns that may be NULL is not supported yet: NOT EXISTS \
+                           is, and says what NULL means";
+            return Err(("E0301", message.to_owned()));
+        }
+        let Some([left_way, right_way]) = self.analysis.joins.get(self.joins).cloned() else {
+            return refuse("of this kind");
+        };
+        self.joins += 1;
+        let kind = kind(join);
+        let build = self.build(join, kind, [&left_way, &right_way])?;
+        let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
+        let parts = join.filter.iter().flat_map(split_conjunction);
+        if parts.filter(asof).count() > 0 {
+            return refuse("ASOF");
+        }
+        let condition = join.filter.as_ref().and_then(without_versions);
+        let (on_left, on_right) = join.on.iter().cloned().unzip();
+        let left = self.come(left, &join.left, on_left, &left_way)?;
+        let right = self.come(right, &join.right, on_right, &right_way)?;
+        let condition = match condition {
+            Some(condition) => Some(self.condition(join, &condition, &left, &right)?),
+            None => None,
+        };
+        let (fields, columns) = leaving(join, kind, &left, &right);
+        let output = Arc::new(Schema::new(fields));
+        let spec = JoinSpec {
+            inputs: [left.schema, right.schema],
+            keys: [left.keys, right.keys],
+            nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
+            condition,
+            kind,
+            build,
+            output: Arc::clone(&output),
+        };
+        let single = match build {
+            Side::Left => right.single,
+            Side::Right => left.single,
+        };
+        let inputs = vec![left.input, right.input];
+        self.branches = vec![Branch::behind(inputs, output.fields.len(), single)];
+        self.schema = output;
+        (self.grouped, self.sorted) = (true, false);
+        self.push(OperatorSpec::Join(Arc::new(spec)));
+        self.hide(columns);
+        Ok(())
+    }
+
+    /// Leaves out the columns that the plan does not know.
+    fn hide(&mut self, columns: Vec<usize>) {
+        let known = columns.iter().enumerate().filter(|(_, c)| **c != HIDDEN);
+        let (at, known): (Vec<usize>, Vec<usize>) = known.map(|(at, c)| (at, *c)).unzip();
+        if known.len() < columns.len() {
+            let fields = at.iter().map(|&c| self.schema.fields[c].clone()).collect();
+            self.project(
+                at.into_iter().map(Expr::Column).collect(),
+                Schema::new(fields),
+            );
+        }
+        self.columns = Some(known);
+    }
+
+    /// The side that is kept: it ends, and where it is on every shard nothing is told of its rows.
+    fn build(&self, join: &Join, kind: JoinKind, ways: [&Way; 2]) -> Result<Side, Refusal> {
+        let tables = &self.query.tables;
+        let ends = [ends(&join.left, tables), ends(&join.right, tables)];
+        let build = match (ways, ends) {
+            ([Way::Broadcast, _], _) => Side::Left,
+            ([_, Way::Broadcast], _) | (_, [_, true]) => Side::Right,
+            (_, [true, false]) => Side::Left,
+            (_, [false, false]) => return refuse("of two inputs without end"),
+        };
+        if !ends[build.port()] {
+            return refuse("with a value that changes without end");
+        }
+        if kind.tells(build) && !ends[build.other().port()] {
+            return refuse("that waits for the end of an input without one");
+        }
+        Ok(build)
+    }
+
+    /// Has the rows of a side come to the join.
+    fn come(
+        &mut self,
+        part: Part,
+        plan: &LogicalPlan,
+        keys: Vec<PlanExpr>,
+        way: &Way,
+    ) -> Result<Coming, Refusal> {
+        let Part {
+            branches,
+            schema,
+            mut columns,
+            grouped,
+            ..
+        } = part;
+        (self.branches, self.schema, self.grouped) = (branches, schema, grouped);
+        self.columns = Some(columns.clone());
+        let mut at = Vec::new();
+        let mut computed = Vec::new();
+        for key in &keys {
+            at.push(match expression(key, &self.scope(plan))? {
+                Expr::Column(column) => column,
+                expr => {
+                    computed.push(expr);
+                    self.schema.fields.len() + computed.len() - 1
+                }
+            });
+        }
+        columns.resize(columns.len() + computed.len(), HIDDEN);
+        if !computed.is_empty() {
+            self.add_columns(computed)?;
+        }
+        self.merge();
+        let branch = self.branches.pop().expect("merged branches are one");
+        let routing = match way {
+            Way::Stay => branch.staying(),
+            Way::Keys(by) => Routing::Hash(by.iter().map(|&k| at[k]).collect()),
+            Way::One => Routing::Single,
+            Way::Broadcast => Routing::Broadcast,
+        };
+        let schema = Arc::clone(&self.schema);
+        let single = routing == Routing::Single;
+        let input = self.send(branch, Arc::clone(&schema), routing, Order::Free);
+        (self.grouped, self.columns) = (false, None);
+        Ok(Coming {
+            input,
+            schema,
+            columns,
+            keys: at,
+            single,
+        })
+    }
+
+    fn condition(
+        &self,
+        join: &Join,
+        condition: &PlanExpr,
+        left: &Coming,
+        right: &Coming,
+    ) -> Result<Expr, Refusal> {
+        let plan = join.left.schema().join(join.right.schema());
+        let plan = Arc::new(plan.map_err(|e| ("E0302", e.strip_backtrace()))?);
+        let before = join.left.schema().fields().len();
+        let shift = |c: &usize| if *c == HIDDEN { HIDDEN } else { *c + before };
+        let columns = left.columns.iter().copied();
+        let columns = columns.chain(right.columns.iter().map(shift)).collect();
+        let fields = [&left.schema.fields[..], &right.schema.fields].concat();
+        let scope = Scope {
+            plan: &plan,
+            schema: Arc::new(Schema::new(fields)),
+            columns: Some(columns),
+            kernels: self.kernels,
+        };
+        expression(condition, &scope)
+    }
+}

@@ -1,0 +1,170 @@
+//! Queries with several inputs: unions, joins, and what becomes one.
+
+use proptest::prelude::*;
+
+use crate::check_pair;
+use crate::compare::Order;
+use crate::data::lines;
+
+/// Over every record and over none.
+pub(crate) const UNIONS: &[&str] = &[
+    "SELECT k, s FROM r UNION ALL SELECT k, s FROM r WHERE i > 0",
+    "SELECT k, i FROM r UNION ALL SELECT x, k FROM r",
+    "SELECT s, b FROM r UNION SELECT s, NOT b FROM r",
+    "SELECT k, s FROM r INTERSECT SELECT i, s FROM r",
+    "SELECT k FROM r WHERE b EXCEPT SELECT i FROM r WHERE i > 3",
+    "SELECT k FROM r UNION SELECT i FROM r UNION ALL SELECT 3 FROM r WHERE b",
+    "SELECT i + 1 AS n FROM (SELECT k AS i FROM r UNION ALL SELECT i FROM r) AS q WHERE i > 2",
+    "SELECT k, COUNT(*), SUM(i), MIN(x) FROM \
+     (SELECT k, i, x FROM r UNION ALL SELECT i, k, NULL FROM r UNION ALL \
+      SELECT k, k, x + 1.0 FROM r) AS q GROUP BY k",
+    "SELECT COUNT(*), SUM(n), AVG(n) FROM (SELECT i AS n FROM r UNION ALL SELECT k FROM r) AS q",
+    "SELECT COUNT(DISTINCT n), MAX(n) FROM (SELECT i AS n FROM r UNION ALL SELECT k FROM r) AS q",
+    "SELECT k, n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     UNION ALL SELECT i, k FROM r WHERE b",
+    "SELECT k, SUM(n) FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k UNION ALL \
+     SELECT k, COUNT(s) FROM r GROUP BY k) AS a GROUP BY k",
+    "SELECT SUM(n) FROM (SELECT COUNT(*) AS n FROM r UNION ALL SELECT MAX(i) FROM r) AS a",
+    "SELECT k, window_start, COUNT(*) FROM (SELECT k, ts FROM r WHERE b UNION ALL \
+     SELECT i, ts FROM r) AS q GROUP BY k, TUMBLE(ts, INTERVAL '5' MINUTE)",
+    "SELECT window_end, COUNT(*), SUM(k) FROM (SELECT ts, k FROM r UNION ALL SELECT ts, 1 FROM r) \
+     AS q GROUP BY TUMBLE(ts, INTERVAL '3' MINUTE)",
+];
+
+/// In the order that they say.
+pub(crate) const ORDERED_UNIONS: &[&str] = &[
+    "SELECT k, s, i FROM r UNION ALL SELECT i, s, k FROM r ORDER BY k, s, i",
+    "SELECT k, s FROM r UNION ALL SELECT i, s FROM r WHERE b ORDER BY s DESC, k LIMIT 17",
+    "SELECT a.k, COUNT(*) AS n FROM r AS a JOIN r AS c ON a.k = c.i GROUP BY a.k ORDER BY n, k",
+];
+
+/// Joins of all kinds.
+pub(crate) const JOINS: &[&str] = &[
+    "SELECT a.k, a.s, c.i FROM r AS a JOIN r AS c ON a.k = c.i",
+    "SELECT a.k, c.k, c.s FROM r AS a JOIN r AS c ON a.k = c.k AND a.s = c.s AND a.i < c.i",
+    "SELECT a.i, c.k, c.s FROM r AS a LEFT JOIN r AS c ON a.i = c.k AND c.b",
+    "SELECT a.i, c.k, c.s FROM r AS a RIGHT JOIN r AS c ON a.i = c.k AND a.x > 3.0",
+    "SELECT a.i, a.s, c.k, c.s FROM r AS a FULL JOIN r AS c ON a.i = c.k AND a.b AND NOT c.b",
+    "SELECT a.i FROM r AS a LEFT SEMI JOIN r AS c ON a.i = c.k",
+    "SELECT a.i, a.s FROM r AS a LEFT ANTI JOIN r AS c ON a.i = c.k AND a.x < c.x",
+    "SELECT c.k, c.s FROM r AS a RIGHT SEMI JOIN r AS c ON a.i = c.k AND a.s <> c.s",
+    "SELECT c.k, c.s FROM r AS a RIGHT ANTI JOIN r AS c ON a.i = c.k",
+    "SELECT a.i, c.x FROM r AS a JOIN r AS c ON a.x = c.y",
+    "SELECT a.i, c.x FROM r AS a JOIN r AS c ON a.i = c.x WHERE a.b",
+    "SELECT a.k, c.k FROM r AS a JOIN r AS c ON (a.k IS NOT DISTINCT FROM c.i) \
+     AND a.s = c.s",
+    "SELECT a.i, c.i FROM r AS a JOIN r AS c ON a.i > c.i + 90 AND a.b",
+    "SELECT a.i, c.n FROM r AS a CROSS JOIN (SELECT COUNT(*) AS n FROM r) AS c",
+    "SELECT a.k, a.n, c.m FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     LEFT JOIN (SELECT i, MAX(x) AS m FROM r GROUP BY i) AS c ON a.k = c.i",
+    "SELECT a.k, a.n, c.i FROM (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS a \
+     JOIN r AS c ON a.s = c.s AND a.k = c.k",
+    "SELECT a.k, a.n, c.m FROM (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS a \
+     FULL JOIN (SELECT s, i, MAX(x) AS m FROM r GROUP BY s, i) AS c ON a.s = c.s AND a.k = c.i",
+    "SELECT a.k, COUNT(*), SUM(c.i), COUNT(c.s) FROM r AS a LEFT JOIN r AS c ON a.k = c.i \
+     GROUP BY a.k",
+    "SELECT COUNT(*), SUM(a.i), MIN(c.x) FROM r AS a JOIN r AS c ON a.s = c.s",
+    "SELECT a.s, COUNT(DISTINCT c.k) FROM r AS a JOIN r AS c ON a.k = c.k AND a.i <> c.i \
+     GROUP BY a.s",
+    "SELECT a.i, c.s, e.x FROM r AS a JOIN r AS c ON a.i = c.k JOIN r AS e ON c.i = e.k \
+     WHERE a.x > 2.0",
+    "SELECT a.i, c.s, e.x FROM r AS a LEFT JOIN r AS c ON a.i = c.k \
+     FULL JOIN (SELECT k, x FROM r WHERE b) AS e ON c.k = e.k AND a.i = e.k",
+    "SELECT a.k, c.i FROM (SELECT k, s FROM r UNION ALL SELECT i, s FROM r) AS a \
+     JOIN (SELECT i, s FROM r UNION ALL SELECT k, s FROM r WHERE b) AS c ON a.k = c.i \
+     WHERE a.s < c.s",
+    "SELECT a.i, c.i FROM r AS a, r AS c WHERE a.k + 1 = c.k AND a.s = c.s AND a.b",
+    "SELECT a.ts, c.i FROM r AS a JOIN r AS c ON a.k = c.k \
+     AND c.ts BETWEEN a.ts - INTERVAL '1' MINUTE AND a.ts + INTERVAL '1' MINUTE",
+];
+
+/// Subqueries.
+pub(crate) const SUBQUERIES: &[&str] = &[
+    "SELECT i, s FROM r WHERE i IN (SELECT k FROM r WHERE b)",
+    "SELECT i, s FROM r WHERE EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i AND c.b)",
+    "SELECT i, s FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i AND c.x > r.x)",
+    "SELECT i FROM r WHERE b OR EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i)",
+    "SELECT i, x FROM r WHERE x > (SELECT AVG(x) FROM r)",
+    "SELECT i, (SELECT MAX(i) FROM r) AS m FROM r WHERE k > 1",
+    "SELECT k, SUM(i) AS n FROM r GROUP BY k HAVING SUM(i) > (SELECT AVG(t) * 2.0 FROM \
+     (SELECT SUM(i) AS t FROM r GROUP BY k) AS q)",
+    "SELECT i, s FROM r WHERE x > (SELECT AVG(c.x) FROM r AS c WHERE c.k = r.k)",
+    "SELECT COUNT(*) FROM r WHERE i IN (SELECT k FROM r) AND x < (SELECT MAX(y) FROM r)",
+];
+
+/// Sides of a join, all of them with the columns k, i, s and x.
+const SIDES: [&str; 6] = [
+    "r",
+    "(SELECT k, i, s, x FROM r WHERE b)",
+    "(SELECT i AS k, k AS i, s, x FROM r)",
+    "(SELECT k, COUNT(*) AS i, MAX(s) AS s, MIN(x) AS x FROM r GROUP BY k)",
+    "(SELECT k, i, s, x FROM r UNION ALL SELECT i, k, s, x FROM r WHERE NOT b)",
+    "(SELECT DISTINCT k, k AS i, s, 1.5 AS x FROM r)",
+];
+
+const KINDS: [&str; 8] = [
+    "JOIN",
+    "LEFT JOIN",
+    "RIGHT JOIN",
+    "FULL JOIN",
+    "LEFT SEMI JOIN",
+    "LEFT ANTI JOIN",
+    "RIGHT SEMI JOIN",
+    "RIGHT ANTI JOIN",
+];
+
+const CONDITIONS: [&str; 6] = [
+    "",
+    " AND a.i < c.i",
+    " AND a.s = c.s",
+    " AND (a.x > c.x OR a.s IS NULL)",
+    " AND c.s <> 'a'",
+    " AND a.i + 1 = c.i",
+];
+
+const KEYS: [&str; 6] = [
+    "a.k = c.k",
+    "a.k = c.i",
+    "a.i + 1 = c.k",
+    "a.s = c.s",
+    "a.x = c.x",
+    "(a.k IS NOT DISTINCT FROM c.k)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Any sides, any kind, any conditions, any data; joined once more or grouped.
+    #[test]
+    fn generated_joins(
+        seed in any::<u64>(),
+        count in prop_oneof![Just(0u64), Just(1), 2..30u64, 30..90u64],
+        sides in (prop::sample::select(&SIDES[..]), prop::sample::select(&SIDES[..])),
+        kind in prop::sample::select(&KINDS[..]),
+        key in prop::sample::select(&KEYS[..]),
+        condition in prop::sample::select(&CONDITIONS[..]),
+        above in 0..4u32,
+        more in (prop::sample::select(&KINDS[..4]), prop::sample::select(&SIDES[..])),
+    ) {
+        let (left, right) = sides;
+        let from = format!("{left} AS a {kind} {right} AS c ON {key}{condition}");
+        let both = !kind.contains("SEMI") && !kind.contains("ANTI");
+        let one = if kind.starts_with("RIGHT ") && !both { "c" } else { "a" };
+        let query = match (above, both) {
+            (0, _) => {
+                let calls = format!("COUNT(*), SUM({one}.i)");
+                format!("SELECT {one}.s, {calls} FROM {from} GROUP BY {one}.s")
+            }
+            (1, _) => format!("SELECT COUNT(*), MIN({one}.k), MAX({one}.i) FROM {from}"),
+            (2, true) => {
+                let (kind, side) = more;
+                format!("SELECT a.k, a.s, c.i, e.k FROM {from} {kind} {side} AS e ON c.i = e.k \
+                         AND a.s = e.s")
+            }
+            (_, true) => format!("SELECT a.k, a.i, a.s, c.k, c.s, c.x FROM {from}"),
+            (_, false) => format!("SELECT {one}.k, {one}.i, {one}.s FROM {from}"),
+        };
+        let (name, lines) = (format!("joined-{seed}"), lines(count, seed));
+        check_pair(&name, &lines, &(&query, &query), Order::Any).unwrap();
+    }
+}
