@@ -1,6 +1,6 @@
 //! From DataFusion's plan to a program: filters, projections and aggregations over sources, unions
-//! and joins of these. Keys and arguments of aggregates are computed before the exchange. The time part of a
-//! window is never a routing key.
+//! and joins of these. Keys and arguments of aggregates are computed before the exchange. The time
+//! part of a window is never a routing key.
 
 mod aggregate;
 mod branch;

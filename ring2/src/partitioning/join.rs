@@ -260,10 +260,8 @@ impl Walk<'_> {
         let both_one = left.spread == Spread::One && right.spread == Spread::One;
         let (on_left, on_right) = (proven(on_left), proven(on_right));
         let all: Vec<usize> = (0..pairs.len()).collect();
-        let hash_asked = self
-            .forced
-            .as_ref()
-            .is_some_and(|(f, _)| *f == StrategyConfig::AlwaysHash);
+        let asked = self.forced.as_ref().map(|(asked, _)| *asked);
+        let hash_asked = asked == Some(StrategyConfig::AlwaysHash);
         let (by, left_stays, right_stays) = match (on_left, on_right) {
             _ if hash_asked => (all, false, false),
             (Some(a), Some(b)) if a == b => (a, true, true),
