@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
@@ -107,9 +108,10 @@ pub(crate) fn wire(
         pace(spec, &files[number], bells)?;
     }
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
+        let least = if is_weighted(schema) { UPDATE_ROWS } else { 1 };
         lane(
             schema,
-            config.frame_rows,
+            config.frame_rows.max(least),
             config.ring_messages,
             Arc::clone(from),
             Arc::clone(to),

@@ -9,7 +9,7 @@ use crate::build::input_schema;
 use crate::column::{Bitmap, Column};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::program::{OperatorSpec, Program, StageInput, StageOutput};
+use crate::program::{ChangesSpec, OperatorSpec, Program, StageInput, StageOutput};
 use crate::schema::{Field, Schema};
 
 /// Which records still are rows of the source.
@@ -60,6 +60,7 @@ impl OfInput {
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_))
                 | OperatorSpec::Applied,
                 _,
             )
@@ -74,6 +75,7 @@ impl OfInput {
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::Project { .. }
                 | OperatorSpec::MarkFirst { .. }
+                | OperatorSpec::Changing(ChangesSpec::MarkFirst { .. } | ChangesSpec::Apart(_))
                 | OperatorSpec::DropLate(_),
                 same,
             ) => same,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::changelog::{self, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
 use crate::frame::Frame;
 use crate::message::{Mark, Message};
 use crate::schema::Schema;
@@ -31,6 +32,8 @@ pub(crate) struct LaneSender {
     staged: Option<Box<Frame>>,
     bell: Arc<Bell>,
     pushed: bool,
+    /// Rows are a changelog's, or look as if they were.
+    weighted: bool,
     /// Records that crossed this ring.
     pub(crate) rows: u64,
 }
@@ -67,6 +70,7 @@ pub(crate) fn lane(
         staged: None,
         bell: receiver,
         pushed: false,
+        weighted: is_weighted(schema),
         rows: 0,
     };
     (
@@ -83,27 +87,39 @@ pub(crate) fn lane(
 impl LaneSender {
     /// Copies rows `rows[*next..]` of `frame` into the lane as far as they fit.
     pub(crate) fn send(&mut self, frame: &Frame, rows: &[u32], next: &mut usize) -> Flow {
-        self.fill(frame, rows.len(), next, |staged, run| {
+        let row = |at: usize| rows[at] as usize;
+        let append = |staged: &mut Frame, run: Range<usize>| {
             staged.append_rows(frame, &rows[run]);
-        })
+        };
+        self.fill(frame, rows.len(), next, (row, append))
     }
 
     /// Copies the rows of `frame` from `*next` on into the lane as far as they fit.
     pub(crate) fn send_all(&mut self, frame: &Frame, next: &mut usize) -> Flow {
-        self.fill(frame, frame.rows(), next, |staged, run| {
+        let append = |staged: &mut Frame, run: Range<usize>| {
             staged.append_range(frame, run);
-        })
+        };
+        self.fill(frame, frame.rows(), next, (|at| at, append))
     }
 
-    /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit.
+    /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit. No frame
+    /// ends between the two rows of an update.
     #[inline(always)]
     fn fill(
         &mut self,
         frame: &Frame,
         count: usize,
         next: &mut usize,
-        append: impl Fn(&mut Frame, Range<usize>),
+        (row, append): (impl Fn(usize) -> usize, impl Fn(&mut Frame, Range<usize>)),
     ) -> Flow {
+        let ops = match self.weighted {
+            true => changelog::given(frame),
+            false => &[],
+        };
+        let op = |at: usize| ops.get(row(at)).copied();
+        let parts = |end: usize| {
+            end < count && [op(end - 1), op(end)] == [Some(UPDATE_BEFORE), Some(UPDATE_AFTER)]
+        };
         // Strings have no fixed size: rows go in runs, and after each the frame is looked at.
         let run_max = match frame.string_bytes() {
             0 => usize::MAX,
@@ -114,11 +130,21 @@ impl LaneSender {
                 return Flow::Full;
             };
             while *next < count && !staged.is_full() {
-                let run = run_max.min(count - *next).min(staged.room());
+                let mut run = run_max.min(count - *next).min(staged.room());
+                if self.weighted && parts(*next + run) {
+                    run = match run {
+                        1 if staged.room() > 1 => 2,
+                        run => run - 1,
+                    };
+                    if run == 0 {
+                        break;
+                    }
+                }
                 append(&mut staged, *next..*next + run);
                 *next += run;
             }
-            let full = staged.is_full();
+            // Rows are left only where the frame has no room for the next.
+            let full = staged.is_full() || *next < count;
             self.staged = Some(staged);
             if full && self.push_staged() == Flow::Full {
                 return Flow::Full;

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub(crate) mod ordered;
 pub mod over;
+pub mod ranked;
 pub mod sort;
 pub mod unnest;
 pub mod windows;

@@ -2,6 +2,7 @@
 //! numbered so that records only ever move to higher numbers, hence there is no cycle.
 
 mod aggregate;
+mod changes;
 mod generator;
 mod input;
 mod window;
@@ -17,6 +18,7 @@ use crate::schema::{Field, Schema};
 pub use self::aggregate::{
     AggregateCall, AggregateFunction, AggregateSpec, Phase, SessionSpec, WindowKey,
 };
+pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
 pub use self::window::{LateRule, WindowShape, WindowsSpec};
@@ -264,6 +266,8 @@ pub enum OperatorSpec {
     Sort(Arc<SortSpec>),
     /// Computes over the rows around each row, once the input has ended.
     Over(Arc<OverSpec>),
+    /// Works on a changelog.
+    Changing(ChangesSpec),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
@@ -271,7 +275,10 @@ pub enum OperatorSpec {
 impl OperatorSpec {
     /// Whether what leaves are groups.
     pub fn groups(&self) -> bool {
-        matches!(self, Self::Aggregate(_) | Self::Sessions(_))
+        matches!(
+            self,
+            Self::Aggregate(_) | Self::Sessions(_) | Self::Changing(ChangesSpec::Aggregate(_))
+        )
     }
 
     /// The columns that it makes; `None` where they are its input's.
@@ -289,6 +296,7 @@ impl OperatorSpec {
             Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
+            Self::Changing(spec) => spec.columns(),
         }
     }
 }

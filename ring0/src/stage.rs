@@ -5,6 +5,7 @@
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
 mod changes;
+mod changing;
 mod failing;
 mod grouping;
 mod made;
@@ -223,15 +224,16 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
 }
 
 impl Level {
-    /// Watermarks and chunks speak of the input, which an aggregate's output has no more.
+    /// Chunks speak of the input, which an aggregate's output has no more. Watermarks say which
+    /// windows are closed, behind an aggregation by windows, too.
     fn forwards(&self, mark: Mark) -> bool {
-        !matches!(
-            (&self.operator, mark),
-            (
-                Operator::Aggregate(_) | Operator::Ordered { .. },
-                Mark::Watermark(_) | Mark::ChunkEnd
-            )
-        )
+        match (&self.operator, mark) {
+            (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
+            (Operator::Aggregate(_), Mark::ChunkEnd)
+            | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd) => false,
+            (Operator::Changing(changing), mark) => changing.forwards(mark),
+            _ => true,
+        }
     }
 
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
@@ -245,6 +247,7 @@ impl Level {
                     Progress::Full => Flow::Full,
                 })
             }
+            (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
                 Ok(Flow::Done)
@@ -339,6 +342,15 @@ impl Level {
                 let upto = frame.rows().min(*taken + out.room());
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
+            }
+            Operator::Changing(changing) => {
+                if begins {
+                    end.counters.rows_applied += changing.applied(frame);
+                }
+                let upto = changing.take(frame, *taken, out)?;
+                // What the last row changes may not have found room.
+                let all = frame.rows() + usize::from(changing.is_pending());
+                Ok(resume(taken, upto, all))
             }
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }

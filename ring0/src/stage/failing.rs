@@ -45,7 +45,8 @@ impl OnError {
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Sort(_)
-                | OperatorSpec::Over(_),
+                | OperatorSpec::Over(_)
+                | OperatorSpec::Changing(_),
                 _,
             ) => Self::End,
             (
@@ -137,7 +138,10 @@ impl Level {
                 }
                 return;
             }
-            Operator::Aggregate(_) | Operator::Ordered { .. } | Operator::FilterChanges { .. } => {
+            Operator::Aggregate(_)
+            | Operator::Ordered { .. }
+            | Operator::FilterChanges { .. }
+            | Operator::Changing(_) => {
                 unreachable!("groups are no rows of a source")
             }
         };
