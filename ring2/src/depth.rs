@@ -16,6 +16,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         | OperatorSpec::Windows(_)
         | OperatorSpec::Sort(_)
         | OperatorSpec::Over(_)
+        | OperatorSpec::Changing(_)
         | OperatorSpec::Sessions(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }

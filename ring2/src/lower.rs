@@ -10,6 +10,7 @@ mod order;
 mod over;
 mod source;
 mod wanted;
+mod weighted;
 mod windows;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ struct Lowering<'a> {
     read: Vec<usize>,
     /// Which of the source's columns each of the columns is, where it is one.
     origins: Vec<Option<usize>>,
+    /// Of which columns watermarks close windows, and the size of these in nanoseconds.
+    windows: Vec<Option<i64>>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
     /// Records are groups, and no rows of the source any more.
@@ -103,6 +106,7 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         columns: None,
         read: Vec::new(),
         origins: Vec::new(),
+        windows: Vec::new(),
         apart: false,
         grouped: false,
         sorted: false,
@@ -192,6 +196,7 @@ impl Lowering<'_> {
             _ => None,
         };
         self.origins = exprs.iter().map(origin).collect();
+        self.windows = (exprs.iter()).map(|expr| self.window_of(expr)).collect();
         if self.apart || self.weighted {
             exprs.push(Expr::Column(self.schema.fields.len() - 1));
         }

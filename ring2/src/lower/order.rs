@@ -49,11 +49,16 @@ impl Lowering<'_> {
         input: &LogicalPlan,
     ) -> Result<(), Refusal> {
         self.node(input)?;
-        if self.weighted || self.changes {
-            let message = "ORDER BY and LIMIT under EMIT CHANGES are not supported yet";
+        let rows = match (skip, fetch) {
+            (0, Some(fetch)) => Some(fetch as u64),
+            _ => None,
+        };
+        if (self.weighted || self.changes) && rows.is_none() {
+            let message = "ORDER BY without LIMIT, and OFFSET, under EMIT CHANGES are not \
+                           supported yet";
             return Err(("E0301", message.to_owned()));
         }
-        if keys.is_empty() && self.sorted {
+        if keys.is_empty() && self.sorted && !self.weighted && !self.changes {
             let (schema, keys) = (Arc::clone(&self.schema), Vec::new());
             let spec = SortSpec {
                 schema,
@@ -64,7 +69,7 @@ impl Lowering<'_> {
             self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
             return Ok(());
         }
-        let visible = self.schema.fields.len() - usize::from(self.apart);
+        let visible = self.visible();
         let time = match self.grouped {
             true => None,
             false => self.time_column(),
@@ -78,7 +83,7 @@ impl Lowering<'_> {
                 Expr::Column(column) => column,
                 computed => {
                     exprs.push(computed);
-                    self.schema.fields.len() - usize::from(self.apart) + exprs.len() - 1
+                    visible + exprs.len() - 1
                 }
             };
             sort_keys.push(sort_key(column, key));
@@ -91,14 +96,22 @@ impl Lowering<'_> {
             (true, _) => (0..visible).collect(),
             (false, time) => Vec::from_iter(time),
         };
-        sort_keys.extend(ties.into_iter().map(SortKey::ascending));
+        let ties: Vec<SortKey> = ties.into_iter().map(SortKey::ascending).collect();
+        if self.changes {
+            self.weigh();
+        }
         let order = match self.grouped || self.analysis.in_order {
             true => Order::Free,
             false => Order::Chunks { bound: None },
         };
         self.exchange(Arc::clone(&self.schema), Routing::Single, order);
+        if let (true, Some(rows)) = (self.weighted, rows) {
+            self.add_top(sort_keys, ties, rows);
+            self.behind_order(visible, columns);
+            return Ok(());
+        }
         let schema = Arc::clone(&self.schema);
-        let keys = sort_keys;
+        let keys = [sort_keys, ties].concat();
         let spec = SortSpec {
             schema,
             keys,
@@ -106,7 +119,12 @@ impl Lowering<'_> {
             fetch,
         };
         self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
-        // What only orders goes, and nothing behind is the source's row.
+        self.behind_order(visible, columns);
+        Ok(())
+    }
+
+    /// What only orders goes, and nothing behind is the source's row.
+    fn behind_order(&mut self, visible: usize, columns: Option<Vec<usize>>) {
         let fields = self.schema.fields[..visible].to_vec();
         self.project(
             (0..visible).map(Expr::Column).collect(),
@@ -114,16 +132,16 @@ impl Lowering<'_> {
         );
         self.columns = columns;
         (self.grouped, self.sorted) = (true, true);
-        Ok(())
     }
 
     /// Has rows go on with more columns behind those that they have.
     pub(super) fn add_columns(&mut self, exprs: Vec<Expr>) -> Result<(), Refusal> {
-        let mut fields = self.schema.fields.clone();
+        let visible = self.visible();
+        let mut fields = self.schema.fields[..visible].to_vec();
         for (number, expr) in exprs.iter().enumerate() {
             fields.push(self.field(&format!("order{number}"), expr, true)?);
         }
-        let all = (0..self.schema.fields.len()).map(Expr::Column);
+        let all = (0..visible).map(Expr::Column);
         self.project(all.chain(exprs).collect(), Schema::new(fields));
         Ok(())
     }

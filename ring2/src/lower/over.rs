@@ -13,12 +13,13 @@ use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Window};
 use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
+use trefoil_ring0::operator::ranked::Functions;
 use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{OperatorSpec, Order, Routing};
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::order::sort_key;
-use super::{Lowering, Refusal};
+use super::{Lowering, Refusal, weighted};
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
 use crate::planner;
 
@@ -71,13 +72,7 @@ struct Needed {
 impl Lowering<'_> {
     pub(super) fn over(&mut self, window: &Window) -> Result<(), Refusal> {
         self.node(&window.input)?;
-        if self.weighted || self.changes {
-            return Err((
-                "E0301",
-                "OVER under EMIT CHANGES is not supported yet".to_owned(),
-            ));
-        }
-        let visible = self.schema.fields.len() - usize::from(self.apart);
+        let visible = self.visible();
         let time = match self.grouped {
             true => None,
             false => self.time_column(),
@@ -92,6 +87,9 @@ impl Lowering<'_> {
         let known = self.columns.clone();
         self.end_apart();
         let columns = self.columns_of(needed.exprs)?;
+        if self.changes {
+            self.weigh();
+        }
         let kernel = kernel(&calls, needed.fields, columns, results)?;
         let at = |expr: &PlanExpr| match expr {
             PlanExpr::Column(c) => kernel
@@ -111,6 +109,7 @@ impl Lowering<'_> {
             (true, _) => (0..visible).collect(),
             (false, time) => time.into_iter().collect(),
         };
+        let tied = ties.len();
         let order: Vec<SortKey> = order
             .chain(ties.into_iter().map(SortKey::ascending))
             .collect();
@@ -122,8 +121,13 @@ impl Lowering<'_> {
             true => Routing::Single,
             false => Routing::Hash(partition.clone()),
         };
+        self.part(&partition);
         self.exchange(Arc::clone(&self.schema), routing, lanes);
         let input = Arc::clone(&self.schema);
+        let ranks = weighted::ranks(&calls).filter(|_| {
+            let is = |t: &DataType| *t == DataType::UInt64;
+            kernel.results.iter().all(is)
+        });
         let kernel = Arc::new(kernel);
         let output = Arc::clone(&input);
         let spec = OverSpec {
@@ -133,7 +137,18 @@ impl Lowering<'_> {
             kernel,
             output,
         };
-        self.add_over(spec, window, visible, known);
+        if self.weighted || self.closing(&spec.partition).is_some() {
+            let limit = (ranks.as_ref()).and_then(|r| weighted::limit(&self.query.plan, window, r));
+            let functions = match ranks {
+                Some(ranks) => Functions::Ranks(ranks),
+                None => Functions::Any(Arc::clone(&spec.kernel)),
+            };
+            let results = over_fields(&spec);
+            self.add_ranked(spec, tied, functions, limit, results);
+        } else {
+            self.add_over(spec);
+        }
+        self.behind_over(window, visible, known);
         Ok(())
     }
 
@@ -152,23 +167,20 @@ impl Lowering<'_> {
         Ok((calls, needed))
     }
 
-    /// Adds the operator, whose output is still its input, and keeps of its results the `visible`
-    /// first columns and those of the functions. `known`: which of the plan's columns these are.
-    fn add_over(
-        &mut self,
-        mut spec: OverSpec,
-        window: &Window,
-        visible: usize,
-        known: Option<Vec<usize>>,
-    ) {
+    /// Adds the operator, whose output is still its input.
+    fn add_over(&mut self, mut spec: OverSpec) {
         let mut fields = spec.input.fields.clone();
-        for (number, result) in spec.kernel.data_types().iter().enumerate() {
-            fields.push(Field::new(format!("over{number}"), result.clone()));
-        }
-        let results = spec.input.fields.len()..fields.len();
+        fields.extend(over_fields(&spec));
         spec.output = Arc::new(Schema::new(fields));
         self.schema = Arc::clone(&spec.output);
         self.operators.push(OperatorSpec::Over(Arc::new(spec)));
+    }
+
+    /// Keeps of what the operator gives the `visible` first columns and those of the functions.
+    /// `known`: which of the plan's columns these are.
+    fn behind_over(&mut self, window: &Window, visible: usize, known: Option<Vec<usize>>) {
+        let all = self.visible();
+        let results = all - window.window_expr.len()..all;
         let kept: Vec<usize> = (0..visible).chain(results).collect();
         let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
         let schema = Schema::new(fields.collect());
@@ -222,7 +234,7 @@ impl Lowering<'_> {
     fn columns_of(&mut self, exprs: Vec<Expr>) -> Result<Vec<usize>, Refusal> {
         let mut columns = Vec::new();
         let mut added = Vec::new();
-        let before = self.schema.fields.len();
+        let before = self.visible();
         for expr in exprs {
             columns.push(match expr {
                 Expr::Column(column) => column,
@@ -237,6 +249,14 @@ impl Lowering<'_> {
         }
         Ok(columns)
     }
+}
+
+/// The columns of the functions.
+fn over_fields(spec: &OverSpec) -> Vec<Field> {
+    let results = spec.kernel.data_types().iter().enumerate();
+    results
+        .map(|(number, result)| Field::new(format!("over{number}"), result.clone()))
+        .collect()
 }
 
 fn kernel(

@@ -229,6 +229,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Applied
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
+                | OperatorSpec::Changing(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}

@@ -15,7 +15,7 @@ use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{ChangesSpec, OperatorSpec, Phase, WindowKey};
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::{Lowering, Refusal};
+use super::Lowering;
 use crate::lower_expr::unaliased;
 
 impl Lowering<'_> {
@@ -23,6 +23,14 @@ impl Lowering<'_> {
     /// row does, stand behind them.
     pub(super) fn visible(&self) -> usize {
         self.schema.fields.len() - usize::from(self.apart) - usize::from(self.weighted)
+    }
+
+    /// Of which window an expression is the start.
+    pub(super) fn window_of(&self, expr: &Expr) -> Option<i64> {
+        match expr {
+            Expr::Column(column) => self.windows.get(*column).copied().flatten(),
+            _ => None,
+        }
     }
 
     /// Has updates taken apart whose rows go to two places by these columns.
@@ -48,7 +56,10 @@ impl Lowering<'_> {
         self.schema = Arc::new(schema);
         let schema = Arc::clone(&self.schema);
         self.operators
-            .push(OperatorSpec::Changing(ChangesSpec::MarkFirst { keys, schema }));
+            .push(OperatorSpec::Changing(ChangesSpec::MarkFirst {
+                keys,
+                schema,
+            }));
     }
 
     /// Has rows that only come say so.
@@ -149,11 +160,7 @@ pub(super) fn ranks(calls: &[WindowFunction]) -> Option<Vec<Rank>> {
 }
 
 /// The greatest rank that a filter above the functions lets pass, where there is one.
-pub(super) fn limit(
-    plan: &LogicalPlan,
-    window: &Window,
-    ranks: &[Rank],
-) -> Option<(Rank, u64)> {
+pub(super) fn limit(plan: &LogicalPlan, window: &Window, ranks: &[Rank]) -> Option<(Rank, u64)> {
     let found = match plan {
         LogicalPlan::Filter(filter) => {
             let mut conditions = vec![&filter.predicate];
@@ -176,16 +183,16 @@ pub(super) fn limit(
         }
         _ => None,
     };
-    let below = || plan.inputs().into_iter().find_map(|input| limit(input, window, ranks));
+    let below = || {
+        plan.inputs()
+            .into_iter()
+            .find_map(|input| limit(input, window, ranks))
+    };
     found.or_else(below)
 }
 
 /// A column and what it is not to exceed.
-fn at_most<'p>(
-    left: &'p PlanExpr,
-    op: Operator,
-    right: &'p PlanExpr,
-) -> Option<(&'p Column, u64)> {
+fn at_most<'p>(left: &'p PlanExpr, op: Operator, right: &'p PlanExpr) -> Option<(&'p Column, u64)> {
     let (left, right) = (uncast(left), uncast(right));
     let (column, op, literal) = match (left, right) {
         (PlanExpr::Column(c), PlanExpr::Literal(value, _)) => (c, op, value),
