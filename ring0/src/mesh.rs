@@ -265,6 +265,47 @@ mod tests {
         check(LaneSender::send_all);
     }
 
+    /// Both rows of an update are in one frame, wherever the frame would have ended.
+    #[test]
+    fn updates_arrive_whole() {
+        let schema = changelog::weighted(Schema::new(Vec::new()));
+        let mut input = Frame::new(&schema, 1000);
+        for at in 0..200 {
+            let ops: &[i8] = match at * 7 % 5 {
+                0 | 3 => &[changelog::INSERT],
+                1 => &[UPDATE_BEFORE, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_AFTER],
+                _ => &[UPDATE_BEFORE, UPDATE_AFTER],
+            };
+            for &op in ops {
+                changelog::push(&mut input, op);
+                input.commit_rows(1);
+            }
+        }
+        let rows: Vec<u32> = (0..input.rows() as u32).collect();
+        for frame_rows in [3, 4, 7, 64] {
+            let bell = Arc::new(Bell::new().expect("a descriptor"));
+            let bells = [Arc::clone(&bell), bell];
+            let [a, b] = bells;
+            let (mut tx, mut rx) = lane(&schema, frame_rows, 2, a, b);
+            let (mut next, mut got) = (0, Vec::new());
+            loop {
+                let flow = tx.send(&input, &rows, &mut next);
+                tx.end_turn();
+                while let Some(Message::Frame(frame)) = rx.pop() {
+                    let ops = changelog::given(&frame);
+                    assert_ne!(ops.first(), Some(&UPDATE_AFTER));
+                    assert_ne!(ops.last(), Some(&UPDATE_BEFORE));
+                    got.extend_from_slice(ops);
+                    rx.give_back(frame);
+                }
+                if flow == Flow::Done && got.len() == input.rows() {
+                    break;
+                }
+            }
+            assert_eq!(got, changelog::given(&input), "frames of {frame_rows}");
+        }
+    }
+
     fn check(send: impl Fn(&mut LaneSender, &Frame, &mut usize) -> Flow) {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64)]);
         for (frame_rows, ring) in [(1, 2), (7, 2), (64, 3), (1024, 8)] {

@@ -303,9 +303,9 @@ impl Level {
                 if begins {
                     spread(windows, (on_error, *of_input), frame, end)?;
                 }
-                let end = windows.len().min(*taken + out.room());
-                windows.append(frame, *taken, end, out);
-                Ok(resume(taken, end, windows.len()))
+                let upto = windows.len().min(*taken + out.room());
+                windows.append(frame, *taken, upto, out);
+                Ok(resume(taken, upto, windows.len()))
             }
             Operator::Applied { of_input } => {
                 if begins {
@@ -343,15 +343,7 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Changing(changing) => {
-                if begins {
-                    end.counters.rows_applied += changing.applied(frame);
-                }
-                let upto = changing.take(frame, *taken, out)?;
-                // What the last row changes may not have found room.
-                let all = frame.rows() + usize::from(changing.is_pending());
-                Ok(resume(taken, upto, all))
-            }
+            Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }

@@ -82,6 +82,9 @@ pub struct RankedSpec {
 /// A time that no watermark reaches before the end.
 const NEVER: i64 = i64::MAX;
 
+/// Partitions that are given or forgotten in one call.
+const PARTITIONS_MAX: usize = 64;
+
 /// The rows of all partitions on one shard.
 #[derive(Debug)]
 pub(crate) struct Ranked {
@@ -253,7 +256,7 @@ impl Ranked {
     /// # Errors
     /// As [`Ranked::take`].
     pub(crate) fn emit(&mut self, upto_ns: Option<i64>, out: &mut Frame) -> Result<Progress> {
-        loop {
+        for _ in 0..PARTITIONS_MAX {
             if self.give(out) == Progress::Full {
                 return Ok(Progress::Full);
             }
@@ -273,6 +276,7 @@ impl Ranked {
                 self.pending.reverse();
             }
         }
+        Ok(Progress::Full)
     }
 
     /// Number of rows in state.

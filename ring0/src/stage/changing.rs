@@ -1,7 +1,8 @@
 //! Operators over a changelog, as they stand in a chain: groups, first rows and ranks of rows that
 //! come and go, and updates that are taken apart where their rows part.
 
-use super::Place;
+use super::failing::End;
+use super::{Place, resume};
 use crate::changelog::{self, DELETE, INSERT, is_weighted};
 use crate::check::same_types;
 use crate::column::Column;
@@ -87,16 +88,33 @@ impl Changing {
     }
 
     /// How many of the source's rows a frame has that end here.
-    pub(super) fn applied(&self, frame: &Frame) -> u64 {
+    fn applied(&self, frame: &Frame) -> u64 {
         match self.kind {
             Kind::Groups(..) | Kind::Ranked(_) => self.applies.of(frame),
             Kind::First(..) | Kind::Apart(_) => 0,
         }
     }
 
+    /// Takes the rows of a frame from `*taken` on, as far as `out` has room for what they give.
+    pub(super) fn take_more(
+        &mut self,
+        frame: &Frame,
+        taken: &mut usize,
+        end: &mut End<'_>,
+        out: &mut Frame,
+    ) -> Result<Flow> {
+        if *taken == 0 {
+            end.counters.rows_applied += self.applied(frame);
+        }
+        let upto = self.take(frame, *taken, out)?;
+        // What the last row changes may not have found room.
+        let is_pending = matches!(&self.kind, Kind::Ranked(rows) if rows.is_pending());
+        Ok(resume(taken, upto, frame.rows() + usize::from(is_pending)))
+    }
+
     /// Takes the rows of a frame from row `from` on, as far as `out` has room for what they give.
     /// Gives the first row that is left.
-    pub(super) fn take(&mut self, frame: &Frame, from: usize, out: &mut Frame) -> Result<usize> {
+    fn take(&mut self, frame: &Frame, from: usize, out: &mut Frame) -> Result<usize> {
         assert!(!self.elsewhere, "a row came to a shard that is sent none");
         match &mut self.kind {
             Kind::Groups(groups, _) => groups.take(frame, from, out),
@@ -110,11 +128,6 @@ impl Changing {
                 Ok(frame.rows())
             }
         }
-    }
-
-    /// Whether something is to be given before any row is taken.
-    pub(super) fn is_pending(&self) -> bool {
-        matches!(&self.kind, Kind::Ranked(rows) if rows.is_pending())
     }
 
     /// Writes what a mark sets free into `out`, as far as there is room.

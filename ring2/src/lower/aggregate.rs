@@ -28,11 +28,8 @@ impl Lowering<'_> {
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
         let windows = windows::of_keys(&bounds)?;
         let changing = self.weighted;
-        if changing && windows.as_ref().is_some_and(|w| !w.is_tumbling()) {
-            return refuse("windows over results that change are not supported yet");
-        }
-        let bound = match bounds.iter().flatten().next() {
-            Some(_) if changing => None,
+        check_windows(windows.as_ref(), changing)?;
+        let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
             Some(key) => self.event_time(key.column)?,
             None => None,
         };
@@ -52,7 +49,7 @@ impl Lowering<'_> {
             fields.push(self.field(planned.name(), &lowered, planned.is_nullable())?);
             exprs.push(lowered);
         }
-        let keys: Vec<usize> = (0..exprs.len()).collect();
+        let keys = Vec::from_iter(0..exprs.len());
         let whole = route != Some(&Route::TwoPhase);
         let groups = changing || !matches!(self.input, StageInput::Source(_));
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
@@ -82,14 +79,10 @@ impl Lowering<'_> {
         match route {
             Some(Route::TwoPhase) if !single => {}
             Some(Route::Stay) => {}
-            Some(Route::Hash(by)) if changing => {
+            Some(Route::Hash(by)) => {
                 self.part(by);
-                self.exchange(input, Routing::Hash(by.clone()), Order::Free);
+                self.exchange(input, Routing::Hash(by.clone()), order);
             }
-            Some(Route::One | Route::TwoPhase) if changing => {
-                self.exchange(input, Routing::Single, Order::Free);
-            }
-            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return refuse("this aggregation is not supported yet"),
         }
@@ -372,6 +365,16 @@ fn generic_call(
     AggregateCall {
         function: AggregateFunction::Generic(Arc::new(call)),
         argument: None,
+    }
+}
+
+/// Refuses windows of which a row that changes has several, or that it would merge.
+fn check_windows(windows: Option<&Windows>, changing: bool) -> Result<(), Refusal> {
+    match windows {
+        Some(windows) if changing && !windows.is_tumbling() => {
+            refuse("windows over results that change are not supported yet")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -59,14 +59,7 @@ impl Lowering<'_> {
             return Err(("E0301", message.to_owned()));
         }
         if keys.is_empty() && self.sorted && !self.weighted && !self.changes {
-            let (schema, keys) = (Arc::clone(&self.schema), Vec::new());
-            let spec = SortSpec {
-                schema,
-                keys,
-                skip,
-                fetch,
-            };
-            self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
+            self.sort(Vec::new(), skip, fetch);
             return Ok(());
         }
         let visible = self.visible();
@@ -83,7 +76,7 @@ impl Lowering<'_> {
                 Expr::Column(column) => column,
                 computed => {
                     exprs.push(computed);
-                    visible + exprs.len() - 1
+                    self.visible() + exprs.len() - 1
                 }
             };
             sort_keys.push(sort_key(column, key));
@@ -110,8 +103,13 @@ impl Lowering<'_> {
             self.behind_order(visible, columns);
             return Ok(());
         }
+        self.sort([sort_keys, ties].concat(), skip, fetch);
+        self.behind_order(visible, columns);
+        Ok(())
+    }
+
+    fn sort(&mut self, keys: Vec<SortKey>, skip: usize, fetch: Option<usize>) {
         let schema = Arc::clone(&self.schema);
-        let keys = [sort_keys, ties].concat();
         let spec = SortSpec {
             schema,
             keys,
@@ -119,8 +117,6 @@ impl Lowering<'_> {
             fetch,
         };
         self.operators.push(OperatorSpec::Sort(Arc::new(spec)));
-        self.behind_order(visible, columns);
-        Ok(())
     }
 
     /// What only orders goes, and nothing behind is the source's row.

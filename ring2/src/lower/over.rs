@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Window};
 use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
-use trefoil_ring0::operator::ranked::Functions;
+use trefoil_ring0::operator::ranked::{Functions, Rank};
 use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{OperatorSpec, Order, Routing};
 use trefoil_ring0::schema::{Field, Schema};
@@ -137,19 +137,24 @@ impl Lowering<'_> {
             kernel,
             output,
         };
-        if self.weighted || self.closing(&spec.partition).is_some() {
-            let limit = (ranks.as_ref()).and_then(|r| weighted::limit(&self.query.plan, window, r));
-            let functions = match ranks {
-                Some(ranks) => Functions::Ranks(ranks),
-                None => Functions::Any(Arc::clone(&spec.kernel)),
-            };
-            let results = over_fields(&spec);
-            self.add_ranked(spec, tied, functions, limit, results);
-        } else {
-            self.add_over(spec);
+        match self.weighted || self.closing(&spec.partition).is_some() {
+            true => self.rank(spec, tied, ranks, window),
+            false => self.add_over(spec),
         }
         self.behind_over(window, visible, known);
         Ok(())
+    }
+
+    /// Computes the functions where rows come and go, or partitions close before the end; the last
+    /// `tied` columns of the order are no part of what the query says.
+    fn rank(&mut self, spec: OverSpec, tied: usize, ranks: Option<Vec<Rank>>, window: &Window) {
+        let limit = (ranks.as_ref()).and_then(|r| weighted::limit(&self.query.plan, window, r));
+        let functions = match ranks {
+            Some(ranks) => Functions::Ranks(ranks),
+            None => Functions::Any(Arc::clone(&spec.kernel)),
+        };
+        let results = over_fields(&spec);
+        self.add_ranked(spec, tied, functions, limit, results);
     }
 
     /// The functions, and the columns that they need.

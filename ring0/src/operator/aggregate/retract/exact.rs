@@ -238,7 +238,7 @@ mod tests {
         /// Integers and quarters have sums that 128 bits tell.
         #[test]
         fn sums_are_the_nearest_doubles(values in prop::collection::vec(any::<i64>(), 0..30)) {
-            let sum: i128 = values.iter().map(|v| i128::from(*v as f64 as i128)).sum();
+            let sum: i128 = values.iter().map(|v| *v as f64 as i128).sum();
             let doubles: Vec<f64> = values.iter().map(|v| *v as f64).collect();
             prop_assert_eq!(of(&doubles).total()[0], sum as f64);
             let small: Vec<f64> = values.iter().map(|v| (v % 1_000_000) as f64 / 4.0).collect();

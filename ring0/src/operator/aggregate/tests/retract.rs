@@ -10,6 +10,9 @@ use crate::operator::aggregate::retract::Retracting;
 use crate::program::AggregateCall;
 use crate::schema::Schema;
 
+/// Rows of the pool, and what each does.
+type Ops<'a> = &'a [(u32, i8)];
+
 /// A changelog that is made row by row, and what stands of it.
 struct Log {
     pool: Frame,
@@ -19,7 +22,7 @@ struct Log {
 }
 
 impl Log {
-    fn push(&mut self, rows: &[(u32, i8)]) {
+    fn push(&mut self, rows: Ops<'_>) {
         let schema = weighted(schema());
         if (self.frames.last()).is_none_or(|f| f.rows() + rows.len() > self.frame_rows) {
             let rows_max = self.frame_rows.max(UPDATE_ROWS);
@@ -208,7 +211,7 @@ fn an_update_is_one_change() {
         }
         pool.commit_rows(1);
     }
-    let cases: [(&[(u32, i8)], &[i8]); 6] = [
+    let cases: [(Ops<'_>, &[i8]); 6] = [
         (&[(0, INSERT)], &[INSERT]),
         (&[(1, INSERT)], &[UPDATE_BEFORE, UPDATE_AFTER]),
         // 5 becomes 7 below 9.
