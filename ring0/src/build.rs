@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::feed::Blocked;
@@ -119,9 +120,10 @@ pub(crate) fn wire(
         .min(RING_MESSAGES_OF_SHARD / config.shards);
     let messages = messages.max(RING_MESSAGES_MIN);
     let lane = |schema: &Schema, from: &Arc<Bell>, to: &Arc<Bell>| {
+        let least = if is_weighted(schema) { UPDATE_ROWS } else { 1 };
         lane(
             schema,
-            config.frame_rows,
+            config.frame_rows.max(least),
             messages,
             Arc::clone(from),
             Arc::clone(to),

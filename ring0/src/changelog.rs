@@ -61,6 +61,24 @@ pub(crate) fn push(frame: &mut Frame, op: i8) {
     ops(frame).push(Some(op));
 }
 
+/// What each row does.
+pub(crate) fn given(frame: &Frame) -> &[i8] {
+    match frame.columns.last() {
+        Some(Column::I8(ops)) => &ops.values,
+        _ => unreachable!("the last column is a changelog's, which was checked"),
+    }
+}
+
+/// 1 where a row comes, -1 where it goes.
+pub(crate) fn weight(frame: &Frame, row: usize) -> i64 {
+    i64::from(given(frame)[row].signum())
+}
+
+/// Whether a row and the one behind it are an update.
+pub(crate) fn is_update(frame: &Frame, row: usize) -> bool {
+    given(frame)[row..].starts_with(&[UPDATE_BEFORE, UPDATE_AFTER])
+}
+
 /// Says anew what the last rows of a frame do.
 pub(crate) fn set_last(frame: &mut Frame, changed: &[i8]) {
     let values = &mut ops(frame).values;
@@ -70,15 +88,13 @@ pub(crate) fn set_last(frame: &mut Frame, changed: &[i8]) {
 
 /// What rows of a changelog do once only `rows` of them, in ascending order, are let pass.
 pub(crate) fn passing(frame: &Frame, rows: &[u32], ops: &mut Vec<i8>) {
-    let Some(Column::I8(given)) = frame.columns.last() else {
-        unreachable!("the last column is a changelog's, which was checked")
-    };
+    let given = given(frame);
     ops.clear();
     ops.extend(rows.iter().enumerate().map(|(at, &row)| {
         let follows = |other: Option<&u32>, by: i64| {
             other.is_some_and(|&o| i64::from(o) == i64::from(row) + by)
         };
-        match given.values[row as usize] {
+        match given[row as usize] {
             UPDATE_BEFORE if !follows(rows.get(at + 1), 1) => DELETE,
             UPDATE_AFTER if !follows(at.checked_sub(1).and_then(|a| rows.get(a)), -1) => INSERT,
             op => op,

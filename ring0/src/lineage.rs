@@ -9,7 +9,7 @@ use crate::build::input_schema;
 use crate::column::{Bitmap, Column};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::program::{OperatorSpec, Program, StageInput, StageOutput};
+use crate::program::{ChangesSpec, OperatorSpec, Program, StageInput, StageOutput};
 use crate::schema::{Field, Schema};
 
 /// Which records still are rows of the source.
@@ -62,6 +62,7 @@ impl OfInput {
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
                 | OperatorSpec::Join(_)
+                | OperatorSpec::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_))
                 | OperatorSpec::Applied,
                 _,
             )
@@ -76,6 +77,7 @@ impl OfInput {
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::Project { .. }
                 | OperatorSpec::MarkFirst { .. }
+                | OperatorSpec::Changing(ChangesSpec::MarkFirst { .. } | ChangesSpec::Apart(_))
                 | OperatorSpec::DropLate(_),
                 same,
             ) => same,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::changelog::{self, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
 use crate::frame::Frame;
 use crate::message::{Mark, Message};
 use crate::schema::Schema;
@@ -35,6 +36,8 @@ pub(crate) struct LaneSender {
     staged: Option<Box<Frame>>,
     bell: Arc<Bell>,
     pushed: bool,
+    /// Rows are a changelog's, or look as if they were.
+    weighted: bool,
     /// Records that crossed this ring.
     pub(crate) rows: u64,
 }
@@ -70,6 +73,7 @@ pub(crate) fn lane(
         staged: None,
         bell: receiver,
         pushed: false,
+        weighted: is_weighted(schema),
         rows: 0,
     };
     (
@@ -86,27 +90,39 @@ pub(crate) fn lane(
 impl LaneSender {
     /// Copies rows `rows[*next..]` of `frame` into the lane as far as they fit.
     pub(crate) fn send(&mut self, frame: &Frame, rows: &[u32], next: &mut usize) -> Flow {
-        self.fill(frame, rows.len(), next, |staged, run| {
+        let row = |at: usize| rows[at] as usize;
+        let append = |staged: &mut Frame, run: Range<usize>| {
             staged.append_rows(frame, &rows[run]);
-        })
+        };
+        self.fill(frame, rows.len(), next, (row, append))
     }
 
     /// Copies the rows of `frame` from `*next` on into the lane as far as they fit.
     pub(crate) fn send_all(&mut self, frame: &Frame, next: &mut usize) -> Flow {
-        self.fill(frame, frame.rows(), next, |staged, run| {
+        let append = |staged: &mut Frame, run: Range<usize>| {
             staged.append_range(frame, run);
-        })
+        };
+        self.fill(frame, frame.rows(), next, (|at| at, append))
     }
 
-    /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit.
+    /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit. No frame
+    /// ends between the two rows of an update.
     #[inline(always)]
     fn fill(
         &mut self,
         frame: &Frame,
         count: usize,
         next: &mut usize,
-        append: impl Fn(&mut Frame, Range<usize>),
+        (row, append): (impl Fn(usize) -> usize, impl Fn(&mut Frame, Range<usize>)),
     ) -> Flow {
+        let ops = match self.weighted {
+            true => changelog::given(frame),
+            false => &[],
+        };
+        let op = |at: usize| ops.get(row(at)).copied();
+        let parts = |end: usize| {
+            end < count && [op(end - 1), op(end)] == [Some(UPDATE_BEFORE), Some(UPDATE_AFTER)]
+        };
         // Strings have no fixed size: rows go in runs, and after each the frame is looked at.
         let run_max = match frame.string_bytes() {
             0 => usize::MAX,
@@ -117,11 +133,21 @@ impl LaneSender {
                 return Flow::Full;
             };
             while *next < count && !staged.is_full() {
-                let run = run_max.min(count - *next).min(staged.room());
+                let mut run = run_max.min(count - *next).min(staged.room());
+                if self.weighted && parts(*next + run) {
+                    run = match run {
+                        1 if staged.room() > 1 => 2,
+                        run => run - 1,
+                    };
+                    if run == 0 {
+                        break;
+                    }
+                }
                 append(&mut staged, *next..*next + run);
                 *next += run;
             }
-            let full = staged.is_full();
+            // Rows are left only where the frame has no room for the next.
+            let full = staged.is_full() || *next < count;
             self.staged = Some(staged);
             if full && self.push_staged() == Flow::Full {
                 return Flow::Full;
@@ -244,6 +270,47 @@ mod tests {
         let rows: Vec<u32> = (0..1000).collect();
         check(|tx, input, next| tx.send(input, &rows, next));
         check(LaneSender::send_all);
+    }
+
+    /// Both rows of an update are in one frame, wherever the frame would have ended.
+    #[test]
+    fn updates_arrive_whole() {
+        let schema = changelog::weighted(Schema::new(Vec::new()));
+        let mut input = Frame::new(&schema, 1000);
+        for at in 0..200 {
+            let ops: &[i8] = match at * 7 % 5 {
+                0 | 3 => &[changelog::INSERT],
+                1 => &[UPDATE_BEFORE, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_AFTER],
+                _ => &[UPDATE_BEFORE, UPDATE_AFTER],
+            };
+            for &op in ops {
+                changelog::push(&mut input, op);
+                input.commit_rows(1);
+            }
+        }
+        let rows: Vec<u32> = (0..input.rows() as u32).collect();
+        for frame_rows in [3, 4, 7, 64] {
+            let bell = Arc::new(Bell::new().expect("a descriptor"));
+            let bells = [Arc::clone(&bell), bell];
+            let [a, b] = bells;
+            let (mut tx, mut rx) = lane(&schema, frame_rows, 2, a, b);
+            let (mut next, mut got) = (0, Vec::new());
+            loop {
+                let flow = tx.send(&input, &rows, &mut next);
+                tx.end_turn();
+                while let Some(Message::Frame(frame)) = rx.pop() {
+                    let ops = changelog::given(&frame);
+                    assert_ne!(ops.first(), Some(&UPDATE_AFTER));
+                    assert_ne!(ops.last(), Some(&UPDATE_BEFORE));
+                    got.extend_from_slice(ops);
+                    rx.give_back(frame);
+                }
+                if flow == Flow::Done && got.len() == input.rows() {
+                    break;
+                }
+            }
+            assert_eq!(got, changelog::given(&input), "frames of {frame_rows}");
+        }
     }
 
     fn check(send: impl Fn(&mut LaneSender, &Frame, &mut usize) -> Flow) {

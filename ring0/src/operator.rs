@@ -5,6 +5,7 @@ pub(crate) mod join;
 pub mod latest;
 pub(crate) mod ordered;
 pub mod over;
+pub mod ranked;
 pub mod sort;
 pub mod unnest;
 pub mod windows;

@@ -10,6 +10,10 @@
 //! struct           each member with its tag
 //! ```
 
+mod taken;
+
+pub(crate) use self::taken::{Rows, count, put_row, take};
+
 use crate::column::Column;
 use crate::frame::Frame;
 use crate::hash::canonical_bits;
@@ -60,25 +64,32 @@ pub(crate) fn put_key(out: &mut Vec<u8>, frame: &Frame, row: usize, keys: &[Sort
     for key in keys {
         let column = &frame.columns[key.column];
         let from = out.len() + 1;
-        put_tagged(out, column, row, key.nulls);
+        put_tagged(out, column, row, key.nulls, canonical_bits);
         if key.direction == Direction::Descending {
             out[from..].iter_mut().for_each(|byte| *byte = !*byte);
         }
     }
 }
 
-fn put_tagged(out: &mut Vec<u8>, column: &Column, row: usize, nulls: Nulls) {
+/// Appends a value and whether it is NULL; `bits`: of a float.
+pub(crate) fn put_tagged(
+    out: &mut Vec<u8>,
+    column: &Column,
+    row: usize,
+    nulls: Nulls,
+    bits: fn(f64) -> u64,
+) {
     match (column.is_valid(row), nulls) {
         (true, _) => {
             out.push(1);
-            put(out, column, row);
+            put(out, column, row, bits);
         }
         (false, Nulls::First) => out.push(0),
         (false, Nulls::Last) => out.push(2),
     }
 }
 
-fn put(out: &mut Vec<u8>, column: &Column, row: usize) {
+fn put(out: &mut Vec<u8>, column: &Column, row: usize, bits: fn(f64) -> u64) {
     match column {
         Column::Bool(c) => out.push(u8::from(c.values.get(row))),
         Column::I8(c) => put_signed(out, i64::from(c.values[row])),
@@ -89,8 +100,8 @@ fn put(out: &mut Vec<u8>, column: &Column, row: usize) {
         Column::U16(c) => out.extend_from_slice(&c.values[row].to_be_bytes()),
         Column::U32(c) => out.extend_from_slice(&c.values[row].to_be_bytes()),
         Column::U64(c) => out.extend_from_slice(&c.values[row].to_be_bytes()),
-        Column::F32(c) => put_float(out, f64::from(c.values[row])),
-        Column::F64(c) => put_float(out, c.values[row]),
+        Column::F32(c) => put_float(out, bits(f64::from(c.values[row]))),
+        Column::F64(c) => put_float(out, bits(c.values[row])),
         Column::I128(c) => put_wide(out, c.values[row]),
         Column::Interval(c) => put_wide(out, wide_interval(c.values[row])),
         Column::Utf8(c) => put_bytes(out, c.bytes(row)),
@@ -98,13 +109,13 @@ fn put(out: &mut Vec<u8>, column: &Column, row: usize) {
         Column::List(c) => {
             for element in c.range(row) {
                 out.push(1);
-                put_tagged(out, &c.values, element, Nulls::Last);
+                put_tagged(out, &c.values, element, Nulls::Last, bits);
             }
             out.push(0);
         }
         Column::Struct(c) => {
             let members = c.fields.iter();
-            members.for_each(|member| put_tagged(out, member, row, Nulls::Last));
+            members.for_each(|member| put_tagged(out, member, row, Nulls::Last, bits));
         }
     }
 }
@@ -117,8 +128,7 @@ fn put_wide(out: &mut Vec<u8>, value: i128) {
     out.extend_from_slice(&(value as u128 ^ 1 << 127).to_be_bytes());
 }
 
-fn put_float(out: &mut Vec<u8>, value: f64) {
-    let bits = canonical_bits(value);
+fn put_float(out: &mut Vec<u8>, bits: u64) {
     let ordered = match bits >> 63 {
         0 => bits ^ 1 << 63,
         _ => !bits,

@@ -2,6 +2,7 @@
 //! numbered so that records only ever move to higher numbers, hence there is no cycle.
 
 mod aggregate;
+mod changes;
 mod generator;
 mod input;
 mod join;
@@ -19,6 +20,7 @@ use crate::schema::{Field, Schema};
 pub use self::aggregate::{
     AggregateCall, AggregateFunction, AggregateSpec, Phase, SessionSpec, WindowKey,
 };
+pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
 pub use self::join::{JoinKind, JoinSpec, Side};
@@ -299,6 +301,8 @@ pub enum OperatorSpec {
     Over(Arc<OverSpec>),
     /// Joins the rows of two inputs; the first operator of its stage.
     Join(Arc<JoinSpec>),
+    /// Works on a changelog.
+    Changing(ChangesSpec),
     /// Rows are results from here on: they are counted as applied.
     Applied,
 }
@@ -308,7 +312,10 @@ impl OperatorSpec {
     pub fn groups(&self) -> bool {
         matches!(
             self,
-            Self::Aggregate(_) | Self::Sessions(_) | Self::Latest(_)
+            Self::Aggregate(_)
+                | Self::Sessions(_)
+                | Self::Latest(_)
+                | Self::Changing(ChangesSpec::Aggregate(_))
         )
     }
 
@@ -329,6 +336,7 @@ impl OperatorSpec {
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
             Self::Join(spec) => Some(&spec.output),
+            Self::Changing(spec) => spec.columns(),
         }
     }
 }

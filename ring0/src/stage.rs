@@ -5,6 +5,7 @@
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
 mod changes;
+mod changing;
 mod failing;
 mod grouping;
 mod made;
@@ -249,15 +250,18 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
 }
 
 impl Level {
-    /// Watermarks and chunks speak of the input, which an aggregate's output has no more.
+    /// Chunks speak of the input, which an aggregate's output has no more. Watermarks say which
+    /// windows are closed, behind an aggregation by windows, too.
     fn forwards(&self, mark: Mark) -> bool {
-        !matches!(
-            (&self.operator, mark),
-            (
-                Operator::Aggregate(_) | Operator::Ordered { .. },
-                Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd
-            )
-        )
+        match (&self.operator, mark) {
+            (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
+            (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
+            | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => {
+                false
+            }
+            (Operator::Changing(changing), mark) => changing.forwards(mark),
+            _ => true,
+        }
     }
 
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
@@ -272,6 +276,7 @@ impl Level {
                 })
             }
             (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
+            (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
                 Ok(Flow::Done)
@@ -328,9 +333,9 @@ impl Level {
                 if begins {
                     spread(windows, (on_error, *of_input), frame, end)?;
                 }
-                let end = windows.len().min(*taken + out.room());
-                windows.append(frame, *taken, end, out);
-                Ok(resume(taken, end, windows.len()))
+                let upto = windows.len().min(*taken + out.room());
+                windows.append(frame, *taken, upto, out);
+                Ok(resume(taken, upto, windows.len()))
             }
             Operator::Applied { of_input } => {
                 if begins {
@@ -369,6 +374,7 @@ impl Level {
                 Ok(resume(taken, upto, frame.rows()))
             }
             Operator::Join(join) => joined(join, on_error, frame, end, out),
+            Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         | OperatorSpec::Sort(_)
         | OperatorSpec::Over(_)
         | OperatorSpec::Latest(_)
+        | OperatorSpec::Changing(_)
         | OperatorSpec::Sessions(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }

@@ -14,6 +14,7 @@ mod over;
 mod source;
 mod union;
 mod wanted;
+mod weighted;
 mod windows;
 
 use std::sync::Arc;
@@ -64,6 +65,8 @@ struct Lowering<'a> {
     schema: Arc<Schema>,
     /// Which of the plan's columns are produced, where not all are.
     columns: Option<Vec<usize>>,
+    /// Of which columns watermarks close windows, and the size of these in nanoseconds.
+    windows: Vec<Option<i64>>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
     /// Records are groups, and no rows of the source any more.
@@ -107,6 +110,7 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         branches: Vec::new(),
         schema: Arc::default(),
         columns: None,
+        windows: Vec::new(),
         apart: false,
         grouped: false,
         sorted: false,
@@ -184,6 +188,7 @@ impl Lowering<'_> {
             };
             branch.origins = exprs.iter().map(origin).collect();
         }
+        self.windows = (exprs.iter()).map(|expr| self.window_of(expr)).collect();
         if self.apart || self.weighted {
             exprs.push(Expr::Column(self.schema.fields.len() - 1));
         }

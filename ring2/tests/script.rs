@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use trefoil::oracle::Constants;
 use trefoil::{Error, PlannedQuery, ResultColumn, SourceFile, plan_script};
-use trefoil_ring0::program::{AggregateSpec, OperatorSpec, Order, Phase, Routing, StageSpec};
+use trefoil_ring0::program::{
+    AggregateSpec, ChangesSpec, OperatorSpec, Order, Phase, Routing, StageSpec,
+};
 
 fn file(name: &str, text: &str) -> SourceFile {
     SourceFile {
@@ -47,6 +49,10 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Over(_) => "over".to_owned(),
         OperatorSpec::Latest(_) => "latest".to_owned(),
         OperatorSpec::Join(_) => "join".to_string(),
+        OperatorSpec::Changing(ChangesSpec::Aggregate(_)) => "retract".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::MarkFirst { .. }) => "mark changes".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Apart(_)) => "apart".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Ranked(_)) => "ranked".to_owned(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),

@@ -11,6 +11,7 @@ mod extremes;
 mod fused;
 mod generic;
 mod moments;
+pub(crate) mod retract;
 pub mod sessions;
 mod update;
 

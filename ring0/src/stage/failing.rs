@@ -47,7 +47,8 @@ impl OnError {
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
-                | OperatorSpec::Join(_),
+                | OperatorSpec::Join(_)
+                | OperatorSpec::Changing(_),
                 _,
             ) => Self::End,
             (
@@ -144,7 +145,8 @@ impl Level {
             Operator::Aggregate(_)
             | Operator::Ordered { .. }
             | Operator::FilterChanges { .. }
-            | Operator::Join(_) => {
+            | Operator::Join(_)
+            | Operator::Changing(_) => {
                 unreachable!("groups and pairs are no rows of a source")
             }
         };

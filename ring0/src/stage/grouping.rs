@@ -142,6 +142,11 @@ impl AggregateState {
         }
     }
 
+    /// Whether one of the keys is a window that watermarks close.
+    pub(super) fn has_windows(&self) -> bool {
+        self.spec.window.is_some()
+    }
+
     /// Whether watermarks close groups.
     fn closes(&self) -> bool {
         matches!(self.groups, Groups::Sessions(_)) || self.spec.window.is_some()

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::changes::ChangesFilter;
+use super::changing::Changing;
 use super::grouping::AggregateState;
 use super::{ChainInput, Place};
-use crate::changelog::UPDATE_ROWS;
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
 use crate::error::{Result, refuse};
 use crate::expr::Expr;
@@ -60,6 +61,7 @@ pub(super) enum Operator {
     MarkFirst(Box<AggregateState>),
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
+    Changing(Box<Changing>),
 }
 
 impl Operator {
@@ -124,7 +126,7 @@ impl<'a> Making<'a> {
             place,
             of_input,
             as_routed: true,
-            in_changes: false,
+            in_changes: is_weighted(schema),
         }
     }
 
@@ -212,6 +214,15 @@ impl<'a> Making<'a> {
                 self.same_columns(&spec.inputs[0], "a join of")?;
                 self.as_routed = false;
                 Operator::Join(Box::new(Join::new(spec, self.place.seed)?))
+            }
+            OperatorSpec::Changing(spec) => {
+                let (input, place) = (self.input, self.place);
+                self.as_routed = false;
+                self.in_changes |= is_weighted(spec.columns().unwrap_or(schema));
+                let single = input.is_single();
+                Operator::Changing(Box::new(Changing::new(
+                    spec, schema, of_input, single, place,
+                )?))
             }
             OperatorSpec::FilterChanges(expr) => {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)

@@ -10,8 +10,8 @@ use trefoil_ring0::operator::aggregate::{
     AggregateKernel, GenericCall, partial_schema, result_type,
 };
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
-    SessionSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Order, Phase,
+    Routing, SessionSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -24,14 +24,13 @@ use crate::partitioning::Route;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
-        if self.weighted {
-            return refuse("EMIT CHANGES of groups of groups is not supported yet");
-        }
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
         let bounds = aggregate.group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
         let windows = windows::of_keys(&bounds)?;
-        let bound = match bounds.iter().flatten().next() {
+        let changing = self.weighted;
+        check_windows(windows.as_ref(), changing)?;
+        let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
             Some(key) => self.event_time(key.column)?,
             None => None,
         };
@@ -53,13 +52,13 @@ impl Lowering<'_> {
             fields.push(made);
             exprs.push(lowered);
         }
-        let keys: Vec<usize> = (0..exprs.len()).collect();
+        let keys = Vec::from_iter(0..exprs.len());
         let whole = route != Some(&Route::TwoPhase);
-        let groups = !self.reads() || self.branches.len() > 1;
+        let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
-            let by_value = by_value(expr).filter(|_| groups);
+            let by_value = by_value(expr).filter(|_| groups && !changing);
             let groups = groups && by_value.is_none();
             let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
@@ -74,14 +73,21 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
-        let window = windows.as_ref().and_then(Windows::key).filter(|_| timed);
+        let window = windows
+            .as_ref()
+            .and_then(Windows::key)
+            .filter(|_| timed && !changing);
         let input = Arc::clone(&self.schema);
-        let order = self.order(bound, in_order);
-        let single = !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes;
+        let order = self.order(bound, in_order && !groups);
+        let single =
+            !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
         match route {
             Some(Route::TwoPhase) if !single => {}
             Some(Route::Stay) => {}
-            Some(Route::Hash(by)) => self.exchange(input, Routing::Hash(by.clone()), order),
+            Some(Route::Hash(by)) => {
+                self.part_updates(by);
+                self.exchange(input, Routing::Hash(by.clone()), order);
+            }
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return refuse("this aggregation is not supported yet"),
         }
@@ -185,12 +191,17 @@ impl Lowering<'_> {
         for (call, args) in calls.iter().filter(|(call, _)| call.distinct) {
             let looked = call.function.looked(args);
             if marked.iter().all(|(other, _)| *other != looked) {
-                marked.push((looked.clone(), self.schema.fields.len()));
-                self.mark([keys, &looked].concat(), window);
+                marked.push((looked.clone(), self.visible()));
+                let columns = [keys, &looked].concat();
+                match self.weighted {
+                    true => self.mark_changes(columns),
+                    false => self.mark(columns, window),
+                }
             }
         }
-        let mut exprs: Vec<Expr> = (0..self.schema.fields.len()).map(Expr::Column).collect();
-        let mut fields = self.schema.fields.clone();
+        let visible = self.schema.fields.len() - usize::from(self.weighted);
+        let mut exprs: Vec<Expr> = (0..visible).map(Expr::Column).collect();
+        let mut fields = self.schema.fields[..visible].to_vec();
         let mut specs = Vec::new();
         for (call, mut args) in calls {
             let looked = call.function.looked(&args);
@@ -239,7 +250,7 @@ impl Lowering<'_> {
                 }
             });
         }
-        if exprs.len() > self.schema.fields.len() {
+        if exprs.len() > visible {
             self.project(exprs, Schema::new(fields));
         }
         Ok(specs)
@@ -315,11 +326,20 @@ impl Lowering<'_> {
         for branch in &mut self.branches {
             branch.origins = vec![None; spec.output.fields.len()];
         }
+        self.windows = vec![None; spec.output.fields.len()];
+        if let Some(window) = spec.window {
+            self.windows[window.key] = Some(window.size_ns);
+        }
     }
 
     fn add(&mut self, spec: AggregateSpec) {
+        let changing = self.weighted;
         self.behind_groups(&spec);
-        self.push(OperatorSpec::Aggregate(Arc::new(spec)));
+        let spec = Arc::new(spec);
+        self.push(match changing {
+            true => OperatorSpec::Changing(ChangesSpec::Aggregate(spec)),
+            false => OperatorSpec::Aggregate(spec),
+        });
     }
 
     fn two_phases(&mut self, whole: AggregateSpec) -> Result<(), Refusal> {
@@ -370,6 +390,16 @@ fn by_value(expr: &PlanExpr) -> Option<PlanExpr> {
     let value = call.params.args.first()?.clone();
     call.params.order_by = vec![value.sort(true, false)];
     Some(PlanExpr::AggregateFunction(call))
+}
+
+/// Refuses windows of which a row that changes has several, or that it would merge.
+fn check_windows(windows: Option<&Windows>, changing: bool) -> Result<(), Refusal> {
+    match windows {
+        Some(windows) if changing && !windows.is_tumbling() => {
+            refuse("windows over results that change are not supported yet")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a call over groups, or by sessions, that cannot run so yet.

@@ -117,6 +117,9 @@ impl Lowering<'_> {
         let columns = schema.fields.len();
         self.branches = vec![Branch::behind(inputs, columns, single)];
         self.schema = schema;
+        if several {
+            self.windows.clear();
+        }
         // Rows of several sources are told of where they meet, if they are alike.
         self.grouped |= several && !alike;
     }

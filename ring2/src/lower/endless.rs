@@ -1,11 +1,9 @@
 //! What would wait for ever over input without an end: it is refused, and says what it waits for.
 
-use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::changes::{is_grouped, is_window};
 use crate::error::SqlError;
-use crate::place::find_word;
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 
@@ -18,17 +16,10 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     if planned.tables.iter().all(|t| t.bounded) {
         return Ok(());
     }
-    let start = select.chunk.start();
-    let is_over = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Window(_)));
-    if planned.plan.exists(is_over).unwrap_or(false) {
-        let at = find_word(&select.chunk.tokens, &["OVER"], start);
-        let message = "OVER over input without an end is not supported yet";
-        let hint = "rows = n of a generator, or a file without follow = true, end";
-        return Err(select.place.hinted("E0301", at, message, hint));
-    }
     if changes || !is_grouped(&planned.plan, |_| true) {
         return Ok(());
     }
+    let start = select.chunk.start();
     let at = match select.emit {
         Emit::Final(at) => at,
         Emit::Default | Emit::Changes(_) | Emit::Every(_) => start,

@@ -45,26 +45,31 @@ pub(super) struct Standing {
 }
 
 impl Lowering<'_> {
-    /// How the rows so far stand, for what waits for all of them: those of a source by event time,
-    /// which they carry from here on, and then as in their split, groups by their columns.
-    pub(super) fn standing(&mut self, clause: &str) -> Result<Standing, Refusal> {
+    /// Refuses what waits for the end of input that has none.
+    pub(super) fn ends(&self, clause: &str) -> Result<(), Refusal> {
         if self.query.tables.iter().any(|table| !table.bounded) {
             let message = format!("{clause} over input without an end is not supported yet");
             return Err(("E0301", message));
         }
-        let visible = self.schema.fields.len() - usize::from(self.apart);
+        Ok(())
+    }
+
+    /// How the rows so far stand: those of a source by event time, which they carry from here on,
+    /// and then as in their split, groups by their columns.
+    pub(super) fn standing(&mut self) -> Standing {
+        let visible = self.visible();
         let ties: Vec<usize> = match self.mixed() {
             true => (0..visible).collect(),
             false => self.time_column().into_iter().collect(),
         };
-        Ok(Standing {
+        Standing {
             visible,
             ties: ties.into_iter().map(SortKey::ascending).collect(),
             lanes: match self.grouped || self.analysis.in_order {
                 true => Order::Free,
                 false => Order::Chunks { bound: None },
             },
-        })
+        }
     }
 
     pub(super) fn limited(&mut self, limit: &Limit) -> Result<(), Refusal> {
@@ -91,19 +96,27 @@ impl Lowering<'_> {
         input: &LogicalPlan,
     ) -> Result<(), Refusal> {
         self.node(input)?;
-        if self.weighted || self.changes {
-            let message = "ORDER BY and LIMIT under EMIT CHANGES are not supported yet";
+        let rows = match (skip, fetch) {
+            (0, Some(fetch)) => Some(fetch as u64),
+            _ => None,
+        };
+        if (self.weighted || self.changes) && rows.is_none() {
+            let message = "ORDER BY without LIMIT, and OFFSET, under EMIT CHANGES are not \
+                           supported yet";
             return Err(("E0301", message.to_owned()));
         }
-        if keys.is_empty() && self.sorted {
+        if keys.is_empty() && self.sorted && !self.weighted && !self.changes {
             self.sort(Vec::new(), skip, fetch);
             return Ok(());
+        }
+        if !self.weighted && !self.changes {
+            self.ends(if keys.is_empty() { "LIMIT" } else { "ORDER BY" })?;
         }
         let Standing {
             visible,
             ties,
             lanes,
-        } = self.standing(if keys.is_empty() { "LIMIT" } else { "ORDER BY" })?;
+        } = self.standing();
         let columns = self.columns.clone();
         let mut sort_keys = Vec::new();
         let mut exprs: Vec<Expr> = Vec::new();
@@ -113,7 +126,7 @@ impl Lowering<'_> {
                 Expr::Column(column) => column,
                 computed => {
                     exprs.push(computed);
-                    self.schema.fields.len() - usize::from(self.apart) + exprs.len() - 1
+                    self.visible() + exprs.len() - 1
                 }
             };
             sort_keys.push(sort_key(column, key));
@@ -122,10 +135,22 @@ impl Lowering<'_> {
         if !exprs.is_empty() {
             self.add_columns(exprs)?;
         }
-        sort_keys.extend(ties);
+        if self.changes {
+            self.weigh();
+        }
         self.exchange(Arc::clone(&self.schema), Routing::Single, lanes);
-        self.sort(sort_keys, skip, fetch);
-        // What only orders goes, and nothing behind is the source's row.
+        if let (true, Some(rows)) = (self.weighted, rows) {
+            self.add_top(sort_keys, ties, rows);
+            self.behind_order(visible, columns);
+            return Ok(());
+        }
+        self.sort([sort_keys, ties].concat(), skip, fetch);
+        self.behind_order(visible, columns);
+        Ok(())
+    }
+
+    /// What only orders goes, and nothing behind is the source's row.
+    fn behind_order(&mut self, visible: usize, columns: Option<Vec<usize>>) {
         let fields = self.schema.fields[..visible].to_vec();
         self.project(
             (0..visible).map(Expr::Column).collect(),
@@ -133,7 +158,6 @@ impl Lowering<'_> {
         );
         self.columns = columns;
         (self.grouped, self.sorted) = (true, true);
-        Ok(())
     }
 
     fn sort(&mut self, keys: Vec<SortKey>, skip: usize, fetch: Option<usize>) {
@@ -149,11 +173,12 @@ impl Lowering<'_> {
 
     /// Has rows go on with more columns behind those that they have.
     pub(super) fn add_columns(&mut self, exprs: Vec<Expr>) -> Result<(), Refusal> {
-        let mut fields = self.schema.fields.clone();
+        let visible = self.visible();
+        let mut fields = self.schema.fields[..visible].to_vec();
         for (number, expr) in exprs.iter().enumerate() {
             fields.push(self.field(&format!("order{number}"), expr, true)?);
         }
-        let all = (0..self.schema.fields.len()).map(Expr::Column);
+        let all = (0..visible).map(Expr::Column);
         self.project(all.chain(exprs).collect(), Schema::new(fields));
         Ok(())
     }

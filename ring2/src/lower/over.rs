@@ -13,12 +13,13 @@ use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Window};
 use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
+use trefoil_ring0::operator::ranked::{Functions, Rank};
 use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{OperatorSpec, Routing};
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::order::{Standing, sort_key};
-use super::{Lowering, Refusal};
+use super::{Lowering, Refusal, weighted};
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
 use crate::planner;
 
@@ -71,17 +72,11 @@ struct Needed {
 impl Lowering<'_> {
     pub(super) fn over(&mut self, window: &Window) -> Result<(), Refusal> {
         self.node(&window.input)?;
-        if self.weighted || self.changes {
-            return Err((
-                "E0301",
-                "OVER under EMIT CHANGES is not supported yet".to_owned(),
-            ));
-        }
         let Standing {
             visible,
             ties,
             lanes,
-        } = self.standing("OVER")?;
+        } = self.standing();
         let (calls, needed) = self.calls_over(window)?;
         let results = window
             .schema
@@ -92,6 +87,9 @@ impl Lowering<'_> {
         let known = self.columns.clone();
         self.end_apart();
         let columns = self.columns_of(needed.exprs)?;
+        if self.changes {
+            self.weigh();
+        }
         let kernel = kernel(&calls, needed.fields, columns, results)?;
         let at = |expr: &PlanExpr| match expr {
             PlanExpr::Column(c) => kernel
@@ -107,16 +105,21 @@ impl Lowering<'_> {
             .order_by
             .iter()
             .filter_map(|s| at(&s.expr).map(|c| sort_key(c, s)));
+        let tied = ties.len();
         let order: Vec<SortKey> = order.chain(ties).collect();
         let routing = match partition.is_empty() {
             true => Routing::Single,
             false => Routing::Hash(partition.clone()),
         };
+        self.part_updates(&partition);
         self.exchange(Arc::clone(&self.schema), routing, lanes);
         let input = Arc::clone(&self.schema);
+        let ranks = weighted::ranks(&calls).filter(|_| {
+            let is = |t: &DataType| *t == DataType::UInt64;
+            kernel.results.iter().all(is)
+        });
         let mut fields = input.fields.clone();
-        let results = kernel.results.iter().enumerate();
-        fields.extend(results.map(|(n, t)| Field::new(format!("over{n}"), t.clone())));
+        fields.extend(over_fields(&kernel));
         let spec = OverSpec {
             input,
             partition,
@@ -124,8 +127,27 @@ impl Lowering<'_> {
             kernel: Arc::new(kernel),
             output: Arc::new(Schema::new(fields)),
         };
-        self.add_over(spec, window, visible, known);
+        match self.weighted || self.closing(&spec.partition).is_some() {
+            true => self.rank(spec, tied, ranks, window),
+            false => {
+                self.ends("OVER")?;
+                self.add_over(spec);
+            }
+        }
+        self.behind_over(window, visible, known);
         Ok(())
+    }
+
+    /// Computes the functions where rows come and go, or partitions close before the end; the last
+    /// `tied` columns of the order are no part of what the query says.
+    fn rank(&mut self, spec: OverSpec, tied: usize, ranks: Option<Vec<Rank>>, window: &Window) {
+        let limit = (ranks.as_ref()).and_then(|r| weighted::limit(&self.query.plan, window, r));
+        let functions = match ranks {
+            Some(ranks) => Functions::Ranks(ranks),
+            None => Functions::Any(Arc::clone(&spec.kernel)),
+        };
+        let results = over_fields(&*spec.kernel);
+        self.add_ranked(spec, tied, functions, limit, results);
     }
 
     /// The functions, and the columns that they need.
@@ -143,18 +165,17 @@ impl Lowering<'_> {
         Ok((calls, needed))
     }
 
-    /// Adds the operator, and keeps of its results the `visible` first columns and those of the
-    /// functions. `known`: which of the plan's columns the first are.
-    fn add_over(
-        &mut self,
-        spec: OverSpec,
-        window: &Window,
-        visible: usize,
-        known: Option<Vec<usize>>,
-    ) {
-        let results = spec.input.fields.len()..spec.output.fields.len();
+    /// Adds the operator.
+    fn add_over(&mut self, spec: OverSpec) {
         self.schema = Arc::clone(&spec.output);
         self.push(OperatorSpec::Over(Arc::new(spec)));
+    }
+
+    /// Keeps of what the operator gives the `visible` first columns and those of the functions.
+    /// `known`: which of the plan's columns these are.
+    fn behind_over(&mut self, window: &Window, visible: usize, known: Option<Vec<usize>>) {
+        let all = self.visible();
+        let results = all - window.window_expr.len()..all;
         let kept: Vec<usize> = (0..visible).chain(results).collect();
         let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
         let schema = Schema::new(fields.collect());
@@ -208,7 +229,7 @@ impl Lowering<'_> {
     fn columns_of(&mut self, exprs: Vec<Expr>) -> Result<Vec<usize>, Refusal> {
         let mut columns = Vec::new();
         let mut added = Vec::new();
-        let before = self.schema.fields.len();
+        let before = self.visible();
         for expr in exprs {
             columns.push(match expr {
                 Expr::Column(column) => column,
@@ -223,6 +244,14 @@ impl Lowering<'_> {
         }
         Ok(columns)
     }
+}
+
+/// The columns of the functions.
+fn over_fields(kernel: &dyn PartitionKernel) -> Vec<Field> {
+    let results = kernel.data_types().iter().enumerate();
+    results
+        .map(|(number, result)| Field::new(format!("over{number}"), result.clone()))
+        .collect()
 }
 
 fn kernel(

@@ -157,6 +157,7 @@ impl Lowering<'_> {
             let at = |key: &usize| columns.iter().position(|c| c == key);
             self.latest(source.primary_key.iter().filter_map(at).collect());
         }
+        self.windows.clear();
         self.columns = Some(columns);
         Ok(())
     }
@@ -336,6 +337,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
+                | OperatorSpec::Changing(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Join(_)
                 | OperatorSpec::MarkFirst { .. }

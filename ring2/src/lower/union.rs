@@ -30,7 +30,7 @@ impl Lowering<'_> {
             Some(columns) => columns.clone(),
             None => (0..plan.schema().fields().len()).collect(),
         };
-        let visible = self.schema.fields.len() - usize::from(self.weighted);
+        let visible = self.visible();
         if produced != wanted || visible != wanted.len() {
             let at = |column: &usize| produced.iter().position(|p| p == column);
             let at: Vec<usize> = wanted.iter().filter_map(at).collect();
@@ -40,6 +40,8 @@ impl Lowering<'_> {
         }
         self.sorted = false;
         self.columns = None;
+        // Where rows meet others no watermark of one input closes a window.
+        self.windows.clear();
         Ok(Part {
             branches: std::mem::take(&mut self.branches),
             schema: Arc::clone(&self.schema),

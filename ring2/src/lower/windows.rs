@@ -172,6 +172,11 @@ impl Windows {
         }
     }
 
+    /// Whether a row has just one window, which its time alone tells.
+    pub(super) fn is_tumbling(&self) -> bool {
+        matches!(self.kind, Kind::Tumbling { .. })
+    }
+
     /// The pause that ends a session.
     pub(super) fn gap(&self) -> Option<i64> {
         match self.kind {

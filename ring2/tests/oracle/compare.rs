@@ -1,6 +1,5 @@
 //! The same SQL over the same records, on both paths.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,17 +15,19 @@ use trefoil_ring0::frame::Frame;
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::Schema;
 
+use crate::changelog::compare_changes;
+
 /// A value as it is compared: DOUBLE by size, all else by its text.
 #[derive(Debug, Clone, PartialEq)]
-enum Cell {
+pub(super) enum Cell {
     Null,
     Number(f64),
     Text(String),
 }
 
-type Rows = Vec<Vec<Cell>>;
+pub(super) type Rows = Vec<Vec<Cell>>;
 
-fn cell(array: &ArrayRef, row: usize) -> Cell {
+pub(super) fn cell(array: &ArrayRef, row: usize) -> Cell {
     if array.is_null(row) {
         return Cell::Null;
     }
@@ -37,7 +38,7 @@ fn cell(array: &ArrayRef, row: usize) -> Cell {
     }
 }
 
-fn rows(batches: &[RecordBatch], order: Order) -> Rows {
+pub(super) fn rows(batches: &[RecordBatch], order: Order) -> Rows {
     let mut out: Rows = Vec::new();
     for batch in batches {
         for row in 0..batch.num_rows() {
@@ -50,7 +51,7 @@ fn rows(batches: &[RecordBatch], order: Order) -> Rows {
     out
 }
 
-fn sort(rows: &mut Rows) {
+pub(super) fn sort(rows: &mut Rows) {
     rows.sort_by(|a, b| {
         let key = |cells: &[Cell]| {
             let text = |c: &Cell| match c {
@@ -82,7 +83,7 @@ fn same(a: &Cell, b: &Cell) -> bool {
 }
 
 /// Whether these are the same rows; of those in an order, in the same one.
-fn agree(engine: &Rows, batch: &Rows, order: Order) -> bool {
+pub(super) fn agree(engine: &Rows, batch: &Rows, order: Order) -> bool {
     let row = |(a, b): (&Vec<Cell>, &Vec<Cell>)| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
     };
@@ -106,7 +107,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_762_412_889, 123_456_789)
 }
 
-fn plan_native(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>> {
+pub(super) fn plan_native(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>> {
     let steps = plan_steps_at(files, now())?;
     let queries = steps.into_iter().filter_map(|step| match step {
         Step::Query(query) => Some(*query),
@@ -124,7 +125,10 @@ fn engine(planned: &PlannedQuery, config: &Config, order: Order) -> Result<Rows,
 }
 
 /// What a query gives, and how many of the source's rows were applied.
-fn run(planned: &PlannedQuery, config: &Config) -> Result<(Vec<RecordBatch>, u64), String> {
+pub(super) fn run(
+    planned: &PlannedQuery,
+    config: &Config,
+) -> Result<(Vec<RecordBatch>, u64), String> {
     let program = &planned.program;
     let mut running = start(program, config).map_err(|e| e.to_string())?;
     let schema = Arc::clone(&program.outputs[0].schema);
@@ -151,36 +155,7 @@ fn run(planned: &PlannedQuery, config: &Config) -> Result<(Vec<RecordBatch>, u64
     Ok((batches, applied))
 }
 
-/// The rows that stand when a changelog is applied, and how many came.
-fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
-    let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
-    let mut came = 0;
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let mut cells: Vec<Cell> = batch.columns().iter().map(|c| cell(c, row)).collect();
-            let weight = match cells.remove(0) {
-                Cell::Text(op) if op.starts_with('+') => 1,
-                Cell::Text(op) if op.starts_with('-') => -1,
-                other => return Err(format!("{other:?} is nothing that a row does")),
-            };
-            came += u64::from(weight > 0);
-            let entry = stand.entry(format!("{cells:?}")).or_insert((0, cells));
-            entry.0 += weight;
-            // One split, one shard a group: a row is there before it goes.
-            if entry.0 < 0 {
-                return Err(format!("{:?} went before it came", entry.1));
-            }
-        }
-    }
-    let left = stand
-        .into_values()
-        .flat_map(|(count, cells)| std::iter::repeat_n(cells, usize::try_from(count).unwrap_or(0)));
-    let mut left: Rows = left.collect();
-    sort(&mut left);
-    Ok((left, came))
-}
-
-fn script(data: &Path, columns: &str, query: &str) -> Vec<SourceFile> {
+pub(super) fn script(data: &Path, columns: &str, query: &str) -> Vec<SourceFile> {
     // No record is late at this lag, so that batch SQL knows the answer.
     let text = format!(
         "CREATE SOURCE r ({columns}, WATERMARK FOR ts AS ts - INTERVAL '100000000' SECOND) \
@@ -324,57 +299,11 @@ fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<
     Ok(verdict)
 }
 
-/// The changelog of a query, applied, leaves what the query gives without it. How many rows come is
-/// the same however it runs; without HAVING there is one for each record of a group.
-fn compare_changes(
-    case: &Case<'_>,
-    path: &Path,
-    expected: &Result<Rows, String>,
-) -> Result<(), String> {
-    let query = format!("{} EMIT CHANGES", case.query);
-    let Ok(planned) = plan_native(&script(path, case.columns, &query)) else {
-        return Ok(());
-    };
-    let mut all: Option<u64> = None;
-    for (shards, frame_rows) in [(1, 1024), (2, 7), (4, 1)] {
-        let config = Config {
-            shards,
-            frame_rows,
-            executor: Executor::Threads,
-            chunk_bytes: 1 + case.lines.len() / 9,
-            ..Config::default()
-        };
-        let label = format!("EMIT CHANGES, {shards} shards, frames of {frame_rows}");
-        let ran = run(&planned[0], &config);
-        let (got, counted) = match ran {
-            Ok((batches, applied)) => {
-                let (left, came) = collapsed(&batches).map_err(|e| format!("{label}: {e}"))?;
-                (Ok(left), Some((came, applied)))
-            }
-            Err(error) => (Err(error), None),
-        };
-        let judged = judge(&got, expected, case);
-        if judged.or_else(|| needless(case, path, &got)).is_none() {
-            return Err(format!("{label}\n{}", difference(&got, expected)));
-        }
-        let Some((came, applied)) = counted else {
-            continue;
-        };
-        if *all.get_or_insert(came) != came {
-            return Err(format!("{label}: {came} came, not {all:?}"));
-        }
-        if case.changes == Changes::OneEach && came != applied.max(u64::from(case.keyless)) {
-            return Err(format!("{label}: {came} came of {applied} records"));
-        }
-    }
-    Ok(())
-}
-
 /// What there is to say of DataFusion where it panics.
 const PANICKED: &str = "DataFusion panicked";
 
 /// What DataFusion gives.
-fn batch(
+pub(super) fn batch(
     case: &Case<'_>,
     path: &Path,
     constants: Constants,
@@ -399,7 +328,11 @@ fn batch(
 
 /// What DataFusion does not compute, as a constant that is NULL makes it needless, fails here, and
 /// there if it does not know that constant.
-fn needless(case: &Case<'_>, path: &Path, got: &Result<Rows, String>) -> Option<Verdict> {
+pub(super) fn needless(
+    case: &Case<'_>,
+    path: &Path,
+    got: &Result<Rows, String>,
+) -> Option<Verdict> {
     let by_zero = |error: &str| error.to_lowercase().contains("by zero");
     got.as_ref().err().filter(|error| by_zero(error))?;
     let whole = batch(case, path, Constants::Opaque).ok()?;
@@ -409,7 +342,7 @@ fn needless(case: &Case<'_>, path: &Path, got: &Result<Rows, String>) -> Option<
         .map(|_| Verdict::Lenient)
 }
 
-fn judge(
+pub(super) fn judge(
     got: &Result<Rows, String>,
     expected: &Result<Rows, String>,
     case: &Case<'_>,
@@ -428,7 +361,7 @@ fn is_out_of_range(error: &str) -> bool {
     error.contains("out of range") || error.contains("exceeds the representable")
 }
 
-fn difference(got: &Result<Rows, String>, expected: &Result<Rows, String>) -> String {
+pub(super) fn difference(got: &Result<Rows, String>, expected: &Result<Rows, String>) -> String {
     match (got, expected) {
         (Ok(a), Ok(b)) => (a.iter().zip(b))
             .find(|(a, b)| !agree(&vec![a.to_vec()], &vec![b.to_vec()], Order::Said))

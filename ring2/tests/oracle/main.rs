@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // These are tests.
 
+mod changelog;
 mod compare;
 mod data;
 mod expressions;
@@ -137,6 +138,40 @@ fn queries_in_an_order() {
         [some.as_str(), ""].map(|lines| check_pair(&name, lines, &(query, query), Order::Said))
     };
     let compared = pairs::ORDERED.iter().enumerate().flat_map(alike);
+    let differences: Vec<_> = compared.filter_map(Result::err).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+/// A changelog is right after each record, and whatever is computed from results that change.
+#[test]
+fn changelogs_are_right_after_each_record() {
+    let all = lines(24, 5);
+    let compared = queries::CHANGING.iter().enumerate().map(|(number, query)| {
+        let case = Case {
+            name: &format!("prefix-{number}"),
+            columns: COLUMNS,
+            lines: &all,
+            query,
+            batch: query,
+            lenient: Lenient::default(),
+            changes: Changes::Any,
+            keyless: false,
+            order: Order::Any,
+        };
+        changelog::compare_prefixes(&case)
+    });
+    let differences: Vec<_> = compared.filter_map(Result::err).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn what_is_computed_from_changes() {
+    let some = lines(300, 13);
+    let alike = |(number, query): (usize, &&str)| {
+        let name = format!("changing-{number}");
+        [some.as_str(), ""].map(|lines| check(&name, lines, query, &[Executor::Threads]))
+    };
+    let compared = queries::CHANGING.iter().enumerate().flat_map(alike);
     let differences: Vec<_> = compared.filter_map(Result::err).collect();
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }

@@ -153,3 +153,35 @@ pub(crate) const TYPES: &[&str] = &[
     // DataFusion knows that this is NULL, and divides nothing.
     "SELECT (7 / k) <= TRY_CAST('a' AS DECIMAL(12, 3)) AS never FROM r",
 ];
+
+/// What is computed from results that change: groups of groups, ranks and the first of an order.
+pub(crate) const CHANGING: &[&str] = &[
+    "SELECT n, COUNT(*) AS c FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t GROUP BY n",
+    "SELECT COUNT(*) AS c, SUM(a) AS s, MIN(a) AS l, MAX(a) AS g, AVG(a) AS m \
+     FROM (SELECT k, SUM(i) AS a FROM r GROUP BY k) t",
+    "SELECT COUNT(*) AS c, SUM(a) AS s, MIN(a) AS l, MAX(a) AS g, AVG(a) AS m, STDDEV(a) AS d \
+     FROM (SELECT k, SUM(x) AS a FROM r GROUP BY k) t",
+    "SELECT b, COUNT(DISTINCT n) AS c, MEDIAN(n) AS m, BOOL_AND(n > 1) AS a, \
+     SUM(n) FILTER (WHERE n > 2) AS f, SUM(DISTINCT n) AS u \
+     FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t GROUP BY b",
+    "SELECT m, COUNT(*) AS c, MIN(k) AS l FROM (SELECT k, MAX(s) AS m FROM r GROUP BY k) t \
+     WHERE m <> 'a' GROUP BY m HAVING COUNT(*) < 3",
+    "SELECT c, COUNT(*) AS e FROM (SELECT n, COUNT(*) AS c FROM \
+     (SELECT k, b, COUNT(*) AS n FROM r GROUP BY k, b) t GROUP BY n) u GROUP BY c",
+    "SELECT DISTINCT n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t",
+    "SELECT w, MAX(n) AS m FROM (SELECT k, window_start AS w, COUNT(*) AS n FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) t GROUP BY w",
+    "SELECT k, n, RANK() OVER (ORDER BY n DESC) AS p, DENSE_RANK() OVER (ORDER BY n DESC) AS d \
+     FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t",
+    "SELECT b, k, n FROM (SELECT b, k, n, ROW_NUMBER() OVER (PARTITION BY b ORDER BY n DESC, k) \
+     AS p FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t) u WHERE p <= 2",
+    "SELECT k, w, n, p FROM (SELECT k, w, n, RANK() OVER (PARTITION BY w ORDER BY n DESC) AS p \
+     FROM (SELECT k, window_start AS w, COUNT(*) AS n FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) t) u WHERE p < 3",
+    "SELECT k, n, LAG(n) OVER (ORDER BY k) AS a, SUM(n) OVER (ORDER BY k) AS t, \
+     COUNT(*) OVER () AS c FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) u",
+    "SELECT s, i, ROW_NUMBER() OVER (PARTITION BY s ORDER BY i, k, x, b, d, t, y) AS p FROM r",
+    "SELECT k, COUNT(*) AS n, SUM(i) AS s FROM r GROUP BY k ORDER BY n DESC, k LIMIT 2",
+    "SELECT p, COUNT(*) AS c FROM (SELECT k, RANK() OVER (ORDER BY n) AS p \
+     FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t) u GROUP BY p",
+];

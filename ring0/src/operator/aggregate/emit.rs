@@ -196,11 +196,25 @@ pub(super) fn push_results(
     to: &mut Column,
 ) -> Result<()> {
     use AggregateFunction as F;
+    match output.function {
+        F::Min | F::Max => {
+            push_extremes(&output.cell, store, slots, to);
+            Ok(())
+        }
+        _ => push_numbers(output, slots, to),
+    }
+}
+
+/// Appends the results of a call whose words say all.
+pub(super) fn push_numbers(output: &Output, slots: &[*mut u64], to: &mut Column) -> Result<()> {
+    use AggregateFunction as F;
     let cell = &output.cell;
     let at = cell.at;
     let values = |slot| word(slot, cell.values_at);
     match (&output.function, cell.kind) {
-        (F::Generic(_), _) => unreachable!("generic results are pushed from their states"),
+        (F::Generic(_) | F::Min | F::Max, _) => {
+            unreachable!("what words do not say is pushed from where it is kept")
+        }
         (F::Count, _) => push_i64s(to, slots, |s| Some(word(s, at) as i64)),
         (F::Sum, Kind::SumInt) => {
             let sum = |s| (values(s) > 0).then(|| sum_i128(s, at));
@@ -233,7 +247,6 @@ pub(super) fn push_results(
         (F::Avg, _) => push_f64s(to, slots, |s| {
             (values(s) > 0).then(|| sum_f64(s, at) / values(s) as f64)
         }),
-        (F::Min | F::Max, _) => push_extremes(cell, store, slots, to),
         (F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop, _) => {
             let samp = matches!(output.function, F::StddevSamp | F::VarSamp);
             let root = matches!(output.function, F::StddevSamp | F::StddevPop);

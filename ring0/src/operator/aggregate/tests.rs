@@ -1,6 +1,7 @@
 //! Tests of the aggregation against a model that keeps every row of every group.
 
 mod model;
+mod retract;
 mod types;
 
 use std::collections::HashMap;
@@ -75,16 +76,18 @@ fn emitted(aggregate: &mut Aggregate, upto_ns: Option<i64>, rows_max: usize) -> 
 }
 
 fn check(input: &[Frame], keys: &[usize], calls: &[AggregateCall], output: &[Frame]) {
-    let rows = rows_of(input);
+    check_rows(&rows_of(input), keys, calls, rows_of(output));
+}
+
+fn check_rows(rows: &[Vec<Value>], keys: &[usize], calls: &[AggregateCall], got: Vec<Vec<Value>>) {
     let mut groups: HashMap<String, Vec<&Vec<Value>>> = HashMap::new();
     if keys.is_empty() {
         groups.insert(key_text(&[]), Vec::new());
     }
-    for row in &rows {
+    for row in rows {
         let key: Vec<Value> = keys.iter().map(|&k| row[k].clone()).collect();
         groups.entry(key_text(&key)).or_default().push(row);
     }
-    let got = rows_of(output);
     assert_eq!(got.len(), groups.len(), "one row a group");
     for row in got {
         let rows = groups

@@ -150,7 +150,7 @@ pub(super) fn add_i128(cell: &mut [u64; 2], value: i128) {
 
 /// Adds 128 bits and the word above them.
 #[inline(always)]
-fn add_i192(cell: &mut [u64; 3], low: i128, high: u64) {
+pub(super) fn add_i192(cell: &mut [u64; 3], low: i128, high: u64) {
     let sum = u128::from(cell[0]) | u128::from(cell[1]) << 64;
     let (next, carry) = sum.overflowing_add(low as u128);
     (cell[0], cell[1]) = (next as u64, (next >> 64) as u64);

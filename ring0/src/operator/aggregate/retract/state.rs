@@ -1,0 +1,248 @@
+//! What a group keeps of the rows that stand: the words of its cells as they lie in a slot, and
+//! beside them what words cannot forget.
+
+use arrow_array::ArrayRef;
+
+use super::exact::Exact;
+use crate::column::{Column, each_integer};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::operator::aggregate::cells::{Cell, Kind, Plan};
+use crate::operator::aggregate::generic::{GenericCall, calls};
+use crate::operator::aggregate::{emit, update};
+use crate::order::{Rows, SortKey, count, put_key, put_row, take};
+use crate::program::{AggregateFunction as F, AggregateSpec, Phase};
+
+/// What a cell keeps beside its words.
+#[derive(Debug)]
+enum Side {
+    /// Nothing.
+    Words,
+    /// Of doubles.
+    Exact(Box<Exact>),
+    /// How often each value stands.
+    Values(Rows),
+}
+
+/// The rows that a generic call counts, and their result while it holds.
+#[derive(Debug, Default)]
+struct Kept {
+    rows: Rows,
+    result: Option<Column>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    words: Vec<u64>,
+    /// One for each cell of the plan.
+    sides: Vec<Side>,
+    /// One for each generic call.
+    kept: Vec<Kept>,
+}
+
+impl State {
+    pub(super) fn new(spec: &AggregateSpec, plan: &Plan) -> Self {
+        let side = |cell: &Cell| match cell.kind {
+            Kind::SumF64 => Side::Exact(Box::new(Exact::sum())),
+            Kind::Moments => Side::Exact(Box::new(Exact::moments())),
+            Kind::Min(_) | Kind::Max(_) => Side::Values(Rows::new()),
+            Kind::Rows | Kind::Values | Kind::SumInt | Kind::SumDecimal | Kind::Number => {
+                Side::Words
+            }
+        };
+        Self {
+            words: plan.initial.clone(),
+            sides: plan.cells.iter().map(side).collect(),
+            kept: calls(spec).map(|_| Kept::default()).collect(),
+        }
+    }
+
+    /// Whether nothing is owed: of sums that is so where nothing is counted.
+    pub(super) fn is_empty(&self) -> bool {
+        let side = |side: &Side| match side {
+            Side::Values(values) => values.is_empty(),
+            Side::Words | Side::Exact(_) => true,
+        };
+        self.sides.iter().all(side) && self.kept.iter().all(|k| k.rows.is_empty())
+    }
+
+    /// Takes a row with its weight, 1 or -1.
+    pub(super) fn weigh(
+        &mut self,
+        spec: &AggregateSpec,
+        plan: &Plan,
+        frame: &Frame,
+        row: usize,
+        weight: i64,
+    ) {
+        for (cell, side) in plan.cells.iter().zip(&mut self.sides) {
+            weigh_cell(cell, &mut self.words[cell.at..], side, frame, row, weight);
+        }
+        for (call, kept) in calls(spec).zip(&mut self.kept) {
+            let counts = call.filter.is_none_or(|f| match &frame.columns[f] {
+                Column::Bool(c) => c.get(row) == Some(true),
+                other => unreachable!("a filter of {:?}", other.physical()),
+            });
+            if counts {
+                let mut bytes = Vec::new();
+                put_row(
+                    &mut bytes,
+                    call.args.iter().map(|&a| &frame.columns[a]),
+                    row,
+                );
+                count(&mut kept.rows, bytes, weight);
+                kept.result = None;
+            }
+        }
+    }
+
+    /// Appends the group's keys and results.
+    pub(super) fn push(
+        &mut self,
+        spec: &AggregateSpec,
+        plan: &Plan,
+        mut key: &[u8],
+        out: &mut Frame,
+    ) -> Result<()> {
+        let (keys, results) = out.columns.split_at_mut(spec.keys.len());
+        keys.iter_mut().for_each(|to| take(&mut key, to));
+        self.settle(plan);
+        let mut kept = calls(spec).zip(&mut self.kept);
+        for (output, to) in plan.outputs.iter().zip(results) {
+            match output.function {
+                F::Generic(_) => {
+                    let (call, kept) = kept.next().expect("each generic call keeps its rows");
+                    push_kept(spec, call, kept, to)?;
+                }
+                F::Min | F::Max => {
+                    let cell = plan.cells.iter().position(|c| c.at == output.cell.at);
+                    let Some(Side::Values(values)) = cell.map(|at| &self.sides[at]) else {
+                        unreachable!("a cell of extremes keeps values")
+                    };
+                    let mut standing = values.iter().filter(|(_, count)| **count > 0);
+                    let found = match output.function {
+                        F::Min => standing.next(),
+                        _ => standing.next_back(),
+                    };
+                    match found {
+                        Some((value, _)) => take(&mut &value[..], to),
+                        None => to.push_null(),
+                    }
+                }
+                _ => emit::push_numbers(output, &[self.words.as_mut_ptr()], to)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the words of doubles say what they sum to.
+    fn settle(&mut self, plan: &Plan) {
+        for (cell, side) in plan.cells.iter().zip(&self.sides) {
+            let Side::Exact(exact) = side else { continue };
+            let at = cell.at + usize::from(cell.kind == Kind::Moments);
+            let sum = exact.total();
+            let words = sum.into_iter().chain(exact.squares()).map(f64::to_bits);
+            let count = if cell.kind == Kind::Moments { 4 } else { 2 };
+            for (to, word) in self.words[at..at + count].iter_mut().zip(words) {
+                *to = word;
+            }
+        }
+    }
+}
+
+fn weigh_cell(
+    cell: &Cell,
+    words: &mut [u64],
+    side: &mut Side,
+    frame: &Frame,
+    row: usize,
+    weight: i64,
+) {
+    let counted = |words: &mut [u64]| words[0] = words[0].wrapping_add(weight as u64);
+    if cell.kind == Kind::Rows {
+        return counted(words);
+    }
+    let column = &frame.columns[cell.column];
+    if !column.is_valid(row) {
+        return;
+    }
+    match (cell.kind, side, column) {
+        (Kind::Values, ..) => counted(words),
+        (Kind::SumInt, _, column) => {
+            let value = each_integer!(column, c => i128::from(c.values[row]), other => {
+                unreachable!("a column of {:?} is no number", other.physical())
+            });
+            if let Some(cell) = words.first_chunk_mut() {
+                update::add_i128(cell, value * i128::from(weight));
+            }
+        }
+        (Kind::SumDecimal, _, Column::I128(c)) => {
+            let value = c.values[row] * i128::from(weight);
+            if let Some(cell) = words.first_chunk_mut() {
+                update::add_i192(cell, value, (value >> 127) as u64);
+            }
+        }
+        (Kind::SumF64, Side::Exact(exact), column) => exact.weigh(double(column, row), weight),
+        (Kind::Moments, Side::Exact(exact), column) => {
+            counted(words);
+            exact.weigh(double(column, row), weight);
+        }
+        (Kind::Min(_) | Kind::Max(_), Side::Values(values), _) => {
+            let mut bytes = Vec::new();
+            put_key(&mut bytes, frame, row, &[SortKey::ascending(cell.column)]);
+            count(values, bytes, weight);
+        }
+        (kind, ..) => unreachable!("{kind:?} of a column of {:?}", column.physical()),
+    }
+}
+
+fn double(column: &Column, row: usize) -> f64 {
+    match column {
+        Column::F64(c) => c.values[row],
+        Column::F32(c) => f64::from(c.values[row]),
+        column => each_integer!(column, c => c.values[row] as f64, other => {
+            unreachable!("a column of {:?} is no number", other.physical())
+        }),
+    }
+}
+
+/// Appends the result of a generic call, computed anew where its rows have changed.
+fn push_kept(
+    spec: &AggregateSpec,
+    call: &GenericCall,
+    kept: &mut Kept,
+    to: &mut Column,
+) -> Result<()> {
+    if kept.result.is_none() {
+        let result = evaluate(spec, call, &kept.rows);
+        let result = result.map_err(|message| Error::Row { message })?;
+        assert_eq!(result.len(), 1, "a result for the one group");
+        kept.result = Some(Column::from_array(result));
+    }
+    if let Some(result) = &kept.result {
+        to.append_all(result);
+    }
+    Ok(())
+}
+
+fn evaluate(
+    spec: &AggregateSpec,
+    call: &GenericCall,
+    rows: &Rows,
+) -> std::result::Result<ArrayRef, String> {
+    let types = call.args.iter().map(|&a| &spec.input.fields[a].data_type);
+    let mut columns: Vec<Column> = types.clone().map(Column::of).collect();
+    let mut total = 0;
+    for (row, &count) in rows {
+        for _ in 0..count {
+            let mut rest = &row[..];
+            columns.iter_mut().for_each(|to| take(&mut rest, to));
+            total += 1;
+        }
+    }
+    let args = columns.into_iter().zip(types);
+    let args: Vec<ArrayRef> = args.map(|(column, t)| column.into_array(t)).collect();
+    let mut states = call.kernel.states(Phase::Complete)?;
+    states.update(&args, &vec![0; total], 1)?;
+    states.results(1)
+}

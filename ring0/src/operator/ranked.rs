@@ -1,0 +1,287 @@
+//! Functions over the rows around a row where these change: OVER and Top-N under EMIT CHANGES, and
+//! where windows close before the input ends. Rows of a partition are kept in order; a change gives
+//! each row whose results it changes, and takes back what it was; or a partition leaves as a whole
+//! once the watermark says that it is complete.
+//!
+//! Ranks are counted on from the row that changed, and with a limit only as far as it reaches; all
+//! other functions are computed anew over their partition. A row may go before it comes.
+
+mod partition;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+use self::partition::{Change, Partition};
+use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
+use crate::column::Column;
+use crate::error::{Result, refuse};
+use crate::frame::Frame;
+use crate::operator::aggregate::Progress;
+use crate::operator::over::PartitionKernel;
+use crate::order::{SortKey, put_key, take};
+use crate::program::{Phase, WindowKey};
+use crate::schema::{Schema, unit_nanos};
+
+/// A number that tells where in its partition a row stands: BIGINT UNSIGNED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// 1, 2, 3, ...
+    RowNumber,
+    /// Of rows that are alike the number of the first.
+    Rank,
+    /// As many as there are unlike rows up to this one.
+    DenseRank,
+}
+
+/// What is computed.
+#[derive(Debug, Clone)]
+pub enum Functions {
+    /// Ranks alone.
+    Ranks(Vec<Rank>),
+    /// Anything.
+    Any(Arc<dyn PartitionKernel>),
+}
+
+impl Functions {
+    fn data_types(&self) -> Vec<DataType> {
+        match self {
+            Self::Ranks(ranks) => vec![DataType::UInt64; ranks.len()],
+            Self::Any(kernel) => kernel.data_types().to_vec(),
+        }
+    }
+}
+
+/// What is computed over which rows. The output's columns: the input's, then the results; with
+/// [`Phase::Changes`] both have the changelog's column behind them.
+#[derive(Debug, Clone)]
+pub struct RankedSpec {
+    /// The input's columns.
+    pub input: Arc<Schema>,
+    /// The columns by which rows belong together; none: all do.
+    pub partition: Vec<usize>,
+    /// The order of a partition's rows; rows that are equal by it are alike.
+    pub order: Vec<SortKey>,
+    /// The order of rows that are alike; then they stand as they came.
+    pub ties: Vec<SortKey>,
+    /// What computes the results.
+    pub functions: Functions,
+    /// Of rows whose rank is greater nothing is given; where there are ranks alone.
+    pub limit: Option<(Rank, u64)>,
+    /// Which of the partition's columns is the start of a window that watermarks close.
+    pub window: Option<WindowKey>,
+    /// [`Phase::Changes`], or [`Phase::Complete`]: partitions leave once they are closed.
+    pub phase: Phase,
+    /// The output's columns.
+    pub output: Arc<Schema>,
+}
+
+/// A time that no watermark reaches before the end.
+const NEVER: i64 = i64::MAX;
+
+/// Partitions that are given or forgotten in one call.
+const PARTITIONS_MAX: usize = 64;
+
+/// The rows of all partitions on one shard.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    spec: Arc<RankedSpec>,
+    /// By when they close and by what they share.
+    partitions: BTreeMap<(i64, Box<[u8]>), Partition>,
+    by: Vec<SortKey>,
+    /// Where the row of a partition tells when it closes: its column, unit and size in ns.
+    closes: Option<(usize, i64, i64)>,
+    /// What is to be given before any row is taken, from the last on.
+    pending: Vec<Change>,
+    /// Rows so far, which is the number of the next.
+    arrived: u64,
+}
+
+impl Ranked {
+    /// # Errors
+    /// [`crate::error::Error::Program`] where columns do not fit together.
+    pub(crate) fn new(spec: &Arc<RankedSpec>) -> Result<Self> {
+        let changes = spec.phase == Phase::Changes;
+        let weighted = is_weighted(&spec.input) && is_weighted(&spec.output);
+        if changes && !weighted || matches!(spec.phase, Phase::Partial | Phase::Final) {
+            return refuse("OVER of a changelog without its column, or in phases".to_owned());
+        }
+        let own = usize::from(changes);
+        let columns = spec.input.fields.len() - own;
+        let results = spec.functions.data_types();
+        let given = spec.output.types().take(spec.output.fields.len() - own);
+        if !given.eq(spec.input.types().take(columns).chain(&results)) {
+            return refuse("OVER makes other columns".to_owned());
+        }
+        let keys = spec.order.iter().chain(&spec.ties).map(|key| key.column);
+        if let Some(key) = (spec.partition.iter().copied().chain(keys)).find(|&k| k >= columns) {
+            return refuse(format!("OVER by column {key} of {columns}"));
+        }
+        if spec.limit.is_some() && matches!(spec.functions, Functions::Any(_)) {
+            return refuse("a limit of what is no rank".to_owned());
+        }
+        let closes = match spec.window {
+            None => None,
+            Some(window) => {
+                let column = spec.partition.get(window.key).copied();
+                match column.map(|c| (c, &spec.input.fields[c].data_type)) {
+                    Some((column, DataType::Timestamp(unit, None))) => {
+                        Some((column, unit_nanos(*unit), window.size_ns))
+                    }
+                    other => return refuse(format!("a window key of type {other:?}")),
+                }
+            }
+        };
+        Ok(Self {
+            partitions: BTreeMap::new(),
+            by: spec
+                .partition
+                .iter()
+                .copied()
+                .map(SortKey::ascending)
+                .collect(),
+            closes,
+            pending: Vec::new(),
+            arrived: 0,
+            spec: Arc::clone(spec),
+        })
+    }
+
+    fn gives_changes(&self) -> bool {
+        self.spec.phase == Phase::Changes
+    }
+
+    /// When the window of a row ends.
+    fn close(&self, frame: &Frame, row: usize) -> i64 {
+        let Some((column, unit_ns, size_ns)) = self.closes else {
+            return NEVER;
+        };
+        let Column::I64(times) = &frame.columns[column] else {
+            unreachable!("a window's start is a TIMESTAMP")
+        };
+        let end = times
+            .get(row)
+            .and_then(|t| t.checked_mul(unit_ns)?.checked_add(size_ns));
+        end.unwrap_or(NEVER)
+    }
+
+    fn partition_of(&self, frame: &Frame, row: usize) -> (i64, Box<[u8]>) {
+        let mut bytes = Vec::new();
+        put_key(&mut bytes, frame, row, &self.by);
+        (self.close(frame, row), bytes.into())
+    }
+
+    /// Takes rows of `frame` from row `from` on, as long as `out` has room for what they change.
+    /// Gives the first row that is left.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Row`] where a function fails.
+    pub(crate) fn take(&mut self, frame: &Frame, from: usize, out: &mut Frame) -> Result<usize> {
+        let mut row = from;
+        loop {
+            if self.give(out) == Progress::Full || row == frame.rows() {
+                return Ok(row);
+            }
+            let at = self.partition_of(frame, row);
+            let spec = &*self.spec;
+            if spec.phase != Phase::Changes {
+                let partition = self.partitions.entry(at).or_default();
+                partition.insert(spec, frame, row, self.arrived);
+                self.arrived += 1;
+                row += 1;
+                continue;
+            }
+            let mut rows = 1;
+            if changelog::is_update(frame, row) {
+                rows += usize::from(self.partition_of(frame, row + 1) == at);
+            }
+            let partition = self.partitions.entry(at.clone()).or_default();
+            partition.change(
+                spec,
+                frame,
+                row..row + rows,
+                self.arrived,
+                &mut self.pending,
+            )?;
+            if partition.is_empty() {
+                self.partitions.remove(&at);
+            }
+            self.pending.reverse();
+            self.arrived += rows as u64;
+            row += rows;
+        }
+    }
+
+    /// Whether something is to be given before any row is taken.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Gives what is pending, as far as `out` has room.
+    fn give(&mut self, out: &mut Frame) -> Progress {
+        let changes = self.gives_changes();
+        let rows_max = if changes { 2 } else { 1 };
+        while let Some(change) = self.pending.last() {
+            if out.room() < rows_max || out.is_full() {
+                return Progress::Full;
+            }
+            let ops = match (&change.before, &change.after) {
+                (Some(_), Some(_)) => [UPDATE_BEFORE, UPDATE_AFTER],
+                _ => [DELETE, INSERT],
+            };
+            for (row, op) in [&change.before, &change.after].into_iter().zip(ops) {
+                let Some((row, results)) = row else { continue };
+                let mut columns = out.columns.iter_mut();
+                for mut bytes in [&**row, &**results] {
+                    while !bytes.is_empty() {
+                        take(&mut bytes, columns.next().expect("each value has a column"));
+                    }
+                }
+                if changes {
+                    changelog::push(out, op);
+                }
+                out.commit_rows(1);
+            }
+            self.pending.pop();
+        }
+        Progress::Done
+    }
+
+    /// Gives, or forgets where they were given, the partitions whose windows end at or before
+    /// `upto_ns`; with `None`, the end of the input, all.
+    ///
+    /// # Errors
+    /// As [`Ranked::take`].
+    pub(crate) fn emit(&mut self, upto_ns: Option<i64>, out: &mut Frame) -> Result<Progress> {
+        for _ in 0..PARTITIONS_MAX {
+            if self.give(out) == Progress::Full {
+                return Ok(Progress::Full);
+            }
+            let Some(first) = self.partitions.first_entry() else {
+                return Ok(Progress::Done);
+            };
+            if upto_ns.is_some_and(|upto| first.key().0 > upto || first.key().0 == NEVER) {
+                return Ok(Progress::Done);
+            }
+            if self.spec.phase == Phase::Changes && upto_ns.is_none() {
+                // What was given stands; there is nothing more to say.
+                return Ok(Progress::Done);
+            }
+            let mut partition = first.remove();
+            if self.spec.phase != Phase::Changes {
+                partition.evaluate(&self.spec, &mut self.pending)?;
+                self.pending.reverse();
+            }
+        }
+        Ok(Progress::Full)
+    }
+
+    /// Number of rows in state.
+    #[cfg(test)]
+    fn rows(&self) -> usize {
+        self.partitions.values().map(Partition::len).sum()
+    }
+}

@@ -1,0 +1,312 @@
+//! The rows of one partition, in order, with what was given of each.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+
+use arrow_array::{Array, ArrayRef};
+
+use super::{Functions, Rank, RankedSpec};
+use crate::changelog;
+use crate::column::Column;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::operator::over::PartitionKernel;
+use crate::order::{Rows, put_key, put_row, take};
+use crate::program::Phase;
+
+/// A row's values, and its results.
+type Given = (Box<[u8]>, Box<[u8]>);
+
+/// What a change gives of one row: it comes, goes, or has other results.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) before: Option<Given>,
+    pub(super) after: Option<Given>,
+}
+
+/// A row of a partition.
+#[derive(Debug)]
+struct Entry {
+    row: Box<[u8]>,
+    /// How many of its key's bytes tell which rows are alike.
+    order_bytes: usize,
+    /// Row number, rank and dense rank; of rows beyond the limit nothing is known.
+    numbers: [u64; 3],
+    /// Its results, where they were given.
+    given: Option<Box<[u8]>>,
+}
+
+/// The rows, by order, ties and arrival.
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    rows: BTreeMap<Box<[u8]>, Entry>,
+    /// Rows that went before they came.
+    owed: Rows,
+}
+
+/// The bytes of an arrival at the end of a key.
+const ARRIVAL: usize = size_of::<u64>();
+
+impl Partition {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.owed.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Keeps a row. Gives its key.
+    pub(super) fn insert(
+        &mut self,
+        spec: &RankedSpec,
+        frame: &Frame,
+        row: usize,
+        arrival: u64,
+    ) -> Box<[u8]> {
+        let (mut key, order_bytes) = key(spec, frame, row);
+        key.extend_from_slice(&arrival.to_be_bytes());
+        let entry = Entry {
+            row: values(spec, frame, row),
+            order_bytes,
+            numbers: [0; 3],
+            given: None,
+        };
+        let key: Box<[u8]> = key.into();
+        self.rows.insert(key.clone(), entry);
+        key
+    }
+
+    /// Takes rows that are one change, and adds what they give.
+    pub(super) fn change(
+        &mut self,
+        spec: &RankedSpec,
+        frame: &Frame,
+        rows: Range<usize>,
+        mut arrival: u64,
+        pending: &mut Vec<Change>,
+    ) -> Result<()> {
+        let (mut gone, mut come) = (None, None);
+        // The first row whose results may be others.
+        let mut from: Option<Box<[u8]>> = None;
+        for row in rows {
+            let key = if changelog::weight(frame, row) < 0 {
+                let Some((key, entry)) = self.remove(spec, frame, row) else {
+                    continue;
+                };
+                gone = entry.given.map(|results| (entry.row, results));
+                key
+            } else if self.is_owed(spec, frame, row) {
+                continue;
+            } else {
+                let key = self.insert(spec, frame, row, arrival);
+                come = Some(key.clone());
+                key
+            };
+            arrival += 1;
+            from = Some(from.map_or(key.clone(), |from| from.min(key)));
+        }
+        let Some(from) = from else { return Ok(()) };
+        let others = pending.len();
+        match &spec.functions {
+            Functions::Ranks(ranks) => self.count_on(spec, ranks, &from, pending),
+            Functions::Any(kernel) => self.compute(spec, kernel.as_ref(), pending)?,
+        }
+        // A row in another's place is one change, and the first that is given.
+        let own = come.and_then(|key| {
+            let row = &self.rows.get(&key)?.row;
+            let is =
+                |c: &Change| c.before.is_none() && c.after.as_ref().is_some_and(|a| a.0 == *row);
+            let at = others + pending[others..].iter().position(is)?;
+            pending.remove(at).after
+        });
+        match (gone, own) {
+            (None, None) => {}
+            (before, after) if before == after => {}
+            (before, after) => pending.insert(others, Change { before, after }),
+        }
+        Ok(())
+    }
+
+    /// Adds all rows with their results, and keeps none.
+    pub(super) fn evaluate(&mut self, spec: &RankedSpec, pending: &mut Vec<Change>) -> Result<()> {
+        match &spec.functions {
+            Functions::Ranks(ranks) => self.count_on(spec, ranks, &[], pending),
+            Functions::Any(kernel) => self.compute(spec, kernel.as_ref(), pending)?,
+        }
+        Ok(())
+    }
+
+    /// Takes out a row; where there is none it is owed.
+    fn remove(
+        &mut self,
+        spec: &RankedSpec,
+        frame: &Frame,
+        row: usize,
+    ) -> Option<(Box<[u8]>, Entry)> {
+        let (from, _) = key(spec, frame, row);
+        let values = values(spec, frame, row);
+        let alike = self
+            .rows
+            .range::<[u8], _>((Bound::Included(&from[..]), Bound::Unbounded));
+        let mut alike = alike.take_while(|(key, _)| key[..key.len() - ARRIVAL] == *from);
+        match alike.find(|(_, entry)| entry.row == values) {
+            Some((key, _)) => {
+                let key = key.clone();
+                let entry = self.rows.remove(&key)?;
+                Some((key, entry))
+            }
+            None => {
+                *self.owed.entry(values).or_default() += 1;
+                None
+            }
+        }
+    }
+
+    /// Whether a row that comes is gone already.
+    fn is_owed(&mut self, spec: &RankedSpec, frame: &Frame, row: usize) -> bool {
+        if self.owed.is_empty() {
+            return false;
+        }
+        let values = values(spec, frame, row);
+        let Some(count) = self.owed.get_mut(&values) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.owed.remove(&values);
+        }
+        true
+    }
+
+    /// Ranks the rows from a key on.
+    fn count_on(
+        &mut self,
+        spec: &RankedSpec,
+        ranks: &[Rank],
+        from: &[u8],
+        pending: &mut Vec<Change>,
+    ) {
+        let before = self
+            .rows
+            .range::<[u8], _>((Bound::Unbounded, Bound::Excluded(from)));
+        let mut last: Option<(Box<[u8]>, [u64; 3])> = None;
+        if let Some((key, entry)) = before.last() {
+            if spec.limit.is_some() && entry.given.is_none() {
+                return;
+            }
+            last = Some((key[..entry.order_bytes].into(), entry.numbers));
+        }
+        let rows = self
+            .rows
+            .range_mut::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        for (key, entry) in rows {
+            let order = &key[..entry.order_bytes];
+            entry.numbers = match &last {
+                None => [1; 3],
+                Some((alike, [number, rank, dense])) if **alike == *order => {
+                    [number + 1, *rank, *dense]
+                }
+                Some((_, [number, _, dense])) => [number + 1, number + 1, dense + 1],
+            };
+            if last.as_ref().is_none_or(|(alike, _)| **alike != *order) {
+                last = Some((order.into(), entry.numbers));
+            } else if let Some((_, numbers)) = &mut last {
+                *numbers = entry.numbers;
+            }
+            let number = |rank: &Rank| match rank {
+                Rank::RowNumber => entry.numbers[0],
+                Rank::Rank => entry.numbers[1],
+                Rank::DenseRank => entry.numbers[2],
+            };
+            let is_beyond = (spec.limit).is_some_and(|(rank, max)| number(&rank) > max);
+            if is_beyond && entry.given.is_none() {
+                return;
+            }
+            let results = (!is_beyond).then(|| {
+                let mut bytes = Vec::with_capacity(9 * ranks.len());
+                for rank in ranks {
+                    bytes.push(1);
+                    bytes.extend_from_slice(&number(rank).to_be_bytes());
+                }
+                bytes.into()
+            });
+            entry.give(results, pending);
+        }
+    }
+
+    /// Computes the results of all rows.
+    fn compute(
+        &mut self,
+        spec: &RankedSpec,
+        kernel: &dyn PartitionKernel,
+        pending: &mut Vec<Change>,
+    ) -> Result<()> {
+        let visible = visible(spec);
+        let fields = &spec.input.fields[..visible];
+        let mut columns: Vec<Column> = fields.iter().map(|f| Column::of(&f.data_type)).collect();
+        for entry in self.rows.values() {
+            let mut row = &entry.row[..];
+            columns.iter_mut().for_each(|to| take(&mut row, to));
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(spec.input.fields.len());
+        arrays.extend(
+            columns
+                .into_iter()
+                .zip(fields)
+                .map(|(c, f)| c.into_array(&f.data_type)),
+        );
+        let results = kernel.evaluate(&arrays, self.rows.len());
+        let results = results.map_err(|message| Error::Row { message })?;
+        assert!(
+            results.iter().all(|r| r.len() == self.rows.len()),
+            "a result for each row"
+        );
+        let results: Vec<Column> = results.into_iter().map(Column::from_array).collect();
+        for (row, entry) in self.rows.values_mut().enumerate() {
+            let mut bytes = Vec::new();
+            put_row(&mut bytes, &results, row);
+            entry.give(Some(bytes.into()), pending);
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Adds what other results give.
+    fn give(&mut self, results: Option<Box<[u8]>>, pending: &mut Vec<Change>) {
+        if results == self.given {
+            return;
+        }
+        let before = std::mem::replace(&mut self.given, results);
+        let given = |results| (self.row.clone(), results);
+        pending.push(Change {
+            before: before.map(given),
+            after: self.given.clone().map(given),
+        });
+    }
+}
+
+/// How many of the columns are rows' own.
+fn visible(spec: &RankedSpec) -> usize {
+    spec.input.fields.len() - usize::from(spec.phase == Phase::Changes)
+}
+
+fn values(spec: &RankedSpec, frame: &Frame, row: usize) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    put_row(&mut bytes, &frame.columns[..visible(spec)], row);
+    bytes.into()
+}
+
+/// Where a row stands, and how many of the bytes tell which rows are alike.
+fn key(spec: &RankedSpec, frame: &Frame, row: usize) -> (Vec<u8>, usize) {
+    let mut bytes = Vec::new();
+    put_key(&mut bytes, frame, row, &spec.order);
+    let order_bytes = bytes.len();
+    put_key(&mut bytes, frame, row, &spec.ties);
+    (bytes, order_bytes)
+}

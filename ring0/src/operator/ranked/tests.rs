@@ -1,0 +1,271 @@
+//! Ranks of rows that come and go, against those of the rows that stand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Int64Array};
+use arrow_schema::TimeUnit;
+use proptest::prelude::*;
+
+use super::*;
+use crate::changelog::{DELETE, INSERT, weighted};
+use crate::order::{Direction, Nulls};
+use crate::schema::Field;
+
+/// Partition, value, number.
+type Row = (i64, i64, i64);
+
+fn schema() -> Schema {
+    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    Schema::new(vec![
+        Field::new("p", time),
+        Field::new("v", DataType::Int64),
+        Field::new("n", DataType::Int64),
+    ])
+}
+
+/// The sum of the values so far, and how many rows there are.
+#[derive(Debug)]
+struct Running(Vec<DataType>);
+
+impl PartitionKernel for Running {
+    fn data_types(&self) -> &[DataType] {
+        &self.0
+    }
+
+    fn evaluate(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> std::result::Result<Vec<ArrayRef>, String> {
+        let values = columns[1]
+            .as_any()
+            .downcast_ref::<Int64Array>()
+            .expect("BIGINT");
+        let mut sum = 0;
+        let sums = (0..rows).map(|row| {
+            sum += values.value(row);
+            sum
+        });
+        let sums: Int64Array = sums.collect();
+        Ok(vec![
+            Arc::new(sums),
+            Arc::new(Int64Array::from(vec![rows as i64; rows])),
+        ])
+    }
+}
+
+fn spec(functions: Functions, limit: Option<(Rank, u64)>, phase: Phase) -> Arc<RankedSpec> {
+    let mut fields = schema().fields;
+    fields.extend(
+        functions
+            .data_types()
+            .into_iter()
+            .map(|t| Field::new("r", t)),
+    );
+    let of = |schema: Schema| match phase {
+        Phase::Changes => weighted(schema),
+        _ => Arc::new(schema),
+    };
+    let descending = |column| SortKey {
+        column,
+        direction: Direction::Descending,
+        nulls: Nulls::First,
+    };
+    Arc::new(RankedSpec {
+        input: of(schema()),
+        partition: vec![0],
+        order: vec![descending(1)],
+        ties: vec![SortKey::ascending(2)],
+        functions,
+        limit,
+        window: Some(WindowKey {
+            key: 0,
+            size_ns: 10,
+        }),
+        phase,
+        output: of(Schema::new(fields)),
+    })
+}
+
+fn push(frame: &mut Frame, (p, v, n): Row, op: Option<i8>) {
+    for (column, value) in frame.columns.iter_mut().zip([p, v, n]) {
+        let Column::I64(column) = column else {
+            panic!("BIGINT")
+        };
+        column.push(Some(value));
+    }
+    if let Some(op) = op {
+        changelog::push(frame, op);
+    }
+    frame.commit_rows(1);
+}
+
+fn values(frame: &Frame, row: usize, columns: usize) -> Vec<i64> {
+    let value = |column: &Column| match column {
+        Column::I64(c) => c.values[row],
+        Column::U64(c) => c.values[row] as i64,
+        other => panic!("no column of {:?}", other.physical()),
+    };
+    frame.columns[..columns].iter().map(value).collect()
+}
+
+/// What stands of the rows, and what the functions give.
+fn wanted(stands: &[Row], ranks: bool, limit: Option<u64>) -> Vec<Vec<i64>> {
+    let mut rows = stands.to_vec();
+    rows.sort_by_key(|&(p, v, n)| (p, -v, n));
+    let mut out = Vec::new();
+    for part in rows.chunk_by(|a, b| a.0 == b.0) {
+        let (mut sum, mut dense, mut rank) = (0, 0, 0);
+        for (at, &(p, v, n)) in part.iter().enumerate() {
+            sum += v;
+            if at == 0 || part[at - 1].1 != v {
+                (rank, dense) = (at as i64 + 1, dense + 1);
+            }
+            let results = match ranks {
+                true => vec![at as i64 + 1, rank, dense],
+                false => vec![sum, part.len() as i64],
+            };
+            if limit.is_none_or(|max| rank as u64 <= max) {
+                out.push([vec![p, v, n], results].concat());
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+fn check(functions: Functions, limit: Option<(Rank, u64)>, steps: &[(u8, Row)], frame_rows: usize) {
+    let ranks = matches!(functions, Functions::Ranks(_));
+    let spec = spec(functions, limit, Phase::Changes);
+    let columns = spec.output.fields.len() - 1;
+    let mut state = Ranked::new(&spec).expect("a program");
+    let (mut stands, mut given) = (Vec::<Row>::new(), BTreeMap::<Vec<i64>, i64>::new());
+    let mut frame = Frame::new(&spec.input, 64);
+    for (step, (kind, row)) in steps.iter().enumerate() {
+        let at = stands
+            .len()
+            .checked_sub(1)
+            .map(|last| (row.2 as usize * 7 + step) % (last + 1));
+        match (at, kind) {
+            (Some(at), 0) => push(&mut frame, stands.swap_remove(at), Some(DELETE)),
+            (Some(at), 1) => {
+                push(&mut frame, stands.swap_remove(at), Some(UPDATE_BEFORE));
+                push(&mut frame, *row, Some(UPDATE_AFTER));
+                stands.push(*row);
+            }
+            (_, 2) => {
+                push(&mut frame, *row, Some(DELETE));
+                push(&mut frame, *row, Some(INSERT));
+            }
+            _ => {
+                push(&mut frame, *row, Some(INSERT));
+                stands.push(*row);
+            }
+        }
+        if step % frame_rows != 0 {
+            continue;
+        }
+        let mut at = 0;
+        loop {
+            let mut out = Frame::new(&spec.output, 3);
+            at = state.take(&frame, at, &mut out).expect("taken");
+            for (row, op) in changelog::given(&out).iter().enumerate() {
+                *given.entry(values(&out, row, columns)).or_default() += i64::from(op.signum());
+            }
+            if at == frame.rows() && !state.is_pending() {
+                break;
+            }
+        }
+        frame.clear();
+        given.retain(|_, count| *count != 0);
+        let got = given
+            .iter()
+            .flat_map(|(row, &count)| vec![row.clone(); count as usize]);
+        let got: Vec<Vec<i64>> = got.collect();
+        assert_eq!(
+            got,
+            wanted(&stands, ranks, limit.map(|(_, max)| max)),
+            "{step}"
+        );
+        // A row that went without having come is no row of state.
+        assert_eq!(state.rows(), stands.len());
+    }
+}
+
+const RANKS: [Rank; 3] = [Rank::RowNumber, Rank::Rank, Rank::DenseRank];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_given_is_what_stands(
+        steps in prop::collection::vec((0u8..5, (0i64..2, 0i64..6, 0i64..4)), 0..60),
+        limit in prop::option::of(1u64..6),
+        frame_rows in prop::sample::select(vec![1usize, 2, 7]),
+    ) {
+        let limit = limit.map(|max| (Rank::Rank, max));
+        check(Functions::Ranks(RANKS.to_vec()), limit, &steps, frame_rows);
+        let running = Running(vec![DataType::Int64; 2]);
+        check(Functions::Any(Arc::new(running)), None, &steps, frame_rows);
+    }
+}
+
+/// Ranks below the limit are not even counted: one change for each row that is given.
+#[test]
+fn a_limit_bounds_what_is_given() {
+    let spec = spec(
+        Functions::Ranks(vec![Rank::RowNumber]),
+        Some((Rank::RowNumber, 2)),
+        Phase::Changes,
+    );
+    let mut state = Ranked::new(&spec).expect("a program");
+    let mut ops = Vec::new();
+    for value in 0..5 {
+        let mut frame = Frame::new(&spec.input, 1);
+        push(&mut frame, (0, value, 0), Some(INSERT));
+        let mut out = Frame::new(&spec.output, 64);
+        assert_eq!(state.take(&frame, 0, &mut out).expect("taken"), 1);
+        ops.push(changelog::given(&out).to_vec());
+    }
+    let next = vec![INSERT, UPDATE_BEFORE, UPDATE_AFTER];
+    let full = vec![INSERT, UPDATE_BEFORE, UPDATE_AFTER, DELETE];
+    assert_eq!(ops, [vec![INSERT], next, full.clone(), full.clone(), full]);
+}
+
+/// Partitions leave when the watermark reaches their windows' ends, in slices.
+#[test]
+fn windows_leave_once_they_are_closed() {
+    let spec = spec(Functions::Ranks(RANKS.to_vec()), None, Phase::Complete);
+    let mut state = Ranked::new(&spec).expect("a program");
+    let rows: Vec<Row> = (0..40).map(|i| (i % 4 * 10, i * 7 % 5, i)).collect();
+    let mut frame = Frame::new(&spec.input, 64);
+    rows.iter().for_each(|&row| push(&mut frame, row, None));
+    let mut out = Frame::new(&spec.output, 1);
+    assert_eq!(state.take(&frame, 0, &mut out).expect("taken"), 40);
+    assert_eq!(out.rows(), 0);
+    for (upto, starts) in [
+        (Some(9), 0..0),
+        (Some(20), 0..20),
+        (Some(20), 0..0),
+        (None, 20..40),
+    ] {
+        let mut got = Vec::new();
+        loop {
+            out.clear();
+            let progress = state.emit(upto, &mut out).expect("given");
+            got.extend((0..out.rows()).map(|row| values(&out, row, 6)));
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        got.sort();
+        let stands: Vec<Row> = rows
+            .iter()
+            .copied()
+            .filter(|r| starts.contains(&r.0))
+            .collect();
+        assert_eq!(got, wanted(&stands, true, None), "{upto:?}");
+    }
+    assert_eq!(state.rows(), 0);
+}

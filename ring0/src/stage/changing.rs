@@ -1,0 +1,211 @@
+//! Operators over a changelog, as they stand in a chain: groups, first rows and ranks of rows that
+//! come and go, and updates that are taken apart where their rows part.
+
+use super::failing::End;
+use super::{Place, resume};
+use crate::changelog::{self, DELETE, INSERT, is_weighted};
+use crate::check::same_types;
+use crate::column::Column;
+use crate::error::{Result, refuse};
+use crate::frame::Frame;
+use crate::lineage::OfInput;
+use crate::mesh::Flow;
+use crate::message::Mark;
+use crate::operator::aggregate::Progress;
+use crate::operator::aggregate::retract::Retracting;
+use crate::operator::ranked::Ranked;
+use crate::order::{Rows, SortKey, put_key};
+use crate::program::{ChangesSpec, Phase};
+use crate::schema::Schema;
+
+/// An operator over a changelog.
+#[derive(Debug)]
+pub(super) struct Changing {
+    kind: Kind,
+    /// Which of its rows are the source's: they are applied here.
+    applies: OfInput,
+    /// All rows go to another shard: the group without keys exists there and not here.
+    elsewhere: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Groups(Box<Retracting>, Phase),
+    /// By these keys how often each row stands.
+    First(Vec<SortKey>, Rows),
+    Apart(Vec<SortKey>),
+    Ranked(Box<Ranked>),
+}
+
+fn ascending(keys: &[usize]) -> Vec<SortKey> {
+    keys.iter().copied().map(SortKey::ascending).collect()
+}
+
+impl Changing {
+    /// Over rows of `schema`, of which all are on shard 0 where they are `single`.
+    pub(super) fn new(
+        spec: &ChangesSpec,
+        schema: &Schema,
+        applies: OfInput,
+        single: bool,
+        place: Place,
+    ) -> Result<Self> {
+        let columns = |wanted: &Schema| match same_types(wanted, schema) {
+            true => Ok(()),
+            false => refuse("a changelog of other columns".to_owned()),
+        };
+        let keyed = |keys: &[usize]| match keys.iter().all(|&k| k < schema.fields.len()) {
+            true if is_weighted(schema) => Ok(()),
+            _ => refuse("no such keys of a changelog".to_owned()),
+        };
+        let kind = match spec {
+            ChangesSpec::Aggregate(spec) => {
+                columns(&spec.input)?;
+                Kind::Groups(Box::new(Retracting::new(spec)?), spec.phase)
+            }
+            ChangesSpec::MarkFirst {
+                keys,
+                schema: output,
+            } => {
+                keyed(keys)?;
+                check_marked(schema, output)?;
+                Kind::First(ascending(keys), Rows::new())
+            }
+            ChangesSpec::Apart(keys) => {
+                keyed(keys)?;
+                Kind::Apart(ascending(keys))
+            }
+            ChangesSpec::Ranked(spec) => {
+                columns(&spec.input)?;
+                Kind::Ranked(Box::new(Ranked::new(spec)?))
+            }
+        };
+        Ok(Self {
+            kind,
+            applies,
+            elsewhere: place.shard > 0 && single,
+        })
+    }
+
+    /// How many of the source's rows a frame has that end here.
+    fn applied(&self, frame: &Frame) -> u64 {
+        match self.kind {
+            Kind::Groups(..) | Kind::Ranked(_) => self.applies.of(frame),
+            Kind::First(..) | Kind::Apart(_) => 0,
+        }
+    }
+
+    /// Takes the rows of a frame from `*taken` on, as far as `out` has room for what they give.
+    pub(super) fn take_more(
+        &mut self,
+        frame: &Frame,
+        taken: &mut usize,
+        end: &mut End<'_>,
+        out: &mut Frame,
+    ) -> Result<Flow> {
+        if *taken == 0 {
+            end.counters.rows_applied += self.applied(frame);
+        }
+        let upto = self.take(frame, *taken, out)?;
+        // What the last row changes may not have found room.
+        let is_pending = matches!(&self.kind, Kind::Ranked(rows) if rows.is_pending());
+        Ok(resume(taken, upto, frame.rows() + usize::from(is_pending)))
+    }
+
+    /// Takes the rows of a frame from row `from` on, as far as `out` has room for what they give.
+    /// Gives the first row that is left.
+    fn take(&mut self, frame: &Frame, from: usize, out: &mut Frame) -> Result<usize> {
+        assert!(!self.elsewhere, "a row came to a shard that is sent none");
+        match &mut self.kind {
+            Kind::Groups(groups, _) => groups.take(frame, from, out),
+            Kind::Ranked(rows) => rows.take(frame, from, out),
+            Kind::First(keys, rows) => {
+                mark(keys, rows, frame, out);
+                Ok(frame.rows())
+            }
+            Kind::Apart(keys) => {
+                apart(keys, frame, out);
+                Ok(frame.rows())
+            }
+        }
+    }
+
+    /// Writes what a mark sets free into `out`, as far as there is room.
+    pub(super) fn emit(&mut self, mark: Mark, out: &mut Frame) -> Result<Flow> {
+        let progress = match (&mut self.kind, mark) {
+            _ if self.elsewhere => Progress::Done,
+            (Kind::Groups(groups, _), Mark::End) => groups.end(out)?,
+            (Kind::Ranked(rows), Mark::End) => rows.emit(None, out)?,
+            (Kind::Ranked(rows), Mark::Watermark(time)) => rows.emit(Some(time), out)?,
+            _ => Progress::Done,
+        };
+        Ok(match progress {
+            Progress::Done => Flow::Done,
+            Progress::Full => Flow::Full,
+        })
+    }
+
+    /// A window that is closed before is closed behind, but for groups that leave at the end.
+    pub(super) fn forwards(&self, mark: Mark) -> bool {
+        match (mark, &self.kind) {
+            (Mark::Watermark(_), Kind::Groups(_, phase)) => *phase == Phase::Changes,
+            (Mark::ChunkEnd | Mark::SplitEnd, Kind::Groups(..) | Kind::Ranked(_)) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Refuses marks that have no column before the changelog's.
+fn check_marked(input: &Schema, output: &Schema) -> Result<()> {
+    let mut types: Vec<_> = input.types().collect();
+    types.insert(
+        types.len().saturating_sub(1),
+        &arrow_schema::DataType::Boolean,
+    );
+    match is_weighted(output) && output.types().eq(types) {
+        true => Ok(()),
+        false => refuse("first rows of a changelog are marked in no column".to_owned()),
+    }
+}
+
+/// Appends the rows of a frame, and of each whether it is the first of its kind that comes, or the
+/// last that goes.
+fn mark(keys: &[SortKey], rows: &mut Rows, frame: &Frame, out: &mut Frame) {
+    let all = frame.rows();
+    let own = frame.columns.len() - 1;
+    for (to, from) in out.columns[..own].iter_mut().zip(&frame.columns) {
+        to.append_range(from, 0..all);
+    }
+    out.columns[own + 1].append_range(&frame.columns[own], 0..all);
+    let Column::Bool(marks) = &mut out.columns[own] else {
+        unreachable!("types are checked before")
+    };
+    for row in 0..all {
+        let mut key = Vec::new();
+        put_key(&mut key, frame, row, keys);
+        let weight = changelog::weight(frame, row);
+        let stood = crate::order::count(rows, key, weight);
+        marks.push(Some((stood > 0) != (stood + weight > 0)));
+    }
+    out.commit_rows(all);
+}
+
+/// Appends the rows of a frame; updates whose rows differ by the keys become a deletion and an
+/// insertion.
+fn apart(keys: &[SortKey], frame: &Frame, out: &mut Frame) {
+    out.append_range(frame, 0..frame.rows());
+    let mut ops = changelog::given(frame).to_vec();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for row in 0..frame.rows() {
+        if changelog::is_update(frame, row) {
+            before.clear();
+            after.clear();
+            put_key(&mut before, frame, row, keys);
+            put_key(&mut after, frame, row + 1, keys);
+            if before != after {
+                (ops[row], ops[row + 1]) = (DELETE, INSERT);
+            }
+        }
+    }
+    changelog::set_last(out, &ops);
+}

@@ -1,0 +1,159 @@
+//! Changelogs: applied they leave what the query gives without them, after each record.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use datafusion::arrow::array::RecordBatch;
+use trefoil::PlannedQuery;
+use trefoil::oracle::Constants;
+use trefoil_ring0::program::OperatorSpec;
+use trefoil_ring0::runtime::{Config, Executor};
+
+use crate::compare::{
+    Case, Cell, Changes, Order, Rows, agree, batch, cell, difference, judge, needless, plan_native,
+    rows, run, script, sort,
+};
+
+/// The rows that stand when a changelog is applied, and how many came.
+fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
+    let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
+    let mut came = 0;
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let mut cells: Vec<Cell> = batch.columns().iter().map(|c| cell(c, row)).collect();
+            let weight = match cells.remove(0) {
+                Cell::Text(op) if op.starts_with('+') => 1,
+                Cell::Text(op) if op.starts_with('-') => -1,
+                other => return Err(format!("{other:?} is nothing that a row does")),
+            };
+            came += u64::from(weight > 0);
+            let entry = stand.entry(format!("{cells:?}")).or_insert((0, cells));
+            entry.0 += weight;
+            // One split, one shard a group: a row is there before it goes.
+            if entry.0 < 0 {
+                return Err(format!("{:?} went before it came", entry.1));
+            }
+        }
+    }
+    let left = stand
+        .into_values()
+        .flat_map(|(count, cells)| std::iter::repeat_n(cells, usize::try_from(count).unwrap_or(0)));
+    let mut left: Rows = left.collect();
+    sort(&mut left);
+    Ok((left, came))
+}
+
+/// The changelog of a query, applied, leaves what the query gives without it. How many rows come is
+/// the same however it runs; without HAVING there is one for each record of a group.
+pub(super) fn compare_changes(
+    case: &Case<'_>,
+    path: &Path,
+    expected: &Result<Rows, String>,
+) -> Result<(), String> {
+    let query = format!("{} EMIT CHANGES", case.query);
+    // What stands has no order.
+    let case = &Case {
+        order: Order::Any,
+        ..*case
+    };
+    let mut expected = expected.clone();
+    expected.iter_mut().for_each(sort);
+    let expected = &expected;
+    let Ok(planned) = plan_native(&script(path, case.columns, &query)) else {
+        return Ok(());
+    };
+    let mut all: Option<u64> = None;
+    // Where results change what is computed from them, shards take turns: how many changes there
+    // are is the same on one.
+    let changing = is_changing(&planned[0]);
+    for (shards, frame_rows) in [(1, 1024), (1, 1), (2, 7), (4, 1)] {
+        let config = Config {
+            shards,
+            frame_rows,
+            executor: Executor::Threads,
+            chunk_bytes: 1 + case.lines.len() / 9,
+            ..Config::default()
+        };
+        let label = format!("EMIT CHANGES, {shards} shards, frames of {frame_rows}");
+        let ran = run(&planned[0], &config);
+        let (got, counted) = match ran {
+            Ok((batches, applied)) => {
+                let (left, came) = collapsed(&batches).map_err(|e| format!("{label}: {e}"))?;
+                (Ok(left), Some((came, applied)))
+            }
+            Err(error) => (Err(error), None),
+        };
+        let judged = judge(&got, expected, case);
+        if judged.or_else(|| needless(case, path, &got)).is_none() {
+            return Err(format!("{label}\n{}", difference(&got, expected)));
+        }
+        let Some((came, applied)) = counted else {
+            continue;
+        };
+        if (!changing || shards == 1) && *all.get_or_insert(came) != came {
+            return Err(format!("{label}: {came} came, not {all:?}"));
+        }
+        if case.changes == Changes::OneEach && came != applied.max(u64::from(case.keyless)) {
+            return Err(format!("{label}: {came} came of {applied} records"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether something is computed from results that change.
+fn is_changing(planned: &PlannedQuery) -> bool {
+    let mut operators = planned.program.stages.iter().flat_map(|s| &s.operators);
+    operators.any(|o| matches!(o, OperatorSpec::Changing(_)))
+}
+
+/// On one shard the changes that the first n records give are the first of those that all give, and
+/// applied they leave what batch SQL gives over these n.
+pub(crate) fn compare_prefixes(case: &Case<'_>) -> Result<(), String> {
+    let query = format!("{} EMIT CHANGES", case.query);
+    let records: Vec<&str> = case.lines.lines().collect();
+    let mut before: Rows = Vec::new();
+    for count in 1..=records.len() {
+        let name = format!(
+            "trefoil-{}-{}-{count}.ndjson",
+            std::process::id(),
+            case.name
+        );
+        let path = std::env::temp_dir().join(name);
+        let lines: String = records[..count].iter().map(|l| format!("{l}\n")).collect();
+        std::fs::write(&path, &lines).unwrap();
+        let prefix = Case {
+            lines: &lines,
+            ..*case
+        };
+        let given = changes(&prefix, &path, &query);
+        let expected = batch(&prefix, &path, Constants::Known);
+        std::fs::remove_file(&path).unwrap();
+        let label = |what: String| format!("{query}\n{count} records: {what}\n{lines}");
+        let (given, left) = given.map_err(label)?;
+        if given.len() < before.len()
+            || !agree(&given[..before.len()].to_vec(), &before, Order::Said)
+        {
+            return Err(label(format!("{before:?} do not begin {given:?}")));
+        }
+        let (left, expected) = (Ok(left), expected.map_err(label)?);
+        if judge(&left, &expected, &prefix).is_none() {
+            return Err(label(difference(&left, &expected)));
+        }
+        before = given;
+    }
+    Ok(())
+}
+
+/// The changes in order, and what they leave.
+fn changes(case: &Case<'_>, path: &Path, query: &str) -> Result<(Rows, Rows), String> {
+    let planned = plan_native(&script(path, case.columns, query)).map_err(|e| e.to_string())?;
+    let config = Config {
+        shards: 1,
+        frame_rows: 1,
+        executor: Executor::Threads,
+        ..Config::default()
+    };
+    let (batches, _) = run(&planned[0], &config)?;
+    let (left, _) = collapsed(&batches)?;
+    Ok((rows(&batches, Order::Said), left))
+}
