@@ -55,3 +55,5 @@ pub mod preflight;
 mod shard;
 
 pub mod runtime;
+
+pub mod appender;
