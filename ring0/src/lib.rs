@@ -57,3 +57,4 @@ mod shard;
 pub mod runtime;
 
 pub mod appender;
+pub mod mailbox;

@@ -33,6 +33,59 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
+macro_rules! from {
+    ($($t:ty => $variant:ident),+ $(,)?) => {
+        $(impl From<$t> for Value<'_> {
+            fn from(value: $t) -> Self {
+                Self::$variant(value.into())
+            }
+        })+
+    };
+}
+
+from! {
+    bool => Bool,
+    i8 => I64, i16 => I64, i32 => I64, i64 => I64,
+    u8 => U64, u16 => U64, u32 => U64, u64 => U64,
+    i128 => I128,
+    f32 => F64, f64 => F64,
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A frame of one row, of a value for each column.
+///
+/// # Errors
+/// [`Error::Append`] where a value does not fit its column.
+pub fn row_frame(schema: &Schema, row: &[Value<'_>]) -> Result<Frame> {
+    let mut frame = Frame::new(schema, 1);
+    write(schema, None, row, &mut frame)?;
+    frame.commit_rows(1);
+    Ok(frame)
+}
+
 /// Writes a row behind those of a frame; it is not committed.
 pub(super) fn write(
     schema: &Schema,

@@ -12,6 +12,7 @@ use super::wait::Deadline;
 use super::{Executor, Runtime, Seating, Shared};
 use crate::error::{Error, Result};
 use crate::failure;
+use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, HostLanes};
 use crate::program::Program;
 use crate::shard::{Shard, ShardReport};
@@ -118,6 +119,15 @@ impl Control {
             rows_read: rows.sum(),
             watermark: watermarks.filter(|w| *w > i64::MIN).min(),
         }
+    }
+
+    /// A ring from the thread that takes the results to another one; [`Self::wake_host`] ends its
+    /// waits for room, too.
+    ///
+    /// # Errors
+    /// [`Error::Preflight`] where there is no descriptor left.
+    pub fn mailbox<T>(&self, places: usize) -> Result<(Sender<T>, Receiver<T>)> {
+        mailbox(places, Arc::clone(&self.host))
     }
 
     /// Ends a wait of the host for results, once.
