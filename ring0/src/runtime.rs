@@ -363,6 +363,11 @@ impl Runtime {
         turn == Turn::Busy
     }
 
+    /// Whether the caller's own thread is the shard.
+    pub fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
     /// What the shards run on.
     pub fn executor(&self) -> Executor {
         self.executor

@@ -18,6 +18,7 @@ use trefoil_ring1::format::{ArrowIpc, Parquet};
 use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
+use crate::options::CHANNEL;
 
 /// What a declared source reads or makes, of it these columns.
 fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
@@ -41,6 +42,9 @@ fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
             feed,
             format: format.clone(),
         };
+    }
+    if source.connector.as_deref() == Some(CHANNEL) {
+        return SourceKind::Channel;
     }
     let paths = expand(&source.path);
     match &source.format {
@@ -114,7 +118,9 @@ impl Lowering<'_> {
             schema: Arc::clone(&self.schema),
             event_time: None,
             reading: match (&kind, self.analysis.in_order) {
-                (SourceKind::Stream { .. }, _) | (_, true) => Reading::InOrder,
+                (SourceKind::Stream { .. } | SourceKind::Channel, _) | (_, true) => {
+                    Reading::InOrder
+                }
                 (_, false) => Reading::Chunks,
             },
             kind,
