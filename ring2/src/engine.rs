@@ -69,7 +69,6 @@ macro_rules! params {
     };
 }
 
-
 /// An engine. Any thread may use it; dropping it ends all that it runs.
 #[derive(Debug)]
 pub struct Engine {
