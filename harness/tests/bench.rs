@@ -38,7 +38,7 @@ fn all_benchmarks_are_listed() {
     let output = bench(&["--list"]);
     let text = stdout(&output);
     assert!(output.status.success());
-    for name in ["roofline", "keyed", "files"] {
+    for name in ["roofline", "keyed", "files", "latency"] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
 }

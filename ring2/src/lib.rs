@@ -51,6 +51,9 @@ pub mod explain;
 
 pub mod convert;
 pub mod engine;
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
 pub mod oracle;
 
 use std::path::PathBuf;
