@@ -149,7 +149,7 @@ enum Task {
     },
     Run {
         benchmarks: Vec<Benchmark>,
-        setting: Setting,
+        setting: Box<Setting>,
         thresholds: Vec<Threshold>,
         json: Option<PathBuf>,
     },
@@ -196,7 +196,7 @@ impl Job {
             .collect::<Result<_, _>>()?;
         Ok(Self(Task::Run {
             benchmarks,
-            setting,
+            setting: Box::new(setting),
             thresholds,
             json: args.json,
         }))

@@ -20,7 +20,8 @@ pub const SHARDS_MAX: usize = KEY_GROUPS;
 pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Bytes of one page of state.
 pub const PAGE_BYTES: usize = 64 * 1024;
-/// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is said.
+/// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is
+/// said.
 pub const IDLE_SPIN_NS_DEFAULT: u64 = 100_000;
 /// Turns without work between two looks at the clock.
 pub const IDLE_TURNS: u32 = 64;

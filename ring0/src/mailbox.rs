@@ -1,5 +1,5 @@
-//! A bounded ring between two threads of the host, with a descriptor to wait on: how results go from
-//! the thread that takes them to who has subscribed. Both ends may be dropped at any time.
+//! A bounded ring between two threads of the host, with a descriptor to wait on: how results go
+//! from the thread that takes them to who has subscribed. Both ends may be dropped at any time.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;

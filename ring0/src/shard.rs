@@ -38,7 +38,8 @@ enum Hand {
     Empty,
     /// The source's own frame; the next consumer to offer it to; then, maybe, the watermark.
     SourceFrame(usize),
-    /// The source's own frame, if there was one, was taken, but for rows on which expressions failed.
+    /// The source's own frame, if there was one, was taken, but for rows on which expressions
+    /// failed.
     Failed,
     LaneFrame(usize, Box<Frame>, usize),
     Mark(Mark, usize),

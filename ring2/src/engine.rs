@@ -118,9 +118,9 @@ impl Engine {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs statements, one after the other, and gives the rows of those that have some: SELECT over
-    /// input that ends or over materialized views, SHOW, DESCRIBE. What was done before a statement
-    /// that is refused stays done.
+    /// Runs statements, one after the other, and gives the rows of those that have some: SELECT
+    /// over input that ends or over materialized views, SHOW, DESCRIBE. What was done before a
+    /// statement that is refused stays done.
     ///
     /// # Errors
     /// The refusal of a statement, or what running it failed with.

@@ -1,5 +1,7 @@
-//! The engine inside a process: what comes out of views is what batch SQL says of the rows that were
-//! appended, whatever the shards and the threads, and nothing waits for what was dropped.
+//! The engine inside a process: what comes out of views is what batch SQL says of the rows that
+//! were appended, whatever the shards and the threads, and nothing waits for what was dropped.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! A channel in the hands of the host: who reads it, who appends to it, and what became of the rows.
-//! It gives each appender a lane to each reader, whoever of the two comes first.
+//! A channel in the hands of the host: who reads it, who appends to it, and what became of the
+//! rows. It gives each appender a lane to each reader, whoever of the two comes first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -70,8 +70,8 @@ struct Reader {
 }
 
 impl Channel {
-    /// A channel of rows of `schema`, of which a column may be event time, for programs of a runtime
-    /// with frames of so many rows.
+    /// A channel of rows of `schema`, of which a column may be event time, for programs of a
+    /// runtime with frames of so many rows.
     pub fn new(
         name: impl Into<String>,
         schema: Arc<Schema>,

@@ -7,9 +7,9 @@ use trefoil_ring0::appender::{self, Pushed, Value};
 
 use crate::error::{Error, Result};
 
-/// Appends rows to a source with connector = 'channel'. It can be sent to another thread and used by
-/// one at a time; its rows stay in order. They are staged until a frame is full or it is flushed;
-/// dropping it sends what is staged, without waiting.
+/// Appends rows to a source with connector = 'channel'. It can be sent to another thread and used
+/// by one at a time; its rows stay in order. They are staged until a frame is full or it is
+/// flushed; dropping it sends what is staged, without waiting.
 #[derive(Debug)]
 pub struct Appender(appender::Appender);
 

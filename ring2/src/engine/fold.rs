@@ -1,7 +1,8 @@
-//! The rows of a view that stand: its changelog, applied. Rows are told apart by the view's keys, or
-//! wholly where it has none; each has a weight, as a deletion may come before what it deletes.
+//! The rows of a view that stand: its changelog, applied. Rows are told apart by the view's keys,
+//! or wholly where it has none; each has a weight, as a deletion may come before what it deletes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -9,6 +10,9 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 
 type Result<T> = std::result::Result<T, ArrowError>;
+
+/// A row, and how often it stands.
+type Standing = (Box<[u8]>, i64);
 
 /// The rows that stand.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(super) struct Fold {
     keys: Vec<usize>,
     of_rows: RowConverter,
     of_keys: RowConverter,
-    rows: HashMap<Box<[u8]>, Vec<(Box<[u8]>, i64)>>,
+    rows: HashMap<Box<[u8]>, Vec<Standing>>,
 }
 
 fn converter(schema: &SchemaRef, columns: impl Iterator<Item = usize>) -> Result<RowConverter> {
@@ -61,7 +65,7 @@ impl Fold {
             false => (None, batch.columns()),
         };
         let rows = self.of_rows.convert_columns(columns)?;
-        let keys: Vec<ArrayRef> = self.keys.iter().map(|k| columns[*k].clone()).collect();
+        let keys: Vec<ArrayRef> = self.keys.iter().map(|k| Arc::clone(&columns[*k])).collect();
         let keys = self.of_keys.convert_columns(&keys)?;
         for row in 0..batch.num_rows() {
             let gone = ops.is_some_and(|ops| ops.value(row).starts_with('-'));
@@ -103,7 +107,7 @@ impl Fold {
         self.decode(found.into_iter().flatten())
     }
 
-    fn decode<'a>(&self, rows: impl Iterator<Item = &'a (Box<[u8]>, i64)>) -> Result<RecordBatch> {
+    fn decode<'a>(&self, rows: impl Iterator<Item = &'a Standing>) -> Result<RecordBatch> {
         let parser = self.of_rows.parser();
         let weighted = rows.flat_map(|(row, weight)| {
             let times = usize::try_from(*weight).unwrap_or(0);
@@ -112,8 +116,8 @@ impl Fold {
         let columns = self.of_rows.convert_rows(weighted)?;
         let empty = columns.first().is_none_or(|c: &ArrayRef| c.is_empty());
         match empty {
-            true => Ok(RecordBatch::new_empty(self.schema.clone())),
-            false => RecordBatch::try_new(self.schema.clone(), columns),
+            true => Ok(RecordBatch::new_empty(Arc::clone(&self.schema))),
+            false => RecordBatch::try_new(Arc::clone(&self.schema), columns),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Queries over what stands in views: DataFusion over a copy of the rows, on a thread of its own, as
-//! the caller's may be one of an asynchronous runtime.
+//! Queries over what stands in views: DataFusion over a copy of the rows, on a thread of its own,
+//! as the caller's may be one of an asynchronous runtime.
 
 use std::sync::Arc;
 

@@ -236,7 +236,8 @@ impl Drop for AtEnd {
     }
 }
 
-/// The view's thread. Fields are dropped in order: subscribers see the end when its reason is known.
+/// The view's thread. Fields are dropped in order: subscribers see the end when its reason is
+/// known.
 struct Keeper {
     running: Running,
     query: PlannedQuery,
