@@ -242,7 +242,18 @@ impl ChannelSource {
     }
 
     /// The least watermark of the splits that have one; it never goes back.
+    ///
+    /// A split whose first rows are there and not taken has none yet, and these may be older than
+    /// what just raised another's: they were perhaps pushed before it. Nothing is raised then.
     fn combine(&mut self) {
+        self.admit();
+        let begins = |split: &Split| match &split.clock {
+            Some(clock) => clock.reached().is_none() && !split.inlet.lane.is_empty(),
+            None => false,
+        };
+        if self.splits.iter().any(begins) {
+            return;
+        }
         let clocks = self.splits.iter().filter_map(|s| s.clock.as_ref());
         if let Some(least) = clocks.filter_map(Clock::reached).min() {
             self.watermark = self.watermark.max(least);
