@@ -33,6 +33,8 @@ const SLICES_PER_SECOND: u64 = 10;
 const SLIP_NS_MAX: u64 = 1_000_000;
 /// Longer than any gap of a schedule, so that neither side parks within a slice.
 const SPIN: Duration = Duration::from_millis(20);
+/// A minute: what takes longer counts as so much.
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// The percentiles that are compared.
 const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
@@ -49,13 +51,16 @@ pub(super) fn once(setting: &Setting) -> Result<Run, Failure> {
         run.invalid("a generator and a shard need two cores".to_owned());
         return Ok(run);
     };
+    // Before the generator is pinned: to a pinned thread other cores are none of its own.
+    let (runtime, mut engine) = engine(setting, there, &mut run)?;
     let done = std::thread::scope(|scope| {
         let generator = scope.spawn(|| {
             pin_thread(here)?;
-            measure(setting, there, &mut run)
+            measure(setting, there, &mut engine, &mut run)
         });
         generator.join()
     });
+    drop((engine, runtime));
     match done {
         Ok(result) => result.map(|()| run),
         Err(panic) => std::panic::resume_unwind(panic),
@@ -154,12 +159,16 @@ fn engine(setting: &Setting, core: usize, run: &mut Run) -> Result<(Runtime, Eng
     Ok((runtime, Engine { appender, running }))
 }
 
-fn measure(setting: &Setting, core: usize, run: &mut Run) -> Result<(), Failure> {
-    let (runtime, mut engine) = engine(setting, core, run)?;
+fn measure(
+    setting: &Setting,
+    core: usize,
+    engine: &mut Engine,
+    run: &mut Run,
+) -> Result<(), Failure> {
     let (there, from) = RingBuffer::new(RING_MESSAGES_DEFAULT);
     let (to, back) = RingBuffer::new(RING_MESSAGES_DEFAULT);
     let order = AtomicU8::new(WAIT);
-    let measured = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // Where it cannot be pinned it echoes all the same; the run says so.
             let pinned = pin_thread(core);
@@ -175,7 +184,9 @@ fn measure(setting: &Setting, core: usize, run: &mut Run) -> Result<(), Failure>
             for &rate in &setting.rates {
                 let mut sides = [Side::new("engine")?, Side::new("control")?];
                 for _ in 0..(setting.seconds * SLICES_PER_SECOND).div_ceil(2) {
-                    sides[0].slice(&mut engine, rate)?;
+                    sides[0].slice(engine, rate)?;
+                    // The core is the echo's alone once the shard is parked.
+                    std::thread::sleep(2 * SPIN);
                     tell(ECHO);
                     let sliced = sides[1].slice(&mut control, rate);
                     tell(WAIT);
@@ -194,10 +205,7 @@ fn measure(setting: &Setting, core: usize, run: &mut Run) -> Result<(), Failure>
             }
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    });
-    drop(engine);
-    drop(runtime);
-    measured
+    })
 }
 
 /// What one side came to.
@@ -210,7 +218,9 @@ struct Side {
 }
 
 fn histogram() -> Result<Histogram<u64>, Failure> {
-    Histogram::new(3).map_err(|e| Failure::Running(format!("a histogram: {e}")))
+    // With bounds: one that grows takes no value that is beyond what it has grown to.
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)
+        .map_err(|e| Failure::Running(format!("a histogram: {e}")))
 }
 
 impl Side {
