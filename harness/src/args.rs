@@ -125,6 +125,15 @@ pub(crate) struct BenchArgs {
     /// Rows of the columns in memory, read once, instead of the usual amount
     #[arg(long, value_name = "N", value_parser = rows)]
     pub(crate) rows: Option<usize>,
+    /// Records a second of `latency`
+    #[arg(long = "rate", value_name = "N", value_delimiter = ',',
+        default_value = "10000,100000,1000000",
+        value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
+    pub(crate) rates: Vec<u64>,
+    /// Seconds of a run of `latency` at each rate [default: 10, with --quick 1]
+    #[arg(long = "duration", value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: Option<u64>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     /// Exit 6 unless the ratio is at least this, as in `engine/roofline@100>=0.5`

@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod files;
 mod keyed;
+mod latency;
 mod reference;
 mod report;
 mod roofline;
@@ -31,9 +32,15 @@ enum Benchmark {
     Roofline,
     Keyed,
     Files,
+    Latency,
 }
 
-const ALL: [Benchmark; 3] = [Benchmark::Roofline, Benchmark::Keyed, Benchmark::Files];
+const ALL: [Benchmark; 4] = [
+    Benchmark::Roofline,
+    Benchmark::Keyed,
+    Benchmark::Files,
+    Benchmark::Latency,
+];
 
 impl Benchmark {
     fn name(self) -> &'static str {
@@ -41,6 +48,7 @@ impl Benchmark {
             Self::Roofline => "roofline",
             Self::Keyed => "keyed",
             Self::Files => "files",
+            Self::Latency => "latency",
         }
     }
 
@@ -58,6 +66,10 @@ impl Benchmark {
                 "GROUP BY over NDJSON, CSV and Parquet on 1 and N shards, beside the bare parsers \
                  and, where Python has them, DuckDB and Polars"
             }
+            Self::Latency => {
+                "from append to subscription through one shard, open loop, beside a bare thread \
+                 that echoes through two rings; medians over slices of 100 ms"
+            }
         }
     }
 
@@ -67,6 +79,7 @@ impl Benchmark {
             Self::Roofline => Vec::new(),
             Self::Keyed => keyed::ratios(setting),
             Self::Files => files::ratios(),
+            Self::Latency => latency::ratios(setting),
         }
     }
 
@@ -75,6 +88,7 @@ impl Benchmark {
             Self::Roofline => roofline::once(setting),
             Self::Keyed => keyed::once(setting),
             Self::Files => files::once(setting),
+            Self::Latency => latency::once(setting),
         }
     }
 }
@@ -91,6 +105,10 @@ struct Setting {
     quick: bool,
     /// Rows, where that was said.
     rows: Option<usize>,
+    /// Records a second, of latency.
+    rates: Vec<u64>,
+    /// Seconds of a run at each rate.
+    seconds: u64,
 }
 
 impl Setting {
@@ -131,7 +149,7 @@ enum Task {
     },
     Run {
         benchmarks: Vec<Benchmark>,
-        setting: Setting,
+        setting: Box<Setting>,
         thresholds: Vec<Threshold>,
         json: Option<PathBuf>,
     },
@@ -167,6 +185,8 @@ impl Job {
             warmup: args.warmup,
             quick: args.quick,
             rows: args.rows,
+            rates: args.rates,
+            seconds: args.seconds.unwrap_or(if args.quick { 1 } else { 10 }),
         };
         let ratios: Vec<String> = benchmarks.iter().flat_map(|b| b.ratios(&setting)).collect();
         let thresholds = args
@@ -176,7 +196,7 @@ impl Job {
             .collect::<Result<_, _>>()?;
         Ok(Self(Task::Run {
             benchmarks,
-            setting,
+            setting: Box::new(setting),
             thresholds,
             json: args.json,
         }))

@@ -38,7 +38,7 @@ fn all_benchmarks_are_listed() {
     let output = bench(&["--list"]);
     let text = stdout(&output);
     assert!(output.status.success());
-    for name in ["roofline", "keyed", "files"] {
+    for name in ["roofline", "keyed", "files", "latency"] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
 }
@@ -177,4 +177,39 @@ fn results_of_different_machines_are_not_compared() {
     assert!(stdout(&forced).contains("engine@100"));
     std::fs::remove_file(a).unwrap();
     std::fs::remove_file(b).unwrap();
+}
+
+/// Whatever the machine does meanwhile, each figure is there, and stands beside its control.
+#[test]
+fn latency_stands_beside_its_control() {
+    let mut arguments = vec!["latency", "--quick", "--rate", "1000,20000"];
+    arguments.extend(["--duration", "1", "--runs", "1", "--warmup", "0"]);
+    arguments.extend(["--cores", "2", "--json", "-"]);
+    let output = bench(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(result["name"], "latency");
+    for rate in ["1000", "20000"] {
+        for p in ["50", "99", "99.9"] {
+            let ratio = format!("engine/control_p{p}@{rate}");
+            assert!(result["ratios"][&ratio].as_f64().unwrap() > 0.0, "{ratio}");
+        }
+        for figure in ["engine_whole_max", "control_whole_max", "engine_slip"] {
+            let metric = &result["metrics"][format!("{figure}@{rate}")];
+            assert_eq!(metric["unit"], "ns", "{figure}");
+        }
+        // What was late when it was sent was no earlier back.
+        let median = |figure: &str| {
+            let metric = &result["metrics"][format!("{figure}@{rate}")];
+            metric["median"].as_f64().unwrap()
+        };
+        for side in ["engine", "control"] {
+            let (max, slip) = (format!("{side}_whole_max"), format!("{side}_slip"));
+            assert!(1.001 * median(&max) >= median(&slip), "{side}");
+            assert!(
+                median(&max) > 100.0,
+                "{side}: nothing is there and back so soon"
+            );
+        }
+    }
 }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
-use crate::feed::Blocked;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::{KEY_GROUPS, RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
-    BadData, OperatorSpec, Order, Program, Reading, Routing, StageInput, StageOutput, StageSpec,
+    BadData, OperatorSpec, Order, Program, Reading, Routing, SourceKind, StageInput, StageOutput,
+    StageSpec,
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Consumer, Letters, Shard};
-use crate::source::{Files, Reader, Source, open, open_stream, pace};
+use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::table::store::Addresses;
 use crate::wake::Bell;
@@ -33,8 +33,8 @@ pub(crate) struct Parts {
     receivers: Vec<Vec<LaneReceiver>>,
     outputs: Vec<Option<LaneSender>>,
     files: Vec<Files>,
-    /// The streams that this shard reads, by source.
-    streams: Vec<Option<Blocked>>,
+    /// What comes to this shard at its own time, by source.
+    live: Vec<Option<Live>>,
     /// When the program began.
     begun: i64,
 }
@@ -88,13 +88,20 @@ pub(crate) fn input_schema(program: &Program, input: StageInput) -> Arc<Schema> 
     }
 }
 
+/// The host's ends of what was wired: results, and by source where appenders' lanes go.
+#[derive(Debug)]
+pub(crate) struct HostEnds {
+    pub(crate) outputs: Vec<HostLanes>,
+    pub(crate) doors: Vec<Option<Doorway>>,
+}
+
 /// Makes all lanes, and opens all files.
 pub(crate) fn wire(
     program: &Program,
     config: &Config,
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
-) -> Result<(Vec<Parts>, Vec<HostLanes>)> {
+) -> Result<(Vec<Parts>, HostEnds)> {
     let files = program
         .sources
         .iter()
@@ -107,12 +114,20 @@ pub(crate) fn wire(
             receivers: Vec::new(),
             outputs: Vec::new(),
             files: files.clone(),
-            streams: program.sources.iter().map(|_| None).collect(),
+            live: program.sources.iter().map(|_| None).collect(),
             begun,
         })
         .collect();
+    let mut doors = Vec::with_capacity(program.sources.len());
     for (number, spec) in program.sources.iter().enumerate() {
-        parts[0].streams[number] = open_stream(spec, &bells[0], config.tell)?;
+        let blocks = open_stream(spec, &bells[0], config.tell)?;
+        parts[0].live[number] = blocks.map(Live::Blocks);
+        let is_channel = matches!(spec.kind, SourceKind::Channel);
+        let (doorway, door) = is_channel.then(Door::new).unzip();
+        doors.push(doorway);
+        if let Some(door) = door {
+            parts[0].live[number] = Some(Live::Lanes(door));
+        }
         pace(spec, &files[number], bells)?;
     }
     let messages = config
@@ -163,7 +178,11 @@ pub(crate) fn wire(
         }
         host_lanes.push(HostLanes::new(id, output.order, lanes));
     }
-    Ok((parts, host_lanes))
+    let ends = HostEnds {
+        outputs: host_lanes,
+        doors,
+    };
+    Ok((parts, ends))
 }
 
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
@@ -252,11 +271,12 @@ fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
     found.map(|(consumer, _)| consumer).collect()
 }
 
-/// Makes a shard, on its own thread: its memory is touched first where it is used.
+/// Makes a program's part on one shard, on any thread: a shard that runs others does not wait for
+/// it. `first_source` is the number of its first source among all that the shard has had.
 pub(crate) fn build(
     program: &Program,
     config: &Config,
-    shard: usize,
+    (shard, first_source): (usize, usize),
     parts: Parts,
 ) -> Result<Shard> {
     let Parts {
@@ -264,7 +284,7 @@ pub(crate) fn build(
         receivers,
         mut outputs,
         files,
-        streams,
+        live,
         begun,
     } = parts;
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
@@ -301,8 +321,8 @@ pub(crate) fn build(
     }
     let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
-    let inputs = files.into_iter().zip(streams);
-    for (number, (spec, (files, blocks))) in program.sources.iter().zip(inputs).enumerate() {
+    let inputs = files.into_iter().zip(live);
+    for (number, (spec, (files, live))) in program.sources.iter().zip(inputs).enumerate() {
         let reader = Reader {
             shard,
             shards: config.shards,
@@ -316,7 +336,7 @@ pub(crate) fn build(
             BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
         };
         sources.push((
-            Source::new(number, spec, files, blocks, reader),
+            Source::new(first_source + number, spec, files, live, reader),
             Letters::new(letters),
             readers(program, StageInput::Source(SourceId(number as u32))),
         ));
@@ -332,5 +352,10 @@ pub(crate) fn build(
             consumers,
         )
     });
-    Ok(Shard::new(sources, exchanges.collect(), chains))
+    Ok(Shard::new(
+        first_source,
+        sources,
+        exchanges.collect(),
+        chains,
+    ))
 }

@@ -82,7 +82,8 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     {
         return refuse(format!("source {name} has no such event time"));
     }
-    if matches!(source.kind, SourceKind::Stream { .. }) && source.reading != Reading::InOrder {
+    let comes = matches!(source.kind, SourceKind::Stream { .. } | SourceKind::Channel);
+    if comes && source.reading != Reading::InOrder {
         return refuse(format!("source {name} is a stream, which one shard reads"));
     }
     if let SourceKind::Generator(made) = &source.kind {

@@ -90,6 +90,28 @@ pub enum Error {
         /// The shard's number.
         shard: usize,
     },
+    /// Nothing runs any more, or nothing is taken any more: it was shut down.
+    #[error("{what} has ended")]
+    Ended {
+        /// What has ended.
+        what: String,
+    },
+    /// A row that an appender cannot take.
+    #[error("column {column}: {message}")]
+    Append {
+        /// Name of the column.
+        column: String,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// Too many programs, or too many lanes that nobody has taken yet.
+    #[error("too many {what}: at most {most} at once")]
+    TooMany {
+        /// Of what there are too many.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
     /// A program that Ring 0 cannot run.
     #[error("invalid program: {0}")]
     Program(String),

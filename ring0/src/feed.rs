@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
-use crate::wake::Bell;
+use crate::wake::{Bell, RungAtEnd};
 
 /// Bytes that a block holds as a rule.
 pub const BLOCK_BYTES: usize = 256 * 1024;
@@ -52,16 +52,6 @@ pub struct Blocks {
     tell: fn(&str),
     /// The last to be dropped: the shard then sees that nothing comes any more.
     shard: RungAtEnd,
-}
-
-/// The bell of who has to look once more when this end of the rings is gone.
-#[derive(Debug)]
-struct RungAtEnd(Arc<Bell>);
-
-impl Drop for RungAtEnd {
-    fn drop(&mut self) {
-        self.0.ring_always();
-    }
 }
 
 impl Blocks {

@@ -112,6 +112,15 @@ impl Frame {
         }
         self.commit_rows(rows.len());
     }
+
+    /// Appends of the rows `rows` of `from` these columns, which are this frame's.
+    pub fn append_columns(&mut self, from: &Frame, columns: &[usize], rows: Range<usize>) {
+        assert_eq!(self.columns.len(), columns.len(), "a column for each");
+        for (to, column) in self.columns.iter_mut().zip(columns) {
+            to.append_range(&from.columns[*column], rows.clone());
+        }
+        self.commit_rows(rows.len());
+    }
 }
 
 #[cfg(test)]

@@ -56,3 +56,6 @@ pub mod preflight;
 mod shard;
 
 pub mod runtime;
+
+pub mod appender;
+pub mod mailbox;

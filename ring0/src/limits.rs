@@ -22,8 +22,20 @@ pub const SHARDS_MAX: usize = KEY_GROUPS;
 pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Bytes of one page of state.
 pub const PAGE_BYTES: usize = 64 * 1024;
-/// Turns without work before an idle shard parks.
-pub const IDLE_SPINS: u32 = 2_000;
+/// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is
+/// said.
+pub const IDLE_SPIN_NS_DEFAULT: u64 = 100_000;
+/// Turns without work between two looks at the clock.
+pub const IDLE_TURNS: u32 = 64;
+/// Programs that one shard runs at once, those that were dropped and are not gone yet included.
+pub const PROGRAMS_MAX: usize = 256;
+/// Reads of files that one shard has under way at once, where a thread carries them out.
+pub const READS_MAX: usize = 256;
+/// Lanes of appenders that a source, or an appender, has not taken yet.
+pub const LANES_MAX: usize = 256;
+/// Places of an appender's ring that are kept for its end: what is staged in the lane, what is left
+/// of the frame in hand, which is at most two frames more, and the marks.
+pub const LANE_RESERVE: usize = 6;
 /// Updates of replicated tables that a shard may not have taken yet.
 pub const REPLICATED_UPDATES_MAX: usize = 4;
 /// Deepest nesting of an expression.

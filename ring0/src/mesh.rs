@@ -38,6 +38,8 @@ pub(crate) struct LaneSender {
     pushed: bool,
     /// Rows are a changelog's, or look as if they were.
     weighted: bool,
+    /// Places of the ring that are kept for its end.
+    reserve: usize,
     /// Records that crossed this ring.
     pub(crate) rows: u64,
 }
@@ -74,6 +76,7 @@ pub(crate) fn lane(
         bell: receiver,
         pushed: false,
         weighted: is_weighted(schema),
+        reserve: 0,
         rows: 0,
     };
     (
@@ -103,6 +106,43 @@ impl LaneSender {
             staged.append_range(frame, run);
         };
         self.fill(frame, frame.rows(), next, (|at| at, append))
+    }
+
+    /// Keeps `places` of the ring for what is sent behind [`Self::use_reserve`].
+    pub(crate) fn keep_reserve(&mut self, places: usize) {
+        self.reserve = places;
+    }
+
+    /// Uses from now on what was kept.
+    pub(crate) fn use_reserve(&mut self) {
+        self.reserve = 0;
+    }
+
+    /// As [`Self::send_all`], of each row these columns.
+    pub(crate) fn send_columns(
+        &mut self,
+        frame: &Frame,
+        columns: &[usize],
+        next: &mut usize,
+    ) -> Flow {
+        let append = |staged: &mut Frame, run: Range<usize>| {
+            staged.append_columns(frame, columns, run);
+        };
+        self.fill(frame, frame.rows(), next, (|at| at, append))
+    }
+
+    /// Sends what is staged and wakes the receiver, whatever the load.
+    pub(crate) fn flush(&mut self) -> Flow {
+        let flow = self.push_staged();
+        if std::mem::take(&mut self.pushed) {
+            self.bell.ring();
+        }
+        flow
+    }
+
+    /// Whether nobody takes anything any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.ring.is_abandoned()
     }
 
     /// Appends rows `*next..count` of those that are sent of `frame` as far as they fit. No frame
@@ -174,8 +214,17 @@ impl LaneSender {
         self.free.pop()
     }
 
+    /// Whether what is left of the ring is kept for its end.
+    fn is_reserved(&self) -> bool {
+        self.reserve > 0 && self.ring.slots() <= self.reserve
+    }
+
     /// Pushes the frame being filled, if it holds a row.
     fn push_staged(&mut self) -> Flow {
+        if self.is_reserved() {
+            let staged = self.staged.as_ref().is_some_and(|f| f.rows() > 0);
+            return if staged { Flow::Full } else { Flow::Done };
+        }
         let Some(frame) = self.staged.take_if(|f| f.rows() > 0) else {
             return Flow::Done;
         };
@@ -196,7 +245,10 @@ impl LaneSender {
 
     /// Pushes what is staged and then the mark.
     pub(crate) fn mark(&mut self, mark: Mark) -> Flow {
-        if self.push_staged() == Flow::Full || self.ring.push(Message::Mark(mark)).is_err() {
+        if self.push_staged() == Flow::Full || self.is_reserved() {
+            return Flow::Full;
+        }
+        if self.ring.push(Message::Mark(mark)).is_err() {
             return Flow::Full;
         }
         self.pushed = true;
@@ -228,6 +280,11 @@ impl LaneReceiver {
     /// Whether a message is waiting.
     pub(crate) fn is_empty(&self) -> bool {
         self.ring.is_empty()
+    }
+
+    /// Whether the sender is gone. What it sent before is still there.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.ring.is_abandoned()
     }
 
     /// Sends a frame home.

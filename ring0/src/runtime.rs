@@ -1,31 +1,41 @@
-//! The runtime: starts one executor per pinned core, each running the same program, and gives the
+//! The runtime: starts one executor per pinned core, each running the same programs, and gives the
 //! host their results. With `io` the only one that names glommio.
 //!
-//! A start counts when every shard has reported. A shard that fails or panics stops the others,
-//! and the host gets its error.
+//! A start counts when every shard has reported. A program that fails on one shard is ended on all
+//! of them, and its host gets the error; others go on. A shard that panics ends all of them.
 
+mod hosted;
+mod running;
 mod seat;
+mod wait;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::build::{build, fuse_numbered, wire};
 use crate::check::check;
 use crate::error::{Error, Result, refuse};
-use crate::failure;
-use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX};
-use crate::limits::{RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
-use crate::output::{Block, HostLanes};
+use crate::io::{Io, ThreadIo};
+use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPIN_NS_DEFAULT};
+use crate::limits::{PROGRAMS_MAX, RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::preflight;
 use crate::program::Program;
-use crate::wake::Bell;
+use crate::shard::Turn;
+use crate::wake::{Bell, RungAtEnd};
 
-use self::seat::Seat;
+use self::hosted::{Hosted, Part, Slot};
+pub(crate) use self::running::LaneShape;
+use self::running::Orders;
+use self::seat::{Seat, thread_io};
+pub(crate) use self::wait::Deadline;
 
+pub use self::running::{Control, Next, Reached, Running};
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
-
-use crate::build::{fuse_numbered, wire};
 
 /// What a shard runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +47,23 @@ pub enum Executor {
     Uring,
     /// Plain pinned threads.
     Threads,
+}
+
+/// What a shard without work does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It looks for work for ever, and has its core alone.
+    Spin,
+    /// It looks for so long and then sleeps.
+    SpinThenPark(Duration),
+    /// It sleeps.
+    Park,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self::SpinThenPark(Duration::from_nanos(IDLE_SPIN_NS_DEFAULT))
+    }
 }
 
 /// How a program is run.
@@ -54,6 +81,8 @@ pub struct Config {
     pub ring_messages: usize,
     /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
     pub chunk_bytes: usize,
+    /// What an idle shard does. One that shares its core parks.
+    pub idle: Idle,
     /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
     pub now: fn() -> i64,
     /// Says something that the user should know while the program runs, from any thread.
@@ -69,6 +98,7 @@ impl Default for Config {
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
             chunk_bytes: CHUNK_BYTES,
+            idle: Idle::default(),
             now: system_time_ns,
             tell: say_on_stderr,
         }
@@ -86,101 +116,67 @@ fn system_time_ns() -> i64 {
     since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// What all shards know of each other's health, and what the host wants of them.
-#[derive(Debug)]
+/// What all shards know of each other's health.
+#[derive(Debug, Default)]
 struct Shared {
-    /// Bits: [`HALT`], [`STOP`], and above them a count of the times that the host asked how far
-    /// they are. A shard looks at all of it at once, between two turns.
-    orders: AtomicU32,
-    failed: AtomicBool,
+    /// No shard has another turn.
+    ended: AtomicBool,
     started: AtomicUsize,
-    told: Vec<Told>,
+    failure: OnceLock<Error>,
 }
 
-/// To end at once, whatever is in hand.
-const HALT: u32 = 1;
-/// To read no further record, and to end when those that were read have gone their way.
-const STOP: u32 = 2;
-/// One more question.
-const ASK: u32 = 4;
+impl Shared {
+    #[inline]
+    fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
 
-/// What a shard said when it was last asked.
+    /// Ends all shards for what befell one of them.
+    fn fail(&self, error: Error) {
+        // The first one counts.
+        _ = self.failure.set(error);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.failure.get().cloned()
+    }
+
+    /// Why nothing runs any more.
+    fn ended(&self) -> Error {
+        let what = "the engine".to_owned();
+        self.failure().unwrap_or(Error::Ended { what })
+    }
+}
+
+/// Where the shards are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seating {
+    /// On threads of their own.
+    Threads,
+    /// The caller's own thread is the shard.
+    Here,
+}
+
+/// Shards that run programs, which come and go while others run. Dropping it ends all of them.
 #[derive(Debug)]
-struct Told {
-    rows_read: AtomicU64,
-    /// `i64::MIN` where it has none.
-    watermark: AtomicI64,
-}
-
-/// How far a program is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reached {
-    /// Records that were read.
-    pub rows_read: u64,
-    /// The least watermark (ns) that a shard has reached in what it reads.
-    pub watermark: Option<i64>,
-}
-
-/// A running program in the hands of any thread.
-#[derive(Debug, Clone)]
-pub struct Control {
-    shared: Arc<Shared>,
-    bells: Arc<[Arc<Bell>]>,
-}
-
-impl Control {
-    /// Lets the sources read no further record. What was read is the beginning of each file, and
-    /// all of its results come out that do not wait for the end of input: that is not reached, so
-    /// that what is still open by then is not given.
-    pub fn stop(&self) {
-        self.order(STOP);
-    }
-
-    /// Asks the shards how far they are. They answer between two turns.
-    pub fn ask(&self) {
-        self.shared.orders.fetch_add(ASK, Ordering::Release);
-        self.ring();
-    }
-
-    /// How far the shards were when they were last asked.
-    pub fn reached(&self) -> Reached {
-        let told = &self.shared.told;
-        let rows = told.iter().map(|t| t.rows_read.load(Ordering::Relaxed));
-        let watermarks = told.iter().map(|t| t.watermark.load(Ordering::Relaxed));
-        Reached {
-            rows_read: rows.sum(),
-            watermark: watermarks.filter(|w| *w > i64::MIN).min(),
-        }
-    }
-
-    fn order(&self, order: u32) {
-        self.shared.orders.fetch_or(order, Ordering::Release);
-        self.ring();
-    }
-
-    fn ring(&self) {
-        self.bells.iter().for_each(|bell| bell.ring_always());
-    }
-}
-
-/// A program that runs. Dropping it stops the shards.
-#[derive(Debug)]
-pub struct Running {
+pub struct Runtime {
+    config: Config,
     executor: Executor,
     notes: Vec<String>,
-    outputs: Vec<HostLanes>,
-    host: Arc<Bell>,
-    threads: Vec<JoinHandle<Result<ShardReport>>>,
     shared: Arc<Shared>,
-    control: Control,
-    program: Arc<Program>,
-    /// The numbers of the chains' first stages.
-    stages: Vec<usize>,
-    /// What the run ended with, once it has failed.
-    failure: Option<Error>,
+    bells: Arc<[Arc<Bell>]>,
+    host: Arc<Bell>,
+    /// To the shards.
+    controls: Vec<Producer<Slot>>,
+    threads: Vec<JoinHandle<()>>,
+    /// What the caller's own thread runs, where it is the shard.
+    here: Option<(Hosted, ThreadIo)>,
+    /// Sources of all programs so far: reads are told apart by them.
+    sources: usize,
 }
 
-/// Starts a program on its shards.
+/// Starts a program on shards of its own.
 ///
 /// # Errors
 /// [`Error::Preflight`] where the machine does not allow it, [`Error::Open`] where a source cannot
@@ -188,62 +184,217 @@ pub struct Running {
 pub fn start(program: &Program, config: &Config) -> Result<Running> {
     check_config(config)?;
     check(program)?;
-    let (executor, notes) = choose_executor(config)?;
-    let (program, stages) = match config.shards {
-        1 => fuse_numbered(program),
-        _ => (program.clone(), (0..program.stages.len()).collect()),
-    };
-    let host = Arc::new(bell()?);
-    let bells = (0..config.shards)
-        .map(|_| bell().map(Arc::new))
-        .collect::<Result<Vec<_>>>()?;
-    let (parts, outputs) = wire(&program, config, &bells, &host)?;
-    let untold = || Told {
-        rows_read: AtomicU64::new(0),
-        watermark: AtomicI64::new(i64::MIN),
-    };
-    let shared = Arc::new(Shared {
-        orders: AtomicU32::new(0),
-        failed: AtomicBool::new(false),
-        started: AtomicUsize::new(0),
-        told: (0..config.shards).map(|_| untold()).collect(),
-    });
-    let program = Arc::new(program);
-    let control = Control {
-        shared: Arc::clone(&shared),
-        bells: bells.into(),
-    };
-    let mut running = Running {
-        executor,
-        notes,
-        outputs,
-        host,
-        threads: Vec::new(),
-        shared,
-        control,
-        program: Arc::clone(&program),
-        stages,
-        failure: None,
-    };
-    for (shard, parts) in parts.into_iter().enumerate() {
-        let seat = Seat {
-            shard,
-            core: config.cores[shard % config.cores.len()],
-            may_spin: config.shards <= config.cores.len(),
-            executor,
-            bell: Arc::clone(&running.control.bells[shard]),
-            host: Arc::clone(&running.host),
-            shared: Arc::clone(&running.shared),
-        };
-        let (program, config) = (Arc::clone(&program), config.clone());
-        let thread = std::thread::Builder::new()
-            .name(format!("trefoil-{shard}"))
-            .spawn(move || seat.run(&program, &config, parts))
-            .map_err(|e| preflight_error("a shard's thread cannot start", &e))?;
-        running.threads.push(thread);
-    }
-    running.await_start()?;
+    let mut runtime = Runtime::open(config)?;
+    let mut running = runtime.add(program)?;
+    running.own = Some(Box::new(runtime));
     Ok(running)
+}
+
+impl Runtime {
+    /// Starts the shards, each on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Error::Preflight`] where the machine does not allow it.
+    pub fn open(config: &Config) -> Result<Self> {
+        let (mut runtime, incoming) = Self::seated(config)?;
+        for (shard, incoming) in incoming.into_iter().enumerate() {
+            let seat = Seat {
+                shard,
+                core: config.cores[shard % config.cores.len()],
+                idle: match config.shards <= config.cores.len() {
+                    true => config.idle,
+                    false => Idle::Park,
+                },
+                now: config.now,
+                executor: runtime.executor,
+                bells: Arc::clone(&runtime.bells),
+                host: Arc::clone(&runtime.host),
+                shared: Arc::clone(&runtime.shared),
+            };
+            let hosted = Hosted::new(incoming);
+            let thread = std::thread::Builder::new()
+                .name(format!("trefoil-{shard}"))
+                .spawn(move || seat.run(hosted))
+                .map_err(|e| preflight_error("a shard's thread cannot start", &e))?;
+            runtime.threads.push(thread);
+        }
+        runtime.await_start()?;
+        Ok(runtime)
+    }
+
+    /// One shard, which is the caller's own thread: it runs in [`Runtime::step`] only.
+    ///
+    /// # Errors
+    /// As [`Runtime::open`].
+    pub fn open_here(config: &Config) -> Result<Self> {
+        let config = Config {
+            shards: 1,
+            executor: Executor::Threads,
+            ..config.clone()
+        };
+        let (mut runtime, incoming) = Self::seated(&config)?;
+        let io = thread_io(&runtime.bells, 0)?;
+        let hosted = incoming.into_iter().next().map(Hosted::new);
+        runtime.here = hosted.map(|hosted| (hosted, io));
+        Ok(runtime)
+    }
+
+    fn seated(config: &Config) -> Result<(Self, Vec<Consumer<Slot>>)> {
+        check_config(config)?;
+        let (executor, notes) = choose_executor(config)?;
+        let bells = (0..config.shards).map(|_| bell().map(Arc::new));
+        let rings = (0..config.shards).map(|_| RingBuffer::new(PROGRAMS_MAX));
+        let (controls, incoming) = rings.unzip();
+        let runtime = Self {
+            config: config.clone(),
+            executor,
+            notes,
+            shared: Arc::default(),
+            bells: bells.collect::<Result<_>>()?,
+            host: Arc::new(bell()?),
+            controls,
+            threads: Vec::new(),
+            here: None,
+            sources: 0,
+        };
+        Ok((runtime, incoming))
+    }
+
+    fn await_start(&self) -> Result<()> {
+        while self.shared.started.load(Ordering::Acquire) < self.threads.len() {
+            if self.shared.is_ended() {
+                return Err(self.shared.ended());
+            }
+            self.host.announce_sleep();
+            self.host.sleep(10);
+            self.host.awake();
+        }
+        Ok(())
+    }
+
+    /// Adds a program to those that run. It is made here; a shard takes it between two turns.
+    ///
+    /// # Errors
+    /// [`Error::Open`] where a source cannot be opened, [`Error::Program`] where the program is not
+    /// sound, [`Error::TooMany`] where too many run, and what the shards have ended with, once they
+    /// have.
+    pub fn add(&mut self, program: &Program) -> Result<Running> {
+        check(program)?;
+        if self.shared.is_ended() {
+            return Err(self.shared.ended());
+        }
+        if self.controls.iter().any(Producer::is_full) {
+            return Err(Error::TooMany {
+                what: "programs",
+                most: PROGRAMS_MAX,
+            });
+        }
+        let config = &self.config;
+        let (program, stages) = match config.shards {
+            1 => fuse_numbered(program),
+            _ => (program.clone(), (0..program.stages.len()).collect()),
+        };
+        let host = Arc::new(bell()?);
+        let (parts, ends) = wire(&program, config, &self.bells, &host)?;
+        let orders = Arc::new(Orders::new(config.shards));
+        let mut slots = Vec::with_capacity(config.shards);
+        let mut homes = Vec::with_capacity(config.shards);
+        for (number, parts) in parts.into_iter().enumerate() {
+            let (home, at_home) = RingBuffer::new(1);
+            homes.push(at_home);
+            let part = Part {
+                number,
+                shard: build(&program, config, (number, self.sources), parts)?,
+                orders: Arc::clone(&orders),
+                obeyed: 0,
+                outcome: None,
+            };
+            slots.push(Slot {
+                part: Box::new(part),
+                home,
+                host: RungAtEnd(Arc::clone(&host)),
+            });
+        }
+        self.sources += program.sources.len();
+        for (control, slot) in self.controls.iter_mut().zip(slots) {
+            let sent = control.push(slot);
+            assert!(sent.is_ok(), "a ring that only this end fills had room");
+        }
+        self.bells.iter().for_each(|bell| bell.ring_always());
+        Ok(Running {
+            executor: self.executor,
+            notes: self.notes.clone(),
+            seating: match self.here {
+                None => Seating::Threads,
+                Some(_) => Seating::Here,
+            },
+            outputs: ends.outputs,
+            doors: ends.doors,
+            outcomes: homes.iter().map(|_| None).collect(),
+            homes,
+            shared: Arc::clone(&self.shared),
+            control: Control {
+                orders,
+                bells: Arc::clone(&self.bells),
+                host,
+            },
+            program: Arc::new(program),
+            stages,
+            failure: None,
+            lane: LaneShape {
+                frame_rows: config.frame_rows,
+                ring_messages: config.ring_messages,
+            },
+            own: None,
+        })
+    }
+
+    /// A turn of all programs on the caller's thread; whether something moved. Nothing does where
+    /// the shards have threads of their own.
+    pub fn step(&mut self) -> bool {
+        let Some((mut hosted, io)) = self.here.take() else {
+            return false;
+        };
+        let mut io = Io::Thread(io);
+        let turn = hosted.turn(&mut io);
+        if let Io::Thread(io) = io {
+            self.here = Some((hosted, io));
+        }
+        turn == Turn::Busy
+    }
+
+    /// Whether the caller's own thread is the shard.
+    pub fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
+    /// What the shards run on.
+    pub fn executor(&self) -> Executor {
+        self.executor
+    }
+
+    /// What the user should know about this start.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What the shards have ended with, where they have.
+    pub fn failure(&self) -> Option<Error> {
+        self.shared.failure()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        self.bells.iter().for_each(|bell| bell.ring_always());
+        for thread in self.threads.drain(..) {
+            // A shard catches its own panics.
+            _ = thread.join();
+        }
+        // In the caller's thread nobody else ends what is hosted.
+        self.here = None;
+    }
 }
 
 fn check_config(config: &Config) -> Result<()> {
@@ -304,119 +455,5 @@ fn preflight_error(what: &str, error: &std::io::Error) -> Error {
     Error::Preflight {
         what: format!("{what}: {error}"),
         hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
-    }
-}
-
-impl Running {
-    /// What the shards run on.
-    pub fn executor(&self) -> Executor {
-        self.executor
-    }
-
-    /// What the user should know about this start.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// What any thread can do with it.
-    pub fn control(&self) -> Control {
-        self.control.clone()
-    }
-
-    fn await_start(&mut self) -> Result<()> {
-        while self.shared.started.load(Ordering::Acquire) < self.threads.len() {
-            if self.shared.failed.load(Ordering::Acquire) {
-                return Err(self.failure());
-            }
-            self.host.announce_sleep();
-            self.host.sleep(10);
-            self.host.awake();
-        }
-        Ok(())
-    }
-
-    /// Waits for the next results; `None` when all inputs have ended and all results were given.
-    ///
-    /// # Errors
-    /// The error of the shard that failed; then all shards have been stopped, and nothing else
-    /// comes any more.
-    pub fn next_block(&mut self) -> Result<Option<Block>> {
-        loop {
-            if let Some(error) = &self.failure {
-                return Err(error.clone());
-            }
-            if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
-                return Ok(Some(block));
-            }
-            if self.shared.failed.load(Ordering::Acquire) {
-                return Err(self.failure());
-            }
-            if self.outputs.iter().all(HostLanes::is_ended) {
-                return Ok(None);
-            }
-            // Marks, and blocks that are not given back yet, made room in the ring: a shard may
-            // sleep for want of it.
-            self.outputs.iter_mut().for_each(HostLanes::end_turn);
-            self.host.announce_sleep();
-            let more = self.outputs.iter().any(HostLanes::has_more);
-            if !more && !self.shared.failed.load(Ordering::Acquire) {
-                self.host.sleep(-1);
-            }
-            self.host.awake();
-        }
-    }
-
-    /// Gives a block back, so that its memory is used again. A shard makes as many as its ring
-    /// holds and two, and then waits.
-    pub fn give_back(&mut self, block: Block) {
-        self.outputs[block.output.index()].give_back(block);
-    }
-
-    /// Waits for the shards' end and gives what they counted. Results that were not taken are lost.
-    ///
-    /// # Errors
-    /// As [`Running::next_block`].
-    pub fn finish(mut self) -> Result<Vec<ShardReport>> {
-        // A shard whose ring to the host is full does not end.
-        while let Some(block) = self.next_block()? {
-            self.give_back(block);
-        }
-        let (reports, errors) = self.join();
-        match errors.is_empty() {
-            true => Ok(reports),
-            false => Err(failure::first(errors, &self.program)),
-        }
-    }
-
-    /// Stops all shards; the error to show, the same one each time.
-    fn failure(&mut self) -> Error {
-        self.halt();
-        let (_, errors) = self.join();
-        let error = failure::first(errors, &self.program);
-        self.failure.insert(error).clone()
-    }
-
-    /// Waits until all shards have ended: what they counted, and their errors.
-    fn join(&mut self) -> (Vec<ShardReport>, Vec<Error>) {
-        let (mut reports, mut errors) = (Vec::new(), Vec::new());
-        for thread in self.threads.drain(..) {
-            match thread.join().unwrap_or_else(|_| Err(failure::lost())) {
-                Ok(report) => reports.push(report.renumbered(&self.stages)),
-                Err(error) => errors.push(error),
-            }
-        }
-        (reports, errors)
-    }
-
-    fn halt(&self) {
-        self.control.order(HALT);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.halt();
-        // An error was either given already or is of no interest to who drops the run.
-        _ = self.join();
     }
 }

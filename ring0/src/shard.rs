@@ -1,14 +1,14 @@
 //! A shard: its sources, its ends of every exchange, its stages, and the turn that moves them.
 //!
-//! A turn is five calls: take completed reads, poll sources, drain the mesh, flush, report. What
-//! is in hand (a frame or a mark that a stage has not taken whole) is kept per source and per
+//! A turn: poll sources, drain the mesh, flush, report. Completed reads were taken before. What is
+//! in hand (a frame or a mark that a stage has not taken whole) is kept per source and per
 //! exchange, so that one that is blocked holds up no other; a blocked source is not polled, which
 //! is the only back-pressure.
 
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
-use crate::io::Io;
+use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
@@ -38,7 +38,8 @@ enum Hand {
     Empty,
     /// The source's own frame; the next consumer to offer it to; then, maybe, the watermark.
     SourceFrame(usize),
-    /// The source's own frame was taken, but for rows on which expressions failed.
+    /// The source's own frame, if there was one, was taken, but for rows on which expressions
+    /// failed.
     Failed,
     LaneFrame(usize, Box<Frame>, usize),
     Mark(Mark, usize),
@@ -100,6 +101,8 @@ impl ShardReport {
 /// One shard.
 #[derive(Debug)]
 pub(crate) struct Shard {
+    /// The number of the first source, in the tags of reads.
+    first_source: usize,
     sources: Vec<SourceSlot>,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
@@ -110,6 +113,7 @@ pub(crate) struct Shard {
 impl Shard {
     /// `sources` and `exchanges` with those that read them.
     pub(crate) fn new(
+        first_source: usize,
         sources: Vec<(Source, Letters, Vec<Consumer>)>,
         exchanges: Vec<(ExchangeReceiver, Vec<Consumer>)>,
         chains: Vec<Chain>,
@@ -134,6 +138,7 @@ impl Shard {
             })
             .collect();
         Self {
+            first_source,
             sources,
             exchanges,
             chains,
@@ -147,6 +152,11 @@ impl Shard {
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
     }
 
+    /// Lets input without an end have one, behind what was handed in.
+    pub(crate) fn drain(&mut self) {
+        self.sources.iter_mut().for_each(|slot| slot.source.drain());
+    }
+
     /// Records read, and the least watermark of the sources here that have one, else `i64::MIN`.
     pub(crate) fn reached(&self) -> (u64, i64) {
         let sources = self.sources.iter().map(|slot| &slot.source);
@@ -157,22 +167,20 @@ impl Shard {
 
     /// Moves what can move.
     pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
-        let mut moved = self.take_reads(io)?;
-        moved |= self.poll_sources(io)?;
+        let mut moved = self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
         let staged = self.flush();
         Ok(self.verdict(moved, staged))
     }
 
-    fn take_reads(&mut self, io: &mut Io) -> Result<bool> {
-        let mut moved = false;
-        while let Some(completion) = io.poll() {
-            self.sources[completion.tag / TAGS]
-                .source
-                .complete(completion)?;
-            moved = true;
+    /// Takes a read that was carried out, where one of these sources asked for it.
+    pub(crate) fn complete(&mut self, completion: Completion) -> Result<Option<Completion>> {
+        let source = completion.tag / TAGS;
+        let slot = source.checked_sub(self.first_source);
+        match slot.and_then(|slot| self.sources.get_mut(slot)) {
+            None => Ok(Some(completion)),
+            Some(slot) => slot.source.complete(completion).map(|()| None),
         }
-        Ok(moved)
     }
 
     fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
@@ -182,6 +190,7 @@ impl Shard {
             if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
                 match slot.source.poll(io)? {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
+                    Polled::Marked => slot.hand = Hand::Failed,
                     Polled::Pending => {}
                     Polled::ChunkEnd => slot.end_chunk(Mark::ChunkEnd),
                     Polled::SplitEnd => slot.end_chunk(Mark::SplitEnd),
@@ -228,10 +237,10 @@ impl Shard {
         self.exchanges
             .iter_mut()
             .for_each(|slot| slot.receiver.end_turn());
-        let letters = self
-            .sources
-            .iter_mut()
-            .fold(false, |staged, slot| slot.letters.end_turn() | staged);
+        let letters = self.sources.iter_mut().fold(false, |staged, slot| {
+            slot.source.end_turn();
+            slot.letters.end_turn() | staged
+        });
         self.chains
             .iter_mut()
             .fold(letters, |staged, chain| chain.end_turn() | staged)

@@ -3,6 +3,7 @@
 
 mod bad;
 mod board;
+mod channel;
 mod chunks;
 mod clock;
 mod columnar;
@@ -27,9 +28,12 @@ use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
 
-pub(crate) use self::columns::check as check_columns;
+pub(crate) use self::columns::{check as check_columns, fitting};
 pub(crate) use self::open::{Files, file_schema, open, open_stream};
 
+pub(crate) use self::channel::{Door, Doorway, Inlet};
+
+use self::channel::ChannelSource;
 use self::columnar::ColumnarSource;
 use self::columns::ColumnsSource;
 use self::file::FileSource;
@@ -50,6 +54,8 @@ pub(crate) enum Polled {
     Frame,
     /// Nothing yet.
     Pending,
+    /// No frame, but perhaps another watermark.
+    Marked,
     /// The end of a chunk of the file that all shards read.
     ChunkEnd,
     /// The same, and the end of a split with it.
@@ -71,12 +77,23 @@ pub(crate) enum Source {
     Columns(Box<ColumnsSource>),
     /// A stream of records.
     Stream(Box<StreamSource>),
+    /// Rows of appenders.
+    Channel(Box<ChannelSource>),
     /// Records that are made.
     Generator(Box<GeneratorSource>),
     /// Ready frames.
     Memory(MemorySource),
     /// Another shard reads all of it.
     Elsewhere,
+}
+
+/// What a source takes that comes at its own time.
+#[derive(Debug)]
+pub(crate) enum Live {
+    /// The blocks of a stream.
+    Blocks(Blocked),
+    /// The lanes of appenders.
+    Lanes(Door),
 }
 
 /// Which part of a source is read where.
@@ -113,12 +130,12 @@ pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
 }
 
 impl Source {
-    /// The source of this number; `blocks` are its stream's, where it has one.
+    /// The source of this number; `live` is what it takes, where that comes at its own time.
     pub(crate) fn new(
         tag: usize,
         spec: &SourceSpec,
         files: Files,
-        blocks: Option<Blocked>,
+        live: Option<Live>,
         reader: Reader,
     ) -> Self {
         let reader = match (spec.reading, reader.shard) {
@@ -137,9 +154,17 @@ impl Source {
                 Self::Columns(Box::new(ColumnsSource::new(spec, arrays, *repeat, reader)))
             }
             SourceKind::Stream { feed, format } => {
-                let blocks = blocks.expect("a stream was opened for its reader");
+                let Some(Live::Blocks(blocks)) = live else {
+                    panic!("a stream was opened for its reader")
+                };
                 let source = StreamSource::new(spec, format, feed.name(), blocks, reader);
                 Self::Stream(Box::new(source))
+            }
+            SourceKind::Channel => {
+                let Some(Live::Lanes(door)) = live else {
+                    panic!("a channel has a door at its reader")
+                };
+                Self::Channel(Box::new(ChannelSource::new(spec, door, reader)))
             }
             SourceKind::Generator(made) => {
                 let source = GeneratorSource::new(spec, made, &files, reader);
@@ -160,6 +185,7 @@ impl Source {
             Self::Files(source) => source.poll(io),
             Self::Columnar(source) => source.poll(io),
             Self::Stream(source) => source.poll(),
+            Self::Channel(source) => Ok(source.poll()),
             Self::Generator(source) => Ok(source.poll()),
             Self::Columns(source) => Ok(source.poll()),
             Self::Memory(source) => Ok(source.poll()),
@@ -174,10 +200,31 @@ impl Source {
             Self::Files(source) => source.stop(),
             Self::Columnar(source) => source.stop(),
             Self::Stream(source) => source.stop(),
+            Self::Channel(source) => source.stop(),
             Self::Generator(source) => source.stop(),
             Self::Columns(source) => source.stop(),
             Self::Memory(source) => source.stop(),
             Self::Elsewhere => {}
+        }
+    }
+
+    /// Lets input without an end have one: what appenders have pushed is still taken.
+    pub(crate) fn drain(&mut self) {
+        match self {
+            Self::Channel(source) => source.drain(),
+            Self::Stream(_) | Self::Generator(_) => self.stop(),
+            Self::Files(_)
+            | Self::Columnar(_)
+            | Self::Columns(_)
+            | Self::Memory(_)
+            | Self::Elsewhere => {}
+        }
+    }
+
+    /// End of a turn: wakes who waits for room.
+    pub(crate) fn end_turn(&mut self) {
+        if let Self::Channel(source) = self {
+            source.end_turn();
         }
     }
 
@@ -187,6 +234,7 @@ impl Source {
             Self::Files(source) => &source.out,
             Self::Columnar(source) => &source.out,
             Self::Stream(source) => &source.out,
+            Self::Channel(source) => &source.out,
             Self::Generator(source) => &source.out,
             Self::Columns(source) => &source.out,
             Self::Memory(source) => source.frame(),
@@ -200,6 +248,7 @@ impl Source {
             Self::Files(source) => source.watermark(),
             Self::Columnar(source) => source.watermark(),
             Self::Stream(source) => source.watermark(),
+            Self::Channel(source) => source.watermark(),
             Self::Generator(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
             Self::Memory(_) | Self::Elsewhere => None,
@@ -212,6 +261,7 @@ impl Source {
             Self::Files(source) => source.reached(),
             Self::Columnar(source) => source.reached(),
             Self::Stream(source) => source.reached(),
+            Self::Channel(source) => source.reached(),
             Self::Generator(source) => source.reached(),
             Self::Columns(source) => source.reached(),
             Self::Memory(_) | Self::Elsewhere => None,
@@ -224,6 +274,7 @@ impl Source {
             Self::Files(source) => source.complete(completion),
             Self::Columnar(source) => source.complete(completion),
             Self::Stream(_)
+            | Self::Channel(_)
             | Self::Generator(_)
             | Self::Columns(_)
             | Self::Memory(_)
@@ -240,6 +291,7 @@ impl Source {
             Self::Files(source) => source.take_failed(failed),
             Self::Columnar(source) => source.take_failed(failed),
             Self::Stream(source) => source.take_failed(failed),
+            Self::Channel(source) => source.take_failed(failed),
             Self::Generator(source) => source.take_failed(failed),
             Self::Columns(source) => source.take_failed(failed),
             Self::Memory(source) => source.take_failed(failed),
@@ -253,6 +305,7 @@ impl Source {
             Self::Files(source) => Some(source.letters()),
             Self::Columnar(source) => Some(source.bad.letters()),
             Self::Stream(source) => Some(source.bad.letters()),
+            Self::Channel(source) => Some(source.bad.letters()),
             Self::Generator(source) => Some(source.bad.letters()),
             Self::Columns(source) => Some(source.bad.letters()),
             Self::Memory(source) => Some(source.bad.letters()),
@@ -265,6 +318,7 @@ impl Source {
             Self::Files(source) => source.counters,
             Self::Columnar(source) => source.counters,
             Self::Stream(source) => source.counters,
+            Self::Channel(source) => source.counters,
             Self::Generator(source) => source.counters,
             Self::Columns(source) => source.counters,
             Self::Memory(source) => source.counters,

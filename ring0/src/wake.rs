@@ -11,6 +11,7 @@ mod eventfd;
 mod model;
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 use eventfd::Machine;
 
@@ -60,6 +61,17 @@ impl Bell {
 impl AsRawFd for Bell {
     fn as_raw_fd(&self) -> RawFd {
         self.alarm.as_raw_fd()
+    }
+}
+
+/// The bell of who has to look once more when the owner's end of some rings is gone. It stands
+/// behind these, so that it is dropped last.
+#[derive(Debug)]
+pub(crate) struct RungAtEnd(pub(crate) Arc<Bell>);
+
+impl Drop for RungAtEnd {
+    fn drop(&mut self) {
+        self.0.ring_always();
     }
 }
 

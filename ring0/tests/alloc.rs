@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow_schema::{DataType, TimeUnit};
+use trefoil_ring0::appender::{Channel, Value};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::limits::CHUNK_BYTES;
 use trefoil_ring0::program::{
     AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, FileFormat,
-    OperatorSpec, Order, OutputSpec, Phase, Program, Routing, SourceKind, SourceSpec, WindowKey,
+    OperatorSpec, Order, OutputSpec, Phase, Program, Reading, Routing, SourceKind, SourceSpec,
+    WindowKey,
 };
-use trefoil_ring0::runtime::{Config, Executor, start};
+use trefoil_ring0::runtime::{Config, Executor, Runtime, start};
 use trefoil_ring0::schema::{Field, Schema};
 
 /// The system's allocator, which counts for threads that are named as shards are.
@@ -312,6 +314,55 @@ fn slack(shards: usize, executor: Executor, reads: u64, sleeps: u64) -> u64 {
     (20 + lanes * (RING_MESSAGES + 2) * of_a_frame) as u64 + of_a_read * reads + of_a_sleep * sleeps
 }
 
+/// The allocations of shards, and of an appender's thread, while so many rows go through a channel.
+fn appended(rows: u64, shards: usize, executor: Executor) -> u64 {
+    let config = Config {
+        shards,
+        executor,
+        ring_messages: RING_MESSAGES,
+        ..Config::default()
+    };
+    let mut program = groups(Path::new("no file"));
+    program.sources[0].kind = SourceKind::Channel;
+    program.sources[0].reading = Reading::InOrder;
+    let schema = Arc::clone(&program.sources[0].schema);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    COUNTS.store(true, Ordering::Relaxed);
+    let mut runtime = Runtime::open(&config).unwrap();
+    let mut channel = Channel::new("rows", schema, None, config.frame_rows);
+    let mut running = runtime.add(&program).unwrap();
+    channel.attach(&mut running, 0, &[0, 1, 2]).unwrap();
+    let control = running.control();
+    let mut appender = channel.appender().unwrap();
+    // Named as a shard is, so that it counts, too.
+    let thread = std::thread::Builder::new().name("trefoil-9".to_owned());
+    let appending = thread.spawn(move || {
+        for row in 0..rows {
+            let key = (row * 7919 % KEYS) as i64;
+            let values = [Value::I64(key), Value::Str("a name"), Value::F64(0.5)];
+            appender.append_row(&values).unwrap();
+            if row % 100 == 0 {
+                appender.flush().unwrap();
+            }
+        }
+    });
+    appending.unwrap().join().unwrap();
+    control.drain();
+    let mut counted = 0;
+    while let Some(block) = running.next_block().unwrap() {
+        let Column::I64(counts) = &block.rows().columns[2] else {
+            panic!("not BIGINT")
+        };
+        counted += counts.values.iter().sum::<i64>();
+        running.give_back(block);
+    }
+    running.finish().unwrap();
+    drop(runtime);
+    COUNTS.store(false, Ordering::Relaxed);
+    assert_eq!(counted, (rows - rows / KEYS) as i64);
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
 /// One test, as the counter is the process's.
 #[test]
 fn records_cost_no_allocation() {
@@ -333,4 +384,15 @@ fn records_cost_no_allocation() {
         many <= few + slack(1, Executor::Threads, 0, 0),
         "{few}, then {many}"
     );
+    for executor in [Executor::Threads, Executor::Uring] {
+        for shards in [1, 2] {
+            let [few, many] = [ROWS, 10 * ROWS].map(|rows| appended(rows, shards, executor));
+            // The lane from the appender is one more.
+            let lanes = slack(shards, executor, 0, 0) + slack(2, executor, 0, 0);
+            assert!(
+                many <= few + lanes,
+                "{executor:?}, {shards} shards: {few}, then {many} for appended rows"
+            );
+        }
+    }
 }

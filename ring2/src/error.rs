@@ -121,9 +121,47 @@ pub enum Error {
     /// Running failed.
     #[error(transparent)]
     Ring0(#[from] trefoil_ring0::error::Error),
+    /// The engine cannot do what it was asked for.
+    #[error("{message}")]
+    Engine {
+        /// Stable code, such as `E0603`.
+        code: &'static str,
+        /// What is wrong.
+        message: String,
+    },
     /// DataFusion failed where it only serves as the oracle of tests.
     #[error("batch query failed: {0}")]
     Batch(String),
+}
+
+impl Error {
+    /// Its stable code. docs/errors.md explains those of statements, docs/embedding.md others.
+    pub fn code(&self) -> &'static str {
+        use trefoil_ring0::error::Error as Running;
+        match self {
+            Self::Sql(error) => error.code,
+            Self::Engine { code, .. } => code,
+            Self::Batch(_) => "E0608",
+            Self::Ring0(error) => match error {
+                Running::Ended { .. } => "E0601",
+                Running::Append { .. } => "E0602",
+                Running::ShardPanicked { .. } => "E0604",
+                Running::TooMany { .. } | Running::Broadcast { .. } => "E0605",
+                Running::Preflight { .. } => "E0606",
+                Running::Open { .. }
+                | Running::Read { .. }
+                | Running::BadRecord { .. }
+                | Running::BadRow { .. }
+                | Running::Row { .. } => "E0607",
+                Running::Behind { .. } | Running::Program(_) => "E0609",
+            },
+        }
+    }
+
+    pub(crate) fn engine(code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::Engine { code, message }
+    }
 }
 
 impl From<SqlError> for Error {

@@ -51,6 +51,10 @@ mod ordinals;
 pub mod explain;
 
 pub mod convert;
+pub mod engine;
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
 pub mod oracle;
 
 use std::path::PathBuf;
@@ -63,6 +67,7 @@ use crate::lower_expr::Kernels;
 
 use script::Reading;
 
+pub use engine::Engine;
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
 pub use files::would_read;
@@ -96,6 +101,8 @@ pub struct PlannedQuery {
     pub changes: bool,
     /// Where the rows go; `None` where they are printed.
     pub sink: Option<Sink>,
+    /// Which of [`Self::columns`] tell groups apart, where the rows are groups with all their keys.
+    pub keys: Vec<usize>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -240,6 +247,11 @@ fn plan_select(
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
+    let mut keys = engine::keys::of(&plan.plan, &plan.results);
+    if analysis.changes {
+        // Before them stands what a row does.
+        keys.iter_mut().for_each(|key| *key += 1);
+    }
     let columns = match analysis.changes {
         true => lower::changes::told(select, plan.results)?,
         false => plan.results,
@@ -261,5 +273,6 @@ fn plan_select(
         columns,
         changes: analysis.changes,
         sink: None,
+        keys,
     })
 }

@@ -1,6 +1,8 @@
 //! Limits on what is read: a statement that would need more is refused with E0106 before anything
 //! recurses over it. Nothing here runs per record.
 
+/// Batches that a subscriber has not taken yet before its view is held back.
+pub const SUBSCRIBER_BATCHES: usize = 64;
 /// Bytes of one file of a script.
 pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the tokens of one statement.

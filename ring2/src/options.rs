@@ -40,6 +40,11 @@ const SOURCES: [&str; 8] = [
     "unix",
     "kafka",
 ];
+/// The connector of rows that a program appends which embeds the engine.
+pub(crate) const CHANNEL: &str = "channel";
+/// Why a script does not read it.
+pub(crate) const CHANNEL_LATER: &str =
+    "connector 'channel' takes rows of a program that embeds the engine";
 const SINKS: [&str; 8] = [
     "file",
     "stdout",
@@ -166,7 +171,7 @@ pub(crate) fn source(
         None | Some(_) => false,
     };
     match connector.as_deref() {
-        Some("file" | "stdin" | "generator") | None => {}
+        Some("file" | "stdin" | "generator" | "channel") | None => {}
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
@@ -180,6 +185,10 @@ pub(crate) fn source(
         .try_for_each(|o| source_option(place, def, o))?;
     if is_generator {
         def.generator = Some(generator::generator(place, def, create)?);
+    }
+    // Behind whatever else cannot run: an engine takes this one back.
+    if def.connector.as_deref() == Some(CHANNEL) {
+        later(def, CHANNEL_LATER.to_owned());
     }
     check_format(place, def, create)
 }

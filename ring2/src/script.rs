@@ -61,6 +61,8 @@ pub(crate) struct Target {
 pub(crate) enum Reading {
     /// To run it: what has no runtime yet is refused.
     Run,
+    /// To run it in an engine, where views are kept.
+    Engine,
     /// To check and plan it.
     Plan,
 }
@@ -111,7 +113,7 @@ pub(crate) fn steps(
     Ok((steps, session))
 }
 
-fn statement<'a>(
+pub(crate) fn statement<'a>(
     place: Place<'a>,
     chunk: Chunk,
     reading: Reading,
@@ -145,7 +147,7 @@ fn statement<'a>(
                     let select = select(place, chunk, sql, query, session, None)?;
                     Ok(Some(Step::Select(Box::new(select))))
                 }
-                (Err(error), Reading::Run) => Err(error),
+                (Err(error), Reading::Run | Reading::Engine) => Err(error),
                 (Err(error), Reading::Plan) => Ok(Some(Step::Refused(error))),
             }
         }
@@ -158,6 +160,8 @@ fn statement<'a>(
             let written = definer.statement(&statement)?;
             let later = match reading {
                 Reading::Run => definer.not_runnable(&statement),
+                Reading::Engine if is_kept(&statement) => None,
+                Reading::Engine => definer.not_runnable(&statement),
                 Reading::Plan => None,
             };
             if let Some(error) = later {
@@ -169,6 +173,14 @@ fn statement<'a>(
             let select = select(place, chunk, sql, &query, session, Some(target))?;
             Ok(Some(Step::Select(Box::new(select))))
         }
+    }
+}
+
+/// Whether it is a view that an engine keeps.
+fn is_kept(statement: &Statement) -> bool {
+    match statement {
+        Statement::CreateView(view) => view.kind == syntax::ViewKind::Materialized,
+        _ => false,
     }
 }
 

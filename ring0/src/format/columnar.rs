@@ -32,7 +32,7 @@ pub trait ColumnarFile: Debug + Send + Sync {
 }
 
 /// Decodes chunks of one file, on one shard.
-pub trait Decoder: Debug {
+pub trait Decoder: Debug + Send {
     /// Goes to a chunk, which lies behind those before. It was not begun, or was decoded to its
     /// end.
     fn begin(&mut self, chunk: usize);

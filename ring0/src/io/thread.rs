@@ -1,6 +1,7 @@
 //! Reading without io_uring: one reader thread for each shard takes requests from a ring, reads
 //! with pread(2), and sends completions back on another ring.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -14,13 +15,17 @@ use crate::wake::Bell;
 #[derive(Debug)]
 pub(crate) struct ThreadIo {
     requests: Producer<Request>,
+    /// Requests beyond those that may be under way.
+    waiting: VecDeque<Request>,
+    in_flight: usize,
+    in_flight_max: usize,
     done: Consumer<Completion>,
     reader: Arc<Bell>,
 }
 
 impl ThreadIo {
     /// Starts the reader thread, which ends when this is dropped. At most `requests_max` requests
-    /// are under way at once.
+    /// are under way at once; others wait.
     pub(crate) fn start(
         shard: Arc<Bell>,
         name: String,
@@ -61,19 +66,32 @@ impl ThreadIo {
         })?;
         Ok(Self {
             requests,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            in_flight_max: requests_max,
             done,
             reader,
         })
     }
 
     pub(super) fn submit(&mut self, request: Request) {
+        if self.in_flight == self.in_flight_max {
+            self.waiting.push_back(request);
+            return;
+        }
+        self.in_flight += 1;
         let sent = self.requests.push(request);
         assert!(sent.is_ok(), "reads under way are bounded");
         self.reader.ring();
     }
 
     pub(super) fn poll(&mut self) -> Option<Completion> {
-        self.done.pop().ok()
+        let completion = self.done.pop().ok()?;
+        self.in_flight -= 1;
+        if let Some(request) = self.waiting.pop_front() {
+            self.submit(request);
+        }
+        Some(completion)
     }
 }
 

@@ -37,6 +37,9 @@ pub enum SourceKind {
         /// What they are.
         format: FileFormat,
     },
+    /// Rows that [`crate::appender::Appender`]s of this process append, taken by shard 0 alone. It
+    /// has no end unless its program is told to drain.
+    Channel,
     /// Records that are made: one split. Chunk k of them is made by shard k mod shards.
     Generator(GeneratorSpec),
     /// Columns in memory, shared by all shards: shard s of n reads the s-th of n equal slices. With
@@ -60,7 +63,7 @@ impl SourceKind {
     /// Whether records come at their own time: who waits for results wants each at once.
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Stream { .. } => true,
+            Self::Stream { .. } | Self::Channel => true,
             Self::Generator(made) => made.rate.is_some(),
             Self::Files { .. }
             | Self::Columnar { .. }
@@ -74,6 +77,7 @@ impl SourceKind {
         match self {
             Self::Files { paths, .. } | Self::Columnar { paths, .. } => paths,
             Self::Stream { .. }
+            | Self::Channel
             | Self::Generator(_)
             | Self::Columns { .. }
             | Self::Memory { .. } => &[],

@@ -1,5 +1,5 @@
-//! A shard's seat: its thread, pinned to its core, and the loop that runs its turns until its
-//! inputs end or the host wants it to.
+//! A shard's seat: its thread, pinned to its core, and the loop that runs turns of its programs
+//! until the runtime ends.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -9,38 +9,34 @@ use std::task::{Context, Poll, Waker};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use super::{Config, Executor, HALT, STOP, ShardReport, Shared, preflight_error};
-use crate::build::{Parts, build};
+use super::hosted::Hosted;
+use super::{Executor, Idle, Shared, preflight_error};
 use crate::error::{Error, Result};
 use crate::io::{Io, ThreadIo, UringIo};
-use crate::limits::IDLE_SPINS;
+use crate::limits::{IDLE_TURNS, READS_MAX};
 use crate::preflight;
-use crate::program::Program;
-use crate::shard::{Shard, Turn};
-use crate::source::TAGS;
+use crate::shard::Turn;
 use crate::wake::Bell;
 
 /// A shard's place: its core, its bell, and whom it tells.
 pub(super) struct Seat {
     pub(super) shard: usize,
+    /// Where it is pinned to.
     pub(super) core: usize,
-    pub(super) may_spin: bool,
+    pub(super) idle: Idle,
+    pub(super) now: fn() -> i64,
     pub(super) executor: Executor,
-    pub(super) bell: Arc<Bell>,
+    pub(super) bells: Arc<[Arc<Bell>]>,
     pub(super) host: Arc<Bell>,
     pub(super) shared: Arc<Shared>,
 }
 
 impl Seat {
-    pub(super) fn run(
-        self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-    ) -> Result<ShardReport> {
+    /// Runs what comes until the runtime ends.
+    pub(super) fn run(self, mut hosted: Hosted) {
         let body = AssertUnwindSafe(|| match self.executor {
-            Executor::Threads => self.run_on_thread(program, config, parts),
-            Executor::Uring | Executor::Auto => self.run_on_uring(program, config, parts),
+            Executor::Threads => self.run_on_thread(&mut hosted),
+            Executor::Uring | Executor::Auto => self.run_on_uring(&mut hosted),
         });
         let result = std::panic::catch_unwind(body).unwrap_or_else(|panic| {
             let text = panic
@@ -53,42 +49,19 @@ impl Seat {
                 message: text.to_owned(),
             })
         });
-        if result.is_err() {
-            self.shared.failed.store(true, Ordering::Release);
+        if let Err(error) = result {
+            // Before what it hosts is dropped: who then asks why finds it.
+            self.shared.fail(error);
+            self.bells.iter().for_each(|bell| bell.ring_always());
         }
-        self.host.ring_always();
-        result
-    }
-
-    fn started(&self) {
-        self.shared.started.fetch_add(1, Ordering::AcqRel);
+        drop(hosted);
         self.host.ring_always();
     }
 
-    /// Says how far the shard is.
-    fn tell(&self, shard: &Shard) {
-        let (rows_read, watermark) = shard.reached();
-        let told = &self.shared.told[self.shard];
-        told.rows_read.store(rows_read, Ordering::Relaxed);
-        told.watermark.store(watermark, Ordering::Relaxed);
-    }
-
-    fn orders(&self) -> u32 {
-        self.shared.orders.load(Ordering::Acquire)
-    }
-
-    fn run_on_thread(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-    ) -> Result<ShardReport> {
+    fn run_on_thread(&self, hosted: &mut Hosted) -> Result<()> {
         preflight::pin_thread(self.core)
             .map_err(|e| preflight_error(&format!("core {} cannot be used", self.core), &e))?;
-        let (bell, name) = (Arc::clone(&self.bell), format!("trefoil-io-{}", self.shard));
-        let reader = ThreadIo::start(bell, name, program.sources.len() * TAGS)
-            .map_err(|e| preflight_error("a reader thread cannot start", &e))?;
-        let work = self.work(program, config, parts, Io::Thread(reader));
+        let work = self.turns(hosted, Io::Thread(thread_io(&self.bells, self.shard)?));
         let mut context = Context::from_waker(Waker::noop());
         match pin!(work).poll(&mut context) {
             Poll::Ready(result) => result,
@@ -96,68 +69,40 @@ impl Seat {
         }
     }
 
-    async fn work(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-        mut io: Io,
-    ) -> Result<ShardReport> {
-        let mut shard = build(program, config, self.shard, parts)?;
-        self.started();
-        let result = self.turns(&mut shard, &mut io).await;
+    async fn turns(&self, hosted: &mut Hosted, mut io: Io) -> Result<()> {
+        self.shared.started.fetch_add(1, Ordering::AcqRel);
+        self.host.ring_always();
+        let result = self.turn_until_ended(hosted, &mut io).await;
         io.close().await;
-        result?;
-        Ok(shard.report())
+        result
     }
 
-    /// Turns until the inputs end. Nothing else runs on this thread, but the reads of `io`.
-    async fn turns(&self, shard: &mut Shard, io: &mut Io) -> Result<()> {
+    /// Turns until the runtime ends. Nothing else runs on this thread, but the reads of `io`.
+    async fn turn_until_ended(&self, hosted: &mut Hosted, io: &mut Io) -> Result<()> {
         let deaf = |e| preflight_error("a shard cannot listen to its bell", &e);
-        let (mut idle, mut obeyed) = (0, 0);
-        loop {
-            let orders = self.orders();
-            if orders != obeyed {
-                if orders & HALT != 0 {
-                    return Ok(());
-                }
-                if orders & !obeyed & STOP != 0 {
-                    shard.stop();
-                }
-                self.tell(shard);
-                obeyed = orders;
-            }
-            match shard.turn(io)? {
-                Turn::Finished => return Ok(()),
-                Turn::Busy => idle = 0,
-                Turn::Idle if self.may_spin && idle < IDLE_SPINS && !io.waits_for_sleep() => {
-                    idle += 1;
-                    std::hint::spin_loop();
-                }
+        let bell = &self.bells[self.shard];
+        let mut spin = Spin::new(self.idle, self.now);
+        while !self.shared.is_ended() {
+            match hosted.turn(io) {
+                Turn::Idle if !io.waits_for_sleep() && spin.goes_on() => std::hint::spin_loop(),
                 Turn::Idle => {
-                    self.bell.announce_sleep();
-                    match shard.turn(io)? {
-                        Turn::Finished => return Ok(()),
-                        Turn::Idle if self.orders() == obeyed => {
-                            shard.sleeps += 1;
-                            io.sleep(&self.bell).await.map_err(&deaf)?;
-                        }
-                        Turn::Idle | Turn::Busy => {}
+                    bell.announce_sleep();
+                    let idle = hosted.turn(io) == Turn::Idle;
+                    if idle && !hosted.is_told() && !self.shared.is_ended() {
+                        hosted.sleeps();
+                        io.sleep(bell).await.map_err(&deaf)?;
                     }
-                    self.bell.awake();
-                    idle = 0;
+                    bell.awake();
+                    spin.begin();
                 }
+                Turn::Busy | Turn::Finished => spin.begin(),
             }
             io.hand_over().await.map_err(&deaf)?;
         }
+        Ok(())
     }
 
-    fn run_on_uring(
-        &self,
-        program: &Program,
-        config: &Config,
-        parts: Parts,
-    ) -> Result<ShardReport> {
+    fn run_on_uring(&self, hosted: &mut Hosted) -> Result<()> {
         let executor = LocalExecutorBuilder::new(Placement::Fixed(self.core))
             .name(&format!("trefoil-{}", self.shard))
             .io_memory(URING_MEMORY_BYTES)
@@ -171,9 +116,55 @@ impl Seat {
                 hint: "see `ulimit -l` and `ulimit -n`, or run with --executor threads".to_owned(),
             })?;
         executor.run(async {
-            let io = Io::Uring(UringIo::start(Arc::clone(&self.bell)));
-            self.work(program, config, parts, io).await
+            let io = UringIo::start(Arc::clone(&self.bells[self.shard]));
+            self.turns(hosted, Io::Uring(io)).await
         })
+    }
+}
+
+/// A reader thread for a shard.
+pub(super) fn thread_io(bells: &[Arc<Bell>], shard: usize) -> Result<ThreadIo> {
+    let (bell, name) = (Arc::clone(&bells[shard]), format!("trefoil-io-{shard}"));
+    ThreadIo::start(bell, name, READS_MAX)
+        .map_err(|e| preflight_error("a reader thread cannot start", &e))
+}
+
+/// How long an idle shard has looked for work.
+struct Spin {
+    idle: Idle,
+    now: fn() -> i64,
+    turns: u32,
+    since: i64,
+}
+
+impl Spin {
+    fn new(idle: Idle, now: fn() -> i64) -> Self {
+        Self {
+            idle,
+            now,
+            turns: 0,
+            since: 0,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.turns = 0;
+    }
+
+    /// Whether the shard looks once more, after a turn without work.
+    fn goes_on(&mut self) -> bool {
+        let limit = match self.idle {
+            Idle::Spin => return true,
+            Idle::Park => return false,
+            Idle::SpinThenPark(limit) => limit,
+        };
+        self.turns += 1;
+        if self.turns == 1 {
+            self.since = (self.now)();
+        }
+        // A clock that went back ends it, too.
+        let spun = || ((self.now)().wrapping_sub(self.since)) as u64;
+        !self.turns.is_multiple_of(IDLE_TURNS) || u128::from(spun()) < limit.as_nanos()
     }
 }
 

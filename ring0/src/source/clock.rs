@@ -78,6 +78,13 @@ impl Clock {
         })
     }
 
+    /// Sets the watermark, where it is less.
+    pub(super) fn raise(&mut self, watermark_ns: i64) {
+        let lag_ns = self.spec.lag_ns.unwrap_or_default();
+        let time_ns = watermark_ns.saturating_add(lag_ns);
+        self.greatest_ns = Some(self.greatest_ns.map_or(time_ns, |t| t.max(time_ns)));
+    }
+
     /// The column with event time.
     pub(super) fn column(&self) -> usize {
         self.spec.column

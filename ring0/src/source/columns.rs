@@ -175,7 +175,7 @@ impl ColumnsSource {
 
 /// The end of those of the rows that fill a frame with room for so many bytes: the last may make it
 /// fuller than full, and there is one at least.
-pub(super) fn fitting(arrays: &[ArrayRef], rows: Range<usize>, room: usize) -> usize {
+pub(crate) fn fitting(arrays: &[ArrayRef], rows: Range<usize>, room: usize) -> usize {
     let bytes = |end: usize| -> usize {
         let strings = arrays.iter();
         strings.map(|a| array_bytes(a, rows.start..end)).sum()

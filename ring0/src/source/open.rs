@@ -106,6 +106,7 @@ pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -
         SourceKind::Files { paths, format } => (&paths[..], Format::Records(format)),
         SourceKind::Columnar { paths, format } => (&paths[..], Format::Columns(&**format)),
         SourceKind::Stream { .. }
+        | SourceKind::Channel
         | SourceKind::Generator(_)
         | SourceKind::Columns { .. }
         | SourceKind::Memory { .. } => (&[][..], Format::Records(&FileFormat::Ndjson)),

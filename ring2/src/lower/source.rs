@@ -22,6 +22,7 @@ use super::branch::Branch;
 use super::{DEAD_LETTERS, Lowering, Refusal, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
+use crate::options::CHANNEL;
 
 /// What a source knows besides its columns, in the plan's order.
 const SYSTEM: [SystemColumn; 3] = [
@@ -52,6 +53,9 @@ fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
             feed,
             format: format.clone(),
         };
+    }
+    if source.connector.as_deref() == Some(CHANNEL) {
+        return SourceKind::Channel;
     }
     let paths = expand(&source.path);
     match &source.format {
@@ -131,7 +135,9 @@ impl Lowering<'_> {
             schema: Arc::clone(&self.schema),
             event_time: None,
             reading: match (&kind, self.analysis.in_order || keyed) {
-                (SourceKind::Stream { .. }, _) | (_, true) => Reading::InOrder,
+                (SourceKind::Stream { .. } | SourceKind::Channel, _) | (_, true) => {
+                    Reading::InOrder
+                }
                 (_, false) => Reading::Chunks,
             },
             kind,

@@ -32,7 +32,7 @@ pub trait AggregateKernel: Debug + Send + Sync {
 }
 
 /// The states of groups 0, 1, 2, ...
-pub trait GroupStates {
+pub trait GroupStates: Send {
     /// Takes rows: the arguments, and the group of each. There are `total` groups from now on.
     ///
     /// # Errors

@@ -1,0 +1,412 @@
+//! A program that runs, in the hands of its host: its results, what it is told, and how it ends.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rtrb::Consumer;
+
+use super::hosted::Part;
+use super::wait::Deadline;
+use super::{Executor, Runtime, Seating, Shared};
+use crate::error::{Error, Result};
+use crate::failure;
+use crate::mailbox::{Receiver, Sender, mailbox};
+use crate::output::{Block, HostLanes};
+use crate::program::Program;
+use crate::shard::{Shard, ShardReport};
+use crate::source::Doorway;
+use crate::wake::Bell;
+
+/// To end at once, whatever is in hand.
+pub(super) const HALT: u32 = 1;
+/// To read no further record, and to end when those that were read have gone their way.
+pub(super) const STOP: u32 = 2;
+/// To let input without an end have one.
+pub(super) const DRAIN: u32 = 4;
+/// One more question.
+pub(super) const ASK: u32 = 8;
+
+/// What the shards know of a program's health, and what the host wants of it.
+#[derive(Debug)]
+pub(super) struct Orders {
+    /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
+    /// how far it is. A shard looks at all of it at once, between two turns.
+    given: AtomicU32,
+    pub(super) failed: AtomicBool,
+    told: Vec<Told>,
+}
+
+/// What a shard said when it was last asked.
+#[derive(Debug)]
+struct Told {
+    rows_read: AtomicU64,
+    /// `i64::MIN` where it has none.
+    watermark: AtomicI64,
+}
+
+impl Orders {
+    pub(super) fn new(shards: usize) -> Self {
+        let untold = || Told {
+            rows_read: AtomicU64::new(0),
+            watermark: AtomicI64::new(i64::MIN),
+        };
+        Self {
+            given: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
+            told: (0..shards).map(|_| untold()).collect(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn given(&self) -> u32 {
+        self.given.load(Ordering::Acquire)
+    }
+
+    /// Says how far a shard is.
+    pub(super) fn tell(&self, number: usize, shard: &Shard) {
+        let (rows_read, watermark) = shard.reached();
+        let told = &self.told[number];
+        told.rows_read.store(rows_read, Ordering::Relaxed);
+        told.watermark.store(watermark, Ordering::Relaxed);
+    }
+}
+
+/// How far a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Records that were read.
+    pub rows_read: u64,
+    /// The least watermark (ns) that a shard has reached in what it reads.
+    pub watermark: Option<i64>,
+}
+
+/// A running program in the hands of any thread.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub(super) orders: Arc<Orders>,
+    pub(super) bells: Arc<[Arc<Bell>]>,
+    pub(super) host: Arc<Bell>,
+}
+
+impl Control {
+    /// Lets the sources read no further record. What was read is the beginning of each file, and
+    /// all of its results come out that do not wait for the end of input: that is not reached, so
+    /// that what is still open by then is not given.
+    pub fn stop(&self) {
+        self.order(STOP);
+    }
+
+    /// Lets input without an end have one: what appenders have pushed is taken, and then it has
+    /// ended as a file does. Streams and generators are stopped.
+    pub fn drain(&self) {
+        self.order(DRAIN);
+    }
+
+    /// Asks the shards how far they are. They answer between two turns.
+    pub fn ask(&self) {
+        self.orders.given.fetch_add(ASK, Ordering::Release);
+        self.ring();
+    }
+
+    /// How far the shards were when they were last asked.
+    pub fn reached(&self) -> Reached {
+        let told = &self.orders.told;
+        let rows = told.iter().map(|t| t.rows_read.load(Ordering::Relaxed));
+        let watermarks = told.iter().map(|t| t.watermark.load(Ordering::Relaxed));
+        Reached {
+            rows_read: rows.sum(),
+            watermark: watermarks.filter(|w| *w > i64::MIN).min(),
+        }
+    }
+
+    /// A ring from the thread that takes the results to another one; [`Self::wake_host`] ends its
+    /// waits for room, too.
+    ///
+    /// # Errors
+    /// [`Error::Preflight`] where there is no descriptor left.
+    pub fn mailbox<T>(&self, places: usize) -> Result<(Sender<T>, Receiver<T>)> {
+        mailbox(places, Arc::clone(&self.host))
+    }
+
+    /// Ends a wait of the host for results, once.
+    pub fn wake_host(&self) {
+        self.host.ring_always();
+    }
+
+    fn order(&self, order: u32) {
+        self.orders.given.fetch_or(order, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        self.bells.iter().for_each(|bell| bell.ring_always());
+    }
+}
+
+/// What a look for results gives.
+#[derive(Debug)]
+pub enum Next {
+    /// Rows.
+    Block(Block),
+    /// None now.
+    Nothing,
+    /// None any more.
+    End,
+}
+
+/// A program that runs. Dropping it ends it on all shards.
+#[derive(Debug)]
+pub struct Running {
+    pub(super) executor: Executor,
+    pub(super) notes: Vec<String>,
+    pub(super) seating: Seating,
+    pub(super) outputs: Vec<HostLanes>,
+    pub(super) doors: Vec<Option<Doorway>>,
+    pub(super) homes: Vec<Consumer<Box<Part>>>,
+    pub(super) outcomes: Vec<Option<Result<ShardReport>>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) control: Control,
+    pub(super) program: Arc<Program>,
+    /// The numbers of the chains' first stages.
+    pub(super) stages: Vec<usize>,
+    /// What the run ended with, once it has failed.
+    pub(super) failure: Option<Error>,
+    pub(super) lane: LaneShape,
+    /// What it runs on, where that is its own.
+    pub(super) own: Option<Box<Runtime>>,
+}
+
+/// What the lanes of a program are like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneShape {
+    pub(crate) frame_rows: usize,
+    pub(crate) ring_messages: usize,
+}
+
+impl Running {
+    /// What the shards run on.
+    pub fn executor(&self) -> Executor {
+        self.executor
+    }
+
+    /// What the user should know about this start.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What any thread can do with it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// The program, as the shards run it.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The door of a source for appenders' lanes, once, and what these are like.
+    pub(crate) fn take_door(&mut self, source: usize) -> Option<(Doorway, LaneShape, Arc<Bell>)> {
+        let door = self.doors.get_mut(source)?.take()?;
+        Some((door, self.lane, Arc::clone(&self.control.bells[0])))
+    }
+
+    /// The next results, if there are any now.
+    ///
+    /// # Errors
+    /// As [`Running::next_block`].
+    pub fn try_next_block(&mut self) -> Result<Next> {
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
+            return Ok(Next::Block(block));
+        }
+        if self.orders().failed.load(Ordering::Acquire) {
+            return Err(self.failure());
+        }
+        // Marks, and blocks that are not given back yet, made room in the ring: a shard may sleep
+        // for want of it.
+        self.outputs.iter_mut().for_each(HostLanes::end_turn);
+        if self.outputs.iter().all(HostLanes::is_ended) {
+            return Ok(Next::End);
+        }
+        if self.is_cut_off() && !self.has_more() {
+            return Err(self.failure());
+        }
+        Ok(Next::Nothing)
+    }
+
+    /// Waits for the next results; `None` when all inputs have ended and all results were given.
+    ///
+    /// # Errors
+    /// The error of the shard that failed; then the program has ended on all shards, and nothing
+    /// else comes any more.
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
+        match self.next_before(Deadline::never())? {
+            Next::Block(block) => Ok(Some(block)),
+            Next::End => Ok(None),
+            Next::Nothing => unreachable!("it waits for ever"),
+        }
+    }
+
+    /// Waits for the next results, for so long at most, or until [`Control::wake_host`].
+    ///
+    /// # Errors
+    /// As [`Running::next_block`].
+    pub fn next_block_timeout(&mut self, timeout: Duration) -> Result<Next> {
+        match self.try_next_block()? {
+            Next::Nothing => {}
+            next => return Ok(next),
+        }
+        let host = Arc::clone(&self.control.host);
+        if self.arm() {
+            host.sleep(Deadline::after(timeout).left_ms());
+        }
+        host.awake();
+        self.try_next_block()
+    }
+
+    fn next_before(&mut self, deadline: Deadline) -> Result<Next> {
+        let host = Arc::clone(&self.control.host);
+        loop {
+            let next = self.try_next_block()?;
+            if !matches!(next, Next::Nothing) || deadline.is_past() {
+                return Ok(next);
+            }
+            if self.arm() {
+                host.sleep(deadline.left_ms());
+            }
+            host.awake();
+        }
+    }
+
+    /// Has the descriptor of [`AsRawFd`] become readable once there is something to look at. False
+    /// where there is already: then it may not.
+    pub fn arm(&mut self) -> bool {
+        self.control.host.announce_sleep();
+        !(self.has_more() || self.orders().failed.load(Ordering::Acquire) || self.is_cut_off())
+    }
+
+    /// Ends what [`Self::arm`] began, and quiets the descriptor.
+    pub fn disarm(&mut self) {
+        self.control.host.awake();
+        self.control.host.sleep(0);
+    }
+
+    fn has_more(&self) -> bool {
+        self.outputs.iter().any(HostLanes::has_more)
+    }
+
+    /// Whether a part is gone without having come home: its shard has ended.
+    fn is_cut_off(&self) -> bool {
+        self.shared.is_ended() && self.homes.iter().any(Consumer::is_abandoned)
+    }
+
+    fn orders(&self) -> &Orders {
+        &self.control.orders
+    }
+
+    /// Gives a block back, so that its memory is used again. A shard makes as many as its ring
+    /// holds and two, and then waits.
+    pub fn give_back(&mut self, block: Block) {
+        self.outputs[block.output.index()].give_back(block);
+    }
+
+    /// Whether all shards have given their parts back.
+    pub fn is_home(&mut self) -> bool {
+        self.collect();
+        self.outcomes.iter().all(Option::is_some)
+    }
+
+    /// Waits for the program's end and gives what it counted, by shard. Results that were not taken
+    /// are lost.
+    ///
+    /// # Errors
+    /// As [`Running::next_block`].
+    pub fn finish(mut self) -> Result<Vec<ShardReport>> {
+        // A shard whose ring to the host is full does not end.
+        while let Some(block) = self.next_block()? {
+            self.give_back(block);
+        }
+        self.join();
+        let (reports, errors) = self.outcome();
+        match errors.is_empty() {
+            true => Ok(reports),
+            false => Err(failure::first(errors, &self.program)),
+        }
+    }
+
+    /// Ends the program; the error to show, the same one each time.
+    fn failure(&mut self) -> Error {
+        self.control.order(HALT);
+        self.join();
+        let (_, errors) = self.outcome();
+        let error = match self.shared.failure() {
+            Some(error) => error,
+            None => failure::first(errors, &self.program),
+        };
+        self.failure.insert(error).clone()
+    }
+
+    /// What the parts counted, and their errors.
+    fn outcome(&mut self) -> (Vec<ShardReport>, Vec<Error>) {
+        let (mut reports, mut errors) = (Vec::new(), Vec::new());
+        for outcome in self.outcomes.iter().flatten() {
+            match outcome {
+                Ok(report) => reports.push(report.clone().renumbered(&self.stages)),
+                Err(error) => errors.push(error.clone()),
+            }
+        }
+        (reports, errors)
+    }
+
+    /// Takes the parts that came home, and frees them.
+    fn collect(&mut self) {
+        for (home, outcome) in self.homes.iter_mut().zip(&mut self.outcomes) {
+            if outcome.is_some() {
+                continue;
+            }
+            // Asked first: what came home before is seen then.
+            let gone = home.is_abandoned();
+            match home.pop() {
+                Ok(part) => *outcome = part.outcome,
+                Err(_) if gone => *outcome = Some(Err(self.shared.ended())),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits until all parts are home. Where the caller's own thread is the shard, they come home
+    /// in its next step.
+    fn join(&mut self) {
+        self.collect();
+        if self.seating == Seating::Here {
+            return;
+        }
+        let host = Arc::clone(&self.control.host);
+        while !self.is_home() {
+            host.announce_sleep();
+            if !self.is_home() {
+                host.sleep(-1);
+            }
+            host.awake();
+        }
+    }
+}
+
+/// For who waits in poll(2); see [`Running::arm`].
+impl AsRawFd for Running {
+    fn as_raw_fd(&self) -> RawFd {
+        self.control.host.as_raw_fd()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control.order(HALT);
+        // An error was either given already or is of no interest to who drops the run.
+        self.join();
+    }
+}

@@ -1,0 +1,302 @@
+//! Rows that producers of this process append. Each appender is a split with a lane of its own; one
+//! shard takes the lanes in turn. Lanes come while the program runs, through the door, and go with
+//! their appenders. A lane that never had a row does not hold the watermark.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::bad::BadRecords;
+use super::clock::Clock;
+use super::open::file_schema;
+use super::system::{System, seal};
+use crate::column::Column;
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::kernel::RowError;
+use crate::limits::LANES_MAX;
+use crate::mesh::LaneReceiver;
+use crate::message::{Mark, Message};
+use crate::metrics::SourceCounters;
+use crate::program::SourceSpec;
+use crate::source::{Polled, Reader};
+use crate::wake::RungAtEnd;
+
+/// The shard's end of an appender's lane.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    pub(crate) lane: LaneReceiver,
+    /// Rows that were taken from it, for the appender to know which were not.
+    pub(crate) taken: Arc<AtomicU64>,
+    /// Dropped last: an appender that waits for room sees that nobody takes more.
+    #[expect(dead_code, reason = "what it does it does when it is dropped")]
+    pub(crate) appender: RungAtEnd,
+}
+
+/// Where new lanes come from.
+#[derive(Debug)]
+pub(crate) struct Door {
+    lanes: Consumer<Inlet>,
+    gone: Arc<AtomicBool>,
+}
+
+/// The host's end of a door.
+#[derive(Debug)]
+pub(crate) struct Doorway {
+    pub(crate) lanes: Producer<Inlet>,
+    /// Nobody takes lanes any more. What is pushed before a look at this, with a fence in between,
+    /// is either taken or seen to be gone.
+    pub(crate) gone: Arc<AtomicBool>,
+}
+
+impl Door {
+    pub(crate) fn new() -> (Doorway, Self) {
+        let (lanes, taken) = RingBuffer::new(LANES_MAX);
+        let gone: Arc<AtomicBool> = Arc::default();
+        let doorway = Doorway {
+            lanes,
+            gone: Arc::clone(&gone),
+        };
+        (doorway, Self { lanes: taken, gone })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        while self.lanes.pop().is_ok() {}
+    }
+}
+
+#[derive(Debug)]
+struct Split {
+    inlet: Inlet,
+    clock: Option<Clock>,
+    rows: u64,
+}
+
+/// Rows of appenders.
+#[derive(Debug)]
+pub(crate) struct ChannelSource {
+    spec: SourceSpec,
+    reader: Reader,
+    /// Gone once nothing more is taken.
+    door: Option<Door>,
+    splits: Vec<Split>,
+    /// The one to look at first.
+    next: usize,
+    raw: Frame,
+    pub(super) out: Frame,
+    system: System,
+    pub(super) bad: BadRecords,
+    /// Rows before the frame in hand.
+    first: u64,
+    /// The watermark of all splits, and the one that was told.
+    watermark: i64,
+    announced: i64,
+    ending: Ending,
+    pub(super) counters: SourceCounters,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// What is in the lanes is still taken.
+    Draining,
+    Stopped,
+}
+
+impl ChannelSource {
+    pub(super) fn new(spec: &SourceSpec, door: Door, reader: Reader) -> Self {
+        let schema = file_schema(spec);
+        Self {
+            spec: spec.clone(),
+            reader,
+            door: Some(door),
+            splits: Vec::new(),
+            next: 0,
+            system: System::new(spec, schema.fields.len(), reader.now),
+            raw: Frame::new(&schema, reader.frame_rows),
+            out: Frame::new(&spec.schema, reader.frame_rows),
+            bad: BadRecords::new(spec, reader.frame_rows),
+            first: 0,
+            watermark: i64::MIN,
+            announced: i64::MIN,
+            ending: Ending::Open,
+            counters: SourceCounters::default(),
+        }
+    }
+
+    /// Takes the next frame of the splits in turn.
+    pub(super) fn poll(&mut self) -> Polled {
+        if self.ending == Ending::Stopped {
+            self.close();
+            return Polled::Stopped;
+        }
+        self.admit();
+        self.first += self.out.rows() as u64;
+        self.out.clear();
+        let mut moved = false;
+        let mut looked = 0;
+        while looked < self.splits.len() {
+            let at = self.next % self.splits.len();
+            let split = &mut self.splits[at];
+            // Asked first: what was sent before the end is seen then.
+            let gone = split.inlet.lane.is_abandoned();
+            match split.inlet.lane.pop() {
+                Some(Message::Frame(frame)) => {
+                    self.next = at + 1;
+                    self.take(at, frame);
+                    return Polled::Frame;
+                }
+                Some(Message::Mark(Mark::Watermark(time))) => {
+                    if let Some(clock) = &mut split.clock {
+                        clock.raise(time);
+                    }
+                    moved = true;
+                }
+                Some(Message::Mark(_)) => {
+                    self.splits.remove(at);
+                    moved = true;
+                }
+                None if gone => {
+                    self.splits.remove(at);
+                    moved = true;
+                }
+                None => {
+                    self.next = at + 1;
+                    looked += 1;
+                }
+            }
+        }
+        self.combine();
+        if moved {
+            return Polled::Marked;
+        }
+        match self.ending {
+            Ending::Draining => {
+                self.close();
+                Polled::End
+            }
+            Ending::Open | Ending::Stopped => Polled::Pending,
+        }
+    }
+
+    /// Takes lanes that are new.
+    fn admit(&mut self) {
+        let Some(door) = &mut self.door else { return };
+        while let Ok(inlet) = door.lanes.pop() {
+            self.splits.push(Split {
+                inlet,
+                clock: Clock::new(&self.spec, self.reader, 1),
+                rows: 0,
+            });
+        }
+    }
+
+    /// Nothing more is taken: appenders see that their lanes are gone.
+    fn close(&mut self) {
+        self.splits.clear();
+        self.door = None;
+    }
+
+    fn take(&mut self, at: usize, mut frame: Box<Frame>) {
+        let split = &mut self.splits[at];
+        let rows = frame.rows();
+        for (raw, sent) in self.raw.columns.iter_mut().zip(&mut frame.columns) {
+            std::mem::swap(raw, sent);
+        }
+        self.raw.commit_rows(rows);
+        frame.clear();
+        split.inlet.lane.give_back(frame);
+        for row in 0..rows {
+            if let Some(clock) = &mut split.clock {
+                let ticked = clock.tick(&self.raw, row);
+                assert!(
+                    ticked.is_ok(),
+                    "an appender refuses rows without event time"
+                );
+            }
+            self.system.note(self.first + row as u64);
+        }
+        let (system, clock) = (&mut self.system, &mut split.clock);
+        seal(&mut self.raw, &mut self.out, system, clock);
+        split.rows += rows as u64;
+        split.inlet.taken.store(split.rows, Ordering::Release);
+        self.raise_bounds();
+        self.counters.rows_read += rows as u64;
+        self.counters.rows_passed += rows as u64;
+        self.combine();
+    }
+
+    /// A row's watermark is that of its own split, but what was told for all holds for each.
+    fn raise_bounds(&mut self) {
+        let Some(bound) = self.spec.event_time.and_then(|e| e.bound) else {
+            return;
+        };
+        let Column::I64(bounds) = &mut self.out.columns[bound] else {
+            panic!("a watermark is a BIGINT")
+        };
+        let least = self.watermark;
+        bounds.values.iter_mut().for_each(|b| *b = (*b).max(least));
+    }
+
+    /// The least watermark of the splits that have one; it never goes back.
+    ///
+    /// A split whose first rows are there and not taken has none yet, and these may be older than
+    /// what just raised another's: they were perhaps pushed before it. Nothing is raised then.
+    fn combine(&mut self) {
+        self.admit();
+        let begins = |split: &Split| match &split.clock {
+            Some(clock) => clock.reached().is_none() && !split.inlet.lane.is_empty(),
+            None => false,
+        };
+        if self.splits.iter().any(begins) {
+            return;
+        }
+        let clocks = self.splits.iter().filter_map(|s| s.clock.as_ref());
+        if let Some(least) = clocks.filter_map(Clock::reached).min() {
+            self.watermark = self.watermark.max(least);
+        }
+    }
+
+    /// The watermark behind the last frame, if it moved.
+    pub(super) fn watermark(&mut self) -> Option<i64> {
+        (self.watermark > self.announced).then(|| {
+            self.announced = self.watermark;
+            self.watermark
+        })
+    }
+
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        Some(self.watermark).filter(|w| *w > i64::MIN)
+    }
+
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        self.bad.take_rows(self.first as usize, failed)
+    }
+
+    /// Takes nothing more, not even what is in the lanes.
+    pub(super) fn stop(&mut self) {
+        if self.door.is_some() {
+            self.ending = Ending::Stopped;
+        }
+    }
+
+    /// Takes what is in the lanes; then the input has ended.
+    pub(super) fn drain(&mut self) {
+        if self.ending == Ending::Open {
+            self.ending = Ending::Draining;
+        }
+    }
+
+    /// Wakes appenders that wait for room.
+    pub(super) fn end_turn(&mut self) {
+        let lanes = self.splits.iter_mut();
+        lanes.for_each(|split| split.inlet.lane.end_turn());
+    }
+}

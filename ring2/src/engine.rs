@@ -1,0 +1,352 @@
+//! The engine inside a process: shards that run views over rows that the process appends. Nothing
+//! here is shared between engines, and none of it is asynchronous.
+//!
+//! ```
+//! use trefoil::{Engine, params};
+//!
+//! let engine = Engine::builder().shards(1).open()?;
+//! engine.execute(
+//!     "CREATE SOURCE trades (symbol VARCHAR, qty BIGINT) WITH (connector = 'channel');
+//!      CREATE MATERIALIZED VIEW volumes AS
+//!        SELECT symbol, SUM(qty) AS volume FROM trades GROUP BY symbol",
+//! )?;
+//! let mut changes = engine.subscribe("volumes")?;
+//! let mut trades = engine.appender("trades")?;
+//! trades.append_row(&params!["ACME", 100])?;
+//! trades.flush()?;
+//! let batch = changes.next().expect("the view goes on")?;
+//! assert_eq!(batch.num_rows(), 1);
+//! let row = engine.get("volumes", &params!["ACME"])?.expect("the key is there");
+//! assert_eq!(row.get::<i64>("volume")?, 100);
+//! # Ok::<(), trefoil::Error>(())
+//! ```
+
+mod appender;
+mod batch;
+mod builder;
+mod fold;
+pub(crate) mod keys;
+mod query;
+mod row;
+mod shutdown;
+mod statement;
+mod subscription;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use datafusion::arrow::array::RecordBatch;
+use trefoil_ring0::appender::{Channel, row_frame};
+use trefoil_ring0::program::SourceKind;
+use trefoil_ring0::runtime::{Next, Running, Runtime};
+use trefoil_ring0::schema::{Field, Schema};
+
+pub use trefoil_ring0::appender::{Counts, Pushed, Value};
+pub use trefoil_ring0::runtime::{Executor, Idle};
+
+pub use self::appender::Appender;
+pub use self::builder::Builder;
+pub use self::row::{FromValue, Row, rows};
+pub use self::shutdown::{Drain, Shutdown, ViewLeft};
+pub use self::subscription::{Received, Subscription};
+
+use self::statement::{Planned, plan};
+use self::view::View;
+use crate::catalog::SourceDef;
+use crate::error::{Error, Result};
+use crate::options::CHANNEL;
+use crate::script::Session;
+use crate::{PlannedQuery, SourceFile, limits};
+
+/// Values of a row, each of which becomes a [`Value`].
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        [$($crate::engine::Value::from($value)),*]
+    };
+}
+
+/// An engine. Any thread may use it; dropping it ends all that it runs.
+#[derive(Debug)]
+pub struct Engine {
+    inner: Mutex<Inner>,
+    frame_rows: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Taken out only while it is dropped.
+    session: Session,
+    /// Before the runtime, so that views end first.
+    views: BTreeMap<String, View>,
+    channels: BTreeMap<String, Channel>,
+    runtime: Runtime,
+}
+
+/// What an engine has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// For each channel its name and what appenders did.
+    pub channels: Vec<(String, Counts)>,
+    /// For each materialized view.
+    pub views: Vec<ViewMetrics>,
+}
+
+/// What a materialized view has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ViewMetrics {
+    /// Its name.
+    pub name: String,
+    /// Records that it has read, as its shards said when metrics were last asked for.
+    pub rows_read: u64,
+    /// The watermark (ns) that it has reached, as said then.
+    pub watermark: Option<i64>,
+    /// Rows of results.
+    pub rows_out: u64,
+}
+
+impl Engine {
+    /// An engine to be configured.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs statements, one after the other, and gives the rows of those that have some: SELECT
+    /// over input that ends or over materialized views, SHOW, DESCRIBE. What was done before a
+    /// statement that is refused stays done.
+    ///
+    /// # Errors
+    /// The refusal of a statement, or what running it failed with.
+    pub fn execute(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        let file = SourceFile {
+            name: "<sql>".to_owned(),
+            text: sql.to_owned(),
+            base: PathBuf::from("."),
+        };
+        let mut results = Vec::new();
+        let mut number = 0;
+        loop {
+            let mut inner = self.lock();
+            let Some((session, planned)) = plan(&file, number, &inner.session, SystemTime::now())?
+            else {
+                return Ok(results);
+            };
+            number += 1;
+            match planned {
+                Planned::Done => {}
+                Planned::Answer(answer) => results.push(batch::answer(&answer)?),
+                Planned::View(name, query) => inner.create(&session, name, &query)?,
+                Planned::Select(query) => {
+                    let running = inner.runtime.add(&query.program)?;
+                    drop(inner);
+                    results.extend(self.collect(running, &query)?);
+                    continue;
+                }
+                Planned::Query(sql) => {
+                    let tables = inner.tables();
+                    drop(inner);
+                    results.extend(query::run(tables, &sql, &[])?);
+                    continue;
+                }
+            }
+            inner.commit(session, self.frame_rows)?;
+        }
+    }
+
+    /// All rows of a query over input that ends.
+    fn collect(&self, mut running: Running, query: &PlannedQuery) -> Result<Vec<RecordBatch>> {
+        let schema = &query.program.outputs[0].schema;
+        let mut results = Vec::new();
+        loop {
+            self.step();
+            match self.next(&mut running)? {
+                Next::End => return Ok(results),
+                Next::Nothing => {}
+                Next::Block(block) => {
+                    results.push(batch::results(&query.columns, schema, block.rows())?);
+                    running.give_back(block);
+                }
+            }
+        }
+    }
+
+    /// Where the caller's own thread is the shard nothing is waited for.
+    fn next(&self, running: &mut Running) -> Result<Next> {
+        if self.lock().runtime.is_here() {
+            return Ok(running.try_next_block()?);
+        }
+        Ok(running.next_block()?.map_or(Next::End, Next::Block))
+    }
+
+    /// A new appender to a source with connector = 'channel'.
+    ///
+    /// # Errors
+    /// `E0601` where there is no such channel any more or never was.
+    pub fn appender(&self, source: &str) -> Result<Appender> {
+        let mut inner = self.lock();
+        let Some(channel) = inner.channels.get_mut(source) else {
+            let message = format!("there is no source \"{source}\" with connector 'channel'");
+            return Err(Error::engine("E0603", message));
+        };
+        Ok(Appender::new(channel.appender()?))
+    }
+
+    /// What a materialized view gives from now on. Its first column, `op`, says what a row does,
+    /// unless the view emits on window close.
+    ///
+    /// # Errors
+    /// `E0603` where there is no such view.
+    pub fn subscribe(&self, view: &str) -> Result<Subscription> {
+        self.lock().view(view)?.subscribe()
+    }
+
+    /// The row of a materialized view with this key: a value for each of the columns that it groups
+    /// by, in the order of its columns.
+    ///
+    /// # Errors
+    /// `E0603` where there is no such view, where it has no key, or where the key is another one;
+    /// what the view has failed with.
+    pub fn get(&self, view: &str, key: &[Value<'_>]) -> Result<Option<Row>> {
+        let shared = Arc::clone(self.lock().view(view)?.shared());
+        shared.get(view, key)
+    }
+
+    /// Rows of a SELECT over what stands in materialized views; `$1`, `$2` are the parameters.
+    ///
+    /// # Errors
+    /// `E0608` with what DataFusion says of the query.
+    pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
+        let tables = self.lock().tables();
+        query::run(tables, sql, params)
+    }
+
+    /// What was done so far.
+    pub fn metrics(&self) -> Metrics {
+        let inner = self.lock();
+        let channels = inner.channels.iter();
+        Metrics {
+            channels: channels
+                .map(|(name, c)| (name.clone(), c.counts()))
+                .collect(),
+            views: inner.views.values().map(View::metrics).collect(),
+        }
+    }
+
+    /// A turn of all that runs, where the caller's own thread is the shard
+    /// ([`Builder::on_this_thread`]); whether something moved.
+    pub fn step(&self) -> bool {
+        self.lock().runtime.step()
+    }
+
+    /// Ends all that runs: what appenders have pushed is taken, or not, as `drain` says, until the
+    /// deadline at most. What is appended from now on is refused.
+    pub fn shutdown(self, drain: Drain, deadline: std::time::Duration) -> Shutdown {
+        shutdown::run(&self, drain, deadline)
+    }
+}
+
+impl Inner {
+    fn view(&self, name: &str) -> Result<&View> {
+        self.views.get(name).ok_or_else(|| {
+            let message = format!("there is no materialized view \"{name}\"");
+            Error::engine("E0603", message)
+        })
+    }
+
+    fn tables(&self) -> query::Tables {
+        let views = self.views.iter();
+        views
+            .map(|(name, v)| (name.clone(), Arc::clone(v.shared())))
+            .collect()
+    }
+
+    /// Starts a view, of which nobody knows yet.
+    fn create(&mut self, session: &Session, name: String, query: &PlannedQuery) -> Result<()> {
+        let mut running = self.runtime.add(&query.program)?;
+        for (number, spec) in query.program.sources.iter().enumerate() {
+            if !matches!(spec.kind, SourceKind::Channel) {
+                continue;
+            }
+            let def = session.catalog.sources.get(&spec.name);
+            let (Some(def), Some(channel)) = (def, self.channels.get_mut(&spec.name)) else {
+                unreachable!("a channel that is read was declared")
+            };
+            let bound = spec.event_time.and_then(|e| e.bound);
+            let end = bound.unwrap_or(spec.schema.fields.len()) - spec.system.len();
+            let fields = spec.schema.fields[..end].iter();
+            let columns: Option<Vec<usize>> = fields.map(|f| def.index_of(&f.name)).collect();
+            let columns = columns.expect("a source gives columns that it has");
+            channel.attach(&mut running, number, &columns)?;
+        }
+        let view = View::start(name.clone(), query, running)?;
+        self.views.insert(name, view);
+        Ok(())
+    }
+
+    /// Makes what was declared, and ends what was dropped.
+    fn commit(&mut self, session: Session, frame_rows: usize) -> Result<()> {
+        let catalog = &session.catalog;
+        self.views
+            .retain(|name, _| catalog.views.contains_key(name));
+        self.channels.retain(|name, channel| {
+            let stays = catalog.sources.contains_key(name);
+            if !stays {
+                channel.close();
+            }
+            stays
+        });
+        let is_channel = |s: &&SourceDef| s.connector.as_deref() == Some(CHANNEL);
+        for def in catalog.sources.values().filter(is_channel) {
+            if !self.channels.contains_key(&def.name) {
+                self.channels
+                    .insert(def.name.clone(), channel(def, frame_rows)?);
+            }
+        }
+        self.drop_session(session);
+        Ok(())
+    }
+
+    /// Takes another session for the one there is, which may be deep.
+    fn drop_session(&mut self, session: Session) {
+        let before = std::mem::replace(&mut self.session, session);
+        limits::with_stack(move || drop(before));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.drop_session(Session::default());
+    }
+}
+
+fn channel(def: &SourceDef, frame_rows: usize) -> Result<Channel> {
+    let mut fields = Vec::new();
+    for column in &def.columns {
+        if trefoil_ring0::schema::physical(&column.data_type).is_none() {
+            let (name, declared) = (&column.name, &column.declared);
+            let message = format!("column \"{name}\": no {declared} can be appended yet");
+            return Err(Error::engine("E0603", message));
+        }
+        fields.push(Field {
+            nullable: column.nullable,
+            ..Field::new(&column.name, column.data_type.clone())
+        });
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let event_time = def.event_time.filter(|_| def.lag_ns.is_some());
+    Ok(Channel::new(&def.name, schema, event_time, frame_rows))
+}
+
+/// A row of values as arrays.
+fn arrays(schema: &Schema, row: &[Value<'_>]) -> Result<Vec<datafusion::arrow::array::ArrayRef>> {
+    let frame = row_frame(schema, row)?;
+    let columns = frame.columns.into_iter().zip(&schema.fields);
+    Ok(columns.map(|(c, f)| c.into_array(&f.data_type)).collect())
+}

@@ -1,0 +1,115 @@
+//! Rows going into a channel.
+
+use std::time::Duration;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use trefoil_ring0::appender::{self, Pushed, Value};
+
+use crate::error::{Error, Result};
+
+/// Appends rows to a source with connector = 'channel'. It can be sent to another thread and used
+/// by one at a time; its rows stay in order. They are staged until a frame is full or it is
+/// flushed; dropping it sends what is staged, without waiting.
+#[derive(Debug)]
+pub struct Appender(appender::Appender);
+
+impl Appender {
+    pub(super) fn new(appender: appender::Appender) -> Self {
+        Self(appender)
+    }
+
+    /// Appends a row, of a value for each declared column, and waits for room.
+    ///
+    /// # Errors
+    /// `E0602` where a value does not fit its column, `E0601` where the source was dropped or the
+    /// engine shut down. The row is not taken then.
+    pub fn append_row(&mut self, row: &[Value<'_>]) -> Result<()> {
+        Ok(self.0.append_row(row)?)
+    }
+
+    /// As [`Self::append_row`], and never waits: where there is no room the row is not taken.
+    ///
+    /// # Errors
+    /// As [`Self::append_row`].
+    pub fn try_push(&mut self, row: &[Value<'_>]) -> Result<Pushed> {
+        Ok(self.0.try_append_row(row)?)
+    }
+
+    /// As [`Self::append_row`], and waits so long at most.
+    ///
+    /// # Errors
+    /// As [`Self::append_row`].
+    pub fn push_timeout(&mut self, row: &[Value<'_>], timeout: Duration) -> Result<Pushed> {
+        Ok(self.0.append_row_timeout(row, timeout)?)
+    }
+
+    /// Appends all rows of a batch, whose columns are found by their names, and waits for room.
+    ///
+    /// # Errors
+    /// `E0602` where a column is missing, of another type, or has a NULL where there may be none;
+    /// `E0601` as for rows.
+    pub fn append_batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        let arrays = self.arrays(batch)?;
+        Ok(self.0.append_arrays(&arrays)?)
+    }
+
+    /// As [`Self::append_batch`], and never waits: gives back the rows for which there was no room.
+    ///
+    /// # Errors
+    /// As [`Self::append_batch`].
+    pub fn try_push_batch(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let arrays = self.arrays(batch)?;
+        let rows = batch.num_rows();
+        let taken = self.0.try_append_arrays(&arrays, 0..rows)?;
+        Ok((taken < rows).then(|| batch.slice(taken, rows - taken)))
+    }
+
+    fn arrays(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let fields = &self.0.schema().fields;
+        let known = |name: &str| fields.iter().any(|f| f.name == name);
+        let schema = batch.schema();
+        if let Some(other) = schema.fields().iter().find(|f| !known(f.name())) {
+            let message = format!("the source has no column \"{}\"", other.name());
+            return Err(Error::engine("E0602", message));
+        }
+        let column = |name: &String| {
+            let found = batch.column_by_name(name).cloned();
+            found.ok_or_else(|| {
+                Error::engine("E0602", format!("the batch has no column \"{name}\""))
+            })
+        };
+        fields.iter().map(|f| column(&f.name)).collect()
+    }
+
+    /// Sends what is staged, and waits for room: a single row leaves at once.
+    ///
+    /// # Errors
+    /// As [`Self::append_row`].
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+
+    /// Sends what is staged, as far as there is room, and never waits.
+    pub fn try_flush(&mut self) -> Pushed {
+        self.0.try_flush()
+    }
+
+    /// As [`Self::flush`], and waits so long at most.
+    ///
+    /// # Errors
+    /// As [`Self::append_row`].
+    pub fn flush_timeout(&mut self, timeout: Duration) -> Result<Pushed> {
+        Ok(self.0.flush_timeout(timeout)?)
+    }
+
+    /// Says that no later row of this appender has an event time below this one, in nanoseconds. It
+    /// leaves behind the rows so far, with the next flush.
+    pub fn watermark(&mut self, time_ns: i64) {
+        self.0.watermark(time_ns);
+    }
+
+    /// Sends what is staged and ends, without waiting.
+    pub fn close(self) {
+        self.0.close();
+    }
+}

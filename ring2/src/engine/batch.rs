@@ -1,0 +1,72 @@
+//! Results as batches, under the names that they are asked for by.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
+use trefoil_ring0::frame::Frame;
+use trefoil_ring0::schema::Schema;
+
+use crate::convert::record_batch;
+use crate::error::{Error, Result};
+use crate::{Answer, ResultColumn};
+
+/// The columns of the results.
+pub(super) fn schema(columns: &[ResultColumn], schema: &Schema) -> SchemaRef {
+    let plain = |name: &str, index: usize| {
+        let field = &schema.fields[index];
+        Field::new(name, field.data_type.clone(), true)
+    };
+    let fields = columns.iter().map(|column| match column {
+        ResultColumn::Plain { name, index } => plain(name, *index),
+        ResultColumn::Window { name, start, end } => {
+            let bounds = Fields::from(vec![plain("start", *start), plain("end", *end)]);
+            Field::new(name, DataType::Struct(bounds), true)
+        }
+    });
+    Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Rows of results; a window is a struct of its start and its end.
+pub(super) fn results(
+    columns: &[ResultColumn],
+    from: &Schema,
+    frame: &Frame,
+) -> Result<RecordBatch> {
+    let wrong = |e| Error::engine("E0609", format!("results do not fit their columns: {e}"));
+    let whole = record_batch(from, frame).map_err(wrong)?;
+    let schema = schema(columns, from);
+    let arrays = columns.iter().zip(schema.fields()).map(|(column, field)| {
+        let array: ArrayRef = match (column, field.data_type()) {
+            (ResultColumn::Window { start, end, .. }, DataType::Struct(bounds)) => {
+                let bound = |at: usize| Arc::clone(whole.column(at));
+                let bound = vec![bound(*start), bound(*end)];
+                Arc::new(StructArray::new(bounds.clone(), bound, None))
+            }
+            (ResultColumn::Plain { index, .. } | ResultColumn::Window { start: index, .. }, _) => {
+                Arc::clone(whole.column(*index))
+            }
+        };
+        array
+    });
+    let arrays = arrays.collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
+    RecordBatch::try_new_with_options(schema, arrays, &rows).map_err(wrong)
+}
+
+/// Rows that are known.
+pub(super) fn answer(answer: &Answer) -> Result<RecordBatch> {
+    let fields = answer
+        .columns
+        .iter()
+        .map(|name| Field::new(name, DataType::Utf8, true));
+    let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
+    let arrays = (0..answer.columns.len()).map(|column| {
+        let texts = answer.rows.iter().map(|row| row[column].as_deref());
+        Arc::new(texts.collect::<StringArray>()) as ArrayRef
+    });
+    let wrong = |e| Error::engine("E0609", format!("an answer does not fit its columns: {e}"));
+    RecordBatch::try_new(schema, arrays.collect()).map_err(wrong)
+}

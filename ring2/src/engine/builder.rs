@@ -1,0 +1,97 @@
+//! How an engine is to run.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use trefoil_ring0::runtime::{Config, Executor, Idle, Runtime};
+
+use super::{Engine, Inner};
+use crate::error::Result;
+use crate::script::Session;
+
+/// How an engine is to run.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    config: Config,
+    here: bool,
+}
+
+impl Builder {
+    /// Number of shards: 1, where nothing is said.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = shards;
+        self
+    }
+
+    /// A shard on each of the first so many cores that the process may use.
+    #[must_use]
+    pub fn cores(mut self, cores: usize) -> Self {
+        self.config.shards = cores;
+        self.config.cores.truncate(cores.max(1));
+        self
+    }
+
+    /// The cores that shards are pinned to, in turn, one shard on each.
+    #[must_use]
+    pub fn pin(mut self, cores: &[usize]) -> Self {
+        self.config.shards = cores.len();
+        self.config.cores = cores.to_vec();
+        self
+    }
+
+    /// What a shard without work does.
+    #[must_use]
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.config.idle = idle;
+        self
+    }
+
+    /// What shards run on.
+    #[must_use]
+    pub fn executor(mut self, executor: Executor) -> Self {
+        self.config.executor = executor;
+        self
+    }
+
+    /// Rows of a frame.
+    #[must_use]
+    pub fn frame_rows(mut self, rows: usize) -> Self {
+        self.config.frame_rows = rows;
+        self
+    }
+
+    /// Messages of a ring: how much is under way before who sends is held back.
+    #[must_use]
+    pub fn ring_messages(mut self, messages: usize) -> Self {
+        self.config.ring_messages = messages;
+        self
+    }
+
+    /// One shard, which is the caller's own thread: it runs in [`Engine::step`] only.
+    #[must_use]
+    pub fn on_this_thread(mut self) -> Self {
+        self.here = true;
+        self
+    }
+
+    /// Starts the shards.
+    ///
+    /// # Errors
+    /// `E0606` where the machine does not allow it.
+    pub fn open(self) -> Result<Engine> {
+        let runtime = match self.here {
+            true => Runtime::open_here(&self.config)?,
+            false => Runtime::open(&self.config)?,
+        };
+        Ok(Engine {
+            frame_rows: self.config.frame_rows,
+            inner: Mutex::new(Inner {
+                session: Session::default(),
+                views: BTreeMap::new(),
+                channels: BTreeMap::new(),
+                runtime,
+            }),
+        })
+    }
+}

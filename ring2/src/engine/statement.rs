@@ -1,0 +1,118 @@
+//! What a statement asks an engine to do. The session it leaves behind counts once that is done.
+
+use std::time::SystemTime;
+
+use crate::check::{self, Purpose};
+use crate::error::{Result, SqlError};
+use crate::lower_expr::Kernels;
+use crate::options::CHANNEL_LATER;
+use crate::place::{Chunk, Place};
+use crate::script::{self, Emit, Reading, Session, Step};
+use crate::syntax::{self, Kind, Statement};
+use crate::{Answer, PlannedQuery, ResultColumn, SourceFile, limits, plan_select};
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Planned {
+    /// Nothing but to take the session.
+    Done,
+    /// Rows that are known.
+    Answer(Answer),
+    /// A view to keep, by its name.
+    View(String, Box<PlannedQuery>),
+    /// A query over input that ends.
+    Select(Box<PlannedQuery>),
+    /// A query over views.
+    Query(String),
+}
+
+/// Plans one statement of a script; `None` behind the last one.
+pub(super) fn plan(
+    file: &SourceFile,
+    number: usize,
+    session: &Session,
+    now: SystemTime,
+) -> Result<Option<(Session, Planned)>> {
+    limits::with_stack(|| {
+        let place = Place { file };
+        let Some(chunk) = place.chunks()?.into_iter().nth(number) else {
+            return Ok(None);
+        };
+        let mut session = session.clone();
+        let planned = statement(place, chunk, &mut session, now)?;
+        // Here such a source has appenders.
+        for source in session.catalog.sources.values_mut() {
+            source.later.take_if(|why| why == CHANNEL_LATER);
+        }
+        Ok(Some((session, planned)))
+    })
+}
+
+fn statement(
+    place: Place<'_>,
+    chunk: Chunk,
+    session: &mut Session,
+    now: SystemTime,
+) -> Result<Planned> {
+    let read = syntax::read(place, &chunk)?;
+    let at = chunk.start();
+    let refuse = |what: &str| -> SqlError {
+        let hint = "an engine runs views over channels and files, and SELECT";
+        let message = format!("{what} is not runnable in an engine yet");
+        place.hinted("E0301", at, message, hint)
+    };
+    match &read {
+        Statement::CreateSink(_) => return Err(refuse("CREATE SINK").into()),
+        Statement::Insert(_) => return Err(refuse("INSERT").into()),
+        Statement::Rename(_) => return Err(refuse("ALTER .. RENAME").into()),
+        Statement::Query(query) => {
+            let catalog = &session.catalog;
+            let checked = check::query(place, &chunk, catalog, query, Purpose::Print)?;
+            let kept = |name: &String| catalog.kind(name) == Some(Kind::MaterializedView);
+            if checked.uses.iter().any(kept) {
+                if query.emit.is_some() {
+                    return Err(refuse("EMIT over a materialized view").into());
+                }
+                return Ok(Planned::Query(query.query.to_string()));
+            }
+        }
+        _ => {}
+    }
+    let name = match &read {
+        Statement::CreateView(view) => Some(view.name.value.clone()),
+        _ => None,
+    };
+    let mut select = match script::statement(place, chunk, Reading::Engine, session)? {
+        None => return Ok(Planned::Done),
+        Some(Step::Answer(answer)) => return Ok(Planned::Answer(answer)),
+        Some(Step::Refused(error)) => return Err(error.into()),
+        Some(Step::Select(select)) => select,
+    };
+    if name.is_some() && select.emit == Emit::Default {
+        select.emit = Emit::Changes(at);
+    }
+    let mut query = plan_select(&select, Kernels::Native, now)?;
+    if query.dead_letters.is_some() {
+        return Err(refuse("bad_data = 'dlq'").into());
+    }
+    let Some(name) = name else {
+        let sources = &session.catalog.sources;
+        let read = query.program.sources.iter();
+        let unbounded = |name: &str| sources.get(name).is_some_and(|s| !s.bounded);
+        if let Some(source) = read.map(|s| &s.name).find(|name| unbounded(name)) {
+            let message = format!("a SELECT over \"{source}\", which has no end, never ends");
+            let hint = "CREATE MATERIALIZED VIEW .. AS this, and subscribe to it";
+            return Err(place.hinted("E0402", at, message, hint).into());
+        }
+        return Ok(Planned::Select(Box::new(query)));
+    };
+    let renamed = session.catalog.views.get(&name).map(|v| v.renamed.clone());
+    let first = usize::from(query.changes);
+    let columns = query.columns[first..].iter_mut();
+    for (column, new) in columns.zip(renamed.unwrap_or_default()) {
+        match column {
+            ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. } => *name = new,
+        }
+    }
+    Ok(Planned::View(name, Box::new(query)))
+}
