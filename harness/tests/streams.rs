@@ -341,10 +341,10 @@ fn nothing_waits_for_input_without_an_end() {
             "SELECT id, ROW_NUMBER() OVER (ORDER BY id) FROM g",
             "error[E0301]: OVER",
         ),
-        ("SELECT id FROM g LIMIT 3", "error[E0301]: LIMIT"),
+        ("SELECT id FROM g LIMIT 3", "error[E0404]: LIMIT"),
         (
             "SELECT x.id FROM (SELECT id FROM g OFFSET 1) AS x",
-            "error[E0301]: LIMIT",
+            "error[E0404]",
         ),
         ("SELECT id FROM g ORDER BY id", "error[E0404]"),
         ("SELECT id FROM g ORDER BY id LIMIT 3", "error[E0404]"),

@@ -95,25 +95,20 @@ pub(crate) struct HostEnds {
     pub(crate) doors: Vec<Option<Doorway>>,
 }
 
-/// Makes all lanes, and opens all files.
-pub(crate) fn wire(
+/// What each shard is given but for its lanes, and the doors of channels, by source.
+fn part(
     program: &Program,
     config: &Config,
     bells: &[Arc<Bell>],
-    host: &Arc<Bell>,
-) -> Result<(Vec<Parts>, HostEnds)> {
-    let files = program
-        .sources
-        .iter()
-        .map(|spec| open(spec, config.chunk_bytes, bells))
-        .collect::<Result<Vec<_>>>()?;
+    files: &[Files],
+) -> Result<(Vec<Parts>, Vec<Option<Doorway>>)> {
     let begun = (config.now)();
     let mut parts: Vec<Parts> = (0..config.shards)
         .map(|_| Parts {
             senders: Vec::new(),
             receivers: Vec::new(),
             outputs: Vec::new(),
-            files: files.clone(),
+            files: files.to_vec(),
             live: program.sources.iter().map(|_| None).collect(),
             begun,
         })
@@ -130,6 +125,22 @@ pub(crate) fn wire(
         }
         pace(spec, &files[number], bells)?;
     }
+    Ok((parts, doors))
+}
+
+/// Makes all lanes, and opens all files.
+pub(crate) fn wire(
+    program: &Program,
+    config: &Config,
+    bells: &[Arc<Bell>],
+    host: &Arc<Bell>,
+) -> Result<(Vec<Parts>, HostEnds)> {
+    let files = program
+        .sources
+        .iter()
+        .map(|spec| open(spec, config.chunk_bytes, bells))
+        .collect::<Result<Vec<_>>>()?;
+    let (mut parts, doors) = part(program, config, bells, &files)?;
     let messages = config
         .ring_messages
         .min(RING_MESSAGES_OF_SHARD / config.shards);
@@ -271,6 +282,38 @@ fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
     found.map(|(consumer, _)| consumer).collect()
 }
 
+/// The chains of one shard.
+fn chains(
+    program: &Program,
+    place: Place,
+    senders: &mut [Vec<LaneSender>],
+    outputs: &mut [Option<LaneSender>],
+) -> Result<Vec<Chain>> {
+    let mut chains = Vec::with_capacity(program.stages.len());
+    for (stage, lineage) in program.stages.iter().zip(lineages(program)?) {
+        let sink = match stage.output {
+            StageOutput::Exchange(id) => {
+                let spec = &program.exchanges[id.index()];
+                let lanes = std::mem::take(&mut senders[id.index()]);
+                Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
+            }
+            StageOutput::Output(id) => output_sink(program, outputs, id),
+        };
+        let lineage = of_shard(program, stage, lineage, place.shard);
+        let input = chain_input(program, stage);
+        let schema = input_schema(program, stage.input);
+        chains.push(Chain::new(
+            &stage.operators,
+            &schema,
+            sink,
+            input,
+            &lineage,
+            place,
+        )?);
+    }
+    Ok(chains)
+}
+
 /// Makes a program's part on one shard, on any thread: a shard that runs others does not wait for
 /// it. `first_source` is the number of its first source among all that the shard has had.
 pub(crate) fn build(
@@ -297,28 +340,7 @@ pub(crate) fn build(
         seed: HASH_SEED,
         addresses: Addresses::shared_by(config.shards * aggregations(program)),
     };
-    let mut chains = Vec::with_capacity(program.stages.len());
-    for (stage, lineage) in program.stages.iter().zip(lineages(program)?) {
-        let sink = match stage.output {
-            StageOutput::Exchange(id) => {
-                let spec = &program.exchanges[id.index()];
-                let lanes = std::mem::take(&mut senders[id.index()]);
-                Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
-            }
-            StageOutput::Output(id) => output_sink(program, &mut outputs, id),
-        };
-        let lineage = of_shard(program, stage, lineage, shard);
-        let input = chain_input(program, stage);
-        let schema = input_schema(program, stage.input);
-        chains.push(Chain::new(
-            &stage.operators,
-            &schema,
-            sink,
-            input,
-            &lineage,
-            place,
-        )?);
-    }
+    let chains = chains(program, place, &mut senders, &mut outputs)?;
     let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(live);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
-use self::ports::{Merged, Ports};
+use self::ports::{Merged, Ports, build_port, of_ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -341,9 +341,7 @@ impl Level {
                 if begins {
                     end.counters.rows_applied += of_input.of(frame);
                 }
-                let end = frame.rows().min(*taken + out.room());
-                out.append_range(frame, *taken..end);
-                Ok(resume(taken, end, frame.rows()))
+                Ok(pass(frame, taken, out))
             }
             Operator::Project {
                 projection,
@@ -377,24 +375,6 @@ impl Level {
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
-    }
-}
-
-/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
-/// alike, are told of for the last time here; pairs are nobody's.
-fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
-    match lineages {
-        [one] => one.of_input,
-        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
-        _ => OfInput::None,
-    }
-}
-
-/// The port whose input a join keeps, where one is the first operator.
-fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
-    match operators.first() {
-        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
-        _ => None,
     }
 }
 
@@ -495,6 +475,13 @@ fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Fl
     let end = rows.len().min(*taken + out.room());
     out.append_rows(frame, &rows[*taken..end]);
     resume(taken, end, rows.len())
+}
+
+/// Appends all rows from `*taken` on as far as there is room.
+fn pass(frame: &Frame, taken: &mut usize, out: &mut Frame) -> Flow {
+    let end = frame.rows().min(*taken + out.room());
+    out.append_range(frame, *taken..end);
+    resume(taken, end, frame.rows())
 }
 
 /// Notes how far an item is taken; `taken` is 0 again where that is all of it.

@@ -224,7 +224,7 @@ fn endless_windows() -> Vec<(String, &'static str, &'static str)> {
         (
             format!("SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM s GROUP BY k, {window}) AS q"),
             "E0301",
-            "E0301",
+            "runs",
         ),
         (
             format!(
@@ -232,7 +232,7 @@ fn endless_windows() -> Vec<(String, &'static str, &'static str)> {
                      (SELECT COUNT(*) AS n FROM s GROUP BY k, {window}) AS q"
             ),
             "E0301",
-            "E0301",
+            "runs",
         ),
     ]
 }

@@ -81,19 +81,7 @@ impl Lowering<'_> {
         let order = self.order(bound, in_order && !groups);
         let single =
             !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
-        match route {
-            Some(Route::TwoPhase) if !single => {}
-            Some(Route::Stay) => {}
-            Some(Route::Hash(by)) => {
-                self.part_updates(by);
-                self.exchange(input, Routing::Hash(by.clone()), order);
-            }
-            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
-            None => return refuse("this aggregation is not supported yet"),
-        }
-        if single {
-            self.merge();
-        }
+        self.meet(route, input, order, single)?;
         if let Some(windows) = &windows {
             self.pass_windows(windows, bound);
         }
@@ -108,6 +96,30 @@ impl Lowering<'_> {
             return Ok(());
         }
         self.add(spec);
+        Ok(())
+    }
+
+    /// Brings rows together that are of one group.
+    fn meet(
+        &mut self,
+        route: Option<&Route>,
+        input: Arc<Schema>,
+        order: Order,
+        single: bool,
+    ) -> Result<(), Refusal> {
+        match route {
+            Some(Route::TwoPhase) if !single => {}
+            Some(Route::Stay) => {}
+            Some(Route::Hash(by)) => {
+                self.part_updates(by);
+                self.exchange(input, Routing::Hash(by.clone()), order);
+            }
+            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
+            None => return refuse("this aggregation is not supported yet"),
+        }
+        if single {
+            self.merge();
+        }
         Ok(())
     }
 

@@ -84,6 +84,37 @@ fn never_closes(spec: &SourceSpec, column: usize, source: &SourceDef, time: usiz
     ("E0402", message)
 }
 
+/// These columns of a source, and those among them that it knows besides its own.
+fn fields(
+    source: &SourceDef,
+    scan: &TableScan,
+    columns: &[usize],
+) -> Result<(Vec<Field>, Vec<SystemColumn>), Refusal> {
+    let mut fields = Vec::new();
+    let mut system = Vec::new();
+    for &c in columns {
+        let Some(column) = source.columns.get(c) else {
+            system.push(SYSTEM[c - source.columns.len()]);
+            let field = scan.projected_schema.field(c);
+            fields.push(Field {
+                nullable: false,
+                ..Field::new(field.name(), field.data_type().clone())
+            });
+            continue;
+        };
+        if trefoil_ring0::schema::physical(&column.data_type).is_none() {
+            let message = format!("type {} is not supported yet", column.declared);
+            return Err(("E0302", message));
+        }
+        let mut field = Field::new(&column.name, column.data_type.clone());
+        field.nullable = column.nullable;
+        field.json = column.is_json();
+        field.epoch = source.timestamp_unit;
+        fields.push(field);
+    }
+    Ok((fields, system))
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
@@ -104,28 +135,7 @@ impl Lowering<'_> {
             }
         }
         let keyed = !source.primary_key.is_empty();
-        let mut fields = Vec::new();
-        let mut system_columns = Vec::new();
-        for &c in &columns {
-            let Some(column) = source.columns.get(c) else {
-                system_columns.push(SYSTEM[c - source.columns.len()]);
-                let field = scan.projected_schema.field(c);
-                fields.push(Field {
-                    nullable: false,
-                    ..Field::new(field.name(), field.data_type().clone())
-                });
-                continue;
-            };
-            if trefoil_ring0::schema::physical(&column.data_type).is_none() {
-                let message = format!("type {} is not supported yet", column.declared);
-                return Err(("E0302", message));
-            }
-            let mut field = Field::new(&column.name, column.data_type.clone());
-            field.nullable = column.nullable;
-            field.json = column.is_json();
-            field.epoch = source.timestamp_unit;
-            fields.push(field);
-        }
+        let (fields, system) = fields(source, scan, &columns)?;
         let kind = kind(source, &columns);
         self.once(source, &kind)?;
         let number = u32::try_from(self.program.sources.len()).expect("few sources");
@@ -141,7 +151,7 @@ impl Lowering<'_> {
                 (_, false) => Reading::Chunks,
             },
             kind,
-            system: system_columns,
+            system,
             splits: source.splits,
             max_ahead_ns: source.max_ahead_ns,
             bad_data: match source.bad_data {
