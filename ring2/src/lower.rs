@@ -321,8 +321,9 @@ impl Lowering<'_> {
             self.push(OperatorSpec::Applied);
             let mut schema = Schema::clone(&self.schema);
             schema.fields.pop();
-            let columns = (0..schema.fields.len()).map(Expr::Column);
-            self.project(columns.collect(), schema);
+            let (exprs, columns) = (0..schema.fields.len(), self.columns.take());
+            self.project(exprs.map(Expr::Column).collect(), schema);
+            self.columns = columns;
         }
     }
 

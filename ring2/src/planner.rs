@@ -5,6 +5,7 @@
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
 mod rules;
+mod subqueries;
 pub(crate) mod tree;
 mod types;
 pub(crate) mod window_keys;
@@ -17,9 +18,9 @@ use std::task::{Context, Poll, Waker};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{
-    DFSchema, DFSchemaRef, DataFusionError, Result as PlanResult, TableReference, not_impl_err,
+    DFSchema, DFSchemaRef, DataFusionError, Result as PlanResult, TableReference,
 };
 use datafusion::datasource::MemTable;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
@@ -187,30 +188,8 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
-    one_value(&plan)?;
+    subqueries::check(&plan)?;
     window_keys::rewrite(rules::rewrite(plan, state.config_options())?)
-}
-
-/// Refuses a subquery that stands for a value and may give several rows: as a join it would
-/// multiply others. Of one that names columns from around it the analyzer knows.
-fn one_value(plan: &LogicalPlan) -> PlanResult<()> {
-    let several = |expr: &PlanExpr| {
-        expr.exists(|e| {
-            Ok(match e {
-                PlanExpr::ScalarSubquery(s) if s.outer_ref_columns.is_empty() => {
-                    s.subquery.max_rows() != Some(1)
-                }
-                _ => false,
-            })
-        })
-    };
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| match several(expr)? {
-            true => not_impl_err!("a subquery that may give several rows in the place of a value"),
-            false => Ok(TreeNodeRecursion::Continue),
-        })
-    })
-    .map(|_| ())
 }
 
 /// Keys of groups without repetition: the schema of the groups has each of them once.

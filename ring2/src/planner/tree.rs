@@ -14,7 +14,7 @@ mod windows;
 use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, OrderByKind, Query, SetExpr, Value, visit_expressions,
+    Expr, OrderByKind, Query, SetExpr, SetOperator, SetQuantifier, Value, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -188,6 +188,14 @@ impl Tree<'_> {
         match body {
             SetExpr::Select(select) => self.plain(select, level),
             SetExpr::Query(query) => self.query(query, level).map(|()| Vec::new()),
+            SetExpr::SetOperation {
+                op: op @ (SetOperator::Intersect | SetOperator::Except),
+                set_quantifier: SetQuantifier::All,
+                ..
+            } => {
+                let word = op.to_string();
+                Err(self.no(&[&word], &format!("{word} ALL")))
+            }
             SetExpr::SetOperation { left, right, .. } => {
                 self.body(left, level)?;
                 self.body(right, level)?;

@@ -40,6 +40,8 @@ pub(crate) const ORDERED_UNIONS: &[&str] = &[
 
 /// Joins of all kinds.
 pub(crate) const JOINS: &[&str] = &[
+    "SELECT tag, c.i FROM r AS a CROSS JOIN UNNEST(a.tags) AS tag JOIN r AS c ON a.k = c.i",
+    "SELECT COUNT(*) FROM r AS a, UNNEST(a.tags) AS tag JOIN r AS c ON tag = c.s",
     "SELECT a.k, a.s, c.i FROM r AS a JOIN r AS c ON a.k = c.i",
     "SELECT a.k, c.k, c.s FROM r AS a JOIN r AS c ON a.k = c.k AND a.s = c.s AND a.i < c.i",
     "SELECT a.i, c.k, c.s FROM r AS a LEFT JOIN r AS c ON a.i = c.k AND c.b",
@@ -80,6 +82,7 @@ pub(crate) const JOINS: &[&str] = &[
 
 /// Subqueries.
 pub(crate) const SUBQUERIES: &[&str] = &[
+    "SELECT i, tag FROM r CROSS JOIN UNNEST(r.tags) AS tag WHERE i IN (SELECT k FROM r WHERE b)",
     "SELECT i, s FROM r WHERE i IN (SELECT k FROM r WHERE b)",
     "SELECT i, s FROM r WHERE EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i AND c.b)",
     "SELECT i, s FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i AND c.x > r.x)",

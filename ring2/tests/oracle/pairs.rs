@@ -3,6 +3,12 @@
 /// A query, and what it is to DataFusion. Clocks stand at 2025-11-06 07:08:09.123456789.
 pub(crate) const PAIRS: &[(&str, &str)] = &[
     (
+        "SELECT k, s FROM r WHERE b IS NOT DISTINCT FROM TRUE AND k = 1 \
+         OR k IS DISTINCT FROM i + 1",
+        "SELECT k, s FROM r WHERE ((b IS NOT DISTINCT FROM TRUE) AND k = 1) \
+         OR (k IS DISTINCT FROM (i + 1))",
+    ),
+    (
         "SELECT k, NOW() AS n, CURRENT_DATE AS d, CURRENT_TIMESTAMP AS c, TODAY() AS y FROM r",
         "SELECT k, CAST('2025-11-06T07:08:09.123456789' AS TIMESTAMP(9)) AS n, \
                 DATE '2025-11-06' AS d, \

@@ -230,3 +230,23 @@ SELECT CAST(symbol AS VARCHAR(3)) FROM trades
 SELECT symbol FROM trades WHERE symbol LIKE symbol ESCAPE '!'
 ---
 SELECT symbol FROM trades WHERE symbol LIKE 'a' ESCAPE '!!'
+---
+SELECT t.price FROM trades t ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) USING (symbol)
+---
+SELECT symbol FROM trades RIGHT JOIN quotes USING (symbol)
+---
+SELECT symbol FROM trades FULL JOIN quotes USING (symbol)
+---
+SELECT symbol FROM trades EXCEPT ALL SELECT symbol FROM quotes
+---
+SELECT symbol FROM trades INTERSECT ALL SELECT symbol FROM quotes
+---
+SELECT price FROM trades t WHERE EXISTS (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol)
+---
+SELECT price FROM trades WHERE NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)
+---
+SELECT price FROM trades WHERE (symbol IN (SELECT symbol FROM quotes)) IS NULL
+---
+SELECT COALESCE(symbol IN (SELECT symbol FROM quotes), TRUE) FROM trades
+---
+SELECT price FROM trades WHERE price > 3 OR symbol NOT IN (SELECT symbol FROM quotes)

@@ -134,6 +134,7 @@ impl Tree<'_> {
                 continue;
             }
             let time = self.relation(&mut join.relation, scope)?;
+            self.using(&mut join.join_operator, time.is_some())?;
             if let JoinOperator::AsOf {
                 match_condition,
                 constraint,
@@ -156,6 +157,30 @@ impl Tree<'_> {
         }
         tables.joins = joins;
         Ok(())
+    }
+
+    /// Refuses USING where its column is not the left side's, or where there are more conditions.
+    fn using(&self, operator: &mut JoinOperator, timed: bool) -> Result<(), SqlError> {
+        use JoinOperator as J;
+        let what = match operator {
+            J::AsOf { .. } => "USING of an ASOF JOIN",
+            J::Right(_) | J::RightOuter(_) | J::RightSemi(_) | J::RightAnti(_) => {
+                "USING of a RIGHT JOIN"
+            }
+            J::FullOuter(_) => "USING of a FULL JOIN",
+            _ if timed => "USING of a join with FOR SYSTEM_TIME",
+            _ => return Ok(()),
+        };
+        match constraint(operator) {
+            Some(JoinConstraint::Using(_)) => {
+                let tokens = &self.select.chunk.tokens;
+                let at = find_word(tokens, &["USING"], self.start());
+                let message = format!("{what} is not supported yet");
+                let hint = "ON a.key = b.key, and in the select list the one that is meant";
+                Err(self.select.place.hinted("E0301", at, message, hint))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives the time of FOR SYSTEM_TIME AS OF.

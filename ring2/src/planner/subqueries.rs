@@ -1,0 +1,87 @@
+//! Subqueries in expressions that as a join would mean something else: they are refused. A join
+//! tells whether there is a match, and not that a comparison with NULL left it open.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result as PlanResult, not_impl_err};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+
+/// Refuses such subqueries, and a value that may be several: as a join it would multiply rows. Of
+/// one that names columns from around it the analyzer knows.
+pub(super) fn check(plan: &LogicalPlan) -> PlanResult<()> {
+    let node = |node: &LogicalPlan| {
+        let inputs = node.inputs();
+        let schema = match inputs.as_slice() {
+            [input] => input.schema(),
+            _ => node.schema(),
+        };
+        node.apply_expressions(|expr| {
+            expr.apply(|e| alone(e).map(|()| TreeNodeRecursion::Continue))?;
+            match node {
+                LogicalPlan::Filter(_) | LogicalPlan::Join(_) => condition(expr, schema, true)?,
+                _ => value(expr, schema)?,
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    };
+    plan.apply_with_subqueries(node).map(|_| ())
+}
+
+/// What is wrong wherever it stands.
+fn alone(expr: &Expr) -> PlanResult<()> {
+    match expr {
+        Expr::ScalarSubquery(s)
+            if s.outer_ref_columns.is_empty() && s.subquery.max_rows() != Some(1) =>
+        {
+            not_impl_err!("a subquery that may give several rows in the place of a value")
+        }
+        Expr::Exists(exists) if is_global(&exists.subquery.subquery) => not_impl_err!(
+            "EXISTS of a subquery that has a row whatever there is, is not supported yet"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a plan gives the one row of all rows.
+fn is_global(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Sort(_) => {
+            plan.inputs().into_iter().all(is_global)
+        }
+        _ => false,
+    }
+}
+
+/// Of a condition it only matters whether it is true; `whole`: rows for which this part is not true
+/// are dropped.
+fn condition(expr: &Expr, schema: &DFSchema, whole: bool) -> PlanResult<()> {
+    match expr {
+        Expr::BinaryExpr(both) if matches!(both.op, Operator::And | Operator::Or) => {
+            let whole = whole && both.op == Operator::And;
+            condition(&both.left, schema, whole)?;
+            condition(&both.right, schema, whole)
+        }
+        Expr::InSubquery(found) if !found.negated || whole => Ok(()),
+        Expr::Not(not) if whole && matches!(*not.as_ref(), Expr::InSubquery(_)) => Ok(()),
+        other => value(other, schema),
+    }
+}
+
+/// Of any other expression it matters whether it is NULL.
+fn value(expr: &Expr, schema: &DFSchema) -> PlanResult<()> {
+    let open = |e: &Expr| {
+        let Expr::InSubquery(found) = e else {
+            return Ok(false);
+        };
+        let fields = found.subquery.subquery.schema().fields();
+        let of_rows = fields.iter().any(|f| f.is_nullable());
+        Ok(of_rows || found.expr.nullable(schema).unwrap_or(true))
+    };
+    match expr.exists(open)? {
+        true => not_impl_err!(
+            "IN over columns that may be NULL, but for a condition of its own, is not supported \
+             yet: EXISTS is, and says what NULL means"
+        ),
+        false => Ok(()),
+    }
+}
