@@ -19,7 +19,7 @@ pub use self::aggregate::{
 };
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
-pub use self::window::{LateRule, Reach, WindowShape, WindowsSpec};
+pub use self::window::{LateRule, PanesSpec, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -251,6 +251,8 @@ pub enum OperatorSpec {
     Aggregate(Arc<AggregateSpec>),
     /// Groups by keys and by sessions, and aggregates.
     Sessions(Arc<SessionSpec>),
+    /// Groups by keys and by hopping windows, and aggregates.
+    Panes(Arc<PanesSpec>),
     /// Tells which rows are the first of their group: what counts with DISTINCT.
     MarkFirst {
         /// The groups, without calls, as [`Phase::Changes`].
@@ -262,7 +264,7 @@ pub enum OperatorSpec {
     /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
     /// [`Phase::Changes`].
     FilterChanges(Expr),
-    /// Drops, and counts, rows none of whose windows is open; right behind the source.
+    /// Drops, and counts, rows none of whose windows is open.
     DropLate(LateRule),
     /// A row for each element of a list; none where the list is NULL or empty.
     Unnest {
@@ -289,7 +291,10 @@ pub enum OperatorSpec {
 impl OperatorSpec {
     /// Whether what leaves are groups.
     pub fn groups(&self) -> bool {
-        matches!(self, Self::Aggregate(_) | Self::Sessions(_))
+        matches!(
+            self,
+            Self::Aggregate(_) | Self::Sessions(_) | Self::Panes(_)
+        )
     }
 
     /// The columns that it makes; `None` where they are its input's.
@@ -305,6 +310,7 @@ impl OperatorSpec {
             | Self::MarkFirst { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Sessions(spec) => Some(&spec.aggregate.output),
+            Self::Panes(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
         }

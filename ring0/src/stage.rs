@@ -221,6 +221,13 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end)? == Flow::Done;
+        if !level.finished && level.out.rows() == 0 {
+            // Windows are being put together from panes, and nothing leaves yet.
+            *fuel = fuel.saturating_sub(1);
+            if *fuel == 0 {
+                return Ok(Flow::Full);
+            }
+        }
     }
 }
 

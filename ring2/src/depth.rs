@@ -17,6 +17,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         | OperatorSpec::Sort(_)
         | OperatorSpec::Over(_)
         | OperatorSpec::Sessions(_)
+        | OperatorSpec::Panes(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }
         | OperatorSpec::Unnest { .. }

@@ -10,8 +10,8 @@ use trefoil_ring0::operator::aggregate::{
     AggregateKernel, GenericCall, partial_schema, result_type,
 };
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, Phase, Routing,
-    SessionSpec, StageInput, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, Order, PanesSpec, Phase,
+    Routing, SessionSpec, StageInput, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -30,7 +30,7 @@ impl Lowering<'_> {
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
         let bounds = aggregate.group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
-        let windows = windows::of_keys(&bounds)?;
+        let mut windows = windows::of_keys(&bounds)?;
         let bound = match bounds.iter().flatten().next() {
             Some(key) => self.event_time(key.column)?,
             None => None,
@@ -83,7 +83,11 @@ impl Lowering<'_> {
             Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
             None => return refuse("this aggregation is not supported yet"),
         }
-        if let Some(windows) = &windows {
+        if let Some(windows) = &mut windows {
+            let merges = |(call, _): &(Call, _)| !call.distinct && !call.is_generic();
+            if !self.changes && calls.iter().all(merges) {
+                windows.divide();
+            }
             self.pass_windows(windows, bound);
         }
         let calls = self.firsts(&keys, window, calls)?;
@@ -91,6 +95,17 @@ impl Lowering<'_> {
         let spec = self.groups_by(keys, calls, window, output);
         if !single {
             return self.two_phases(spec);
+        }
+        let panes = windows.as_ref().and_then(|w| Some((w.panes()?, w.key())));
+        if let Some((shape, window)) = panes {
+            self.behind_groups(&spec);
+            let aggregate = AggregateSpec { window, ..spec };
+            self.operators.push(OperatorSpec::Panes(Arc::new(PanesSpec {
+                aggregate,
+                bound,
+                shape,
+            })));
+            return Ok(());
         }
         if let Some((windows, gap)) = windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
             self.add_sessions(spec, &windows, gap);

@@ -243,6 +243,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::Panes(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }
