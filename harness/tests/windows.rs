@@ -200,6 +200,16 @@ fn records_count_in_the_windows_that_their_own_watermark_left_open() {
             model(&records, hopping(20, 7, 3)),
         ),
         (
+            "r GROUP BY k, HOP(ts, INTERVAL '2' SECOND, INTERVAL '121' SECOND, INTERVAL '1' SECOND)",
+            model(&records, hopping(121, 2, 1)),
+        ),
+        (
+            // Not by panes.
+            "r GROUP BY k, HOP(ts, INTERVAL '7' SECOND, INTERVAL '20' SECOND) \
+             HAVING COUNT(DISTINCT v) > 0",
+            model(&records, hopping(20, 7, 0)),
+        ),
+        (
             "r GROUP BY k, CUMULATE(ts, INTERVAL '10' SECOND, INTERVAL '60' SECOND)",
             model(&records, cumulating(60, 10)),
         ),

@@ -84,8 +84,7 @@ impl Lowering<'_> {
             None => return refuse("this aggregation is not supported yet"),
         }
         if let Some(windows) = &mut windows {
-            let merges = |(call, _): &(Call, _)| !call.distinct && !call.is_generic();
-            if !self.changes && calls.iter().all(merges) {
+            if !self.changes && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
             self.pass_windows(windows, bound);
@@ -96,23 +95,28 @@ impl Lowering<'_> {
         if !single {
             return self.two_phases(spec);
         }
-        let panes = windows.as_ref().and_then(|w| Some((w.panes()?, w.key())));
-        if let Some((shape, window)) = panes {
-            self.behind_groups(&spec);
-            let aggregate = AggregateSpec { window, ..spec };
-            self.operators.push(OperatorSpec::Panes(Arc::new(PanesSpec {
-                aggregate,
-                bound,
-                shape,
-            })));
-            return Ok(());
-        }
-        if let Some((windows, gap)) = windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
-            self.add_sessions(spec, &windows, gap);
-            return Ok(());
-        }
-        self.add(spec);
+        self.add_groups(spec, windows, bound);
         Ok(())
+    }
+
+    /// Groups by keys and windows, in one phase.
+    fn add_groups(&mut self, spec: AggregateSpec, windows: Option<Windows>, bound: Option<usize>) {
+        let Some(windows) = windows else {
+            return self.add(spec);
+        };
+        if let Some(gap) = windows.gap() {
+            return self.add_sessions(spec, &windows, gap);
+        }
+        let Some(shape) = windows.panes() else {
+            return self.add(spec);
+        };
+        self.behind_groups(&spec);
+        let window = windows.key();
+        self.operators.push(OperatorSpec::Panes(Arc::new(PanesSpec {
+            aggregate: AggregateSpec { window, ..spec },
+            bound,
+            shape,
+        })));
     }
 
     /// Groups of the rows as they are here.
