@@ -1,17 +1,16 @@
 //! Windows that close, one after the other, in bounded steps: which tables are added to which.
 //!
 //! ```text
-//! window that closes        [............k]
-//! front: sums of panes      [===]            of those whose last window is k or later, ... k + 1 or
-//!   that end with or             [==]        later, and so on: one is used up by each window
-//!   behind k                        [=]
-//! back: one sum of all                 [==]  panes that came since the front was made; they are
-//!   panes since                              kept, to make the next front of when it is used up
+//! panes   a     b    c   d    e  f    their last windows are k, k + 1, ...
+//! front   abcd  bcd  cd  d            sums, of which each window uses up one
+//! back                        ef      one sum of the panes that came since
 //! ```
 //!
-//! So a pane is added to the back, becomes a front by adding the one behind to it, and takes part in
-//! one window's result: three additions for each group of a pane, whatever the ratio of size to
-//! slide. Sums are never subtracted: DOUBLEs would not come back, and MIN and MAX cannot.
+//! The groups of window k are those of its sum of the front and of the back; when the front is used
+//! up, the panes that the back is the sum of become the next. So a group of a pane is added to the
+//! back, to the sum before it in the front, and with one of these sums to a window: three times,
+//! whatever the ratio of size to slide. Sums are never subtracted: DOUBLEs would not come back, and
+//! MIN and MAX cannot.
 //!
 //! A pane of late rows can end within the front. It is added to sums of 1, 2, 4, ... windows, the
 //! fewest that make up its own, and a window adds those that it lies in.

@@ -223,8 +223,8 @@ fn assert_alike(got: &Groups, want: &Groups) {
     }
 }
 
-/// Gives rows in frames, with watermarks in between that are `lag` behind, and checks each time that
-/// what is closed came, once. Rows whose windows are all closed are left out, as `LateRule` says.
+/// Gives rows in frames, with watermarks in between that are `lag` behind, and checks that what is
+/// closed came, once. Rows whose windows are all closed are left out, as `LateRule` says.
 fn check(
     rows: &[Row],
     shape @ (size, slide, offset): (i64, i64, i64),
