@@ -343,8 +343,10 @@ pub(crate) fn check_late(rule: &LateRule, schema: &Schema) -> Result<()> {
         Some(DataType::Timestamp(_, None))
     );
     let bound = type_of(schema, rule.bound) == Some(&DataType::Int64);
-    let window = rule.size > 0 && (0..rule.size).contains(&rule.offset);
-    match time && bound && (window || (rule.size, rule.offset) == (0, 0)) {
+    let windows =
+        0 < rule.slide && rule.slide <= rule.size && (0..rule.slide).contains(&rule.offset);
+    let none = (rule.size, rule.slide, rule.offset) == (0, 0, 0);
+    match time && bound && (windows || none) {
         true => Ok(()),
         false => refuse(format!("no rows can be late by {rule:?}")),
     }

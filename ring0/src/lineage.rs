@@ -58,6 +58,7 @@ impl OfInput {
             (
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::Panes(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)

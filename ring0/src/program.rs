@@ -24,7 +24,7 @@ pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
 pub use self::join::{JoinKind, JoinSpec, Side};
-pub use self::window::{LateRule, Reach, WindowShape, WindowsSpec};
+pub use self::window::{LateRule, PanesSpec, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.
 #[derive(Debug, Clone, Default)]
@@ -266,6 +266,8 @@ pub enum OperatorSpec {
     Aggregate(Arc<AggregateSpec>),
     /// Groups by keys and by sessions, and aggregates.
     Sessions(Arc<SessionSpec>),
+    /// Groups by keys and by hopping windows, and aggregates.
+    Panes(Arc<PanesSpec>),
     /// Tells which rows are the first of their group: what counts with DISTINCT.
     MarkFirst {
         /// The groups, without calls, as [`Phase::Changes`].
@@ -277,7 +279,7 @@ pub enum OperatorSpec {
     /// of one row only, it leaves a deletion or an insertion. In the stage of an aggregation with
     /// [`Phase::Changes`].
     FilterChanges(Expr),
-    /// Drops, and counts, rows none of whose windows is open; right behind the source.
+    /// Drops, and counts, rows none of whose windows is open.
     DropLate(LateRule),
     /// A row for each element of a list; none where the list is NULL or empty.
     Unnest {
@@ -314,6 +316,7 @@ impl OperatorSpec {
             self,
             Self::Aggregate(_)
                 | Self::Sessions(_)
+                | Self::Panes(_)
                 | Self::Latest(_)
                 | Self::Changing(ChangesSpec::Aggregate(_))
         )
@@ -333,6 +336,7 @@ impl OperatorSpec {
             | Self::MarkFirst { schema, .. } => Some(schema),
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Sessions(spec) => Some(&spec.aggregate.output),
+            Self::Panes(spec) => Some(&spec.aggregate.output),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
             Self::Join(spec) => Some(&spec.output),

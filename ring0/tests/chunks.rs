@@ -111,6 +111,7 @@ fn windows(path: &Path, routing: &Routing) -> Program {
                 unit_ns: 1,
                 bound: 2,
                 size: SIZE,
+                slide: SIZE,
                 offset: 0,
             }),
             OperatorSpec::Aggregate(Arc::new(AggregateSpec {

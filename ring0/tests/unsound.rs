@@ -163,6 +163,7 @@ fn what_is_of_another_type() {
             unit_ns: 1,
             bound,
             size,
+            slide: size,
             offset: 0,
         })
     };

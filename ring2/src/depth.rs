@@ -20,6 +20,7 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         | OperatorSpec::Latest(_)
         | OperatorSpec::Changing(_)
         | OperatorSpec::Sessions(_)
+        | OperatorSpec::Panes(_)
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }
         | OperatorSpec::Unnest { .. }

@@ -77,7 +77,7 @@ impl Place<'_> {
 
     /// Syntax that the engine will have and has not.
     pub(crate) fn unsupported(&self, at: Location, what: impl std::fmt::Display) -> SqlError {
-        let hint = "this version runs queries over one source; docs/sql.md says which";
+        let hint = "docs/sql.md says what runs";
         self.hinted("E0301", at, format!("{what} is not supported yet"), hint)
     }
 

@@ -44,6 +44,7 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::FilterChanges(_) => "filter changes".to_string(),
         OperatorSpec::Project { .. } => "project".to_string(),
         OperatorSpec::Sessions(_) => "sessions".to_owned(),
+        OperatorSpec::Panes(_) => "panes".to_owned(),
         OperatorSpec::Windows(_) => "windows".to_owned(),
         OperatorSpec::Sort(_) => "sort".to_owned(),
         OperatorSpec::Over(_) => "over".to_owned(),

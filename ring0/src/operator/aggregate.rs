@@ -10,9 +10,12 @@ mod emit;
 mod extremes;
 mod fused;
 mod generic;
+mod merging;
 mod moments;
+pub mod panes;
 pub(crate) mod retract;
 pub mod sessions;
+mod splitter;
 mod update;
 
 #[cfg(test)]
@@ -30,6 +33,7 @@ pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 use self::cells::Plan;
 use self::fused::Fused;
 use self::generic::Generic;
+use self::splitter::Splitter;
 use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
@@ -89,17 +93,7 @@ pub struct Aggregate {
     whole: Option<Pane>,
     /// By the window's start, in the key's unit.
     windows: BTreeMap<i64, Pane>,
-    splitter: Splitter,
-}
-
-/// Rows of a frame by window, where a frame has several.
-#[derive(Debug)]
-struct Splitter {
-    /// Starts in this frame, ascending, with their rows; only the first `used` count.
-    starts: Vec<i64>,
-    rows: Vec<Vec<u32>>,
-    frame: Frame,
-    hashes: Vec<u64>,
+    splitter: Splitter<i64>,
 }
 
 impl Aggregate {
@@ -115,55 +109,16 @@ impl Aggregate {
         groups: u32,
         addresses: Addresses,
     ) -> Result<Self> {
-        let columns = spec.input.fields.len();
-        if let Some(key) = spec.keys.iter().find(|&&k| k >= columns) {
-            return refuse(format!("key {key} of {columns} columns"));
-        }
-        let mut keys_to: Vec<usize> = (0..spec.keys.len()).collect();
-        let mut window_unit_ns = 1;
-        if let Some(window) = spec.window {
-            let key = spec.keys.get(window.key);
-            match key.map(|&k| &spec.input.fields[k].data_type) {
-                Some(DataType::Timestamp(unit, None)) => window_unit_ns = unit_nanos(*unit),
-                other => return refuse(format!("a window key of type {other:?}")),
-            }
-            keys_to.remove(window.key);
-        }
-        let keys = KeyLayout::new(&spec.input, &spec.hashed_keys());
-        let plan = Plan::new(&spec, 1 + keys.words())?;
-        let layout = TableLayout::new(keys, plan.initial.clone(), first_group, groups)?;
-        check_output(&spec, &plan)?;
-        let has_strings = spec
-            .output
-            .fields
-            .iter()
-            .any(|f| has_any_length(&f.data_type));
-        let mut shared = Shared {
-            plan,
-            layout,
-            store: PageStore::new(addresses)?,
-            batch: KeyBatch::default(),
-            keys_to,
-            window_unit_ns,
-            has_strings,
-            spec,
-        };
+        let mut shared = Shared::new(spec, first_group, groups, addresses)?;
         let whole = match shared.spec.window {
             Some(_) => None,
             None => Some(shared.new_pane()?),
         };
-        // As many rows as the frame that is split has.
-        let frame = Frame::new(&shared.spec.input, usize::MAX);
         Ok(Self {
+            splitter: Splitter::new(&shared.spec.input),
             shared,
             whole,
             windows: BTreeMap::new(),
-            splitter: Splitter {
-                starts: Vec::new(),
-                rows: Vec::new(),
-                frame,
-                hashes: Vec::new(),
-            },
         })
     }
 
@@ -186,17 +141,11 @@ impl Aggregate {
             let pane = open(&mut self.windows, &mut self.shared, first)?;
             return self.shared.apply(pane, frame, hashes);
         }
-        let splitter = &mut self.splitter;
-        splitter.split(starts);
-        for (start, rows) in splitter.starts.iter().zip(&splitter.rows) {
-            splitter.frame.clear();
-            splitter.frame.append_rows(frame, rows);
-            splitter.hashes.clear();
-            splitter
-                .hashes
-                .extend(rows.iter().map(|&r| hashes[r as usize]));
-            let pane = open(&mut self.windows, &mut self.shared, *start)?;
-            self.shared.apply(pane, &splitter.frame, &splitter.hashes)?;
+        self.splitter.split(starts);
+        for number in 0..self.splitter.parts() {
+            let (start, frame, hashes) = self.splitter.part(number, frame, hashes);
+            let pane = open(&mut self.windows, &mut self.shared, start)?;
+            self.shared.apply(pane, frame, hashes)?;
         }
         Ok(())
     }
@@ -250,10 +199,10 @@ impl Aggregate {
 }
 
 /// The groups of the window that starts at `start`.
-fn open<'a>(
-    windows: &'a mut BTreeMap<i64, Pane>,
+fn open<'a, K: Ord>(
+    windows: &'a mut BTreeMap<K, Pane>,
     shared: &mut Shared,
-    start: i64,
+    start: K,
 ) -> Result<&'a mut Pane> {
     use std::collections::btree_map::Entry;
     Ok(match windows.entry(start) {
@@ -287,32 +236,49 @@ fn check_output(spec: &AggregateSpec, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-impl Splitter {
-    fn split(&mut self, starts: &[i64]) {
-        self.starts.clear();
-        self.rows.iter_mut().for_each(Vec::clear);
-        let mut last = 0;
-        for (row, &start) in starts.iter().enumerate() {
-            if self.starts.get(last) != Some(&start) {
-                last = match self.starts.binary_search(&start) {
-                    Ok(at) => at,
-                    Err(at) => {
-                        self.starts.insert(at, start);
-                        let spare = match self.rows.len() >= self.starts.len() {
-                            true => self.rows.pop().unwrap_or_default(),
-                            false => Vec::new(),
-                        };
-                        self.rows.insert(at, spare);
-                        at
-                    }
-                };
-            }
-            self.rows[last].push(row as u32);
-        }
-    }
-}
-
 impl Shared {
+    /// What [`Aggregate::new`] says.
+    fn new(
+        spec: Arc<AggregateSpec>,
+        first_group: u32,
+        groups: u32,
+        addresses: Addresses,
+    ) -> Result<Self> {
+        let columns = spec.input.fields.len();
+        if let Some(key) = spec.keys.iter().find(|&&k| k >= columns) {
+            return refuse(format!("key {key} of {columns} columns"));
+        }
+        let mut keys_to: Vec<usize> = (0..spec.keys.len()).collect();
+        let mut window_unit_ns = 1;
+        if let Some(window) = spec.window {
+            let key = spec.keys.get(window.key);
+            match key.map(|&k| &spec.input.fields[k].data_type) {
+                Some(DataType::Timestamp(unit, None)) => window_unit_ns = unit_nanos(*unit),
+                other => return refuse(format!("a window key of type {other:?}")),
+            }
+            keys_to.remove(window.key);
+        }
+        let keys = KeyLayout::new(&spec.input, &spec.hashed_keys());
+        let plan = Plan::new(&spec, 1 + keys.words())?;
+        let layout = TableLayout::new(keys, plan.initial.clone(), first_group, groups)?;
+        check_output(&spec, &plan)?;
+        let has_strings = spec
+            .output
+            .fields
+            .iter()
+            .any(|f| has_any_length(&f.data_type));
+        Ok(Self {
+            plan,
+            layout,
+            store: PageStore::new(addresses)?,
+            batch: KeyBatch::default(),
+            keys_to,
+            window_unit_ns,
+            has_strings,
+            spec,
+        })
+    }
+
     fn new_pane(&mut self) -> Result<Pane> {
         let mut generic = Generic::new(&self.spec)?;
         let mut table = Table::new(&mut self.store)?;

@@ -29,9 +29,9 @@ pub(crate) struct Windows {
 
 /// Windows of one row that are open: the first, as [`Windows`] keeps it, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Open {
-    first: i64,
-    count: usize,
+pub(super) struct Open {
+    pub(super) first: i64,
+    pub(super) count: usize,
 }
 
 impl Windows {
@@ -178,7 +178,7 @@ impl WindowShape {
     }
 
     /// Whether there are such windows.
-    fn is_sound(self) -> bool {
+    pub(super) fn is_sound(self) -> bool {
         match self {
             Self::Hopping {
                 size,
@@ -193,7 +193,7 @@ impl WindowShape {
 
     /// The windows that hold `time` and end behind `bound_ns`; the least number stands for no
     /// bound. `None` where a window begins or ends beyond what a TIMESTAMP tells.
-    fn open(self, time: i64, unit_ns: i64, bound_ns: i64) -> Option<Open> {
+    pub(super) fn open(self, time: i64, unit_ns: i64, bound_ns: i64) -> Option<Open> {
         let (first, count, end, every) = match self {
             Self::Hopping {
                 size,
@@ -299,8 +299,8 @@ impl Reach {
     }
 }
 
-const NULL_TIME: &str = "NULL as the time of a window";
-const OUT_OF_RANGE: &str = "TIMESTAMP out of range in the bounds of its windows";
+pub(super) const NULL_TIME: &str = "NULL as the time of a window";
+pub(super) const OUT_OF_RANGE: &str = "TIMESTAMP out of range in the bounds of its windows";
 
 fn i64s(frame: &Frame, column: usize) -> &Fixed<i64> {
     match &frame.columns[column] {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::aggregate::AggregateSpec;
 use crate::column::Column;
 use crate::frame::Frame;
 use crate::schema::Schema;
@@ -51,6 +52,21 @@ pub enum WindowShape {
     },
 }
 
+/// An aggregation by hopping windows, whose rows come once: sums of panes are those of windows. Its
+/// output's columns: the keys, the window's start among them, then one for each call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PanesSpec {
+    /// What to compute of each window, in one phase, of native aggregates. Where its window's key
+    /// is to be, the event time is, a TIMESTAMP.
+    pub aggregate: AggregateSpec,
+    /// The column with the row's watermark in nanoseconds, a BIGINT: a row counts in those of its
+    /// windows that end behind it, of which there is one, and windows close at watermarks. `None`:
+    /// all are open, to the end of the input.
+    pub bound: Option<usize>,
+    /// How windows lie; they hop.
+    pub shape: WindowShape,
+}
+
 /// Windows into which a time is put later, in its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -60,9 +76,9 @@ pub enum Reach {
     Session(i64),
 }
 
-/// When a row of a tumbling window is late: when the watermark that it carries, its own split's
-/// at the time it was read, has reached its window's end. Without a window, when it lies before
-/// that watermark.
+/// When a row is late: when the watermark that it carries, its own split's at the time it was read,
+/// has reached the end of its window, of several the last one's. Without a window, when it lies
+/// before that watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRule {
     /// The event time column, a TIMESTAMP.
@@ -73,6 +89,8 @@ pub struct LateRule {
     pub bound: usize,
     /// Size of the window, in the time column's unit; 0 without one.
     pub size: i64,
+    /// From one window's start to the next, in that unit: of tumbling windows the size.
+    pub slide: i64,
     /// Offset of the window, in the time column's unit.
     pub offset: i64,
 }
@@ -93,7 +111,7 @@ impl LateRule {
         }));
     }
 
-    /// The end of the window that holds `time`. It may lie beyond what a BIGINT of nanoseconds
+    /// The end of the last window that holds `time`. It may lie beyond what a BIGINT of nanoseconds
     /// holds, as that of a time in coarser units may; then the window never closes before the end
     /// of the input.
     fn window_end_ns(&self, time: i64) -> i128 {
@@ -102,9 +120,9 @@ impl LateRule {
             return i128::from(time) * i128::from(self.unit_ns) + 1;
         }
         let into = match time.checked_sub(self.offset) {
-            Some(since) => since.rem_euclid(self.size),
-            // The offset is less than the size, so that the sum does not overflow.
-            None => (time.rem_euclid(self.size) - self.offset).rem_euclid(self.size),
+            Some(since) => since.rem_euclid(self.slide),
+            // The offset is less than the slide, so that the sum does not overflow.
+            None => (time.rem_euclid(self.slide) - self.offset).rem_euclid(self.slide),
         };
         let end = i128::from(time) - i128::from(into) + i128::from(self.size);
         end * i128::from(self.unit_ns)
@@ -151,6 +169,7 @@ mod tests {
             unit_ns,
             bound: 1,
             size: 0,
+            slide: 0,
             offset: 0,
         };
         for (time, unit_ns, bound, want) in [
@@ -176,14 +195,16 @@ mod tests {
             time in number(),
             bound in number(),
             size in prop_oneof![1i64..100, 1..=i64::MAX],
+            slides in prop_oneof![Just(1), 1i64..20],
             part in 0i64..100,
             unit_ns in prop::sample::select(vec![1i64, 1000, 1_000_000, 1_000_000_000]),
         ) {
-            let offset = (i128::from(size) * i128::from(part) / 100) as i64;
-            let rule = LateRule { time: 0, unit_ns, bound: 1, size, offset };
-            let (t, s) = (i128::from(time), i128::from(size));
+            let slide = (size / slides).max(1);
+            let offset = (i128::from(slide) * i128::from(part) / 100) as i64;
+            let rule = LateRule { time: 0, unit_ns, bound: 1, size, slide, offset };
+            let (t, s) = (i128::from(time), i128::from(slide));
             let start = t - (t - i128::from(offset)).rem_euclid(s);
-            let end = (start + s) * i128::from(unit_ns);
+            let end = (start + i128::from(size)) * i128::from(unit_ns);
             let want = bound == i64::MIN || end > i128::from(bound);
             prop_assert_eq!(on_time(rule, time, bound), want);
         }

@@ -44,6 +44,7 @@ impl OnError {
             (
                 OperatorSpec::Aggregate(_)
                 | OperatorSpec::Sessions(_)
+                | OperatorSpec::Panes(_)
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)

@@ -12,9 +12,10 @@ use crate::limits::KEY_GROUPS;
 use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
+use crate::operator::aggregate::panes::Panes;
 use crate::operator::aggregate::sessions::Sessions;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
-use crate::program::{AggregateSpec, Phase, Routing, SessionSpec};
+use crate::program::{AggregateSpec, PanesSpec, Phase, Routing, SessionSpec};
 use crate::schema::Schema;
 
 /// An aggregation on one shard, and what its stage has to know of it.
@@ -42,14 +43,16 @@ enum Groups {
     Keys(Box<Aggregate>),
     /// Keys and sessions.
     Sessions(Box<Sessions>),
+    /// Keys and hopping windows.
+    Panes(Box<Panes>),
 }
 
 impl Groups {
-    /// Those of a mark on first rows, which has no sessions.
+    /// Those of a mark on first rows, which has neither sessions nor panes.
     fn keyed(&mut self) -> &mut Aggregate {
         match self {
             Self::Keys(groups) => groups,
-            Self::Sessions(_) => unreachable!("rows of sessions are not marked"),
+            Self::Sessions(_) | Self::Panes(_) => unreachable!("their rows are not marked"),
         }
     }
 }
@@ -73,6 +76,28 @@ impl AggregateState {
             |first, groups| {
                 let sessions = Sessions::new(Arc::clone(spec), first, groups, place.addresses)?;
                 Ok(Groups::Sessions(Box::new(sessions)))
+            },
+        )
+    }
+
+    /// An aggregation by hopping windows of rows of `schema`.
+    pub(super) fn of_panes(
+        spec: &Arc<PanesSpec>,
+        schema: &Schema,
+        input: ChainInput<'_>,
+        as_routed: bool,
+        place: Place,
+    ) -> Result<Self> {
+        let aggregate = Arc::new(spec.aggregate.clone());
+        Self::with(
+            &aggregate,
+            schema,
+            input,
+            as_routed,
+            place,
+            |first, groups| {
+                let panes = Panes::new(spec, first, groups, place.addresses)?;
+                Ok(Groups::Panes(Box::new(panes)))
             },
         )
     }
@@ -139,6 +164,7 @@ impl AggregateState {
             Groups::Sessions(groups) if changes => groups.change(frame, &self.hashes, from, out),
             Groups::Keys(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
             Groups::Sessions(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
+            Groups::Panes(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
         }
     }
 
@@ -149,7 +175,11 @@ impl AggregateState {
 
     /// Whether watermarks close groups.
     fn closes(&self) -> bool {
-        matches!(self.groups, Groups::Sessions(_)) || self.spec.window.is_some()
+        match &self.groups {
+            Groups::Keys(_) => self.spec.window.is_some(),
+            Groups::Sessions(_) => true,
+            Groups::Panes(panes) => panes.close(),
+        }
     }
 
     /// Appends the rows of a frame from `from` up to `upto`, and whether each is the first of its
@@ -208,12 +238,14 @@ impl AggregateState {
                 (Groups::Keys(groups), Some(t)) => groups.close(t),
                 (Groups::Sessions(groups), Some(t)) => groups.close_upto(t),
                 (Groups::Sessions(_), None) => {}
+                (Groups::Panes(_), _) => unreachable!("panes give no changes"),
             }
             return Ok(Flow::Done);
         }
         let progress = match &mut self.groups {
             Groups::Keys(groups) => groups.emit(upto, &mut self.cursor, out)?,
             Groups::Sessions(groups) => groups.emit(upto, out)?,
+            Groups::Panes(groups) => groups.emit(upto, out)?,
         };
         Ok(match progress {
             Progress::Done => {

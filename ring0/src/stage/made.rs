@@ -183,7 +183,7 @@ impl<'a> Making<'a> {
                 Operator::Windows { windows, of_input }
             }
             OperatorSpec::Applied => Operator::Applied { of_input },
-            OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) => {
+            OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) | OperatorSpec::Panes(_) => {
                 Operator::Aggregate(Box::new(self.groups(spec)?))
             }
             OperatorSpec::Over(spec) => {
@@ -241,6 +241,10 @@ impl<'a> Making<'a> {
             }
             OperatorSpec::Sessions(spec) => {
                 let state = AggregateState::of_sessions(spec, schema, input, routed, place)?;
+                (state, spec.aggregate.phase)
+            }
+            OperatorSpec::Panes(spec) => {
+                let state = AggregateState::of_panes(spec, schema, input, routed, place)?;
                 (state, spec.aggregate.phase)
             }
             other => unreachable!("{other:?} has no groups"),

@@ -5,6 +5,7 @@
 //! In the bytes, strings carry their length but for a last column's.
 
 mod encode;
+mod slots;
 
 use self::encode::Length;
 use crate::column::{Column, Fixed, Interval};
@@ -274,6 +275,11 @@ impl KeyBatch {
             },
             _ => self.put(layout, frame, start, count),
         }
+        self.end();
+    }
+
+    /// Says what each encoded key would be in a slot.
+    fn end(&mut self) {
         self.bytes.extend_from_slice(&[0; READ_BYTES]);
         self.shorts.clear();
         let mut from = 0;

@@ -30,6 +30,7 @@ const UNSAFE: &[&str] = &[
     "ring0/src/preflight.rs",
     "ring0/src/table.rs",
     "ring0/src/table/keys.rs",
+    "ring0/src/table/keys/slots.rs",
     "ring0/src/table/store.rs",
     "ring0/src/table/var.rs",
     "ring0/src/wake/eventfd.rs",

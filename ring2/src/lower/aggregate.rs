@@ -10,8 +10,8 @@ use trefoil_ring0::operator::aggregate::{
     AggregateKernel, GenericCall, partial_schema, result_type,
 };
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Order, Phase,
-    Routing, SessionSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Order, PanesSpec,
+    Phase, Routing, SessionSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -27,7 +27,7 @@ impl Lowering<'_> {
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
         let bounds = aggregate.group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
-        let windows = windows::of_keys(&bounds)?;
+        let mut windows = windows::of_keys(&bounds)?;
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
@@ -82,7 +82,10 @@ impl Lowering<'_> {
         let single =
             !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
         self.meet(route, input, order, single)?;
-        if let Some(windows) = &windows {
+        if let Some(windows) = &mut windows {
+            if !self.changes && !changing && calls.iter().all(|(call, _)| call.merges()) {
+                windows.divide();
+            }
             self.pass_windows(windows, bound);
         }
         let calls = self.firsts(&keys, window, calls)?;
@@ -91,11 +94,7 @@ impl Lowering<'_> {
         if !single {
             return self.two_phases(spec);
         }
-        if let Some((windows, gap)) = windows.and_then(|w| w.gap().map(|gap| (w, gap))) {
-            self.add_sessions(spec, &windows, gap);
-            return Ok(());
-        }
-        self.add(spec);
+        self.add_groups(spec, windows, bound);
         Ok(())
     }
 
@@ -121,6 +120,26 @@ impl Lowering<'_> {
             self.merge();
         }
         Ok(())
+    }
+
+    /// Groups by keys and windows, in one phase.
+    fn add_groups(&mut self, spec: AggregateSpec, windows: Option<Windows>, bound: Option<usize>) {
+        let Some(windows) = windows else {
+            return self.add(spec);
+        };
+        if let Some(gap) = windows.gap() {
+            return self.add_sessions(spec, &windows, gap);
+        }
+        let Some(shape) = windows.panes() else {
+            return self.add(spec);
+        };
+        self.behind_groups(&spec);
+        let window = windows.key();
+        self.push(OperatorSpec::Panes(Arc::new(PanesSpec {
+            aggregate: AggregateSpec { window, ..spec },
+            bound,
+            shape,
+        })));
     }
 
     /// Groups of the rows as they are here.

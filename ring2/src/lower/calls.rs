@@ -37,6 +37,11 @@ impl Call {
     pub(super) fn is_generic(&self) -> bool {
         matches!(self.function, Function::Generic { .. })
     }
+
+    /// Whether parts of a group's rows make the result of all.
+    pub(super) fn merges(&self) -> bool {
+        !self.distinct && !self.is_generic()
+    }
 }
 
 impl Function {

@@ -356,6 +356,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Changing(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Join(_)
+                | OperatorSpec::Panes(_)
                 | OperatorSpec::MarkFirst { .. }
                 | OperatorSpec::Aggregate(_) => {}
             }

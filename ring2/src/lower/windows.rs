@@ -42,9 +42,17 @@ enum Bound {
 /// Lengths in the time's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Tumbling { size: i64, offset: i64 },
+    Tumbling {
+        size: i64,
+        offset: i64,
+    },
+    /// Rows are put into each.
     Overlapping(WindowShape),
-    Session { gap: i64 },
+    /// Rows are put into panes, from which windows are made.
+    Panes(WindowShape),
+    Session {
+        gap: i64,
+    },
 }
 
 /// The windows of an aggregation.
@@ -161,11 +169,12 @@ impl Windows {
             })
         };
         match self.kind {
-            Kind::Tumbling { size, .. } | Kind::Overlapping(WindowShape::Hopping { size, .. }) => {
-                key(self.start, size)
-            }
+            Kind::Tumbling { size, .. }
+            | Kind::Overlapping(WindowShape::Hopping { size, .. })
+            | Kind::Panes(WindowShape::Hopping { size, .. }) => key(self.start, size),
             // Those of one start are all closed with the last of them.
-            Kind::Overlapping(WindowShape::Cumulating { size, .. }) => {
+            Kind::Overlapping(WindowShape::Cumulating { size, .. })
+            | Kind::Panes(WindowShape::Cumulating { size, .. }) => {
                 key(self.end, 0).or_else(|| key(self.start, size))
             }
             Kind::Session { .. } => None,
@@ -181,7 +190,25 @@ impl Windows {
     pub(super) fn gap(&self) -> Option<i64> {
         match self.kind {
             Kind::Session { gap } => Some(gap),
-            Kind::Tumbling { .. } | Kind::Overlapping(_) => None,
+            Kind::Tumbling { .. } | Kind::Overlapping(_) | Kind::Panes(_) => None,
+        }
+    }
+
+    /// Has rows put into panes, where windows hop by less than their size.
+    pub(super) fn divide(&mut self) {
+        if let Kind::Overlapping(shape @ WindowShape::Hopping { size, slide, .. }) = self.kind
+            && slide < size
+            && self.start.is_some()
+        {
+            self.kind = Kind::Panes(shape);
+        }
+    }
+
+    /// How windows lie that are made from panes.
+    pub(super) fn panes(&self) -> Option<WindowShape> {
+        match self.kind {
+            Kind::Panes(shape) => Some(shape),
+            Kind::Tumbling { .. } | Kind::Overlapping(_) | Kind::Session { .. } => None,
         }
     }
 
@@ -189,28 +216,36 @@ impl Windows {
     /// are multiplied. `bound` is the column of the rows' watermarks.
     fn operator(&self, bound: Option<usize>, schema: &Arc<Schema>) -> Option<OperatorSpec> {
         let time = self.start.or(self.end)?;
-        let late = |size, offset, bound| {
+        let late = |size, slide, offset, bound| {
             let unit_ns = self.unit_ns;
             OperatorSpec::DropLate(LateRule {
                 time,
                 unit_ns,
                 bound,
                 size,
+                slide,
                 offset,
             })
         };
         match self.kind {
-            Kind::Tumbling { size, offset } => bound.map(|bound| late(size, offset, bound)),
-            Kind::Session { .. } => bound.map(|bound| late(0, 0, bound)),
-            Kind::Overlapping(shape) => Some(OperatorSpec::Windows(Arc::new(WindowsSpec {
-                time,
-                start: self.start,
-                end: self.end,
-                unit_ns: self.unit_ns,
-                bound,
-                shape,
-                schema: Arc::clone(schema),
-            }))),
+            Kind::Tumbling { size, offset } => bound.map(|bound| late(size, size, offset, bound)),
+            Kind::Panes(WindowShape::Hopping {
+                size,
+                slide,
+                offset,
+            }) => bound.map(|bound| late(size, slide, offset, bound)),
+            Kind::Session { .. } => bound.map(|bound| late(0, 0, 0, bound)),
+            Kind::Overlapping(shape) | Kind::Panes(shape) => {
+                Some(OperatorSpec::Windows(Arc::new(WindowsSpec {
+                    time,
+                    start: self.start,
+                    end: self.end,
+                    unit_ns: self.unit_ns,
+                    bound,
+                    shape,
+                    schema: Arc::clone(schema),
+                })))
+            }
         }
     }
 }

@@ -9,7 +9,6 @@
 
 mod arena;
 mod changes;
-mod merging;
 mod output;
 
 use std::cmp::Reverse;
@@ -20,9 +19,9 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 use self::arena::Arena;
-use self::merging::Merging;
 use self::output::check_output;
 use super::cells::Plan;
+use super::merging::Merging;
 use super::{Progress, STRING_ROWS, emit, generic, update};
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
@@ -120,7 +119,7 @@ impl Sessions {
             ..aggregate.clone()
         };
         let plan = Plan::new(&whole, state_at)?;
-        let merging = Merging::new(aggregate, state_at)?;
+        let merging = Merging::new(aggregate, state_at, 1)?;
         assert_eq!(
             plan.initial, merging.plan.initial,
             "cells are the same in both phases"
@@ -277,19 +276,10 @@ impl Sessions {
     /// Adds the cells of one session to another's; it is gone then.
     fn merge(&mut self, stays: u32, gone: u32) -> Result<()> {
         let from = self.arena.slot(&self.store, gone);
-        let Merging { plan, state } = &mut self.merging;
-        state.clear();
-        let mut at = 0;
-        for cell in &self.plan.cells {
-            emit::push_state(cell, &self.store, &[from], &mut state.columns[at..]);
-            at += cell.kind.columns();
-        }
-        state.commit_rows(1);
         let to = [self.arena.slot(&self.store, stays)];
-        for cell in &plan.cells {
-            let heap = &mut self.table.heap;
-            update::apply(cell, Phase::Final, heap, &mut self.store, state, 0, &to)?;
-        }
+        let (heap, store) = (&mut self.table.heap, &mut self.store);
+        self.merging.take(&self.plan.cells, store, &[from]);
+        self.merging.add(heap, store, 0, &to)?;
         self.forget(gone);
         Ok(())
     }
