@@ -10,12 +10,13 @@ mod failing;
 mod grouping;
 mod made;
 mod ports;
+mod sets;
 
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
-use self::ports::{Merged, Ports};
+use self::ports::{Merged, Ports, build_port, of_ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -275,6 +276,7 @@ impl Level {
                     Progress::Full => Flow::Full,
                 })
             }
+            (Item::Mark(mark), Operator::Sets(sets)) => Ok(sets.emit(mark, &mut self.out)),
             (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
@@ -329,6 +331,7 @@ impl Level {
                 unnest.append(frame, *taken, end, out);
                 Ok(resume(taken, end, unnest.len()))
             }
+            Operator::Sets(sets) => Ok(sets.take(frame, taken, out)),
             Operator::Windows { windows, of_input } => {
                 if begins {
                     spread(windows, (on_error, *of_input), frame, end)?;
@@ -377,24 +380,6 @@ impl Level {
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
-    }
-}
-
-/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
-/// alike, are told of for the last time here; pairs are nobody's.
-fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
-    match lineages {
-        [one] => one.of_input,
-        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
-        _ => OfInput::None,
-    }
-}
-
-/// The port whose input a join keeps, where one is the first operator.
-fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
-    match operators.first() {
-        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
-        _ => None,
     }
 }
 

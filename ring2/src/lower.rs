@@ -11,6 +11,7 @@ mod join;
 mod kernel;
 mod order;
 mod over;
+mod sets;
 mod source;
 mod union;
 mod wanted;

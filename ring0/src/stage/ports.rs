@@ -13,6 +13,25 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
+use crate::program::OperatorSpec;
+
+/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
+/// alike, are told of for the last time here; pairs are nobody's.
+pub(super) fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
+    match lineages {
+        [one] => one.of_input,
+        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
+        _ => OfInput::None,
+    }
+}
+
+/// The port whose input a join keeps, where one is the first operator.
+pub(super) fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
+    match operators.first() {
+        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
+        _ => None,
+    }
+}
 
 /// An input of a chain.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::calls::{Call, Function, call, only};
+use super::sets::Sets;
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
 use crate::json::is_json;
@@ -25,9 +26,16 @@ use crate::partitioning::Route;
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
-        let bounds = aggregate.group_expr.iter().map(read);
+        let sets = Sets::of(aggregate)?;
+        let group_expr = sets
+            .as_ref()
+            .map_or(&aggregate.group_expr, |sets| &sets.keys);
+        let bounds = group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
         let windows = windows::of_keys(&bounds)?;
+        if let Some(sets) = &sets {
+            check_sets(sets, &bounds)?;
+        }
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
@@ -37,34 +45,21 @@ impl Lowering<'_> {
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
-        let scope = self.scope(&aggregate.input);
-        let mut exprs = Vec::new();
-        let mut fields = Vec::new();
-        for (i, key) in aggregate.group_expr.iter().enumerate() {
-            // Columns may have moved since: the watermark's came.
-            let lowered = match windows::read(key, &scope)? {
-                Some(window) => window.key,
-                None => expression(key, &scope)?,
-            };
-            let planned = aggregate.schema.field(i);
-            let mut made = self.field(planned.name(), &lowered, planned.is_nullable())?;
-            made.json |= is_json(unaliased(key));
-            fields.push(made);
-            exprs.push(lowered);
-        }
+        let (mut exprs, mut fields) = self.key_columns(aggregate, group_expr, sets.as_ref())?;
         let keys = Vec::from_iter(0..exprs.len());
+        // Of a key that some sets leave out, an argument is a column of its own.
+        let shared = if sets.is_some() { keys.len() } else { 0 };
         let whole = route != Some(&Route::TwoPhase);
         let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
-        let mut calls = Vec::new();
-        for expr in &aggregate.aggr_expr {
-            let by_value = by_value(expr).filter(|_| groups && !changing);
-            let groups = groups && by_value.is_none();
-            let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
-            check_call(expr, &call, groups, sessions)?;
-            let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
-            calls.push((call, at));
-        }
+        let made = (&mut exprs, &mut fields);
+        let calls = self.calls(
+            aggregate,
+            (shared, &bounds),
+            whole,
+            (groups, sessions),
+            made,
+        )?;
         let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let bound = bound.map(|bound| {
@@ -73,6 +68,9 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
+        if let Some(sets) = &sets {
+            self.repeat(sets);
+        }
         let window = windows
             .as_ref()
             .and_then(Windows::key)
@@ -107,8 +105,63 @@ impl Lowering<'_> {
             self.add_sessions(spec, &windows, gap);
             return Ok(());
         }
-        self.add(spec);
+        self.add(spec.clone());
+        if let Some(sets) = &sets {
+            self.stand(sets, aggregate, &spec, route);
+        }
         Ok(())
+    }
+
+    /// The keys as they are before the exchange, and behind them the place of a set's id.
+    fn key_columns(
+        &self,
+        aggregate: &Aggregate,
+        group_expr: &[PlanExpr],
+        sets: Option<&Sets>,
+    ) -> Result<(Vec<Expr>, Vec<Field>), Refusal> {
+        let scope = self.scope(&aggregate.input);
+        let mut exprs = Vec::new();
+        let mut fields = Vec::new();
+        for (i, key) in group_expr.iter().enumerate() {
+            // Columns may have moved since: the watermark's came.
+            let lowered = match windows::read(key, &scope)? {
+                Some(window) => window.key,
+                None => expression(key, &scope)?,
+            };
+            let planned = aggregate.schema.field(i);
+            let mut made = self.field(planned.name(), &lowered, planned.is_nullable())?;
+            made.json |= is_json(unaliased(key));
+            fields.push(made);
+            exprs.push(lowered);
+        }
+        if let Some(sets) = sets {
+            let (id, field) = sets.placeholder(aggregate);
+            fields.push(field);
+            exprs.push(id);
+        }
+        Ok((exprs, fields))
+    }
+
+    /// The calls, and where their arguments are.
+    fn calls(
+        &self,
+        aggregate: &Aggregate,
+        keys: (usize, &[Option<KeyWindow>]),
+        whole: bool,
+        (groups, sessions): (bool, bool),
+        (exprs, fields): (&mut Vec<Expr>, &mut Vec<Field>),
+    ) -> Result<Vec<(Call, Vec<usize>)>, Refusal> {
+        let scope = self.scope(&aggregate.input);
+        let mut calls = Vec::new();
+        for expr in &aggregate.aggr_expr {
+            let by_value = by_value(expr).filter(|_| groups && !self.weighted);
+            let groups = groups && by_value.is_none();
+            let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
+            check_call(expr, &call, groups, sessions)?;
+            let at = self.arguments(&call, keys, exprs, fields)?;
+            calls.push((call, at));
+        }
+        Ok(calls)
     }
 
     /// Groups of the rows as they are here.
@@ -153,7 +206,7 @@ impl Lowering<'_> {
     fn arguments(
         &self,
         call: &Call,
-        bounds: &[Option<KeyWindow>],
+        (shared, bounds): (usize, &[Option<KeyWindow>]),
         exprs: &mut Vec<Expr>,
         fields: &mut Vec<Field>,
     ) -> Result<Vec<usize>, Refusal> {
@@ -161,7 +214,7 @@ impl Lowering<'_> {
         let is_bound = |at: usize| bounds.get(at).is_some_and(Option::is_some);
         let mut at = Vec::with_capacity(args.len());
         for arg in args {
-            let mut found = (0..exprs.len()).filter(|&at| exprs[at] == *arg && !is_bound(at));
+            let mut found = (shared..exprs.len()).filter(|&at| exprs[at] == *arg && !is_bound(at));
             at.push(match found.next() {
                 Some(at) => at,
                 None => {
@@ -288,7 +341,7 @@ impl Lowering<'_> {
         aggregate: &Aggregate,
         calls: &[AggregateCall],
     ) -> Result<Vec<Field>, Refusal> {
-        let keys = aggregate.group_expr.len();
+        let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
         let mut output = self.schema.fields[..keys].to_vec();
         let planned = aggregate.schema.fields().iter().skip(keys);
         for (planned, call) in planned.zip(calls) {
@@ -400,6 +453,23 @@ fn check_windows(windows: Option<&Windows>, changing: bool) -> Result<(), Refusa
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a window that is not in all of the sets, and sessions in several.
+fn check_sets(sets: &Sets, bounds: &[Option<KeyWindow>]) -> Result<(), Refusal> {
+    let windows = bounds
+        .iter()
+        .enumerate()
+        .filter(|(_, bound)| bound.is_some());
+    for (key, bound) in windows {
+        if !sets.all_have(key) {
+            return refuse("a window that not all grouping sets have is not supported yet");
+        }
+        if bound.as_ref().is_some_and(KeyWindow::is_session) {
+            return refuse("grouping sets by sessions are not supported yet");
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a call over groups, or by sessions, that cannot run so yet.
