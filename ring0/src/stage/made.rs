@@ -47,7 +47,7 @@ pub(super) enum Operator {
         unnest: Unnest,
         of_input: OfInput,
     },
-    Sets(Box<Sets>),
+    Sets(Sets),
     Windows {
         windows: Windows,
         of_input: OfInput,
@@ -182,10 +182,10 @@ impl<'a> Making<'a> {
             }
             OperatorSpec::Repeat(spec) => {
                 self.as_routed = false;
-                Operator::Sets(Box::new(Sets::repeat(spec, schema)?))
+                Operator::Sets(Sets::repeat(spec, schema)?)
             }
             OperatorSpec::Standing(spec) => {
-                Operator::Sets(Box::new(Sets::standing(spec, schema, self.place)?))
+                Operator::Sets(Sets::standing(spec, schema, self.place)?)
             }
             OperatorSpec::Windows(spec) => {
                 let windows = Windows::new(spec, schema, of_input)?;

@@ -33,9 +33,7 @@ impl Lowering<'_> {
         let bounds = group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
         let windows = windows::of_keys(&bounds)?;
-        if let Some(sets) = &sets {
-            check_sets(sets, &bounds)?;
-        }
+        check_sets(sets.as_ref(), &bounds)?;
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
@@ -47,15 +45,13 @@ impl Lowering<'_> {
         self.aggregates += 1;
         let (mut exprs, mut fields) = self.key_columns(aggregate, group_expr, sets.as_ref())?;
         let keys = Vec::from_iter(0..exprs.len());
-        // Of a key that some sets leave out, an argument is a column of its own.
-        let shared = if sets.is_some() { keys.len() } else { 0 };
         let whole = route != Some(&Route::TwoPhase);
         let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let made = (&mut exprs, &mut fields);
         let calls = self.calls(
             aggregate,
-            (shared, &bounds),
+            (sets.as_ref(), &bounds),
             whole,
             (groups, sessions),
             made,
@@ -68,9 +64,7 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
-        if let Some(sets) = &sets {
-            self.repeat(sets);
-        }
+        self.repeat(sets.as_ref());
         let window = windows
             .as_ref()
             .and_then(Windows::key)
@@ -106,9 +100,7 @@ impl Lowering<'_> {
             return Ok(());
         }
         self.add(spec.clone());
-        if let Some(sets) = &sets {
-            self.stand(sets, aggregate, &spec, route);
-        }
+        self.stand(sets.as_ref(), aggregate, &spec, route);
         Ok(())
     }
 
@@ -146,19 +138,21 @@ impl Lowering<'_> {
     fn calls(
         &self,
         aggregate: &Aggregate,
-        keys: (usize, &[Option<KeyWindow>]),
+        (sets, bounds): (Option<&Sets>, &[Option<KeyWindow>]),
         whole: bool,
         (groups, sessions): (bool, bool),
         (exprs, fields): (&mut Vec<Expr>, &mut Vec<Field>),
     ) -> Result<Vec<(Call, Vec<usize>)>, Refusal> {
         let scope = self.scope(&aggregate.input);
+        // Of a key that some sets leave out, an argument is a column of its own.
+        let shared = if sets.is_some() { exprs.len() } else { 0 };
         let mut calls = Vec::new();
         for expr in &aggregate.aggr_expr {
             let by_value = by_value(expr).filter(|_| groups && !self.weighted);
             let groups = groups && by_value.is_none();
             let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
             check_call(expr, &call, groups, sessions)?;
-            let at = self.arguments(&call, keys, exprs, fields)?;
+            let at = self.arguments(&call, (shared, bounds), exprs, fields)?;
             calls.push((call, at));
         }
         Ok(calls)
@@ -456,7 +450,8 @@ fn check_windows(windows: Option<&Windows>, changing: bool) -> Result<(), Refusa
 }
 
 /// Refuses a window that is not in all of the sets, and sessions in several.
-fn check_sets(sets: &Sets, bounds: &[Option<KeyWindow>]) -> Result<(), Refusal> {
+fn check_sets(sets: Option<&Sets>, bounds: &[Option<KeyWindow>]) -> Result<(), Refusal> {
+    let Some(sets) = sets else { return Ok(()) };
     let windows = bounds
         .iter()
         .enumerate()

@@ -141,7 +141,8 @@ impl Sets {
 
 impl Lowering<'_> {
     /// Repeats rows whose first columns are the keys and the id's place, once for each set.
-    pub(super) fn repeat(&mut self, sets: &Sets) {
+    pub(super) fn repeat(&mut self, sets: Option<&Sets>) {
+        let Some(sets) = sets else { return };
         if self.weighted && !self.grouped {
             self.push(OperatorSpec::Applied);
         }
@@ -182,11 +183,12 @@ impl Lowering<'_> {
     /// there.
     pub(super) fn stand(
         &mut self,
-        sets: &Sets,
+        sets: Option<&Sets>,
         aggregate: &Aggregate,
         spec: &AggregateSpec,
         route: Option<&Route>,
     ) {
+        let Some(sets) = sets else { return };
         let routed_by = match route {
             Some(Route::Hash(by)) => by.clone(),
             _ => Vec::new(),
