@@ -180,12 +180,9 @@ impl<'a> Making<'a> {
                 self.as_routed = false;
                 Operator::Unnest { unnest, of_input }
             }
-            OperatorSpec::Repeat(spec) => {
+            OperatorSpec::Repeat(_) | OperatorSpec::Standing(_) => {
                 self.as_routed = false;
-                Operator::Sets(Sets::repeat(spec, schema)?)
-            }
-            OperatorSpec::Standing(spec) => {
-                Operator::Sets(Sets::standing(spec, schema, self.place)?)
+                Operator::Sets(Sets::new(spec, schema, self.place)?)
             }
             OperatorSpec::Windows(spec) => {
                 let windows = Windows::new(spec, schema, of_input)?;

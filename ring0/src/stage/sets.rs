@@ -7,7 +7,7 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::repeat::Repeat;
 use crate::operator::standing::{Owned, Standing};
-use crate::program::{RepeatSpec, StandingSpec};
+use crate::program::OperatorSpec;
 use crate::schema::Schema;
 
 /// Before the aggregation, and behind it.
@@ -18,18 +18,18 @@ pub(super) enum Sets {
 }
 
 impl Sets {
-    pub(super) fn repeat(spec: &RepeatSpec, schema: &Schema) -> Result<Self> {
-        Ok(Self::Repeat(Repeat::new(spec, schema)?))
-    }
-
-    pub(super) fn standing(spec: &StandingSpec, schema: &Schema, place: Place) -> Result<Self> {
+    pub(super) fn new(spec: &OperatorSpec, schema: &Schema, place: Place) -> Result<Self> {
         let owned = Owned {
             first: place.first_group,
             count: place.groups,
             is_first: place.shard == 0,
             seed: place.seed,
         };
-        Ok(Self::Standing(Standing::new(spec, schema, owned)?))
+        Ok(match spec {
+            OperatorSpec::Repeat(spec) => Self::Repeat(Repeat::new(spec, schema)?),
+            OperatorSpec::Standing(spec) => Self::Standing(Standing::new(spec, schema, owned)?),
+            other => unreachable!("{other:?} is not of grouping sets"),
+        })
     }
 
     /// Takes as much of a frame as there is room for its results.
