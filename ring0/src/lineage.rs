@@ -71,13 +71,17 @@ impl OfInput {
             (OperatorSpec::Unnest { .. }, Self::Flagged) => {
                 return refuse("rows are taken apart twice");
             }
-            (OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_), Self::All)
-            | (OperatorSpec::Windows(_), Self::Flagged) => Self::Flagged,
+            (
+                OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_) | OperatorSpec::Repeat(_),
+                Self::All,
+            )
+            | (OperatorSpec::Windows(_) | OperatorSpec::Repeat(_), Self::Flagged) => Self::Flagged,
             (
                 OperatorSpec::Filter(_)
                 | OperatorSpec::FilterChanges(_)
                 | OperatorSpec::Project { .. }
                 | OperatorSpec::MarkFirst { .. }
+                | OperatorSpec::Standing(_)
                 | OperatorSpec::Changing(ChangesSpec::MarkFirst { .. } | ChangesSpec::Apart(_))
                 | OperatorSpec::DropLate(_),
                 same,

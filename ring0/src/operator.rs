@@ -6,6 +6,8 @@ pub mod latest;
 pub(crate) mod ordered;
 pub mod over;
 pub mod ranked;
+pub(crate) mod repeat;
 pub mod sort;
+pub(crate) mod standing;
 pub mod unnest;
 pub mod windows;

@@ -6,6 +6,7 @@ mod changes;
 mod generator;
 mod input;
 mod join;
+mod sets;
 mod window;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
 pub use self::join::{JoinKind, JoinSpec, Side};
+pub use self::sets::{LastColumn, RepeatSpec, StandingSpec};
 pub use self::window::{LateRule, PanesSpec, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.
@@ -293,6 +295,10 @@ pub enum OperatorSpec {
         /// [`OperatorSpec::Applied`].
         schema: Arc<Schema>,
     },
+    /// Each row several times, and the number of the copy.
+    Repeat(Arc<RepeatSpec>),
+    /// Groups that stand without rows; right behind their aggregation.
+    Standing(Arc<StandingSpec>),
     /// A row for each overlapping window that holds the row and is open.
     Windows(Arc<WindowsSpec>),
     /// Puts rows in order, once their input has ended; all of them on one shard.
@@ -330,6 +336,7 @@ impl OperatorSpec {
             | Self::DropLate(_)
             | Self::Sort(_)
             | Self::Latest(_)
+            | Self::Standing(_)
             | Self::Applied => None,
             Self::Project { schema, .. }
             | Self::Unnest { schema, .. }
@@ -337,6 +344,7 @@ impl OperatorSpec {
             Self::Aggregate(spec) => Some(&spec.output),
             Self::Sessions(spec) => Some(&spec.aggregate.output),
             Self::Panes(spec) => Some(&spec.aggregate.output),
+            Self::Repeat(spec) => Some(&spec.schema),
             Self::Windows(spec) => Some(&spec.schema),
             Self::Over(spec) => Some(&spec.output),
             Self::Join(spec) => Some(&spec.output),

@@ -10,6 +10,7 @@ mod failing;
 mod grouping;
 mod made;
 mod ports;
+mod sets;
 
 use std::sync::Arc;
 
@@ -275,6 +276,7 @@ impl Level {
                     Progress::Full => Flow::Full,
                 })
             }
+            (Item::Mark(mark), Operator::Sets(sets)) => Ok(sets.emit(mark, &mut self.out)),
             (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
@@ -329,6 +331,7 @@ impl Level {
                 unnest.append(frame, *taken, end, out);
                 Ok(resume(taken, end, unnest.len()))
             }
+            Operator::Sets(sets) => Ok(sets.take(frame, taken, out)),
             Operator::Windows { windows, of_input } => {
                 if begins {
                     spread(windows, (on_error, *of_input), frame, end)?;

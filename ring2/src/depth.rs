@@ -24,6 +24,8 @@ pub(crate) fn is_too_deep(program: &Program) -> bool {
         | OperatorSpec::DropLate(_)
         | OperatorSpec::MarkFirst { .. }
         | OperatorSpec::Unnest { .. }
+        | OperatorSpec::Repeat(_)
+        | OperatorSpec::Standing(_)
         | OperatorSpec::Applied => &[],
     });
     exprs.into_iter().any(|expr| depth(expr) > EXPR_DEPTH_MAX)

@@ -78,22 +78,16 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let at = self.start(expr);
-        match expr {
-            Expr::Function(f) => {
-                let name = f.name.to_string();
-                if CLOCKS.contains(&name.as_str()) {
-                    let what = format!("function {}", name.to_uppercase());
-                    let error = self.select.place.unsupported(at, &what);
-                    match name == PROCTIME {
-                        true => self.found.push(error),
-                        false => self.clocks.push(error),
-                    }
+        if let Expr::Function(f) = expr {
+            let name = f.name.to_string();
+            if CLOCKS.contains(&name.as_str()) {
+                let what = format!("function {}", name.to_uppercase());
+                let error = self.select.place.unsupported(at, &what);
+                match name == PROCTIME {
+                    true => self.found.push(error),
+                    false => self.clocks.push(error),
                 }
             }
-            Expr::GroupingSets(_) => self.add(self.before("GROUPING", at), "GROUPING SETS"),
-            Expr::Rollup(_) => self.add(self.before("ROLLUP", at), "ROLLUP"),
-            Expr::Cube(_) => self.add(self.before("CUBE", at), "CUBE"),
-            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -119,14 +113,6 @@ impl Walk<'_> {
 
     fn word(&self, words: &[&str], from: Location) -> Location {
         find_word(&self.select.chunk.tokens, words, from)
-    }
-
-    /// Where a word stands last before a place, else the place.
-    fn before(&self, wanted: &str, at: Location) -> Location {
-        let tokens = self.select.chunk.tokens.iter();
-        let before = tokens.take_while(|t| t.span.start <= at);
-        let found = before.filter(|t| word(t).as_deref() == Some(wanted)).last();
-        found.map_or(at, |t| t.span.start)
     }
 
     fn body(&mut self, body: &SetExpr) {

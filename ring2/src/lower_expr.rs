@@ -13,7 +13,8 @@ use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::kernel::{castable, operable};
 use trefoil_ring0::schema::{Schema, physical, unit_nanos};
 
-use self::constant::{fold, literal, temporal_constant};
+pub(crate) use self::constant::literal;
+use self::constant::{fold, temporal_constant};
 pub(crate) use self::generic::{as_type, cause, is_constant};
 use crate::lower::Refusal;
 use crate::window::{END, START, marker};

@@ -58,6 +58,8 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
         OperatorSpec::Unnest { .. } => "unnest".to_owned(),
+        OperatorSpec::Repeat(_) => "repeat".to_owned(),
+        OperatorSpec::Standing(_) => "standing".to_owned(),
         OperatorSpec::Applied => "applied".to_owned(),
     };
     stage

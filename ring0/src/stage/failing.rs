@@ -53,7 +53,7 @@ impl OnError {
                 _,
             ) => Self::End,
             (
-                OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_),
+                OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_) | OperatorSpec::Repeat(_),
                 ChainInput::Source(_, BadData::Skip),
             ) => Self::EndUntold,
             _ => self,
@@ -130,6 +130,7 @@ impl Level {
             Operator::Filter { rows, .. } | Operator::DropLate { rows, .. } => Some(rows),
             Operator::Project { kept, .. } => kept.as_deref(),
             Operator::Unnest { unnest, .. } => Some(unnest.rows()),
+            Operator::Sets(sets) => Some(sets.rows()),
             Operator::Applied { .. } | Operator::MarkFirst(_) => None,
             Operator::Windows { windows, .. } => {
                 let end = if self.taken > 0 {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
+use super::sets::Sets;
 use super::{ChainInput, Place};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
@@ -46,6 +47,7 @@ pub(super) enum Operator {
         unnest: Unnest,
         of_input: OfInput,
     },
+    Sets(Sets),
     Windows {
         windows: Windows,
         of_input: OfInput,
@@ -177,6 +179,10 @@ impl<'a> Making<'a> {
                 };
                 self.as_routed = false;
                 Operator::Unnest { unnest, of_input }
+            }
+            OperatorSpec::Repeat(_) | OperatorSpec::Standing(_) => {
+                self.as_routed = false;
+                Operator::Sets(Sets::new(spec, schema, self.place)?)
             }
             OperatorSpec::Windows(spec) => {
                 let windows = Windows::new(spec, schema, of_input)?;

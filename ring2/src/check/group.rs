@@ -34,6 +34,15 @@ impl Grouping {
         others.next().map(|(_, _, at)| *at)
     }
 
+    /// Where the key that came last stands, if it is a window.
+    pub(super) fn last_window(&self, key: &Expr) -> Option<Location> {
+        let at = key.span().start;
+        self.windows
+            .last()
+            .map(|(_, _, at)| *at)
+            .filter(|a| *a == at)
+    }
+
     pub(super) fn has_key(&self, text: &str) -> bool {
         self.keys.iter().any(|k| k == text)
     }

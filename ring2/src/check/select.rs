@@ -137,10 +137,14 @@ impl Checker<'_> {
         let keys = self.keys(group_by, at)?;
         let mut grouping = Grouping::default();
         for key in keys {
+            let is_sets = matches!(key, Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_));
             for part in parts(key) {
                 let key = self.key(part, &scope, &items)?;
                 self.group_key(key, &scope, ctes)?;
                 grouping.add(key, &scope);
+                if is_sets && let Some(at) = grouping.last_window(key) {
+                    return Err(self.place.unsupported(at, "a window within grouping sets"));
+                }
             }
         }
         if let Some(at) = grouping.second_window() {

@@ -10,24 +10,29 @@ use trefoil_ring0::operator::aggregate::{
     AggregateKernel, GenericCall, partial_schema, result_type,
 };
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Order, PanesSpec,
-    Phase, Routing, SessionSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Order, Phase,
+    Routing, SessionSpec, WindowKey,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::calls::{Call, Function, call, only};
+use super::calls::{Call, Function, only};
+use super::sets::Sets;
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
-use crate::json::is_json;
-use crate::lower_expr::{expression, held_type, unaliased};
+use crate::lower_expr::{held_type, unaliased};
 use crate::partitioning::Route;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
-        let bounds = aggregate.group_expr.iter().map(read);
+        let sets = Sets::of(aggregate)?;
+        let group_expr = sets
+            .as_ref()
+            .map_or(&aggregate.group_expr, |sets| &sets.keys);
+        let bounds = group_expr.iter().map(read);
         let bounds = bounds.collect::<Result<Vec<_>, _>>()?;
         let mut windows = windows::of_keys(&bounds)?;
+        check_sets(sets.as_ref(), &bounds)?;
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
@@ -37,34 +42,19 @@ impl Lowering<'_> {
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
         self.aggregates += 1;
-        let scope = self.scope(&aggregate.input);
-        let mut exprs = Vec::new();
-        let mut fields = Vec::new();
-        for (i, key) in aggregate.group_expr.iter().enumerate() {
-            // Columns may have moved since: the watermark's came.
-            let lowered = match windows::read(key, &scope)? {
-                Some(window) => window.key,
-                None => expression(key, &scope)?,
-            };
-            let planned = aggregate.schema.field(i);
-            let mut made = self.field(planned.name(), &lowered, planned.is_nullable())?;
-            made.json |= is_json(unaliased(key));
-            fields.push(made);
-            exprs.push(lowered);
-        }
+        let (mut exprs, mut fields) = self.key_columns(aggregate, group_expr, sets.as_ref())?;
         let keys = Vec::from_iter(0..exprs.len());
         let whole = route != Some(&Route::TwoPhase);
         let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
-        let mut calls = Vec::new();
-        for expr in &aggregate.aggr_expr {
-            let by_value = by_value(expr).filter(|_| groups && !changing);
-            let groups = groups && by_value.is_none();
-            let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
-            check_call(expr, &call, groups, sessions)?;
-            let at = self.arguments(&call, &bounds, &mut exprs, &mut fields)?;
-            calls.push((call, at));
-        }
+        let made = (&mut exprs, &mut fields);
+        let calls = self.calls(
+            aggregate,
+            (sets.as_ref(), &bounds),
+            whole,
+            (groups, sessions),
+            made,
+        )?;
         let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let bound = bound.map(|bound| {
@@ -73,6 +63,7 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
+        self.repeat(sets.as_ref());
         let window = windows
             .as_ref()
             .and_then(Windows::key)
@@ -83,7 +74,8 @@ impl Lowering<'_> {
             !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
         self.meet(route, input, order, single)?;
         if let Some(windows) = &mut windows {
-            if !self.changes && !changing && calls.iter().all(|(call, _)| call.merges()) {
+            let plain = sets.is_none() && !self.changes && !changing;
+            if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
             self.pass_windows(windows, bound);
@@ -94,52 +86,9 @@ impl Lowering<'_> {
         if !single {
             return self.two_phases(spec);
         }
-        self.add_groups(spec, windows, bound);
+        self.add_groups(spec.clone(), windows, bound);
+        self.stand(sets.as_ref(), aggregate, &spec, route);
         Ok(())
-    }
-
-    /// Brings rows together that are of one group.
-    fn meet(
-        &mut self,
-        route: Option<&Route>,
-        input: Arc<Schema>,
-        order: Order,
-        single: bool,
-    ) -> Result<(), Refusal> {
-        match route {
-            Some(Route::TwoPhase) if !single => {}
-            Some(Route::Stay) => {}
-            Some(Route::Hash(by)) => {
-                self.part_updates(by);
-                self.exchange(input, Routing::Hash(by.clone()), order);
-            }
-            Some(Route::One | Route::TwoPhase) => self.exchange(input, Routing::Single, order),
-            None => return refuse("this aggregation is not supported yet"),
-        }
-        if single {
-            self.merge();
-        }
-        Ok(())
-    }
-
-    /// Groups by keys and windows, in one phase.
-    fn add_groups(&mut self, spec: AggregateSpec, windows: Option<Windows>, bound: Option<usize>) {
-        let Some(windows) = windows else {
-            return self.add(spec);
-        };
-        if let Some(gap) = windows.gap() {
-            return self.add_sessions(spec, &windows, gap);
-        }
-        let Some(shape) = windows.panes() else {
-            return self.add(spec);
-        };
-        self.behind_groups(&spec);
-        let window = windows.key();
-        self.push(OperatorSpec::Panes(Arc::new(PanesSpec {
-            aggregate: AggregateSpec { window, ..spec },
-            bound,
-            shape,
-        })));
     }
 
     /// Groups of the rows as they are here.
@@ -165,7 +114,7 @@ impl Lowering<'_> {
     }
 
     /// Groups by sessions, whose bounds are no keys.
-    fn add_sessions(&mut self, mut spec: AggregateSpec, windows: &Windows, gap: i64) {
+    pub(super) fn add_sessions(&mut self, mut spec: AggregateSpec, windows: &Windows, gap: i64) {
         let bounds = [windows.start, windows.end];
         spec.keys.retain(|key| !bounds.contains(&Some(*key)));
         self.behind_groups(&spec);
@@ -181,10 +130,10 @@ impl Lowering<'_> {
 
     /// Where the columns are that a call needs; they are added where they are not yet. A time that
     /// stands in a window's place is none of them: the window's bound will be there.
-    fn arguments(
+    pub(super) fn arguments(
         &self,
         call: &Call,
-        bounds: &[Option<KeyWindow>],
+        (shared, bounds): (usize, &[Option<KeyWindow>]),
         exprs: &mut Vec<Expr>,
         fields: &mut Vec<Field>,
     ) -> Result<Vec<usize>, Refusal> {
@@ -192,7 +141,7 @@ impl Lowering<'_> {
         let is_bound = |at: usize| bounds.get(at).is_some_and(Option::is_some);
         let mut at = Vec::with_capacity(args.len());
         for arg in args {
-            let mut found = (0..exprs.len()).filter(|&at| exprs[at] == *arg && !is_bound(at));
+            let mut found = (shared..exprs.len()).filter(|&at| exprs[at] == *arg && !is_bound(at));
             at.push(match found.next() {
                 Some(at) => at,
                 None => {
@@ -319,7 +268,7 @@ impl Lowering<'_> {
         aggregate: &Aggregate,
         calls: &[AggregateCall],
     ) -> Result<Vec<Field>, Refusal> {
-        let keys = aggregate.group_expr.len();
+        let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
         let mut output = self.schema.fields[..keys].to_vec();
         let planned = aggregate.schema.fields().iter().skip(keys);
         for (planned, call) in planned.zip(calls) {
@@ -349,7 +298,7 @@ impl Lowering<'_> {
     }
 
     /// Columns are those of groups from here on.
-    fn behind_groups(&mut self, spec: &AggregateSpec) {
+    pub(super) fn behind_groups(&mut self, spec: &AggregateSpec) {
         self.schema = Arc::clone(&spec.output);
         self.apart = false;
         (self.grouped, self.sorted) = (true, false);
@@ -363,7 +312,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn add(&mut self, spec: AggregateSpec) {
+    pub(super) fn add(&mut self, spec: AggregateSpec) {
         let changing = self.weighted;
         self.behind_groups(&spec);
         let spec = Arc::new(spec);
@@ -410,7 +359,7 @@ fn generic_call(
 
 /// ARRAY_AGG over rows that have no order by themselves, such as joined ones: its elements stand in
 /// their own. `None` for other calls, and where the query says the order.
-fn by_value(expr: &PlanExpr) -> Option<PlanExpr> {
+pub(super) fn by_value(expr: &PlanExpr) -> Option<PlanExpr> {
     let PlanExpr::AggregateFunction(call) = unaliased(expr) else {
         return None;
     };
@@ -433,8 +382,31 @@ fn check_windows(windows: Option<&Windows>, changing: bool) -> Result<(), Refusa
     }
 }
 
+/// Refuses a window that is not in all of the sets, and sessions in several.
+fn check_sets(sets: Option<&Sets>, bounds: &[Option<KeyWindow>]) -> Result<(), Refusal> {
+    let Some(sets) = sets else { return Ok(()) };
+    let windows = bounds
+        .iter()
+        .enumerate()
+        .filter(|(_, bound)| bound.is_some());
+    for (key, bound) in windows {
+        if !sets.all_have(key) {
+            return refuse("a window that not all grouping sets have is not supported yet");
+        }
+        if bound.as_ref().is_some_and(KeyWindow::is_session) {
+            return refuse("grouping sets by sessions are not supported yet");
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a call over groups, or by sessions, that cannot run so yet.
-fn check_call(expr: &PlanExpr, call: &Call, groups: bool, sessions: bool) -> Result<(), Refusal> {
+pub(super) fn check_call(
+    expr: &PlanExpr,
+    call: &Call,
+    groups: bool,
+    sessions: bool,
+) -> Result<(), Refusal> {
     if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
         return refuse(&format!(
             "{expr} over groups, which have no order, is not supported yet"
@@ -446,6 +418,6 @@ fn check_call(expr: &PlanExpr, call: &Call, groups: bool, sessions: bool) -> Res
     Ok(())
 }
 
-fn refuse<T>(what: &str) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(what: &str) -> Result<T, Refusal> {
     Err(("E0301", what.to_owned()))
 }

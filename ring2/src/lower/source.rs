@@ -7,8 +7,8 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::SourceId;
 use trefoil_ring0::operator::latest::LatestSpec;
 use trefoil_ring0::program::{
-    BadData, EventTime, GeneratorSpec, OperatorSpec, Reading, SourceKind, SourceSpec, StageInput,
-    SystemColumn,
+    BadData, EventTime, GeneratorSpec, LastColumn, OperatorSpec, Reading, SourceKind, SourceSpec,
+    StageInput, SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -336,6 +336,14 @@ impl Lowering<'_> {
                     apart = true;
                     self.schema = Arc::clone(schema);
                 }
+                OperatorSpec::Repeat(spec) => {
+                    let spec = Arc::make_mut(spec);
+                    if added {
+                        spec.schema = with(&spec.schema, at, field);
+                    }
+                    apart |= matches!(spec.tail, LastColumn::NewFlag | LastColumn::Flag);
+                    self.schema = Arc::clone(&spec.schema);
+                }
                 OperatorSpec::Windows(spec) => {
                     let spec = Arc::make_mut(spec);
                     if added {
@@ -353,6 +361,7 @@ impl Lowering<'_> {
                 | OperatorSpec::Sort(_)
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
+                | OperatorSpec::Standing(_)
                 | OperatorSpec::Changing(_)
                 | OperatorSpec::Sessions(_)
                 | OperatorSpec::Join(_)

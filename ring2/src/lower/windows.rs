@@ -129,6 +129,13 @@ pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow
     }))
 }
 
+impl KeyWindow {
+    /// Whether it is a session's bound.
+    pub(super) fn is_session(&self) -> bool {
+        matches!(self.kind, Kind::Session { .. })
+    }
+}
+
 /// The windows that the keys speak of: one kind, over one time.
 pub(super) fn of_keys(keys: &[Option<KeyWindow>]) -> Result<Option<Windows>, Refusal> {
     let mut windows: Option<(Windows, &KeyWindow)> = None;

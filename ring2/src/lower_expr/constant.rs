@@ -40,7 +40,7 @@ pub(super) fn fold(expr: &PlanExpr) -> Result<Expr, Refusal> {
 }
 
 /// A literal that Ring 0 has; NULL of no type is a BOOLEAN.
-pub(super) fn literal(value: &ScalarValue) -> Option<Scalar> {
+pub(crate) fn literal(value: &ScalarValue) -> Option<Scalar> {
     use ScalarValue as S;
     let data_type = held_type(&value.data_type())?;
     let of = |v: i64, make: fn(i64, DataType) -> Scalar| make(v, data_type.clone());

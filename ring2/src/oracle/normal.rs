@@ -27,7 +27,8 @@ fn rewritten(
     Ok(plan.data)
 }
 
-/// NULLIF, IN and CASE over floating point, in comparisons: those find zeros of both signs equal.
+/// NULLIF and IN over floating point, in comparisons: those find zeros of both signs equal. CASE x
+/// WHEN, too; and so WHEN is computed for all rows, also where x is NULL.
 pub(super) fn zeros_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     rewritten(plan, &|expr, schema| {
         expr.transform_up(|expr| Ok(compared(expr, schema)))
@@ -67,7 +68,7 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             expr: Some(base),
             when_then_expr,
             else_expr,
-        }) if is_float(&base) => {
+        }) => {
             let conditions = when_then_expr.into_iter();
             let conditions = conditions.map(|(w, then)| (Box::new((*base).clone().eq(*w)), then));
             Transformed::yes(Expr::Case(Case::new(None, conditions.collect(), else_expr)))

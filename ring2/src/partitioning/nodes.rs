@@ -28,16 +28,18 @@ pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
         by: Vec::new(),
         window: None,
     };
-    for (index, expr) in exprs.iter().enumerate() {
+    let sets = match exprs {
+        [Expr::GroupingSet(sets)] => Some(sets.distinct_expr()),
+        _ => None,
+    };
+    let id = sets.as_ref().map(Vec::len);
+    let exprs: Vec<&Expr> = sets.unwrap_or_else(|| exprs.iter().collect());
+    for (index, expr) in exprs.into_iter().enumerate() {
         let inner = match expr {
             Expr::Alias(alias) => alias.expr.as_ref(),
             other => other,
         };
         match inner {
-            Expr::GroupingSet(sets) => {
-                let more = sets.distinct_expr().into_iter().cloned();
-                found.routing.extend(more);
-            }
             Expr::ScalarFunction(f) if names::window(f.name(), &f.args).is_some() => {
                 let window = names::window(f.name(), &f.args);
                 found.window = found.window.or(window);
@@ -53,6 +55,8 @@ pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
             }
         }
     }
+    // The id of a set is a key behind all others, and is no expression.
+    found.by.extend(id);
     found
 }
 
@@ -139,7 +143,7 @@ impl Walk<'_> {
         };
         self.operator(stage, name, native, state);
         self.routes.push(match &decision.route {
-            Route::Hash(_) => Route::Hash(by),
+            Route::Hash(_) => Route::Hash(by.clone()),
             other => other.clone(),
         });
         let before = match &decision.route {
@@ -151,7 +155,7 @@ impl Walk<'_> {
             Route::Stay => edge.home.clone(),
             Route::One | Route::TwoPhase => None,
         };
-        let (spread, bounds) = grouped(aggregate, &edge, &decision, &routing);
+        let (spread, bounds) = grouped(aggregate, &edge, &decision, (&routing, &by));
         self.steps.push(Step {
             need,
             keys: routing,
@@ -194,7 +198,10 @@ impl Walk<'_> {
     ) -> Result<(Decision, Need), Unfit> {
         let calls = || aggregate.aggr_expr.iter().map(text).collect::<Vec<_>>();
         let decided = if !routing.is_empty() {
+            // A set without one of the keys has rows of all its values.
+            let sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
             let aligned = edge.spread.aligned(routing, aggregate.input.schema());
+            let aligned = aligned.filter(|_| !sets);
             let decision = self.keyed(what, routing, edge, aligned.as_deref())?;
             (decision, Need::Group)
         } else if windowed {
@@ -445,7 +452,7 @@ fn grouped(
     aggregate: &Aggregate,
     edge: &Edge,
     decision: &Decision,
-    routing: &[Expr],
+    (routing, by): (&[Expr], &[usize]),
 ) -> (Spread, Vec<Expr>) {
     let from = aggregate.input.schema();
     let column = |i: usize| Expr::Column(Column::from(aggregate.schema.qualified_field(i)));
@@ -462,11 +469,20 @@ fn grouped(
         Route::TwoPhase | Route::One => Spread::One,
     };
     let grouping_sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-    let spread = match grouping_sets {
-        true => Spread::Splits,
-        false => spread.renamed(renamed),
+    let spread = match &decision.route {
+        Route::Hash(_) if grouping_sets => {
+            let keys: Vec<Expr> = by.iter().map(|&i| column(i)).collect();
+            Spread::by(&keys, &aggregate.schema)
+        }
+        _ if grouping_sets => spread,
+        _ => spread.renamed(renamed),
     };
-    let bounds = (aggregate.group_expr.iter().enumerate())
+    let sets = match aggregate.group_expr.as_slice() {
+        [Expr::GroupingSet(sets)] => Some(sets.distinct_expr()),
+        _ => None,
+    };
+    let group_expr = sets.unwrap_or_else(|| aggregate.group_expr.iter().collect());
+    let bounds = (group_expr.into_iter().enumerate())
         .filter(|(_, g)| is_bound(g, edge))
         .map(|(i, _)| column(i))
         .collect();

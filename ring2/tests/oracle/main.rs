@@ -142,11 +142,22 @@ fn queries_in_an_order() {
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
 
+#[test]
+fn grouping_sets() {
+    check_all("sets", queries::SETS, Order::Any);
+}
+
 /// A changelog is right after each record, and whatever is computed from results that change.
 #[test]
 fn changelogs_are_right_after_each_record() {
     let all = lines(24, 5);
-    let compared = queries::CHANGING.iter().enumerate().map(|(number, query)| {
+    let all_queries = queries::CHANGING
+        .iter()
+        .chain(queries::SETS)
+        // Where no row came yet, the group of all comes at the end of a prefix.
+        .filter(|query| !query.contains("UNNEST"))
+        .enumerate();
+    let compared = all_queries.map(|(number, query)| {
         let case = Case {
             name: &format!("prefix-{number}"),
             columns: COLUMNS,

@@ -52,6 +52,28 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
      GROUP BY s, TUMBLE(ts, INTERVAL '1' HOUR)",
 ];
 
+/// Sets of keys, over rows that only come and over results that change.
+pub(crate) const SETS: &[&str] = &[
+    "SELECT k, s, COUNT(*) AS n, SUM(k) AS sum, MIN(s) AS s1, GROUPING(k) AS gk, \
+            GROUPING(k, s) AS g FROM r GROUP BY ROLLUP (k, s)",
+    "SELECT k, b, s, COUNT(*), COUNT(DISTINCT i), MAX(x) FROM r GROUP BY CUBE (k, b, s)",
+    "SELECT k, s, COUNT(*), AVG(i) FROM r GROUP BY GROUPING SETS ((k), (s), (k), (), ())",
+    "SELECT b, COUNT(*), APPROX_DISTINCT(k), MEDIAN(i) FROM r GROUP BY b, GROUPING SETS ((k), ())",
+    "SELECT COUNT(*), SUM(i) FROM r GROUP BY GROUPING SETS (())",
+    "SELECT k, COUNT(*) AS n FROM r GROUP BY ROLLUP (k) HAVING COUNT(*) > 1 OR GROUPING(k) = 1",
+    "SELECT k, s, window_start, COUNT(*), SUM(i) FROM r \
+     GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE), ROLLUP (k, s)",
+    "SELECT tag, k, COUNT(*) FROM r, UNNEST(tags) AS t(tag) GROUP BY CUBE (tag, k)",
+    "SELECT k, n, COUNT(*) AS groups, SUM(m) AS m, MIN(m) AS low FROM \
+     (SELECT k, s, COUNT(*) AS n, MAX(i) AS m FROM r GROUP BY k, s) AS q GROUP BY CUBE (k, n)",
+    "SELECT k, COUNT(*) AS n, MAX(n) AS most FROM \
+     (SELECT k, s, COUNT(*) AS n FROM r GROUP BY ROLLUP (k, s)) AS q GROUP BY k",
+    "SELECT k, COUNT(*) AS n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k HAVING COUNT(*) < 3) \
+     AS q GROUP BY ROLLUP (k)",
+    "SELECT a.k, b.s, COUNT(*) FROM r AS a JOIN r AS b ON a.k = b.k AND a.i = b.i \
+     GROUP BY ROLLUP (a.k, b.s)",
+];
+
 /// Each type, and the functions of each.
 pub(crate) const TYPES: &[&str] = &[
     "SELECT n, w, f, u, tm, tags, o, g, us FROM r",

@@ -202,9 +202,10 @@ SELECT tag FROM trades LEFT JOIN UNNEST(tags) AS tag ON TRUE;
 ---
 SELECT tag, b FROM trades CROSS JOIN UNNEST(tags) AS tag CROSS JOIN UNNEST(tags) AS b;
 ---
-SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol), ());
+SELECT symbol, COUNT(*) FROM trades GROUP BY GROUPING SETS ((symbol, TUMBLE(event_time, INTERVAL '1' MINUTE)), (symbol));
 ---
-SELECT symbol, COUNT(*) FROM trades GROUP BY ROLLUP (symbol);
+SELECT symbol, COUNT(*) FROM trades
+GROUP BY ROLLUP (symbol), SESSION(event_time, INTERVAL '1' MINUTE);
 ---
 SELECT t.price FROM trades t
 ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;

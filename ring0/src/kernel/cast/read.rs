@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::column::{Binaries, Bools, Column, Fixed, Strings};
 use crate::format::decimal::parse_decimal;
@@ -17,14 +17,12 @@ use super::{DAY_SECONDS, SECOND_NANOS};
 pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut Vec<u32>) {
     match (out, to) {
         (Column::Bool(out), _) => booleans(from, out, failed),
-        (Column::I32(out), DataType::Date32) => fill(from, out, failed, |t| parse_date(t).ok()),
+        (Column::I32(out), DataType::Date32) => fill(from, out, failed, date),
         (Column::I32(out), DataType::Time32(unit)) => {
-            fill(from, out, failed, |t| {
-                i32::try_from(parse_time(t, *unit).ok()?).ok()
-            });
+            fill(from, out, failed, |t| i32::try_from(time(t, *unit)?).ok());
         }
         (Column::I64(out), DataType::Time64(unit)) => {
-            fill(from, out, failed, |t| parse_time(t, *unit).ok());
+            fill(from, out, failed, |t| time(t, *unit));
         }
         (Column::I64(out), DataType::Timestamp(unit, _)) => {
             // A day alone is its midnight.
@@ -53,6 +51,22 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
         (Column::F32(out), _) => parse(from, out, failed),
         (Column::F64(out), _) => parse(from, out, failed),
         _ => unreachable!("types are checked before"),
+    }
+}
+
+/// A day, also that of a point in time.
+fn date(text: &str) -> Option<i32> {
+    let day_of = |seconds: i64| i32::try_from(seconds.div_euclid(DAY_SECONDS)).ok();
+    parse_date(text)
+        .ok()
+        .or_else(|| day_of(parse_timestamp(text, TimeUnit::Second).ok()?))
+}
+
+/// A time of day, also one whose hour is a single digit.
+fn time(text: &str, unit: TimeUnit) -> Option<i64> {
+    match text.as_bytes() {
+        [b'0'..=b'9', b':', ..] => parse_time(&format!("0{text}"), unit).ok(),
+        _ => parse_time(text, unit).ok(),
     }
 }
 

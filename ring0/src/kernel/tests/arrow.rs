@@ -135,6 +135,46 @@ fn texts_are_read_as_arrow_reads_them() {
     }
 }
 
+/// A point in time has a day, and an hour may be one digit.
+#[test]
+fn looser_days_and_times_are_read() {
+    let mut strings = crate::column::Strings::default();
+    let given = [
+        "2023-09-18T14:00:00.5",
+        "1969-12-31 23:59:59",
+        "2:00",
+        "2:03:04.5",
+        "22:00",
+        "24:00",
+        "2:0",
+        "2023-09-18T",
+    ];
+    given.iter().for_each(|t| strings.push(Some(t)));
+    let column = Column::Utf8(strings);
+    check_column(&DataType::Utf8, &column, &DataType::Date32);
+    let nanos = DataType::Time64(arrow_schema::TimeUnit::Nanosecond);
+    let (schema, frame) = frame_of(vec![(DataType::Utf8, column)]);
+    let cast = Expr::TryCast(Box::new(Expr::Column(0)), nanos);
+    let mut cast = Evaluator::new(&cast, &schema).unwrap();
+    let second = 1_000_000_000;
+    let want = [
+        None,
+        None,
+        Some(7200 * second),
+        Some(7384 * second + second / 2),
+        Some(79_200 * second),
+        None,
+        None,
+        None,
+    ];
+    let mut times = Column::of(&DataType::Int64);
+    let Column::I64(expected) = &mut times else {
+        unreachable!("BIGINT is eight bytes")
+    };
+    want.into_iter().for_each(|t| expected.push(t));
+    assert_eq!(texts(cast.evaluate(&frame).unwrap()), texts(&times));
+}
+
 type Kernel = fn(
     &dyn arrow_array::Datum,
     &dyn arrow_array::Datum,
