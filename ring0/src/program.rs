@@ -23,7 +23,7 @@ pub use self::aggregate::{
 pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
-pub use self::join::{JoinKind, JoinSpec, Side};
+pub use self::join::{Interval, JoinKind, JoinSpec, Keep, Side};
 pub use self::window::{LateRule, Reach, WindowShape, WindowsSpec};
 
 /// What every shard runs.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
-use self::ports::{Merged, Ports};
+use self::ports::{Meeting, Merged, Ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -24,7 +24,6 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
-use crate::operator::join::Join;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
@@ -143,8 +142,8 @@ impl Chain {
         lineages: &[Lineage],
         place: Place,
     ) -> Result<Self> {
-        let build = build_port(operators);
-        let of_input = of_ports(lineages, build);
+        let meeting = meeting(operators);
+        let of_input = of_ports(lineages, meeting);
         let mut making = Making::new(schema, input, of_input, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
@@ -166,7 +165,7 @@ impl Chain {
             sink,
             // Rows that HAVING drops are groups, and no rows of the input's ledger.
             of_input: making.of_input,
-            ports: Ports::new(lineages, build, of_input),
+            ports: Ports::new(lineages, meeting, of_input),
             failed: Vec::new(),
         })
     }
@@ -179,12 +178,10 @@ impl Chain {
             Merged::Absorbed => return Ok(Flow::Done),
             Merged::Item(item) => item,
         };
-        if let Some(Level {
-            operator: Operator::Join(join),
-            ..
-        }) = self.levels.first_mut()
-        {
-            join.take_from(port);
+        match self.levels.first_mut().map(|level| &mut level.operator) {
+            Some(Operator::Join(join)) => join.take_from(port),
+            Some(Operator::IntervalJoin(join)) => join.take_from(port, self.ports.reached()),
+            Some(_) | None => {}
         }
         let mut end = End {
             applies: matches!(self.sink, Sink::Output { .. }) || self.ports.len() > 1,
@@ -230,8 +227,8 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
         }
         if level.finished {
             if let Item::Mark(mark) = item
-                && level.forwards(mark)
-                && drive(rest, end, item, fuel)? == Flow::Full
+                && let Some(mark) = level.forwarded(mark)
+                && drive(rest, end, Item::Mark(mark), fuel)? == Flow::Full
             {
                 return Ok(Flow::Full);
             }
@@ -252,8 +249,12 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
 impl Level {
     /// Chunks speak of the input, which an aggregate's output has no more. Watermarks say which
     /// windows are closed, behind an aggregation by windows, too.
-    fn forwards(&self, mark: Mark) -> bool {
-        match (&self.operator, mark) {
+    fn forwarded(&self, mark: Mark) -> Option<Mark> {
+        let forwards = match (&self.operator, mark) {
+            // Joined rows lie further behind than their inputs.
+            (Operator::IntervalJoin(join), Mark::Watermark(_)) => {
+                return join.watermark().map(Mark::Watermark);
+            }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
             (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
             | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => {
@@ -261,7 +262,8 @@ impl Level {
             }
             (Operator::Changing(changing), mark) => changing.forwards(mark),
             _ => true,
-        }
+        };
+        forwards.then_some(mark)
     }
 
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
@@ -276,6 +278,9 @@ impl Level {
                 })
             }
             (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
+            (Item::Mark(Mark::Watermark(_) | Mark::End), Operator::IntervalJoin(join)) => {
+                Ok(join.forget_all(&mut self.out))
+            }
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
@@ -291,6 +296,7 @@ impl Level {
                 | Operator::Windows { .. }
                 | Operator::Ordered { .. }
                 | Operator::Join(_)
+                | Operator::IntervalJoin(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -373,7 +379,8 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Join(join) => joined(join, on_error, frame, end, out),
+            Operator::Join(join) => joined(join.take(frame, out), on_error, frame, end),
+            Operator::IntervalJoin(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
@@ -382,31 +389,34 @@ impl Level {
 
 /// Which rows of a stage still are those of the sources of its ports. Those of several, which are
 /// alike, are told of for the last time here; pairs are nobody's.
-fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
+fn of_ports(lineages: &[Lineage], meeting: Meeting) -> OfInput {
     match lineages {
         [one] => one.of_input,
-        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
+        all if meeting == Meeting::Union && all.iter().all(|l| l.of_input == OfInput::All) => {
+            OfInput::All
+        }
         _ => OfInput::None,
     }
 }
 
-/// The port whose input a join keeps, where one is the first operator.
-fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
+/// How rows of several ports meet, as the first operator says.
+fn meeting(operators: &[OperatorSpec]) -> Meeting {
     match operators.first() {
-        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
-        _ => None,
+        Some(OperatorSpec::Join(spec)) => match spec.build() {
+            Some(side) => Meeting::Kept(side.port()),
+            None => Meeting::Interval,
+        },
+        _ => Meeting::Union,
     }
 }
 
-/// Offers a frame to a join.
+/// What a join made of a frame.
 fn joined(
-    join: &mut Join,
+    (flow, failed): (Flow, Vec<RowError>),
     on_error: OnError,
     frame: &Frame,
     end: &mut End<'_>,
-    out: &mut Frame,
 ) -> Result<Flow> {
-    let (flow, failed) = join.take(frame, out);
     if !failed.is_empty() {
         end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
     }
