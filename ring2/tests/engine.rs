@@ -364,7 +364,7 @@ fn timed(number: i64) -> [Value<'static>; 3] {
 
 fn sides(connector: &str) -> String {
     let source = |name: &str| {
-        let watermark = "WATERMARK FOR ts AS ts - INTERVAL '1' SECOND";
+        let watermark = "WATERMARK FOR ts AS ts - INTERVAL '3' SECOND";
         let columns = format!("k VARCHAR, n BIGINT, ts TIMESTAMP(3), {watermark}");
         format!("CREATE SOURCE {name} ({columns}) WITH ({connector});")
     };
@@ -395,7 +395,7 @@ fn joined_in_batch(sql: &str, numbers: std::ops::Range<i64>) -> (usize, String) 
 /// match once watermarks say so, and all of them are what batch says.
 #[test]
 fn interval_joins_of_channels() {
-    const ROWS: i64 = 300;
+    const ROWS: i64 = 900;
     for (shards, frame_rows) in [(1, 7), (2, 1), (2, 1024), (4, 7)] {
         for sql in JOINED {
             let engine = Engine::builder().shards(shards).idle(Idle::Park);
@@ -408,16 +408,21 @@ fn interval_joins_of_channels() {
             let lane = |name: &str| engine.appender(name).unwrap();
             let (mut left, mut rights) = (lane("l"), [lane("r"), lane("r")]);
             // Turns are far below the lag: no lane is late by what another one told.
-            for n in 0..ROWS {
-                left.append_row(&timed(n)).unwrap();
-                rights[(n % 2) as usize].append_row(&timed(n)).unwrap();
-            }
-            let end = ROWS * 1_000_000_000;
-            for appender in [&mut left].into_iter().chain(&mut rights) {
-                appender.flush().unwrap();
-                appender.watermark(end);
-                appender.flush().unwrap();
-            }
+            let appending = std::thread::spawn(move || {
+                for n in 0..ROWS {
+                    left.append_row(&timed(n)).unwrap();
+                    rights[(n % 2) as usize].append_row(&timed(n)).unwrap();
+                    if n % 10 == 9 {
+                        left.flush().unwrap();
+                        rights.iter_mut().for_each(|right| right.flush().unwrap());
+                    }
+                }
+                for appender in [&mut left].into_iter().chain(&mut rights) {
+                    appender.watermark(ROWS * 1_000_000_000);
+                    appender.flush().unwrap();
+                }
+                (left, rights)
+            });
             let (count, want) = joined_in_batch(sql, 0..ROWS);
             let (mut got, mut batches) = (0, Vec::new());
             for changed in changes {
@@ -435,6 +440,7 @@ fn interval_joins_of_channels() {
                 }
             }
             assert_eq!(sorted(&batches), want, "{shards}, {frame_rows}: {sql}");
+            drop(appending.join().unwrap());
         }
     }
 }
