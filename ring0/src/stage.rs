@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
-use self::ports::{Meeting, Merged, Ports};
+use self::ports::{Merged, Ports, meeting, of_ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -384,29 +384,6 @@ impl Level {
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
-    }
-}
-
-/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
-/// alike, are told of for the last time here; pairs are nobody's.
-fn of_ports(lineages: &[Lineage], meeting: Meeting) -> OfInput {
-    match lineages {
-        [one] => one.of_input,
-        all if meeting == Meeting::Union && all.iter().all(|l| l.of_input == OfInput::All) => {
-            OfInput::All
-        }
-        _ => OfInput::None,
-    }
-}
-
-/// How rows of several ports meet, as the first operator says.
-fn meeting(operators: &[OperatorSpec]) -> Meeting {
-    match operators.first() {
-        Some(OperatorSpec::Join(spec)) => match spec.build() {
-            Some(side) => Meeting::Kept(side.port()),
-            None => Meeting::Interval,
-        },
-        _ => Meeting::Union,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::join::interval::ENDED;
+use crate::program::OperatorSpec;
 
 /// An input of a chain.
 #[derive(Debug)]
@@ -210,5 +211,28 @@ impl Ports {
             return Some(Mark::Watermark(least));
         }
         None
+    }
+}
+
+/// Which rows of a stage still are those of the sources of its ports. Those of several, which are
+/// alike, are told of for the last time here; pairs are nobody's.
+pub(super) fn of_ports(lineages: &[Lineage], meeting: Meeting) -> OfInput {
+    match lineages {
+        [one] => one.of_input,
+        all if meeting == Meeting::Union && all.iter().all(|l| l.of_input == OfInput::All) => {
+            OfInput::All
+        }
+        _ => OfInput::None,
+    }
+}
+
+/// How rows of several ports meet, as the first operator says.
+pub(super) fn meeting(operators: &[OperatorSpec]) -> Meeting {
+    match operators.first() {
+        Some(OperatorSpec::Join(spec)) => match spec.build() {
+            Some(side) => Meeting::Kept(side.port()),
+            None => Meeting::Interval,
+        },
+        _ => Meeting::Union,
     }
 }
