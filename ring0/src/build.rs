@@ -12,8 +12,8 @@ use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
-    BadData, OperatorSpec, Order, Program, Reading, Routing, SourceKind, StageInput, StageOutput,
-    StageSpec,
+    BadData, OperatorSpec, Order, Program, Reading, Routing, Side, SourceKind, StageInput,
+    StageOutput, StageSpec,
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
@@ -209,9 +209,10 @@ fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
     }
     let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
     if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
-        && *routings[spec.build.port()] == Routing::Broadcast
+        && let Some(build) = spec.build().map(Side::port)
+        && *routings[build] == Routing::Broadcast
     {
-        routings.remove(spec.build.port());
+        routings.remove(build);
     }
     let alike = routings.iter().all(|r| *r == routings[0]);
     ChainInput::Exchange(if alike { routings[0] } else { &Routing::Local })

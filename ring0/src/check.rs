@@ -227,7 +227,7 @@ fn check_ports(
     let sides = [Side::Left, Side::Right].into_iter().zip(stage.inputs());
     for (side, input) in sides {
         if routing(input) == Some(&Routing::Broadcast)
-            && (join.build != side || join.kind.tells(side))
+            && (join.build() != Some(side) || join.kind.tells(side))
         {
             return no("cannot join so a table that is on every shard");
         }

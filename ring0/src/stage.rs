@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
-use self::ports::{Merged, Ports, build_port, of_ports};
+use self::ports::{Merged, Ports, meeting, of_ports};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -25,7 +25,6 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
-use crate::operator::join::Join;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
@@ -144,8 +143,8 @@ impl Chain {
         lineages: &[Lineage],
         place: Place,
     ) -> Result<Self> {
-        let build = build_port(operators);
-        let of_input = of_ports(lineages, build);
+        let meeting = meeting(operators);
+        let of_input = of_ports(lineages, meeting);
         let mut making = Making::new(schema, input, of_input, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
@@ -167,7 +166,7 @@ impl Chain {
             sink,
             // Rows that HAVING drops are groups, and no rows of the input's ledger.
             of_input: making.of_input,
-            ports: Ports::new(lineages, build, of_input),
+            ports: Ports::new(lineages, meeting, of_input),
             failed: Vec::new(),
         })
     }
@@ -180,12 +179,10 @@ impl Chain {
             Merged::Absorbed => return Ok(Flow::Done),
             Merged::Item(item) => item,
         };
-        if let Some(Level {
-            operator: Operator::Join(join),
-            ..
-        }) = self.levels.first_mut()
-        {
-            join.take_from(port);
+        match self.levels.first_mut().map(|level| &mut level.operator) {
+            Some(Operator::Join(join)) => join.take_from(port),
+            Some(Operator::IntervalJoin(join)) => join.take_from(port, self.ports.reached()),
+            Some(_) | None => {}
         }
         let mut end = End {
             applies: matches!(self.sink, Sink::Output { .. }) || self.ports.len() > 1,
@@ -231,8 +228,8 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
         }
         if level.finished {
             if let Item::Mark(mark) = item
-                && level.forwards(mark)
-                && drive(rest, end, item, fuel)? == Flow::Full
+                && let Some(mark) = level.forwarded(mark)
+                && drive(rest, end, Item::Mark(mark), fuel)? == Flow::Full
             {
                 return Ok(Flow::Full);
             }
@@ -253,8 +250,12 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
 impl Level {
     /// Chunks speak of the input, which an aggregate's output has no more. Watermarks say which
     /// windows are closed, behind an aggregation by windows, too.
-    fn forwards(&self, mark: Mark) -> bool {
-        match (&self.operator, mark) {
+    fn forwarded(&self, mark: Mark) -> Option<Mark> {
+        let forwards = match (&self.operator, mark) {
+            // Joined rows lie further behind than their inputs.
+            (Operator::IntervalJoin(join), Mark::Watermark(_)) => {
+                return join.watermark().map(Mark::Watermark);
+            }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
             (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
             | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => {
@@ -262,7 +263,8 @@ impl Level {
             }
             (Operator::Changing(changing), mark) => changing.forwards(mark),
             _ => true,
-        }
+        };
+        forwards.then_some(mark)
     }
 
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
@@ -278,6 +280,9 @@ impl Level {
             }
             (Item::Mark(mark), Operator::Sets(sets)) => Ok(sets.emit(mark, &mut self.out)),
             (Item::Mark(Mark::End), Operator::Join(join)) => Ok(join.finish(&mut self.out)),
+            (Item::Mark(Mark::Watermark(_) | Mark::End), Operator::IntervalJoin(join)) => {
+                Ok(join.forget_all(&mut self.out))
+            }
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
@@ -293,6 +298,7 @@ impl Level {
                 | Operator::Windows { .. }
                 | Operator::Ordered { .. }
                 | Operator::Join(_)
+                | Operator::IntervalJoin(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
@@ -374,22 +380,21 @@ impl Level {
                 state.mark(frame, *taken, upto, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Join(join) => joined(join, on_error, frame, end, out),
+            Operator::Join(join) => joined(join.take(frame, out), on_error, frame, end),
+            Operator::IntervalJoin(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }
     }
 }
 
-/// Offers a frame to a join.
+/// What a join made of a frame.
 fn joined(
-    join: &mut Join,
+    (flow, failed): (Flow, Vec<RowError>),
     on_error: OnError,
     frame: &Frame,
     end: &mut End<'_>,
-    out: &mut Frame,
 ) -> Result<Flow> {
-    let (flow, failed) = join.take(frame, out);
     if !failed.is_empty() {
         end.note(failed, (on_error, OfInput::None), frame, &mut Vec::new())?;
     }

@@ -12,8 +12,8 @@ use trefoil_ring0::expr::{BinaryOp, Expr};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    ExchangeSpec, JoinKind, JoinSpec, OperatorSpec, Order, OutputSpec, Program, Routing, Side,
-    SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    ExchangeSpec, JoinKind, JoinSpec, Keep, OperatorSpec, Order, OutputSpec, Program, Routing,
+    Side, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -136,7 +136,7 @@ impl Case {
             nulls_equal: self.nulls_equal,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(1), column(3))),
             kind: self.kind,
-            build: self.build,
+            keep: Keep::Side(self.build),
             output: output(self.kind),
         };
         program.stages.push(StageSpec {

@@ -8,6 +8,7 @@ mod calls;
 pub(crate) mod changes;
 mod endless;
 mod grouping;
+mod interval;
 mod join;
 mod kernel;
 mod order;
@@ -45,6 +46,7 @@ use crate::script::{Emit, Select};
 use crate::{ResultColumn, ordinals, plan_error};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
+pub(crate) use self::interval::ENDLESS_JOIN;
 pub(crate) use self::order::is_ordered;
 
 /// The output of what is told about bad records, where a source does.

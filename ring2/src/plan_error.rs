@@ -55,6 +55,13 @@ pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError
         // A call, or the word of a clause.
         let first = message.split(' ').next().unwrap_or_default();
         // A message that begins with a clause is about it.
+        if message.starts_with(crate::lower::ENDLESS_JOIN) {
+            let hint = "ON l.k = r.k AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts + \
+                        INTERVAL '1' SECOND, with a WATERMARK FOR ts on both";
+            return select
+                .place
+                .hinted(code, find(select, first), message, hint);
+        }
         if ["JOIN", "UNION", "NOT"].contains(&first) {
             return select.place.error(code, find(select, first), message);
         }

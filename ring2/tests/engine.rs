@@ -343,3 +343,104 @@ fn one_or(batches: &[RecordBatch], none: i64) -> i64 {
     let row = batches.iter().flat_map(rows).next();
     row.map_or(none, |row| row.get("n").unwrap())
 }
+
+const JOINED: [&str; 4] = [
+    "SELECT l.k AS k, l.n AS a, r.n AS b FROM l JOIN r ON l.k = r.k
+     AND r.ts BETWEEN l.ts - INTERVAL '50' MILLISECOND AND l.ts + INTERVAL '30' MILLISECOND",
+    "SELECT l.n AS a, r.n AS b, r.ts AS t FROM l LEFT JOIN r ON l.k = r.k AND l.n % 3 < r.n % 5
+     AND l.ts > r.ts - INTERVAL '0.04' SECOND AND r.ts >= l.ts",
+    "SELECT l.n AS a, r.n AS b FROM (SELECT k, n, ts FROM l WHERE n % 7 > 0) AS l
+     FULL JOIN (SELECT n + 0 AS n, ts AS at, k FROM r) AS r
+     ON r.at < l.ts + INTERVAL '1' SECOND AND l.ts + INTERVAL '960' MILLISECOND < r.at
+     AND l.k = r.k",
+    "SELECT l.n AS a, r.n AS b FROM l RIGHT JOIN r ON l.ts = r.ts AND l.n < r.n",
+];
+
+/// A row of either side: times are up to half a second apart from their order.
+fn timed(number: i64) -> [Value<'static>; 3] {
+    let time = number * 10 + (number * 7919) % 500;
+    params![SYMBOLS[(number * number % 5) as usize], number, time]
+}
+
+fn sides(connector: &str) -> String {
+    let source = |name: &str| {
+        let watermark = "WATERMARK FOR ts AS ts - INTERVAL '3' SECOND";
+        let columns = format!("k VARCHAR, n BIGINT, ts TIMESTAMP(3), {watermark}");
+        format!("CREATE SOURCE {name} ({columns}) WITH ({connector});")
+    };
+    ["l", "r"].map(source).concat()
+}
+
+fn joined_in_batch(sql: &str, numbers: std::ops::Range<i64>) -> (usize, String) {
+    let file = SourceFile {
+        name: "batch".to_owned(),
+        text: sides("connector = 'file', path = 'no', format = 'json'") + sql,
+        base: std::path::PathBuf::from("."),
+    };
+    let files = [file];
+    let tables = ["l", "r"].map(|name| {
+        let schema = trefoil::oracle::source_schema(&files, name);
+        let schema = schema.unwrap().unwrap();
+        let frame = |n| row_frame(&schema, &timed(n)).unwrap();
+        let frames = numbers.clone().map(frame).collect();
+        (name.to_owned(), schema, frames)
+    });
+    let results = batch(&files, &tables, SystemTime::now(), Constants::Known).unwrap();
+    let batches = &results[0].batches;
+    let count = batches.iter().map(RecordBatch::num_rows).sum();
+    (count, sorted(batches))
+}
+
+/// Both sides stay open, one of them by two appenders: pairs come as their rows do, rows without a
+/// match once watermarks say so, and all of them are what batch says.
+#[test]
+fn interval_joins_of_channels() {
+    const ROWS: i64 = 900;
+    for (shards, frame_rows) in [(1, 7), (2, 1), (2, 1024), (4, 7)] {
+        for sql in JOINED {
+            let engine = Engine::builder().shards(shards).idle(Idle::Park);
+            let engine = engine.frame_rows(frame_rows).ring_messages(4);
+            let engine = engine.open().unwrap();
+            engine.execute(&sides("connector = 'channel'")).unwrap();
+            let created = format!("CREATE MATERIALIZED VIEW v AS {sql}");
+            engine.execute(&created).unwrap();
+            let changes = engine.subscribe("v").unwrap();
+            let lane = |name: &str| engine.appender(name).unwrap();
+            let (mut left, mut rights) = (lane("l"), [lane("r"), lane("r")]);
+            // Turns are far below the lag: no lane is late by what another one told.
+            let appending = std::thread::spawn(move || {
+                for n in 0..ROWS {
+                    left.append_row(&timed(n)).unwrap();
+                    rights[(n % 2) as usize].append_row(&timed(n)).unwrap();
+                    if n % 10 == 9 {
+                        left.flush().unwrap();
+                        rights.iter_mut().for_each(|right| right.flush().unwrap());
+                    }
+                }
+                for appender in [&mut left].into_iter().chain(&mut rights) {
+                    appender.watermark(ROWS * 1_000_000_000);
+                    appender.flush().unwrap();
+                }
+                (left, rights)
+            });
+            let (count, want) = joined_in_batch(sql, 0..ROWS);
+            let (mut got, mut batches) = (0, Vec::new());
+            for changed in changes {
+                let changed = changed.unwrap();
+                let ops = rows(&changed).map(|r| r.get::<String>("op").unwrap());
+                assert!(
+                    ops.into_iter().all(|op| op == "+I"),
+                    "nothing is taken back"
+                );
+                got += changed.num_rows();
+                let columns: Vec<usize> = (1..changed.num_columns()).collect();
+                batches.push(changed.project(&columns).unwrap());
+                if got >= count {
+                    break;
+                }
+            }
+            assert_eq!(sorted(&batches), want, "{shards}, {frame_rows}: {sql}");
+            drop(appending.join().unwrap());
+        }
+    }
+}

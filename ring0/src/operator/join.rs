@@ -5,7 +5,10 @@
 //! Pairs are made by slices, as many as a frame takes; where a slice ends in the middle of the
 //! matches of one row, that is where the next one goes on.
 
+mod held;
+pub(crate) mod interval;
 mod kept;
+mod keys;
 
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ const SLICE_ROWS: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Join {
     spec: Arc<JoinSpec>,
+    build: Side,
     /// The port that the frame in hand came from.
     port: usize,
     kept: Kept,
@@ -58,6 +62,8 @@ struct Leaving {
 #[derive(Debug)]
 struct Condition {
     evaluator: Box<Evaluator>,
+    /// How many columns the left side has.
+    left: usize,
     /// The pairs, as rows of both sides' columns.
     rows: Frame,
     passing: Vec<u32>,
@@ -108,20 +114,48 @@ impl Condition {
         check_filter(expr, &schema)?;
         Ok(Some(Self {
             evaluator: Box::new(Evaluator::new(expr, &schema)?),
+            left: left.fields.len(),
             rows: Frame::new(&schema, SLICE_ROWS),
             passing: Vec::new(),
         }))
     }
+
+    /// Finds those pairs for which it is true. Rows of the frame are of the side `probe`; the other
+    /// side's are appended by `append`.
+    fn select(
+        &mut self,
+        probe: Side,
+        frame: &Frame,
+        rows: &[u32],
+        append: impl FnOnce(&mut [Column]),
+    ) -> Vec<RowError> {
+        self.rows.clear();
+        let (l, r) = self.rows.columns.split_at_mut(self.left);
+        let (of_probe, of_build) = match probe {
+            Side::Left => (l, r),
+            Side::Right => (r, l),
+        };
+        append_rows(of_probe, frame, rows);
+        append(of_build);
+        self.rows.commit_rows(rows.len());
+        self.passing.clear();
+        self.evaluator.select_rest(&self.rows, &mut self.passing)
+    }
 }
 
 impl Join {
-    pub(crate) fn new(spec: &Arc<JoinSpec>, seed: u64) -> Result<Self> {
+    /// A join that keeps the side `build`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Program`] where the spec does not fit together.
+    pub(crate) fn new(spec: &Arc<JoinSpec>, build: Side, seed: u64) -> Result<Self> {
         check(spec)?;
         Ok(Self {
-            port: spec.build.port(),
-            kept: Kept::new(spec, seed),
+            port: build.port(),
+            build,
+            kept: Kept::new(spec, build, seed),
             condition: Condition::new(spec)?,
-            matched: spec.kind.tells(spec.build).then(Bitmap::default),
+            matched: spec.kind.tells(build).then(Bitmap::default),
             looking: false,
             row: 0,
             has_matched: false,
@@ -138,13 +172,13 @@ impl Join {
     }
 
     fn probe(&self) -> Side {
-        self.spec.build.other()
+        self.build.other()
     }
 
     /// Takes a frame as far as there is room for what it gives. Gives the pairs on which the
     /// condition failed.
     pub(crate) fn take(&mut self, frame: &Frame, out: &mut Frame) -> (Flow, Vec<RowError>) {
-        if self.port == self.spec.build.port() {
+        if self.port == self.build.port() {
             self.kept.append(frame);
             return (Flow::Done, Vec::new());
         }
@@ -196,30 +230,16 @@ impl Join {
         let Some(condition) = &mut self.condition else {
             return Vec::new();
         };
-        let probe = self.spec.build.other();
-        let Condition {
-            evaluator,
-            rows,
-            passing,
-        } = condition;
+        let probe = self.build.other();
         let pairs = || self.pairs.iter().filter(|(_, found)| found.is_some());
         self.leaving.probe.clear();
         self.leaving.probe.extend(pairs().map(|(row, _)| *row));
         self.leaving.build.clear();
         self.leaving.build.extend(pairs().map(|(_, found)| *found));
-        rows.clear();
-        let left = self.spec.inputs[0].fields.len();
-        let (l, r) = rows.columns.split_at_mut(left);
-        let (of_probe, of_build) = match probe {
-            Side::Left => (l, r),
-            Side::Right => (r, l),
-        };
-        append_rows(of_probe, frame, &self.leaving.probe);
-        self.kept.append_to(of_build, &self.leaving.build);
-        rows.commit_rows(self.leaving.probe.len());
-        passing.clear();
-        let failed = evaluator.select_rest(rows, passing);
-        let (mut at, mut passing) = (0, passing.iter().peekable());
+        let failed = condition.select(probe, frame, &self.leaving.probe, |columns| {
+            self.kept.append_to(columns, &self.leaving.build);
+        });
+        let (mut at, mut passing) = (0, condition.passing.iter().peekable());
         self.pairs.retain(|(_, found)| {
             let Some(_) = found else { return true };
             at += 1;
@@ -274,7 +294,7 @@ impl Join {
             JoinKind::Pairs { .. } => {
                 let left = self.spec.inputs[0].fields.len();
                 let (l, r) = out.columns.split_at_mut(left);
-                let (of_probe, of_build) = match self.spec.build {
+                let (of_probe, of_build) = match self.build {
                     Side::Right => (l, r),
                     Side::Left => (r, l),
                 };
@@ -322,7 +342,7 @@ impl Join {
             JoinKind::Pairs { .. } => {
                 let left = self.spec.inputs[0].fields.len();
                 let (l, r) = out.columns.split_at_mut(left);
-                let (of_probe, of_build) = match self.spec.build {
+                let (of_probe, of_build) = match self.build {
                     Side::Right => (l, r),
                     Side::Left => (r, l),
                 };

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::expr::Expr;
 use crate::schema::Schema;
 
-/// A join of two inputs, left and right. One of them, the build side, is kept wholly before the
-/// first row of the other is looked at.
+/// A join of two inputs, left and right.
 #[derive(Debug, Clone)]
 pub struct JoinSpec {
     /// The columns of each side, left before right.
@@ -20,10 +19,58 @@ pub struct JoinSpec {
     pub condition: Option<Expr>,
     /// Which rows leave.
     pub kind: JoinKind,
-    /// The side that is kept.
-    pub build: Side,
+    /// Which rows are kept, and for how long.
+    pub keep: Keep,
     /// The columns of what leaves.
     pub output: Arc<Schema>,
+}
+
+impl JoinSpec {
+    /// The side that is kept wholly, if one is.
+    pub fn build(&self) -> Option<Side> {
+        match self.keep {
+            Keep::Side(side) => Some(side),
+            Keep::Interval(_) => None,
+        }
+    }
+}
+
+/// What a join keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// This side wholly, before the first row of the other is looked at.
+    Side(Side),
+    /// Rows of both sides, as long as rows may come that lie within the interval.
+    Interval(Interval),
+}
+
+/// When rows of two sides lie near each other: left - `lower` <= right <= left + `upper`. Rows of a
+/// side come with times at or above its watermark: those behind were dropped before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The column of each side with its event time, a TIMESTAMP.
+    pub times: [usize; 2],
+    /// Nanoseconds of one unit of these columns.
+    pub unit_ns: [i64; 2],
+    /// How far the right side may lie before the left one, in nanoseconds; below 0 it lies behind.
+    pub lower_ns: i64,
+    /// How far the right side may lie behind the left one, in nanoseconds; below 0 it lies before.
+    pub upper_ns: i64,
+}
+
+impl Interval {
+    /// How far the times that a row of this side matches begin before its own.
+    pub fn before_ns(&self, side: Side) -> i64 {
+        match side {
+            Side::Left => self.lower_ns,
+            Side::Right => self.upper_ns,
+        }
+    }
+
+    /// How far they end behind it.
+    pub fn behind_ns(&self, side: Side) -> i64 {
+        self.before_ns(side.other())
+    }
 }
 
 /// A side of a join.

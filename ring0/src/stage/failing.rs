@@ -148,6 +148,7 @@ impl Level {
             | Operator::Ordered { .. }
             | Operator::FilterChanges { .. }
             | Operator::Join(_)
+            | Operator::IntervalJoin(_)
             | Operator::Changing(_) => {
                 unreachable!("groups and pairs are no rows of a source")
             }

@@ -15,13 +15,14 @@ use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
 use crate::lineage::OfInput;
 use crate::operator::join::Join;
+use crate::operator::join::interval::IntervalJoin;
 use crate::operator::latest::Latest;
 use crate::operator::ordered::Ordered;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
 use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
-use crate::program::{LateRule, OperatorSpec, Phase};
+use crate::program::{Keep, LateRule, OperatorSpec, Phase};
 use crate::schema::Schema;
 
 /// An operator's live form.
@@ -63,6 +64,7 @@ pub(super) enum Operator {
     MarkFirst(Box<AggregateState>),
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
+    IntervalJoin(Box<IntervalJoin>),
     Changing(Box<Changing>),
 }
 
@@ -219,7 +221,14 @@ impl<'a> Making<'a> {
             OperatorSpec::Join(spec) => {
                 self.same_columns(&spec.inputs[0], "a join of")?;
                 self.as_routed = false;
-                Operator::Join(Box::new(Join::new(spec, self.place.seed)?))
+                let seed = self.place.seed;
+                match spec.keep {
+                    Keep::Side(side) => Operator::Join(Box::new(Join::new(spec, side, seed)?)),
+                    Keep::Interval(interval) => {
+                        let join = IntervalJoin::new(spec, interval, seed)?;
+                        Operator::IntervalJoin(Box::new(join))
+                    }
+                }
             }
             OperatorSpec::Changing(spec) => {
                 let (input, place) = (self.input, self.place);

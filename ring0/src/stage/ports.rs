@@ -3,8 +3,9 @@
 //! barrier that all have reached, the last end.
 //!
 //! A port declines while another one's item is in hand, while it waits for the others at a barrier,
-//! and, of a join, as long as the side that is kept has not ended. That side hangs on nothing that
-//! the other one holds up: they share no source.
+//! and, of a join that keeps a side, as long as that side has not ended. That side hangs on nothing
+//! that the other one holds up: they share no source. An interval join is told of each port's
+//! watermark, since each says what of the other's rows is over.
 
 use std::ops::{Deref, DerefMut};
 
@@ -13,6 +14,7 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
+use crate::operator::join::interval::ENDED;
 use crate::program::OperatorSpec;
 
 /// An input of a chain.
@@ -28,12 +30,22 @@ pub(crate) struct Port {
     ended: Option<Mark>,
 }
 
+/// How rows of several ports meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    /// They are alike.
+    Union,
+    /// The rows of this port are kept before those of the other are looked at.
+    Kept(usize),
+    /// As they come, near each other in time.
+    Interval,
+}
+
 /// The inputs of a chain.
 #[derive(Debug)]
 pub(crate) struct Ports {
     ports: Vec<Port>,
-    /// The port of a join's side that is kept.
-    build: Option<usize>,
+    meeting: Meeting,
     /// The port whose item is in hand, and what it came to where it is a mark.
     in_hand: Option<(usize, Option<Mark>)>,
     watermark: i64,
@@ -67,7 +79,7 @@ impl DerefMut for Ports {
 impl Ports {
     /// `of_input`: which rows the stage itself tells of; those of other ports are applied as they
     /// come.
-    pub(super) fn new(lineages: &[Lineage], build: Option<usize>, of_input: OfInput) -> Self {
+    pub(super) fn new(lineages: &[Lineage], meeting: Meeting, of_input: OfInput) -> Self {
         let told = lineages.len() == 1 || of_input != OfInput::None;
         let port = |lineage: &Lineage| Port {
             origin: lineage.origin,
@@ -83,7 +95,7 @@ impl Ports {
         };
         Self {
             ports: lineages.iter().map(port).collect(),
-            build,
+            meeting,
             in_hand: None,
             watermark: i64::MIN,
         }
@@ -138,15 +150,31 @@ impl Ports {
         }
     }
 
+    /// The port of the side that is kept.
+    fn kept(&self) -> Option<usize> {
+        match self.meeting {
+            Meeting::Kept(port) => Some(port),
+            Meeting::Union | Meeting::Interval => None,
+        }
+    }
+
+    /// The watermark of each of two ports, where it has one.
+    pub(super) fn reached(&self) -> [Option<i128>; 2] {
+        [0, 1].map(|port: usize| match &self.ports[port] {
+            port if port.ended == Some(Mark::End) => Some(ENDED),
+            port => Some(i128::from(port.watermark)).filter(|_| port.watermark > i64::MIN),
+        })
+    }
+
     /// Whether rows of a port are not looked at yet.
     fn waits(&self, port: usize) -> bool {
-        let build = self.build.filter(|&build| build != port);
+        let build = self.kept().filter(|&build| build != port);
         build.is_some_and(|build| self.ports[build].ended.is_none())
     }
 
     /// Whether the side that is kept was stopped: what would match is not known, so nothing leaves.
     fn is_stopped(&self, port: usize) -> bool {
-        let build = self.build.filter(|&build| build != port);
+        let build = self.kept().filter(|&build| build != port);
         build.is_some_and(|build| self.ports[build].ended == Some(Mark::Stop))
     }
 
@@ -178,7 +206,7 @@ impl Ports {
         // An input that was stopped has more behind its watermark.
         let bounding = self.ports.iter().filter(|p| p.ended != Some(Mark::End));
         let least = bounding.map(|p| p.watermark).min()?;
-        if least > self.watermark {
+        if least > self.watermark || self.meeting == Meeting::Interval {
             self.watermark = least;
             return Some(Mark::Watermark(least));
         }
@@ -188,18 +216,23 @@ impl Ports {
 
 /// Which rows of a stage still are those of the sources of its ports. Those of several, which are
 /// alike, are told of for the last time here; pairs are nobody's.
-pub(super) fn of_ports(lineages: &[Lineage], build: Option<usize>) -> OfInput {
+pub(super) fn of_ports(lineages: &[Lineage], meeting: Meeting) -> OfInput {
     match lineages {
         [one] => one.of_input,
-        all if build.is_none() && all.iter().all(|l| l.of_input == OfInput::All) => OfInput::All,
+        all if meeting == Meeting::Union && all.iter().all(|l| l.of_input == OfInput::All) => {
+            OfInput::All
+        }
         _ => OfInput::None,
     }
 }
 
-/// The port whose input a join keeps, where one is the first operator.
-pub(super) fn build_port(operators: &[OperatorSpec]) -> Option<usize> {
+/// How rows of several ports meet, as the first operator says.
+pub(super) fn meeting(operators: &[OperatorSpec]) -> Meeting {
     match operators.first() {
-        Some(OperatorSpec::Join(spec)) => Some(spec.build.port()),
-        _ => None,
+        Some(OperatorSpec::Join(spec)) => match spec.build() {
+            Some(side) => Meeting::Kept(side.port()),
+            None => Meeting::Interval,
+        },
+        _ => Meeting::Union,
     }
 }

@@ -26,9 +26,9 @@ pub(crate) struct KeyIndex {
 /// Says in `next`, before the directory is built, that a row is not to be found.
 const UNKNOWN: u32 = NONE - 1;
 
-/// The keys of all rows.
+/// The keys of rows.
 #[derive(Debug)]
-enum Keys {
+pub(crate) enum Keys {
     /// So many words each.
     Words(usize, Vec<u64>),
     /// Bytes, and where each key ends.
@@ -44,7 +44,25 @@ pub(crate) struct Looked<'b> {
 }
 
 impl Keys {
-    fn append(&mut self, batch: &KeyBatch, count: usize) {
+    pub(crate) fn new(layout: &KeyLayout) -> Self {
+        match layout.is_var() {
+            true => Self::Bytes(Vec::new(), Vec::new()),
+            false => Self::Words(layout.words(), Vec::new()),
+        }
+    }
+
+    /// Forgets all, keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Words(_, words) => words.clear(),
+            Self::Bytes(bytes, ends) => {
+                bytes.clear();
+                ends.clear();
+            }
+        }
+    }
+
+    pub(crate) fn append(&mut self, batch: &KeyBatch, count: usize) {
         match self {
             Self::Words(n, words) => words.extend_from_slice(&batch.words[..*n * count]),
             Self::Bytes(bytes, ends) => {
@@ -56,7 +74,8 @@ impl Keys {
         }
     }
 
-    fn is(&self, row: usize, looked: &Looked<'_>) -> bool {
+    /// Whether a row's key is the one that is looked for.
+    pub(crate) fn is(&self, row: usize, looked: &Looked<'_>) -> bool {
         let probed = looked.row;
         match self {
             Self::Words(n, words) => {
@@ -74,10 +93,7 @@ impl KeyIndex {
     pub(crate) fn new(layout: &KeyLayout) -> Self {
         Self {
             hashes: Vec::new(),
-            keys: match layout.is_var() {
-                true => Keys::Bytes(Vec::new(), Vec::new()),
-                false => Keys::Words(layout.words(), Vec::new()),
-            },
+            keys: Keys::new(layout),
             first: Vec::new(),
             next: Vec::new(),
             built: 0,

@@ -51,7 +51,7 @@ impl Branch {
     }
 
     /// Whether each row still is one of the source's, and nothing told of it yet.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         let told = |o: &OperatorSpec| o.groups() || matches!(o, OperatorSpec::Applied);
         self.source().is_some() && !self.operators.iter().any(told)
     }

@@ -1,6 +1,7 @@
 //! Joins: both sides are lowered, brought to where the analysis wants their rows to meet, and
-//! joined there. One side ends, and is kept wholly before the other is looked at; so a row that
-//! leaves is never taken back, whatever the kind of join.
+//! joined there. A side that ends is kept wholly before the other is looked at; of two that need
+//! not end an interval of event time says what is kept. So a row that leaves is never taken back,
+//! whatever the kind of join.
 
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use datafusion::common::{DFSchema, NullEquality};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
 use trefoil_ring0::expr::Expr;
-use trefoil_ring0::program::{JoinKind, JoinSpec, OperatorSpec, Order, Routing, Side, StageInput};
+use trefoil_ring0::program::{
+    JoinKind, JoinSpec, Keep, OperatorSpec, Order, Routing, Side, StageInput,
+};
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::branch::Branch;
@@ -23,12 +26,14 @@ const HIDDEN: usize = usize::MAX;
 
 /// One side, on its way to the other.
 #[derive(Debug)]
-struct Coming {
+pub(super) struct Coming {
     input: StageInput,
-    schema: Arc<Schema>,
+    pub(super) schema: Arc<Schema>,
     /// Which of the side's columns by the plan each is.
     columns: Vec<usize>,
     keys: Vec<usize>,
+    /// The event time by which rows are held, where they are.
+    pub(super) time: Option<usize>,
     single: bool,
 }
 
@@ -128,34 +133,53 @@ impl Lowering<'_> {
         };
         self.joins += 1;
         let kind = kind(join);
-        let build = self.build(join, kind, [&left_way, &right_way])?;
         let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
         let parts = join.filter.iter().flat_map(split_conjunction);
         if parts.filter(asof).count() > 0 {
             return refuse("ASOF");
         }
-        let condition = join.filter.as_ref().and_then(without_versions);
+        let ways = [&left_way, &right_way];
+        let within = match self.sides_end(join) {
+            [false, false] if !ways.contains(&&Way::Broadcast) => {
+                Some(self.within(join, kind, [&left, &right])?)
+            }
+            _ => None,
+        };
+        let build = match within {
+            Some(_) => None,
+            None => Some(self.build(join, kind, ways)?),
+        };
+        let condition = match &within {
+            Some(within) => within.rest.clone(),
+            None => join.filter.as_ref().and_then(without_versions),
+        };
         let (on_left, on_right) = join.on.iter().cloned().unzip();
-        let left = self.come(left, &join.left, on_left, &left_way)?;
-        let right = self.come(right, &join.right, on_right, &right_way)?;
+        let time = |side: Side| within.as_ref().map(|within| within.times[side.port()]);
+        let times = [time(Side::Left), time(Side::Right)];
+        let left = self.come((left, &join.left), on_left, &left_way, times[0])?;
+        let right = self.come((right, &join.right), on_right, &right_way, times[1])?;
         let condition = match condition {
             Some(condition) => Some(self.condition(join, &condition, &left, &right)?),
             None => None,
         };
         let (fields, columns) = leaving(join, kind, &left, &right);
         let output = Arc::new(Schema::new(fields));
+        let keep = match (&within, build) {
+            (Some(within), _) => Keep::Interval(within.interval([&left, &right])),
+            (None, build) => Keep::Side(build.expect("a side is kept where no interval says what")),
+        };
+        let single = match keep {
+            Keep::Side(Side::Left) => right.single,
+            Keep::Side(Side::Right) | Keep::Interval(_) => left.single,
+        };
         let spec = JoinSpec {
             inputs: [left.schema, right.schema],
             keys: [left.keys, right.keys],
             nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
             condition,
             kind,
-            build,
+            keep,
             output: Arc::clone(&output),
-        };
-        let single = match build {
-            Side::Left => right.single,
-            Side::Right => left.single,
         };
         let inputs = vec![left.input, right.input];
         self.branches = vec![Branch::behind(inputs, output.fields.len(), single)];
@@ -180,10 +204,15 @@ impl Lowering<'_> {
         self.columns = Some(known);
     }
 
+    /// Whether the inputs end.
+    fn sides_end(&self, join: &Join) -> [bool; 2] {
+        let tables = &self.query.tables;
+        [ends(&join.left, tables), ends(&join.right, tables)]
+    }
+
     /// The side that is kept: it ends, and where it is on every shard nothing is told of its rows.
     fn build(&self, join: &Join, kind: JoinKind, ways: [&Way; 2]) -> Result<Side, Refusal> {
-        let tables = &self.query.tables;
-        let ends = [ends(&join.left, tables), ends(&join.right, tables)];
+        let ends = self.sides_end(join);
         let build = match (ways, ends) {
             ([Way::Broadcast, _], _) => Side::Left,
             ([_, Way::Broadcast], _) | (_, [_, true]) => Side::Right,
@@ -199,13 +228,14 @@ impl Lowering<'_> {
         Ok(build)
     }
 
-    /// Has the rows of a side come to the join.
+    /// Has the rows of a side come to the join; those that are not late by this column of the plan,
+    /// where there is one.
     fn come(
         &mut self,
-        part: Part,
-        plan: &LogicalPlan,
+        (part, plan): (Part, &LogicalPlan),
         keys: Vec<PlanExpr>,
         way: &Way,
+        time: Option<usize>,
     ) -> Result<Coming, Refusal> {
         let Part {
             branches,
@@ -231,14 +261,19 @@ impl Lowering<'_> {
         if !computed.is_empty() {
             self.add_columns(computed)?;
         }
+        let mut to = match way {
+            Way::Stay => None,
+            Way::Keys(by) => Some(Routing::Hash(by.iter().map(|&k| at[k]).collect())),
+            Way::One => Some(Routing::Single),
+            Way::Broadcast => Some(Routing::Broadcast),
+        };
+        let time = time.and_then(|time| columns.iter().position(|c| *c == time));
+        if let Some(time) = time {
+            to = self.on_time(time, to)?;
+        }
         self.merge();
         let branch = self.branches.pop().expect("merged branches are one");
-        let routing = match way {
-            Way::Stay => branch.staying(),
-            Way::Keys(by) => Routing::Hash(by.iter().map(|&k| at[k]).collect()),
-            Way::One => Routing::Single,
-            Way::Broadcast => Routing::Broadcast,
-        };
+        let routing = to.unwrap_or_else(|| branch.staying());
         let schema = Arc::clone(&self.schema);
         let single = routing == Routing::Single;
         let input = self.send(branch, Arc::clone(&schema), routing, Order::Free);
@@ -248,6 +283,7 @@ impl Lowering<'_> {
             schema,
             columns,
             keys: at,
+            time,
             single,
         })
     }

@@ -203,7 +203,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn declared(&self, source: usize) -> Option<&SourceDef> {
+    pub(super) fn declared(&self, source: usize) -> Option<&SourceDef> {
         let name = &self.program.sources[source].name;
         self.query.tables.iter().find(|t| t.name == *name)
     }

@@ -1,54 +1,17 @@
 //! The rows of a join's build side: kept in blocks, and found by key.
 
+use super::keys::SideKeys;
 use crate::column::{Bitmap, Column};
 use crate::frame::Frame;
-use crate::hash::hash_keys;
 use crate::program::{JoinSpec, Side};
-use crate::schema::Schema;
 use crate::table::BATCH_ROWS;
 use crate::table::index::{KeyIndex, Looked, ROWS_MAX};
-use crate::table::keys::{KeyBatch, KeyLayout};
-
-use std::sync::Arc;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 4096;
 
 /// A row of the build side, or none in its place.
 pub(super) type Match = Option<u32>;
-
-/// The keys of one side, as they are read.
-#[derive(Debug)]
-struct Keys {
-    schema: Arc<Schema>,
-    columns: Vec<usize>,
-    layout: KeyLayout,
-    batch: KeyBatch,
-    hashes: Vec<u64>,
-}
-
-impl Keys {
-    fn of(spec: &JoinSpec, side: Side) -> Self {
-        let schema = &spec.inputs[side.port()];
-        let columns = spec.keys[side.port()].clone();
-        Self {
-            layout: KeyLayout::new(schema, &columns),
-            schema: Arc::clone(schema),
-            columns,
-            batch: KeyBatch::default(),
-            hashes: Vec::new(),
-        }
-    }
-
-    fn hash(&mut self, frame: &Frame, seed: u64) {
-        hash_keys(frame, &self.schema, &self.columns, seed, &mut self.hashes);
-    }
-
-    /// Whether none of a row's keys is NULL.
-    fn known(&self, frame: &Frame, row: usize) -> bool {
-        self.columns.iter().all(|&k| frame.columns[k].is_valid(row))
-    }
-}
 
 /// Where the search for the matches of a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +28,8 @@ pub(super) struct Kept {
     rows: usize,
     index: KeyIndex,
     indexed: bool,
-    build: Keys,
-    probe: Keys,
+    build: SideKeys,
+    probe: SideKeys,
     nulls_equal: bool,
     seed: u64,
     /// The rows of the frame in hand whose keys are in the batch.
@@ -76,15 +39,16 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(spec: &JoinSpec, seed: u64) -> Self {
-        let build = Keys::of(spec, spec.build);
+    /// Of the rows of a side.
+    pub(super) fn new(spec: &JoinSpec, side: Side, seed: u64) -> Self {
+        let build = SideKeys::of(spec, side);
         Self {
             blocks: Vec::new(),
             rows: 0,
             index: KeyIndex::new(&build.layout),
             indexed: false,
             build,
-            probe: Keys::of(spec, spec.build.other()),
+            probe: SideKeys::of(spec, side.other()),
             nulls_equal: spec.nulls_equal,
             seed,
             start: 0,
@@ -124,8 +88,7 @@ impl Kept {
         self.build.hash(frame, self.seed);
         for start in (0..frame.rows()).step_by(BATCH_ROWS) {
             let count = BATCH_ROWS.min(frame.rows() - start);
-            let build = &mut self.build;
-            build.batch.fill(&build.layout, frame, start, count);
+            self.build.fill(frame, start, count);
             let all = self.nulls_equal;
             let known = |row: usize| all || self.build.known(frame, start + row);
             let hashes = &self.build.hashes[start..start + count];
@@ -177,8 +140,7 @@ impl Kept {
         }
         if !(self.start..self.start + self.count).contains(&row) {
             (self.start, self.count) = (row, BATCH_ROWS.min(frame.rows() - row));
-            let probe = &mut self.probe;
-            (probe.batch).fill(&probe.layout, frame, self.start, self.count);
+            self.probe.fill(frame, self.start, self.count);
         }
         let looked = Looked {
             hash: self.probe.hashes[row],

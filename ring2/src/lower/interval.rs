@@ -1,0 +1,297 @@
+//! The interval in a join's conditions: how far apart the event times of both sides may lie. With
+//! watermarks on both it says when a row can match no more, and neither side has to end.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Join, Operator};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::program::{
+    Interval, JoinKind, LateRule, OperatorSpec, Order, Reading, Routing, Side,
+};
+use trefoil_ring0::schema::{Schema, unit_nanos};
+
+use super::join::Coming;
+use super::union::Part;
+use super::{Lowering, Refusal};
+use crate::lower_expr::unaliased;
+use crate::window::marker::AS_OF_TIME;
+
+/// What a join's conditions say of event times.
+#[derive(Debug)]
+pub(super) struct Within {
+    /// The columns of each side by the plan.
+    pub(super) times: [usize; 2],
+    lower_ns: i64,
+    upper_ns: i64,
+    /// What else has to be true.
+    pub(super) rest: Option<PlanExpr>,
+}
+
+/// An event time, and what is added to it.
+struct Time {
+    side: Side,
+    column: usize,
+    added_ns: i64,
+    /// Nanoseconds of one unit of its type.
+    unit_ns: i64,
+}
+
+/// How far the right side's time is behind the left one's, at least and at most.
+struct Bounds {
+    least: Option<i64>,
+    most: Option<i64>,
+}
+
+impl Bounds {
+    /// Takes a comparison of both times in; `None` where it says nothing of their distance.
+    fn take(&mut self, left: &Time, op: Operator, right: &Time) -> Option<()> {
+        let (distance, op) = match (left.side, right.side) {
+            (Side::Right, Side::Left) => (right.added_ns.checked_sub(left.added_ns)?, op),
+            (Side::Left, Side::Right) => (left.added_ns.checked_sub(right.added_ns)?, op.swap()?),
+            _ => return None,
+        };
+        // Of whole nanoseconds, less is at most one less.
+        let (least, most) = match op {
+            Operator::Eq => (Some(distance), Some(distance)),
+            Operator::Lt => (None, Some(distance.checked_sub(1)?)),
+            Operator::LtEq => (None, Some(distance)),
+            Operator::Gt => (Some(distance.checked_add(1)?), None),
+            Operator::GtEq => (Some(distance), None),
+            _ => return None,
+        };
+        self.least = self.least.max(least);
+        self.most = [self.most, most].into_iter().flatten().min();
+        Some(())
+    }
+}
+
+fn unit_of(data_type: &DataType) -> Option<i64> {
+    match data_type {
+        DataType::Timestamp(unit, None) => Some(unit_nanos(*unit)),
+        _ => None,
+    }
+}
+
+/// The sides of a join, as its conditions name them.
+struct Sides<'a> {
+    schemas: [&'a DFSchema; 2],
+    is_time: &'a dyn Fn(Side, usize) -> bool,
+}
+
+impl Sides<'_> {
+    /// Reads an event time, with constants added to it.
+    fn time(&self, expr: &PlanExpr) -> Option<Time> {
+        match unaliased(expr) {
+            PlanExpr::Column(column) => [Side::Left, Side::Right].into_iter().find_map(|side| {
+                let schema = self.schemas[side.port()];
+                let column = schema.maybe_index_of_column(column)?;
+                let unit_ns = unit_of(schema.field(column).data_type())?;
+                (self.is_time)(side, column).then_some(Time {
+                    side,
+                    column,
+                    added_ns: 0,
+                    unit_ns,
+                })
+            }),
+            // The same time in a finer unit.
+            PlanExpr::Cast(cast) => {
+                let time = self.time(&cast.expr)?;
+                let schema = self.schemas[time.side.port()];
+                let unit_ns = unit_of(&expr.get_type(schema).ok()?)?;
+                (unit_ns <= time.unit_ns).then_some(Time { unit_ns, ..time })
+            }
+            PlanExpr::BinaryExpr(binary) => {
+                let (time, by) = match (length(&binary.left), length(&binary.right), binary.op) {
+                    (None, Some(by), Operator::Plus) => (&binary.left, by),
+                    (None, Some(by), Operator::Minus) => (&binary.left, by.checked_neg()?),
+                    (Some(by), None, Operator::Plus) => (&binary.right, by),
+                    _ => return None,
+                };
+                let time = self.time(time)?;
+                let added_ns = time.added_ns.checked_add(by)?;
+                // A time in coarser units is not moved by less than one.
+                (by % time.unit_ns == 0).then_some(Time { added_ns, ..time })
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a condition in, if it says nothing but how far the times are apart.
+    fn take(&self, expr: &PlanExpr, bounds: &mut Bounds, times: &mut [Option<usize>; 2]) -> bool {
+        let pairs: Vec<(&PlanExpr, Operator, &PlanExpr)> = match expr {
+            PlanExpr::Between(b) if !b.negated => vec![
+                (&b.expr, Operator::GtEq, &b.low),
+                (&b.expr, Operator::LtEq, &b.high),
+            ],
+            PlanExpr::BinaryExpr(b) => vec![(&b.left, b.op, &b.right)],
+            _ => return false,
+        };
+        let mut all = true;
+        for (left, op, right) in pairs {
+            let (Some(left), Some(right)) = (self.time(left), self.time(right)) else {
+                return false;
+            };
+            let taken = bounds.take(&left, op, &right).is_some();
+            if taken {
+                times[left.side.port()] = Some(left.column);
+                times[right.side.port()] = Some(right.column);
+            }
+            all &= taken;
+        }
+        all
+    }
+}
+
+/// A constant length of time.
+fn length(expr: &PlanExpr) -> Option<i64> {
+    match unaliased(expr) {
+        PlanExpr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months == 0 => {
+            let days = i64::from(i.days).checked_mul(86_400_000_000_000)?;
+            days.checked_add(i.nanoseconds)
+        }
+        _ => None,
+    }
+}
+
+/// How the refusal of a join begins that nothing tells what to keep.
+pub(crate) const ENDLESS_JOIN: &str = "JOIN of two inputs without end";
+
+fn refuse<T>(what: &str) -> Result<T, Refusal> {
+    let message = format!("{ENDLESS_JOIN} {what} is not supported yet");
+    Err(("E0301", message))
+}
+
+impl Within {
+    /// The interval that Ring 0 runs.
+    pub(super) fn interval(&self, sides: [&Coming; 2]) -> Interval {
+        let times = sides.map(|side| side.time.expect("event time is produced"));
+        let unit_ns = |side: usize| {
+            let data_type = &sides[side].schema.fields[times[side]].data_type;
+            unit_of(data_type).expect("event time is a TIMESTAMP")
+        };
+        Interval {
+            times,
+            unit_ns: [unit_ns(0), unit_ns(1)],
+            lower_ns: self.lower_ns,
+            upper_ns: self.upper_ns,
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Reads the interval of a join of two inputs without end; refuses one that has none.
+    pub(super) fn within(
+        &self,
+        join: &Join,
+        kind: JoinKind,
+        parts: [&Part; 2],
+    ) -> Result<Within, Refusal> {
+        let JoinKind::Pairs { .. } = kind else {
+            return refuse("that asks whether rows match");
+        };
+        let version =
+            |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME);
+        let mut conditions = join.filter.iter().flat_map(split_conjunction);
+        if conditions.any(|e| version(&e)) {
+            return refuse("at a version of one");
+        }
+        let is_time = |side: Side, column: usize| self.is_event_time(parts[side.port()], column);
+        let sides = Sides {
+            schemas: [join.left.schema(), join.right.schema()].map(AsRef::as_ref),
+            is_time: &is_time,
+        };
+        let mut bounds = Bounds {
+            least: None,
+            most: None,
+        };
+        let mut times = [None; 2];
+        for (left, right) in &join.on {
+            if let (Some(left), Some(right)) = (sides.time(left), sides.time(right))
+                && bounds.take(&left, Operator::Eq, &right).is_some()
+            {
+                times = [Some(left.column), Some(right.column)];
+            }
+        }
+        let filter = join.filter.iter().flat_map(split_conjunction);
+        let rest: Vec<PlanExpr> = filter
+            .filter(|e| !sides.take(e, &mut bounds, &mut times))
+            .cloned()
+            .collect();
+        let lower = bounds.least.and_then(i64::checked_neg);
+        let ([Some(left), Some(right)], Some(lower_ns), Some(upper_ns)) =
+            (times, lower, bounds.most)
+        else {
+            return refuse(
+                "that does not say how far their event times, of which both need a WATERMARK, are \
+                 apart at the most before and behind each other,",
+            );
+        };
+        Ok(Within {
+            times: [left, right],
+            lower_ns,
+            upper_ns,
+            rest: conjunction(rest),
+        })
+    }
+
+    /// Whether a column of these rows is their sources' event time, and has a watermark.
+    fn is_event_time(&self, part: &Part, column: usize) -> bool {
+        let Some(at) = part.columns.iter().position(|c| *c == column) else {
+            return false;
+        };
+        !part.branches.is_empty()
+            && part.branches.iter().all(|branch| {
+                let Some(source) = branch.source().filter(|_| branch.is_whole()) else {
+                    return false;
+                };
+                let declared = self.declared(source).filter(|d| d.lag_ns.is_some());
+                let origin = branch.origins.get(at).copied().flatten();
+                let time = declared.and_then(|d| d.event_time);
+                time.is_some() && origin.map(|o| branch.read[o]) == time
+            })
+    }
+
+    /// Has late rows of a side go: those whose event time, in the column `time`, is behind their
+    /// split's watermark. Where chunks of a split are read by several shards it is known only behind
+    /// the exchange. Gives how rows get to where they are wanted from here.
+    pub(super) fn on_time(
+        &mut self,
+        time: usize,
+        to: Option<Routing>,
+    ) -> Result<Option<Routing>, Refusal> {
+        let before = self.schema.fields.len();
+        let sources: Vec<usize> = self.branches.iter().filter_map(|b| b.source()).collect();
+        let Some(bound) = self.event_time(Some(time))? else {
+            return refuse("of which one has no watermark");
+        };
+        let in_order = |s: &usize| self.program.sources[*s].reading == Reading::InOrder;
+        let to = match (sources.iter().all(in_order), to) {
+            (true, to) => to,
+            (false, None) => return refuse("of which one stays where it is read"),
+            (false, Some(routing)) => {
+                let order = Order::Chunks { bound: Some(bound) };
+                self.exchange(Arc::clone(&self.schema), routing, order);
+                None
+            }
+        };
+        let Some(unit_ns) = unit_of(&self.schema.fields[time].data_type) else {
+            unreachable!("event time is a TIMESTAMP")
+        };
+        self.push(OperatorSpec::DropLate(LateRule {
+            time,
+            unit_ns,
+            bound,
+            size: 0,
+            slide: 0,
+            offset: 0,
+        }));
+        let kept: Vec<usize> = (0..=before).filter(|at| *at != bound).collect();
+        let fields = kept.iter().map(|&at| self.schema.fields[at].clone());
+        let schema = Schema::new(fields.collect());
+        self.project(kept.into_iter().map(Expr::Column).collect(), schema);
+        Ok(to)
+    }
+}
