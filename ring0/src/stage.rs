@@ -10,6 +10,7 @@ mod failing;
 mod grouping;
 mod made;
 mod ports;
+mod rows;
 mod sets;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
+use self::rows::{append, pass, resume, spread_out};
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -342,9 +344,7 @@ impl Level {
                 if begins {
                     spread(windows, (on_error, *of_input), frame, end)?;
                 }
-                let upto = windows.len().min(*taken + out.room());
-                windows.append(frame, *taken, upto, out);
-                Ok(resume(taken, upto, windows.len()))
+                Ok(spread_out(windows, frame, taken, out))
             }
             Operator::Applied { of_input } => {
                 if begins {
@@ -476,24 +476,4 @@ fn evaluate(
     let mut rows = rows.filter(|row| !has_failed(&failed, *row)).collect();
     end.note(failed, of, frame, &mut rows)?;
     Ok(Some(rows))
-}
-
-/// Appends rows `rows[*taken..]` as far as there is room; `taken` is 0 again when all are there.
-fn append(out: &mut Frame, frame: &Frame, rows: &[u32], taken: &mut usize) -> Flow {
-    let end = rows.len().min(*taken + out.room());
-    out.append_rows(frame, &rows[*taken..end]);
-    resume(taken, end, rows.len())
-}
-
-/// Appends all rows from `*taken` on as far as there is room.
-fn pass(frame: &Frame, taken: &mut usize, out: &mut Frame) -> Flow {
-    let end = frame.rows().min(*taken + out.room());
-    out.append_range(frame, *taken..end);
-    resume(taken, end, frame.rows())
-}
-
-/// Notes how far an item is taken; `taken` is 0 again where that is all of it.
-fn resume(taken: &mut usize, end: usize, all: usize) -> Flow {
-    *taken = if end < all { end } else { 0 };
-    if *taken > 0 { Flow::Full } else { Flow::Done }
 }

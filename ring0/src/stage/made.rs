@@ -194,19 +194,8 @@ impl<'a> Making<'a> {
             OperatorSpec::Aggregate(_) | OperatorSpec::Sessions(_) | OperatorSpec::Panes(_) => {
                 Operator::Aggregate(Box::new(self.groups(spec)?))
             }
-            OperatorSpec::Over(spec) => {
-                self.same_columns(&spec.input, "OVER")?;
-                let ordered = Box::new(Ordered::Over(Over::new(spec)?));
-                Operator::Ordered { ordered, of_input }
-            }
-            OperatorSpec::Latest(spec) => {
-                self.same_columns(&spec.schema, "rows by a key over")?;
-                let ordered = Box::new(Ordered::Latest(Latest::new(spec)?));
-                Operator::Ordered { ordered, of_input }
-            }
-            OperatorSpec::Sort(spec) => {
-                self.same_columns(&spec.schema, "ORDER BY over")?;
-                let ordered = Box::new(Ordered::Sort(Sort::new(spec)?));
+            OperatorSpec::Over(_) | OperatorSpec::Latest(_) | OperatorSpec::Sort(_) => {
+                let ordered = Box::new(self.ordered(spec)?);
                 Operator::Ordered { ordered, of_input }
             }
             OperatorSpec::MarkFirst {
@@ -243,6 +232,25 @@ impl<'a> Making<'a> {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)
             }
         })
+    }
+
+    /// What stands here and waits for all rows.
+    fn ordered(&self, spec: &OperatorSpec) -> Result<Ordered> {
+        match spec {
+            OperatorSpec::Over(spec) => {
+                self.same_columns(&spec.input, "OVER")?;
+                Ok(Ordered::Over(Over::new(spec)?))
+            }
+            OperatorSpec::Latest(spec) => {
+                self.same_columns(&spec.schema, "rows by a key over")?;
+                Ok(Ordered::Latest(Latest::new(spec)?))
+            }
+            OperatorSpec::Sort(spec) => {
+                self.same_columns(&spec.schema, "ORDER BY over")?;
+                Ok(Ordered::Sort(Sort::new(spec)?))
+            }
+            other => unreachable!("{other:?} waits for nothing"),
+        }
     }
 
     /// The groups that stand here.

@@ -255,8 +255,8 @@ impl Lowering<'_> {
     }
 
     /// Has late rows of a side go: those whose event time, in the column `time`, is behind their
-    /// split's watermark. Where chunks of a split are read by several shards it is known only behind
-    /// the exchange. Gives how rows get to where they are wanted from here.
+    /// split's watermark. Where chunks of a split are read by several shards it is known only
+    /// behind the exchange. Gives how rows get to where they are wanted from here.
     pub(super) fn on_time(
         &mut self,
         time: usize,
