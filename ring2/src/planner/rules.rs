@@ -16,9 +16,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{NullEquality, Result as PlanResult};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
@@ -28,9 +30,61 @@ use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
-use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+use datafusion::optimizer::{
+    ApplyOrder, Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule,
+};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// A rule, but for plans of which it would change the meaning.
+#[derive(Debug)]
+struct Careful<R>(R, fn(&LogicalPlan) -> bool);
+
+impl<R: OptimizerRule> OptimizerRule for Careful<R> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> PlanResult<Transformed<LogicalPlan>> {
+        match (self.1)(&plan) {
+            true => Ok(Transformed::no(plan)),
+            false => self.0.rewrite(plan, config),
+        }
+    }
+}
+
+/// Whether a join takes NULL as equal: `EliminateCrossJoin` puts the keys of several joins together
+/// and compares all of them as the last one did.
+fn mixes_nulls(plan: &LogicalPlan) -> bool {
+    let is = |node: &LogicalPlan| match node {
+        LogicalPlan::Join(join) => join.null_equality == NullEquality::NullEqualsNull,
+        _ => false,
+    };
+    plan.exists(|node| Ok(is(node))).unwrap_or(true)
+}
+
+/// Whether a filter has a condition without columns above the one row of all rows:
+/// `PushDownFilter` takes it below, where the row is there whatever is dropped.
+fn passes_one_row(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Filter(filter) = plan else {
+        return false;
+    };
+    let of_none = |e: &&Expr| e.column_refs().is_empty();
+    let is_one = |node: &LogicalPlan| match node {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        _ => false,
+    };
+    let has_one = || filter.input.exists(|node| Ok(is_one(node))).unwrap_or(true);
+    split_conjunction(&filter.predicate).iter().any(of_none) && has_one()
+}
 
 fn chosen() -> Vec<Rule> {
     vec![
@@ -47,13 +101,13 @@ fn chosen() -> Vec<Rule> {
         // `ON a = b AND c` has the key a = b: routing needs it. Row by row the same.
         Arc::new(ExtractEquijoinPredicate::new()),
         // `FROM a, b WHERE a.x = b.x` is a join by x.
-        Arc::new(EliminateCrossJoin::new()),
+        Arc::new(Careful(EliminateCrossJoin::new(), mixes_nulls)),
         // Padding that a filter would drop is never made. A filter is linear: it drops the
         // retraction of a padded row with the row.
         Arc::new(EliminateOuterJoin::new()),
         // Filters are linear, so they pass whatever keeps rows apart by the columns they read;
         // fewer bytes travel. DataFusion moves none that is volatile.
-        Arc::new(PushDownFilter::new()),
+        Arc::new(Careful(PushDownFilter::new(), passes_one_row)),
     ]
 }
 

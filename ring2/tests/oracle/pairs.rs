@@ -3,6 +3,16 @@
 /// A query, and what it is to DataFusion. Clocks stand at 2025-11-06 07:08:09.123456789.
 pub(crate) const PAIRS: &[(&str, &str)] = &[
     (
+        "SELECT n FROM (SELECT MAX(i) AS n FROM r) AS q WHERE 1 > 2",
+        "SELECT k FROM r WHERE FALSE",
+    ),
+    (
+        "SELECT a.i, c.i FROM r AS a JOIN r AS c ON a.k = c.k AND a.i = c.i \
+         JOIN r AS d ON c.i IS NOT DISTINCT FROM d.i",
+        "SELECT a.i, c.i FROM r AS a JOIN r AS c ON a.k = c.k AND a.i = c.i \
+         JOIN r AS d ON c.i = d.i",
+    ),
+    (
         "SELECT k, s FROM r WHERE b IS NOT DISTINCT FROM TRUE AND k = 1 \
          OR k IS DISTINCT FROM i + 1",
         "SELECT k, s FROM r WHERE ((b IS NOT DISTINCT FROM TRUE) AND k = 1) \
