@@ -4,7 +4,7 @@
 //! A pane is what the same windows hold: of the rows of one stretch of time those that are on time,
 //! and apart from them, by the first window that is still open to them, those that are late for
 //! others. So a pane is told by its first and its last window, and from there on neither times nor
-//! watermarks of rows matter. There is a table for each pane, and [`closing`] makes of them the
+//! watermarks of rows matter. There is a table for each pane, and `closing` makes of them the
 //! table of a window, which leaves as that of a tumbling window does.
 
 mod closing;
