@@ -3,6 +3,8 @@
 //! that has not begun holds the watermark at the beginning of time, and one that has ended does not
 //! hold it any more. Each split's own watermark, by which its rows are late, knows of no other.
 
+use crate::snapshot::Split;
+
 /// Splits that come one behind the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Splits {
@@ -21,6 +23,23 @@ impl Splits {
             left: count.max(1),
             own: i64::MIN,
             announced: i64::MIN,
+        }
+    }
+
+    /// Splits that go on behind a barrier. What was said of the edge is said again.
+    pub(crate) fn going_on(at: Split) -> Self {
+        Self {
+            left: at.left.max(1),
+            own: at.own.unwrap_or(i64::MIN),
+            announced: i64::MIN,
+        }
+    }
+
+    /// Where they are.
+    pub(crate) fn at(&self) -> Split {
+        Split {
+            left: self.left,
+            own: Some(self.own).filter(|own| *own > i64::MIN),
         }
     }
 

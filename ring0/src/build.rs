@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rtrb::Consumer as Ring;
+
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
@@ -17,7 +19,8 @@ use crate::program::{
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::{Consumer, Letters, Shard};
+use crate::shard::{Consumer, ExchangePart, Letters, Shard, SourcePart};
+use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::table::store::Addresses;
@@ -37,6 +40,7 @@ pub(crate) struct Parts {
     live: Vec<Option<Live>>,
     /// When the program began.
     begun: i64,
+    recorder: Recorder,
 }
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -47,14 +51,44 @@ pub fn fuse(program: &Program) -> Program {
     fuse_numbered(program).0
 }
 
-/// As [`fuse`], with the number that each chain's first stage had.
-pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
+/// What a chain is made of: the stages of the program as it was made, and for each of its operators
+/// the stage and the operator's number in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) stages: Vec<u32>,
+    pub(crate) operators: Vec<(u32, u32)>,
+}
+
+impl Origin {
+    fn of(number: usize, stage: &StageSpec) -> Self {
+        let number = number as u32;
+        let operators = (0..stage.operators.len() as u32).map(|operator| (number, operator));
+        Self {
+            stages: vec![number],
+            operators: operators.collect(),
+        }
+    }
+
+    /// Those of stages that were not joined.
+    pub(crate) fn of_all(program: &Program) -> Vec<Self> {
+        let stages = program.stages.iter().enumerate();
+        stages.map(|(number, stage)| Self::of(number, stage)).collect()
+    }
+
+    /// The number of the chain's first stage.
+    pub(crate) fn first(&self) -> usize {
+        self.stages[0] as usize
+    }
+}
+
+/// As [`fuse`], with what each chain is made of.
+pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<Origin>) {
     let inputs = || program.stages.iter().flat_map(StageSpec::inputs);
     let receivers = |input: StageInput| inputs().filter(|i| *i == input).count();
     let mut stages: Vec<StageSpec> = Vec::new();
-    let mut numbers = Vec::new();
+    let mut origins: Vec<Origin> = Vec::new();
     for (number, stage) in program.stages.iter().cloned().enumerate() {
-        let before = stages.iter_mut().find(|s| match (s.output, stage.input) {
+        let before = stages.iter().position(|s| match (s.output, stage.input) {
             (StageOutput::Exchange(out), StageInput::Exchange(into)) => out == into,
             _ => false,
         });
@@ -63,14 +97,17 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
         // there are.
         let joins = |s: &StageSpec| matches!(s.operators.first(), Some(OperatorSpec::Join(_)));
         let ends = |s: &StageSpec| !s.others.is_empty() && !joins(s);
-        match before.filter(|before| alone && !ends(before)) {
+        let mut origin = Origin::of(number, &stage);
+        match before.filter(|&before| alone && !ends(&stages[before])) {
             Some(before) => {
-                before.operators.extend(stage.operators);
-                before.output = stage.output;
+                stages[before].operators.extend(stage.operators);
+                stages[before].output = stage.output;
+                origins[before].stages.append(&mut origin.stages);
+                origins[before].operators.append(&mut origin.operators);
             }
             None => {
                 stages.push(stage);
-                numbers.push(number);
+                origins.push(origin);
             }
         }
     }
@@ -78,7 +115,7 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<usize>) {
         stages,
         ..program.clone()
     };
-    (fused, numbers)
+    (fused, origins)
 }
 
 pub(crate) fn input_schema(program: &Program, input: StageInput) -> Arc<Schema> {
@@ -93,6 +130,10 @@ pub(crate) fn input_schema(program: &Program, input: StageInput) -> Arc<Schema> 
 pub(crate) struct HostEnds {
     pub(crate) outputs: Vec<HostLanes>,
     pub(crate) doors: Vec<Option<Doorway>>,
+    /// Snapshots, by shard.
+    pub(crate) told: Vec<Ring<Told>>,
+    /// When the program began (ns since 1970-01-01T00:00:00Z).
+    pub(crate) begun: i64,
 }
 
 /// What each shard is given but for its lanes, and the doors of channels, by source.
@@ -100,19 +141,24 @@ fn part(
     program: &Program,
     config: &Config,
     bells: &[Arc<Bell>],
+    host: &Arc<Bell>,
     files: &[Files],
-) -> Result<(Vec<Parts>, Vec<Option<Doorway>>)> {
-    let begun = (config.now)();
-    let mut parts: Vec<Parts> = (0..config.shards)
-        .map(|_| Parts {
+    begun: i64,
+) -> Result<(Vec<Parts>, HostEnds)> {
+    let (mut parts, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..config.shards {
+        let (recorder, from) = Recorder::new(host);
+        told.push(from);
+        parts.push(Parts {
             senders: Vec::new(),
             receivers: Vec::new(),
             outputs: Vec::new(),
             files: files.to_vec(),
             live: program.sources.iter().map(|_| None).collect(),
             begun,
-        })
-        .collect();
+            recorder,
+        });
+    }
     let mut doors = Vec::with_capacity(program.sources.len());
     for (number, spec) in program.sources.iter().enumerate() {
         let blocks = open_stream(spec, &bells[0], config.tell)?;
@@ -125,7 +171,13 @@ fn part(
         }
         pace(spec, &files[number], bells)?;
     }
-    Ok((parts, doors))
+    let ends = HostEnds {
+        outputs: Vec::new(),
+        doors,
+        told,
+        begun,
+    };
+    Ok((parts, ends))
 }
 
 /// Makes all lanes, and opens all files.
@@ -134,13 +186,15 @@ pub(crate) fn wire(
     config: &Config,
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
+    from: Option<&Restore>,
 ) -> Result<(Vec<Parts>, HostEnds)> {
     let files = program
         .sources
         .iter()
         .map(|spec| open(spec, config.chunk_bytes, bells))
         .collect::<Result<Vec<_>>>()?;
-    let (mut parts, doors) = part(program, config, bells, &files)?;
+    let begun = from.map_or_else(config.now, Restore::begun);
+    let (mut parts, mut ends) = part(program, config, bells, host, &files, begun)?;
     let messages = config
         .ring_messages
         .min(RING_MESSAGES_OF_SHARD / config.shards);
@@ -176,7 +230,6 @@ pub(crate) fn wire(
             }
         }
     }
-    let mut host_lanes = Vec::new();
     for (number, output) in program.outputs.iter().enumerate() {
         let id = OutputId(number as u32);
         let is_sent = program.senders(StageOutput::Output(id)) > 0;
@@ -187,13 +240,83 @@ pub(crate) fn wire(
             part.outputs.push(tx);
             lanes.extend(rx);
         }
-        host_lanes.push(HostLanes::new(id, output.order, lanes));
+        let mut lanes = HostLanes::new(id, output.order, lanes);
+        if let (Some(from), Some(source)) = (from, fed_in_order(program, id)) {
+            lanes.go_on(chunks_read(program, from, source)?);
+        }
+        ends.outputs.push(lanes);
     }
-    let ends = HostEnds {
-        outputs: host_lanes,
-        doors,
-    };
     Ok((parts, ends))
+}
+
+/// The source whose chunks an output takes in order.
+fn fed_in_order(program: &Program, output: OutputId) -> Option<usize> {
+    let stage = program.stages.iter().find(|s| s.output == StageOutput::Output(output));
+    match stage.map(|stage| stage.input) {
+        Some(StageInput::Source(source)) => Some(source.index()),
+        Some(StageInput::Exchange(_)) => None,
+        None => {
+            let letters = BadData::DeadLetters(output);
+            program.sources.iter().position(|s| s.bad_data == letters)
+        }
+    }
+}
+
+/// The source whose chunks an exchange takes in order.
+fn sends_in_order(program: &Program, exchange: usize) -> Option<usize> {
+    let id = StageOutput::Exchange(ExchangeId(exchange as u32));
+    let sender = program.stages.iter().find(|stage| stage.output == id)?;
+    match (sender.input, program.exchanges[exchange].order) {
+        (StageInput::Source(source), Order::Chunks { .. }) => Some(source.index()),
+        (_, _) => None,
+    }
+}
+
+/// How many chunks of a source the shards have read in turn when they go on.
+fn chunks_read(program: &Program, from: &Restore, source: usize) -> Result<u64> {
+    let position = from.position(source as u32)?;
+    Ok(match (program.sources[source].reading, position) {
+        (Reading::Chunks, Some(position)) => position.chunks,
+        // One reads all of them, or there are no others.
+        (Reading::InOrder, _) | (_, None) => 0,
+    })
+}
+
+/// What goes on from snapshots goes to where it was.
+fn go_on(
+    program: &Program,
+    from: &Restore,
+    (shard, shards): (usize, usize),
+    sources: &mut [SourcePart],
+    exchanges: &mut [ExchangePart],
+    chains: &mut [Chain],
+) -> Result<()> {
+    let mut splits = vec![None; program.sources.len()];
+    for exchange in 0..program.exchanges.len() {
+        if let Some(source) = sends_in_order(program, exchange) {
+            splits[source] = splits[source].or(from.split(exchange as u32)?);
+        }
+    }
+    for (number, part) in sources.iter_mut().enumerate().filter(|(_, p)| !p.is_remade) {
+        match from.position(number as u32)? {
+            Some(mut position) => {
+                position.split = position.split.or(splits[number]);
+                splits[number] = position.split;
+                part.source.go_on(position)?;
+            }
+            None => part.source.go_to_end(),
+        }
+    }
+    for part in exchanges {
+        if let Some(source) = sends_in_order(program, part.number as usize)
+            && !sources[source].is_remade
+        {
+            let chunks = chunks_read(program, from, source)?;
+            part.receiver.go_on(chunks, splits[source]);
+        }
+    }
+    let mut chains = chains.iter_mut();
+    chains.try_for_each(|chain| chain.go_on(from, (shard, shards)))
 }
 
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
@@ -286,12 +409,15 @@ fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
 /// The chains of one shard.
 fn chains(
     program: &Program,
+    origins: &[Origin],
     place: Place,
     senders: &mut [Vec<LaneSender>],
     outputs: &mut [Option<LaneSender>],
 ) -> Result<Vec<Chain>> {
+    let remade = Remade::of(program);
     let mut chains = Vec::with_capacity(program.stages.len());
-    for (stage, lineage) in program.stages.iter().zip(lineages(program)?) {
+    let stages = program.stages.iter().zip(lineages(program)?);
+    for (number, (stage, lineage)) in stages.enumerate() {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
                 let spec = &program.exchanges[id.index()];
@@ -309,6 +435,7 @@ fn chains(
             sink,
             input,
             &lineage,
+            (&origins[number], remade.stages[number]),
             place,
         )?);
     }
@@ -320,8 +447,10 @@ fn chains(
 pub(crate) fn build(
     program: &Program,
     config: &Config,
+    origins: &[Origin],
     (shard, first_source): (usize, usize),
     parts: Parts,
+    from: Option<&Restore>,
 ) -> Result<Shard> {
     let Parts {
         mut senders,
@@ -330,6 +459,7 @@ pub(crate) fn build(
         files,
         live,
         begun,
+        recorder,
     } = parts;
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
@@ -341,7 +471,8 @@ pub(crate) fn build(
         seed: HASH_SEED,
         addresses: Addresses::shared_by(config.shards * aggregations(program)),
     };
-    let chains = chains(program, place, &mut senders, &mut outputs)?;
+    let mut chains = chains(program, origins, place, &mut senders, &mut outputs)?;
+    let remade = Remade::of(program);
     let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(live);
@@ -358,11 +489,12 @@ pub(crate) fn build(
             BadData::Fail | BadData::Skip => None,
             BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
         };
-        sources.push((
-            Source::new(first_source + number, spec, files, live, reader),
-            Letters::new(letters),
-            readers(program, StageInput::Source(SourceId(number as u32))),
-        ));
+        sources.push(SourcePart {
+            source: Source::new(first_source + number, spec, files, live, reader),
+            letters: Letters::new(letters),
+            consumers: readers(program, StageInput::Source(SourceId(number as u32))),
+            is_remade: remade.sources[number],
+        });
     }
     let received = receivers.into_iter().enumerate();
     let received = received.filter(|(_, lanes)| !lanes.is_empty());
@@ -370,15 +502,16 @@ pub(crate) fn build(
         let input = StageInput::Exchange(ExchangeId(number as u32));
         let consumers = readers(program, input);
         let order = program.exchanges[number].order;
-        (
-            ExchangeReceiver::new(lanes, order, splits[number]),
+        ExchangePart {
+            receiver: ExchangeReceiver::new(lanes, order, splits[number]),
             consumers,
-        )
+            number: number as u32,
+        }
     });
-    Ok(Shard::new(
-        first_source,
-        sources,
-        exchanges.collect(),
-        chains,
-    ))
+    let mut exchanges: Vec<_> = exchanges.collect();
+    if let Some(from) = from {
+        let of = (shard, config.shards);
+        go_on(program, from, of, &mut sources, &mut exchanges, &mut chains)?;
+    }
+    Ok(Shard::new(first_source, sources, exchanges, chains, recorder))
 }

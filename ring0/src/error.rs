@@ -112,6 +112,9 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// A snapshot that a program cannot go on from.
+    #[error("{0}")]
+    Restore(String),
     /// A program that Ring 0 cannot run.
     #[error("invalid program: {0}")]
     Program(String),

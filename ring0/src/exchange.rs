@@ -14,6 +14,7 @@ use crate::mesh::{Flow, LaneReceiver, LaneSender};
 use crate::message::{Mark, Message};
 use crate::program::{ExchangeSpec, Order, Routing};
 use crate::schema::Schema;
+use crate::snapshot::Split;
 
 /// Sends the rows of one exchange.
 #[derive(Debug)]
@@ -163,6 +164,8 @@ pub(crate) struct ExchangeReceiver {
     order: Order,
     /// The lane to look at: with chunks, whose chunk is next.
     next: usize,
+    /// With chunks, the lane whose chunk is next behind the barrier that lanes are brought to.
+    behind_barrier: Option<usize>,
     /// With chunks, the splits that they are of.
     splits: Splits,
     /// That of the exchange as a whole, where lanes are splits.
@@ -187,10 +190,26 @@ impl ExchangeReceiver {
             lanes,
             order,
             next: 0,
+            behind_barrier: None,
             splits: Splits::new(splits),
             watermark: i64::MIN,
             ended: false,
         }
+    }
+
+    /// Goes on behind so many chunks.
+    pub(crate) fn go_on(&mut self, chunks: u64, split: Option<Split>) {
+        if matches!(self.order, Order::Chunks { .. }) {
+            self.next = (chunks % self.lanes.len() as u64) as usize;
+            if let Some(split) = split {
+                self.splits = Splits::going_on(split);
+            }
+        }
+    }
+
+    /// What is known of the splits whose chunks are taken in order.
+    pub(crate) fn split(&self) -> Option<Split> {
+        matches!(self.order, Order::Chunks { .. }).then(|| self.splits.at())
     }
 
     /// The next frame or mark, taking the lanes in turn; `None` only when no lane that may be
@@ -234,10 +253,45 @@ impl ExchangeReceiver {
                 incoming.ended = true;
                 incoming.stopped = mark == Mark::Stop;
                 self.next = (at + 1) % lanes;
-                self.end().map_or(Received::Absorbed, Received::Mark)
+                let all = self.end().or_else(|| self.pass_barrier());
+                all.map_or(Received::Absorbed, Received::Mark)
             }
-            Message::Mark(Mark::Barrier(_)) => unreachable!("no barrier is cut yet"),
+            Message::Mark(Mark::Barrier(epoch)) => {
+                incoming.barrier = Some(epoch);
+                self.behind_barrier.get_or_insert(at);
+                self.next = (at + 1) % lanes;
+                self.pass_barrier().map_or(Received::Absorbed, Received::Mark)
+            }
         })
+    }
+
+    /// Goes on with the lanes whose next message is a barrier, too, since all lanes have it behind
+    /// the same chunk. Gives it once all are there.
+    fn pass_barrier(&mut self) -> Option<Mark> {
+        let first = self.behind_barrier?;
+        if let Some(barrier) = self.barrier() {
+            self.behind_barrier = None;
+            self.next = first;
+            return Some(barrier);
+        }
+        // A lane that has ended tells nothing any more.
+        while self.lanes[self.next].ended || self.lanes[self.next].barrier.is_some() {
+            self.next = (self.next + 1) % self.lanes.len();
+        }
+        None
+    }
+
+    /// The barrier that all open lanes wait at, which they go on behind.
+    fn barrier(&mut self) -> Option<Mark> {
+        let open = || self.lanes.iter().filter(|l| !l.ended);
+        if !open().all(|l| l.barrier.is_some()) {
+            return None;
+        }
+        let epoch = open().find_map(|l| l.barrier)?;
+        let same = |l: &Incoming| l.barrier == Some(epoch);
+        assert!(open().all(same), "lanes align at one barrier");
+        self.lanes.iter_mut().for_each(|l| l.barrier = None);
+        Some(Mark::Barrier(epoch))
     }
 
     fn poll_any(&mut self) -> Option<Received> {
@@ -299,15 +353,8 @@ impl ExchangeReceiver {
         if let Some(mark) = self.end() {
             return Some(mark);
         }
-        let open = || self.lanes.iter().filter(|l| !l.ended);
-        if open().all(|l| l.barrier.is_some()) {
-            let epoch = open().find_map(|l| l.barrier)?;
-            assert!(
-                open().all(|l| l.barrier == Some(epoch)),
-                "lanes align at one barrier"
-            );
-            self.lanes.iter_mut().for_each(|l| l.barrier = None);
-            return Some(Mark::Barrier(epoch));
+        if let Some(barrier) = self.barrier() {
+            return Some(barrier);
         }
         // A lane that was stopped has more behind its watermark.
         let bounding = self.lanes.iter().filter(|l| !l.ended || l.stopped);

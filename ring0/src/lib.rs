@@ -43,6 +43,7 @@ mod align;
 mod exchange;
 mod lineage;
 mod mesh;
+pub mod snapshot;
 mod stage;
 mod wake;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::build::{build, fuse_numbered, wire};
+use crate::build::{Origin, build, fuse_numbered, wire};
 use crate::check::check;
 use crate::error::{Error, Result, refuse};
 use crate::io::{Io, ThreadIo};
@@ -25,6 +25,7 @@ use crate::limits::{PROGRAMS_MAX, RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHAR
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::Turn;
+use crate::snapshot::Restore;
 use crate::wake::{Bell, RungAtEnd};
 
 use self::hosted::{Hosted, Part, Slot};
@@ -182,10 +183,23 @@ pub struct Runtime {
 /// [`Error::Preflight`] where the machine does not allow it, [`Error::Open`] where a source cannot
 /// be opened, [`Error::Program`] where the program is not sound.
 pub fn start(program: &Program, config: &Config) -> Result<Running> {
+    start_from(program, config, None)
+}
+
+/// As [`start`]; goes on from snapshots of the same program, where there are some. The chunks of
+/// files have to be of the same size as then ([`Config::chunk_bytes`]); all else may be different.
+///
+/// # Errors
+/// As [`start`], and [`Error::Restore`] where the program cannot go on from them.
+pub fn start_from(
+    program: &Program,
+    config: &Config,
+    from: Option<&Restore>,
+) -> Result<Running> {
     check_config(config)?;
     check(program)?;
     let mut runtime = Runtime::open(config)?;
-    let mut running = runtime.add(program)?;
+    let mut running = runtime.add_from(program, from)?;
     running.own = Some(Box::new(runtime));
     Ok(running)
 }
@@ -279,6 +293,11 @@ impl Runtime {
     /// sound, [`Error::TooMany`] where too many run, and what the shards have ended with, once they
     /// have.
     pub fn add(&mut self, program: &Program) -> Result<Running> {
+        self.add_from(program, None)
+    }
+
+    /// As [`start_from`].
+    fn add_from(&mut self, program: &Program, from: Option<&Restore>) -> Result<Running> {
         check(program)?;
         if self.shared.is_ended() {
             return Err(self.shared.ended());
@@ -290,12 +309,12 @@ impl Runtime {
             });
         }
         let config = &self.config;
-        let (program, stages) = match config.shards {
+        let (program, origins) = match config.shards {
             1 => fuse_numbered(program),
-            _ => (program.clone(), (0..program.stages.len()).collect()),
+            _ => (program.clone(), Origin::of_all(program)),
         };
         let host = Arc::new(bell()?);
-        let (parts, ends) = wire(&program, config, &self.bells, &host)?;
+        let (parts, ends) = wire(&program, config, &self.bells, &host, from)?;
         let orders = Arc::new(Orders::new(config.shards));
         let mut slots = Vec::with_capacity(config.shards);
         let mut homes = Vec::with_capacity(config.shards);
@@ -304,9 +323,17 @@ impl Runtime {
             homes.push(at_home);
             let part = Part {
                 number,
-                shard: build(&program, config, (number, self.sources), parts)?,
+                shard: build(
+                    &program,
+                    config,
+                    &origins,
+                    (number, self.sources),
+                    parts,
+                    from,
+                )?,
                 orders: Arc::clone(&orders),
                 obeyed: 0,
+                epoch: 0,
                 outcome: None,
             };
             slots.push(Slot {
@@ -329,6 +356,8 @@ impl Runtime {
                 Some(_) => Seating::Here,
             },
             outputs: ends.outputs,
+            told: ends.told,
+            begun: ends.begun,
             doors: ends.doors,
             outcomes: homes.iter().map(|_| None).collect(),
             homes,
@@ -339,7 +368,7 @@ impl Runtime {
                 host,
             },
             program: Arc::new(program),
-            stages,
+            stages: origins.iter().map(Origin::first).collect(),
             failure: None,
             lane: LaneShape {
                 frame_rows: config.frame_rows,

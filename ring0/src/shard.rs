@@ -13,6 +13,7 @@ use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
+use crate::snapshot::{Piece, Place, Recorder, SourcePosition, Split, Told};
 use crate::source::{Polled, Source, TAGS};
 use crate::stage::{Chain, Item, Sink};
 
@@ -61,6 +62,10 @@ struct SourceSlot {
     /// Rows of the source's frame on which expressions failed.
     failed: Vec<RowError>,
     ended: bool,
+    /// It fills the side of a join that is made again, so that no barrier is cut in it.
+    is_remade: bool,
+    /// Where it was at the barrier that is under way.
+    position: Option<SourcePosition>,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,9 @@ struct ExchangeSlot {
     receiver: ExchangeReceiver,
     consumers: Vec<Consumer>,
     hand: Hand,
+    number: u32,
+    /// What was known of splits at the barrier that is under way.
+    split: Option<Split>,
 }
 
 /// What a shard counted.
@@ -106,35 +114,59 @@ pub(crate) struct Shard {
     sources: Vec<SourceSlot>,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
+    recorder: Recorder,
     pub(crate) sleeps: u64,
     stopped: bool,
+}
+
+/// A source of a shard, as it is made.
+#[derive(Debug)]
+pub(crate) struct SourcePart {
+    pub(crate) source: Source,
+    pub(crate) letters: Letters,
+    pub(crate) consumers: Vec<Consumer>,
+    /// It fills the side of a join that is made again.
+    pub(crate) is_remade: bool,
+}
+
+/// The end of an exchange, as it is made.
+#[derive(Debug)]
+pub(crate) struct ExchangePart {
+    pub(crate) receiver: ExchangeReceiver,
+    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) number: u32,
 }
 
 impl Shard {
     /// `sources` and `exchanges` with those that read them.
     pub(crate) fn new(
         first_source: usize,
-        sources: Vec<(Source, Letters, Vec<Consumer>)>,
-        exchanges: Vec<(ExchangeReceiver, Vec<Consumer>)>,
+        sources: Vec<SourcePart>,
+        exchanges: Vec<ExchangePart>,
         chains: Vec<Chain>,
+        recorder: Recorder,
     ) -> Self {
         let sources = sources
             .into_iter()
-            .map(|(source, letters, consumers)| SourceSlot {
-                source,
-                letters,
-                consumers,
+            .map(|part| SourceSlot {
+                source: part.source,
+                letters: part.letters,
+                consumers: part.consumers,
                 hand: Hand::Empty,
                 failed: Vec::new(),
                 ended: false,
+                is_remade: part.is_remade,
+                position: None,
             })
             .collect();
         let exchanges = exchanges
             .into_iter()
-            .map(|(receiver, consumers)| ExchangeSlot {
-                receiver,
-                consumers,
+            .map(|part| ExchangeSlot {
+                receiver: part.receiver,
+                consumers: part.consumers,
                 hand: Hand::Empty,
+                number: part.number,
+                split: None,
             })
             .collect();
         Self {
@@ -142,6 +174,7 @@ impl Shard {
             sources,
             exchanges,
             chains,
+            recorder,
             sleeps: 0,
             stopped: false,
         }
@@ -150,6 +183,52 @@ impl Shard {
     /// Reads no further record; those that were read go on to their end.
     pub(crate) fn stop(&mut self) {
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
+    }
+
+    /// Cuts a barrier in all that is read, and tells the host of what is before it.
+    pub(crate) fn ask_barrier(&mut self, epoch: u64) {
+        assert!(self.recorder.epoch.is_none(), "one barrier is under way at a time");
+        self.recorder.epoch = Some(epoch);
+        let open = self.sources.iter_mut();
+        let open = open.filter(|slot| !slot.ended && !slot.is_remade);
+        open.for_each(|slot| slot.source.ask_barrier(epoch));
+    }
+
+    /// Once a barrier has passed all that is here, tells what has to be known besides the state of
+    /// operators, and that this is all. Returns whether something moved.
+    fn end_barrier(&mut self) -> bool {
+        let Some(epoch) = self.recorder.epoch else {
+            return false;
+        };
+        let is_past = |slot: &SourceSlot| {
+            slot.is_remade || slot.ended || slot.position.is_some()
+        };
+        let past = self.sources.iter().all(is_past)
+            && self.chains.iter().all(|chain| chain.barriers.are_past(epoch));
+        if !past || !self.recorder.has_room() {
+            return false;
+        }
+        let mut pieces = Vec::new();
+        let mut tell = |place, bytes| pieces.push(Piece { place, bytes });
+        for (number, slot) in self.sources.iter_mut().enumerate() {
+            if let Some(position) = slot.position.take() {
+                tell(Place::Source(number as u32), position.to_bytes());
+            }
+        }
+        for slot in &mut self.exchanges {
+            if let Some(split) = slot.split.take() {
+                tell(Place::Exchange(slot.number), split.to_bytes());
+            }
+        }
+        for chain in &self.chains {
+            if chain.barriers.goes_on(epoch) {
+                let stages = chain.barriers.stages.iter();
+                stages.for_each(|&stage| tell(Place::Stage(stage), Vec::new()));
+            }
+        }
+        self.recorder.epoch = None;
+        self.recorder.tell(Told::Done(epoch, pieces));
+        true
     }
 
     /// Lets input without an end have one, behind what was handed in.
@@ -170,6 +249,7 @@ impl Shard {
         let mut moved = self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
         let staged = self.flush();
+        moved |= self.end_barrier();
         Ok(self.verdict(moved, staged))
     }
 
@@ -194,6 +274,10 @@ impl Shard {
                     Polled::Pending => {}
                     Polled::ChunkEnd => slot.end_chunk(Mark::ChunkEnd),
                     Polled::SplitEnd => slot.end_chunk(Mark::SplitEnd),
+                    Polled::Barrier(epoch) => {
+                        slot.position = Some(slot.source.pass_barrier());
+                        slot.end_chunk(Mark::Barrier(epoch));
+                    }
                     Polled::End => slot.end(Mark::End),
                     Polled::Stopped => {
                         slot.end(Mark::Stop);
@@ -202,7 +286,7 @@ impl Shard {
                 }
                 slot.letters.send(&mut slot.source, &mut moved);
             }
-            moved |= slot.hand_on(&mut self.chains)?;
+            moved |= slot.hand_on(&mut self.chains, &mut self.recorder)?;
         }
         Ok(moved)
     }
@@ -217,7 +301,12 @@ impl Shard {
                         Some(Received::Frame(lane, frame)) => {
                             slot.hand = Hand::LaneFrame(lane, frame, 0);
                         }
-                        Some(Received::Mark(mark)) => slot.hand = Hand::Mark(mark, 0),
+                        Some(Received::Mark(mark)) => {
+                            if let Mark::Barrier(_) = mark {
+                                slot.split = slot.receiver.split();
+                            }
+                            slot.hand = Hand::Mark(mark, 0);
+                        }
                         Some(Received::Absorbed) => {
                             moved = true;
                             continue;
@@ -225,7 +314,7 @@ impl Shard {
                     }
                     moved = true;
                 }
-                if !slot.hand_on(&mut self.chains, &mut moved)? {
+                if !slot.hand_on(&mut self.chains, &mut self.recorder, &mut moved)? {
                     break;
                 }
             }
@@ -341,7 +430,7 @@ impl SourceSlot {
     }
 
     /// Offers what is in hand. Returns whether something moved.
-    fn hand_on(&mut self, chains: &mut [Chain]) -> Result<bool> {
+    fn hand_on(&mut self, chains: &mut [Chain], recorder: &mut Recorder) -> Result<bool> {
         let mut moved = false;
         loop {
             match &mut self.hand {
@@ -349,13 +438,8 @@ impl SourceSlot {
                 Hand::SourceFrame(next) => {
                     let frame = self.source.frame();
                     let first = *next;
-                    let flow = offer(
-                        chains,
-                        &self.consumers,
-                        next,
-                        Item::Frame(frame),
-                        &mut moved,
-                    )?;
+                    let item = Item::Frame(frame);
+                    let flow = offer(chains, &self.consumers, next, item, recorder, &mut moved)?;
                     for to in &self.consumers[first..*next] {
                         let counters = &mut chains[to.chain].ports[to.port].counters;
                         counters.rows_in += frame.rows() as u64;
@@ -385,7 +469,8 @@ impl SourceSlot {
                 }
                 Hand::Mark(mark, next) => {
                     let mark = Item::Mark(*mark);
-                    if offer(chains, &self.consumers, next, mark, &mut moved)? == Flow::Full {
+                    let flow = offer(chains, &self.consumers, next, mark, recorder, &mut moved)?;
+                    if flow == Flow::Full {
                         return Ok(moved);
                     }
                     self.hand = Hand::Empty;
@@ -399,17 +484,19 @@ impl SourceSlot {
 
 impl ExchangeSlot {
     /// Offers what is in hand. Returns whether all of it was taken.
-    fn hand_on(&mut self, chains: &mut [Chain], moved: &mut bool) -> Result<bool> {
-        let flow = match &mut self.hand {
+    fn hand_on(
+        &mut self,
+        chains: &mut [Chain],
+        recorder: &mut Recorder,
+        moved: &mut bool,
+    ) -> Result<bool> {
+        let (item, next) = match &mut self.hand {
             Hand::Empty => return Ok(false),
-            Hand::LaneFrame(_, frame, next) => {
-                offer(chains, &self.consumers, next, Item::Frame(frame), moved)?
-            }
-            Hand::Mark(mark, next) => {
-                offer(chains, &self.consumers, next, Item::Mark(*mark), moved)?
-            }
+            Hand::LaneFrame(_, frame, next) => (Item::Frame(frame), next),
+            Hand::Mark(mark, next) => (Item::Mark(*mark), next),
             Hand::SourceFrame(_) | Hand::Failed => unreachable!("an exchange has no source"),
         };
+        let flow = offer(chains, &self.consumers, next, item, recorder, moved)?;
         if flow == Flow::Full {
             return Ok(false);
         }
@@ -426,12 +513,13 @@ fn offer(
     consumers: &[Consumer],
     next: &mut usize,
     item: Item<'_>,
+    recorder: &mut Recorder,
     moved: &mut bool,
 ) -> Result<Flow> {
     while *next < consumers.len() {
         let mut fuel = FUEL_PER_ITEM;
         let Consumer { chain, port } = consumers[*next];
-        let flow = chains[chain].offer(port, item, &mut fuel)?;
+        let flow = chains[chain].offer(port, item, &mut fuel, recorder)?;
         // A chain that only stopped to let others have their turn goes on by itself.
         *moved |= fuel < FUEL_PER_ITEM || flow == Flow::Done;
         if flow == Flow::Full {

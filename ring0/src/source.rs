@@ -27,6 +27,7 @@ use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
+use crate::snapshot::SourcePosition;
 
 pub(crate) use self::columns::{check as check_columns, fitting};
 pub(crate) use self::open::{Files, file_schema, open, open_stream};
@@ -60,6 +61,8 @@ pub(crate) enum Polled {
     ChunkEnd,
     /// The same, and the end of a split with it.
     SplitEnd,
+    /// What was asked for: a barrier of this epoch lies here.
+    Barrier(u64),
     /// Nothing any more.
     End,
     /// Nothing any more, though there is more to read: the source was stopped.
@@ -218,6 +221,71 @@ impl Source {
             | Self::Columns(_)
             | Self::Memory(_)
             | Self::Elsewhere => {}
+        }
+    }
+
+    /// Is to come to a barrier.
+    pub(crate) fn ask_barrier(&mut self, epoch: u64) {
+        match self {
+            Self::Files(source) => source.chunks.numbers().ask(epoch),
+            Self::Columnar(source) => source.chunks.numbers().ask(epoch),
+            Self::Generator(source) => source.numbers.ask(epoch),
+            Self::Stream(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_)
+            | Self::Elsewhere => unreachable!("no barrier is asked of what cannot go back"),
+        }
+    }
+
+    /// Where it is, at the barrier that it has come to; it goes on behind it.
+    pub(crate) fn pass_barrier(&mut self) -> SourcePosition {
+        let (numbers, clock, ends) = match self {
+            Self::Files(source) => source.at_barrier(),
+            Self::Columnar(source) => source.at_barrier(),
+            Self::Generator(source) => source.at_barrier(),
+            Self::Stream(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_)
+            | Self::Elsewhere => unreachable!("it came to no barrier"),
+        };
+        let (_, chunks) = numbers.at_barrier().expect("it came to one");
+        numbers.pass();
+        let split = clock.and_then(|clock| clock.split(ends));
+        SourcePosition { chunks, split }
+    }
+
+    /// Goes on from where it was, before it is polled.
+    ///
+    /// # Errors
+    /// Where what is before cannot be read.
+    pub(crate) fn go_on(&mut self, at: SourcePosition) -> Result<()> {
+        let clock = match self {
+            Self::Files(source) => source.go_on(at.chunks)?,
+            Self::Columnar(source) => source.go_on(at.chunks),
+            Self::Generator(source) => source.go_on(at.chunks),
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+                unreachable!("no barrier was asked of what cannot go back")
+            }
+            Self::Elsewhere => None,
+        };
+        if let (Some(clock), Some(split)) = (clock, at.split) {
+            clock.go_on(split);
+        }
+        Ok(())
+    }
+
+    /// Has no record any more: all were read before the program goes on.
+    pub(crate) fn go_to_end(&mut self) {
+        match self {
+            Self::Files(source) => source.chunks.numbers().go_to_end(),
+            Self::Columnar(source) => source.chunks.numbers().go_to_end(),
+            Self::Generator(source) => source.numbers.go_to_end(),
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+                unreachable!("no barrier was asked of what cannot go back")
+            }
+            Self::Elsewhere => {}
         }
     }
 

@@ -19,7 +19,8 @@ use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
 use self::rows::{append, pass, resume, spread_out};
-use crate::error::Result;
+use crate::build::Origin;
+use crate::error::{Error, Result};
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection, RowError, has_failed};
@@ -30,6 +31,7 @@ use crate::operator::aggregate::Progress;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
+use crate::snapshot::{self, Recorder, Restore};
 use crate::table::store::Addresses;
 
 /// What is offered to a chain.
@@ -89,6 +91,8 @@ struct Level {
     taken: usize,
     /// The operator has taken all of the item in hand.
     finished: bool,
+    /// The stage of the program and the operator in it.
+    origin: (u32, u32),
 }
 
 /// The operators of a stage and their sink.
@@ -102,6 +106,33 @@ pub(crate) struct Chain {
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
+    pub(crate) barriers: Barriers,
+}
+
+/// What a chain has to do with barriers.
+#[derive(Debug)]
+pub(crate) struct Barriers {
+    /// The stages that it is made of.
+    pub(crate) stages: Vec<u32>,
+    /// No barrier comes: it makes the side of a join that is made again.
+    pub(crate) is_remade: bool,
+    /// It had ended before the snapshot that the program goes on from: it gives nothing again.
+    is_over: bool,
+    /// The last one that passed.
+    passed: u64,
+    ended: bool,
+}
+
+impl Barriers {
+    /// Whether nothing is kept back by the chain before this barrier has passed on the shard.
+    pub(crate) fn are_past(&self, epoch: u64) -> bool {
+        self.is_remade || self.ended || self.passed >= epoch
+    }
+
+    /// Whether it stands behind this barrier, and goes on from there.
+    pub(crate) fn goes_on(&self, epoch: u64) -> bool {
+        !self.is_remade && self.passed >= epoch
+    }
 }
 
 /// Where a chain's records come from.
@@ -143,6 +174,7 @@ impl Chain {
         sink: Sink,
         input: ChainInput<'_>,
         lineages: &[Lineage],
+        (origin, is_remade): (&Origin, bool),
         place: Place,
     ) -> Result<Self> {
         let meeting = meeting(operators);
@@ -150,7 +182,7 @@ impl Chain {
         let mut making = Making::new(schema, input, of_input, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
-        for spec in operators {
+        for (spec, &origin) in operators.iter().zip(&origin.operators) {
             let operator = making.operator(spec)?;
             making.pass(spec)?;
             levels.push(Level {
@@ -159,6 +191,7 @@ impl Chain {
                 out: making.frame(),
                 taken: 0,
                 finished: false,
+                origin,
             });
             // What an operator is given is not what it gives.
             on_error = on_error.behind(spec, input);
@@ -170,12 +203,42 @@ impl Chain {
             of_input: making.of_input,
             ports: Ports::new(lineages, meeting, of_input),
             failed: Vec::new(),
+            barriers: Barriers {
+                stages: origin.stages.clone(),
+                is_remade,
+                is_over: false,
+                passed: 0,
+                ended: false,
+            },
         })
+    }
+
+    /// Goes on from snapshots; `shard` is this one's number of so many.
+    pub(crate) fn go_on(&mut self, from: &Restore, (shard, shards): (usize, usize)) -> Result<()> {
+        if self.barriers.is_remade {
+            return Ok(());
+        }
+        // What of several stages had ended is what is before the others.
+        self.barriers.is_over = !self.barriers.stages.iter().any(|&s| from.passed(s));
+        for level in &mut self.levels {
+            let (stage, operator) = level.origin;
+            for (of, bytes) in from.of(snapshot::Place::Operator(stage, operator)) {
+                let same_shard = (from.shards() == shards).then_some(of == shard);
+                level.operator.load(&snapshot::decode(bytes)?, same_shard)?;
+            }
+        }
+        Ok(())
     }
 
     /// Offers an item of a port; after `Full` the same item has to be offered again. `fuel` bounds
     /// how many frames of results leave in one turn.
-    pub(crate) fn offer(&mut self, port: usize, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+    pub(crate) fn offer(
+        &mut self,
+        port: usize,
+        item: Item<'_>,
+        fuel: &mut u32,
+        recorder: &mut Recorder,
+    ) -> Result<Flow> {
         let merged = match self.ports.begin(port, item) {
             Merged::Declined => return Ok(Flow::Full),
             Merged::Absorbed => return Ok(Flow::Done),
@@ -192,9 +255,25 @@ impl Chain {
             counters: &mut self.ports[port].counters,
             of_input: self.of_input,
             failed: &mut self.failed,
+            recorder,
         };
-        let flow = drive(&mut self.levels, &mut end, merged, fuel)?;
+        let levels = match (self.barriers.is_over, merged) {
+            (false, _) => &mut self.levels[..],
+            (true, Item::Mark(_)) => &mut [],
+            (true, Item::Frame(_)) => {
+                let message = "there are rows for a stage that had ended";
+                return Err(Error::Restore(message.to_owned()));
+            }
+        };
+        let flow = drive(levels, &mut end, merged, fuel)?;
         self.ports.end(port, item, flow);
+        if flow == Flow::Done {
+            match merged {
+                Item::Mark(Mark::Barrier(epoch)) => self.barriers.passed = epoch,
+                Item::Mark(Mark::End | Mark::Stop) => self.barriers.ended = true,
+                Item::Mark(_) | Item::Frame(_) => {}
+            }
+        }
         Ok(flow)
     }
 
@@ -239,6 +318,13 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end)? == Flow::Done;
+        if !level.finished && matches!(item, Item::Mark(Mark::Barrier(_))) {
+            // A slice of a snapshot a turn.
+            *fuel = 0;
+            if level.out.rows() == 0 {
+                return Ok(Flow::Full);
+            }
+        }
         if !level.finished && level.out.rows() == 0 {
             // Work without results is work, too.
             *fuel = fuel.saturating_sub(1);
@@ -272,6 +358,7 @@ impl Level {
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
+            (Item::Mark(Mark::Barrier(_)), _) => self.save(end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
             (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {
@@ -304,6 +391,27 @@ impl Level {
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }
+    }
+
+    /// Hands the next slice of state on to the snapshot, or gives what is not kept.
+    fn save(&mut self, end: &mut End<'_>) -> Result<Flow> {
+        if let Operator::Aggregate(state) = &mut self.operator
+            && state.is_partial()
+        {
+            return state.emit(Mark::Barrier(0), &mut self.out);
+        }
+        if !end.recorder.has_room() {
+            return Ok(Flow::Full);
+        }
+        Ok(match self.operator.save()? {
+            None => Flow::Done,
+            Some(rows) => {
+                let (stage, operator) = self.origin;
+                let place = snapshot::Place::Operator(stage, operator);
+                end.recorder.record(place, snapshot::encode(&rows));
+                Flow::Full
+            }
+        })
     }
 
     /// Takes as much of a frame as there is room for its results.

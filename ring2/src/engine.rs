@@ -168,7 +168,7 @@ impl Engine {
             self.step();
             match self.next(&mut running)? {
                 Next::End => return Ok(results),
-                Next::Nothing => {}
+                Next::Nothing | Next::Barrier(..) => {}
                 Next::Block(block) => {
                     results.push(batch::results(&query.columns, schema, block.rows())?);
                     running.give_back(block);

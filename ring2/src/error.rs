@@ -153,6 +153,7 @@ impl Error {
                 | Running::BadRecord { .. }
                 | Running::BadRow { .. }
                 | Running::Row { .. } => "E0607",
+                Running::Restore(_) => "E0610",
                 Running::Behind { .. } | Running::Program(_) => "E0609",
             },
         }

@@ -14,6 +14,7 @@ mod merging;
 mod moments;
 pub mod panes;
 pub(crate) mod retract;
+pub(crate) mod saved;
 pub mod sessions;
 mod splitter;
 mod update;
@@ -181,6 +182,16 @@ impl Aggregate {
             *cursor = EmitCursor::default();
         }
         Ok(Progress::Done)
+    }
+
+    /// Forgets all groups: they were emitted, and others follow.
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
+        if let Some(pane) = self.whole.take() {
+            pane.table.release(&mut self.shared.store);
+            self.whole = Some(self.shared.new_pane()?);
+        }
+        assert!(self.windows.is_empty(), "windows are gone once they were emitted");
+        Ok(())
     }
 
     /// Number of groups in state.

@@ -22,6 +22,8 @@ pub(super) struct Part {
     pub(super) shard: Shard,
     pub(super) orders: Arc<Orders>,
     pub(super) obeyed: u32,
+    /// The last barrier that was asked for.
+    pub(super) epoch: u64,
     /// Once it has ended: what it counted, or its error.
     pub(super) outcome: Option<Result<ShardReport>>,
 }
@@ -50,6 +52,11 @@ impl Part {
         let orders = self.orders.given();
         if orders != self.obeyed && self.obey(orders) {
             return Turn::Finished;
+        }
+        let epoch = self.orders.epoch.load(Ordering::Acquire);
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.shard.ask_barrier(epoch);
         }
         match self.shard.turn(io) {
             Ok(Turn::Finished) => self.end(),
@@ -141,7 +148,11 @@ impl Hosted {
 
     /// Whether there is something that the shard was told and has not done.
     pub(super) fn is_told(&self) -> bool {
-        let told = |slot: &Slot| slot.part.orders.given() != slot.part.obeyed;
+        let told = |slot: &Slot| {
+            let part = &slot.part;
+            let epoch = part.orders.epoch.load(Ordering::Acquire);
+            part.orders.given() != part.obeyed || epoch != part.epoch
+        };
         !self.incoming.is_empty() && self.slots.len() < PROGRAMS_MAX || self.slots.iter().any(told)
     }
 

@@ -13,9 +13,11 @@ use super::{Executor, Runtime, Seating, Shared};
 use crate::error::{Error, Result};
 use crate::failure;
 use crate::mailbox::{Receiver, Sender, mailbox};
-use crate::output::{Block, HostLanes};
+use crate::id::OutputId;
+use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
 use crate::shard::{Shard, ShardReport};
+use crate::snapshot::{Told, refusal};
 use crate::source::Doorway;
 use crate::wake::Bell;
 
@@ -34,13 +36,15 @@ pub(super) struct Orders {
     /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
     /// how far it is. A shard looks at all of it at once, between two turns.
     given: AtomicU32,
+    /// The last barrier that the host asked for.
+    pub(super) epoch: AtomicU64,
     pub(super) failed: AtomicBool,
-    told: Vec<Told>,
+    told: Vec<Answer>,
 }
 
 /// What a shard said when it was last asked.
 #[derive(Debug)]
-struct Told {
+struct Answer {
     rows_read: AtomicU64,
     /// `i64::MIN` where it has none.
     watermark: AtomicI64,
@@ -48,12 +52,13 @@ struct Told {
 
 impl Orders {
     pub(super) fn new(shards: usize) -> Self {
-        let untold = || Told {
+        let untold = || Answer {
             rows_read: AtomicU64::new(0),
             watermark: AtomicI64::new(i64::MIN),
         };
         Self {
             given: AtomicU32::new(0),
+            epoch: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             told: (0..shards).map(|_| untold()).collect(),
         }
@@ -150,6 +155,8 @@ impl Control {
 pub enum Next {
     /// Rows.
     Block(Block),
+    /// All rows of an output that are before the barrier of an epoch were given.
+    Barrier(OutputId, u64),
     /// None now.
     Nothing,
     /// None any more.
@@ -163,6 +170,8 @@ pub struct Running {
     pub(super) notes: Vec<String>,
     pub(super) seating: Seating,
     pub(super) outputs: Vec<HostLanes>,
+    pub(super) told: Vec<Consumer<Told>>,
+    pub(super) begun: i64,
     pub(super) doors: Vec<Option<Doorway>>,
     pub(super) homes: Vec<Consumer<Box<Part>>>,
     pub(super) outcomes: Vec<Option<Result<ShardReport>>>,
@@ -196,6 +205,11 @@ impl Running {
         &self.notes
     }
 
+    /// How many shards it runs on.
+    pub fn shards(&self) -> usize {
+        self.outcomes.len()
+    }
+
     /// What any thread can do with it.
     pub fn control(&self) -> Control {
         self.control.clone()
@@ -220,8 +234,14 @@ impl Running {
         if let Some(error) = &self.failure {
             return Err(error.clone());
         }
-        if let Some(block) = self.outputs.iter_mut().find_map(HostLanes::poll) {
-            return Ok(Next::Block(block));
+        let outputs = self.outputs.iter_mut().enumerate();
+        let mut given = outputs.filter_map(|(number, lanes)| Some((number, lanes.poll()?)));
+        match given.next() {
+            Some((_, Gives::Block(block))) => return Ok(Next::Block(block)),
+            Some((number, Gives::Barrier(epoch))) => {
+                return Ok(Next::Barrier(OutputId(number as u32), epoch));
+            }
+            None => {}
         }
         if self.orders().failed.load(Ordering::Acquire) {
             return Err(self.failure());
@@ -244,11 +264,42 @@ impl Running {
     /// The error of the shard that failed; then the program has ended on all shards, and nothing
     /// else comes any more.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
-        match self.next_before(Deadline::never())? {
-            Next::Block(block) => Ok(Some(block)),
-            Next::End => Ok(None),
-            Next::Nothing => unreachable!("it waits for ever"),
+        loop {
+            match self.next_before(Deadline::never())? {
+                Next::Block(block) => return Ok(Some(block)),
+                Next::Barrier(..) => {}
+                Next::End => return Ok(None),
+                Next::Nothing => unreachable!("it waits for ever"),
+            }
         }
+    }
+
+    /// Asks for a barrier in all that is read, between what is before it and what is behind; later
+    /// ones have greater numbers, and each is asked for when all shards are done with the one
+    /// before. What comes of it is taken with [`Running::next_told`], and each output has its
+    /// [`Next::Barrier`]. A program that has ended by then has none.
+    ///
+    /// # Panics
+    /// Where there can be none: see [`crate::snapshot::refusal`].
+    pub fn ask_barrier(&self, epoch: u64) {
+        assert_eq!(refusal(&self.program), None, "programs without snapshots have no barriers");
+        let before = self.orders().epoch.swap(epoch, Ordering::Release);
+        assert!(before < epoch, "epochs ascend from 1");
+        self.control.ring();
+    }
+
+    /// What a shard has told of its snapshot, with its number.
+    pub fn next_told(&mut self) -> Option<(usize, Told)> {
+        let mut shards = self.told.iter_mut().enumerate();
+        let told = shards.find_map(|(shard, from)| Some((shard, from.pop().ok()?)))?;
+        // It may wait for room.
+        self.control.bells[told.0].ring_always();
+        Some(told)
+    }
+
+    /// When the program began (ns since 1970-01-01T00:00:00Z); for [`crate::snapshot::Restore`].
+    pub fn begun(&self) -> i64 {
+        self.begun
     }
 
     /// Waits for the next results, for so long at most, or until [`Control::wake_host`].
@@ -296,7 +347,8 @@ impl Running {
     }
 
     fn has_more(&self) -> bool {
-        self.outputs.iter().any(HostLanes::has_more)
+        let told = self.told.iter().any(|told| !told.is_empty());
+        told || self.outputs.iter().any(HostLanes::has_more)
     }
 
     /// Whether a part is gone without having come home: its shard has ended.

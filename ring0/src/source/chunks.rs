@@ -44,6 +44,10 @@ pub(super) struct Numbers {
     total: u64,
     /// Others know which chunk was the last: none is begun before all have said theirs.
     told: bool,
+    /// The others know that there is no other.
+    told_last: bool,
+    /// The barrier that this reader has not passed.
+    epoch: Option<u64>,
 }
 
 /// The chunks that are one shard's, in order.
@@ -67,24 +71,76 @@ impl Numbers {
             next: shard as u64,
             total,
             told: false,
+            told_last: false,
+            epoch: None,
         }
+    }
+
+    /// Goes on behind so many chunks, which were read before.
+    pub(super) fn begin_behind(&mut self, chunks: u64) {
+        let before = self.shard as u64;
+        let rounds = chunks.saturating_sub(before).div_ceil(self.shards);
+        self.next = before + rounds * self.shards;
+    }
+
+    /// All chunks were read before.
+    pub(super) fn go_to_end(&mut self) {
+        self.begin_behind(self.total);
+    }
+
+    /// Up to the last chunk of this reader there are so many; before its first one nothing was
+    /// begun here.
+    fn begun(&self) -> u64 {
+        (self.next + 1).saturating_sub(self.shards)
+    }
+
+    /// Is to come to a barrier.
+    pub(super) fn ask(&mut self, epoch: u64) {
+        assert!(self.epoch.is_none(), "one barrier is passed at a time");
+        self.epoch = Some(epoch);
+        if !self.told_last {
+            (self.cut).report_barrier(self.shard, self.begun(), epoch);
+        }
+    }
+
+    /// Of the barrier that it has come to, the epoch and the number of chunks before, once all of
+    /// its own of these are begun.
+    pub(super) fn at_barrier(&self) -> Option<(u64, u64)> {
+        let epoch = self.epoch?;
+        let chunks = self.cut.chunks_before(epoch)?;
+        (self.next >= chunks.min(self.total)).then_some((epoch, chunks))
+    }
+
+    /// Goes on behind the barrier.
+    pub(super) fn pass(&mut self) {
+        self.epoch = None;
     }
 
     /// Stops where all shards do.
     pub(super) fn stop(&mut self) {
         if !self.told {
             self.told = true;
-            // Before the first chunk of this shard nothing was begun here.
-            let begun = (self.next + 1).saturating_sub(self.shards);
-            self.cut.report(self.shard, begun);
+            self.cut.report(self.shard, self.begun());
+        }
+    }
+
+    /// Whoever waits for this reader's last chunk is not kept waiting any more.
+    fn tell_last(&mut self) {
+        if !self.told_last {
+            self.told_last = true;
+            self.cut.report_last(self.shard, self.begun());
         }
     }
 
     /// The end of the chunks that may be begun.
     fn end(&self) -> u64 {
-        match self.told {
+        let stop = match self.told {
             false => self.total,
             true => self.cut.chunks().unwrap_or(0),
+        };
+        match self.epoch {
+            None => stop,
+            Some(epoch) => stop.min(self.cut.chunks_before(epoch).unwrap_or(0)),
         }
     }
 
@@ -109,6 +165,7 @@ impl Numbers {
         if self.next >= self.total {
             // Whoever stops later is not kept waiting.
             self.stop();
+            self.tell_last();
         }
         let number = self.next;
         (number < self.end()).then(|| {
@@ -145,6 +202,44 @@ impl Chunks {
     /// What is left.
     pub(super) fn left(&self) -> Left {
         self.numbers.left()
+    }
+
+    /// The numbers of its chunks.
+    pub(super) fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    /// Goes on behind so many chunks, which were read before.
+    pub(super) fn begin_behind(&mut self, chunks: u64) {
+        self.numbers.begin_behind(chunks);
+    }
+
+    /// The file of this chunk, with the number of its first one and where it begins; `None` behind
+    /// the last.
+    pub(super) fn locate(&self, number: u64) -> Option<(usize, u64, u64)> {
+        let mut first = 0;
+        for (at, file) in self.files.iter().enumerate() {
+            let count = file.chunks(self.chunk_bytes);
+            if number < first + count {
+                let (start, _) = file.bounds(number - first, self.chunk_bytes);
+                return Some((at, first, start));
+            }
+            first += count;
+        }
+        None
+    }
+
+    /// Whether a split ends at the barrier that it has come to.
+    pub(super) fn ends_split_at_barrier(&self) -> bool {
+        let Some((_, chunks)) = self.numbers.at_barrier() else {
+            return false;
+        };
+        let mut behind = 0;
+        let ends = self.files.iter().any(|file| {
+            behind += file.chunks(self.chunk_bytes);
+            behind == chunks
+        });
+        chunks > 0 && (chunks >= self.numbers.total || ends && self.splits == Splits::Files)
     }
 
     /// What a source says behind a chunk, where others read chunks, too.

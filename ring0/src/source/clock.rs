@@ -7,6 +7,7 @@ use crate::column::Column;
 use crate::frame::Frame;
 use crate::program::{EventTime, SourceSpec};
 use crate::schema::unit_nanos;
+use crate::snapshot::Split;
 use crate::source::Reader;
 
 /// Event time of a split.
@@ -16,6 +17,8 @@ pub(super) struct Clock {
     unit_ns: i64,
     ahead: Option<Ahead>,
     splits: Splits,
+    /// There is no other reader.
+    alone: bool,
     /// The split in hand, once there is one.
     split: Option<usize>,
     greatest_ns: Option<i64>,
@@ -71,11 +74,33 @@ impl Clock {
             ahead: Ahead::of(spec, reader),
             // Where there are several readers, who takes their chunks in order knows the splits.
             splits: Splits::new(if reader.shards > 1 { 1 } else { splits }),
+            alone: reader.shards == 1,
             split: None,
             greatest_ns: None,
             before: i64::MIN,
             bounds: Vec::new(),
         })
+    }
+
+    /// What is known of the splits where all was read up to here, which may be a split's end; with
+    /// other readers that is not known here.
+    pub(super) fn split(&self, ends: bool) -> Option<Split> {
+        let mut splits = self.splits;
+        splits.raise(self.watermark());
+        if ends {
+            splits.end();
+        }
+        self.alone.then(|| splits.at())
+    }
+
+    /// Goes on from there.
+    pub(super) fn go_on(&mut self, at: Split) {
+        if self.alone {
+            self.splits = Splits::going_on(at);
+            if let Some(own) = at.own {
+                self.raise(own);
+            }
+        }
     }
 
     /// Sets the watermark, where it is less.

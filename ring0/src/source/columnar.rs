@@ -13,7 +13,7 @@ use self::rows::Taking;
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
-use super::chunks::{Chunks, Extent, Left};
+use super::chunks::{Chunks, Extent, Left, Numbers};
 use super::clock::Clock;
 use super::open::{Files, SHORTER, file_schema};
 use super::system::{System, seal};
@@ -44,7 +44,7 @@ pub(crate) struct ColumnarSource {
     name: String,
     shard: usize,
     shards: usize,
-    chunks: Chunks,
+    pub(super) chunks: Chunks,
     schema: Schema,
     board: Arc<Board>,
     /// The decoder of a file, and which file that is.
@@ -147,12 +147,30 @@ impl ColumnarSource {
             }
             return ended;
         }
+        if self.chunk.is_some() {
+            return Polled::Pending;
+        }
+        if let Some((epoch, _)) = self.chunks.numbers().at_barrier() {
+            return Polled::Barrier(epoch);
+        }
         match self.chunks.left() {
-            _ if self.chunk.is_some() => Polled::Pending,
             Left::Some => Polled::Pending,
             Left::None => Polled::End,
             Left::Stopped => Polled::Stopped,
         }
+    }
+
+    /// Its numbers, its clock, and whether a split ends, at the barrier.
+    pub(super) fn at_barrier(&mut self) -> (&mut Numbers, Option<&Clock>, bool) {
+        let ends = self.chunks.ends_split_at_barrier();
+        (self.chunks.numbers(), self.clock.as_ref(), ends)
+    }
+
+    /// Goes on behind so many chunks. Gives the clock.
+    pub(super) fn go_on(&mut self, chunks: u64) -> Option<&mut Clock> {
+        self.chunks.begin_behind(chunks);
+        self.board.tell_reached(self.shard, self.chunks.numbers().next());
+        self.clock.as_mut()
     }
 
     fn begin_chunk(&mut self) -> bool {

@@ -1,43 +1,107 @@
-//! Where the shards that read one source stop together. Each says how many chunks of the file were
-//! begun with its own last one, and begins no other until all have said so; then all chunks before
-//! the greatest of these are read, and none behind. So what was read is the beginning of the file,
-//! whatever each shard was doing, and nobody waits for a chunk that never comes.
+//! Where the shards that read one source come to a point together: where they stop, or where a
+//! barrier lies between what they have read and what they read next. Each says how many chunks of
+//! the file were begun with its own last one, and begins no other until all have said so; then all
+//! chunks before the greatest of these are read first, and none behind. So what was read is the
+//! beginning of the file, whatever each shard was doing, and nobody waits for a chunk that never
+//! comes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::wake::Bell;
 
-/// What the readers of a source tell each other when they are to stop.
+/// The epoch that is behind all others.
+const NEVER: u64 = u64::MAX;
+
+/// What a reader has said.
+#[derive(Debug, Default)]
+struct Said {
+    /// Written behind the number of chunks, which is of this epoch; 0 before it said anything.
+    epoch: AtomicU64,
+    begun: AtomicU64,
+}
+
+impl Said {
+    fn say(&self, begun: u64, epoch: u64) {
+        self.begun.store(begun, Ordering::Relaxed);
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// The number of chunks, where it is of this epoch or a later one.
+    fn of(&self, epoch: u64) -> Option<u64> {
+        let is_said = self.epoch.load(Ordering::Acquire) >= epoch;
+        is_said.then(|| self.begun.load(Ordering::Relaxed))
+    }
+}
+
+/// What one reader has said of each point.
+#[derive(Debug, Default)]
+struct Reader {
+    /// Where it stops.
+    stop: Said,
+    /// Its last chunk of all. Who is past a barrier may say this while others still look for it, so
+    /// that it counts only for barriers that the reader was never asked for.
+    last: Said,
+    barrier: Said,
+}
+
+/// What the readers of a source tell each other when they are to come to a point.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// For each reader one more than the chunks up to its last, 0 before it has said so.
-    begun: Box<[AtomicU64]>,
-    readers: Vec<Arc<Bell>>,
+    readers: Box<[Reader]>,
+    bells: Vec<Arc<Bell>>,
 }
 
 impl Cut {
     /// A cut of these readers.
     pub(super) fn new(readers: &[Arc<Bell>]) -> Self {
         Self {
-            begun: readers.iter().map(|_| AtomicU64::new(0)).collect(),
-            readers: readers.to_vec(),
+            readers: readers.iter().map(|_| Reader::default()).collect(),
+            bells: readers.to_vec(),
         }
     }
 
     /// Says, for ever, that up to the last chunk of this reader there are so many.
     pub(super) fn report(&self, reader: usize, chunks: u64) {
-        self.begun[reader].store(chunks + 1, Ordering::Release);
+        self.readers[reader].stop.say(chunks, NEVER);
         if self.chunks().is_some() {
-            // Those who said it before sleep, and nobody else wakes them.
-            self.readers.iter().for_each(|bell| bell.ring_always());
+            self.wake();
         }
     }
 
     /// The number of chunks that are read; `None` as long as somebody has not said his.
     pub(super) fn chunks(&self) -> Option<u64> {
-        let told = self.begun.iter().map(|b| b.load(Ordering::Acquire));
-        told.map(|b| b.checked_sub(1))
-            .try_fold(0, |most, chunks| Some(most.max(chunks?)))
+        self.most(|reader| reader.stop.of(NEVER))
+    }
+
+    /// Says of the barrier of an epoch, all before which every reader has passed, that up to the
+    /// last chunk of this reader there are so many.
+    pub(super) fn report_barrier(&self, reader: usize, chunks: u64, epoch: u64) {
+        self.readers[reader].barrier.say(chunks, epoch);
+        if self.chunks_before(epoch).is_some() {
+            self.wake();
+        }
+    }
+
+    /// Says so for ever: this reader begins no other chunk.
+    pub(super) fn report_last(&self, reader: usize, chunks: u64) {
+        self.readers[reader].last.say(chunks, NEVER);
+        self.wake();
+    }
+
+    /// The number of chunks before the barrier of an epoch, as [`Self::chunks`].
+    pub(super) fn chunks_before(&self, epoch: u64) -> Option<u64> {
+        let last = |reader: &Reader| reader.last.of(NEVER);
+        self.most(|reader| reader.barrier.of(epoch).or_else(|| last(reader)))
+    }
+
+    fn most(&self, of: impl Fn(&Reader) -> Option<u64>) -> Option<u64> {
+        let mut readers = self.readers.iter();
+        readers.try_fold(0, |most, reader| Some(most.max(of(reader)?)))
+    }
+
+    /// Those who said it before sleep, and nobody else wakes them.
+    fn wake(&self) {
+        self.bells.iter().for_each(|bell| bell.ring_always());
     }
 }

@@ -1,10 +1,15 @@
 //! How a file's chunks are divided into records: where the first one of a chunk begins.
 
+use std::os::unix::fs::FileExt;
+
 use super::board::Board;
-use super::chunks::Extent;
+use super::chunks::{Chunks, Extent};
 use super::open::has_quotes;
 use crate::format::csv::quotes::{Grammar, Place};
 use crate::program::FileFormat;
+
+/// Bytes that are looked through at a time.
+const LOOK_BYTES: usize = 1 << 20;
 
 /// How records are found from within a file, on one shard.
 #[derive(Debug)]
@@ -67,6 +72,46 @@ impl Division {
                 }
             }
             FileFormat::Ndjson | FileFormat::Csv { .. } => Self::Lines,
+        }
+    }
+
+    /// The place behind so many chunks, where that matters. What is before in their file is looked
+    /// through, since it decides.
+    ///
+    /// # Errors
+    /// The number of the file that cannot be read, and why.
+    pub(super) fn place_behind(
+        &self,
+        chunks: &Chunks,
+        behind: u64,
+    ) -> Result<Option<(u64, Place)>, (usize, String)> {
+        let (Self::Shared(known) | Self::Alone(known)) = self else {
+            return Ok(None);
+        };
+        let Some((number, _, end)) = chunks.locate(behind) else {
+            return Ok(None);
+        };
+        let file = chunks.file(number);
+        let mut place = Place::Begin;
+        let mut at = file.body;
+        let mut bytes = vec![0; LOOK_BYTES];
+        while at < end {
+            let len = bytes.len().min((end - at) as usize);
+            let read = file.file.read_exact_at(&mut bytes[..len], at);
+            read.map_err(|error| (number, error.to_string()))?;
+            place = known.grammar.effect(&bytes[..len]).after(place);
+            at += len as u64;
+        }
+        Ok(Some((end, place)))
+    }
+
+    /// Goes on behind so many chunks, at the byte and place that were found.
+    pub(super) fn go_on(&mut self, found: Option<(u64, Place)>, chunks: u64) {
+        let Some((byte, place)) = found else { return };
+        match self {
+            Self::Lines => {}
+            Self::Shared(known) => (known.at, known.place) = (chunks, place),
+            Self::Alone(known) => (known.at, known.place) = (byte, place),
         }
     }
 

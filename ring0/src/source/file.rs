@@ -13,7 +13,7 @@ use self::trace::Pieces;
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
-use super::chunks::{Chunks, Extent, Left};
+use super::chunks::{Chunks, Extent, Left, Numbers};
 use super::clock::Clock;
 use super::division::{Bytes, Division};
 use super::open::{Files, are_alike, file_schema, parser};
@@ -51,7 +51,7 @@ pub(crate) struct FileSource {
     name: String,
     shard: usize,
     shards: usize,
-    chunks: Chunks,
+    pub(super) chunks: Chunks,
     format: FileFormat,
     file_schema: Schema,
     division: Division,
@@ -181,9 +181,13 @@ impl FileSource {
             }
             return ended;
         }
-        let more = self.chunk.is_some() || self.reading.is_some() || self.ready.is_some();
+        if self.chunk.is_some() || self.reading.is_some() || self.ready.is_some() {
+            return Polled::Pending;
+        }
+        if let Some((epoch, _)) = self.chunks.numbers().at_barrier() {
+            return Polled::Barrier(epoch);
+        }
         match self.chunks.left() {
-            _ if more => Polled::Pending,
             Left::Some => Polled::Pending,
             Left::None => Polled::End,
             Left::Stopped => Polled::Stopped,
@@ -193,6 +197,23 @@ impl FileSource {
     /// Stops where all shards do.
     pub(super) fn stop(&mut self) {
         self.chunks.stop();
+    }
+
+    /// Its numbers, its clock, and whether a split ends, at the barrier.
+    pub(super) fn at_barrier(&mut self) -> (&mut Numbers, Option<&Clock>, bool) {
+        let ends = self.chunks.ends_split_at_barrier();
+        (self.chunks.numbers(), self.clock.as_ref(), ends)
+    }
+
+    /// Goes on behind so many chunks. Gives the clock.
+    pub(super) fn go_on(&mut self, chunks: u64) -> Result<Option<&mut Clock>> {
+        self.chunks.begin_behind(chunks);
+        let unreadable = |(file, message)| self.unreadable(file, message);
+        let place = self.division.place_behind(&self.chunks, chunks);
+        let place = place.map_err(unreadable)?;
+        self.division.go_on(place, chunks);
+        self.board.tell_reached(self.shard, self.chunks.numbers().next());
+        Ok(self.clock.as_mut())
     }
 
     /// Asks for the next chunk while the one in hand is parsed.

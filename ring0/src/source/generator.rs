@@ -40,7 +40,7 @@ pub(crate) struct GeneratorSource {
     /// The time of row 0, and how it is read.
     begun: i64,
     now: fn() -> i64,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     chunk_rows: u64,
     /// The rows of the chunk in hand that are to be made.
     chunk: std::ops::Range<u64>,
@@ -108,6 +108,9 @@ impl GeneratorSource {
             return Polled::ChunkEnd;
         }
         if self.chunk.is_empty() {
+            if let Some((epoch, _)) = self.numbers.at_barrier() {
+                return Polled::Barrier(epoch);
+            }
             // A chunk is begun when it is due: who stops has to wait for what was begun.
             if self.due() <= self.numbers.next().saturating_mul(self.chunk_rows)
                 && self.numbers.left() == Left::Some
@@ -143,6 +146,17 @@ impl GeneratorSource {
             &mut self.clock,
         );
         Polled::Frame
+    }
+
+    /// Its numbers, its clock, and whether a split ends, at the barrier: it is one split.
+    pub(super) fn at_barrier(&mut self) -> (&mut Numbers, Option<&Clock>, bool) {
+        (&mut self.numbers, self.clock.as_ref(), false)
+    }
+
+    /// Goes on behind so many chunks. Gives the clock.
+    pub(super) fn go_on(&mut self, chunks: u64) -> Option<&mut Clock> {
+        self.numbers.begin_behind(chunks);
+        self.clock.as_mut()
     }
 
     /// How many rows are due by now.

@@ -11,6 +11,7 @@ use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::metrics::QueryCounters;
 use crate::program::{BadData, OperatorSpec};
+use crate::snapshot::Recorder;
 
 /// What an operator does where an expression fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub(super) struct End<'a> {
     pub(super) counters: &'a mut QueryCounters,
     pub(super) of_input: OfInput,
     pub(super) failed: &'a mut Vec<RowError>,
+    pub(super) recorder: &'a mut Recorder,
 }
 
 impl End<'_> {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use super::{ChainInput, Place};
 use crate::check::same_types;
 use crate::column::Column;
-use crate::error::{Result, refuse};
+use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
@@ -13,10 +15,12 @@ use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::panes::Panes;
+use crate::operator::aggregate::saved::SaveCursor;
 use crate::operator::aggregate::sessions::Sessions;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::program::{AggregateSpec, PanesSpec, Phase, Routing, SessionSpec};
 use crate::schema::Schema;
+use crate::snapshot::Owned;
 
 /// An aggregation on one shard, and what its stage has to know of it.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ pub(super) struct AggregateState {
     /// Which rows of the frame in hand are the first of their group.
     first: Vec<bool>,
     cursor: EmitCursor,
+    /// Where handing on the groups to a snapshot stands.
+    saving: Option<SaveCursor>,
+    /// Which groups there can be here; `None` where their keys do not say it.
+    owned: Option<Owned>,
     seed: u64,
 }
 
@@ -131,18 +139,25 @@ impl AggregateState {
             return refuse("an aggregation of other columns".to_owned());
         }
         let keys = spec.hashed_keys();
-        let (first_group, groups) = match input {
+        let everything = (0, KEY_GROUPS as u32);
+        let elsewhere = place.shard > 0 && input.is_single();
+        let ((first_group, groups), owned) = match input {
             ChainInput::Exchange(Routing::Hash(by)) if as_routed && *by == keys => {
-                (place.first_group, place.groups)
+                let owned = Owned::Groups(place.first_group, place.groups);
+                ((place.first_group, place.groups), Some(owned))
             }
-            ChainInput::Exchange(_) | ChainInput::Source(..) => (0, KEY_GROUPS as u32),
+            _ if elsewhere => (everything, Some(Owned::None)),
+            _ if input.is_single() => (everything, Some(Owned::All)),
+            ChainInput::Exchange(_) | ChainInput::Source(..) => (everything, None),
         };
         Ok(Self {
             groups: make(first_group, groups)?,
             spec: Arc::clone(spec),
             keys,
             applies: OfInput::None,
-            elsewhere: place.shard > 0 && input.is_single(),
+            elsewhere,
+            saving: None,
+            owned,
             hashes: Vec::new(),
             first: Vec::new(),
             cursor: EmitCursor::default(),
@@ -218,11 +233,56 @@ impl AggregateState {
         }
     }
 
+    /// Whether its groups are parts, which a snapshot sends on instead of keeping them.
+    pub(super) fn is_partial(&self) -> bool {
+        self.spec.phase == Phase::Partial
+    }
+
+    /// The next groups as rows of state, for a snapshot; `None` behind the last.
+    pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
+        let Groups::Keys(groups) = &mut self.groups else {
+            unreachable!("sessions and panes are in no snapshot yet")
+        };
+        if self.elsewhere {
+            return Ok(None);
+        }
+        let mut cursor = match self.saving.take() {
+            Some(cursor) => cursor,
+            None => groups.begin_save()?,
+        };
+        let rows = groups.save(&mut cursor)?;
+        self.saving = rows.is_some().then_some(cursor);
+        Ok(rows)
+    }
+
+    /// Takes those rows of state up whose groups are owned here; they are of the same shard as
+    /// before, or of whichever.
+    pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
+        let owned = match (self.owned, same_shard) {
+            (Some(owned), _) => owned,
+            (None, Some(true)) => Owned::All,
+            (None, Some(false)) => Owned::None,
+            (None, None) => {
+                let message = "groups that stay where their rows were read go on with as many \
+                               shards as before only";
+                return Err(Error::Restore(message.to_owned()));
+            }
+        };
+        match &mut self.groups {
+            Groups::Keys(groups) => groups.load(rows, owned, self.seed),
+            Groups::Sessions(_) | Groups::Panes(_) => {
+                unreachable!("sessions and panes are in no snapshot yet")
+            }
+        }
+    }
+
     /// Writes the groups that a mark sets free into `out`, as far as there is room.
     pub(super) fn emit(&mut self, mark: Mark, out: &mut Frame) -> Result<Flow> {
         let upto = match mark {
             _ if self.elsewhere => return Ok(Flow::Done),
             Mark::End => None,
+            // What was added up goes to who adds all of it up, so that nothing is kept here.
+            Mark::Barrier(_) if self.spec.phase == Phase::Partial => None,
             Mark::Watermark(t) if self.closes() => Some(t),
             Mark::Watermark(_)
             | Mark::ChunkEnd
@@ -250,6 +310,9 @@ impl AggregateState {
         Ok(match progress {
             Progress::Done => {
                 self.cursor = EmitCursor::default();
+                if let (Mark::Barrier(_), Groups::Keys(groups)) = (mark, &mut self.groups) {
+                    groups.begin_anew()?;
+                }
                 Flow::Done
             }
             Progress::Full => Flow::Full,

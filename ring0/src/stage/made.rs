@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
@@ -9,7 +11,7 @@ use super::sets::Sets;
 use super::{ChainInput, Place};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
-use crate::error::{Result, refuse};
+use crate::error::{Error, Result, refuse};
 use crate::expr::Expr;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection};
@@ -69,6 +71,48 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    /// The next rows of state for a snapshot; `None` behind the last.
+    pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::Aggregate(state) | Self::MarkFirst(state) => state.save(),
+            Self::Filter { .. }
+            | Self::FilterChanges(_)
+            | Self::Project { .. }
+            | Self::DropLate { .. }
+            | Self::Unnest { .. }
+            | Self::Windows { .. }
+            | Self::Applied { .. }
+            // The side that is kept is made again.
+            | Self::Join(_)
+            | Self::Sets(Sets::Repeat(_)) => Ok(None),
+            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::IntervalJoin(_) | Self::Changing(_) => {
+                unreachable!("what is in no snapshot yet is refused before")
+            }
+        }
+    }
+
+    /// Takes rows of state up.
+    pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
+        match self {
+            Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
+            Self::Filter { .. }
+            | Self::FilterChanges(_)
+            | Self::Project { .. }
+            | Self::DropLate { .. }
+            | Self::Unnest { .. }
+            | Self::Windows { .. }
+            | Self::Applied { .. }
+            | Self::Join(_)
+            | Self::Sets(_)
+            | Self::Ordered { .. }
+            | Self::IntervalJoin(_)
+            | Self::Changing(_) => {
+                let message = "there is state of an operator that has none".to_owned();
+                Err(Error::Restore(message))
+            }
+        }
+    }
+
     fn project(
         exprs: &[Expr],
         schema: &Schema,

@@ -256,7 +256,7 @@ impl Keeper {
     fn keep(&mut self) -> Result<()> {
         while !self.shared.0.is_gone() {
             match self.running.next_block_timeout(Duration::MAX)? {
-                Next::Nothing => {}
+                Next::Nothing | Next::Barrier(..) => {}
                 Next::End => return Ok(()),
                 Next::Block(block) => {
                     let schema = &self.query.program.outputs[0].schema;

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
     ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
-use datafusion::common::{Column, DFSchema, DataFusionError};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
 use datafusion::logical_expr::{
     Accumulator, EmitTo, Expr as PlanExpr, ExprSchemable, GroupsAccumulator,
@@ -100,6 +100,13 @@ impl Kernel {
             .collect()
     }
 
+    /// The types of the columns of its states.
+    fn state_types(&self) -> Vec<DataType> {
+        // It was asked for a state before, so that it knows them.
+        let fields = self.function.state_fields().unwrap_or_default();
+        fields.iter().map(|f| f.data_type().clone()).collect()
+    }
+
     /// States of all groups, in one where it has such.
     fn groups(&self) -> Result<Box<dyn GroupsAccumulator>, DataFusionError> {
         if self.function.groups_accumulator_supported() {
@@ -174,6 +181,22 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// The states of all groups. DataFusion gives them up with it, so that they are taken back.
+    fn given_up(&mut self, total: usize) -> Result<Vec<ArrayRef>, DataFusionError> {
+        if total == 0 {
+            let types = self.kernel.state_types();
+            return Ok(types.iter().map(new_empty_array).collect());
+        }
+        self.take(&[], &[], total)?;
+        let states = self.groups.state(EmitTo::All)?;
+        let groups: Vec<usize> = (0..total).collect();
+        self.groups = self.kernel.groups()?;
+        self.groups.merge_batch(&states, &groups, total)?;
+        Ok(states)
+    }
+}
+
 impl GroupStates for Whole {
     fn update(&mut self, args: &[ArrayRef], groups: &[usize], total: usize) -> Result<(), String> {
         self.take(args, groups, total).map_err(|e| cause(&e))
@@ -191,6 +214,25 @@ impl GroupStates for Whole {
 
     fn result(&mut self, _: usize) -> Result<ArrayRef, String> {
         unreachable!("the phase says that all results are asked for at once")
+    }
+
+    fn columns(&self) -> usize {
+        self.kernel.state_types().len()
+    }
+
+    fn states(&mut self, total: usize) -> Result<Vec<ArrayRef>, String> {
+        self.given_up(total).map_err(|e| cause(&e))
+    }
+
+    fn merge(
+        &mut self,
+        states: &[ArrayRef],
+        groups: &[usize],
+        total: usize,
+    ) -> Result<(), String> {
+        let merged = self.groups.merge_batch(states, groups, total);
+        self.total = total;
+        merged.map_err(|e| cause(&e))
     }
 }
 
@@ -219,6 +261,40 @@ impl Each {
     }
 }
 
+impl Each {
+    /// The states of all groups, as [`Whole::given_up`].
+    fn given_up(&mut self, total: usize) -> Result<Vec<ArrayRef>, DataFusionError> {
+        self.grow(total)?;
+        let types = self.kernel.state_types();
+        let mut columns = vec![Vec::with_capacity(total); types.len()];
+        for group in &mut self.groups {
+            let state = group.state()?;
+            for (column, value) in columns.iter_mut().zip(state) {
+                column.push(value);
+            }
+        }
+        let arrays = columns.into_iter().zip(&types).map(|(values, data_type)| {
+            match values.is_empty() {
+                true => Ok(new_empty_array(data_type)),
+                false => ScalarValue::iter_to_array(values),
+            }
+        });
+        let states: Vec<ArrayRef> = arrays.collect::<Result<_, _>>()?;
+        self.groups.clear();
+        self.add(&states, &(0..total).collect::<Vec<_>>())?;
+        Ok(states)
+    }
+
+    fn add(&mut self, states: &[ArrayRef], groups: &[usize]) -> Result<(), DataFusionError> {
+        for (row, &group) in groups.iter().enumerate() {
+            self.grow(group + 1)?;
+            let row: Vec<ArrayRef> = states.iter().map(|s| s.slice(row, 1)).collect();
+            self.groups[group].merge_batch(&row)?;
+        }
+        Ok(())
+    }
+}
+
 impl GroupStates for Each {
     fn update(&mut self, args: &[ArrayRef], groups: &[usize], _: usize) -> Result<(), String> {
         self.take(args, groups).map_err(|e| cause(&e))
@@ -234,5 +310,17 @@ impl GroupStates for Each {
         let array = value.and_then(|v| v.to_array_of_size(1));
         let array = array.and_then(|a| as_type(&a, &self.kernel.data_type));
         array.map_err(|e| cause(&e))
+    }
+
+    fn columns(&self) -> usize {
+        self.kernel.state_types().len()
+    }
+
+    fn states(&mut self, total: usize) -> Result<Vec<ArrayRef>, String> {
+        self.given_up(total).map_err(|e| cause(&e))
+    }
+
+    fn merge(&mut self, states: &[ArrayRef], groups: &[usize], _: usize) -> Result<(), String> {
+        self.add(states, groups).map_err(|e| cause(&e))
     }
 }

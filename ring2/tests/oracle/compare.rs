@@ -16,6 +16,7 @@ use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::Schema;
 
 use crate::changelog::compare_changes;
+use crate::crash;
 
 /// A value as it is compared: DOUBLE by size, all else by its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +123,16 @@ fn plan_generic(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>> {
 
 fn engine(planned: &PlannedQuery, config: &Config, order: Order) -> Result<Rows, String> {
     run(planned, config).map(|(batches, _)| rows(&batches, order))
+}
+
+/// What it gives in several lives, where it has snapshots.
+fn crashed(
+    planned: &PlannedQuery,
+    config: &Config,
+    order: Order,
+) -> Option<Result<Rows, String>> {
+    let ran = crash::run(planned, config).transpose()?;
+    Some(ran.map(|(batches, _)| rows(&batches, order)))
 }
 
 /// What a query gives, and how many of the source's rows were applied.
@@ -292,6 +303,22 @@ fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<
                             difference(&got, &expected)
                         )
                     })?;
+                if frame_rows == 7 {
+                    let got = crashed(&planned[0], &config, case.order);
+                    let agrees = match &got {
+                        None => true,
+                        Some(got) => {
+                            let judged = judge(got, &expected, case);
+                            judged.or_else(|| needless(case, path, got)).is_some()
+                        }
+                    };
+                    if let (Some(got), false) = (&got, agrees) {
+                        return Err(format!(
+                            "across crashes, {shards} shards, {executor:?}, {kernels} kernels\n{}",
+                            difference(got, &expected)
+                        ));
+                    }
+                }
             }
         }
     }

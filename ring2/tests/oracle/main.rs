@@ -6,6 +6,7 @@
 
 mod changelog;
 mod compare;
+mod crash;
 mod data;
 mod expressions;
 mod generate;

@@ -250,6 +250,19 @@ fn check_calls(input: &Schema, calls: &[AggregateCall]) -> Result<()> {
 }
 
 impl Plan {
+    /// These cells, to be changed by state that passes between phases.
+    pub(super) fn of_cells(cells: Vec<Cell>) -> Self {
+        Self {
+            rows_at: 0,
+            number_at: None,
+            fused: None,
+            rest: cells.clone(),
+            cells,
+            outputs: Vec::new(),
+            initial: Vec::new(),
+        }
+    }
+
     /// The cells of `spec`, in slots whose state begins at word `state_at`.
     pub(super) fn new(spec: &AggregateSpec, state_at: usize) -> Result<Self> {
         if spec.phase != Phase::Final {

@@ -51,6 +51,27 @@ pub trait GroupStates: Send {
     /// Where there is no result.
     fn results(&mut self, total: usize) -> std::result::Result<ArrayRef, String>;
 
+    /// How many columns [`GroupStates::states`] has.
+    fn columns(&self) -> usize;
+
+    /// The states of all groups, in order, of which there are `total`, as rows; they stay as they
+    /// are.
+    ///
+    /// # Errors
+    /// Where a state cannot be kept.
+    fn states(&mut self, total: usize) -> std::result::Result<Vec<ArrayRef>, String>;
+
+    /// Adds such rows to the groups of these numbers, of which there are `total` from now on.
+    ///
+    /// # Errors
+    /// Where they are none of these states.
+    fn merge(
+        &mut self,
+        states: &[ArrayRef],
+        groups: &[usize],
+        total: usize,
+    ) -> std::result::Result<(), String>;
+
     /// The result of one group as it is now. There may be no row of it.
     ///
     /// # Errors
@@ -151,6 +172,29 @@ impl Generic {
             taken.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// The states of all groups, by call and column.
+    pub(super) fn states(&mut self) -> Result<Vec<Vec<ArrayRef>>> {
+        let total = self.groups;
+        let states = self.states.iter_mut();
+        let states = states.map(|states| states.states(total).map_err(failed));
+        states.collect()
+    }
+
+    /// Adds rows of state, with the columns of all calls, to the groups of these numbers.
+    pub(super) fn merge(&mut self, mut rows: &[ArrayRef], numbers: &[usize]) -> Result<()> {
+        for states in &mut self.states {
+            let Some((mine, others)) = rows.split_at_checked(states.columns()) else {
+                return Err(Error::Restore("states of other aggregates".to_owned()));
+            };
+            states.merge(mine, numbers, self.groups).map_err(failed)?;
+            rows = others;
+        }
+        match rows {
+            [] => Ok(()),
+            [..] => Err(Error::Restore("states of other aggregates".to_owned())),
+        }
     }
 
     /// Has the results of all groups ready to be pushed; there is no update any more.

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
+
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::operator::aggregate::cells::{Cell, Plan, partial_schema};
@@ -17,6 +20,7 @@ use crate::table::var::VarHeap;
 pub(super) struct Merging {
     pub(super) plan: Plan,
     state: Frame,
+    schema: Schema,
 }
 
 impl Merging {
@@ -36,7 +40,57 @@ impl Merging {
         Ok(Self {
             plan: Plan::new(&last, state_at)?,
             state: Frame::new(&input, groups),
+            schema: Schema::clone(&input),
         })
+    }
+
+    /// For groups whose cells are these, to pass as columns; `spec` without generic calls.
+    pub(super) fn of_cells(spec: &AggregateSpec, cells: &[Cell], groups: usize) -> Result<Self> {
+        let mut calls = Vec::new();
+        for call in &spec.calls {
+            if !calls.contains(call) {
+                calls.push(call.clone());
+            }
+        }
+        let state = match spec.phase {
+            Phase::Final => spec.input.fields[spec.keys.len()..].to_vec(),
+            Phase::Complete | Phase::Partial | Phase::Changes => {
+                partial_schema(&spec.input, &[], &calls)?.fields
+            }
+        };
+        let mut column = 0;
+        let mut moved = cells.to_vec();
+        for cell in &mut moved {
+            cell.column = column;
+            column += cell.kind.columns();
+        }
+        assert_eq!(column, state.len(), "a column for each part of a cell");
+        let state = Schema::new(state);
+        Ok(Self {
+            plan: Plan::of_cells(moved),
+            state: Frame::new(&state, groups),
+            schema: state,
+        })
+    }
+
+    /// The types of a cell's columns, one behind the other.
+    pub(super) fn types(&self) -> impl Iterator<Item = &DataType> {
+        self.schema.types()
+    }
+
+    /// The columns of what was taken.
+    pub(super) fn columns(&self) -> impl Iterator<Item = ArrayRef> {
+        let columns = self.state.columns.iter().zip(self.schema.types());
+        columns.map(|(column, data_type)| column.to_array(data_type))
+    }
+
+    /// Takes columns instead, of so many groups.
+    pub(super) fn fill(&mut self, columns: &[ArrayRef], groups: usize) {
+        self.state = Frame::new(&self.schema, groups.max(1));
+        for (to, from) in self.state.columns.iter_mut().zip(columns) {
+            to.append_array(from, 0..groups);
+        }
+        self.state.commit_rows(groups);
     }
 
     /// Takes what `cells` of these groups hold.

@@ -1,0 +1,125 @@
+//! Snapshots: what a shard says of its state at a barrier, piece by piece, while what is behind the
+//! barrier waits; and what shards begin with that go on behind one.
+//!
+//! A barrier is asked for by the host, cut by each source between two chunks of what it reads (the
+//! same ones on all shards), and goes through the mesh as other marks do. An operator that a
+//! barrier reaches hands its state on before it lets the barrier pass, in bounded slices. A piece
+//! says what it is of by the numbers of the program as it was made, whatever stages were joined on
+//! one shard, so that any number of shards can go on from it: rows of state go to who owns their
+//! keys then.
+
+mod batch;
+mod restore;
+mod supported;
+
+use std::sync::Arc;
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+pub(crate) use self::batch::{batch, decode, encode};
+pub use self::restore::Restore;
+pub(crate) use self::restore::{SourcePosition, Split};
+pub(crate) use self::supported::Remade;
+pub use self::supported::refusal;
+
+use crate::hash::key_group;
+use crate::wake::Bell;
+
+/// Pieces of a shard that the host has not taken.
+const PIECES_MAX: usize = 32;
+/// Rows of state that are handed on in one slice.
+pub(crate) const SLICE_ROWS: usize = 1024;
+
+/// What a piece is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// Where a source of the program goes on.
+    Source(u32),
+    /// What the receivers of an exchange know of the splits whose chunks they take in order.
+    Exchange(u32),
+    /// A stage of the program that the barrier passed.
+    Stage(u32),
+    /// Rows of state of an operator: the stage, and its number in it.
+    Operator(u32, u32),
+}
+
+/// A part of a shard's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is of.
+    pub place: Place,
+    /// What there is to say: JSON of positions, an Arrow IPC stream of rows of state.
+    pub bytes: Vec<u8>,
+}
+
+/// Which groups a shard owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owned {
+    /// All there are.
+    All,
+    /// None.
+    None,
+    /// Those whose hashes lie in so many key groups from a first one on.
+    Groups(u32, u32),
+}
+
+impl Owned {
+    /// Whether the group of this hash is one of them.
+    pub(crate) fn has(self, hash: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Groups(first, groups) => {
+                (first..first + groups).contains(&key_group(hash))
+            }
+        }
+    }
+}
+
+/// What a shard tells the host of a snapshot.
+#[derive(Debug)]
+pub enum Told {
+    /// A piece.
+    Piece(Piece),
+    /// The barrier of this epoch has passed all that runs on the shard: the last pieces.
+    Done(u64, Vec<Piece>),
+}
+
+/// Where a shard's pieces go.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    to: Producer<Told>,
+    host: Arc<Bell>,
+    /// The barrier that the host asked for, until it has passed all that runs here.
+    pub(crate) epoch: Option<u64>,
+}
+
+impl Recorder {
+    /// A recorder, and the host's end of it.
+    pub(crate) fn new(host: &Arc<Bell>) -> (Self, Consumer<Told>) {
+        let (to, from) = RingBuffer::new(PIECES_MAX);
+        let recorder = Self {
+            to,
+            host: Arc::clone(host),
+            epoch: None,
+        };
+        (recorder, from)
+    }
+
+    /// Whether it takes something now.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.to.is_full()
+    }
+
+    /// Takes something; there is room.
+    pub(crate) fn tell(&mut self, told: Told) {
+        let sent = self.to.push(told);
+        assert!(sent.is_ok(), "asked before whether there is room");
+        self.host.ring_always();
+    }
+
+    /// Takes a piece; there is room.
+    pub(crate) fn record(&mut self, place: Place, bytes: Vec<u8>) {
+        self.tell(Told::Piece(Piece { place, bytes }));
+    }
+}

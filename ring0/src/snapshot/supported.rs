@@ -1,0 +1,122 @@
+//! What a program's snapshots hold, and what is made again instead.
+
+use crate::program::{Keep, OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
+
+/// What fills the sides of joins that are kept: it is read again, so that nothing of it is in a
+/// snapshot.
+#[derive(Debug)]
+pub(crate) struct Remade {
+    pub(crate) stages: Vec<bool>,
+    pub(crate) sources: Vec<bool>,
+}
+
+impl Remade {
+    pub(crate) fn of(program: &Program) -> Self {
+        let mut remade = Self {
+            stages: vec![false; program.stages.len()],
+            sources: vec![false; program.sources.len()],
+        };
+        for stage in &program.stages {
+            if let Some(side) = kept(stage) {
+                let input = stage.inputs().nth(side);
+                input.into_iter().for_each(|input| remade.mark(program, input));
+            }
+        }
+        remade
+    }
+
+    /// Marks all that an input comes from.
+    fn mark(&mut self, program: &Program, input: StageInput) {
+        match input {
+            StageInput::Source(source) => self.sources[source.index()] = true,
+            StageInput::Exchange(exchange) => {
+                for (number, stage) in program.stages.iter().enumerate() {
+                    if stage.output == StageOutput::Exchange(exchange) && !self.stages[number] {
+                        self.stages[number] = true;
+                        stage.inputs().for_each(|input| self.mark(program, input));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether what goes on reads what is made again, too.
+    fn is_shared(&self, program: &Program) -> bool {
+        let stages = program.stages.iter().zip(&self.stages);
+        let others = stages.filter(|(_, remade)| !**remade);
+        let mut reads = others.flat_map(|(stage, _)| {
+            let kept = kept(stage);
+            let inputs = stage.inputs().enumerate();
+            inputs.filter(move |(port, _)| Some(*port) != kept).map(|(_, input)| input)
+        });
+        reads.any(|input| match input {
+            StageInput::Source(source) => self.sources[source.index()],
+            StageInput::Exchange(exchange) => {
+                let sends = |s: &StageSpec| s.output == StageOutput::Exchange(exchange);
+                let mut senders = program.stages.iter().zip(&self.stages);
+                senders.any(|(stage, remade)| *remade && sends(stage))
+            }
+        })
+    }
+}
+
+/// The port of the side that a stage keeps before it looks at the other.
+fn kept(stage: &StageSpec) -> Option<usize> {
+    match stage.operators.first() {
+        Some(OperatorSpec::Join(spec)) => spec.build().map(|side| side.port()),
+        _ => None,
+    }
+}
+
+/// Why there can be no snapshots of a program; `None` where there can.
+pub fn refusal(program: &Program) -> Option<String> {
+    let remade = Remade::of(program);
+    if remade.is_shared(program) {
+        return Some("a join reads what is read beside it, too".to_owned());
+    }
+    for (source, remade) in program.sources.iter().zip(&remade.sources) {
+        let what = match &source.kind {
+            SourceKind::Files { .. } | SourceKind::Columnar { .. } | SourceKind::Generator(_) => {
+                continue;
+            }
+            _ if *remade => continue,
+            SourceKind::Stream { .. } => "reads a stream that cannot be read again",
+            SourceKind::Channel | SourceKind::Columns { .. } | SourceKind::Memory { .. } => {
+                "is in memory"
+            }
+        };
+        return Some(format!("source {} {what}", source.name));
+    }
+    let stages = program.stages.iter().zip(&remade.stages);
+    let others = stages.filter(|(_, remade)| !**remade);
+    others.flat_map(|(stage, _)| &stage.operators).find_map(unkept)
+}
+
+/// What an operator keeps that is in no snapshot.
+fn unkept(operator: &OperatorSpec) -> Option<String> {
+    let what = match operator {
+        OperatorSpec::Filter(_)
+        | OperatorSpec::FilterChanges(_)
+        | OperatorSpec::Project { .. }
+        | OperatorSpec::DropLate(_)
+        | OperatorSpec::Unnest { .. }
+        | OperatorSpec::Windows(_)
+        | OperatorSpec::Repeat(_)
+        | OperatorSpec::Applied
+        | OperatorSpec::Aggregate(_)
+        | OperatorSpec::MarkFirst { .. } => return None,
+        OperatorSpec::Sessions(_) => "sessions",
+        OperatorSpec::Panes(_) => "hopping windows",
+        OperatorSpec::Standing(_) => "grouping sets",
+        OperatorSpec::Over(_) => "OVER",
+        OperatorSpec::Latest(_) => "the last row of each key",
+        OperatorSpec::Sort(_) => "ORDER BY",
+        OperatorSpec::Changing(_) => "results of changing input",
+        OperatorSpec::Join(spec) => match spec.keep {
+            Keep::Interval(_) => "an interval join",
+            Keep::Side(side) if spec.kind.tells(side) => "a join that tells of rows without a match",
+            Keep::Side(_) => return None,
+        },
+    };
+    Some(format!("the state of {what} is in no snapshot yet"))
+}
