@@ -1,7 +1,7 @@
 //! What is durable of a run: checkpoints in a state directory.
 //!
-//! At a barrier each shard gives *pieces* of its state: bytes that mean nothing here, each with its
-//! [`Place`]. A [`Draft`] writes them into one part file per shard; [`Draft::commit`] adds the
+//! At a barrier each shard gives *pieces* of its state: bytes that mean nothing here, each with
+//! its [`Place`]. A [`Draft`] writes them into one part file per shard; [`Draft::commit`] adds the
 //! manifest, whose rename is the commit. [`Store::newest`] gives the newest [`Checkpoint`] that is
 //! sound, every checksum of it compared before the first piece is handed out.
 //!
@@ -13,14 +13,14 @@
 //!
 //! Invariants:
 //! - a manifest under its name refers only to files that were written and fsynced before it;
-//! - no file is written twice, and none again after an error: the epoch is abandoned, and numbers of
-//!   epochs are never used again;
-//! - the last [`KEPT`] sound checkpoints stay; a part file goes when no manifest that stays refers to
-//!   it, and manifests go before what they refer to;
-//! - nothing that a checksum does not cover is believed, and files that are not ours are left alone.
+//! - no file is written twice, and none again after an error: the epoch is abandoned, and numbers
+//!   of epochs are never used again;
+//! - the last [`KEPT`] sound checkpoints stay; a part file goes when no manifest that stays refers
+//!   to it, and manifests go before what they refer to;
+//! - nothing that a checksum does not cover is believed, and files that are not ours stay.
 //!
-//! The bytes are drawn in `docs/format.md`. Nothing here reads a clock, and all access to files goes
-//! through a [`Disk`], so that every fault can be injected.
+//! The bytes are drawn in `docs/format.md`. Nothing here reads a clock, and all access to files
+//! goes through a [`Disk`], so that every fault can be injected.
 
 mod coordinator;
 mod disk;

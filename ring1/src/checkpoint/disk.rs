@@ -4,8 +4,11 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
+
+/// Bytes that a file is read ahead by: most pieces have a head of a few bytes and a page.
+const READ_BYTES: usize = 64 << 10;
 
 /// A disk. Paths are whole.
 pub trait Disk: Debug + Send + Sync {
@@ -106,7 +109,10 @@ impl Disk for LocalDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Incoming>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(BufReader::with_capacity(
+            READ_BYTES,
+            File::open(path)?,
+        )))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -132,9 +138,9 @@ impl Outgoing for File {
     }
 }
 
-impl Incoming for File {
+impl Incoming for BufReader<File> {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.get_ref().metadata()?.len())
     }
 
     fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
