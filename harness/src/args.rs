@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::say::Color;
 
-pub(crate) use self::setting::{EngineArgs, Format, RunSettings, Setting, SettingArgs, color};
+pub(crate) use self::setting::{
+    EngineArgs, Format, RunSettings, Setting, SettingArgs, StateSettings, color,
+};
 
 /// Trefoil, a thread-per-core streaming SQL engine.
 #[derive(Debug, Parser)]

@@ -1,5 +1,6 @@
 //! How a command can fail, and its exit code: 1 failed while running, 2 wrong usage, 3 SQL
-//! refused, 4 a connector could not be opened, 6 a benchmark missed its threshold.
+//! refused, 4 a connector could not be opened, 5 a checkpoint or its restore failed,
+//! 6 a benchmark missed its threshold.
 
 use std::fmt::Display;
 use std::io;
@@ -24,6 +25,8 @@ pub(crate) enum Failure {
     Sql(String),
     /// A connector could not be opened.
     Open(String),
+    /// A checkpoint or its restore failed.
+    Checkpoint(String),
     /// A benchmark missed its threshold.
     Threshold(String),
 }
@@ -43,6 +46,7 @@ impl Failure {
             | Self::Usage(text)
             | Self::Sql(text)
             | Self::Open(text)
+            | Self::Checkpoint(text)
             | Self::Threshold(text) => Some(text.clone()),
         }
     }
@@ -56,6 +60,7 @@ impl Failure {
             Self::Usage(text) => (2, text),
             Self::Sql(text) => (3, text),
             Self::Open(text) => (4, text),
+            Self::Checkpoint(text) => (5, text),
             Self::Threshold(text) => (6, text),
         };
         match self {
@@ -96,6 +101,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Open { .. } => Self::Open(error.to_string()),
+            Error::Restore(_) => Self::Checkpoint(error.to_string()),
             _ => Self::Running(error.to_string()),
         }
     }

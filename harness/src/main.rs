@@ -21,6 +21,7 @@ mod table;
 
 mod collisions;
 mod run;
+mod state;
 
 mod bench;
 mod config;

@@ -3,16 +3,17 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps};
+use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_at};
 use trefoil_ring0::program::SourceKind;
-use trefoil_ring0::runtime::start;
+use trefoil_ring0::output::Block;
+use trefoil_ring0::runtime::{Next, Running, start_from};
 
 use crate::args::{Format, RunArgs, RunSettings, Setting};
 use crate::collisions;
 use crate::failure::{Failure, needed};
-use crate::letters::{Letters, say_bad};
+use crate::letters::{Letter, Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::Target;
 use crate::print::{Shape, format_for, print_answer};
@@ -20,8 +21,12 @@ use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
 use crate::sinks::{Outlet, Sinks, is_printed};
+use crate::state::{Keeper, State};
 use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
+
+/// Longest wait for results.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// A run that is ready.
 #[derive(Debug)]
@@ -95,8 +100,17 @@ fn without_mark(text: String) -> String {
 
 /// Runs it.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
-    let steps = plan_steps(&job.files)?;
     let settings = &job.settings;
+    let state = settings.state.as_ref();
+    let mut state = state.map(|state| State::open(state, &job.files)).transpose()?;
+    let steps = match &state {
+        Some(state) => plan_steps_at(&job.files, state.planned())?,
+        None => plan_steps(&job.files)?,
+    };
+    if let Some(state) = &mut state {
+        check_output(settings)?;
+        state.check(&steps)?;
+    }
     collisions::check(settings, &job.paths, &steps)?;
     let target = Target::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
@@ -107,6 +121,9 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let counts = counts.transpose()?;
     let format = format_for(&target, settings.format)?;
     let stop = Stop::by_signals()?;
+    if state.is_some() {
+        stop.wakes();
+    }
     if let Some(time) = settings.time {
         stop.after(time)?;
     }
@@ -116,11 +133,12 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         format,
         results: Outlet::new(target),
         // Opened now, too.
-        sinks: Sinks::open(&steps)?,
+        sinks: Sinks::open(&steps, state.as_ref())?,
         letters: Letters::open(&steps)?,
         are_told_apart: steps.iter().filter(|step| is_shown(step)).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
+        state,
     };
     let clock = Instant::now();
     let ended = script.run(&steps);
@@ -179,13 +197,15 @@ struct Script<'a> {
     are_told_apart: bool,
     stats: Stats,
     notes: Notes,
+    state: Option<State>,
 }
 
 impl Script<'_> {
     /// Runs all steps, and gives files their names.
     fn run(&mut self, steps: &[Step]) -> Result<(), Failure> {
         let mut ledger = Ok(());
-        for (number, step) in steps.iter().enumerate() {
+        let done = self.state.as_ref().map_or(0, State::done);
+        for (number, step) in steps.iter().enumerate().skip(done) {
             if self.stop.is_asked() {
                 let left = steps.len() - number;
                 say(&format_args!(
@@ -197,7 +217,7 @@ impl Script<'_> {
                 continue;
             }
             match step {
-                Step::Query(query) => ledger = ledger.and(self.query(query)?),
+                Step::Query(query) => ledger = ledger.and(self.query(number, query)?),
                 Step::Answer(answer) => self.answer(answer)?,
             }
         }
@@ -216,12 +236,22 @@ impl Script<'_> {
         self.results.note(printed)
     }
 
-    /// Runs one query. The inner result says whether its ledger balances.
-    fn query(&mut self, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
+    /// Runs one query, which is this step. The inner result says whether its ledger balances.
+    fn query(
+        &mut self,
+        step: usize,
+        query: &PlannedQuery,
+    ) -> Result<Result<(), Failure>, Failure> {
         if is_printed(query) && self.are_told_apart {
             say_text(&query.sql);
         }
-        let mut running = start(&query.program, &self.settings.config)?;
+        let (mut program, mut config) = (query.program.clone(), self.settings.config.clone());
+        let restore = match &mut self.state {
+            Some(state) => state.restore(step, &mut program, &mut config)?,
+            None => None,
+        };
+        let mut running = start_from(&program, &config, restore.as_ref())?;
+        drop(restore);
         let control = running.control();
         self.stop.runs(control.clone());
         if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
@@ -235,7 +265,6 @@ impl Script<'_> {
         let progress = (!silent)
             .then(|| Progress::begin(control.clone()))
             .flatten();
-        let mut letters = self.letters.begin(query);
         let sink = query.sink.as_ref();
         let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
             Some(outlet) => outlet,
@@ -245,37 +274,22 @@ impl Script<'_> {
                 &mut self.results
             }
         };
-        let shape = Shape {
-            columns: &query.columns,
-            schema: &query.program.outputs[0].schema,
+        let keeper = match &mut self.state {
+            Some(state) => Some(state.keeper(step, query, &program, &running, &config)?),
+            None => None,
         };
-        outlet.begin(shape)?;
-        let is_live = query.program.sources.iter().any(|s| s.kind.is_live());
-        let before = outlet.rows();
-        let (mut received, mut is_left) = (0, false);
-        loop {
-            if !is_left && !outlet.is_wanted() {
-                is_left = true;
-                control.stop();
-            }
-            let Some(block) = running.next_block()? else {
-                break;
-            };
-            match (block.output().index(), &mut letters) {
-                (0, _) => {
-                    received += block.rows().rows() as u64;
-                    outlet.take(shape, block.rows())?;
-                    if is_live {
-                        outlet.flush()?;
-                    }
-                }
-                (_, Some(letters)) => letters.write(block.rows())?,
-                (output, None) => unreachable!("nothing is told in output {output}"),
-            }
-            running.give_back(block);
-        }
+        let mut flow = Flow {
+            query,
+            stop: &self.stop,
+            letters: self.letters.begin(query),
+            outlet,
+            keeper,
+            received: 0,
+            is_left: false,
+        };
+        let printed = flow.run(&mut running)?;
         drop(progress);
-        let printed = outlet.rows() - before;
+        let (received, is_left) = (flow.received, flow.is_left);
         if is_printed(query) {
             self.results.end_result()?;
         }
@@ -287,5 +301,104 @@ impl Script<'_> {
         say_bad(query, &reports);
         let rows = Rows { received, printed };
         Ok(self.stats.add(&query.program, &reports, executor, rows))
+    }
+}
+
+/// The results of a query, on their way.
+struct Flow<'a> {
+    query: &'a PlannedQuery,
+    stop: &'a Stop,
+    letters: Option<&'a mut Letter>,
+    outlet: &'a mut Outlet,
+    keeper: Option<Keeper<'a>>,
+    /// Rows that came.
+    received: u64,
+    /// Nobody wants the others.
+    is_left: bool,
+}
+
+impl Flow<'_> {
+    /// Takes all results. Gives how many rows were printed.
+    fn run(&mut self, running: &mut Running) -> Result<u64, Failure> {
+        let control = running.control();
+        let shape = Shape {
+            columns: &self.query.columns,
+            schema: &self.query.program.outputs[0].schema,
+        };
+        self.outlet.begin(shape)?;
+        let before = self.outlet.rows();
+        let sources = &self.query.program.sources;
+        let is_live = sources.iter().any(|s| s.kind.is_live());
+        let mut is_stopped = false;
+        loop {
+            if !self.is_left && !self.outlet.is_wanted() {
+                self.is_left = true;
+                control.stop();
+            }
+            let mut wait = WAIT_MAX;
+            if let Some(keeper) = &mut self.keeper {
+                keeper.turn(running)?;
+                if self.stop.is_asked() {
+                    keeper.stop(running);
+                }
+                if keeper.is_stopped() && !is_stopped {
+                    is_stopped = true;
+                    control.stop();
+                }
+                wait = keeper.wait();
+            }
+            match running.next_block_timeout(wait)? {
+                Next::Block(block) => {
+                    self.take(shape, &block, is_live)?;
+                    running.give_back(block);
+                }
+                Next::Barrier(output, epoch) => {
+                    if let (0, Some(keeper)) = (output.index(), &mut self.keeper) {
+                        keeper.met(epoch, self.outlet.cut(epoch)?);
+                    }
+                }
+                Next::Nothing => {}
+                Next::End => break,
+            }
+        }
+        if let Some(mut keeper) = self.keeper.take()
+            && !is_stopped
+        {
+            let epoch = keeper.end(running)?;
+            keeper.finish(epoch, self.outlet.cut(epoch)?)?;
+        }
+        Ok(self.outlet.rows() - before)
+    }
+
+    fn take(&mut self, shape: Shape<'_>, block: &Block, is_live: bool) -> Result<(), Failure> {
+        match (block.output().index(), &mut self.letters) {
+            (0, _) => {
+                self.received += block.rows().rows() as u64;
+                if self.keeper.as_ref().is_some_and(|keeper| !keeper.takes_rows()) {
+                    // The next run gives them.
+                    return Ok(());
+                }
+                self.outlet.take(shape, block.rows())?;
+                match is_live {
+                    true => self.outlet.flush(),
+                    false => Ok(()),
+                }
+            }
+            (_, Some(letters)) => letters.write(block.rows()),
+            (output, None) => unreachable!("nothing is told in output {output}"),
+        }
+    }
+}
+
+/// Refuses results in a file that would be lost with the run, as they are not committed with
+/// checkpoints.
+fn check_output(settings: &RunSettings) -> Result<(), Failure> {
+    match &settings.output {
+        None => Ok(()),
+        Some(path) => Err(Failure::Usage(format!(
+            "--output {} is not committed with checkpoints: INSERT INTO a sink of connector 'file' \
+             is",
+            path.display()
+        ))),
     }
 }

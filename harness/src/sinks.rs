@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use trefoil::{PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
 use trefoil_ring0::frame::Frame;
+use trefoil_ring1::checkpoint::Prepared;
 
 use crate::args::Format;
 use crate::failure::{Failure, needed};
 use crate::output::{Target, open_file};
 use crate::print::{Printer, Shape};
+use crate::state::{Parts, State};
 
 /// A way out for rows.
 pub(crate) struct Outlet {
@@ -20,7 +22,10 @@ pub(crate) struct Outlet {
     path: Option<PathBuf>,
     /// Somebody takes the rows, as far as is known.
     is_read: bool,
-    /// Rows that went nowhere.
+    /// The files of a sink that is committed with checkpoints: the target is one of them.
+    parts: Option<Parts>,
+    format: Option<Format>,
+    /// Rows that went nowhere, or into files that are whole.
     rows: u64,
 }
 
@@ -31,21 +36,42 @@ impl Outlet {
             printer: None,
             path: None,
             is_read: true,
+            parts: None,
+            format: None,
             rows: 0,
         }
     }
 
     fn with_printer(target: Target, format: SinkFormat) -> Self {
-        let format = match format {
-            SinkFormat::Json => Format::Ndjson,
-            SinkFormat::Csv => Format::Csv,
-            SinkFormat::Arrow => Format::Arrow,
-            SinkFormat::Parquet => Format::Parquet,
-        };
         Self {
-            printer: Some(Printer::new(format, u64::MAX)),
+            printer: Some(Printer::new(printed_as(format), u64::MAX)),
             ..Self::new(target)
         }
+    }
+
+    fn with_parts(parts: Parts, path: PathBuf, format: SinkFormat) -> Self {
+        Self {
+            parts: Some(parts),
+            format: Some(printed_as(format)),
+            path: Some(path),
+            ..Self::new(Target::Stdout)
+        }
+    }
+
+    /// All rows before the barrier of an epoch were taken. Gives the files that they are in.
+    pub(crate) fn cut(&mut self, epoch: u64) -> Result<Vec<Prepared>, Failure> {
+        if self.parts.is_none() {
+            self.flush()?;
+            return Ok(Vec::new());
+        }
+        if self.printer.is_some() {
+            self.rows = self.rows();
+            self.end_result()?;
+        }
+        Ok(self.parts.as_mut().map_or_else(Vec::new, |parts| {
+            parts.end(epoch);
+            parts.take()
+        }))
     }
 
     pub(crate) fn target(&mut self) -> &mut Target {
@@ -82,13 +108,23 @@ impl Outlet {
 
     /// Rows of this shape follow.
     pub(crate) fn begin(&mut self, shape: Shape<'_>) -> Result<(), Failure> {
-        self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape))
+        match self.parts {
+            // A file begins with its first row.
+            Some(_) => Ok(()),
+            None => self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape)),
+        }
     }
 
     /// Takes the rows of a frame, as far as they are wanted.
     pub(crate) fn take(&mut self, shape: Shape<'_>, frame: &Frame) -> Result<(), Failure> {
         if !self.is_read {
             return Ok(());
+        }
+        if let (Some(parts), Some(format), None) = (&mut self.parts, self.format, &self.printer) {
+            self.target = parts.begin()?;
+            let mut printer = Printer::new(format, u64::MAX);
+            printer.begin(shape)?;
+            self.printer = Some(printer);
         }
         let printed = match &mut self.printer {
             Some(printer) => printer.print(shape, frame, &mut self.target),
@@ -102,7 +138,11 @@ impl Outlet {
 
     /// Rows that were taken.
     pub(crate) fn rows(&self) -> u64 {
-        self.printer.as_ref().map_or(self.rows, Printer::rows)
+        let printed = self.printer.as_ref().map_or(0, Printer::rows);
+        match self.parts {
+            None if self.printer.is_some() => printed,
+            None | Some(_) => self.rows + printed,
+        }
     }
 
     /// Writes what is there so far.
@@ -128,14 +168,14 @@ impl Outlet {
 pub(crate) struct Sinks(Vec<(Sink, Outlet)>);
 
 impl Sinks {
-    /// Opens them.
-    pub(crate) fn open(steps: &[Step]) -> Result<Self, Failure> {
+    /// Opens them; with a state directory those that are files are committed with its checkpoints.
+    pub(crate) fn open(steps: &[Step], state: Option<&State>) -> Result<Self, Failure> {
         let mut sinks = Self(Vec::new());
         for step in steps {
             if let Step::Query(query) = step
                 && let Some(sink) = &query.sink
                 && sinks.outlet(sink).is_none()
-                && let Some(outlet) = open(sink)?
+                && let Some(outlet) = open(sink, state)?
             {
                 sinks.0.push((sink.clone(), outlet));
             }
@@ -159,7 +199,7 @@ impl Sinks {
     /// Ends all that were fed, and gives files their names.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         for (_, outlet) in &mut self.0 {
-            if outlet.printer.as_ref().is_some_and(Printer::has_begun) {
+            if outlet.parts.is_none() && outlet.printer.as_ref().is_some_and(Printer::has_begun) {
                 outlet.end_result()?;
                 outlet.target.finish()?;
             }
@@ -174,7 +214,17 @@ pub(crate) fn is_printed(query: &PlannedQuery) -> bool {
     connector.is_none_or(|connector| *connector == SinkConnector::Print)
 }
 
-fn open(sink: &Sink) -> Result<Option<Outlet>, Failure> {
+/// How the rows of a sink are printed.
+fn printed_as(format: SinkFormat) -> Format {
+    match format {
+        SinkFormat::Json => Format::Ndjson,
+        SinkFormat::Csv => Format::Csv,
+        SinkFormat::Arrow => Format::Arrow,
+        SinkFormat::Parquet => Format::Parquet,
+    }
+}
+
+fn open(sink: &Sink, state: Option<&State>) -> Result<Option<Outlet>, Failure> {
     let refuse = |why: String| Failure::Open(format!("sink {}: {why}", sink.name));
     Ok(match &sink.connector {
         SinkConnector::Print => None,
@@ -187,6 +237,10 @@ fn open(sink: &Sink) -> Result<Option<Outlet>, Failure> {
             Some(Outlet::with_printer(Target::Stdout, *format))
         }
         SinkConnector::File { path, format } => {
+            if let Some(state) = state {
+                let parts = Parts::open(path, *format, state.epoch()).map_err(refuse)?;
+                return Ok(Some(Outlet::with_parts(parts, path.clone(), *format)));
+            }
             let target = open_file(path).map_err(refuse)?;
             Some(Outlet {
                 path: Some(path.clone()),

@@ -23,6 +23,18 @@ pub(crate) struct Stop {
 struct State {
     asked: bool,
     running: Option<Control>,
+    /// What runs is only woken.
+    wakes: bool,
+}
+
+impl State {
+    fn carry_out(&self) {
+        match &self.running {
+            Some(running) if self.wakes => running.wake_host(),
+            Some(running) => running.stop(),
+            None => {}
+        }
+    }
 }
 
 impl Stop {
@@ -65,10 +77,8 @@ impl Stop {
     /// Asks for it.
     pub(crate) fn ask(&self) {
         let mut state = self.lock();
-        if let Some(running) = &state.running {
-            running.stop();
-        }
         state.asked = true;
+        state.carry_out();
     }
 
     /// Whether somebody asked.
@@ -79,10 +89,15 @@ impl Stop {
     /// From now on this is what runs; it stops at once where somebody has asked already.
     pub(crate) fn runs(&self, control: Control) {
         let mut state = self.lock();
-        if state.asked {
-            control.stop();
-        }
         state.running = Some(control);
+        if state.asked {
+            state.carry_out();
+        }
+    }
+
+    /// From now on what runs looks itself whether somebody asked, and takes a checkpoint first.
+    pub(crate) fn wakes(&self) {
+        self.lock().wakes = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

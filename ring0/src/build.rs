@@ -191,7 +191,7 @@ pub(crate) fn wire(
     let files = program
         .sources
         .iter()
-        .map(|spec| open(spec, config.chunk_bytes, bells))
+        .map(|spec| open(spec, config.chunk_bytes, bells, from))
         .collect::<Result<Vec<_>>>()?;
     let begun = from.map_or_else(config.now, Restore::begun);
     let (mut parts, mut ends) = part(program, config, bells, host, &files, begun)?;

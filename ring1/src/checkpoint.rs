@@ -33,6 +33,7 @@ mod part;
 mod print;
 mod read;
 mod store;
+mod writer;
 
 pub use coordinator::{Action, Coordinator, Event, Phase, Tally};
 pub use disk::{Disk, Incoming, LocalDisk, Outgoing};
@@ -44,6 +45,7 @@ pub use part::{PIECE_BYTES_MAX, Place};
 pub use print::{FilePrint, StatementPrint, changed_statement};
 pub use read::{Checkpoint, Pieces};
 pub use store::{KEPT, Store};
+pub use writer::{Outcome, Writer, finish_sinks};
 
 use std::hash::Hasher;
 

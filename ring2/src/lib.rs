@@ -44,6 +44,7 @@ pub mod partitioning;
 
 mod depth;
 mod files;
+mod fingerprint;
 mod lower;
 mod lower_expr;
 mod ordinals;
@@ -71,6 +72,7 @@ pub use engine::Engine;
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
 pub use files::would_read;
+pub use fingerprint::statements;
 pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.

@@ -17,6 +17,9 @@ use crate::say::Color;
 use crate::say::say;
 use crate::settings::{Kind, Settings, Shown, path};
 
+/// Time between two checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
 /// The flags of `run` that are settings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SettingArgs {
@@ -37,6 +40,15 @@ pub(crate) struct SettingArgs {
     /// Set a value before the script, as SET does
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<Setting>,
+    /// A directory for checkpoints, from the newest of which the next run goes on
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    state: Option<PathBuf>,
+    /// Time between two checkpoints [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    checkpoint_every: Option<Duration>,
+    /// Go on from the newest checkpoint [default where the directory holds one]
+    #[arg(long, requires = "state")]
+    resume: bool,
     /// Print no more rows of a result, and read no further for it
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -70,6 +82,16 @@ pub(crate) struct RunSettings {
     pub(crate) set: Vec<Setting>,
     pub(crate) limit: Option<u64>,
     pub(crate) time: Option<Duration>,
+    pub(crate) state: Option<StateSettings>,
+}
+
+/// Where a run keeps its checkpoints, and how often it takes them.
+#[derive(Debug, Clone)]
+pub(crate) struct StateSettings {
+    pub(crate) dir: PathBuf,
+    pub(crate) every: Duration,
+    /// Somebody said that there is something to go on from.
+    pub(crate) resume: bool,
 }
 
 impl SettingArgs {
@@ -107,6 +129,20 @@ impl SettingArgs {
             show: |time| humantime::format_duration(*time).to_string(),
         };
         let time = settings.take(&time, self.time, None)?;
+        let state = settings.take(&path_kind("state"), self.state, None)?;
+        let every = Kind {
+            name: "checkpoint_every",
+            parse: self::time,
+            show: |time| humantime::format_duration(*time).to_string(),
+        };
+        let default = humantime::format_duration(CHECKPOINT_EVERY).to_string();
+        let every = settings.take(&every, self.checkpoint_every, Some(&default))?;
+        let resume = self.resume;
+        let state = state.map(|dir| StateSettings {
+            dir,
+            every: every.unwrap_or(CHECKPOINT_EVERY),
+            resume,
+        });
         Ok(RunSettings {
             config,
             format,
@@ -115,6 +151,7 @@ impl SettingArgs {
             set: all_set(self.set, settings)?,
             limit,
             time,
+            state,
         })
     }
 }

@@ -372,6 +372,13 @@ impl Running {
         self.outcomes.iter().all(Option::is_some)
     }
 
+    /// The shards that have given their parts back: they tell nothing any more.
+    pub fn ended_shards(&mut self) -> Vec<usize> {
+        self.collect();
+        let ended = |shard: &usize| self.outcomes[*shard].is_some() && self.told[*shard].is_empty();
+        (0..self.outcomes.len()).filter(ended).collect()
+    }
+
     /// Waits for the program's end and gives what it counted, by shard. Results that were not taken
     /// are lost.
     ///

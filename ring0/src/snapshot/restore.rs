@@ -1,5 +1,8 @@
 //! What shards begin with that go on behind a barrier.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Piece, Place};
@@ -30,6 +33,7 @@ pub struct Restore {
     pieces: Vec<(usize, Piece)>,
     shards: usize,
     begun: i64,
+    sizes: HashMap<PathBuf, u64>,
 }
 
 impl Restore {
@@ -40,7 +44,21 @@ impl Restore {
             pieces,
             shards,
             begun,
+            sizes: HashMap::new(),
         }
+    }
+
+    /// How many bytes of these files are read, where they have more by now: what is behind was not
+    /// there when the program began.
+    #[must_use]
+    pub fn with_sizes(mut self, sizes: HashMap<PathBuf, u64>) -> Self {
+        self.sizes = sizes;
+        self
+    }
+
+    /// How many bytes of a file are read at most.
+    pub(crate) fn size(&self, path: &Path) -> Option<u64> {
+        self.sizes.get(path).copied()
     }
 
     /// When the program began (ns since 1970-01-01T00:00:00Z).

@@ -20,6 +20,7 @@ use crate::format::record::{Chunk, Stop, Tail, too_long};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec, Splits};
 use crate::schema::Schema;
+use crate::snapshot::Restore;
 use crate::wake::Bell;
 
 /// Bytes read at first to find a header.
@@ -98,7 +99,12 @@ pub(crate) fn open_stream(
 }
 
 /// Opens what a source reads; empty for one that reads no file.
-pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -> Result<Files> {
+pub(crate) fn open(
+    spec: &SourceSpec,
+    chunk_bytes: usize,
+    bells: &[Arc<Bell>],
+    from: Option<&Restore>,
+) -> Result<Files> {
     let mut files = Vec::new();
     let mut chunks = 0;
     let mut base = 0;
@@ -112,7 +118,8 @@ pub(crate) fn open(spec: &SourceSpec, chunk_bytes: usize, bells: &[Arc<Bell>]) -
         | SourceKind::Memory { .. } => (&[][..], Format::Records(&FileFormat::Ndjson)),
     };
     for path in paths {
-        let mut file = open_file(spec, format, path)?;
+        let upto = from.and_then(|from| from.size(path));
+        let mut file = open_file(spec, format, path, upto)?;
         file.base = base;
         if spec.splits == Splits::One {
             base += file.end();
@@ -144,7 +151,12 @@ enum Format<'a> {
     Columns(&'a dyn ColumnarFormat),
 }
 
-fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenFile> {
+fn open_file(
+    spec: &SourceSpec,
+    format: Format<'_>,
+    path: &Path,
+    upto: Option<u64>,
+) -> Result<OpenFile> {
     let failed = |message: String| Error::Open {
         name: spec.name.clone(),
         path: path.to_owned(),
@@ -163,7 +175,7 @@ fn open_file(spec: &SourceSpec, format: Format<'_>, path: &Path) -> Result<OpenF
     let mut file = OpenFile {
         file: Arc::new(file),
         path: path.to_owned(),
-        size: regular(facts)?,
+        size: regular(facts)?.min(upto.unwrap_or(u64::MAX)),
         body: 0,
         base: 0,
         columnar: None,

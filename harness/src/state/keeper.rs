@@ -1,0 +1,250 @@
+//! Takes the checkpoints of one query while it runs.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use trefoil_ring0::runtime::Running;
+use trefoil_ring0::snapshot::{Piece, Told};
+use trefoil_ring1::checkpoint::{
+    Action, Coordinator, Event, ManifestData, Outcome, Phase, Prepared, SinkPrint, Writer,
+};
+
+use super::{kept_place, nanos};
+use crate::failure::Failure;
+use crate::say::say;
+
+/// Longest wait for something to do.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// Ends the wait of whichever query runs.
+#[derive(Clone, Default)]
+pub(super) struct Wake(Arc<Mutex<Option<Box<dyn Fn() + Send>>>>);
+
+impl Wake {
+    pub(super) fn set(&self, wake: impl Fn() + Send + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(wake) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
+        }
+    }
+}
+
+/// Takes the checkpoints of one query.
+pub(crate) struct Keeper<'a> {
+    writer: &'a Writer,
+    next_epoch: &'a mut u64,
+    coordinator: Coordinator,
+    clock: Instant,
+    data: ManifestData,
+    sink: Option<String>,
+    /// Files of the sink that no checkpoint has committed.
+    prepared: Vec<Prepared>,
+    /// The last barrier that was met in the results.
+    behind: u64,
+    /// All shards have told of this epoch.
+    told: Option<u64>,
+    /// The last one before the run is stopped, and whether it is durable.
+    last: Option<(u64, bool)>,
+}
+
+impl fmt::Debug for Keeper<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of step {}", self.coordinator, self.data.step)
+    }
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(
+        writer: &'a Writer,
+        next_epoch: &'a mut u64,
+        every: Duration,
+        data: ManifestData,
+        sink: Option<String>,
+    ) -> Self {
+        let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            coordinator: Coordinator::new(data.shards, *next_epoch, Some(every), 0),
+            clock: Instant::now(),
+            writer,
+            next_epoch,
+            data,
+            sink,
+            prepared: Vec::new(),
+            behind: 0,
+            told: None,
+            last: None,
+        }
+    }
+
+    fn now_ns(&self) -> i64 {
+        i64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// How long there is nothing to do.
+    pub(crate) fn wait(&self) -> Duration {
+        let wakes = self.coordinator.wakes_at_ns();
+        let left = wakes.map(|at| at.saturating_sub(self.now_ns()).max(0) as u64);
+        left.map_or(WAIT_MAX, Duration::from_nanos).min(WAIT_MAX)
+    }
+
+    /// Does what there is to do.
+    pub(crate) fn turn(&mut self, running: &mut Running) -> Result<(), Failure> {
+        while let Some(outcome) = self.writer.outcome() {
+            self.note(outcome, running)?;
+        }
+        while self.writer.has_room()
+            && let Some((shard, told)) = running.next_told()
+        {
+            let shard = u32::try_from(shard).unwrap_or(u32::MAX);
+            match told {
+                Told::Piece(piece) => self.keep(shard, piece),
+                Told::Done(epoch, last) => {
+                    last.into_iter().for_each(|piece| self.keep(shard, piece));
+                    self.step(Event::ShardDone { shard, epoch }, running);
+                }
+            }
+        }
+        let now_ns = self.now_ns();
+        self.step(Event::Tick { now_ns }, running);
+        if let Phase::Collecting(epoch) | Phase::Draining(epoch) = self.coordinator.phase() {
+            // Who has ended has nothing to tell any more.
+            for shard in running.ended_shards() {
+                let shard = u32::try_from(shard).unwrap_or(u32::MAX);
+                self.step(Event::ShardDone { shard, epoch }, running);
+            }
+        }
+        self.commit();
+        Ok(())
+    }
+
+    fn keep(&self, shard: u32, piece: Piece) {
+        self.writer.piece(shard, kept_place(piece.place), piece.bytes);
+    }
+
+    fn step(&mut self, event: Event, running: &Running) {
+        for action in self.coordinator.step(event) {
+            match action {
+                Action::Trigger(epoch) => {
+                    self.data.created_ns = nanos(SystemTime::now());
+                    self.writer.begin(epoch);
+                    running.ask_barrier(epoch);
+                }
+                Action::Commit(epoch) => self.told = Some(epoch),
+                Action::Abandon(_) => self.writer.abandon(),
+            }
+        }
+        *self.next_epoch = self.coordinator.next_epoch();
+    }
+
+    /// Commits what all shards have told of, once its rows are in the sink's files.
+    fn commit(&mut self) {
+        let behind = self.behind;
+        if let Some(epoch) = self.told.take_if(|epoch| *epoch <= behind) {
+            self.writer.commit(epoch, self.manifest());
+        }
+    }
+
+    fn manifest(&self) -> ManifestData {
+        let sink = self.sink.iter().map(|name| SinkPrint {
+            name: name.clone(),
+            path: self.prepared.first().map_or_else(Default::default, |p| {
+                p.name.parent().map(Into::into).unwrap_or_default()
+            }),
+            prepared: self.prepared.clone(),
+        });
+        ManifestData {
+            sinks: sink.filter(|sink| !sink.prepared.is_empty()).collect(),
+            ..self.data.clone()
+        }
+    }
+
+    fn note(&mut self, outcome: Outcome, running: &Running) -> Result<(), Failure> {
+        match outcome {
+            Outcome::Written(epoch) => {
+                self.written(epoch);
+                self.step(Event::Written { epoch }, running);
+                Ok(())
+            }
+            Outcome::Failed(epoch, error) if self.last.is_some_and(|(last, _)| last == epoch) => {
+                Err(Failure::Checkpoint(format!("checkpoint {epoch} failed: {error}")))
+            }
+            Outcome::Failed(epoch, error) => {
+                say(&format_args!("note: checkpoint {epoch} failed, the next may not: {error}"));
+                self.step(Event::WriteFailed { epoch }, running);
+                Ok(())
+            }
+            Outcome::Unfinished(epoch, error) => Err(Failure::Checkpoint(format!(
+                "checkpoint {epoch} is written, and files of the sink did not get their names: \
+                 {error}; run again to go on from it"
+            ))),
+        }
+    }
+
+    fn written(&mut self, epoch: u64) {
+        // Files of later epochs are not in it.
+        self.prepared.retain(|prepared| !prepared.name.exists());
+        if let Some((last, written)) = &mut self.last {
+            *written |= *last <= epoch;
+        }
+    }
+
+    /// The barrier of an epoch was met in the results; these files hold what is before it.
+    pub(crate) fn met(&mut self, epoch: u64, prepared: Vec<Prepared>) {
+        self.behind = epoch;
+        self.prepared.extend(prepared);
+        self.commit();
+    }
+
+    /// Takes one more checkpoint, behind which the run is stopped.
+    pub(crate) fn stop(&mut self, running: &Running) {
+        if self.last.is_none() {
+            let before = self.coordinator.next_epoch();
+            self.last = Some((before, false));
+            self.step(Event::Requested, running);
+        }
+    }
+
+    /// Whether rows are still of a checkpoint that will be taken.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.last.is_none_or(|(last, _)| self.behind < last)
+    }
+
+    /// Whether the last checkpoint was taken.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.last.is_some_and(|(_, written)| written)
+    }
+
+    /// The epoch of the checkpoint at the query's end.
+    pub(crate) fn end(&mut self, running: &Running) -> Result<u64, Failure> {
+        self.step(Event::Ended, running);
+        Ok(self.coordinator.next_epoch())
+    }
+
+    /// Commits all that the query gave; the next run goes on with the next step.
+    pub(crate) fn finish(mut self, epoch: u64, prepared: Vec<Prepared>) -> Result<(), Failure> {
+        self.prepared.extend(prepared);
+        self.data.step += 1;
+        self.data.created_ns = nanos(SystemTime::now());
+        self.data.sources.clear();
+        self.writer.begin(epoch);
+        self.writer.commit(epoch, self.manifest());
+        *self.next_epoch = epoch + 1;
+        while let Some(outcome) = self.writer.wait() {
+            match outcome {
+                Outcome::Written(of) if of == epoch => return Ok(()),
+                Outcome::Written(_) => {}
+                Outcome::Failed(of, error) | Outcome::Unfinished(of, error) if of == epoch => {
+                    let why = format!("the last checkpoint, {epoch}, failed: {error}");
+                    return Err(Failure::Checkpoint(why));
+                }
+                Outcome::Failed(..) => {}
+                Outcome::Unfinished(_, error) => return Err(error.into()),
+            }
+        }
+        Err(Failure::Checkpoint("who writes checkpoints is gone".to_owned()))
+    }
+}

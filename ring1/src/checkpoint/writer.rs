@@ -1,0 +1,232 @@
+//! The thread that writes checkpoints: it takes the pieces of an epoch while the stream goes on,
+//! and commits what all shards have told, with the files of sinks that were written before.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::{Draft, ManifestData, Place, SinkPrint, Store, StoreError};
+
+/// Pieces that wait to be written, at most; whoever gives them asks before.
+const PIECES_MAX: usize = 64;
+
+/// What is to be done.
+enum Order {
+    Begin(u64),
+    Piece(u32, Place, Vec<u8>),
+    Commit(u64, Box<ManifestData>),
+    Abandon,
+}
+
+/// What became of an epoch.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is durable, and the files of its sinks have their names.
+    Written(u64),
+    /// It is not, and why; the next one may be.
+    Failed(u64, StoreError),
+    /// It is durable, and files of its sinks did not get their names: nobody may go on but from it.
+    Unfinished(u64, StoreError),
+}
+
+/// A store on a thread of its own. Dropping it writes what was ordered and ends it.
+#[derive(Debug)]
+pub struct Writer {
+    orders: Option<Sender<Order>>,
+    outcomes: Receiver<Outcome>,
+    waiting: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread; `wake` is called behind each outcome.
+    ///
+    /// # Errors
+    /// There is no thread left.
+    pub fn start(store: Store, wake: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let (orders, taken) = channel();
+        let (tell, outcomes) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let mut work = Work {
+            store,
+            draft: None,
+            failed: None,
+            waiting: Arc::clone(&waiting),
+        };
+        let run = move || {
+            for order in taken {
+                if let Some(outcome) = work.take(order) {
+                    // Nobody asks any more where the other end is gone.
+                    let _ = tell.send(outcome);
+                    wake();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("trefoil-checkpoint".to_owned());
+        Ok(Self {
+            orders: Some(orders),
+            outcomes,
+            waiting,
+            thread: Some(thread.spawn(run)?),
+        })
+    }
+
+    fn order(&self, order: Order) {
+        let orders = self.orders.as_ref().expect("taken by drop only");
+        orders.send(order).expect("the thread takes orders to its end");
+    }
+
+    /// Begins an epoch.
+    pub fn begin(&self, epoch: u64) {
+        self.order(Order::Begin(epoch));
+    }
+
+    /// Whether pieces are written as fast as they come: where not, they had better wait.
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < PIECES_MAX
+    }
+
+    /// A piece of the epoch that was begun.
+    pub fn piece(&self, shard: u32, place: Place, bytes: Vec<u8>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.order(Order::Piece(shard, place, bytes));
+    }
+
+    /// Commits the epoch that was begun; its outcome follows.
+    pub fn commit(&self, epoch: u64, data: ManifestData) {
+        self.order(Order::Commit(epoch, Box::new(data)));
+    }
+
+    /// Drops the epoch that was begun.
+    pub fn abandon(&self) {
+        self.order(Order::Abandon);
+    }
+
+    /// What became of an epoch, if that is known now.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcomes.try_recv().ok()
+    }
+
+    /// Waits for what becomes of an epoch.
+    pub fn wait(&self) -> Option<Outcome> {
+        self.outcomes.recv().ok()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has in hand.
+struct Work {
+    store: Store,
+    draft: Option<Draft>,
+    /// Why the epoch in hand cannot be committed any more.
+    failed: Option<StoreError>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Work {
+    fn take(&mut self, order: Order) -> Option<Outcome> {
+        match order {
+            Order::Begin(epoch) => {
+                self.failed = None;
+                match self.store.begin(epoch) {
+                    Ok(draft) => self.draft = Some(draft),
+                    Err(error) => self.failed = Some(error),
+                }
+                None
+            }
+            Order::Piece(shard, place, bytes) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                if let Some(draft) = &mut self.draft
+                    && let Err(error) = draft.append(shard, place, &bytes)
+                {
+                    self.draft = None;
+                    self.failed = Some(error);
+                }
+                None
+            }
+            Order::Abandon => {
+                self.draft = None;
+                None
+            }
+            Order::Commit(epoch, data) => {
+                let sinks = data.sinks.clone();
+                Some(match self.commit(*data) {
+                    Err(error) => Outcome::Failed(epoch, error),
+                    Ok(()) => match finish_sinks(&sinks) {
+                        Ok(()) => Outcome::Written(epoch),
+                        Err(error) => Outcome::Unfinished(epoch, error),
+                    },
+                })
+            }
+        }
+    }
+
+    fn commit(&mut self, data: ManifestData) -> Result<(), StoreError> {
+        let draft = match (self.draft.take(), self.failed.take()) {
+            (Some(draft), None) => draft,
+            (_, Some(error)) => return Err(error),
+            (None, None) => panic!("an epoch is begun before it is committed"),
+        };
+        sync(&data.sinks)?;
+        draft.commit(data).map(|_| ())
+    }
+}
+
+fn failed(doing: &'static str, path: &Path, error: io::Error) -> StoreError {
+    StoreError::Io {
+        doing,
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// Makes the files of sinks durable under the names they were written with.
+fn sync(sinks: &[SinkPrint]) -> Result<(), StoreError> {
+    let mut folders = BTreeSet::new();
+    for prepared in sinks.iter().flat_map(|sink| &sink.prepared) {
+        let path = &prepared.temporary;
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed("fsync", path, error))?;
+        folders.extend(path.parent().map(Path::to_owned));
+    }
+    sync_folders(&folders)
+}
+
+fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    for folder in folders {
+        let synced = File::open(folder).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed("fsync", folder, error))?;
+    }
+    Ok(())
+}
+
+/// Gives the files of sinks their names, those that have not got them: the second step of a commit,
+/// and the first one of whoever goes on from it.
+///
+/// # Errors
+/// [`StoreError::Io`] where a file has neither name, or cannot be renamed.
+pub fn finish_sinks(sinks: &[SinkPrint]) -> Result<(), StoreError> {
+    let mut folders = BTreeSet::new();
+    for prepared in sinks.iter().flat_map(|sink| &sink.prepared) {
+        match fs::rename(&prepared.temporary, &prepared.name) {
+            Ok(()) => folders.extend(prepared.name.parent().map(Path::to_owned)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && prepared.name.exists() => {}
+            Err(error) => return Err(failed("rename", &prepared.temporary, error)),
+        }
+    }
+    sync_folders(&folders)
+}
