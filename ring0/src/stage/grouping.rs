@@ -147,7 +147,10 @@ impl AggregateState {
                 ((place.first_group, place.groups), Some(owned))
             }
             _ if elsewhere => (everything, Some(Owned::None)),
-            _ if input.is_single() => (everything, Some(Owned::All)),
+            // There is no other, or none that gets rows.
+            _ if input.is_single() || place.groups == KEY_GROUPS as u32 => {
+                (everything, Some(Owned::All))
+            }
             ChainInput::Exchange(_) | ChainInput::Source(..) => (everything, None),
         };
         Ok(Self {

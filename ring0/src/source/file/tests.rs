@@ -14,7 +14,7 @@ fn read_cut_off(text: &str, size: u64) -> Error {
         format: FileFormat::Ndjson,
     };
     let spec = SourceSpec::new("s", Arc::new(Schema::new(vec![])), kind);
-    let mut files = open(&spec, 4, &[Arc::clone(&bell)]).unwrap();
+    let mut files = open(&spec, 4, &[Arc::clone(&bell)], None).unwrap();
     files.open = Arc::new(vec![OpenFile::cut_off(text, size)]);
     let reader = Reader {
         shard: 0,
