@@ -1,11 +1,13 @@
 //! How a command can fail, and its exit code: 1 failed while running, 2 wrong usage, 3 SQL
-//! refused, 4 a connector could not be opened, 6 a benchmark missed its threshold.
+//! refused, 4 a connector could not be opened, 5 a checkpoint is not sound or could not be written,
+//! 6 a benchmark missed its threshold.
 
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
 use trefoil_ring0::error::Error;
+use trefoil_ring1::checkpoint::StoreError;
 
 use crate::say::say;
 
@@ -24,6 +26,8 @@ pub(crate) enum Failure {
     Sql(String),
     /// A connector could not be opened.
     Open(String),
+    /// A checkpoint could not be written, or is not sound.
+    Checkpoint(String),
     /// A benchmark missed its threshold.
     Threshold(String),
 }
@@ -43,6 +47,7 @@ impl Failure {
             | Self::Usage(text)
             | Self::Sql(text)
             | Self::Open(text)
+            | Self::Checkpoint(text)
             | Self::Threshold(text) => Some(text.clone()),
         }
     }
@@ -56,6 +61,7 @@ impl Failure {
             Self::Usage(text) => (2, text),
             Self::Sql(text) => (3, text),
             Self::Open(text) => (4, text),
+            Self::Checkpoint(text) => (5, text),
             Self::Threshold(text) => (6, text),
         };
         match self {
@@ -89,6 +95,12 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,
             _ => Self::Running(format!("cannot write results: {error}")),
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Checkpoint(error.to_string())
     }
 }
 

@@ -23,6 +23,7 @@ mod collisions;
 mod run;
 
 mod bench;
+mod checkpoint;
 mod config;
 mod doctor;
 mod explain;
@@ -58,6 +59,7 @@ fn run_command(Args { color, command }: Args) -> Result<(), Failure> {
         Command::Run(args) => run::run(&run::Job::new(args, &mut settings)?),
         Command::Explain(args) => explain::run(&explain::Job::new(args)?),
         Command::Bench(args) => bench::run(&bench::Job::new(args, &mut settings)?),
+        Command::Checkpoint { command } => checkpoint::run(&command),
         Command::Config(args) => config::run(args, settings),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

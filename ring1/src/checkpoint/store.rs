@@ -93,8 +93,8 @@ impl Store {
         &self.owned.folder
     }
 
-    /// The newest checkpoint that is sound, as [`Folder::newest`] finds it. Those it passes over do not
-    /// count among those that are kept.
+    /// The newest checkpoint that is sound, as [`Folder::newest`] finds it. Those it passes over do
+    /// not count among those that are kept.
     ///
     /// # Errors
     /// As of [`Folder::newest`].
@@ -137,8 +137,8 @@ impl Owned {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what the newest checkpoints made superfluous: manifests first, durably, so that none is
-    /// ever seen without its parts, then the parts.
+    /// Removes what the newest checkpoints made superfluous: manifests first, durably, so that none
+    /// is ever seen without its parts, then the parts.
     pub(crate) fn retain(&self) -> Result<(), StoreError> {
         let epochs = self.folder.epochs()?;
         let is_counted = |epoch: &u64| {
@@ -199,8 +199,8 @@ fn remove_temporary(folder: &Folder) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes part files that no manifest of these epochs refers to. What a manifest refers to that cannot
-/// be read is not known: all that is as old as the newest such one stays.
+/// Removes part files that no manifest of these epochs refers to. What a manifest refers to that
+/// cannot be read is not known: all that is as old as the newest such one stays.
 fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
     let mut referred = BTreeSet::new();
     let mut unreadable = None;

@@ -139,8 +139,8 @@ fn where_none_is_sound_it_is_said_why() {
         }
     }
     let error = folder(&files).newest().unwrap_err();
-    let want = "no checkpoint in /state is sound:\n  epoch 2: /state/manifest-00000000000000000002 is \
-        damaged at byte 0: its checksum differs\n  epoch 1: /state/manifest-00000000000000000001 is \
-        damaged at byte 0: its checksum differs";
+    let want = "no checkpoint in /state is sound:\n  \
+        epoch 2: /state/manifest-00000000000000000002 is damaged at byte 0: its checksum differs\n  \
+        epoch 1: /state/manifest-00000000000000000001 is damaged at byte 0: its checksum differs";
     assert_eq!(error.to_string(), want);
 }

@@ -140,7 +140,8 @@ fn an_error_at_any_operation_costs_one_epoch_and_the_next_is_good() {
             .filter(|committed| committed.not_removed.is_some())
             .count();
         let mut committed = committed(&results);
-        // A manifest whose removal was lost with an fsync may be back, older than those that are kept.
+        // A manifest whose removal was lost with an fsync may be back, older than those that are
+        // kept.
         for survives in survivals() {
             let after = disk.after_crash(survives);
             let doubtful = errors.last().map(|_| 4);

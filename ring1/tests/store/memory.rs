@@ -1,5 +1,5 @@
-//! A disk in memory that fails where a test wants, and of which a crash keeps no more than was fsynced:
-//! of all else, any part.
+//! A disk in memory that fails where a test wants, and of which a crash keeps no more than was
+//! fsynced: of all else, any part.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,8 @@ struct World {
 pub(crate) enum Fault {
     /// This one and all behind it are not done.
     Crash(usize),
-    /// This one fails with EIO. What a failed fsync was to make durable is lost for later ones, too.
+    /// This one fails with EIO. What a failed fsync was to make durable is lost for later ones,
+    /// too.
     Once(usize),
     /// From this one on there is no room.
     Full(usize),
