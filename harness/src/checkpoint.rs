@@ -1,6 +1,6 @@
-//! `trefoil checkpoint`: what is in a state directory, and whether it is sound. It takes no lock, so
-//! that the directory of a run that goes on can be looked at: what that removes meanwhile is left
-//! out.
+//! `trefoil checkpoint`: what is in a state directory, and whether it is sound. It takes no lock,
+//! so that the directory of a run that goes on can be looked at: what that removes meanwhile is
+//! left out.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -95,11 +95,14 @@ fn verify(dir: &Path, target: &mut Target) -> Result<(), Failure> {
     }
 }
 
+/// What was found of each epoch.
+type Epochs<T> = Vec<(u64, Result<T, StoreError>)>;
+
 /// What `look` says of each epoch, the newest first, without those that went while it looked.
 fn each<T>(
     folder: &Folder,
     look: impl Fn(u64) -> Result<T, StoreError>,
-) -> Result<Vec<(u64, Result<T, StoreError>)>, StoreError> {
+) -> Result<Epochs<T>, StoreError> {
     let mut found = Vec::new();
     for epoch in folder.epochs()? {
         let result = look(epoch);

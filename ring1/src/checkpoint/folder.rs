@@ -58,8 +58,8 @@ impl Folder {
         })
     }
 
-    /// The manifest of an epoch, when its part files are there, each with its size and the header it
-    /// is to have; their pieces are not read.
+    /// The manifest of an epoch, when its part files are there, each with its size and the header
+    /// it is to have; their pieces are not read.
     ///
     /// # Errors
     /// There is none, or something of that is not so.

@@ -20,6 +20,36 @@ use super::read::Checkpoint;
 pub const KEPT: usize = 2;
 
 /// A state directory, locked for this process as long as the store or a draft of it lives.
+///
+/// ```
+/// use trefoil_ring1::checkpoint::{ManifestData, Place, Store, StoreError};
+///
+/// # let dir = std::env::temp_dir().join(format!("trefoil-doc-store-{}", std::process::id()));
+/// let mut store = Store::open(&dir)?;
+/// let mut draft = store.begin(store.next_epoch())?;
+/// let place = Place { kind: 1, number: 0, level: 0 };
+/// draft.append(0, place, b"what shard 0 has")?;
+/// draft.append(1, place, b"what shard 1 has")?;
+/// draft.commit(ManifestData {
+///     created_ns: 0,
+///     shards: 2,
+///     seed: 7,
+///     chunk_bytes: 1 << 20,
+///     step: 0,
+///     fingerprint: Vec::new(),
+///     sources: Vec::new(),
+///     sinks: Vec::new(),
+///     counters: serde_json::Value::Null,
+/// })?;
+///
+/// let newest = store.newest()?.expect("one was committed");
+/// for piece in newest.pieces() {
+///     let (shard, of, bytes) = piece?;
+///     assert_eq!((of, bytes), (place, format!("what shard {shard} has").into_bytes()));
+/// }
+/// # std::fs::remove_dir_all(&dir).expect("it is ours");
+/// # Ok::<(), StoreError>(())
+/// ```
 #[derive(Debug)]
 pub struct Store {
     owned: Arc<Owned>,
@@ -220,4 +250,68 @@ fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::{ManifestData, Place};
+    use super::*;
+
+    fn commit(store: &mut Store, epoch: u64) {
+        let mut draft = store.begin(epoch).unwrap();
+        let place = Place {
+            kind: 0,
+            number: 0,
+            level: 0,
+        };
+        draft.append(0, place, &epoch.to_le_bytes()).unwrap();
+        let data = ManifestData {
+            created_ns: 0,
+            shards: 1,
+            seed: 0,
+            chunk_bytes: 1,
+            step: 0,
+            fingerprint: Vec::new(),
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            counters: serde_json::Value::Null,
+        };
+        assert!(draft.commit(data).unwrap().not_removed.is_none());
+    }
+
+    /// No draft refers to parts of earlier epochs yet. The format has room for that, and what
+    /// removes files goes by it.
+    #[test]
+    fn a_part_stays_as_long_as_a_later_manifest_refers_to_it() {
+        let name = format!("trefoil-parts-stay-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        _ = fs::remove_dir_all(&dir);
+        let mut store = Store::open(&dir).unwrap();
+        commit(&mut store, 1);
+        let mut second = store.folder().manifest(1).unwrap();
+        second.epoch = 2;
+        fs::write(dir.join(names::manifest(2)), second.encode().unwrap()).unwrap();
+        drop(store);
+        let mut store = Store::open(&dir).unwrap();
+        commit(&mut store, 3);
+        assert_eq!(store.folder().epochs().unwrap(), [3, 2]);
+        let second = store.folder().checkpoint(2).unwrap();
+        let (_, _, bytes) = second.pieces().next().unwrap().unwrap();
+        assert_eq!(bytes, 1_u64.to_le_bytes());
+        commit(&mut store, 4);
+        let parts = store.folder().list(&store.folder().state_dir()).unwrap();
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_writes_and_reads_may_move_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Store>();
+        is_send::<Draft>();
+        is_send::<Checkpoint>();
+        is_send::<super::super::Pieces>();
+    }
 }
