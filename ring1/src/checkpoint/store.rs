@@ -102,7 +102,6 @@ impl Store {
                 _ => StoreError::io("lock", &path)(error),
             })?;
         let least = least_unused(&folder)?;
-        remove_temporary(&folder)?;
         sweep(&folder, &folder.epochs()?)?;
         let state = State {
             least,
@@ -219,19 +218,15 @@ fn least_unused(folder: &Folder) -> Result<u64, StoreError> {
     Ok(newest.map_or(1, |epoch| epoch.saturating_add(1)))
 }
 
-/// Removes manifests that never got their names.
-fn remove_temporary(folder: &Folder) -> Result<(), StoreError> {
+/// Removes, while nothing is being written, manifests that never got their names, and part files
+/// that no manifest of these epochs refers to. What a manifest refers to that cannot be read is not
+/// known: all that is as old as the newest such one stays.
+fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
     for name in folder.list(&folder.dir)? {
         if names::epoch_of_temporary(&name).is_some() {
             folder.remove(&folder.dir.join(name))?;
         }
     }
-    Ok(())
-}
-
-/// Removes part files that no manifest of these epochs refers to. What a manifest refers to that
-/// cannot be read is not known: all that is as old as the newest such one stays.
-fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
     let mut referred = BTreeSet::new();
     let mut unreadable = None;
     for &epoch in staying {
