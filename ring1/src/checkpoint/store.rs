@@ -136,7 +136,8 @@ impl Store {
         Ok(newest)
     }
 
-    /// The least number that an epoch can have: above all that were used.
+    /// The least number that an epoch can have: above all that this store used, and all that files
+    /// told of when it was opened.
     pub fn next_epoch(&self) -> u64 {
         self.owned.state().least
     }
