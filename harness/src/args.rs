@@ -31,6 +31,11 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Run benchmarks, or compare their results
     Bench(BenchArgs),
+    /// Look at the checkpoints of a state directory
+    Checkpoint {
+        #[command(subcommand)]
+        command: CheckpointCommand,
+    },
     /// Show the settings of a run: each value, and where it is from
     Config(SettingArgs),
     /// Say what this machine allows, and what to do about it
@@ -156,6 +161,34 @@ pub(crate) enum BenchCommand {
         /// Compare results of different machines, too
         #[arg(long)]
         force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointCommand {
+    /// List the checkpoints, the newest first: whether their files are there, without reading them
+    Ls {
+        /// The state directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// How they are printed [default: table on a terminal, ndjson otherwise]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Print the manifest of a checkpoint as JSON
+    Show {
+        /// The state directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// The checkpoint [default: the newest]
+        #[arg(long, value_name = "N")]
+        epoch: Option<u64>,
+    },
+    /// Read every byte of all checkpoints, and exit 5 if one of them is not sound
+    Verify {
+        /// The state directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
     },
 }
 

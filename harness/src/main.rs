@@ -24,6 +24,7 @@ mod run;
 mod state;
 
 mod bench;
+mod checkpoint;
 mod config;
 mod doctor;
 mod explain;
@@ -59,6 +60,7 @@ fn run_command(Args { color, command }: Args) -> Result<(), Failure> {
         Command::Run(args) => run::run(&run::Job::new(args, &mut settings)?),
         Command::Explain(args) => explain::run(&explain::Job::new(args)?),
         Command::Bench(args) => bench::run(&bench::Job::new(args, &mut settings)?),
+        Command::Checkpoint { command } => checkpoint::run(&command),
         Command::Config(args) => config::run(args, settings),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_at};
-use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::output::Block;
+use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Next, Running, start_from};
 
 use crate::args::{Format, RunArgs, RunSettings, Setting};
@@ -102,7 +102,9 @@ fn without_mark(text: String) -> String {
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let settings = &job.settings;
     let state = settings.state.as_ref();
-    let mut state = state.map(|state| State::open(state, &job.files)).transpose()?;
+    let mut state = state
+        .map(|state| State::open(state, &job.files))
+        .transpose()?;
     let steps = match &state {
         Some(state) => plan_steps_at(&job.files, state.planned())?,
         None => plan_steps(&job.files)?,
@@ -237,11 +239,7 @@ impl Script<'_> {
     }
 
     /// Runs one query, which is this step. The inner result says whether its ledger balances.
-    fn query(
-        &mut self,
-        step: usize,
-        query: &PlannedQuery,
-    ) -> Result<Result<(), Failure>, Failure> {
+    fn query(&mut self, step: usize, query: &PlannedQuery) -> Result<Result<(), Failure>, Failure> {
         if is_printed(query) && self.are_told_apart {
             say_text(&query.sql);
         }
@@ -374,7 +372,11 @@ impl Flow<'_> {
         match (block.output().index(), &mut self.letters) {
             (0, _) => {
                 self.received += block.rows().rows() as u64;
-                if self.keeper.as_ref().is_some_and(|keeper| !keeper.takes_rows()) {
+                if self
+                    .keeper
+                    .as_ref()
+                    .is_some_and(|keeper| !keeper.takes_rows())
+                {
                     // The next run gives them.
                     return Ok(());
                 }

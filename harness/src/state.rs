@@ -53,7 +53,9 @@ impl From<StoreError> for Failure {
 }
 
 fn nanos(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -80,7 +82,9 @@ impl State {
             None => {}
             Some(from) => {
                 for (epoch, error) in from.passed_over() {
-                    say(&format_args!("note: checkpoint {epoch} is not sound: {error}"));
+                    say(&format_args!(
+                        "note: checkpoint {epoch} is not sound: {error}"
+                    ));
                 }
                 let data = &from.manifest().data;
                 if let Some(change) = changed_statement(&data.fingerprint, &statements) {
@@ -120,7 +124,9 @@ impl State {
 
     /// How many steps of the script were done before.
     pub(crate) fn done(&self) -> usize {
-        self.from.as_ref().map_or(0, |from| from.manifest().data.step as usize)
+        self.from
+            .as_ref()
+            .map_or(0, |from| from.manifest().data.step as usize)
     }
 
     /// The epoch that the run goes on from.
@@ -175,7 +181,10 @@ impl State {
         }
         if data.seed != HASH_SEED {
             let why = "it is of a version that puts keys elsewhere";
-            return Err(Failure::Checkpoint(format!("checkpoint {}: {why}", from.epoch())));
+            return Err(Failure::Checkpoint(format!(
+                "checkpoint {}: {why}",
+                from.epoch()
+            )));
         }
         let sizes = files_of(program, &data.sources)?;
         config.chunk_bytes = usize::try_from(data.chunk_bytes).unwrap_or(usize::MAX);
@@ -247,7 +256,11 @@ fn prints(program: &Program) -> Result<Vec<SourcePrint>, Failure> {
             let size = path.metadata().map(|metadata| metadata.len());
             let print = size.and_then(|size| FilePrint::of(path, size));
             print.map_err(|error| {
-                Failure::Open(format!("source {}: {}: {error}", source.name, path.display()))
+                Failure::Open(format!(
+                    "source {}: {}: {error}",
+                    source.name,
+                    path.display()
+                ))
             })
         });
         Ok(SourcePrint {

@@ -168,11 +168,13 @@ fn the_command_line_describes_itself() {
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&folder, &["completions", shell], &[]);
         assert!(output.status.success());
-        assert!(text(&output.stdout).contains("frame-rows"));
+        let completed = text(&output.stdout);
+        assert!(completed.contains("frame-rows") && completed.contains("verify"));
     }
     for (arguments, title) in [
         (&["man"][..], ".TH trefoil 1"),
         (&["man", "run"], ".TH trefoil-run 1"),
+        (&["man", "checkpoint"], ".TH trefoil-checkpoint 1"),
     ] {
         let output = run(&folder, arguments, &[]);
         assert!(output.status.success(), "{}", text(&output.stderr));

@@ -72,7 +72,9 @@ impl Origin {
     /// Those of stages that were not joined.
     pub(crate) fn of_all(program: &Program) -> Vec<Self> {
         let stages = program.stages.iter().enumerate();
-        stages.map(|(number, stage)| Self::of(number, stage)).collect()
+        stages
+            .map(|(number, stage)| Self::of(number, stage))
+            .collect()
     }
 
     /// The number of the chain's first stage.
@@ -251,7 +253,10 @@ pub(crate) fn wire(
 
 /// The source whose chunks an output takes in order.
 fn fed_in_order(program: &Program, output: OutputId) -> Option<usize> {
-    let stage = program.stages.iter().find(|s| s.output == StageOutput::Output(output));
+    let stage = program
+        .stages
+        .iter()
+        .find(|s| s.output == StageOutput::Output(output));
     match stage.map(|stage| stage.input) {
         Some(StageInput::Source(source)) => Some(source.index()),
         Some(StageInput::Exchange(_)) => None,
@@ -513,5 +518,11 @@ pub(crate) fn build(
         let of = (shard, config.shards);
         go_on(program, from, of, &mut sources, &mut exchanges, &mut chains)?;
     }
-    Ok(Shard::new(first_source, sources, exchanges, chains, recorder))
+    Ok(Shard::new(
+        first_source,
+        sources,
+        exchanges,
+        chains,
+        recorder,
+    ))
 }

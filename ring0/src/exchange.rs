@@ -260,7 +260,8 @@ impl ExchangeReceiver {
                 incoming.barrier = Some(epoch);
                 self.behind_barrier.get_or_insert(at);
                 self.next = (at + 1) % lanes;
-                self.pass_barrier().map_or(Received::Absorbed, Received::Mark)
+                self.pass_barrier()
+                    .map_or(Received::Absorbed, Received::Mark)
             }
         })
     }

@@ -191,11 +191,7 @@ pub fn start(program: &Program, config: &Config) -> Result<Running> {
 ///
 /// # Errors
 /// As [`start`], and [`Error::Restore`] where the program cannot go on from them.
-pub fn start_from(
-    program: &Program,
-    config: &Config,
-    from: Option<&Restore>,
-) -> Result<Running> {
+pub fn start_from(program: &Program, config: &Config, from: Option<&Restore>) -> Result<Running> {
     check_config(config)?;
     check(program)?;
     let mut runtime = Runtime::open(config)?;

@@ -187,7 +187,10 @@ impl Shard {
 
     /// Cuts a barrier in all that is read, and tells the host of what is before it.
     pub(crate) fn ask_barrier(&mut self, epoch: u64) {
-        assert!(self.recorder.epoch.is_none(), "one barrier is under way at a time");
+        assert!(
+            self.recorder.epoch.is_none(),
+            "one barrier is under way at a time"
+        );
         self.recorder.epoch = Some(epoch);
         let open = self.sources.iter_mut();
         let open = open.filter(|slot| !slot.ended && !slot.is_remade);
@@ -200,11 +203,12 @@ impl Shard {
         let Some(epoch) = self.recorder.epoch else {
             return false;
         };
-        let is_past = |slot: &SourceSlot| {
-            slot.is_remade || slot.ended || slot.position.is_some()
-        };
+        let is_past = |slot: &SourceSlot| slot.is_remade || slot.ended || slot.position.is_some();
         let past = self.sources.iter().all(is_past)
-            && self.chains.iter().all(|chain| chain.barriers.are_past(epoch));
+            && self
+                .chains
+                .iter()
+                .all(|chain| chain.barriers.are_past(epoch));
         if !past || !self.recorder.has_room() {
             return false;
         }

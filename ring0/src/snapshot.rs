@@ -22,7 +22,9 @@ pub(crate) use self::restore::{SourcePosition, Split};
 pub(crate) use self::supported::Remade;
 pub use self::supported::refusal;
 
-use crate::hash::key_group;
+use crate::frame::Frame;
+use crate::hash::{hash_keys, key_group};
+use crate::schema::Schema;
 use crate::wake::Bell;
 
 /// Pieces of a shard that the host has not taken.
@@ -53,24 +55,36 @@ pub struct Piece {
 }
 
 /// Which groups a shard owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owned {
     /// All there are.
     All,
     /// None.
     None,
-    /// Those whose hashes lie in so many key groups from a first one on.
-    Groups(u32, u32),
+    /// Those whose rows are routed to it.
+    Routed {
+        /// Columns of the key by whose hash they are.
+        by: Vec<usize>,
+        /// The first of its key groups.
+        first: u32,
+        /// How many these are.
+        groups: u32,
+    },
 }
 
 impl Owned {
-    /// Whether the group of this hash is one of them.
-    pub(crate) fn has(self, hash: u64) -> bool {
+    /// The rows of `keys`, of this schema, that are of its groups.
+    pub(crate) fn rows(&self, keys: &Frame, schema: &Schema, seed: u64) -> Vec<usize> {
+        let all = 0..keys.rows();
         match self {
-            Self::All => true,
-            Self::None => false,
-            Self::Groups(first, groups) => {
-                (first..first + groups).contains(&key_group(hash))
+            Self::All => all.collect(),
+            Self::None => Vec::new(),
+            Self::Routed { by, first, groups } => {
+                let mut hashes = Vec::new();
+                hash_keys(keys, schema, by, seed, &mut hashes);
+                let mine = *first..first + groups;
+                all.filter(|&row| mine.contains(&key_group(hashes[row])))
+                    .collect()
             }
         }
     }

@@ -10,6 +10,7 @@ mod failing;
 mod grouping;
 mod made;
 mod ports;
+mod routed;
 mod rows;
 mod sets;
 

@@ -13,8 +13,8 @@
 //!
 //! Invariants:
 //! - a manifest under its name refers only to files that were written and fsynced before it;
-//! - no file is written twice, and none again after an error: the epoch is abandoned, and numbers
-//!   of epochs are never used again;
+//! - no file is written twice, and none again after an error: the epoch is abandoned, and a store
+//!   never uses its number again;
 //! - the last [`KEPT`] sound checkpoints stay; a part file goes when no manifest that stays refers
 //!   to it, and manifests go before what they refer to;
 //! - nothing that a checksum does not cover is believed, and files that are not ours stay.

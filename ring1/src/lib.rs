@@ -1,7 +1,7 @@
 //! Ring 1 of Trefoil: what lives beside the shards, on threads of its own or on the host, and knows
-//! neither DataFusion nor Tokio. It has what is durable of a run ([`checkpoint`]), and the formats of
-//! files that hold columns: their decoders run on the shards (Ring 0's `ColumnarFormat`), and read
-//! nothing by themselves.
+//! neither DataFusion nor Tokio. It has what is durable of a run ([`checkpoint`]), and the formats
+//! of files that hold columns: their decoders run on the shards (Ring 0's `ColumnarFormat`), and
+//! read nothing by themselves.
 
 #![warn(missing_docs)]
 

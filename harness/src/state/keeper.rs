@@ -122,7 +122,8 @@ impl<'a> Keeper<'a> {
     }
 
     fn keep(&self, shard: u32, piece: Piece) {
-        self.writer.piece(shard, kept_place(piece.place), piece.bytes);
+        self.writer
+            .piece(shard, kept_place(piece.place), piece.bytes);
     }
 
     fn step(&mut self, event: Event, running: &Running) {
@@ -170,10 +171,14 @@ impl<'a> Keeper<'a> {
                 Ok(())
             }
             Outcome::Failed(epoch, error) if self.last.is_some_and(|(last, _)| last == epoch) => {
-                Err(Failure::Checkpoint(format!("checkpoint {epoch} failed: {error}")))
+                Err(Failure::Checkpoint(format!(
+                    "checkpoint {epoch} failed: {error}"
+                )))
             }
             Outcome::Failed(epoch, error) => {
-                say(&format_args!("note: checkpoint {epoch} failed, the next may not: {error}"));
+                say(&format_args!(
+                    "note: checkpoint {epoch} failed, the next may not: {error}"
+                ));
                 self.step(Event::WriteFailed { epoch }, running);
                 Ok(())
             }
@@ -245,6 +250,8 @@ impl<'a> Keeper<'a> {
                 Outcome::Unfinished(_, error) => return Err(error.into()),
             }
         }
-        Err(Failure::Checkpoint("who writes checkpoints is gone".to_owned()))
+        Err(Failure::Checkpoint(
+            "who writes checkpoints is gone".to_owned(),
+        ))
     }
 }

@@ -190,7 +190,10 @@ impl Aggregate {
             pane.table.release(&mut self.shared.store);
             self.whole = Some(self.shared.new_pane()?);
         }
-        assert!(self.windows.is_empty(), "windows are gone once they were emitted");
+        assert!(
+            self.windows.is_empty(),
+            "windows are gone once they were emitted"
+        );
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use super::wait::Deadline;
 use super::{Executor, Runtime, Seating, Shared};
 use crate::error::{Error, Result};
 use crate::failure;
-use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::id::OutputId;
+use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
 use crate::shard::{Shard, ShardReport};
@@ -282,7 +282,11 @@ impl Running {
     /// # Panics
     /// Where there can be none: see [`crate::snapshot::refusal`].
     pub fn ask_barrier(&self, epoch: u64) {
-        assert_eq!(refusal(&self.program), None, "programs without snapshots have no barriers");
+        assert_eq!(
+            refusal(&self.program),
+            None,
+            "programs without snapshots have no barriers"
+        );
         let before = self.orders().epoch.swap(epoch, Ordering::Release);
         assert!(before < epoch, "epochs ascend from 1");
         self.control.ring();

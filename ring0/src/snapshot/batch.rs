@@ -23,10 +23,7 @@ pub(crate) fn batch(columns: Vec<ArrayRef>, rows: usize, known: &[(&str, String)
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
-    let schema = Arc::new(Schema::new_with_metadata(
-        fields.collect::<Vec<_>>(),
-        known,
-    ));
+    let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), known));
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, columns, &options).expect("columns of so many rows")
 }

@@ -19,7 +19,9 @@ impl Remade {
         for stage in &program.stages {
             if let Some(side) = kept(stage) {
                 let input = stage.inputs().nth(side);
-                input.into_iter().for_each(|input| remade.mark(program, input));
+                input
+                    .into_iter()
+                    .for_each(|input| remade.mark(program, input));
             }
         }
         remade
@@ -47,7 +49,9 @@ impl Remade {
         let mut reads = others.flat_map(|(stage, _)| {
             let kept = kept(stage);
             let inputs = stage.inputs().enumerate();
-            inputs.filter(move |(port, _)| Some(*port) != kept).map(|(_, input)| input)
+            inputs
+                .filter(move |(port, _)| Some(*port) != kept)
+                .map(|(_, input)| input)
         });
         reads.any(|input| match input {
             StageInput::Source(source) => self.sources[source.index()],
@@ -89,7 +93,9 @@ pub fn refusal(program: &Program) -> Option<String> {
     }
     let stages = program.stages.iter().zip(&remade.stages);
     let others = stages.filter(|(_, remade)| !**remade);
-    others.flat_map(|(stage, _)| &stage.operators).find_map(unkept)
+    others
+        .flat_map(|(stage, _)| &stage.operators)
+        .find_map(unkept)
 }
 
 /// What an operator keeps that is in no snapshot.
@@ -114,7 +120,9 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Changing(_) => "results of changing input",
         OperatorSpec::Join(spec) => match spec.keep {
             Keep::Interval(_) => "an interval join",
-            Keep::Side(side) if spec.kind.tells(side) => "a join that tells of rows without a match",
+            Keep::Side(side) if spec.kind.tells(side) => {
+                "a join that tells of rows without a match"
+            }
             Keep::Side(_) => return None,
         },
     };

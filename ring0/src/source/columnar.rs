@@ -169,7 +169,8 @@ impl ColumnarSource {
     /// Goes on behind so many chunks. Gives the clock.
     pub(super) fn go_on(&mut self, chunks: u64) -> Option<&mut Clock> {
         self.chunks.begin_behind(chunks);
-        self.board.tell_reached(self.shard, self.chunks.numbers().next());
+        self.board
+            .tell_reached(self.shard, self.chunks.numbers().next());
         self.clock.as_mut()
     }
 

@@ -212,7 +212,8 @@ impl FileSource {
         let place = self.division.place_behind(&self.chunks, chunks);
         let place = place.map_err(unreadable)?;
         self.division.go_on(place, chunks);
-        self.board.tell_reached(self.shard, self.chunks.numbers().next());
+        self.board
+            .tell_reached(self.shard, self.chunks.numbers().next());
         Ok(self.clock.as_mut())
     }
 

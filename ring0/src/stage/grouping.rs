@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use super::routed::Routed;
 use super::{ChainInput, Place};
 use crate::check::same_types;
 use crate::column::Column;
@@ -71,21 +72,14 @@ impl AggregateState {
         spec: &Arc<SessionSpec>,
         schema: &Schema,
         input: ChainInput<'_>,
-        as_routed: bool,
+        routed: &Routed,
         place: Place,
     ) -> Result<Self> {
         let aggregate = Arc::new(spec.aggregate.clone());
-        Self::with(
-            &aggregate,
-            schema,
-            input,
-            as_routed,
-            place,
-            |first, groups| {
-                let sessions = Sessions::new(Arc::clone(spec), first, groups, place.addresses)?;
-                Ok(Groups::Sessions(Box::new(sessions)))
-            },
-        )
+        Self::with(&aggregate, schema, input, routed, place, |first, groups| {
+            let sessions = Sessions::new(Arc::clone(spec), first, groups, place.addresses)?;
+            Ok(Groups::Sessions(Box::new(sessions)))
+        })
     }
 
     /// An aggregation by hopping windows of rows of `schema`.
@@ -93,21 +87,14 @@ impl AggregateState {
         spec: &Arc<PanesSpec>,
         schema: &Schema,
         input: ChainInput<'_>,
-        as_routed: bool,
+        routed: &Routed,
         place: Place,
     ) -> Result<Self> {
         let aggregate = Arc::new(spec.aggregate.clone());
-        Self::with(
-            &aggregate,
-            schema,
-            input,
-            as_routed,
-            place,
-            |first, groups| {
-                let panes = Panes::new(spec, first, groups, place.addresses)?;
-                Ok(Groups::Panes(Box::new(panes)))
-            },
-        )
+        Self::with(&aggregate, schema, input, routed, place, |first, groups| {
+            let panes = Panes::new(spec, first, groups, place.addresses)?;
+            Ok(Groups::Panes(Box::new(panes)))
+        })
     }
 
     /// An aggregation of rows of `schema`. While columns are where the exchange had them, its keys
@@ -116,10 +103,10 @@ impl AggregateState {
         spec: &Arc<AggregateSpec>,
         schema: &Schema,
         input: ChainInput<'_>,
-        as_routed: bool,
+        routed: &Routed,
         place: Place,
     ) -> Result<Self> {
-        Self::with(spec, schema, input, as_routed, place, |first, groups| {
+        Self::with(spec, schema, input, routed, place, |first, groups| {
             let spec = Arc::clone(spec);
             let aggregate = Aggregate::new(spec, first, groups, place.addresses)?;
             Ok(Groups::Keys(Box::new(aggregate)))
@@ -131,7 +118,7 @@ impl AggregateState {
         spec: &Arc<AggregateSpec>,
         schema: &Schema,
         input: ChainInput<'_>,
-        as_routed: bool,
+        routed: &Routed,
         place: Place,
         make: impl FnOnce(u32, u32) -> Result<Groups>,
     ) -> Result<Self> {
@@ -141,17 +128,22 @@ impl AggregateState {
         let keys = spec.hashed_keys();
         let everything = (0, KEY_GROUPS as u32);
         let elsewhere = place.shard > 0 && input.is_single();
-        let ((first_group, groups), owned) = match input {
-            ChainInput::Exchange(Routing::Hash(by)) if as_routed && *by == keys => {
-                let owned = Owned::Groups(place.first_group, place.groups);
-                ((place.first_group, place.groups), Some(owned))
+        let (first_group, groups) = match input {
+            ChainInput::Exchange(Routing::Hash(by)) if routed.is_same() && *by == keys => {
+                (place.first_group, place.groups)
             }
-            _ if elsewhere => (everything, Some(Owned::None)),
+            ChainInput::Exchange(_) | ChainInput::Source(..) => everything,
+        };
+        let owned = match routed.among(&keys) {
+            _ if elsewhere => Some(Owned::None),
             // There is no other, or none that gets rows.
-            _ if input.is_single() || place.groups == KEY_GROUPS as u32 => {
-                (everything, Some(Owned::All))
-            }
-            ChainInput::Exchange(_) | ChainInput::Source(..) => (everything, None),
+            _ if input.is_single() || place.groups == KEY_GROUPS as u32 => Some(Owned::All),
+            Some(by) => Some(Owned::Routed {
+                by,
+                first: place.first_group,
+                groups: place.groups,
+            }),
+            None => None,
         };
         Ok(Self {
             groups: make(first_group, groups)?,
@@ -261,10 +253,10 @@ impl AggregateState {
     /// Takes those rows of state up whose groups are owned here; they are of the same shard as
     /// before, or of whichever.
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
-        let owned = match (self.owned, same_shard) {
+        let owned = match (&self.owned, same_shard) {
             (Some(owned), _) => owned,
-            (None, Some(true)) => Owned::All,
-            (None, Some(false)) => Owned::None,
+            (None, Some(true)) => &Owned::All,
+            (None, Some(false)) => &Owned::None,
             (None, None) => {
                 let message = "groups that stay where their rows were read go on with as many \
                                shards as before only";

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
+use super::routed::Routed;
 use super::sets::Sets;
 use super::{ChainInput, Place};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
@@ -155,8 +156,7 @@ pub(super) struct Making<'a> {
     input: ChainInput<'a>,
     place: Place,
     pub(super) of_input: OfInput,
-    /// Columns still are where the exchange has them.
-    as_routed: bool,
+    routed: Routed,
     /// Both rows of an update stay in one frame, whatever its size, to the end of the stage.
     in_changes: bool,
 }
@@ -173,7 +173,7 @@ impl<'a> Making<'a> {
             input,
             place,
             of_input,
-            as_routed: true,
+            routed: Routed::of(input),
             in_changes: is_weighted(schema),
         }
     }
@@ -184,6 +184,7 @@ impl<'a> Making<'a> {
             self.schema = Arc::clone(schema);
         }
         self.of_input = self.of_input.behind(spec, &self.schema)?;
+        self.routed.pass(spec);
         Ok(())
     }
 
@@ -208,11 +209,7 @@ impl<'a> Making<'a> {
             OperatorSpec::Project {
                 exprs,
                 schema: output,
-            } => {
-                let same = |(i, _): (usize, _)| exprs.get(i) == Some(&Expr::Column(i));
-                self.as_routed &= schema.fields.iter().enumerate().all(same);
-                Operator::project(exprs, schema, output, of_input)?
-            }
+            } => Operator::project(exprs, schema, output, of_input)?,
             OperatorSpec::DropLate(rule) => Operator::drop_late(rule, schema, of_input)?,
             OperatorSpec::Unnest {
                 list,
@@ -223,11 +220,9 @@ impl<'a> Making<'a> {
                     true => Unnest::numbered(*list, schema, output)?,
                     false => Unnest::new(*list, schema, output)?,
                 };
-                self.as_routed = false;
                 Operator::Unnest { unnest, of_input }
             }
             OperatorSpec::Repeat(_) | OperatorSpec::Standing(_) => {
-                self.as_routed = false;
                 Operator::Sets(Sets::new(spec, schema, self.place)?)
             }
             OperatorSpec::Windows(spec) => {
@@ -248,12 +243,11 @@ impl<'a> Making<'a> {
             } => {
                 check_marked(groups, schema, output)?;
                 let (input, place) = (self.input, self.place);
-                let state = AggregateState::new(groups, schema, input, self.as_routed, place)?;
+                let state = AggregateState::new(groups, schema, input, &self.routed, place)?;
                 Operator::MarkFirst(Box::new(state))
             }
             OperatorSpec::Join(spec) => {
                 self.same_columns(&spec.inputs[0], "a join of")?;
-                self.as_routed = false;
                 let seed = self.place.seed;
                 match spec.keep {
                     Keep::Side(side) => Operator::Join(Box::new(Join::new(spec, side, seed)?)),
@@ -265,7 +259,6 @@ impl<'a> Making<'a> {
             }
             OperatorSpec::Changing(spec) => {
                 let (input, place) = (self.input, self.place);
-                self.as_routed = false;
                 self.in_changes |= is_weighted(spec.columns().unwrap_or(schema));
                 let single = input.is_single();
                 Operator::Changing(Box::new(Changing::new(
@@ -299,8 +292,8 @@ impl<'a> Making<'a> {
 
     /// The groups that stand here.
     fn groups(&mut self, spec: &OperatorSpec) -> Result<AggregateState> {
-        let routed = std::mem::take(&mut self.as_routed);
         let (schema, input, place) = (&self.schema, self.input, self.place);
+        let routed = &self.routed;
         let (mut state, phase) = match spec {
             OperatorSpec::Aggregate(spec) => {
                 let state = AggregateState::new(spec, schema, input, routed, place)?;

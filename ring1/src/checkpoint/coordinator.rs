@@ -1,8 +1,8 @@
-//! When epochs begin, are committed and abandoned: a pure state machine, without a clock and without
-//! files. Its driver tells it what happened, and does what it says.
+//! When epochs begin, are committed and abandoned: a pure state machine, without a clock and
+//! without files. Its driver tells it what happened, and does what it says.
 //!
-//! One epoch is in flight at most: the next begins when all shards have given their pieces of the one
-//! before and that one is durable or has failed. A number is never used twice.
+//! One epoch is in flight at most: the next begins when all shards have given their pieces of the
+//! one before and that one is durable or has failed. A number is never used twice.
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +117,8 @@ impl Coordinator {
         self.phase
     }
 
-    /// The number that the next epoch will have: behind a request that triggered nothing, the one that
-    /// serves it.
+    /// The number that the next epoch will have: behind a request that triggered nothing, the one
+    /// that serves it.
     pub fn next_epoch(&self) -> u64 {
         self.next_epoch
     }
@@ -134,8 +134,8 @@ impl Coordinator {
         (self.phase == Phase::Idle).then(|| self.last_ns.saturating_add(interval))
     }
 
-    /// Takes an event, and says what is to be done, in this order. Events about epochs that are not in
-    /// flight do nothing.
+    /// Takes an event, and says what is to be done, in this order. Events about epochs that are not
+    /// in flight do nothing.
     ///
     /// # Panics
     /// A shard that there is not, or one that gives its pieces of an epoch twice.

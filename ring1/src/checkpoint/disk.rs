@@ -1,5 +1,5 @@
-//! The few operations on files that a store needs, behind a trait: tests and the simulation of faults
-//! bring a disk that fails, fills up or crashes where they want.
+//! The few operations on files that a store needs, behind a trait: tests and the simulation of
+//! faults bring a disk that fails, fills up or crashes where they want.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -15,8 +15,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Makes the directory and those above it, durably, where they are not there.
     fn make_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Takes the lock of this file, which is made where it is not there, until the guard is dropped.
-    /// `WouldBlock` where somebody else has it.
+    /// Takes the lock of this file, which is made where it is not there, until the guard is
+    /// dropped. `WouldBlock` where somebody else has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
 
     /// Names of the regular files of a directory, in any order. A name that is no UTF-8 is none of

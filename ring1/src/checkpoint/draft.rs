@@ -1,4 +1,5 @@
-//! An epoch being written. What is dropped without a commit is abandoned, and its files are removed.
+//! An epoch being written. What is dropped without a commit is abandoned, and its files are
+//! removed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -70,8 +71,8 @@ impl Draft {
     /// Writes a piece behind those that the shard gave before.
     ///
     /// # Errors
-    /// The system refused something, or the piece is too large. The epoch has failed then, and every
-    /// further call says so.
+    /// The system refused something, or the piece is too large. The epoch has failed then, and
+    /// every further call says so.
     pub fn append(&mut self, shard: u32, place: Place, bytes: &[u8]) -> Result<(), StoreError> {
         self.go_on()?;
         let appended = self.append_to(shard, place, bytes);
@@ -170,8 +171,8 @@ impl Draft {
         )
     }
 
-    /// Removes the files of an epoch that is not committed, as far as that is possible: what stays is
-    /// swept up with the next commit, or when the directory is opened again.
+    /// Removes the files of an epoch that is not committed, as far as that is possible: what stays
+    /// is swept up with the next commit, or when the directory is opened again.
     fn abandon(&mut self) {
         for part in self.parts.values_mut() {
             part.writer = None;

@@ -102,8 +102,8 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
-    /// The manifest has its name, and the directory could not be fsynced: the epoch is abandoned and
-    /// its manifest removed, and after a crash of the machine it may be there again.
+    /// The manifest has its name, and the directory could not be fsynced: the epoch is abandoned
+    /// and its manifest removed, and after a crash of the machine it may be there again.
     #[error("epoch {epoch} was abandoned, and may come back after a crash: {error}")]
     InDoubt {
         /// The epoch.

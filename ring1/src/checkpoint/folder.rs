@@ -8,7 +8,7 @@ use super::disk::{Disk, LocalDisk};
 use super::error::StoreError;
 use super::manifest::Manifest;
 use super::names;
-use super::read::Checkpoint;
+use super::read::{Checkpoint, open_part};
 
 /// A state directory, read only.
 #[derive(Debug, Clone)]
@@ -56,6 +56,19 @@ impl Folder {
             },
             false => error,
         })
+    }
+
+    /// The manifest of an epoch, when its part files are there, each with its size and the header
+    /// it is to have; their pieces are not read.
+    ///
+    /// # Errors
+    /// There is none, or something of that is not so.
+    pub fn glance(&self, epoch: u64) -> Result<Manifest, StoreError> {
+        let manifest = self.manifest(epoch)?;
+        for record in &manifest.parts {
+            open_part(self, epoch, record)?;
+        }
+        Ok(manifest)
     }
 
     /// The checkpoint of an epoch, when every byte of it was verified.

@@ -1,5 +1,5 @@
-//! The manifest: what a checkpoint is made of, and what the run was that it is of. JSON within a frame
-//! that has a checksum; `docs/format.md` draws it.
+//! The manifest: what a checkpoint is made of, and what the run was that it is of. JSON within a
+//! frame that has a checksum; `docs/format.md` draws it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! A part file: pieces of one shard's state, framed, each with a checksum over its head and its bytes.
-//! `docs/format.md` draws it.
+//! A part file: pieces of one shard's state, framed, each with a checksum over its head and its
+//! bytes. `docs/format.md` draws it.
 
 use std::hash::Hasher;
 use std::io;
@@ -209,8 +209,8 @@ pub(crate) struct PartReader {
 }
 
 impl PartReader {
-    /// Opens the part of an epoch and a shard. Its size is compared first, so that no field of it can
-    /// make us take more memory than the file has bytes.
+    /// Opens the part of an epoch and a shard. Its size is compared first, so that no field of it
+    /// can make us take more memory than the file has bytes.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: PathBuf,
@@ -261,7 +261,8 @@ impl PartReader {
         Ok(part)
     }
 
-    /// The next piece; `None` at the end, when all that the footer and the manifest say was compared.
+    /// The next piece; `None` at the end, when all that the footer and the manifest say was
+    /// compared.
     pub(crate) fn next(&mut self) -> Result<Option<(Place, Vec<u8>)>, StoreError> {
         let at = self.read.bytes;
         let before = self.sum.finish();

@@ -1,5 +1,5 @@
-//! Prints of what a run depends on: by them a run that goes on from a checkpoint notices a file that
-//! is not what was read, and a script that is not what was run.
+//! Prints of what a run depends on: by them a run that goes on from a checkpoint notices a file
+//! that is not what was read, and a script that is not what was run.
 
 use std::fs::File;
 use std::io;
@@ -71,8 +71,8 @@ impl FilePrint {
         })
     }
 
-    /// Whether the file at `path` is the one that was read, so that reading can go on at `read_upto`.
-    /// It may have grown.
+    /// Whether the file at `path` is the one that was read, so that reading can go on at
+    /// `read_upto`. It may have grown.
     ///
     /// # Errors
     /// How it differs: it is not there, was truncated, or has other content.

@@ -27,15 +27,15 @@ impl Checkpoint {
         &self.manifest
     }
 
-    /// Newer checkpoints that are not sound, with what is wrong, the newest first. They were committed:
-    /// before the run goes on from this older one it is for the caller to make sure that sources can
-    /// rewind to it and that no sink has committed past it.
+    /// Newer checkpoints that are not sound, with what is wrong, the newest first. They were
+    /// committed: before the run goes on from this older one it is for the caller to make sure that
+    /// sources can rewind to it and that no sink has committed past it.
     pub fn passed_over(&self) -> &[(u64, StoreError)] {
         &self.passed_over
     }
 
-    /// All pieces with their shards, by shards and, of each, in the order they were written. They are
-    /// read, and verified, again; after an error nothing more is given.
+    /// All pieces with their shards, by shards and, of each, in the order they were written. They
+    /// are read, and verified, again; after an error nothing more is given.
     pub fn pieces(&self) -> Pieces {
         Pieces {
             folder: self.folder.clone(),
@@ -79,28 +79,30 @@ impl Pieces {
             let Some(record) = self.parts.next() else {
                 return Ok(None);
             };
-            self.open = Some(self.open_part(&record)?);
+            self.open = Some(open_part(&self.folder, self.epoch, &record)?);
         }
     }
+}
 
-    fn open_part(&self, record: &PartRecord) -> Result<(u32, PartReader), StoreError> {
-        let Some((epoch, shard)) = names::place_of_part(&record.name) else {
-            return Err(StoreError::Damaged {
-                path: self.folder.dir.join(names::manifest(self.epoch)),
-                at: 0,
-                how: format!("it names a part {:?}", record.name),
-            });
-        };
-        let path = self.folder.state_dir().join(&record.name);
-        let disk = &*self.folder.disk;
-        let part = PartReader::open(disk, path.clone(), (epoch, shard), record.totals());
-        match part {
-            Ok(part) => Ok((shard, part)),
-            Err(error) if error.is_not_found() => Err(StoreError::Missing {
-                path,
-                epoch: self.epoch,
-            }),
-            Err(error) => Err(error),
-        }
+/// Opens a part of the checkpoint of an epoch; with its shard.
+pub(crate) fn open_part(
+    folder: &Folder,
+    epoch: u64,
+    record: &PartRecord,
+) -> Result<(u32, PartReader), StoreError> {
+    let Some(of) = names::place_of_part(&record.name) else {
+        return Err(StoreError::Damaged {
+            path: folder.dir.join(names::manifest(epoch)),
+            at: 0,
+            how: format!("it names a part {:?}", record.name),
+        });
+    };
+    let path = folder.state_dir().join(&record.name);
+    let disk = &*folder.disk;
+    let part = PartReader::open(disk, path.clone(), of, record.totals());
+    match part {
+        Ok(part) => Ok((of.1, part)),
+        Err(error) if error.is_not_found() => Err(StoreError::Missing { path, epoch }),
+        Err(error) => Err(error),
     }
 }

@@ -20,6 +20,36 @@ use super::read::Checkpoint;
 pub const KEPT: usize = 2;
 
 /// A state directory, locked for this process as long as the store or a draft of it lives.
+///
+/// ```
+/// use trefoil_ring1::checkpoint::{ManifestData, Place, Store, StoreError};
+///
+/// # let dir = std::env::temp_dir().join(format!("trefoil-doc-store-{}", std::process::id()));
+/// let mut store = Store::open(&dir)?;
+/// let mut draft = store.begin(store.next_epoch())?;
+/// let place = Place { kind: 1, number: 0, level: 0 };
+/// draft.append(0, place, b"what shard 0 has")?;
+/// draft.append(1, place, b"what shard 1 has")?;
+/// draft.commit(ManifestData {
+///     created_ns: 0,
+///     shards: 2,
+///     seed: 7,
+///     chunk_bytes: 1 << 20,
+///     step: 0,
+///     fingerprint: Vec::new(),
+///     sources: Vec::new(),
+///     sinks: Vec::new(),
+///     counters: serde_json::Value::Null,
+/// })?;
+///
+/// let newest = store.newest()?.expect("one was committed");
+/// for piece in newest.pieces() {
+///     let (shard, of, bytes) = piece?;
+///     assert_eq!((of, bytes), (place, format!("what shard {shard} has").into_bytes()));
+/// }
+/// # std::fs::remove_dir_all(&dir).expect("it is ours");
+/// # Ok::<(), StoreError>(())
+/// ```
 #[derive(Debug)]
 pub struct Store {
     owned: Arc<Owned>,
@@ -72,7 +102,6 @@ impl Store {
                 _ => StoreError::io("lock", &path)(error),
             })?;
         let least = least_unused(&folder)?;
-        remove_temporary(&folder)?;
         sweep(&folder, &folder.epochs()?)?;
         let state = State {
             least,
@@ -93,8 +122,8 @@ impl Store {
         &self.owned.folder
     }
 
-    /// The newest checkpoint that is sound, as [`Folder::newest`] finds it. Those it passes over do not
-    /// count among those that are kept.
+    /// The newest checkpoint that is sound, as [`Folder::newest`] finds it. Those it passes over do
+    /// not count among those that are kept.
     ///
     /// # Errors
     /// As of [`Folder::newest`].
@@ -107,7 +136,8 @@ impl Store {
         Ok(newest)
     }
 
-    /// The least number that an epoch can have: above all that were used.
+    /// The least number that an epoch can have: above all that this store used, and all that files
+    /// told of when it was opened.
     pub fn next_epoch(&self) -> u64 {
         self.owned.state().least
     }
@@ -137,8 +167,8 @@ impl Owned {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what the newest checkpoints made superfluous: manifests first, durably, so that none is
-    /// ever seen without its parts, then the parts.
+    /// Removes what the newest checkpoints made superfluous: manifests first, durably, so that none
+    /// is ever seen without its parts, then the parts.
     pub(crate) fn retain(&self) -> Result<(), StoreError> {
         let epochs = self.folder.epochs()?;
         let is_counted = |epoch: &u64| {
@@ -189,19 +219,15 @@ fn least_unused(folder: &Folder) -> Result<u64, StoreError> {
     Ok(newest.map_or(1, |epoch| epoch.saturating_add(1)))
 }
 
-/// Removes manifests that never got their names.
-fn remove_temporary(folder: &Folder) -> Result<(), StoreError> {
+/// Removes, while nothing is being written, manifests that never got their names, and part files
+/// that no manifest of these epochs refers to. What a manifest refers to that cannot be read is not
+/// known: all that is as old as the newest such one stays.
+fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
     for name in folder.list(&folder.dir)? {
         if names::epoch_of_temporary(&name).is_some() {
             folder.remove(&folder.dir.join(name))?;
         }
     }
-    Ok(())
-}
-
-/// Removes part files that no manifest of these epochs refers to. What a manifest refers to that cannot
-/// be read is not known: all that is as old as the newest such one stays.
-fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
     let mut referred = BTreeSet::new();
     let mut unreadable = None;
     for &epoch in staying {
@@ -220,4 +246,68 @@ fn sweep(folder: &Folder, staying: &[u64]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::{ManifestData, Place};
+    use super::*;
+
+    fn commit(store: &mut Store, epoch: u64) {
+        let mut draft = store.begin(epoch).unwrap();
+        let place = Place {
+            kind: 0,
+            number: 0,
+            level: 0,
+        };
+        draft.append(0, place, &epoch.to_le_bytes()).unwrap();
+        let data = ManifestData {
+            created_ns: 0,
+            shards: 1,
+            seed: 0,
+            chunk_bytes: 1,
+            step: 0,
+            fingerprint: Vec::new(),
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            counters: serde_json::Value::Null,
+        };
+        assert!(draft.commit(data).unwrap().not_removed.is_none());
+    }
+
+    /// No draft refers to parts of earlier epochs yet. The format has room for that, and what
+    /// removes files goes by it.
+    #[test]
+    fn a_part_stays_as_long_as_a_later_manifest_refers_to_it() {
+        let name = format!("trefoil-parts-stay-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        _ = fs::remove_dir_all(&dir);
+        let mut store = Store::open(&dir).unwrap();
+        commit(&mut store, 1);
+        let mut second = store.folder().manifest(1).unwrap();
+        second.epoch = 2;
+        fs::write(dir.join(names::manifest(2)), second.encode().unwrap()).unwrap();
+        drop(store);
+        let mut store = Store::open(&dir).unwrap();
+        commit(&mut store, 3);
+        assert_eq!(store.folder().epochs().unwrap(), [3, 2]);
+        let second = store.folder().checkpoint(2).unwrap();
+        let (_, _, bytes) = second.pieces().next().unwrap().unwrap();
+        assert_eq!(bytes, 1_u64.to_le_bytes());
+        commit(&mut store, 4);
+        let parts = store.folder().list(&store.folder().state_dir()).unwrap();
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_writes_and_reads_may_move_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Store>();
+        is_send::<Draft>();
+        is_send::<Checkpoint>();
+        is_send::<super::super::Pieces>();
+    }
 }

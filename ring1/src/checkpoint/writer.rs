@@ -78,7 +78,9 @@ impl Writer {
 
     fn order(&self, order: Order) {
         let orders = self.orders.as_ref().expect("taken by drop only");
-        orders.send(order).expect("the thread takes orders to its end");
+        orders
+            .send(order)
+            .expect("the thread takes orders to its end");
     }
 
     /// Begins an epoch.

@@ -245,7 +245,8 @@ proptest! {
             // Nobody who asked is forgotten: where nothing is in flight, nothing is owed.
             let is_idle = coordinator.phase() == Phase::Idle;
             prop_assert!(!is_idle || !model.is_owed, "{:?}", coordinator);
-            prop_assert_eq!(is_idle, in_flight == 0 && model.waiting.is_empty() && !model.has_ended);
+            let is_free = in_flight == 0 && model.waiting.is_empty() && !model.has_ended;
+            prop_assert_eq!(is_idle, is_free);
             if model.has_ended && !model.is_committing {
                 prop_assert_eq!(coordinator.phase(), Phase::Ended);
             }

@@ -139,8 +139,10 @@ fn where_none_is_sound_it_is_said_why() {
         }
     }
     let error = folder(&files).newest().unwrap_err();
-    let want = "no checkpoint in /state is sound:\n  epoch 2: /state/manifest-00000000000000000002 is \
-        damaged at byte 0: its checksum differs\n  epoch 1: /state/manifest-00000000000000000001 is \
-        damaged at byte 0: its checksum differs";
+    let why = |epoch: u64| {
+        let file = format!("/state/manifest-{epoch:020}");
+        format!("\n  epoch {epoch}: {file} is damaged at byte 0: its checksum differs")
+    };
+    let want = format!("no checkpoint in /state is sound:{}{}", why(2), why(1));
     assert_eq!(error.to_string(), want);
 }

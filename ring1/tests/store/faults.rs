@@ -46,6 +46,12 @@ fn committed(results: &[Result<Committed, StoreError>]) -> Vec<u64> {
     committed.map(|committed| committed.epoch).collect()
 }
 
+/// Epochs that failed.
+fn failed(results: &[Result<Committed, StoreError>]) -> Vec<u64> {
+    let epochs = (1..).zip(results).filter(|(_, result)| result.is_err());
+    epochs.map(|(epoch, _)| epoch).collect()
+}
+
 /// Names of files that a store with these epochs has.
 fn files_of(epochs: &[u64]) -> BTreeSet<PathBuf> {
     let names = epochs.iter().flat_map(|epoch| {
@@ -59,22 +65,21 @@ fn files(disk: &MemoryDisk) -> BTreeSet<PathBuf> {
     disk.files().into_keys().collect()
 }
 
-/// Opens what a crash left, and compares it. `doubtful` may be there or not, all of it.
-fn check_after_crash(disk: &MemoryDisk, committed: &[u64], doubtful: Option<u64>, what: &str) {
+/// Opens what a crash left, and compares it. Of epochs in `doubtful` the newest may be there, all
+/// of it.
+fn check_after_crash(disk: &MemoryDisk, committed: &[u64], doubtful: &[u64], what: &str) {
     let mut store = open(disk).unwrap();
     let newest = store.newest().unwrap();
     let epoch = newest.as_ref().map(|checkpoint| checkpoint.epoch());
     let last = committed.last().copied();
-    assert!(
-        epoch == last || epoch == doubtful,
-        "{what}: found {epoch:?}"
-    );
+    let is_newer = epoch > last && doubtful.iter().any(|doubtful| epoch == Some(*doubtful));
+    assert!(epoch == last || is_newer, "{what}: found {epoch:?}");
     if let Some(newest) = &newest {
         assert!(newest.passed_over().is_empty(), "{what}: {newest:?}");
         assert_eq!(all(newest), pieces(newest.epoch()), "{what}");
     }
     // So is the one to fall back to.
-    for epoch in store.folder().epochs().unwrap().into_iter().take(KEPT) {
+    for &epoch in committed.iter().rev().take(KEPT) {
         let checkpoint = store.folder().checkpoint(epoch).unwrap();
         assert_eq!(all(&checkpoint), pieces(epoch), "{what}");
     }
@@ -101,16 +106,16 @@ fn a_crash_at_any_operation_leaves_the_checkpoint_before_or_the_new_one() {
     for at in 0..=operations() {
         let disk = MemoryDisk::default();
         disk.set(Some(Fault::Crash(at)));
-        let (store, results) = run(&disk);
+        let (_, results) = run(&disk);
         let committed = committed(&results);
         // The first one that failed is the one the machine stopped in.
-        let in_flight = store.map(|_| committed.last().map_or(1, |last| last + 1));
+        let in_flight: Vec<u64> = failed(&results).into_iter().take(1).collect();
         for survives in survivals() {
             let what = format!("crash at {at}, {survives:?}");
             let after = disk.after_crash(survives);
             found.insert((committed.len(), after.files().len()));
             check_all_whole(&after, &what);
-            check_after_crash(&after, &committed, in_flight, &what);
+            check_after_crash(&after, &committed, &in_flight, &what);
         }
     }
     // There were crashes between all commits, and with different things left.
@@ -121,50 +126,57 @@ fn a_crash_at_any_operation_leaves_the_checkpoint_before_or_the_new_one() {
 fn an_error_at_any_operation_costs_one_epoch_and_the_next_is_good() {
     let (mut failed, mut doubts, mut not_removed) = (0, 0, 0);
     for at in 0..operations() {
-        let disk = MemoryDisk::default();
-        disk.set(Some(Fault::Once(at)));
-        let (store, results) = run(&disk);
-        let Some(mut store) = store else {
-            disk.set(None);
-            open(&disk).unwrap();
-            continue;
-        };
-        let what = format!("error at {at}");
+        let results = check_errors(at, 1);
         let errors: Vec<&StoreError> = results.iter().filter_map(|r| r.as_ref().err()).collect();
-        assert!(errors.len() <= 1, "{what}: {errors:?}");
+        assert!(errors.len() <= 1, "error at {at}: {errors:?}");
         failed += errors.len();
         let is_doubt = |error: &&&StoreError| matches!(error, StoreError::InDoubt { .. });
         doubts += errors.iter().filter(is_doubt).count();
         let done = results.iter().flatten();
-        not_removed += done
-            .filter(|committed| committed.not_removed.is_some())
-            .count();
-        let mut committed = committed(&results);
-        // A manifest whose removal was lost with an fsync may be back, older than those that are kept.
-        for survives in survivals() {
-            let after = disk.after_crash(survives);
-            let doubtful = errors.last().map(|_| 4);
-            check_after_crash(
-                &after,
-                &committed,
-                doubtful,
-                &format!("{what}, {survives:?}"),
-            );
-        }
-        // With two more nothing of the failure is left.
-        for epoch in [5, 6] {
-            write(&mut store, epoch, &pieces(epoch)).unwrap();
-            committed.push(epoch);
-        }
-        assert_eq!(files(&disk), files_of(&[5, 6]), "{what}");
-        let after = disk.after_crash(Survives::Nothing);
-        check_after_crash(&after, &committed, None, &what);
+        not_removed += done.filter(|done| done.not_removed.is_some()).count();
     }
     // Each of these was seen.
-    assert!(
-        failed > 20 && doubts > 4 && not_removed > 4,
-        "{failed} {doubts} {not_removed}"
-    );
+    let seen = (failed, doubts, not_removed);
+    assert!(failed > 20 && doubts > 4 && not_removed > 4, "{seen:?}");
+}
+
+#[test]
+fn what_errors_in_a_row_leave_behind_goes_with_the_next_commits() {
+    for at in 0..operations() {
+        for count in [2, 3, 5, 9, 30] {
+            check_errors(at, count);
+        }
+    }
+}
+
+/// So many operations fail from this one on; what became of the epochs.
+fn check_errors(at: usize, count: usize) -> Vec<Result<Committed, StoreError>> {
+    let disk = MemoryDisk::default();
+    disk.set(Some(Fault::Errors(at, count)));
+    let (store, results) = run(&disk);
+    let Some(mut store) = store else {
+        disk.set(None);
+        open(&disk).unwrap();
+        return Vec::new();
+    };
+    let what = format!("{count} errors from {at} on");
+    let mut committed = committed(&results);
+    // A manifest whose removal was lost with an fsync may be back, older than those that are kept.
+    for survives in survivals() {
+        let after = disk.after_crash(survives);
+        let what = format!("{what}, {survives:?}");
+        check_after_crash(&after, &committed, &failed(&results), &what);
+    }
+    // With two more nothing of the failure is left.
+    disk.set(None);
+    for epoch in [5, 6] {
+        write(&mut store, epoch, &pieces(epoch)).unwrap();
+        committed.push(epoch);
+    }
+    assert_eq!(files(&disk), files_of(&[5, 6]), "{what}");
+    let after = disk.after_crash(Survives::Nothing);
+    check_after_crash(&after, &committed, &[], &what);
+    results
 }
 
 #[test]
@@ -191,6 +203,6 @@ fn a_full_disk_fails_epochs_until_there_is_room() {
         write(&mut store, 5, &pieces(5)).unwrap();
         committed.push(5);
         let after = disk.after_crash(Survives::Nothing);
-        check_after_crash(&after, &committed, None, &what);
+        check_after_crash(&after, &committed, &[], &what);
     }
 }

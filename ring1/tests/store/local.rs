@@ -1,5 +1,5 @@
-//! A state directory on this machine's disk: what is written is read again, and what is not ours or was
-//! never committed is told apart.
+//! A state directory on this machine's disk: what is written is read again, and what is not ours or
+//! was never committed is told apart.
 
 use std::fs;
 use std::path::{Path, PathBuf};

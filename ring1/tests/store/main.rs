@@ -1,5 +1,5 @@
-//! Checkpoints in a state directory: what is written is read again, and no fault of a disk gives a wrong
-//! or a partial one.
+//! Checkpoints in a state directory: what is written is read again, and no fault of a disk gives a
+//! wrong or a partial one.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 

@@ -1,5 +1,5 @@
-//! A disk in memory that fails where a test wants, and of which a crash keeps no more than was fsynced:
-//! of all else, any part.
+//! A disk in memory that fails where a test wants, and of which a crash keeps no more than was
+//! fsynced: of all else, any part.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +28,9 @@ struct World {
 pub(crate) enum Fault {
     /// This one and all behind it are not done.
     Crash(usize),
-    /// This one fails with EIO. What a failed fsync was to make durable is lost for later ones, too.
-    Once(usize),
+    /// From this one on so many fail with EIO. What a failed fsync was to make durable is lost for
+    /// later ones, too.
+    Errors(usize, usize),
     /// From this one on there is no room.
     Full(usize),
 }
@@ -78,7 +79,9 @@ impl World {
         self.operations += 1;
         match self.fault {
             Some(Fault::Crash(at)) if number >= at => Err(io::Error::other("crashed")),
-            Some(Fault::Once(at)) if number == at => Err(io::Error::other("EIO")),
+            Some(Fault::Errors(from, count)) if (from..from + count).contains(&number) => {
+                Err(io::Error::other("EIO"))
+            }
             Some(Fault::Full(at)) if number >= at && kind == Kind::Grows => {
                 Err(io::ErrorKind::StorageFull.into())
             }

@@ -12,8 +12,8 @@ fn content(from: u64, bytes: u64) -> Vec<u8> {
     (from..from + bytes).map(word).collect()
 }
 
-/// A file of `size` bytes of which `read_upto` were read becomes `now`: the check says `want`, the name
-/// of the file being NAME in it.
+/// A file of `size` bytes of which `read_upto` were read becomes `now`: the check says `want`, the
+/// name of the file being NAME in it.
 fn check(size: u64, read_upto: u64, now: &[u8], want: Result<(), &str>) {
     let dir = Dir::new(&format!("print-{size}-{read_upto}-{}", now.len()));
     let path = dir.0.join("file");

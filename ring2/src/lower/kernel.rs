@@ -224,12 +224,7 @@ impl GroupStates for Whole {
         self.given_up(total).map_err(|e| cause(&e))
     }
 
-    fn merge(
-        &mut self,
-        states: &[ArrayRef],
-        groups: &[usize],
-        total: usize,
-    ) -> Result<(), String> {
+    fn merge(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<(), String> {
         let merged = self.groups.merge_batch(states, groups, total);
         self.total = total;
         merged.map_err(|e| cause(&e))
@@ -273,12 +268,14 @@ impl Each {
                 column.push(value);
             }
         }
-        let arrays = columns.into_iter().zip(&types).map(|(values, data_type)| {
-            match values.is_empty() {
-                true => Ok(new_empty_array(data_type)),
-                false => ScalarValue::iter_to_array(values),
-            }
-        });
+        let arrays =
+            columns
+                .into_iter()
+                .zip(&types)
+                .map(|(values, data_type)| match values.is_empty() {
+                    true => Ok(new_empty_array(data_type)),
+                    false => ScalarValue::iter_to_array(values),
+                });
         let states: Vec<ArrayRef> = arrays.collect::<Result<_, _>>()?;
         self.groups.clear();
         self.add(&states, &(0..total).collect::<Vec<_>>())?;

@@ -126,11 +126,7 @@ fn engine(planned: &PlannedQuery, config: &Config, order: Order) -> Result<Rows,
 }
 
 /// What it gives in several lives, where it has snapshots.
-fn crashed(
-    planned: &PlannedQuery,
-    config: &Config,
-    order: Order,
-) -> Option<Result<Rows, String>> {
+fn crashed(planned: &PlannedQuery, config: &Config, order: Order) -> Option<Result<Rows, String>> {
     let ran = crash::run(planned, config).transpose()?;
     Some(ran.map(|(batches, _)| rows(&batches, order)))
 }

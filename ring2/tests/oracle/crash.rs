@@ -72,7 +72,10 @@ fn live(
             }
         }
         let wait = std::time::Duration::from_millis(1);
-        match running.next_block_timeout(wait).map_err(|e| e.to_string())? {
+        match running
+            .next_block_timeout(wait)
+            .map_err(|e| e.to_string())?
+        {
             Next::Block(block) => {
                 if !is_behind {
                     let rows = convert::record_batch(&schema, block.rows());

@@ -130,7 +130,7 @@ impl Aggregate {
     ///
     /// # Errors
     /// [`Error::Restore`] where they are those of other groups, or the same ones again; memory.
-    pub(crate) fn load(&mut self, rows: &RecordBatch, owned: Owned, seed: u64) -> Result<()> {
+    pub(crate) fn load(&mut self, rows: &RecordBatch, owned: &Owned, seed: u64) -> Result<()> {
         let window = rows.schema_ref().metadata().get(WINDOW);
         let window = window.map(|start| start.parse::<i64>());
         match (&mut self.whole, window) {
@@ -202,7 +202,7 @@ impl Shared {
         &mut self,
         pane: &mut Pane,
         rows: &RecordBatch,
-        owned: Owned,
+        owned: &Owned,
         seed: u64,
     ) -> Result<()> {
         let mut of = Rows::new(self)?;
@@ -219,8 +219,7 @@ impl Shared {
         let mut hashes = Vec::new();
         let frame = frame_of(&of.keys, rows.columns(), count);
         hash_keys(&frame, &of.keys, &all, seed, &mut hashes);
-        let mine = (0..count).filter(|&row| owned.has(hashes[row]));
-        let mine: Vec<usize> = mine.collect();
+        let mine = owned.rows(&frame, &of.keys, seed);
         if mine.is_empty() {
             return Ok(());
         }
@@ -248,7 +247,11 @@ impl Shared {
         for (at, hashes) in hashes.chunks(BATCH_ROWS).enumerate() {
             let start = at * BATCH_ROWS;
             let zero = [0; BATCH_ROWS];
-            let hashes = if keyless { &zero[..hashes.len()] } else { hashes };
+            let hashes = if keyless {
+                &zero[..hashes.len()]
+            } else {
+                hashes
+            };
             self.batch.fill(&of.layout, keys, start, hashes.len());
             let mut from = 0;
             while from < hashes.len() {
@@ -257,7 +260,9 @@ impl Shared {
                 let end =
                     table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
                 if !keyless && table.len() - before != end - from {
-                    return Err(Error::Restore("rows of state hold a group twice".to_owned()));
+                    return Err(Error::Restore(
+                        "rows of state hold a group twice".to_owned(),
+                    ));
                 }
                 let slots = &slots[from..end];
                 (of.cells).add(&mut table.heap, &mut self.store, start + from, slots)?;
