@@ -324,18 +324,23 @@ fn go_on(
     chains.try_for_each(|chain| chain.go_on(from, (shard, shards)))
 }
 
+/// How records of an input are routed, where they are.
+fn routing(program: &Program, input: StageInput) -> Option<&Routing> {
+    match input {
+        StageInput::Source(_) => None,
+        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
+    }
+}
+
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
 /// on every shard says nothing of where the joined rows are.
 fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
-    let routing = |input: StageInput| match input {
-        StageInput::Source(_) => None,
-        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
-    };
     if let StageInput::Source(id) = stage.input {
         let source = &program.sources[id.index()];
         return ChainInput::Source(source.reading, source.bad_data);
     }
-    let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
+    let inputs = stage.inputs().filter_map(|input| routing(program, input));
+    let mut routings: Vec<_> = inputs.collect();
     if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
         && let Some(build) = spec.build().map(Side::port)
         && *routings[build] == Routing::Broadcast
@@ -434,13 +439,14 @@ fn chains(
         let lineage = of_shard(program, stage, lineage, place.shard);
         let input = chain_input(program, stage);
         let schema = input_schema(program, stage.input);
+        let routings: Vec<_> = stage.inputs().map(|input| routing(program, input)).collect();
         chains.push(Chain::new(
             &stage.operators,
             &schema,
             sink,
             input,
             &lineage,
-            (&origins[number], remade.stages[number]),
+            (&origins[number], remade.stages[number], &routings),
             place,
         )?);
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
+use self::routed::Routed;
 use self::rows::{append, pass, resume, spread_out};
 use crate::build::Origin;
 use crate::error::{Error, Result};
@@ -175,12 +176,13 @@ impl Chain {
         sink: Sink,
         input: ChainInput<'_>,
         lineages: &[Lineage],
-        (origin, is_remade): (&Origin, bool),
+        (origin, is_remade, routings): (&Origin, bool, &[Option<&Routing>]),
         place: Place,
     ) -> Result<Self> {
         let meeting = meeting(operators);
         let of_input = of_ports(lineages, meeting);
-        let mut making = Making::new(schema, input, of_input, place);
+        let routed = Routed::of(routings, operators);
+        let mut making = Making::new(schema, input, of_input, routed, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for (spec, &origin) in operators.iter().zip(&origin.operators) {
