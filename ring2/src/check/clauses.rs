@@ -146,7 +146,8 @@ impl Checker<'_> {
             if row.len() != width {
                 let at = row.first().map_or(at, |e| self.at(e));
                 let message = format!("a row of {} values behind one of {width}", row.len());
-                return Err(self.place.error("E0209", at, message));
+                let hint = "all rows have as many values; NULL where there is none";
+                return Err(self.place.hinted("E0209", at, message, hint));
             }
             row.iter().try_for_each(|e| self.row(e, &scope, ctes))?;
         }

@@ -26,6 +26,8 @@ pub(super) struct Context<'c> {
     pub(super) aliases: bool,
     /// Whether OVER may stand here.
     pub(super) over: bool,
+    /// Whether this is an argument of an aggregate.
+    pub(super) within_aggregate: bool,
     /// Names of WINDOW.
     pub(super) windows: &'c [String],
     /// Whether the input has no end.
@@ -42,6 +44,7 @@ impl<'c> Context<'c> {
             items: &[],
             aliases: false,
             over: false,
+            within_aggregate: false,
             windows: &[],
             unbounded: false,
         }
@@ -483,7 +486,8 @@ impl Checker<'_> {
         match width {
             Width::One if columns != 1 => {
                 let message = format!("this subquery gives {columns} columns, not one");
-                Err(self.place.error("E0209", at, message))
+                let hint = "select the one that is meant";
+                Err(self.place.hinted("E0209", at, message, hint))
             }
             Width::One | Width::Any => Ok(()),
         }

@@ -439,7 +439,8 @@ impl Checker<'_> {
     ) -> Result<Output, SqlError> {
         let [array] = arrays else {
             let message = "UNNEST takes one list";
-            return Err(self.place.error("E0209", at, message));
+            let hint = "FROM t CROSS JOIN UNNEST(list) AS item";
+            return Err(self.place.hinted("E0209", at, message, hint));
         };
         self.row(array, scope, ctes)?;
         let item = match self.infer(array, Context::row(scope, ctes)) {

@@ -143,7 +143,9 @@ impl Checker<'_> {
                 self.group_key(key, &scope, ctes)?;
                 grouping.add(key, &scope);
                 if is_sets && let Some(at) = grouping.last_window(key) {
-                    return Err(self.place.unsupported(at, "a window within grouping sets"));
+                    let message = "a window within grouping sets is not supported yet";
+                    let hint = "one query with the window for each set";
+                    return Err(self.place.hinted("E0301", at, message, hint));
                 }
             }
         }

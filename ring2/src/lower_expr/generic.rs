@@ -14,6 +14,7 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::kernel::{Generic, ScalarKernel};
 
 use super::{Scope, expression, held_type, no, unaliased};
+use crate::partitioning::text;
 use crate::lower::Refusal;
 use crate::planner;
 use crate::window::marker;
@@ -71,7 +72,8 @@ pub(crate) fn cause(error: &DataFusionError) -> String {
         }
         text = rest.to_owned();
     }
-    text
+    let before = "This feature is not implemented: ";
+    text.strip_prefix(before).unwrap_or(&text).to_owned()
 }
 
 /// Lowers an operation to DataFusion's, and its arguments as any expression.
@@ -79,7 +81,7 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     if !is_row_wise(expr) {
         return Err(no(expr));
     }
-    let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
+    let wrong = |e: DataFusionError| ("E0206", format!("{}: {}", text(expr), cause(&e)));
     let mut args = Vec::new();
     let mut fields = Vec::new();
     let mut refusal = None;
@@ -106,7 +108,7 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     // A type may depend on the value of a constant: `ROUND(price, 1)`.
     let result = operation.data_type(&schema).map_err(wrong)?;
     let Some(data_type) = held_type(&result) else {
-        let message = format!("{expr}: a result of type {result} is not supported yet");
+        let message = format!("{}: a result of type {result} is not supported yet", text(expr));
         return Err(("E0302", message));
     };
     let kernel = Generic(Arc::new(Operation {
