@@ -367,7 +367,9 @@ impl Checker<'_> {
                 _ => {
                     let at = every.value.span().start;
                     let message = "EMIT EVERY takes an interval above 0";
-                    Err(self.place.hinted("E0213", at, message, "EMIT EVERY INTERVAL '1' SECOND"))
+                    Err(self
+                        .place
+                        .hinted("E0213", at, message, "EMIT EVERY INTERVAL '1' SECOND"))
                 }
             },
             Some(Emit::OnWindowClose) if output.bounded => Ok(()),

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::catalog::{Catalog, IndexDef, SinkDef, ViewColumn, ViewDef};
 use crate::check::{self, Checked, Purpose};
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant};
 use crate::place::{Chunk, Place};
 use crate::script::Target;
 use crate::syntax::{
@@ -143,7 +143,9 @@ impl Definer<'_> {
             Statement::Subscribe(_)
             | Statement::Declare { .. }
             | Statement::Fetch { .. }
-            | Statement::Close(_) => "SELECT .. EMIT CHANGES prints each change; embedded, an engine's views are subscribed to",
+            | Statement::Close(_) => {
+                "SELECT .. EMIT CHANGES prints each change; embedded, an engine's views are subscribed to"
+            }
             _ => "this version runs SELECT, and INSERT INTO a sink",
         };
         let message = format!("{what} is not runnable yet");
@@ -184,8 +186,7 @@ impl Definer<'_> {
     fn missing(&self, name: &Ident) -> SqlError {
         let message = format!("relation \"{}\" does not exist", name.value);
         let mut error = self.place.error("E0202", name.span.start, message);
-        error.hint =
-            nearest(&name.value, self.catalog.names()).map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(&name.value, self.catalog.names());
         error
     }
 
@@ -195,8 +196,7 @@ impl Definer<'_> {
         }
         let message = format!("column \"{name}\" does not exist");
         let mut error = self.place.error("E0201", at, message);
-        error.hint = nearest(name, columns.iter().map(|(n, _)| n.as_str()))
-            .map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(name, columns.iter().map(|(n, _)| n.as_str()));
         Err(error)
     }
 

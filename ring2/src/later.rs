@@ -157,7 +157,8 @@ impl Walk<'_> {
             }
         }
         if let Some(second) = unnests.get(1) {
-            let hint = "one list in a query: write what it gives to a file, and take the other there";
+            let hint =
+                "one list in a query: write what it gives to a file, and take the other there";
             self.hinted(*second, "a second UNNEST", hint);
         }
     }

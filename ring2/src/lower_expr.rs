@@ -16,8 +16,8 @@ use trefoil_ring0::schema::{Schema, physical, unit_nanos};
 pub(crate) use self::constant::literal;
 use self::constant::{fold, temporal_constant};
 pub(crate) use self::generic::{as_type, cause, is_constant};
-use crate::partitioning::text;
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::window::{END, START, marker};
 
 /// Which kernels run what Ring 0 and DataFusion both have.

@@ -7,13 +7,16 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::SqlError;
-use crate::later;
 use crate::functions;
+use crate::later;
 use crate::lower::Refusal;
 use crate::partitioning::bound;
 use crate::place::{find_word, word};
 use crate::planner::window_keys;
 use crate::script::Select;
+
+/// How DataFusion's own refusals begin.
+const PLANNING: &str = "Error during planning: ";
 
 /// What to do about a constant that is no value of a type.
 const NO_VALUE: &str = "a value of the type, or TRY_CAST, which gives NULL";
@@ -33,6 +36,7 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
     said(select, text, at).unwrap_or_else(|| {
         let text = text.lines().next().unwrap_or_default();
         let text = text.rsplit("rror: ").next().unwrap_or(text);
+        let text = text.strip_prefix(PLANNING).unwrap_or(text);
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
@@ -145,6 +149,13 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
         let message = format!("{constant} is no {}", named(wanted));
         return Some(hinted(select, at, message, NO_VALUE));
     }
+    if let Some(constant) = between(text, "Cannot cast string '", "'")
+        && let Some(wanted) = between(text, "' to value of ", " type")
+    {
+        let (constant, at) = constant_at(select, constant);
+        let message = format!("{constant} is no {}", named(wanted));
+        return Some(hinted(select, at, message, NO_VALUE));
+    }
     if let Some((_, rest)) = text.split_once(" cast value ") {
         let (constant, wanted) = rest.split_once(" to ")?;
         let wanted = wanted
@@ -163,7 +174,12 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
             &["CAST", "TRY_CAST"],
             select.chunk.start(),
         );
-        return Some(hinted(select, at, message, "by way of VARCHAR, or of a part of it"));
+        return Some(hinted(
+            select,
+            at,
+            message,
+            "by way of VARCHAR, or of a part of it",
+        ));
     }
     None
 }

@@ -164,6 +164,7 @@ impl Checker<'_> {
                 filter,
                 Context {
                     over: false,
+                    within_aggregate: false,
                     ..inner
                 },
             )?;
@@ -263,9 +264,7 @@ impl Checker<'_> {
             let mut error = self.place.error("E0209", at, message);
             error.hint = match (name, args.len()) {
                 ("count", 0) => Some("COUNT(*)".into()),
-                ("count", _) => {
-                    Some("SELECT COUNT(*) FROM (SELECT DISTINCT a, b FROM t) u".into())
-                }
+                ("count", _) => Some("SELECT COUNT(*) FROM (SELECT DISTINCT a, b FROM t) u".into()),
                 _ => functions::syntax(name),
             };
             return Err(error);

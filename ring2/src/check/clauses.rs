@@ -89,7 +89,8 @@ impl Checker<'_> {
                 };
                 if position == 0 || position > columns {
                     let message = format!("ORDER BY position {position} is not in the select list");
-                    return Err(self.place.error("E0201", self.at(expr), message));
+                    let hint = format!("it has {columns}: name the column");
+                    return Err(self.place.hinted("E0201", self.at(expr), message, hint));
                 }
                 continue;
             }

@@ -290,11 +290,11 @@ impl Checker<'_> {
                 Value::Number(number, _) => self.number(number, at),
                 Value::SingleQuotedString(_)
                 | Value::EscapedStringLiteral(_)
-                | Value::UnicodeStringLiteral(_)
                 | Value::DollarQuotedString(_)
                 | Value::Boolean(_)
                 | Value::Null => Ok(()),
                 Value::DoubleQuotedString(_) => foreign("a text in double quotes", "'text'"),
+                Value::UnicodeStringLiteral(_) => foreign("U&'..'", "the sign itself: 'é'"),
                 other => foreign(&format!("constant {other}"), "'text', 1, 1.5, TRUE, NULL"),
             },
             Expr::TypedString(TypedString {
@@ -465,7 +465,11 @@ impl Checker<'_> {
                 }
                 Some(_) => {
                     let message = format!("column \"{}\" has no fields", first.value);
-                    return Err(self.place.error("E0206", second.span.start, message));
+                    let hint = format!(
+                        "a STRUCT has; of JSON: {} ->> '{}'",
+                        first.value, second.value
+                    );
+                    return Err(self.place.hinted("E0206", second.span.start, message, hint));
                 }
                 None => {}
             }

@@ -11,7 +11,7 @@ use super::expr::Context;
 use super::join::joined;
 use super::scope::{Column, Ctes, Scope};
 use super::{Checker, Output, Purpose};
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant, nearest};
 use crate::functions::WINDOWS;
 use crate::syntax::{Kind, SourceKind, call};
 
@@ -299,7 +299,7 @@ impl Checker<'_> {
             .catalog
             .relations()
             .chain(ctes.keys().map(String::as_str));
-        error.hint = nearest(&text, known).map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(&text, known);
         Err(error)
     }
 

@@ -118,9 +118,10 @@ impl Checker<'_> {
         match distinct {
             None | Some(Distinct::All | Distinct::Distinct) => {}
             Some(Distinct::On(_)) => {
-                let hint = "ROW_NUMBER() OVER (PARTITION BY a ORDER BY b) = 1 in QUALIFY";
+                let hint = "in brackets, with an ORDER BY of its own";
                 let at = self.find(&["DISTINCT"], at);
-                return Err(self.place.foreign(at, "DISTINCT ON", hint));
+                let what = "DISTINCT ON beside UNION, EXCEPT or INTERSECT";
+                return Err(self.place.foreign(at, what, hint));
             }
         }
         if projection.is_empty() {

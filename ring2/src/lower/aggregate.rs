@@ -19,9 +19,9 @@ use super::calls::{Call, Function, only};
 use super::sets::Sets;
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
-use crate::partitioning::text;
 use crate::lower_expr::{held_type, unaliased};
 use crate::partitioning::Route;
+use crate::partitioning::text;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {

@@ -10,8 +10,8 @@ use trefoil_ring0::program::AggregateFunction;
 
 use super::Refusal;
 use super::kernel;
-use crate::partitioning::text;
 use crate::lower_expr::{Kernels, Scope, expression, unaliased};
+use crate::partitioning::text;
 
 /// A call, and what it needs of a row.
 pub(super) struct Call {

@@ -19,8 +19,8 @@ use trefoil_ring0::operator::aggregate::{AggregateKernel, GroupStates};
 use trefoil_ring0::program::Phase;
 
 use super::Refusal;
-use crate::partitioning::text;
 use crate::lower_expr::{Scope, as_type, cause, expression, held_type, is_constant};
+use crate::partitioning::text;
 use crate::planner;
 
 /// An aggregate of DataFusion's.
@@ -71,7 +71,10 @@ pub(super) fn aggregate(
     let function = function.map_err(wrong)?;
     let given = function.field().data_type().clone();
     let Some(data_type) = held_type(&given) else {
-        let message = format!("{}: a result of type {given} is not supported yet", text(expr));
+        let message = format!(
+            "{}: a result of type {given} is not supported yet",
+            text(expr)
+        );
         return Err(("E0302", message));
     };
     let inputs = function.all_expressions();

@@ -20,8 +20,8 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use super::order::{Standing, sort_key};
 use super::{Lowering, Refusal, weighted};
-use crate::partitioning::text;
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
+use crate::partitioning::text;
 use crate::planner;
 
 /// DataFusion's functions over the columns that they need.

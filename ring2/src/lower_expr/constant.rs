@@ -11,8 +11,8 @@ use trefoil_ring0::expr::{Expr, Scalar};
 
 use super::generic::cause;
 use super::{held_type, no};
-use crate::partitioning::text;
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::planner;
 
 /// A DATE or TIMESTAMP without columns, computed.

@@ -14,8 +14,8 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::kernel::{Generic, ScalarKernel};
 
 use super::{Scope, expression, held_type, no, unaliased};
-use crate::partitioning::text;
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::planner;
 use crate::window::marker;
 
@@ -72,8 +72,13 @@ pub(crate) fn cause(error: &DataFusionError) -> String {
         }
         text = rest.to_owned();
     }
-    let before = "This feature is not implemented: ";
-    text.strip_prefix(before).unwrap_or(&text).to_owned()
+    for before in [
+        "This feature is not implemented: ",
+        "Error during planning: ",
+    ] {
+        text = text.strip_prefix(before).unwrap_or(&text).to_owned();
+    }
+    text
 }
 
 /// Lowers an operation to DataFusion's, and its arguments as any expression.
@@ -108,7 +113,10 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     // A type may depend on the value of a constant: `ROUND(price, 1)`.
     let result = operation.data_type(&schema).map_err(wrong)?;
     let Some(data_type) = held_type(&result) else {
-        let message = format!("{}: a result of type {result} is not supported yet", text(expr));
+        let message = format!(
+            "{}: a result of type {result} is not supported yet",
+            text(expr)
+        );
         return Err(("E0302", message));
     };
     let kernel = Generic(Arc::new(Operation {

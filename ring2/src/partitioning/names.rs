@@ -55,6 +55,10 @@ pub(crate) fn text(expr: &Expr) -> String {
         Expr::IsNotFalse(inner) => is(inner, "NOT FALSE"),
         Expr::IsNotUnknown(inner) => is(inner, "NOT UNKNOWN"),
         Expr::Case(_) => "CASE".to_owned(),
+        Expr::GroupingSet(sets) => {
+            let keys: Vec<String> = sets.distinct_expr().into_iter().map(text).collect();
+            format!("GROUPING SETS ({})", keys.join(", "))
+        }
         Expr::ScalarSubquery(_) => "(SELECT ..)".to_owned(),
         Expr::Exists(e) if e.negated => "NOT EXISTS (SELECT ..)".to_owned(),
         Expr::Exists(_) => "EXISTS (SELECT ..)".to_owned(),
@@ -65,13 +69,11 @@ pub(crate) fn text(expr: &Expr) -> String {
         Expr::Literal(value, _) => match value {
             v if v.is_null() => "NULL".to_owned(),
             ScalarValue::Utf8(Some(text)) => format!("'{text}'"),
-            ScalarValue::IntervalMonthDayNano(Some(i)) => {
-                match (i.months, i.days) {
-                    (0, 0) => duration(i.nanoseconds),
-                    (0, days) => format!("{days} d"),
-                    (months, _) => format!("{months} months"),
-                }
-            }
+            ScalarValue::IntervalMonthDayNano(Some(i)) => match (i.months, i.days) {
+                (0, 0) => duration(i.nanoseconds),
+                (0, days) => format!("{days} d"),
+                (months, _) => format!("{months} months"),
+            },
             other => other.to_string(),
         },
         Expr::AggregateFunction(f) => {
@@ -86,6 +88,7 @@ pub(crate) fn text(expr: &Expr) -> String {
         }
         Expr::WindowFunction(w) => format!("{}({})", w.fun.name(), list(&w.params.args)),
         Expr::ScalarFunction(f) if [CAST, ASOF].contains(&f.name()) => list(&f.args),
+        Expr::ScalarFunction(f) if f.name() == crate::ordinals::NAME => "ordinality".to_owned(),
         Expr::ScalarFunction(f) if f.name() == AS_OF_TIME => {
             format!("version as of {}", list(&f.args))
         }

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Query, Select as Plain, SelectItem, SetExpr, Spanned, Visit,
     Visitor, visit_expressions,
 };
-use datafusion::sql::sqlparser::tokenizer::{Location, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::check::aggregates;
 use crate::error::SqlError;
@@ -28,11 +28,17 @@ enum At {
     In,
     /// Where the function is that the message begins with.
     Call,
+    /// The last of three names with dots between.
+    Field,
+    /// Where the relation that the message names as its fourth word is named again.
+    Again,
 }
 
 /// What a message says, where its construct is, the message that is shown where it is another one,
 /// and what to do.
 struct Shape {
+    /// Another code than the refusal's.
+    code: Option<&'static str>,
     says: &'static str,
     at: At,
     told: &'static str,
@@ -41,10 +47,25 @@ struct Shape {
 
 const fn shape(says: &'static str, at: At, told: &'static str, hint: &'static str) -> Shape {
     Shape {
+        code: None,
         says,
         at,
         told,
         hint,
+    }
+}
+
+/// What is wrong, and will not run.
+const fn wrong(
+    code: &'static str,
+    says: &'static str,
+    at: At,
+    told: &'static str,
+    hint: &'static str,
+) -> Shape {
+    Shape {
+        code: Some(code),
+        ..shape(says, at, told, hint)
     }
 }
 
@@ -95,8 +116,8 @@ const SHAPES: &[Shape] = &[
     shape(
         "IN over columns that may be NULL, but",
         At::In,
-        "IN over columns that may be NULL, as a part of a condition, is not supported yet",
-        "EXISTS (SELECT 1 FROM t WHERE t.x = x) in WHERE says what NULL means",
+        "IN over columns that may be NULL, but for a condition of WHERE, is not supported yet",
+        "EXISTS (SELECT 1 FROM t WHERE t.x = x) in WHERE; as a value, (SELECT COUNT(*) ..) > 0",
     ),
     shape(
         "NOT IN over columns that may be NULL",
@@ -204,7 +225,7 @@ const SHAPES: &[Shape] = &[
         " over groups, which have no order,",
         At::Call,
         "",
-        "say it: ARRAY_AGG(x ORDER BY y)",
+        "without ORDER BY it runs, in any order; or group a file of the groups",
     ),
     shape(
         " in parts, without GROUP BY,",
@@ -214,9 +235,63 @@ const SHAPES: &[Shape] = &[
     ),
     shape(
         "ORDER BY in NTH_VALUE",
-        At::Words(&[&["NTH_VALUE"]]),
-        "ORDER BY in NTH_VALUE is not supported yet",
-        "an element of a list: (ARRAY_AGG(x ORDER BY y))[2]",
+        At::Words(&[&["NTH_VALUE"], &["ARRAY_AGG"]]),
+        "one row of those that an aggregate orders is not supported yet",
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY y) = 2",
+    ),
+    shape(
+        "reading the stream",
+        At::Again,
+        "",
+        "write it to a file with one query, and read that",
+    ),
+    shape(
+        "GROUPING SETS (",
+        At::Words(SETS),
+        "a window within grouping sets is not supported yet",
+        "one query with the window for each set",
+    ),
+    wrong(
+        "E0206",
+        "trefoil_as_of_time over ",
+        At::Words(&[&["OF"]]),
+        "FOR SYSTEM_TIME AS OF takes a TIMESTAMP",
+        "FOR SYSTEM_TIME AS OF s.ts, a column of the other side, or PROCTIME()",
+    ),
+    wrong(
+        "E0203",
+        "to grouping function is not in grouping columns",
+        At::Words(&[&["GROUPING", "("]]),
+        "GROUPING takes a key of GROUP BY",
+        "GROUPING(k) with GROUP BY ROLLUP (k)",
+    ),
+    wrong(
+        "E0207",
+        "Invalid window frame: start bound",
+        At::Words(&[&["ROWS"], &["RANGE"], &["GROUPS"], &["OVER"]]),
+        "the frame ends before it begins",
+        "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+    ),
+    wrong(
+        "E0206",
+        "Expected an integer value",
+        At::Words(&[&["LAG"], &["LEAD"], &["NTILE"], &["NTH_VALUE"]]),
+        "a number of rows is a whole number",
+        "LAG(x, 1), LEAD(x, 1), NTILE(4)",
+    ),
+    wrong(
+        "E0206",
+        "requires a positive integer",
+        At::Call,
+        "",
+        "NTILE(4) OVER (ORDER BY x)",
+    ),
+    wrong(
+        "E0206",
+        "Cannot access field at argument",
+        At::Field,
+        "a field of what is no STRUCT",
+        "DESCRIBE names the columns and their types",
     ),
     shape(
         " by what is no argument",
@@ -290,6 +365,19 @@ pub(super) fn known(select: &Select<'_>, code: &'static str, message: &str) -> O
         At::Several => value(select, is_several),
         At::Value => value(select, |_| true),
         At::In => part_in(select),
+        At::Field => {
+            let mut places = select.chunk.tokens.windows(5);
+            let dots = places.find(|t| [1, 3].iter().all(|&i| t[i].token == Token::Period));
+            dots.map(|t| t[4].span.start)
+        }
+        At::Again => {
+            let name = message.split(' ').nth(3).unwrap_or_default().to_uppercase();
+            let tokens = select.chunk.tokens.iter();
+            let mut named = tokens.filter(|t| word(t).is_some_and(|w| w == name));
+            named
+                .next()
+                .map(|first| named.next().unwrap_or(first).span.start)
+        }
         At::Call => {
             let call = message.split([' ', '(']).next().unwrap_or_default();
             Some(super::written(select, call).1)
@@ -300,6 +388,7 @@ pub(super) fn known(select: &Select<'_>, code: &'static str, message: &str) -> O
         told => format!("{begins}{told}"),
     };
     let at = at.unwrap_or_else(|| select.chunk.start());
+    let code = shape.code.unwrap_or(code);
     Some(select.place.hinted(code, at, told, shape.hint))
 }
 

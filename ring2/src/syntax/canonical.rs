@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::distinct;
 use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
 use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX, QUERY_DEPTH_MAX};
@@ -26,14 +27,25 @@ fn parameters(window: &str) -> &'static [&'static str] {
     }
 }
 
-pub(crate) fn query(place: Place<'_>, query: &mut Query) -> Result<(), SqlError> {
+/// What becomes of a query's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// They are told, in the order that the query asks for.
+    Told,
+    /// They are kept under a name, without an order.
+    Kept,
+}
+
+pub(crate) fn query(place: Place<'_>, query: &mut Query, rows: Rows) -> Result<(), SqlError> {
     check_depth(place, query)?;
-    broken(query.visit(&mut Canonical { place }))
+    let depth = usize::from(rows == Rows::Kept);
+    broken(query.visit(&mut Canonical { place, depth }))
 }
 
 pub(crate) fn expr(place: Place<'_>, expr: &mut Expr) -> Result<(), SqlError> {
     check_depth(place, expr)?;
-    broken(VisitMut::visit(expr, &mut Canonical { place }))
+    let depth = 1;
+    broken(VisitMut::visit(expr, &mut Canonical { place, depth }))
 }
 
 fn broken(flow: ControlFlow<SqlError>) -> Result<(), SqlError> {
@@ -101,10 +113,27 @@ fn check_depth<T: Visit>(place: Place<'_>, tree: &T) -> Result<(), SqlError> {
 
 struct Canonical<'a> {
     place: Place<'a>,
+    /// How many queries there are around what is visited.
+    depth: usize,
 }
 
 impl VisitorMut for Canonical<'_> {
     type Break = SqlError;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        self.depth -= 1;
+        match distinct::query(self.place, query) {
+            Ok(true) if self.depth > 0 => distinct::unordered(query),
+            Ok(_) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
         if let TableFactor::TableFunction { expr, alias } = factor

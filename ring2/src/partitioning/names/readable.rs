@@ -71,6 +71,10 @@ pub(crate) fn readable(name: &str) -> String {
                 out.push_str(&behind[1..close - 1]);
                 rest = &behind[close..];
             }
+            (None, Some(close)) if word == crate::ordinals::NAME => {
+                out.push_str("ordinality");
+                rest = &behind[close..];
+            }
             _ if is_relation(word, behind) => rest = &behind[1..],
             _ => out.push_str(word),
         }
