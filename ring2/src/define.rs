@@ -144,7 +144,7 @@ impl Definer<'_> {
             | Statement::Declare { .. }
             | Statement::Fetch { .. }
             | Statement::Close(_) => {
-                "SELECT .. EMIT CHANGES prints each change; embedded, an engine's views are subscribed to"
+                "SELECT .. EMIT CHANGES prints each change; an engine has subscriptions"
             }
             _ => "this version runs SELECT, and INSERT INTO a sink",
         };

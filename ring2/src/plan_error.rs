@@ -120,7 +120,7 @@ fn called(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlEr
         };
         let hint = match wanted {
             Some(wanted) => format!("CAST(x AS {})", named(wanted)),
-            None => functions::syntax(function).unwrap_or_default(),
+            None => example(function, &name, given.unwrap_or_default()),
         };
         return Some(hinted(select, at.unwrap_or(place), message, &hint));
     }
@@ -280,6 +280,26 @@ fn operator(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<Sql
         let message = "a field is named by a text in square brackets here".to_owned();
         hinted(select, at, message, "(expression)['field']")
     })
+}
+
+/// How a function is called, whose arguments are of these types.
+fn example(function: &str, name: &str, given: &str) -> String {
+    let own = match function {
+        "date_part" => "EXTRACT(HOUR FROM ts)",
+        "btrim" => "TRIM(CAST(x AS VARCHAR))",
+        "make_array" => "ARRAY[1, 2]: its elements have one type",
+        "array_has" => "x = ANY(list)",
+        "substr" => "SUBSTR(x, 1, 3)",
+        _ => "",
+    };
+    let syntax = functions::syntax(function).unwrap_or_default();
+    let sums = ["sum", "avg", "stddev", "var_", "variance", "median"];
+    let numeric = syntax.contains("numeric") || sums.iter().any(|s| function.starts_with(s));
+    match own {
+        "" if numeric && given == "Utf8" => format!("{name}(CAST(x AS DOUBLE))"),
+        "" => syntax,
+        own => own.to_owned(),
+    }
 }
 
 /// The function that a text says is called wrongly, what it wants and what it got.

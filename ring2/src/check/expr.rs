@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::group::{Grouping, normal};
-use super::scope::{Ctes, Found, Scope};
+use super::scope::{Ctes, Found, Scope, no_fields};
 use super::select::Item;
 use super::{Checker, Purpose};
 use crate::error::SqlError;
@@ -294,7 +294,6 @@ impl Checker<'_> {
                 | Value::Boolean(_)
                 | Value::Null => Ok(()),
                 Value::DoubleQuotedString(_) => foreign("a text in double quotes", "'text'"),
-                Value::UnicodeStringLiteral(_) => foreign("U&'..'", "the sign itself: 'é'"),
                 other => foreign(&format!("constant {other}"), "'text', 1, 1.5, TRUE, NULL"),
             },
             Expr::TypedString(TypedString {
@@ -463,13 +462,9 @@ impl Checker<'_> {
                 Some(DataType::Struct(fields)) => {
                     self.field(&first.value, fields, &second.value, second.span.start)?;
                 }
-                Some(_) => {
-                    let message = format!("column \"{}\" has no fields", first.value);
-                    let hint = format!(
-                        "a STRUCT has; of JSON: {} ->> '{}'",
-                        first.value, second.value
-                    );
-                    return Err(self.place.hinted("E0206", second.span.start, message, hint));
+                Some(other) => {
+                    let (of, at) = (&first.value, second.span.start);
+                    return Err(no_fields(self.place, of, &second.value, other, at));
                 }
                 None => {}
             }
@@ -490,8 +485,7 @@ impl Checker<'_> {
         match width {
             Width::One if columns != 1 => {
                 let message = format!("this subquery gives {columns} columns, not one");
-                let hint = "select the one that is meant";
-                Err(self.place.hinted("E0209", at, message, hint))
+                Err((self.place).hinted("E0209", at, message, "select the one that is meant"))
             }
             Width::One | Width::Any => Ok(()),
         }

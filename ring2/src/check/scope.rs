@@ -277,6 +277,22 @@ impl<'p> Scope<'p> {
     }
 }
 
+/// A column of this type has no fields.
+pub(crate) fn no_fields(
+    place: Place<'_>,
+    column: &str,
+    field: &str,
+    data_type: &DataType,
+    at: Location,
+) -> SqlError {
+    let message = format!("column \"{column}\" has no fields");
+    let hint = match data_type {
+        DataType::Utf8 => format!("of JSON: {column} ->> '{field}'"),
+        other => format!("its type is {}", crate::answer::type_name(other)),
+    };
+    place.hinted("E0206", at, message, hint)
+}
+
 /// A side of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {

@@ -14,7 +14,9 @@ pub(crate) use readable::{bound, readable};
 
 /// The text of an expression.
 pub(crate) fn text(expr: &Expr) -> String {
-    let is = |inner: &Expr, what: &str| format!("{} IS {what}", text(inner));
+    if let Some((inner, what)) = is(expr) {
+        return format!("{} IS {what}", text(inner));
+    }
     let list = |exprs: &[Expr]| exprs.iter().map(text).collect::<Vec<_>>().join(", ");
     match expr {
         Expr::Alias(alias) => text(&alias.expr),
@@ -46,14 +48,6 @@ pub(crate) fn text(expr: &Expr) -> String {
             let like = if l.case_insensitive { "ILIKE" } else { "LIKE" };
             format!("{} {not}{like} {}", text(&l.expr), text(&l.pattern))
         }
-        Expr::IsNull(inner) => is(inner, "NULL"),
-        Expr::IsNotNull(inner) => is(inner, "NOT NULL"),
-        Expr::IsTrue(inner) => is(inner, "TRUE"),
-        Expr::IsFalse(inner) => is(inner, "FALSE"),
-        Expr::IsUnknown(inner) => is(inner, "UNKNOWN"),
-        Expr::IsNotTrue(inner) => is(inner, "NOT TRUE"),
-        Expr::IsNotFalse(inner) => is(inner, "NOT FALSE"),
-        Expr::IsNotUnknown(inner) => is(inner, "NOT UNKNOWN"),
         Expr::Case(_) => "CASE".to_owned(),
         Expr::GroupingSet(sets) => {
             let keys: Vec<String> = sets.distinct_expr().into_iter().map(text).collect();
@@ -66,16 +60,7 @@ pub(crate) fn text(expr: &Expr) -> String {
             let not = if i.negated { "NOT " } else { "" };
             format!("{} {not}IN (SELECT ..)", text(&i.expr))
         }
-        Expr::Literal(value, _) => match value {
-            v if v.is_null() => "NULL".to_owned(),
-            ScalarValue::Utf8(Some(text)) => format!("'{text}'"),
-            ScalarValue::IntervalMonthDayNano(Some(i)) => match (i.months, i.days) {
-                (0, 0) => duration(i.nanoseconds),
-                (0, days) => format!("{days} d"),
-                (months, _) => format!("{months} months"),
-            },
-            other => other.to_string(),
-        },
+        Expr::Literal(value, _) => constant(value),
         Expr::AggregateFunction(f) => {
             let distinct = if f.params.distinct { "DISTINCT " } else { "" };
             let args = match f.params.args.as_slice() {
@@ -105,6 +90,34 @@ pub(crate) fn text(expr: &Expr) -> String {
     }
 }
 
+fn constant(value: &ScalarValue) -> String {
+    match value {
+        v if v.is_null() => "NULL".to_owned(),
+        ScalarValue::Utf8(Some(text)) => format!("'{text}'"),
+        ScalarValue::IntervalMonthDayNano(Some(i)) => match (i.months, i.days) {
+            (0, 0) => duration(i.nanoseconds),
+            (0, days) => format!("{days} d"),
+            (months, _) => format!("{months} months"),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// What an expression IS asked to be.
+fn is(expr: &Expr) -> Option<(&Expr, &'static str)> {
+    Some(match expr {
+        Expr::IsNull(inner) => (inner, "NULL"),
+        Expr::IsNotNull(inner) => (inner, "NOT NULL"),
+        Expr::IsTrue(inner) => (inner, "TRUE"),
+        Expr::IsFalse(inner) => (inner, "FALSE"),
+        Expr::IsUnknown(inner) => (inner, "UNKNOWN"),
+        Expr::IsNotTrue(inner) => (inner, "NOT TRUE"),
+        Expr::IsNotFalse(inner) => (inner, "NOT FALSE"),
+        Expr::IsNotUnknown(inner) => (inner, "NOT UNKNOWN"),
+        _ => return None,
+    })
+}
+
 fn core_of(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => core_of(&alias.expr),
@@ -120,6 +133,7 @@ pub(super) fn computed(exprs: &[Expr], names: &[String]) -> String {
         inner => match (readable(name), text(inner)) {
             // What DataFusion adds has no name that a person gave.
             (name, how) if how == name || how.contains("trefoil_") || how.contains("__") => name,
+            (name, how) if how.starts_with("end of ") => name,
             (name, how) => format!("{name} = {how}"),
         },
     };

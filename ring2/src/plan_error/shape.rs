@@ -231,7 +231,7 @@ const SHAPES: &[Shape] = &[
         " in parts, without GROUP BY,",
         At::Call,
         "",
-        "of one of its parts: MAX(x['field']), MAX(x[1])",
+        "of a part of it: x['field'], x[1]",
     ),
     shape(
         "ORDER BY in NTH_VALUE",

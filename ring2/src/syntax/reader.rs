@@ -384,7 +384,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn describe(&mut self) -> Result<Ident, SqlError> {
         self.parser.next_token();
         for kind in ["SOURCE", "TABLE", "SINK", "VIEW"] {
-            if self.peek_word(0) == kind && !self.peek_word(1).is_empty() {
+            let next = self.parser.peek_nth_token(1).token;
+            if self.peek_word(0) == kind && next != Token::EOF {
                 self.parser.next_token();
                 break;
             }

@@ -46,6 +46,9 @@ pub(crate) fn bound(function: &str) -> Option<&'static str> {
 /// The name in the words of this SQL: columns without their relations, constants as they are
 /// written, windows by their bounds, functions without what they are OVER.
 pub(crate) fn readable(name: &str) -> String {
+    if !name.contains(['(', ' ']) {
+        return name.to_owned();
+    }
     let mut out = String::new();
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
@@ -55,7 +58,7 @@ pub(crate) fn readable(name: &str) -> String {
             false => first.len_utf8(),
         };
         let (word, behind) = rest.split_at(end);
-        let called = behind.starts_with('(').then(|| closing(behind));
+        let called = closing(behind);
         rest = behind;
         match (bound(word), called) {
             (Some(bound), Some(close)) => {
@@ -92,7 +95,10 @@ fn is_relation(word: &str, behind: &str) -> bool {
 }
 
 /// Behind the bracket that closes the one that a text begins with.
-fn closing(text: &str) -> usize {
+fn closing(text: &str) -> Option<usize> {
+    if !text.starts_with('(') {
+        return None;
+    }
     let (mut depth, mut quoted) = (0usize, false);
     let close = text.find(|c| {
         match c {
@@ -103,7 +109,7 @@ fn closing(text: &str) -> usize {
         }
         depth == 0
     });
-    close.map_or(text.len(), |at| at + 1).max(2)
+    close.map(|at| at + 1)
 }
 
 #[cfg(test)]
@@ -131,7 +137,8 @@ mod tests {
                 "max(window_end)",
             ),
             ("a (not closed", "a (not closed"),
-            ("Utf8(", "''"),
+            ("Utf8(", "Utf8("),
+            ("w.start", "w.start"),
         ];
         for (name, expected) in cases {
             assert_eq!(readable(name), expected, "{name}");
