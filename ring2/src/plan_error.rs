@@ -290,6 +290,7 @@ fn example(function: &str, name: &str, given: &str) -> String {
         "make_array" => "ARRAY[1, 2]: its elements have one type",
         "array_has" => "x = ANY(list)",
         "substr" => "SUBSTR(x, 1, 3)",
+        "approx_distinct" => "COUNT(DISTINCT x)",
         _ => "",
     };
     let syntax = functions::syntax(function).unwrap_or_default();

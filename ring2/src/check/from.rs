@@ -299,7 +299,8 @@ impl Checker<'_> {
             .catalog
             .relations()
             .chain(ctes.keys().map(String::as_str));
-        error.hint = meant(&text, known);
+        let none = "nothing is declared before it: CREATE SOURCE name (..) WITH (..)";
+        error.hint = meant(&text, known).or_else(|| Some(none.to_owned()));
         Err(error)
     }
 

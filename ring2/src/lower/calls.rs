@@ -96,7 +96,7 @@ pub(super) fn call(expr: &PlanExpr, scope: &Scope<'_>, whole: bool) -> Result<Ca
         // Its parts could not be merged.
         Some(_) | None => {
             let call = text(expr);
-            let message = format!("{call} in parts, without GROUP BY, is not supported yet");
+            let message = format!("{call} of such values over all rows is not supported yet");
             return Err(("E0301", message));
         }
     };

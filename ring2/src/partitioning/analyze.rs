@@ -443,7 +443,10 @@ impl Edge {
 fn unplaced(name: &str) -> String {
     let inner = name.strip_prefix("__unnest_placeholder(");
     let inner = inner.and_then(|n| n.strip_suffix(')')).unwrap_or(name);
-    super::names::readable(inner)
+    match inner.contains(['(', ' ']) {
+        true => super::names::readable(inner),
+        false => inner.rsplit('.').next().unwrap_or(inner).to_owned(),
+    }
 }
 
 /// Whether a person named the relation of a column.

@@ -228,10 +228,16 @@ const SHAPES: &[Shape] = &[
         "without ORDER BY it runs, in any order; or group a file of the groups",
     ),
     shape(
-        " in parts, without GROUP BY,",
+        " of such values over all rows ",
         At::Call,
         "",
-        "of a part of it: x['field'], x[1]",
+        "with GROUP BY; or of a part: x['field'], x[1]",
+    ),
+    shape(
+        "a result of type ",
+        At::Call,
+        "",
+        "CAST(x AS VARCHAR), or a part of it: x['field'], x[1]",
     ),
     shape(
         "ORDER BY in NTH_VALUE",
@@ -296,7 +302,7 @@ const SHAPES: &[Shape] = &[
     shape(
         " by what is no argument",
         At::Call,
-        "",
+        "DISTINCT with ORDER BY of something else is not supported yet",
         "with DISTINCT the order is that of the argument: ARRAY_AGG(DISTINCT x ORDER BY x)",
     ),
     shape(

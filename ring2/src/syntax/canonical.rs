@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor, VisitorMut,
+    Query, Select, SelectItem, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -169,6 +170,21 @@ impl VisitorMut for Canonical<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { expr, alias } = item {
+                self.name(alias, expr.span().end)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<SqlError> {
+        let at = relation.span().start;
+        let mut parts = relation.0.iter().filter_map(|part| part.as_ident());
+        parts.try_for_each(|ident| self.name(ident, at))
+    }
+
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
         if let TableFactor::Table {
             alias: Some(alias), ..
@@ -182,10 +198,29 @@ impl VisitorMut for Canonical<'_> {
         {
             alias.explicit = true;
         }
+        let at = factor.span().end;
+        if let TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. } = factor
+            && let Some(alias) = alias
+        {
+            self.name(&alias.name, at)?;
+            let mut columns = alias.columns.iter();
+            columns.try_for_each(|column| self.name(&column.name, at))?;
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        let at = expr.span().start;
+        match expr {
+            Expr::Identifier(ident) => self.name(ident, at)?,
+            Expr::CompoundIdentifier(parts) => {
+                parts.iter().try_for_each(|ident| self.name(ident, at))?;
+            }
+            _ => {}
+        }
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             let constant = access_chain.iter().find_map(|access| match access {
                 AccessExpr::Dot(Expr::Value(value)) => Some(value.span.start),
@@ -216,6 +251,20 @@ enum Input {
 }
 
 impl Canonical<'_> {
+    /// Refuses a text in the place of a name: it would not be printed as it was read.
+    fn name(&self, ident: &Ident, at: Location) -> ControlFlow<SqlError> {
+        if ident.quote_style != Some('\'') {
+            return ControlFlow::Continue(());
+        }
+        let at = match ident.span.start {
+            start if start.line > 0 => start,
+            _ => at,
+        };
+        let message = format!("a name, and not the text '{}', stands here", ident.value);
+        let hint = "names are quoted with \", strings with '";
+        ControlFlow::Break(self.place.hinted("E0101", at, message, hint))
+    }
+
     fn window(
         &self,
         name: &mut ObjectName,

@@ -150,6 +150,9 @@ fn findings_round_trip_or_are_refused() {
     for wrong in [
         "SELECT 1 FROM t GROUP BY one. 3",
         r#"SELECT a """""" FROM t"#,
+        "SELECT a FROM t '''''' JOIN u ON TRUE",
+        "SELECT a AS '''''' FROM t",
+        "SELECT t.'a''' FROM t",
     ] {
         assert!(parse(&file(wrong)).is_err(), "{wrong}");
     }
