@@ -40,13 +40,14 @@ use self::wanted::Wanted;
 use crate::error::SqlError;
 use crate::json::is_json;
 use crate::lower_expr::{Kernels, Scope, expression, unaliased};
-use crate::partitioning::{Analysis, Route};
+use crate::partitioning::{Analysis, Route, node};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 use crate::{ResultColumn, ordinals, plan_error};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
 pub(crate) use self::interval::ENDLESS_JOIN;
+pub(crate) use self::join::without_versions;
 pub(crate) use self::order::is_ordered;
 
 /// The output of what is told about bad records, where a source does.
@@ -98,7 +99,9 @@ pub(crate) fn lower_planned(
     let program = lower(planned, analysis, kernels)
         .map_err(|refusal| plan_error::lowered(select, refusal))?;
     if let Emit::Every(at) = select.emit {
-        return Err(select.place.unsupported(at, "EMIT EVERY"));
+        let hint = "EMIT CHANGES, or leave EMIT out";
+        let message = "EMIT EVERY is not supported yet";
+        return Err(select.place.hinted("E0301", at, message, hint));
     }
     Ok(program)
 }
@@ -257,7 +260,7 @@ impl Lowering<'_> {
                 self.node(&unnest.input)?;
                 self.unnest(unnest)
             }
-            other => Err(("E0301", format!("{} is not supported yet", other.display()))),
+            other => Err(("E0301", format!("{} is not supported yet", node(other)))),
         }
     }
 

@@ -6,6 +6,7 @@ mod calls;
 mod canonical;
 mod create;
 mod cursor;
+mod distinct;
 mod function;
 mod print;
 mod printable;

@@ -175,7 +175,12 @@ const REFUSED: [(&str, u64, u64, &str); 28] = [
         34,
         "SELECT id FROM test_stream WHERE SUM(value) > 1",
     ),
-    ("E0303", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
+    (
+        "E0207",
+        1,
+        21,
+        "SELECT DISTINCT ON (id) id FROM test_stream",
+    ),
     (
         "E0301",
         1,
@@ -193,7 +198,7 @@ const REFUSED: [(&str, u64, u64, &str); 28] = [
     (
         "E0301",
         1,
-        1,
+        9,
         "SELECT (SELECT id FROM test_stream) AS a FROM trades",
     ),
     (

@@ -21,6 +21,7 @@ use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{held_type, unaliased};
 use crate::partitioning::Route;
+use crate::partitioning::text;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
@@ -409,11 +410,12 @@ pub(super) fn check_call(
 ) -> Result<(), Refusal> {
     if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
         return refuse(&format!(
-            "{expr} over groups, which have no order, is not supported yet"
+            "{} over groups, which have no order, is not supported yet",
+            text(expr)
         ));
     }
     if sessions && (call.distinct || call.is_generic()) {
-        return refuse(&format!("{expr} by sessions is not supported yet"));
+        return refuse(&format!("{} by sessions is not supported yet", text(expr)));
     }
     Ok(())
 }
