@@ -63,7 +63,9 @@ impl OfInput {
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
                 | OperatorSpec::Join(_)
-                | OperatorSpec::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_))
+                | OperatorSpec::Changing(
+                    ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_) | ChangesSpec::Paced(_),
+                )
                 | OperatorSpec::Applied,
                 _,
             )

@@ -5,6 +5,7 @@ pub(crate) mod join;
 pub mod latest;
 pub(crate) mod ordered;
 pub mod over;
+pub mod paced;
 pub mod ranked;
 pub(crate) mod repeat;
 pub mod sort;

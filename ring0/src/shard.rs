@@ -5,6 +5,8 @@
 //! exchange, so that one that is blocked holds up no other; a blocked source is not polled, which
 //! is the only back-pressure.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
@@ -108,6 +110,9 @@ pub(crate) struct Shard {
     chains: Vec<Chain>,
     pub(crate) sleeps: u64,
     stopped: bool,
+    now: fn() -> i64,
+    #[expect(dead_code, reason = "as long as it is here, the program runs")]
+    runs: Arc<()>,
 }
 
 impl Shard {
@@ -117,6 +122,7 @@ impl Shard {
         sources: Vec<(Source, Letters, Vec<Consumer>)>,
         exchanges: Vec<(ExchangeReceiver, Vec<Consumer>)>,
         chains: Vec<Chain>,
+        (now, runs): (fn() -> i64, Arc<()>),
     ) -> Self {
         let sources = sources
             .into_iter()
@@ -144,6 +150,8 @@ impl Shard {
             chains,
             sleeps: 0,
             stopped: false,
+            now,
+            runs,
         }
     }
 
@@ -169,6 +177,7 @@ impl Shard {
     pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
+        moved |= self.tick()?;
         let staged = self.flush();
         Ok(self.verdict(moved, staged))
     }
@@ -229,6 +238,15 @@ impl Shard {
                     break;
                 }
             }
+        }
+        Ok(moved)
+    }
+
+    /// Tells the time where changes wait for it.
+    fn tick(&mut self) -> Result<bool> {
+        let mut moved = false;
+        for chain in self.chains.iter_mut().filter(|chain| chain.waits()) {
+            moved |= chain.tick((self.now)(), &mut { FUEL_PER_ITEM })?;
         }
         Ok(moved)
     }

@@ -12,6 +12,7 @@ mod made;
 mod ports;
 mod rows;
 mod sets;
+mod ticks;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
 use self::rows::{append, pass, resume, spread_out};
+use self::ticks::Ticks;
 use crate::error::Result;
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
@@ -39,6 +41,8 @@ pub(crate) enum Item<'a> {
     Frame(&'a Frame),
     /// A mark.
     Mark(Mark),
+    /// It is time to tell of changes that wait in this chain.
+    Tick,
 }
 
 /// The end of a chain.
@@ -74,6 +78,7 @@ impl Sink {
                 Flow::Done
             }
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
+            (_, Item::Tick) => unreachable!("the time is told to what waits for it"),
         }
     }
 }
@@ -102,6 +107,7 @@ pub(crate) struct Chain {
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
+    ticks: Ticks,
 }
 
 /// Where a chain's records come from.
@@ -127,6 +133,8 @@ impl ChainInput<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) shard: usize,
+    /// When the program began.
+    pub(crate) begun_ns: i64,
     pub(crate) frame_rows: usize,
     pub(crate) first_group: u32,
     pub(crate) groups: u32,
@@ -170,12 +178,16 @@ impl Chain {
             of_input: making.of_input,
             ports: Ports::new(lineages, meeting, of_input),
             failed: Vec::new(),
+            ticks: Ticks::of(operators),
         })
     }
 
     /// Offers an item of a port; after `Full` the same item has to be offered again. `fuel` bounds
     /// how many frames of results leave in one turn.
     pub(crate) fn offer(&mut self, port: usize, item: Item<'_>, fuel: &mut u32) -> Result<Flow> {
+        if self.ticks.is_ticking {
+            return Ok(Flow::Full);
+        }
         let merged = match self.ports.begin(port, item) {
             Merged::Declined => return Ok(Flow::Full),
             Merged::Absorbed => return Ok(Flow::Done),
@@ -195,6 +207,7 @@ impl Chain {
         };
         let flow = drive(&mut self.levels, &mut end, merged, fuel)?;
         self.ports.end(port, item, flow);
+        self.ticks.is_amid = flow == Flow::Full;
         Ok(flow)
     }
 
@@ -272,6 +285,7 @@ impl Level {
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
+            (Item::Tick, operator) => Ok(operator.tick(&mut self.out)),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
             (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {

@@ -13,6 +13,7 @@ mod join;
 mod kernel;
 mod order;
 mod over;
+mod paced;
 mod sets;
 mod source;
 mod union;
@@ -43,7 +44,7 @@ use crate::lower_expr::{Kernels, Scope, expression, unaliased};
 use crate::partitioning::{Analysis, Route};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
-use crate::{ResultColumn, ordinals, plan_error};
+use crate::{ResultColumn, ordinals};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
 pub(crate) use self::interval::ENDLESS_JOIN;
@@ -81,6 +82,8 @@ struct Lowering<'a> {
     changes: bool,
     /// The last column says what a row does to the rows that stand.
     weighted: bool,
+    /// How long changes wait that do not wait yet, in nanoseconds, if they are to.
+    every_ns: Option<i64>,
     kernels: Kernels,
 }
 
@@ -95,15 +98,19 @@ pub(crate) fn lower_planned(
     kernels: Kernels,
 ) -> Result<Program, SqlError> {
     endless::check(select, planned, analysis.changes)?;
-    let program = lower(planned, analysis, kernels)
-        .map_err(|refusal| plan_error::lowered(select, refusal))?;
-    if let Emit::Every(at) = select.emit {
-        return Err(select.place.unsupported(at, "EMIT EVERY"));
-    }
-    Ok(program)
+    let every_ns = match select.emit {
+        Emit::Every(_, every_ns) => Some(every_ns),
+        Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
+    };
+    lower(planned, analysis, kernels, every_ns).map_err(|refusal| paced::refused(select, refusal))
 }
 
-fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Program, Refusal> {
+fn lower(
+    query: &Planned,
+    analysis: &Analysis,
+    kernels: Kernels,
+    every_ns: Option<i64>,
+) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
         analysis,
@@ -120,10 +127,12 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         sorted: false,
         changes: analysis.changes,
         weighted: false,
+        every_ns,
         kernels,
     };
     lowering.node(&query.plan)?;
     lowering.end_apart();
+    lowering.pace_rest()?;
     let schema = named(&lowering.schema, &query.results);
     for branch in &mut lowering.branches {
         if let Some(OperatorSpec::Project { schema: last, .. }) = branch.operators.last_mut() {

@@ -88,6 +88,7 @@ impl Lowering<'_> {
         }
         self.add_groups(spec.clone(), windows, bound);
         self.stand(sets.as_ref(), aggregate, &spec, route);
+        self.pace_groups(aggregate, spec.keys.len());
         Ok(())
     }
 

@@ -26,7 +26,7 @@ const NAME: &str = "op";
 /// an end are never complete. Windows close by a watermark.
 pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
     match select.emit {
-        Emit::Changes(_) | Emit::Every(_) => true,
+        Emit::Changes(_) | Emit::Every(..) => true,
         Emit::Final(_) => false,
         Emit::Default => {
             let timed = planned

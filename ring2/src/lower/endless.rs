@@ -22,7 +22,7 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     let start = select.chunk.start();
     let at = match select.emit {
         Emit::Final(at) => at,
-        Emit::Default | Emit::Changes(_) | Emit::Every(_) => start,
+        Emit::Default | Emit::Changes(_) | Emit::Every(..) => start,
     };
     if groups(&planned.plan) > 1 {
         let message = "groups of groups over input without an end are not supported yet";
