@@ -248,6 +248,7 @@ impl Script<'_> {
         let shape = Shape {
             columns: &query.columns,
             schema: &query.program.outputs[0].schema,
+            changes: query.changes,
         };
         outlet.begin(shape)?;
         let is_live = query.program.sources.iter().any(|s| s.kind.is_live());
@@ -264,7 +265,7 @@ impl Script<'_> {
             match (block.output().index(), &mut letters) {
                 (0, _) => {
                     received += block.rows().rows() as u64;
-                    outlet.take(shape, block.rows())?;
+                    outlet.take(shape, block.rows(), block.shard())?;
                     if is_live {
                         outlet.flush()?;
                     }

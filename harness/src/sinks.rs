@@ -41,6 +41,7 @@ impl Outlet {
             SinkFormat::Csv => Format::Csv,
             SinkFormat::Arrow => Format::Arrow,
             SinkFormat::Parquet => Format::Parquet,
+            SinkFormat::Debezium => Format::Debezium,
         };
         Self {
             printer: Some(Printer::new(format, u64::MAX)),
@@ -85,13 +86,18 @@ impl Outlet {
         self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape))
     }
 
-    /// Takes the rows of a frame, as far as they are wanted.
-    pub(crate) fn take(&mut self, shape: Shape<'_>, frame: &Frame) -> Result<(), Failure> {
+    /// Takes the rows of a frame from a shard, as far as they are wanted.
+    pub(crate) fn take(
+        &mut self,
+        shape: Shape<'_>,
+        frame: &Frame,
+        shard: usize,
+    ) -> Result<(), Failure> {
         if !self.is_read {
             return Ok(());
         }
         let printed = match &mut self.printer {
-            Some(printer) => printer.print(shape, frame, &mut self.target),
+            Some(printer) => printer.print(shape, frame, shard, &mut self.target),
             None => {
                 self.rows += frame.rows() as u64;
                 Ok(())

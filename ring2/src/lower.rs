@@ -37,6 +37,7 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::branch::Branch;
+use self::changes::Told;
 use self::wanted::Wanted;
 use crate::error::SqlError;
 use crate::json::is_json;
@@ -102,7 +103,9 @@ pub(crate) fn lower_planned(
         Emit::Every(_, every_ns) => Some(every_ns),
         Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
     };
-    lower(planned, analysis, kernels, every_ns).map_err(|refusal| paced::refused(select, refusal))
+    let told = changes::asked(select, planned, analysis.changes)?;
+    lower(planned, analysis, kernels, every_ns, told)
+        .map_err(|refusal| paced::refused(select, refusal))
 }
 
 fn lower(
@@ -110,6 +113,7 @@ fn lower(
     analysis: &Analysis,
     kernels: Kernels,
     every_ns: Option<i64>,
+    told: Told,
 ) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
@@ -139,9 +143,9 @@ fn lower(
             *last = Arc::clone(&schema);
         }
     }
-    let schema = match analysis.changes {
-        true => lowering.told(&schema),
-        false => schema,
+    let schema = match told {
+        Told::Changes | Told::Upsert => lowering.told(&schema, told),
+        Told::Nothing => schema,
     };
     let all = (0..schema.fields.len()).collect();
     match &analysis.output {
