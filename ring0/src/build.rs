@@ -139,7 +139,7 @@ fn part(
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let every_ns = operators.filter_map(|operator| match operator {
-        OperatorSpec::Changing(ChangesSpec::Paced(spec)) => Some(spec.every_ns),
+        OperatorSpec::Changing(ChangesSpec::Paced(spec)) => spec.every_ns,
         _ => None,
     });
     let Some(least_ns) = every_ns.min() else {

@@ -64,7 +64,10 @@ impl OfInput {
                 | OperatorSpec::Latest(_)
                 | OperatorSpec::Join(_)
                 | OperatorSpec::Changing(
-                    ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_) | ChangesSpec::Paced(_),
+                    ChangesSpec::Aggregate(_)
+                    | ChangesSpec::Ranked(_)
+                    | ChangesSpec::Paced(_)
+                    | ChangesSpec::Captured(_),
                 )
                 | OperatorSpec::Applied,
                 _,

@@ -1,6 +1,7 @@
 //! Operators, one file each.
 
 pub mod aggregate;
+pub(crate) mod captured;
 pub(crate) mod join;
 pub mod latest;
 pub(crate) mod ordered;

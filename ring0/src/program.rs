@@ -324,7 +324,7 @@ impl OperatorSpec {
                 | Self::Sessions(_)
                 | Self::Panes(_)
                 | Self::Latest(_)
-                | Self::Changing(ChangesSpec::Aggregate(_))
+                | Self::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Captured(_))
         )
     }
 

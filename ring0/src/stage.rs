@@ -285,7 +285,7 @@ impl Level {
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
-            (Item::Tick, operator) => Ok(operator.tick(&mut self.out)),
+            (Item::Tick, operator) => operator.tick(&mut self.out),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
             (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {

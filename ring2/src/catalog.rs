@@ -106,6 +106,11 @@ pub struct SourceDef {
 }
 
 impl SourceDef {
+    /// Whether its records are changes of rows, which come and go.
+    pub fn has_changes(&self) -> bool {
+        matches!(self.format, SourceFormat::Records(FileFormat::Debezium(_)))
+    }
+
     /// Index of the column with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)

@@ -5,6 +5,7 @@
 mod aggregate;
 mod branch;
 mod calls;
+mod captured;
 pub(crate) mod changes;
 mod endless;
 mod grouping;

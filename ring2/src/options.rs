@@ -9,7 +9,8 @@ use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
 use datafusion::arrow::datatypes::TimeUnit;
-use trefoil_ring0::program::Splits;
+use trefoil_ring0::format::debezium::Captured;
+use trefoil_ring0::program::{FileFormat, Splits};
 
 use crate::partitioning::StrategyConfig;
 use crate::place::Place;
@@ -183,6 +184,12 @@ pub(crate) fn source(
     ordered
         .into_iter()
         .try_for_each(|o| source_option(place, def, o))?;
+    if def.has_changes() && def.event_time.is_some() {
+        later(
+            def,
+            "the event time of rows that come and go cannot be told yet".to_owned(),
+        );
+    }
     if is_generator {
         def.generator = Some(generator::generator(place, def, create)?);
     }
@@ -252,6 +259,10 @@ fn source_option(
         "connector" => {}
         "format" => match word(place, option, &FORMATS)?.as_str() {
             "json" | "csv" => {}
+            "debezium_json" => {
+                let captured = FileFormat::Debezium(Captured::default());
+                def.format = SourceFormat::Records(captured);
+            }
             "parquet" => def.format = SourceFormat::Parquet,
             "arrow" => def.format = SourceFormat::Arrow,
             other => later(def, format!("format '{other}' cannot run yet")),

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS};
-use crate::error::{Result, refuse};
+use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
 use crate::operator::aggregate::Progress;
-use crate::order::{Rows, SortKey, count, put_key, put_row, take};
+use crate::order::{Rows, SortKey, count, put_key, put_row};
 use crate::schema::Schema;
 
 /// How changes are held back.
@@ -21,16 +21,17 @@ pub struct PacedSpec {
     /// so that no change is an update.
     pub keys: Option<Vec<usize>>,
     /// How much time lies between two times at which changes are told, in nanoseconds, above 0.
-    pub every_ns: i64,
+    /// `None`: they are told once the input has ended, and are the rows that stand.
+    pub every_ns: Option<i64>,
 }
 
 /// The changes that wait, on one shard.
 #[derive(Debug)]
 pub(crate) struct Paced {
     keys: Option<Vec<SortKey>>,
-    every_ns: i64,
+    every_ns: Option<i64>,
     begun_ns: i64,
-    /// When they are told of next.
+    /// When they are told of next, if before the end.
     due_ns: i64,
     /// By key, the rows that weigh something.
     waiting: BTreeMap<Box<[u8]>, Rows>,
@@ -45,7 +46,10 @@ impl Paced {
     pub(crate) fn new(spec: &PacedSpec, schema: &Schema, begun_ns: i64) -> Result<Self> {
         let known = |key: &usize| *key + 1 < schema.fields.len();
         let keys = spec.keys.iter().flatten();
-        if !changelog::is_weighted(schema) || !keys.clone().all(known) || spec.every_ns <= 0 {
+        if !changelog::is_weighted(schema)
+            || !keys.clone().all(known)
+            || spec.every_ns.is_some_and(|every_ns| every_ns <= 0)
+        {
             return refuse("changes that wait without a time or by no columns".to_owned());
         }
         Ok(Self {
@@ -55,7 +59,7 @@ impl Paced {
                 .map(|_| keys.copied().map(SortKey::ascending).collect()),
             every_ns: spec.every_ns,
             begun_ns,
-            due_ns: begun_ns.saturating_add(spec.every_ns),
+            due_ns: begun_ns.saturating_add(spec.every_ns.unwrap_or(i64::MAX)),
             waiting: BTreeMap::new(),
             key: Vec::new(),
         })
@@ -89,35 +93,57 @@ impl Paced {
 
     /// Whether it is time to tell of what waits, if anything does.
     pub(crate) fn is_due(&mut self, now_ns: i64) -> bool {
-        if now_ns < self.due_ns {
+        let Some(every_ns) = self.every_ns.filter(|_| now_ns >= self.due_ns) else {
             return false;
-        }
-        let passed = now_ns.saturating_sub(self.begun_ns) / self.every_ns;
-        let next = passed.saturating_add(1).saturating_mul(self.every_ns);
+        };
+        let passed = now_ns.saturating_sub(self.begun_ns) / every_ns;
+        let next = passed.saturating_add(1).saturating_mul(every_ns);
         self.due_ns = self.begun_ns.saturating_add(next);
         !self.waiting.is_empty()
     }
 
+    /// The end of the input, or where it was stopped: as [`Paced::emit`]. Rows that stand do so at
+    /// the end alone.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn end(&mut self, is_stopped: bool, out: &mut Frame) -> Result<Progress> {
+        match is_stopped && self.every_ns.is_none() {
+            true => Ok(Progress::Done),
+            false => self.emit(out),
+        }
+    }
+
     /// Tells of what waits, as far as `out` has room: what goes before what comes.
-    pub(crate) fn emit(&mut self, out: &mut Frame) -> Progress {
+    ///
+    /// # Errors
+    /// [`Error::Row`] where rows are to stand of which one goes.
+    pub(crate) fn emit(&mut self, out: &mut Frame) -> Result<Progress> {
         while let Some(mut first) = self.waiting.first_entry() {
             let rows = first.get_mut();
             while !rows.is_empty() {
                 if out.is_full() || out.room() < UPDATE_ROWS.min(out.rows_max()) {
-                    return Progress::Full;
+                    return Ok(Progress::Full);
                 }
                 let goes = take_one(rows, |weight| weight < 0);
                 let comes = take_one(rows, |weight| weight > 0);
+                if goes.is_some() && self.every_ns.is_none() {
+                    let message = "a row goes that never came".to_owned();
+                    return Err(Error::Row { message });
+                }
                 let (before, after) = match goes.is_some() && comes.is_some() {
                     true => (UPDATE_BEFORE, UPDATE_AFTER),
                     false => (DELETE, INSERT),
                 };
-                goes.into_iter().for_each(|row| push(&row, before, out));
-                comes.into_iter().for_each(|row| push(&row, after, out));
+                goes.into_iter()
+                    .for_each(|row| changelog::push_row(&row, before, out));
+                comes
+                    .into_iter()
+                    .for_each(|row| changelog::push_row(&row, after, out));
             }
             first.remove();
         }
-        Progress::Done
+        Ok(Progress::Done)
     }
 }
 
@@ -130,16 +156,6 @@ fn take_one(rows: &mut Rows, is: fn(i64) -> bool) -> Option<Box<[u8]>> {
         rows.remove(&row);
     }
     Some(row)
-}
-
-/// Appends a row and what it does.
-fn push(row: &[u8], op: i8, out: &mut Frame) {
-    let mut rest = row;
-    let own = out.columns.len() - 1;
-    let columns = out.columns[..own].iter_mut();
-    columns.for_each(|column| take(&mut rest, column));
-    changelog::push(out, op);
-    out.commit_rows(1);
 }
 
 #[cfg(test)]
@@ -163,6 +179,7 @@ mod tests {
 
     fn paced(keys: Option<&[usize]>, every_ns: i64) -> Paced {
         let keys = keys.map(<[usize]>::to_vec);
+        let every_ns = Some(every_ns);
         Paced::new(&PacedSpec { keys, every_ns }, &schema(), 100).expect("keys of columns")
     }
 
@@ -186,7 +203,7 @@ mod tests {
         let mut out = Frame::new(&schema(), rows);
         let mut told = Vec::new();
         loop {
-            let progress = paced.emit(&mut out);
+            let progress = paced.emit(&mut out).expect("rows may go");
             let [Column::I64(keys), Column::I64(values), ..] = &out.columns[..] else {
                 panic!("BIGINT")
             };

@@ -23,7 +23,10 @@ pub(super) struct Ticks {
 
 impl Ticks {
     pub(super) fn of(operators: &[OperatorSpec]) -> Self {
-        let waits = |o: &OperatorSpec| matches!(o, OperatorSpec::Changing(ChangesSpec::Paced(_)));
+        let waits = |o: &OperatorSpec| match o {
+            OperatorSpec::Changing(ChangesSpec::Paced(spec)) => spec.every_ns.is_some(),
+            _ => false,
+        };
         Self {
             level: operators.iter().position(waits),
             is_ticking: false,
@@ -34,18 +37,19 @@ impl Ticks {
 
 impl Operator {
     /// Writes what the time sets free into `out`, as far as there is room.
-    pub(super) fn tick(&mut self, out: &mut Frame) -> Flow {
+    ///
+    /// # Errors
+    /// As [`crate::operator::paced::Paced::emit`].
+    pub(super) fn tick(&mut self, out: &mut Frame) -> Result<Flow> {
         let waits = match self {
             Self::Changing(changing) => changing.paced(),
             _ => None,
         };
-        match waits
-            .expect("the time is told to what waits for it")
-            .emit(out)
-        {
+        let waits = waits.expect("the time is told to what waits for it");
+        Ok(match waits.emit(out)? {
             Progress::Done => Flow::Done,
             Progress::Full => Flow::Full,
-        }
+        })
     }
 }
 

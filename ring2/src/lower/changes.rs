@@ -82,6 +82,9 @@ pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
                 .tables
                 .iter()
                 .all(|t| t.bounded || t.lag_ns.is_some());
+            if planned.tables.iter().any(|t| !t.bounded && t.has_changes()) {
+                return true;
+            }
             let closes = timed && is_grouped(&planned.plan, is_window);
             planned.tables.iter().any(|t| !t.bounded)
                 && is_grouped(&planned.plan, |_| true)

@@ -16,14 +16,19 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     if planned.tables.iter().all(|t| t.bounded) {
         return Ok(());
     }
-    if changes || !is_grouped(&planned.plan, |_| true) {
-        return Ok(());
-    }
     let start = select.chunk.start();
     let at = match select.emit {
         Emit::Final(at) => at,
         Emit::Default | Emit::Changes(_) | Emit::Every(..) => start,
     };
+    let mut tables = planned.tables.iter();
+    if let Some(table) = tables.find(|t| !t.bounded && t.has_changes() && !changes) {
+        let message = format!("the rows of \"{}\" never stand: it has no end", table.name);
+        return Err(select.place.hinted("E0402", at, message, "EMIT CHANGES"));
+    }
+    if changes || !is_grouped(&planned.plan, |_| true) {
+        return Ok(());
+    }
     if groups(&planned.plan) > 1 {
         let message = "groups of groups over input without an end are not supported yet";
         let hint = "write the windows with one query, and group its file with another";

@@ -58,7 +58,8 @@ impl Lowering<'_> {
     }
 
     fn pace(&mut self, keys: Option<Vec<usize>>) {
-        if let Some(every_ns) = self.every_ns.take() {
+        let every_ns = self.every_ns.take();
+        if every_ns.is_some() {
             let paced = ChangesSpec::Paced(PacedSpec { keys, every_ns });
             self.push(OperatorSpec::Changing(paced));
         }
