@@ -83,14 +83,20 @@ fn what_fails_moves_the_watermark_and_what_is_bad_does_not() {
         };
         let Record { key, time, .. } = r;
         // Long enough for every shard to read some.
-        format!("{{\"pad\":\"{:01000}\",\"k\":{key},\"ts\":{time},\"v\":{value}}}\n", 0)
+        format!(
+            "{{\"pad\":\"{:01000}\",\"k\":{key},\"ts\":{time},\"v\":{value}}}\n",
+            0
+        )
     };
     folder.write("r.ndjson", &records.iter().map(line).collect::<String>());
     let count = |kind| records.iter().filter(|r| r.kind == kind).count() as u64;
     let (wanted, late) = model(&records);
     assert!(late > 20 && wanted.len() > 50, "it says something");
     for policy in ["skip", "dlq"] {
-        for query in ["SUM(1 / v) AS n FROM r", "COUNT(*) AS n FROM r WHERE 1 / v > 0"] {
+        for query in [
+            "SUM(1 / v) AS n FROM r",
+            "COUNT(*) AS n FROM r WHERE 1 / v > 0",
+        ] {
             for emit in ["ON WINDOW CLOSE", "CHANGES"] {
                 let sql = format!(
                     "CREATE SOURCE r (k BIGINT, v BIGINT, ts TIMESTAMP(3),
