@@ -2,8 +2,6 @@
 //! the watermark as that of a row which a filter leaves out. What cannot be read has no time. So
 //! what is late for them is the same at any number of shards and any size of frames.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 mod common;
 
 use std::collections::BTreeMap;
