@@ -134,20 +134,22 @@ fn part(
     Ok((parts, doors))
 }
 
-/// Where changes wait for their time, wakes the shards as long as the program runs: one that sleeps
-/// has no clock.
+/// Where changes wait for their time, or splits may be idle, wakes the shards as long as the
+/// program runs: one that sleeps has no clock.
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let every_ns = operators.filter_map(|operator| match operator {
         OperatorSpec::Changing(ChangesSpec::Paced(spec)) => spec.every_ns,
         _ => None,
     });
-    let Some(least_ns) = every_ns.min() else {
+    let policies = program.sources.iter().filter_map(|s| s.policy.as_ref());
+    let looks_ns = policies.filter_map(|policy| policy.looks_every_ns());
+    let Some(least_ns) = every_ns.chain(looks_ns).min() else {
         return Ok(());
     };
     let every_ms = (least_ns / 1_000_000 / PACE_PARTS).clamp(1, PACE_MS_MAX);
     wake::pace(runs, every_ms as i32, bells).map_err(|error| Error::Preflight {
-        what: format!("no thread keeps the time of EMIT EVERY: {error}"),
+        what: format!("no thread keeps the time: {error}"),
         hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
     })
 }

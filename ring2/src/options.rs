@@ -17,7 +17,7 @@ use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
 
 /// Options of every source, the watermark before what widens it.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 13] = [
     "connector",
     "format",
     "event_time_field",
@@ -26,6 +26,7 @@ const COMMON: [&str; 12] = [
     "max_ahead",
     "late",
     "idle_timeout",
+    "max_drift",
     "bad_data",
     "dlq_path",
     "partitioning",
@@ -279,10 +280,8 @@ fn source_option(
             let index = named_column(place, def, value, at)?;
             set_watermark(place, def, index, 0, at)?;
         }
-        "allowed_lateness" | "max_ahead" => of_watermark(place, def, option)?,
-        "idle_timeout" => {
-            duration(place, option)?;
-            later(def, "idle_timeout cannot run yet".into());
+        "allowed_lateness" | "max_ahead" | "idle_timeout" | "max_drift" => {
+            of_watermark(place, def, option)?;
         }
         "late" => match value.strip_prefix("sink:") {
             Some(_) => later(def, "late = 'sink:..' cannot run yet".into()),
@@ -328,6 +327,20 @@ fn of_watermark(
     option: &OptionSpec,
 ) -> Result<(), SqlError> {
     let length = duration(place, option)?;
+    let is_of_splits = matches!(option.name.as_str(), "idle_timeout" | "max_drift");
+    if is_of_splits && length == 0 {
+        let message = format!("{} is above 0", option.name);
+        let hint = format!("{} = '5 seconds'", option.name);
+        return Err(place.hinted("E0104", option.value_at.0, message, hint));
+    }
+    if is_of_splits && def.connector.as_deref() != Some(CHANNEL) {
+        let name = &option.name;
+        later(
+            def,
+            format!("{name} of other than connector = 'channel' cannot run yet"),
+        );
+        return Ok(());
+    }
     match (def.lag_ns, option.name.as_str()) {
         (None, name) => {
             let message = format!("{name} needs a watermark");
@@ -335,6 +348,8 @@ fn of_watermark(
             return Err(place.hinted("E0104", option.value_at.0, message, hint));
         }
         (Some(_), "max_ahead") => def.max_ahead_ns = Some(length),
+        (Some(_), "idle_timeout") => def.patience.idle_timeout_ns = Some(length),
+        (Some(_), "max_drift") => def.patience.max_drift_ns = Some(length),
         (Some(lag), _) => def.lag_ns = Some(lag.saturating_add(length)),
     }
     Ok(())

@@ -14,9 +14,11 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
 
+use trefoil_ring0::align::SplitPolicy;
 use trefoil_ring0::feed::Feed;
 use trefoil_ring1::connector::{Stdin, Tail};
 use trefoil_ring1::format::{ArrowIpc, Parquet};
+use trefoil_ring1::watermark::Patience;
 
 use super::branch::Branch;
 use super::{DEAD_LETTERS, Lowering, Refusal, captured, order};
@@ -163,6 +165,8 @@ impl Lowering<'_> {
             system,
             splits: source.splits,
             max_ahead_ns: source.max_ahead_ns,
+            policy: (source.patience != Patience::default())
+                .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
                 BadDataPolicy::Skip => BadData::Skip,
