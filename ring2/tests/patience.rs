@@ -130,3 +130,53 @@ fn lengths_are_above_nothing() {
     let error = engine.execute(sql).unwrap_err().to_string();
     assert!(error.contains("needs a watermark"), "{error}");
 }
+
+/// A view that tells of its changes from time to time holds what is so at the last of them, and
+/// tells of it while nobody appends.
+#[test]
+fn a_view_tells_from_time_to_time() {
+    for shards in [1, 4] {
+        let engine = Engine::builder()
+            .shards(shards)
+            .idle(Idle::Park)
+            .open()
+            .unwrap();
+        engine
+            .execute(
+                "CREATE SOURCE r (k VARCHAR, ts TIMESTAMP(3)) WITH (connector = 'channel');
+                 CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n FROM r GROUP BY k
+                    EMIT EVERY INTERVAL '0.02' SECOND",
+            )
+            .unwrap();
+        let mut changes = engine.subscribe("v").unwrap();
+        let mut appender = engine.appender("r").unwrap();
+        for wanted in 1..4i64 {
+            for key in ["a", "b"] {
+                append(&mut appender, key, wanted);
+            }
+            let mut told = [0; 2];
+            while told != [wanted; 2] {
+                let batch = changes.next().unwrap().unwrap();
+                for row in rows(&batch) {
+                    let (op, key, n): (String, String, i64) = (
+                        row.get("op").unwrap(),
+                        row.get("k").unwrap(),
+                        row.get("n").unwrap(),
+                    );
+                    if op.starts_with('+') {
+                        told[usize::from(key == "b")] = n;
+                    }
+                }
+            }
+        }
+        let stands = engine.execute("SELECT SUM(n) AS n FROM v").unwrap();
+        let sum: i64 = stands
+            .iter()
+            .flat_map(rows)
+            .next()
+            .unwrap()
+            .get("n")
+            .unwrap();
+        assert_eq!(sum, 6, "{shards} shards");
+    }
+}
