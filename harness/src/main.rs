@@ -10,6 +10,7 @@ mod say;
 mod settings;
 
 mod arrow;
+mod envelope;
 mod location;
 mod output;
 mod print;

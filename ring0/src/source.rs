@@ -20,6 +20,7 @@ mod system;
 
 use arrow_schema::DataType;
 
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::feed::Blocked;
 use crate::frame::Frame;
@@ -141,6 +142,15 @@ impl Source {
         live: Option<Live>,
         reader: Reader,
     ) -> Self {
+        let least = if is_weighted(&spec.schema) {
+            UPDATE_ROWS
+        } else {
+            1
+        };
+        let reader = Reader {
+            frame_rows: reader.frame_rows.max(least),
+            ..reader
+        };
         let reader = match (spec.reading, reader.shard) {
             (Reading::Chunks, _) => reader,
             (Reading::InOrder, 0) => Reader {

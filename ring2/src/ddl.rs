@@ -71,7 +71,7 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         return Ok(def);
     }
     options::source(place, &mut def, create)?;
-    if !def.primary_key.is_empty() && !def.bounded {
+    if !def.primary_key.is_empty() && !def.bounded && !def.has_changes() {
         let why = "rows that replace each other by a key without end cannot run yet";
         def.later.get_or_insert_with(|| why.to_owned());
     }

@@ -64,6 +64,7 @@ use std::time::SystemTime;
 use trefoil_ring0::program::Program;
 
 use crate::catalog::BadDataPolicy;
+use crate::lower::changes::{self, Told};
 use crate::lower_expr::Kernels;
 
 use script::Reading;
@@ -249,13 +250,14 @@ fn plan_select(
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
+    let tells = changes::asked(select, &plan, analysis.changes)? != Told::Nothing;
     let mut keys = engine::keys::of(&plan.plan, &plan.results);
-    if analysis.changes {
+    if tells {
         // Before them stands what a row does.
         keys.iter_mut().for_each(|key| *key += 1);
     }
-    let columns = match analysis.changes {
-        true => lower::changes::told(select, plan.results)?,
+    let columns = match tells {
+        true => changes::told(select, plan.results)?,
         false => plan.results,
     };
     if depth::is_too_deep(&program) {
@@ -273,7 +275,7 @@ fn plan_select(
             BadDataPolicy::Fail | BadDataPolicy::Skip => None,
         }),
         columns,
-        changes: analysis.changes,
+        changes: tells,
         sink: None,
         keys,
     })

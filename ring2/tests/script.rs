@@ -54,6 +54,8 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Changing(ChangesSpec::MarkFirst { .. }) => "mark changes".to_owned(),
         OperatorSpec::Changing(ChangesSpec::Apart(_)) => "apart".to_owned(),
         OperatorSpec::Changing(ChangesSpec::Ranked(_)) => "ranked".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Paced(_)) => "paced".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Captured(_)) => "captured".to_owned(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),

@@ -36,9 +36,10 @@ impl Lowering<'_> {
         check_sets(sets.as_ref(), &bounds)?;
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
-        let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
-            Some(key) => self.event_time(key.column)?,
-            None => None,
+        let nested = self.nested(&bounds);
+        let bound = match bounds.iter().flatten().next() {
+            Some(key) if !changing && nested.is_none() => self.event_time(key.column)?,
+            _ => None,
         };
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
@@ -65,17 +66,19 @@ impl Lowering<'_> {
         });
         self.project(exprs, Schema::new(fields));
         self.repeat(sets.as_ref());
-        let window = windows
-            .as_ref()
-            .and_then(Windows::key)
-            .filter(|_| timed && !changing);
+        let window = match windows.as_ref().and_then(Windows::key) {
+            _ if changing || sessions => None,
+            Some(window) => timed.then_some(window).or(nested.map(|n| n.around(window))),
+            None => self.closing(&keys),
+        };
+        self.check_closing(window, sessions)?;
         let input = Arc::clone(&self.schema);
         let order = self.order(bound, in_order && !groups);
         let single =
             !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
         self.meet(route, input, order, single)?;
         if let Some(windows) = &mut windows {
-            let plain = sets.is_none() && !self.changes && !changing;
+            let plain = sets.is_none() && !self.changes && !changing && nested.is_none();
             if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
@@ -89,6 +92,7 @@ impl Lowering<'_> {
         }
         self.add_groups(spec.clone(), windows, bound);
         self.stand(sets.as_ref(), aggregate, &spec, route);
+        self.pace_groups(aggregate, spec.keys.len());
         Ok(())
     }
 
