@@ -52,6 +52,7 @@ pub mod explain;
 
 pub mod convert;
 pub mod engine;
+pub mod scan;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;
@@ -71,6 +72,10 @@ pub use engine::Engine;
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
 pub use files::would_read;
+pub use scan::{
+    ChannelStreamSource, SourceSnapshotProvider, StreamSource, StreamingScanExec,
+    StreamingTableProvider, create_partitioned_streaming_context, create_streaming_context,
+};
 pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.

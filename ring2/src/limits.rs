@@ -3,6 +3,10 @@
 
 /// Batches that a subscriber has not taken yet before its view is held back.
 pub const SUBSCRIBER_BATCHES: usize = 64;
+/// Batches that the channel of one partition holds before who sends waits, where nothing is said.
+pub const BRIDGE_BATCHES: usize = 1024;
+/// Partitions in which one query may work.
+pub const PARTITIONS_MAX: usize = 1024;
 /// Bytes of one file of a script.
 pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the tokens of one statement.

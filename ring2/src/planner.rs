@@ -63,8 +63,13 @@ pub(crate) struct Planned {
 
 /// A session with this engine's settings and functions.
 pub(crate) fn session() -> SessionContext {
+    session_of(1)
+}
+
+/// As [`session`], for work in so many partitions.
+pub(crate) fn session_of(partitions: usize) -> SessionContext {
     let config = SessionConfig::new()
-        .with_target_partitions(1)
+        .with_target_partitions(partitions)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
         .set_bool("datafusion.sql_parser.collect_spans", true)
