@@ -32,6 +32,7 @@ mod shutdown;
 mod statement;
 mod subscription;
 mod view;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ pub use self::subscription::{Received, Subscription};
 
 use self::statement::{Planned, plan};
 use self::view::View;
+use self::workers::Workers;
 use crate::catalog::SourceDef;
 use crate::error::{Error, Result};
 use crate::options::CHANNEL;
@@ -74,6 +76,7 @@ macro_rules! params {
 pub struct Engine {
     inner: Mutex<Inner>,
     frame_rows: usize,
+    workers: Workers,
 }
 
 #[derive(Debug)]
@@ -152,7 +155,7 @@ impl Engine {
                 Planned::Query(sql) => {
                     let tables = inner.tables();
                     drop(inner);
-                    results.extend(query::run(tables, &sql, &[])?);
+                    results.extend(query::run(&self.workers, tables, &sql, &[])?);
                     continue;
                 }
             }
@@ -218,13 +221,15 @@ impl Engine {
         shared.get(view, key)
     }
 
-    /// Rows of a SELECT over what stands in materialized views; `$1`, `$2` are the parameters.
+    /// Rows of a SELECT over what stands in materialized views; `$1`, `$2` are the parameters. It
+    /// runs on threads of its own, within a limit of memory.
     ///
     /// # Errors
-    /// `E0608` with what DataFusion says of the query.
+    /// What is wrong with its text, `E0608` with what DataFusion says of it, and `E0605` where it
+    /// needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
         let tables = self.lock().tables();
-        query::run(tables, sql, params)
+        query::run(&self.workers, tables, sql, params)
     }
 
     /// What was done so far.

@@ -7,6 +7,12 @@ pub const SUBSCRIBER_BATCHES: usize = 64;
 pub const BRIDGE_BATCHES: usize = 1024;
 /// Partitions in which one query may work.
 pub const PARTITIONS_MAX: usize = 1024;
+/// Queries of one engine that run at once; others wait for their turn.
+pub const QUERIES_AT_ONCE: usize = 8;
+/// Bytes of memory that one query may take, where nothing is said.
+pub const QUERY_BYTES: usize = 256 * 1024 * 1024;
+/// Threads on which the queries of one engine run, at most.
+pub const QUERY_THREADS_MAX: usize = 16;
 /// Bytes of one file of a script.
 pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the tokens of one statement.
@@ -33,7 +39,7 @@ pub const VIEW_EXPANSIONS_MAX: usize = 256;
 pub const IN_LIST_MAX: usize = 10_000;
 /// What the parser may recurse: a subquery takes four of its steps.
 pub(crate) const PARSER_DEPTH_MAX: usize = 6 * NESTING_MAX;
-/// Stack of the thread that reads and plans: pages are only taken when touched.
+/// Stack of a thread that reads and plans: pages are only taken when touched.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 const _: () = {

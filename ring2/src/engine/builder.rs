@@ -5,8 +5,10 @@ use std::sync::Mutex;
 
 use trefoil_ring0::runtime::{Config, Executor, Idle, Runtime};
 
+use super::workers::Workers;
 use super::{Engine, Inner};
 use crate::error::Result;
+use crate::limits::QUERY_BYTES;
 use crate::script::Session;
 
 /// How an engine is to run.
@@ -14,6 +16,7 @@ use crate::script::Session;
 pub struct Builder {
     config: Config,
     here: bool,
+    query_bytes: Option<usize>,
 }
 
 impl Builder {
@@ -75,6 +78,14 @@ impl Builder {
         self
     }
 
+    /// Bytes of memory that one query may take: 256 MiB, where nothing is said. Up to eight run at
+    /// once; others wait for their turn.
+    #[must_use]
+    pub fn query_bytes(mut self, bytes: usize) -> Self {
+        self.query_bytes = Some(bytes);
+        self
+    }
+
     /// Starts the shards.
     ///
     /// # Errors
@@ -84,7 +95,13 @@ impl Builder {
             true => Runtime::open_here(&self.config)?,
             false => Runtime::open(&self.config)?,
         };
+        let cores = &self.config.cores;
+        let taken = match self.here {
+            true => &[],
+            false => &cores[..self.config.shards.min(cores.len())],
+        };
         Ok(Engine {
+            workers: Workers::new(taken, self.query_bytes.unwrap_or(QUERY_BYTES)),
             frame_rows: self.config.frame_rows,
             inner: Mutex::new(Inner {
                 session: Session::default(),
