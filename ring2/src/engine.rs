@@ -26,6 +26,8 @@ mod batch;
 mod builder;
 mod fold;
 pub(crate) mod keys;
+mod live;
+mod probe;
 mod query;
 mod row;
 mod shutdown;
@@ -40,6 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::datasource::TableProvider;
 use trefoil_ring0::appender::{Channel, row_frame};
 use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Next, Running, Runtime};
@@ -230,6 +233,16 @@ impl Engine {
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
         let tables = self.lock().tables();
         query::run(&self.workers, tables, sql, params)
+    }
+
+    /// A materialized view as a table, for a session of your own: partition i is shard i. Each scan
+    /// sees the rows of one moment.
+    ///
+    /// # Errors
+    /// `E0603` where there is no such view.
+    pub fn table(&self, view: &str) -> Result<Arc<dyn TableProvider>> {
+        let shared = Arc::clone(self.lock().view(view)?.shared());
+        Ok(Arc::new(live::ViewTable::new(view, shared)))
     }
 
     /// What was done so far.

@@ -13,6 +13,10 @@ pub const QUERIES_AT_ONCE: usize = 8;
 pub const QUERY_BYTES: usize = 256 * 1024 * 1024;
 /// Threads on which the queries of one engine run, at most.
 pub const QUERY_THREADS_MAX: usize = 16;
+/// Rows of a view that a scan makes columns of at once.
+pub const SLICE_ROWS: usize = 8192;
+/// Keys of a view that a query looks up one by one; where it names more, all rows are looked at.
+pub const PROBES_MAX: usize = 4096;
 /// Bytes of one file of a script.
 pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the tokens of one statement.

@@ -30,6 +30,7 @@ mod bridge;
 mod channel;
 mod context;
 mod exec;
+pub(crate) mod shape;
 mod snapshot;
 mod table;
 
@@ -58,6 +59,11 @@ pub trait StreamSource: Debug + Send + Sync {
         1
     }
 
+    /// Whether its streams end by themselves, whoever sends: then what waits for an end can be asked.
+    fn is_bounded(&self) -> bool {
+        false
+    }
+
     /// The stream of a partition: of each row for which all `filters` are true (they may name any
     /// column) the columns of `projection`, in that order; `None` is all of them. The rows of a
     /// partition stay in order. Filters that [`Self::supports_filters`] does not take need not be
@@ -82,7 +88,7 @@ pub trait StreamSource: Debug + Send + Sync {
 pub type StreamSourceRef = Arc<dyn StreamSource>;
 
 /// Refuses a partition that is not there.
-fn check_partition(partition: usize, partitions: usize) -> Result<(), DataFusionError> {
+pub(crate) fn check_partition(partition: usize, partitions: usize) -> Result<(), DataFusionError> {
     if partition < partitions {
         return Ok(());
     }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, ParamValues};
-use datafusion::datasource::MemTable;
+use datafusion::common::{DataFusionError, ParamValues, TableReference};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
@@ -15,6 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use futures::StreamExt;
 
 use super::Value;
+use super::live::LiveTable;
 use super::view::Shared;
 use super::workers::Workers;
 use crate::error::{Error, Result};
@@ -37,10 +37,9 @@ pub(super) fn run(
     let (sql, bytes) = (sql.to_owned(), workers.query_bytes());
     workers.run(async move {
         for (name, view) in tables {
-            let batch = view.rows()?;
-            let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
-            let table = table.map_err(|e| failed(&e, bytes))?;
-            let added = context.register_table(&*name, Arc::new(table));
+            let pool = Arc::clone(&context.runtime_env().memory_pool);
+            let table = LiveTable::new(&name, view, &pool);
+            let added = context.register_table(TableReference::bare(name), Arc::new(table));
             added.map_err(|e| failed(&e, bytes))?;
         }
         let query = parsed(sql)?;
@@ -102,17 +101,21 @@ async fn rows(
 }
 
 fn failed(error: &DataFusionError, bytes: usize) -> Error {
-    let DataFusionError::ResourcesExhausted(what) = error.find_root() else {
-        return Error::engine("E0608", error.strip_backtrace());
-    };
-    let first = what.lines().next().unwrap_or_default();
-    Error::engine(
-        "E0605",
-        format!(
-            "the query needs more memory than the {bytes} bytes that one may take \
-             (Builder::query_bytes): {first}"
-        ),
-    )
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(what) => {
+            let what = what.lines().next().unwrap_or_default();
+            let message = format!(
+                "the query needs more memory than the {bytes} bytes that one may take \
+                 (Builder::query_bytes): {what}"
+            );
+            Error::engine("E0605", message)
+        }
+        // What a view has failed with.
+        DataFusionError::External(own) if let Some(own) = own.downcast_ref::<Error>() => {
+            Error::engine(own.code(), own.to_string())
+        }
+        _ => Error::engine("E0608", error.strip_backtrace()),
+    }
 }
 
 fn scalar(value: &Value<'_>) -> ScalarValue {

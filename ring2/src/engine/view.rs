@@ -7,14 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::arrow::error::ArrowError;
 use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Control, Next, Running};
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::fold::Fold;
+use super::fold::{Fold, Layout, Snapshot};
 use super::row::Row;
 use super::subscription::Subscription;
 use super::{Value, ViewMetrics, arrays, batch};
@@ -34,6 +34,7 @@ pub(super) struct View {
 /// What the view's thread shares.
 #[derive(Debug)]
 pub(super) struct Shared {
+    shards: usize,
     state: Mutex<State>,
     ended: Condvar,
     /// Nobody wants the view any more.
@@ -64,8 +65,10 @@ impl View {
         let keys: Vec<usize> = query.keys.iter().map(|key| key - first).collect();
         let has_key = !keys.is_empty();
         let schema = Arc::new(ArrowSchema::new(fields));
-        let fold = Fold::new(schema, query.changes, keys).map_err(|e| wrong(&e))?;
+        let shards = running.shards();
+        let fold = Fold::new(schema, query.changes, keys, shards).map_err(|e| wrong(&e))?;
         let shared = Arc::new(Shared {
+            shards,
             state: Mutex::new(State {
                 fold,
                 has_key,
@@ -159,6 +162,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many shards give rows.
+    pub(super) fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -173,11 +181,23 @@ impl Shared {
         self.rows_undelivered.load(Ordering::Relaxed)
     }
 
+    /// How the rows look.
+    pub(super) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(self.lock().fold.layout())
+    }
+
     /// The rows that stand.
-    pub(super) fn rows(&self) -> Result<RecordBatch> {
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
         let state = self.lock();
         state.failure().map_or(Ok(()), Err)?;
-        state.fold.batch().map_err(|e| wrong(&e))
+        Ok(state.fold.snapshot())
+    }
+
+    /// The rows that stand and have one of these keys: an array for each of their columns.
+    pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
+        let state = self.lock();
+        state.failure().map_or(Ok(()), Err)?;
+        state.fold.probe(keys).map_err(|e| wrong(&e))
     }
 
     /// The row with this key.
@@ -188,13 +208,19 @@ impl Shared {
             let message = format!("the rows of view \"{view}\" have no key: it does not group");
             return Err(Error::engine("E0603", message));
         }
-        let schema = state.fold.schema();
-        let fields = state.fold.keys().iter().map(|column| {
-            let field = schema.field(*column);
+        let layout = Arc::clone(state.fold.layout());
+        drop(state);
+        let fields = layout.keys().iter().map(|column| {
+            let field = layout.schema().field(*column);
             Field::new(field.name(), field.data_type().clone())
         });
         let key = arrays(&Schema::new(fields.collect()), key)?;
-        let found = state.fold.find(&key).map_err(|e| wrong(&e))?;
+        let found = self.probe(&key)?;
+        let mut shards = 0..self.shards;
+        let Some(shard) = shards.find(|shard| found.len(*shard) > 0) else {
+            return Ok(None);
+        };
+        let found = found.batch(shard, 0..1).map_err(|e| wrong(&e))?;
         Ok((found.num_rows() > 0).then(|| Row::new(found, 0)))
     }
 
@@ -257,24 +283,28 @@ impl Keeper {
         while !self.shared.0.is_gone() {
             match self.running.next_block_timeout(Duration::MAX)? {
                 Next::Nothing => {}
-                Next::End => return Ok(()),
+                Next::End => {
+                    self.shared.0.lock().fold.end();
+                    return Ok(());
+                }
                 Next::Block(block) => {
                     let schema = &self.query.program.outputs[0].schema;
                     let batch = batch::results(&self.query.columns, schema, block.rows());
+                    let shard = block.shard();
                     self.running.give_back(block);
-                    self.take(&batch?)?;
+                    self.take(shard, &batch?)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn take(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let shared = &self.shared.0;
         {
             let mut state = shared.lock();
-            state.fold.apply(batch).map_err(|e| wrong(&e))?;
+            state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
             self.subscribers.append(&mut state.joining);
         }
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);

@@ -11,11 +11,11 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::execution::RecordBatchStream;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::filter::batch_filter;
 use futures::{FutureExt, Stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+
+use super::shape::Shape;
 
 type Item = Result<RecordBatch, DataFusionError>;
 
@@ -126,15 +126,6 @@ pub(super) struct Outlet {
     reset: Option<oneshot::Receiver<()>>,
 }
 
-/// What a scan makes of the batches.
-#[derive(Debug)]
-pub(super) struct Shape {
-    pub(super) filter: Option<Arc<dyn PhysicalExpr>>,
-    pub(super) projection: Option<Vec<usize>>,
-    /// The columns after projection.
-    pub(super) schema: SchemaRef,
-}
-
 /// A channel of `partition`; what is sent through the third says that the source was reset.
 pub(super) fn bridge(
     partition: usize,
@@ -162,19 +153,6 @@ pub(super) struct BridgeStream {
 impl BridgeStream {
     pub(super) fn new(outlet: Outlet, shape: Shape) -> Self {
         Self { outlet, shape }
-    }
-}
-
-impl Shape {
-    fn of(&self, batch: RecordBatch) -> Item {
-        let batch = match &self.filter {
-            Some(filter) => batch_filter(&batch, filter)?,
-            None => batch,
-        };
-        match &self.projection {
-            Some(columns) => Ok(batch.project(columns)?),
-            None => Ok(batch),
-        }
     }
 }
 
@@ -206,6 +184,6 @@ impl Stream for BridgeStream {
 
 impl RecordBatchStream for BridgeStream {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.shape.schema)
+        Arc::clone(self.shape.schema())
     }
 }

@@ -4,18 +4,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::physical_expr::PhysicalExpr;
 use tokio::sync::oneshot;
 
-use super::bridge::{BridgeSender, BridgeStream, Outlet, Shape, bridge};
-use super::{StreamSource, check_partition, projected};
+use super::bridge::{BridgeSender, BridgeStream, Outlet, bridge};
+use super::shape::{Shape, is_of_the_row};
+use super::{StreamSource, check_partition};
 use crate::limits::BRIDGE_BATCHES;
-use crate::planner;
 
 /// Rows that are sent, to one partition or several. A partition's stream is given once, and ends
 /// when its senders are dropped; [`Self::reset`] makes it anew.
@@ -120,15 +117,6 @@ impl ChannelStreamSource {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What computes whether a row is wanted.
-    fn filter(&self, filters: Vec<Expr>) -> Result<Option<Arc<dyn PhysicalExpr>>, DataFusionError> {
-        let Some(filter) = conjunction(filters) else {
-            return Ok(None);
-        };
-        let schema = Arc::new(DFSchema::try_from(Arc::clone(&self.schema))?);
-        planner::physical(filter, &schema).map(Some)
-    }
 }
 
 impl Partition {
@@ -157,11 +145,7 @@ impl StreamSource for ChannelStreamSource {
         projection: Option<Vec<usize>>,
         filters: Vec<Expr>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let shape = Shape {
-            schema: projected(&self.schema, projection.as_deref())?,
-            filter: self.filter(filters)?,
-            projection,
-        };
+        let shape = Shape::new(&self.schema, projection, filters)?;
         let mut partitions = self.lock();
         check_partition(partition, partitions.len())?;
         let outlet = partitions[partition].outlet.take().ok_or_else(|| {
@@ -177,22 +161,4 @@ impl StreamSource for ChannelStreamSource {
     fn supports_filters(&self, filters: &[Expr]) -> Vec<bool> {
         filters.iter().map(is_of_the_row).collect()
     }
-}
-
-/// Whether an expression depends on nothing but the row: neither on a clock nor on other tables.
-fn is_of_the_row(expr: &Expr) -> bool {
-    use datafusion::logical_expr::Volatility;
-    let depends = expr.exists(|e| {
-        Ok(match e {
-            Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
-            Expr::Exists(_)
-            | Expr::InSubquery(_)
-            | Expr::SetComparison(_)
-            | Expr::ScalarSubquery(_)
-            | Expr::OuterReferenceColumn(..)
-            | Expr::Placeholder(_) => true,
-            _ => false,
-        })
-    });
-    !depends.unwrap_or(true)
 }

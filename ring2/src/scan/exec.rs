@@ -16,7 +16,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 
 use super::{StreamSourceRef, check_partition, projected};
 
-/// A scan without an end: it gives each batch when it comes.
+/// A scan that gives each batch when it comes. It has no end, where its source has none.
 #[derive(Debug, Clone)]
 pub struct StreamingScanExec {
     source: StreamSourceRef,
@@ -40,8 +40,11 @@ impl StreamingScanExec {
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(source.num_partitions()),
             EmissionType::Incremental,
-            Boundedness::Unbounded {
-                requires_infinite_memory: false,
+            match source.is_bounded() {
+                true => Boundedness::Bounded,
+                false => Boundedness::Unbounded {
+                    requires_infinite_memory: false,
+                },
             },
         );
         Ok(Self {
