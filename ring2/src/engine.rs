@@ -33,6 +33,7 @@ mod row;
 mod shutdown;
 mod statement;
 mod subscription;
+mod system;
 mod view;
 mod workers;
 
@@ -58,6 +59,7 @@ pub use self::shutdown::{Drain, Shutdown, ViewLeft};
 pub use self::subscription::{Received, Subscription};
 
 use self::statement::{Planned, plan};
+use self::system::System;
 use self::view::View;
 use self::workers::Workers;
 use crate::catalog::SourceDef;
@@ -89,6 +91,8 @@ struct Inner {
     /// Before the runtime, so that views end first.
     views: BTreeMap<String, View>,
     channels: BTreeMap<String, Channel>,
+    /// Of each shard its core, where it is pinned.
+    cores: Vec<Option<usize>>,
     runtime: Runtime,
 }
 
@@ -156,7 +160,7 @@ impl Engine {
                     continue;
                 }
                 Planned::Query(sql) => {
-                    let tables = inner.tables();
+                    let tables = inner.tables(&sql);
                     drop(inner);
                     results.extend(query::run(&self.workers, tables, &sql, &[])?);
                     continue;
@@ -231,7 +235,7 @@ impl Engine {
     /// What is wrong with its text, `E0608` with what DataFusion says of it, and `E0605` where it
     /// needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
-        let tables = self.lock().tables();
+        let tables = self.lock().tables(sql);
         query::run(&self.workers, tables, sql, params)
     }
 
@@ -278,11 +282,28 @@ impl Inner {
         })
     }
 
-    fn tables(&self) -> query::Tables {
+    /// What a query can name.
+    fn tables(&self, sql: &str) -> query::Tables {
         let views = self.views.iter();
-        views
-            .map(|(name, v)| (name.clone(), Arc::clone(v.shared())))
-            .collect()
+        let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
+        query::Tables {
+            views: views.collect(),
+            system: system::may_be_named(sql).then(|| self.system()),
+        }
+    }
+
+    fn system(&self) -> System {
+        let channels = self.channels.iter();
+        let splits = |channel: &Channel| channel.counts_by_appender().collect();
+        System {
+            jobs: self.views.values().map(View::job).collect(),
+            channels: channels
+                .map(|(name, c)| (name.clone(), c.counts(), splits(c)))
+                .collect(),
+            cores: self.cores.clone(),
+            executor: self.runtime.executor(),
+            settings: self.session.settings.rows(),
+        }
     }
 
     /// Starts a view, of which nobody knows yet.

@@ -108,6 +108,8 @@ pub struct PlannedQuery {
     pub sink: Option<Sink>,
     /// Which of [`Self::columns`] tell groups apart, where the rows are groups with all their keys.
     pub keys: Vec<usize>,
+    /// What shards do, as EXPLAIN shows it.
+    pub stages: Vec<partitioning::Stage>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -279,5 +281,6 @@ fn plan_select(
         changes: analysis.changes,
         sink: None,
         keys,
+        stages: analysis.stages,
     })
 }

@@ -322,3 +322,57 @@ fn a_view_is_a_table_whose_partitions_are_the_shards() {
         assert_eq!(found, texts(&all));
     });
 }
+
+#[test]
+fn what_the_engine_knows_is_a_table() {
+    let engine = pairs();
+    let spare = engine.appender("t").unwrap();
+    let ask = |sql: &str| texts(&engine.query(sql, &[]).unwrap());
+    // Three groups, as the zeros are one; each row but the first of a group takes one back.
+    let jobs = "SELECT name, state, rows_out, error FROM trefoil.jobs WHERE name IN ('r', 'd')";
+    assert_eq!(
+        ask(jobs),
+        ["| d | running | 397 | |", "| r | running | 200 | |"]
+    );
+    assert_eq!(
+        ask("SELECT query FROM trefoil.jobs WHERE name = 'r'").len(),
+        1
+    );
+    let native = "SELECT job, native, exchange FROM trefoil.operators WHERE operator LIKE 'agg%'
+                  AND job = 'p'";
+    assert!(!ask(native).is_empty());
+    assert_eq!(
+        ask("SELECT COUNT(*), COUNT(DISTINCT job) FROM trefoil.watermarks"),
+        ["| 12 | 4 |"]
+    );
+    assert_eq!(
+        ask("SELECT shard FROM trefoil.shards"),
+        ["| 0 |", "| 1 |", "| 2 |"]
+    );
+    assert_eq!(
+        ask("SELECT source, rows_appended FROM trefoil.ledger"),
+        ["| t | 200 |"]
+    );
+    assert_eq!(
+        ask("SELECT source, split, rows_appended FROM trefoil.splits"),
+        ["| t | 0 | 0 |"]
+    );
+    let setting = "SELECT value FROM \"trefoil\".settings WHERE name = 'state_ttl'";
+    assert_eq!(ask(setting), ["| none |"]);
+    engine.execute("SET trefoil.state_ttl = '1 hour'").unwrap();
+    assert_eq!(ask(setting), ["| 1 hour |"]);
+    // Statements ask the same, and views may be joined with them.
+    let joined = "SELECT j.name, MAX(p.n) > 1 AS m FROM trefoil.jobs AS j, p
+                  WHERE j.name = 'p' GROUP BY j.name";
+    assert_eq!(texts(&engine.execute(joined).unwrap()), ["| p | true |"]);
+    let shown = texts(&engine.execute("SHOW JOBS").unwrap());
+    assert_eq!(shown.len(), 4);
+    assert_eq!(
+        engine
+            .query("SELECT * FROM trefoil.nothing", &[])
+            .unwrap_err()
+            .code(),
+        "E0608"
+    );
+    drop(spare);
+}

@@ -95,18 +95,21 @@ impl Builder {
             true => Runtime::open_here(&self.config)?,
             false => Runtime::open(&self.config)?,
         };
-        let cores = &self.config.cores;
-        let taken = match self.here {
-            true => &[],
-            false => &cores[..self.config.shards.min(cores.len())],
+        let Config { shards, cores, .. } = &self.config;
+        let on_its_core = |shard: usize| Some(cores[shard % cores.len()]);
+        let cores: Vec<Option<usize>> = match self.here {
+            true => vec![None],
+            false => (0..*shards).map(on_its_core).collect(),
         };
+        let taken: Vec<usize> = cores.iter().flatten().copied().collect();
         Ok(Engine {
-            workers: Workers::new(taken, self.query_bytes.unwrap_or(QUERY_BYTES)),
+            workers: Workers::new(&taken, self.query_bytes.unwrap_or(QUERY_BYTES)),
             frame_rows: self.config.frame_rows,
             inner: Mutex::new(Inner {
                 session: Session::default(),
                 views: BTreeMap::new(),
                 channels: BTreeMap::new(),
+                cores,
                 runtime,
             }),
         })

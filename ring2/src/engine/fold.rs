@@ -38,14 +38,17 @@ pub(super) struct Fold {
     shards: Vec<Rows>,
 }
 
+/// A key, and the row to be taken away from it.
+type Leaving = (Box<[u8]>, Box<[u8]>);
+
 /// The rows of a shard.
 #[derive(Debug, Default, Clone)]
 struct Rows {
     /// By their keys.
     standing: HashMap<Box<[u8]>, Vec<Standing>>,
-    /// The key and the row that the last batch ended with, where that is to be replaced by the row
-    /// behind it: it stands until then, so that no read finds neither.
-    leaving: Option<(Box<[u8]>, Box<[u8]>)>,
+    /// What the last batch ended with, where that is to be replaced by the row behind it: it stands
+    /// until then, so that no read finds neither.
+    leaving: Option<Leaving>,
 }
 
 /// Rows that stood at one moment, by shard.

@@ -15,6 +15,7 @@ use futures::StreamExt;
 
 use super::Value;
 use super::live::LiveTable;
+use super::system::System;
 use super::view::Shared;
 use super::workers::Workers;
 use crate::error::{Error, Result};
@@ -22,8 +23,14 @@ use crate::place::{Chunk, Place};
 use crate::syntax::{self, Statement};
 use crate::{SourceFile, planner};
 
-/// Views by their names.
-pub(super) type Tables = Vec<(String, Arc<Shared>)>;
+/// What a query can name.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// Views by their names.
+    pub(super) views: Vec<(String, Arc<Shared>)>,
+    /// What the engine says of itself, where the query may ask.
+    pub(super) system: Option<System>,
+}
 
 /// The rows of a SELECT.
 pub(super) fn run(
@@ -36,7 +43,10 @@ pub(super) fn run(
     let context = planner::session_within(workers.width(), workers.environment()?);
     let (sql, bytes) = (sql.to_owned(), workers.query_bytes());
     workers.run(async move {
-        for (name, view) in tables {
+        if let Some(system) = tables.system {
+            system.register(&context).map_err(|e| failed(&e, bytes))?;
+        }
+        for (name, view) in tables.views {
             let pool = Arc::clone(&context.runtime_env().memory_pool);
             let table = LiveTable::new(&name, view, &pool);
             let added = context.register_table(TableReference::bare(name), Arc::new(table));

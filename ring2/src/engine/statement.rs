@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use super::system;
 use crate::check::{self, Purpose};
 use crate::error::{Result, SqlError};
 use crate::lower_expr::Kernels;
 use crate::options::CHANNEL_LATER;
 use crate::place::{Chunk, Place};
 use crate::script::{self, Emit, Reading, Session, Step};
-use crate::syntax::{self, Kind, Statement};
+use crate::syntax::{self, Kind, Show, Statement};
 use crate::{Answer, PlannedQuery, ResultColumn, SourceFile, limits, plan_select};
 
 /// What there is to do.
@@ -65,6 +66,16 @@ fn statement(
         Statement::CreateSink(_) => return Err(refuse("CREATE SINK").into()),
         Statement::Insert(_) => return Err(refuse("INSERT").into()),
         Statement::Rename(_) => return Err(refuse("ALTER .. RENAME").into()),
+        Statement::Show(Show::Jobs) => {
+            let jobs = format!(
+                "SELECT name, query FROM {}.jobs ORDER BY name",
+                system::SCHEMA
+            );
+            return Ok(Planned::Query(jobs));
+        }
+        Statement::Query(query) if query.emit.is_none() && system::is_named(&query.query) => {
+            return Ok(Planned::Query(query.query.to_string()));
+        }
         Statement::Query(query) => {
             let catalog = &session.catalog;
             let checked = check::query(place, &chunk, catalog, query, Purpose::Print)?;

@@ -17,15 +17,19 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::fold::{Fold, Layout, Snapshot};
 use super::row::Row;
 use super::subscription::Subscription;
+use super::system::Job;
 use super::{Value, ViewMetrics, arrays, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
+use crate::partitioning::Stage;
 
 /// A view in the hands of the engine. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct View {
     name: String,
+    sql: String,
+    stages: Arc<[Stage]>,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -94,6 +98,8 @@ impl View {
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
         Ok(Self {
             name,
+            sql: query.sql.clone(),
+            stages: query.stages.clone().into(),
             control,
             shared,
             thread: Some(thread),
@@ -117,6 +123,21 @@ impl View {
         }
         drop(state);
         Ok(Subscription::new(inbox, Arc::clone(&self.shared)))
+    }
+
+    /// What the system tables say of it.
+    pub(super) fn job(&self) -> Job {
+        let metrics = self.metrics();
+        let state = self.shared.lock();
+        Job {
+            name: metrics.name,
+            sql: self.sql.clone(),
+            is_ended: state.is_ended,
+            failure: state.failure().map(|e| e.to_string()),
+            rows_out: metrics.rows_out,
+            shards: self.control.reached_by_shard().collect(),
+            stages: Arc::clone(&self.stages),
+        }
     }
 
     pub(super) fn metrics(&self) -> ViewMetrics {
