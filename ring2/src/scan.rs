@@ -59,7 +59,8 @@ pub trait StreamSource: Debug + Send + Sync {
         1
     }
 
-    /// Whether its streams end by themselves, whoever sends: then what waits for an end can be asked.
+    /// Whether its streams end by themselves, whoever sends: then what waits for an end can be
+    /// asked.
     fn is_bounded(&self) -> bool {
         false
     }

@@ -19,6 +19,16 @@ pub struct Builder {
     query_bytes: Option<usize>,
 }
 
+/// As programs without SQL are configured.
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+}
+
 impl Builder {
     /// Number of shards: 1, where nothing is said.
     #[must_use]

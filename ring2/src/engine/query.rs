@@ -107,6 +107,10 @@ async fn rows(
         kept.try_grow(batch.get_array_memory_size())?;
         rows.push(batch);
     }
+    if rows.is_empty() {
+        // It says which columns there are.
+        rows.push(RecordBatch::new_empty(stream.schema()));
+    }
     Ok(rows)
 }
 

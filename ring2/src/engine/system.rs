@@ -20,6 +20,17 @@ use crate::partitioning::{ExchangeKind, Operator, Stage};
 /// The schema of the tables.
 pub(super) const SCHEMA: &str = "trefoil";
 
+/// Their names.
+pub(super) const TABLES: [&str; 7] = [
+    "jobs",
+    "operators",
+    "shards",
+    "splits",
+    "watermarks",
+    "settings",
+    "ledger",
+];
+
 /// What there is to say.
 #[derive(Debug)]
 pub(super) struct System {
@@ -92,16 +103,16 @@ impl System {
         let schema = Arc::new(MemorySchemaProvider::new());
         let catalog = context.catalog("datafusion").expect("a session has it");
         catalog.register_schema(SCHEMA, schema)?;
-        let tables = [
-            ("jobs", self.jobs()),
-            ("operators", self.operators()),
-            ("shards", self.shards()),
-            ("splits", self.splits()),
-            ("watermarks", self.watermarks()),
-            ("settings", self.settings()),
-            ("ledger", self.ledger()),
+        let columns = [
+            self.jobs(),
+            self.operators(),
+            self.shards(),
+            self.splits(),
+            self.watermarks(),
+            self.settings(),
+            self.ledger(),
         ];
-        for (name, columns) in tables {
+        for (name, columns) in TABLES.into_iter().zip(columns) {
             let batch = RecordBatch::try_from_iter_with_nullable(
                 columns.into_iter().map(|(name, array)| (name, array, true)),
             )?;
