@@ -131,7 +131,7 @@ mod tests {
         );
         assert_eq!(found("select SUM(TOT"), ["total"]);
         assert_eq!(found("FROM trefoil.j"), ["trefoil.jobs"]);
-        assert_eq!(found("EMIT C"), [""; 0]);
+        assert_eq!(found("EMIT C"), ["CASE", "CREATE"]);
         assert_eq!(found("emit"), ["EMIT CHANGES", "EMIT ON WINDOW CLOSE"]);
         assert_eq!(found("SELECT "), [""; 0]);
         assert_eq!(found("Änd"), ["Änderung"]);
