@@ -53,6 +53,7 @@ pub mod explain;
 
 pub mod convert;
 pub mod engine;
+pub mod scan;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;
@@ -74,6 +75,10 @@ pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
 pub use files::would_read;
 pub use fingerprint::statements;
+pub use scan::{
+    ChannelStreamSource, SourceSnapshotProvider, StreamSource, StreamingScanExec,
+    StreamingTableProvider, create_partitioned_streaming_context, create_streaming_context,
+};
 pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.
@@ -106,6 +111,8 @@ pub struct PlannedQuery {
     pub sink: Option<Sink>,
     /// Which of [`Self::columns`] tell groups apart, where the rows are groups with all their keys.
     pub keys: Vec<usize>,
+    /// What shards do, as EXPLAIN shows it.
+    pub stages: Vec<partitioning::Stage>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -278,5 +285,6 @@ fn plan_select(
         changes: tells,
         sink: None,
         keys,
+        stages: analysis.stages,
     })
 }
