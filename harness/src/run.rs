@@ -111,7 +111,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     };
     if let Some(state) = &mut state {
         check_output(settings)?;
-        state.check(&steps)?;
+        state.check(&steps, &job.files)?;
     }
     collisions::check(settings, &job.paths, &steps)?;
     let target = Target::open(settings.output.as_deref())?;

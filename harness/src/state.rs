@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use trefoil::{PlannedQuery, Step, statements};
+use trefoil::{PlannedQuery, SourceFile, Step, statements};
 use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::runtime::{Config, HASH_SEED};
 use trefoil_ring0::snapshot::{Piece, Place, Restore, refusal};
@@ -63,7 +63,7 @@ impl State {
     /// Opens the directory for a script.
     pub(crate) fn open(
         settings: &StateSettings,
-        files: &[trefoil::SourceFile],
+        files: &[SourceFile],
     ) -> Result<Self, Failure> {
         let version = env!("CARGO_PKG_VERSION");
         let print = |text: String| StatementPrint {
@@ -135,19 +135,18 @@ impl State {
     }
 
     /// Refuses what cannot be kept, before anything runs; says what is not committed.
-    pub(crate) fn check(&self, steps: &[Step]) -> Result<(), Failure> {
+    pub(crate) fn check(&self, steps: &[Step], files: &[SourceFile]) -> Result<(), Failure> {
         for step in steps {
             let Step::Query(query) = step else { continue };
-            if let Some(why) = refusal(&query.program) {
+            let why = refusal(&query.program).or_else(|| {
+                let letters = "files of bad records are not committed with checkpoints yet; use \
+                               bad_data = 'skip' or 'fail'";
+                query.dead_letters.as_ref().map(|_| letters.to_owned())
+            });
+            if let Some(why) = why {
                 return Err(Failure::Sql(format!(
-                    "error[E0611]: it cannot run with --state: {why}\n{}",
-                    query.sql
-                )));
-            }
-            if query.dead_letters.is_some() {
-                return Err(Failure::Sql(format!(
-                    "error[E0611]: it cannot run with --state: files of bad records are not \
-                     committed with checkpoints yet; use bad_data = 'skip' or 'fail'\n{}",
+                    "error[E0301]: with --state this query does not run yet: {why}\n  --> {}\n{}",
+                    place(&query.sql, files),
                     query.sql
                 )));
             }
@@ -237,6 +236,18 @@ impl State {
             sink,
         ))
     }
+}
+
+/// Where a query stands.
+fn place(sql: &str, files: &[SourceFile]) -> String {
+    let found = files.iter().find_map(|file| Some((file, file.text.find(sql)?)));
+    found.map_or_else(String::new, |(file, at)| {
+        let before = &file.text[..at];
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before[start..].chars().count() + 1;
+        format!("{}:{line}:{column}", file.name)
+    })
 }
 
 fn times(from: &Checkpoint) -> Result<Times, Failure> {

@@ -234,6 +234,17 @@ impl<'a> Keeper<'a> {
 
     /// The epoch of the checkpoint at the query's end.
     pub(crate) fn end(&mut self, running: &Running) -> Result<u64, Failure> {
+        // Its files get their names by it.
+        while let Phase::Committing(_) = self.coordinator.phase()
+            && self.told.is_none()
+            && let Some(outcome) = self.writer.wait()
+        {
+            self.note(outcome, running)?;
+        }
+        if self.told.take().is_some() {
+            // The results ended before its barrier.
+            self.writer.abandon();
+        }
         self.step(Event::Ended, running);
         Ok(self.coordinator.next_epoch())
     }

@@ -143,7 +143,7 @@ impl Work {
     fn take(&mut self, order: Order) -> Option<Outcome> {
         match order {
             Order::Begin(epoch) => {
-                self.failed = None;
+                (self.draft, self.failed) = (None, None);
                 match self.store.begin(epoch) {
                     Ok(draft) => self.draft = Some(draft),
                     Err(error) => self.failed = Some(error),

@@ -1,0 +1,206 @@
+//! Runs with a state directory that are killed at random moments and go on with other numbers of
+//! shards: what is committed is what an undisturbed run gives. `TREFOIL_KILLS` says how many kills
+//! there are at least (`scripts/crash.sh`).
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use common::{Folder, text, trefoil};
+
+/// Records of the file.
+const ROWS: u64 = 400_000;
+
+/// Numbers that look random, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % end
+    }
+}
+
+/// A folder with a file of records within some seconds of each other, in disorder.
+fn records(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    let mut random = Random(7);
+    let mut lines = String::new();
+    for n in 0..ROWS {
+        let ms = 20_000 + n * 20 - random.below(4000);
+        let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
+        let (second, ms) = (ms / 1000 % 60, ms % 1000);
+        let (key, text) = (random.below(300), random.below(2000));
+        let value = random.below(100_000);
+        writeln!(
+            lines,
+            "{{\"n\":{n},\"k\":{key},\"s\":\"a name of some length {text}\",\"v\":{value},\
+             \"t\":\"2025-01-01T{hour:02}:{minute:02}:{second:02}.{ms:03}\"}}"
+        )
+        .unwrap();
+    }
+    folder.write("r.json", &lines);
+    folder
+}
+
+fn script(sink: &str, query: &str) -> String {
+    format!(
+        "CREATE SOURCE r (n BIGINT, k BIGINT, s VARCHAR, v BIGINT, t TIMESTAMP(3), \
+         WATERMARK FOR t AS t - INTERVAL '3' SECOND) \
+         WITH (connector = 'file', format = 'json', path = 'r.json');\n\
+         CREATE SINK o WITH (connector = 'file', format = 'json', path = '{sink}') AS {query};"
+    )
+}
+
+fn start(folder: &Folder, shards: usize) -> Child {
+    let mut command = trefoil(folder);
+    command
+        .args(["run", "q.sql", "--state", "state", "--checkpoint-every", "10ms"])
+        .args(["--cores", &shards.to_string()])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// How many checkpoints there have been, told by the number of the newest.
+fn newest(state: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(state) else {
+        return 0;
+    };
+    let numbers = entries.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.strip_prefix("manifest-")?.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// Runs it to its end, killed again and again. Gives how often.
+fn killed(folder: &Folder, random: &mut Random) -> u64 {
+    let state = folder.0.join("state");
+    let mut kills = 0;
+    for shards in [1, 2, 3, 8].into_iter().cycle() {
+        let mut child = start(folder, shards);
+        let before = newest(&state);
+        // Behind a checkpoint or two, or before the first.
+        let checkpoints = random.below(3);
+        let mut spent_ms = 0;
+        while newest(&state) < before + checkpoints && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+            spent_ms += 1;
+            assert!(spent_ms < 120_000, "a run takes checkpoints");
+        }
+        std::thread::sleep(Duration::from_millis(random.below(30)));
+        // It may have ended meanwhile.
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        match output.status.code() {
+            Some(0) => return kills,
+            None => kills += 1,
+            Some(code) => panic!("{code}: {}", text(&output.stderr)),
+        }
+    }
+    unreachable!("a run comes to its end")
+}
+
+/// The rows of all files that were committed.
+fn committed(folder: &Folder) -> Vec<String> {
+    let mut rows = Vec::new();
+    for entry in fs::read_dir(folder.0.join("out")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        assert!(name.starts_with("part-"), "{name} was left");
+        let text = fs::read_to_string(entry.path()).unwrap();
+        rows.extend(text.lines().map(ToOwned::to_owned));
+    }
+    rows
+}
+
+/// Rows of a changelog as what stands behind it.
+fn collapsed(rows: &[String]) -> BTreeMap<String, i64> {
+    let mut standing = BTreeMap::new();
+    for row in rows {
+        let (op, rest) = row.strip_prefix("{\"op\":\"").unwrap().split_once('"').unwrap();
+        let weight = match op {
+            "+I" | "+U" => 1,
+            "-U" | "-D" => -1,
+            other => panic!("{other}"),
+        };
+        *standing.entry(rest.to_owned()).or_insert(0) += weight;
+    }
+    standing.retain(|_, count| *count != 0);
+    standing
+}
+
+/// Compares a query that is killed with one that is not.
+fn check(name: &str, query: &str) {
+    let folder = records(name);
+    folder.write("plain.sql", &script("plain.json", query));
+    folder.write("q.sql", &script("out", query));
+    let plain = trefoil(&folder).args(["run", "plain.sql", "--cores", "2"]).output();
+    let plain = plain.unwrap();
+    assert!(plain.status.success(), "{}", text(&plain.stderr));
+    let plain = folder.read("plain.json");
+    let mut plain: Vec<String> = plain.lines().map(ToOwned::to_owned).collect();
+    assert!(!plain.is_empty(), "a query that gives something");
+    let wanted = std::env::var("TREFOIL_KILLS").ok().and_then(|n| n.parse().ok());
+    let wanted = wanted.unwrap_or(10);
+    let mut random = Random(u64::from(std::process::id()) ^ wanted);
+    let mut kills = 0;
+    while kills < wanted {
+        for folder in ["state", "out"].map(|name| folder.0.join(name)) {
+            if folder.exists() {
+                fs::remove_dir_all(folder).unwrap();
+            }
+        }
+        kills += killed(&folder, &mut random);
+        let mut rows = committed(&folder);
+        if query.contains("EMIT CHANGES") {
+            assert_eq!(collapsed(&rows), collapsed(&plain), "{query}");
+        } else {
+            rows.sort_unstable();
+            plain.sort_unstable();
+            let differ = rows.len() != plain.len() || rows != plain;
+            assert!(!differ, "{} rows of {}: {query}", rows.len(), plain.len());
+        }
+    }
+}
+
+#[test]
+fn windows_that_close() {
+    check(
+        "crash-windows",
+        "SELECT window_start, k, COUNT(*) AS n, MIN(s) AS least, MAX(v) AS most, \
+         COUNT(DISTINCT v) AS values \
+         FROM TABLE(TUMBLE(TABLE r, DESCRIPTOR(t), INTERVAL '1' MINUTE)) \
+         GROUP BY window_start, window_end, k",
+    );
+}
+
+#[test]
+fn groups_of_all_rows() {
+    check(
+        "crash-groups",
+        "SELECT s, COUNT(*) AS n, SUM(v) AS total, MIN(t) AS first, MEDIAN(v) AS middle \
+         FROM r WHERE k < 250 GROUP BY s",
+    );
+}
+
+#[test]
+fn rows_as_they_are() {
+    check("crash-rows", "SELECT n, UPPER(s) AS s, v * 2 AS v FROM r WHERE k % 3 = 0");
+}
+
+#[test]
+fn changes_of_groups() {
+    check(
+        "crash-changes",
+        "SELECT k, COUNT(*) AS n, SUM(v) AS total FROM r WHERE k < 5 GROUP BY k EMIT CHANGES",
+    );
+}
