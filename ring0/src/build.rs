@@ -22,7 +22,7 @@ use crate::schema::Schema;
 use crate::shard::{Consumer, ExchangePart, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
-use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::stage::{Chain, ChainInput, Place, Sink, routes};
 use crate::table::store::Addresses;
 use crate::wake::Bell;
 
@@ -420,6 +420,7 @@ fn chains(
     outputs: &mut [Option<LaneSender>],
 ) -> Result<Vec<Chain>> {
     let remade = Remade::of(program);
+    let routes = routes(program);
     let mut chains = Vec::with_capacity(program.stages.len());
     let stages = program.stages.iter().zip(lineages(program)?);
     for (number, (stage, lineage)) in stages.enumerate() {
@@ -432,7 +433,7 @@ fn chains(
             StageOutput::Output(id) => output_sink(program, outputs, id),
         };
         let lineage = of_shard(program, stage, lineage, place.shard);
-        let input = chain_input(program, stage);
+        let input = (chain_input(program, stage), &routes[number][..]);
         let schema = input_schema(program, stage.input);
         chains.push(Chain::new(
             &stage.operators,

@@ -19,12 +19,15 @@ use std::sync::Arc;
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
+use self::routed::Routed;
+pub(crate) use self::routed::{Route, routes};
 use self::rows::{append, pass, resume, spread_out};
 use crate::build::Origin;
 use crate::error::{Error, Result};
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection, RowError, has_failed};
+use crate::limits::KEY_GROUPS;
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
@@ -32,7 +35,7 @@ use crate::operator::aggregate::Progress;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
-use crate::snapshot::{self, Recorder, Restore};
+use crate::snapshot::{self, Owned, Recorder, Restore};
 use crate::table::store::Addresses;
 
 /// What is offered to a chain.
@@ -167,20 +170,43 @@ pub(crate) struct Place {
     pub(crate) addresses: Addresses,
 }
 
+impl Place {
+    /// Which groups there can be here: where shard 0 has all rows, they are `single`, else they
+    /// were routed by these of the columns that are kept. `None` where nothing says it.
+    fn owned(self, single: bool, by: Option<Vec<usize>>) -> Option<Owned> {
+        match by {
+            _ if single && self.shard > 0 => Some(Owned::None),
+            // There is no other, or none that gets rows.
+            _ if single || self.groups == KEY_GROUPS as u32 => Some(Owned::All),
+            by => by.map(|by| Owned::Routed {
+                by,
+                first: self.first_group,
+                groups: self.groups,
+            }),
+        }
+    }
+}
+
 impl Chain {
     /// A chain over records of `schema`.
     pub(crate) fn new(
         operators: &[OperatorSpec],
         schema: &Arc<Schema>,
         sink: Sink,
-        input: ChainInput<'_>,
+        (input, routes): (ChainInput<'_>, &[Route]),
         lineages: &[Lineage],
         (origin, is_remade): (&Origin, bool),
         place: Place,
     ) -> Result<Self> {
         let meeting = meeting(operators);
         let of_input = of_ports(lineages, meeting);
-        let mut making = Making::new(schema, input, of_input, place);
+        let mut making = Making::new(
+            schema,
+            input,
+            of_input,
+            Routed::of(routes, operators),
+            place,
+        );
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for (spec, &origin) in operators.iter().zip(&origin.operators) {

@@ -119,7 +119,7 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Sort(_) => "ORDER BY",
         OperatorSpec::Changing(_) => "results of changing input",
         OperatorSpec::Join(spec) => match spec.keep {
-            Keep::Interval(_) => "an interval join",
+            Keep::Interval(_) => return None,
             Keep::Side(side) if spec.kind.tells(side) => {
                 "a join that tells of rows without a match"
             }

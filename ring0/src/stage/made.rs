@@ -25,7 +25,7 @@ use crate::operator::over::Over;
 use crate::operator::sort::Sort;
 use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
-use crate::program::{Keep, LateRule, OperatorSpec, Phase};
+use crate::program::{Keep, LateRule, OperatorSpec, Phase, Side};
 use crate::schema::Schema;
 
 /// An operator's live form.
@@ -86,7 +86,8 @@ impl Operator {
             // The side that is kept is made again.
             | Self::Join(_)
             | Self::Sets(Sets::Repeat(_)) => Ok(None),
-            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::IntervalJoin(_) | Self::Changing(_) => {
+            Self::IntervalJoin(join) => Ok(join.save()),
+            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::Changing(_) => {
                 unreachable!("what is in no snapshot yet is refused before")
             }
         }
@@ -96,6 +97,7 @@ impl Operator {
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
+            Self::IntervalJoin(join) => join.load(rows, same_shard),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
@@ -106,7 +108,6 @@ impl Operator {
             | Self::Join(_)
             | Self::Sets(_)
             | Self::Ordered { .. }
-            | Self::IntervalJoin(_)
             | Self::Changing(_) => {
                 let message = "there is state of an operator that has none".to_owned();
                 Err(Error::Restore(message))
@@ -166,6 +167,7 @@ impl<'a> Making<'a> {
         schema: &Arc<Schema>,
         input: ChainInput<'a>,
         of_input: OfInput,
+        routed: Routed,
         place: Place,
     ) -> Self {
         Self {
@@ -173,7 +175,7 @@ impl<'a> Making<'a> {
             input,
             place,
             of_input,
-            routed: Routed::of(input),
+            routed,
             in_changes: is_weighted(schema),
         }
     }
@@ -253,6 +255,10 @@ impl<'a> Making<'a> {
                     Keep::Side(side) => Operator::Join(Box::new(Join::new(spec, side, seed)?)),
                     Keep::Interval(interval) => {
                         let join = IntervalJoin::new(spec, interval, seed)?;
+                        let single = self.input.is_single();
+                        let owned = [Side::Left, Side::Right]
+                            .map(|side| self.place.owned(single, self.routed.side(side)));
+                        let join = join.owning(owned);
                         Operator::IntervalJoin(Box::new(join))
                     }
                 }
