@@ -110,6 +110,7 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Repeat(_)
         | OperatorSpec::Applied
         | OperatorSpec::Aggregate(_)
+        | OperatorSpec::Changing(_)
         | OperatorSpec::MarkFirst { .. } => return None,
         OperatorSpec::Sessions(_) => "sessions",
         OperatorSpec::Panes(_) => "hopping windows",
@@ -117,7 +118,6 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Over(_) => "OVER",
         OperatorSpec::Latest(_) => "the last row of each key",
         OperatorSpec::Sort(_) => "ORDER BY",
-        OperatorSpec::Changing(_) => "results of changing input",
         OperatorSpec::Join(spec) => match spec.keep {
             Keep::Interval(_) => return None,
             Keep::Side(side) if spec.kind.tells(side) => {

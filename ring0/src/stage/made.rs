@@ -87,7 +87,8 @@ impl Operator {
             | Self::Join(_)
             | Self::Sets(Sets::Repeat(_)) => Ok(None),
             Self::IntervalJoin(join) => Ok(join.save()),
-            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::Changing(_) => {
+            Self::Changing(changing) => Ok(changing.save()),
+            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } => {
                 unreachable!("what is in no snapshot yet is refused before")
             }
         }
@@ -98,6 +99,7 @@ impl Operator {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
             Self::IntervalJoin(join) => join.load(rows, same_shard),
+            Self::Changing(changing) => changing.load(rows, same_shard),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
@@ -107,8 +109,7 @@ impl Operator {
             | Self::Applied { .. }
             | Self::Join(_)
             | Self::Sets(_)
-            | Self::Ordered { .. }
-            | Self::Changing(_) => {
+            | Self::Ordered { .. } => {
                 let message = "there is state of an operator that has none".to_owned();
                 Err(Error::Restore(message))
             }
@@ -266,10 +267,9 @@ impl<'a> Making<'a> {
             OperatorSpec::Changing(spec) => {
                 let (input, place) = (self.input, self.place);
                 self.in_changes |= is_weighted(spec.columns().unwrap_or(schema));
-                let single = input.is_single();
-                Operator::Changing(Box::new(Changing::new(
-                    spec, schema, of_input, single, place,
-                )?))
+                let of = (input.is_single(), &self.routed);
+                let changing = Changing::new(spec, schema, of_input, of, place)?;
+                Operator::Changing(Box::new(changing))
             }
             OperatorSpec::FilterChanges(expr) => {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)

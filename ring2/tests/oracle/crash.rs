@@ -8,6 +8,9 @@ use trefoil::{PlannedQuery, convert};
 use trefoil_ring0::runtime::{Config, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
 
+use crate::compare::{plan_native, script};
+use crate::data::{COLUMNS, lines};
+
 /// Shards of one life after the other.
 const SHARDS: [usize; 4] = [1, 2, 4, 3];
 
@@ -92,4 +95,44 @@ fn live(
         }
     }
     Ok((batches, is_behind.then_some(pieces)))
+}
+
+/// Of each kind of state at least one query that is ended several times.
+const KINDS: &[&str] = &[
+    "SELECT k, COUNT(*), SUM(x), MAX(s) FROM r GROUP BY k",
+    "SELECT a.i, c.s FROM r AS a JOIN r AS c ON a.i = c.k",
+    "SELECT n, COUNT(*) AS c, SUM(a) AS s, MIN(a) AS l, MEDIAN(a) AS m FROM \
+     (SELECT k, COUNT(*) AS n, SUM(x) AS a FROM r GROUP BY k) t GROUP BY n EMIT CHANGES",
+    "SELECT b, COUNT(DISTINCT n) AS c FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t \
+     GROUP BY b EMIT CHANGES",
+    "SELECT k, n, RANK() OVER (ORDER BY n DESC) AS p FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t EMIT CHANGES",
+    "SELECT b, k, n FROM (SELECT b, k, n, ROW_NUMBER() OVER (PARTITION BY b ORDER BY n DESC, k) \
+     AS p FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t) u WHERE p <= 2 EMIT CHANGES",
+    "SELECT k, n, LAG(n) OVER (ORDER BY k) AS a FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) u EMIT CHANGES",
+    "SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n DESC, k LIMIT 2 EMIT CHANGES",
+    "SELECT k, w, n, RANK() OVER (PARTITION BY w ORDER BY n DESC) AS p FROM (SELECT k, \
+     window_start AS w, COUNT(*) AS n FROM r GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) t",
+];
+
+#[test]
+fn kinds_of_state_have_several_lives() {
+    let lines = lines(600, 17);
+    let path = std::env::temp_dir().join(format!("trefoil-{}-lives.ndjson", std::process::id()));
+    std::fs::write(&path, &lines).unwrap();
+    for query in KINDS {
+        let planned = plan_native(&script(&path, COLUMNS, query)).unwrap();
+        let config = Config {
+            shards: 2,
+            frame_rows: 7,
+            chunk_bytes: 1 + lines.len() / 60,
+            ..Config::default()
+        };
+        assert_eq!(refusal(&planned[0].program), None, "{query}");
+        // How far shards come before the first barrier is theirs to say.
+        let mut lives = (0..50).map(|_| run(&planned[0], &config).unwrap().map_or(0, |ran| ran.1));
+        assert!(lives.any(|lives| lives >= 3), "{query}");
+    }
+    std::fs::remove_file(path).unwrap();
 }
