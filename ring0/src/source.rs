@@ -230,11 +230,11 @@ impl Source {
             Self::Files(source) => source.chunks.numbers().ask(epoch),
             Self::Columnar(source) => source.chunks.numbers().ask(epoch),
             Self::Generator(source) => source.numbers.ask(epoch),
-            Self::Stream(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_)
-            | Self::Elsewhere => unreachable!("no barrier is asked of what cannot go back"),
+            // It has ended, once it is looked at.
+            Self::Elsewhere => {}
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+                unreachable!("no barrier is asked of what cannot go back")
+            }
         }
     }
 
