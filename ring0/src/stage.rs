@@ -287,6 +287,11 @@ impl Chain {
         let levels = match (self.barriers.is_over, merged) {
             (false, _) => &mut self.levels[..],
             (true, Item::Mark(_)) => &mut [],
+            // It is made again for nothing.
+            (true, Item::Frame(_)) if self.ports.kept() == Some(port) => {
+                self.ports.end(port, item, Flow::Done);
+                return Ok(Flow::Done);
+            }
             (true, Item::Frame(_)) => {
                 let message = "there are rows for a stage that had ended";
                 return Err(Error::Restore(message.to_owned()));

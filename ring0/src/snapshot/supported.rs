@@ -1,6 +1,6 @@
 //! What a program's snapshots hold, and what is made again instead.
 
-use crate::program::{Keep, OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
+use crate::program::{OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
 
 /// What fills the sides of joins that are kept: it is read again, so that nothing of it is in a
 /// snapshot.
@@ -111,6 +111,7 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Applied
         | OperatorSpec::Aggregate(_)
         | OperatorSpec::Changing(_)
+        | OperatorSpec::Join(_)
         | OperatorSpec::MarkFirst { .. } => return None,
         OperatorSpec::Sessions(_) => "sessions",
         OperatorSpec::Panes(_) => "hopping windows",
@@ -118,13 +119,6 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Over(_) => "OVER",
         OperatorSpec::Latest(_) => "the last row of each key",
         OperatorSpec::Sort(_) => "ORDER BY",
-        OperatorSpec::Join(spec) => match spec.keep {
-            Keep::Interval(_) => return None,
-            Keep::Side(side) if spec.kind.tells(side) => {
-                "a join that tells of rows without a match"
-            }
-            Keep::Side(_) => return None,
-        },
     };
     Some(format!("the state of {what} is in no snapshot yet"))
 }

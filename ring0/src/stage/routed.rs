@@ -50,7 +50,7 @@ pub(super) struct Routed {
 }
 
 /// Where all of `these` are among the columns.
-fn places(these: &[usize], columns: &[usize]) -> Route {
+pub(super) fn places(these: &[usize], columns: &[usize]) -> Route {
     let mut these = these.iter();
     these.try_fold(Vec::new(), |mut all, r| {
         all.push(columns.iter().position(|c| c == r)?);
