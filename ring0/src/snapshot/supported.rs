@@ -42,7 +42,8 @@ impl Remade {
         }
     }
 
-    /// Whether what goes on reads what is made again, too.
+    /// Whether what goes on reads what is made again, too. A plan's scans have sources of their own,
+    /// so that no query does.
     fn is_shared(&self, program: &Program) -> bool {
         let stages = program.stages.iter().zip(&self.stages);
         let others = stages.filter(|(_, remade)| !**remade);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use trefoil::{PlannedQuery, convert};
+use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Config, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
 
@@ -189,4 +190,76 @@ fn a_join_that_has_ended_gives_nothing_again() {
     }
     std::fs::remove_file(few).unwrap();
     std::fs::remove_file(many).unwrap();
+}
+
+/// Of two inputs without an end, joined near each other in time.
+const NEAR: &[&str] = &[
+    "SELECT a.i, c.i FROM q AS a JOIN r AS c ON a.k = c.k AND a.i <> c.i \
+     AND c.ts BETWEEN a.ts - INTERVAL '9' SECOND AND a.ts + INTERVAL '5' SECOND",
+    "SELECT a.i, a.ts, c.i, c.s FROM q AS a FULL JOIN r AS c ON a.k = c.k AND a.s < c.s \
+     AND c.ts BETWEEN a.ts - INTERVAL '30' SECOND AND a.ts + INTERVAL '30' SECOND",
+    "SELECT a.k, COUNT(*), COUNT(c.k), SUM(c.i) FROM q AS a LEFT JOIN r AS c ON a.k = c.k \
+     AND c.ts BETWEEN a.ts AND a.ts + INTERVAL '20' SECOND GROUP BY a.k",
+    "SELECT a.i, c.i FROM q AS a RIGHT JOIN r AS c \
+     ON c.ts BETWEEN a.ts - INTERVAL '2' SECOND AND a.ts",
+];
+
+/// Files stand for streams that could be read again: what is held across lives is what a join gives
+/// that keeps one of its sides.
+#[test]
+fn interval_joins_have_several_lives() {
+    let text = lines(500, 23);
+    let mut sorted: Vec<&str> = text
+        .lines()
+        .filter(|l| l.starts_with("{\"ts\":\""))
+        .collect();
+    sorted.sort_unstable();
+    let path = std::env::temp_dir().join(format!("trefoil-{}-near.ndjson", std::process::id()));
+    std::fs::write(&path, sorted.join("\n") + "\n").unwrap();
+    for query in NEAR {
+        let plan = |follow: bool| {
+            let source = |name: &str| {
+                format!(
+                    "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) \
+                     WITH (connector = 'file', path = '{}', format = 'json', follow = '{follow}');\n",
+                    path.display()
+                )
+            };
+            let mut files = script(&path, COLUMNS, query);
+            files[0].text = format!("{}{}{query};", source("q"), source("r"));
+            plan_native(&files).unwrap().remove(0)
+        };
+        let mut near = plan(true);
+        for source in &mut near.program.sources {
+            let SourceKind::Stream { format, .. } = &source.kind else {
+                panic!("{source:?} is no stream")
+            };
+            source.kind = SourceKind::Files {
+                paths: vec![path.clone()],
+                format: format.clone(),
+            };
+        }
+        for shards in [1, 2, 4] {
+            let config = Config {
+                shards,
+                frame_rows: 7,
+                chunk_bytes: 1024,
+                ..Config::default()
+            };
+            let (wanted, _) = compare::run(&plan(false), &config).unwrap();
+            let mut most = 0;
+            for _ in 0..50 {
+                let (got, lives) = run(&near, &config).unwrap().expect("snapshots");
+                let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+                let agrees = agree(&got, &wanted, Order::Any);
+                assert!(agrees, "{query}\n{shards} shards, {lives} lives");
+                most = most.max(lives);
+                if most >= 3 {
+                    break;
+                }
+            }
+            assert!(most >= 3, "{query}\n{shards} shards");
+        }
+    }
+    std::fs::remove_file(path).unwrap();
 }
