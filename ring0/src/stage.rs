@@ -133,9 +133,10 @@ impl Barriers {
         self.is_remade || self.ended || self.passed >= epoch
     }
 
-    /// Whether it stands behind this barrier, and goes on from there.
+    /// Whether it stands behind this barrier, and goes on from there. What had ended is passed by
+    /// barriers, too, where its input was not looked at before one was asked for.
     pub(crate) fn goes_on(&self, epoch: u64) -> bool {
-        !self.is_remade && self.passed >= epoch
+        !self.is_remade && !self.is_over && self.passed >= epoch
     }
 }
 

@@ -198,8 +198,8 @@ const NEAR: &[&str] = &[
      AND c.ts BETWEEN a.ts - INTERVAL '9' SECOND AND a.ts + INTERVAL '5' SECOND",
     "SELECT a.i, a.ts, c.i, c.s FROM q AS a FULL JOIN r AS c ON a.k = c.k AND a.s < c.s \
      AND c.ts BETWEEN a.ts - INTERVAL '30' SECOND AND a.ts + INTERVAL '30' SECOND",
-    "SELECT a.k, COUNT(*), COUNT(c.k), SUM(c.i) FROM q AS a LEFT JOIN r AS c ON a.k = c.k \
-     AND c.ts BETWEEN a.ts AND a.ts + INTERVAL '20' SECOND GROUP BY a.k",
+    "SELECT a.k, a.s, c.i FROM q AS a LEFT JOIN r AS c ON a.k = c.k AND a.b \
+     AND c.ts BETWEEN a.ts AND a.ts + INTERVAL '20' SECOND",
     "SELECT a.i, c.i FROM q AS a RIGHT JOIN r AS c \
      ON c.ts BETWEEN a.ts - INTERVAL '2' SECOND AND a.ts",
 ];
