@@ -4,6 +4,7 @@
 //! holds at most one frame of results, which the rest of the chain consumes before the level goes
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
+mod barriers;
 mod changes;
 mod changing;
 mod failing;
@@ -16,6 +17,7 @@ mod sets;
 
 use std::sync::Arc;
 
+use self::barriers::Barriers;
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
@@ -27,7 +29,6 @@ use crate::error::{Error, Result};
 use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, Projection, RowError, has_failed};
-use crate::limits::KEY_GROUPS;
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
@@ -35,7 +36,7 @@ use crate::operator::aggregate::Progress;
 use crate::operator::windows::Windows;
 use crate::program::{BadData, LateRule, OperatorSpec, Reading, Routing};
 use crate::schema::Schema;
-use crate::snapshot::{self, Owned, Recorder, Restore};
+use crate::snapshot::{self, Recorder, Restore};
 use crate::table::store::Addresses;
 
 /// What is offered to a chain.
@@ -113,33 +114,6 @@ pub(crate) struct Chain {
     pub(crate) barriers: Barriers,
 }
 
-/// What a chain has to do with barriers.
-#[derive(Debug)]
-pub(crate) struct Barriers {
-    /// The stages that it is made of.
-    pub(crate) stages: Vec<u32>,
-    /// No barrier comes: it makes the side of a join that is made again.
-    pub(crate) is_remade: bool,
-    /// It had ended before the snapshot that the program goes on from: it gives nothing again.
-    is_over: bool,
-    /// The last one that passed.
-    passed: u64,
-    ended: bool,
-}
-
-impl Barriers {
-    /// Whether nothing is kept back by the chain before this barrier has passed on the shard.
-    pub(crate) fn are_past(&self, epoch: u64) -> bool {
-        self.is_remade || self.ended || self.passed >= epoch
-    }
-
-    /// Whether it stands behind this barrier, and goes on from there. What had ended is passed by
-    /// barriers, too, where its input was not looked at before one was asked for.
-    pub(crate) fn goes_on(&self, epoch: u64) -> bool {
-        !self.is_remade && !self.is_over && self.passed >= epoch
-    }
-}
-
 /// Where a chain's records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChainInput<'a> {
@@ -169,23 +143,6 @@ pub(crate) struct Place {
     pub(crate) seed: u64,
     /// For the state of each aggregation.
     pub(crate) addresses: Addresses,
-}
-
-impl Place {
-    /// Which groups there can be here: where shard 0 has all rows, they are `single`, else they
-    /// were routed by these of the columns that are kept. `None` where nothing says it.
-    fn owned(self, single: bool, by: Option<Vec<usize>>) -> Option<Owned> {
-        match by {
-            _ if single && self.shard > 0 => Some(Owned::None),
-            // There is no other, or none that gets rows.
-            _ if single || self.groups == KEY_GROUPS as u32 => Some(Owned::All),
-            by => by.map(|by| Owned::Routed {
-                by,
-                first: self.first_group,
-                groups: self.groups,
-            }),
-        }
-    }
 }
 
 impl Chain {

@@ -29,8 +29,11 @@ const MORE: [DataType; 6] = [
 ];
 
 /// The last row that was handed on: its partition, whether it is owed, and its key there.
+type Last = ((i64, Box<[u8]>), bool, Box<[u8]>);
+
+/// Where handing on the rows stands.
 #[derive(Debug, Default)]
-pub(crate) struct SaveCursor(Option<((i64, Box<[u8]>), bool, Box<[u8]>)>);
+pub(crate) struct SaveCursor(Option<Last>);
 
 /// Rows of state, as they are gathered.
 struct Gathered {
