@@ -42,8 +42,8 @@ impl Remade {
         }
     }
 
-    /// Whether what goes on reads what is made again, too. A plan's scans have sources of their own,
-    /// so that no query does.
+    /// Whether what goes on reads what is made again, too. Each scan of a plan has a source of its
+    /// own, so that no query does.
     fn is_shared(&self, program: &Program) -> bool {
         let stages = program.stages.iter().zip(&self.stages);
         let others = stages.filter(|(_, remade)| !**remade);

@@ -220,8 +220,9 @@ fn interval_joins_have_several_lives() {
         let plan = |follow: bool| {
             let source = |name: &str| {
                 format!(
-                    "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) \
-                     WITH (connector = 'file', path = '{}', format = 'json', follow = '{follow}');\n",
+                    "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' \
+                     SECOND) WITH (connector = 'file', path = '{}', format = 'json', \
+                     follow = '{follow}');\n",
                     path.display()
                 )
             };

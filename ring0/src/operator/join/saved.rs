@@ -1,6 +1,6 @@
-//! Which rows of the kept side have matched, as rows of state. That side is made again, and its rows
-//! may come in another order and to another shard; so matched rows are told by those values of
-//! theirs on which it depends whether a row matches: rows that are alike by these match all or none.
+//! Which rows of the kept side have matched, as rows of state. That side is made again, and its
+//! rows may come in another order and to another shard; so matched rows are told by those values of
+//! theirs on which it depends whether a row matches: rows alike by these match all or none.
 
 use std::collections::HashSet;
 
