@@ -61,10 +61,7 @@ fn nanos(time: SystemTime) -> i64 {
 
 impl State {
     /// Opens the directory for a script.
-    pub(crate) fn open(
-        settings: &StateSettings,
-        files: &[SourceFile],
-    ) -> Result<Self, Failure> {
+    pub(crate) fn open(settings: &StateSettings, files: &[SourceFile]) -> Result<Self, Failure> {
         let version = env!("CARGO_PKG_VERSION");
         let print = |text: String| StatementPrint {
             hash: checksum(format!("{version}\n{text}").as_bytes()),
@@ -240,7 +237,9 @@ impl State {
 
 /// Where a query stands.
 fn place(sql: &str, files: &[SourceFile]) -> String {
-    let found = files.iter().find_map(|file| Some((file, file.text.find(sql)?)));
+    let found = files
+        .iter()
+        .find_map(|file| Some((file, file.text.find(sql)?)));
     found.map_or_else(String::new, |(file, at)| {
         let before = &file.text[..at];
         let line = before.matches('\n').count() + 1;

@@ -23,7 +23,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) % end
     }
 }
@@ -62,7 +65,14 @@ fn script(sink: &str, query: &str) -> String {
 fn start(folder: &Folder, shards: usize) -> Child {
     let mut command = trefoil(folder);
     command
-        .args(["run", "q.sql", "--state", "state", "--checkpoint-every", "10ms"])
+        .args([
+            "run",
+            "q.sql",
+            "--state",
+            "state",
+            "--checkpoint-every",
+            "10ms",
+        ])
         .args(["--cores", &shards.to_string()])
         .stderr(Stdio::piped())
         .stdout(Stdio::null());
@@ -126,7 +136,11 @@ fn committed(folder: &Folder) -> Vec<String> {
 fn collapsed(rows: &[String]) -> BTreeMap<String, i64> {
     let mut standing = BTreeMap::new();
     for row in rows {
-        let (op, rest) = row.strip_prefix("{\"op\":\"").unwrap().split_once('"').unwrap();
+        let (op, rest) = row
+            .strip_prefix("{\"op\":\"")
+            .unwrap()
+            .split_once('"')
+            .unwrap();
         let weight = match op {
             "+I" | "+U" => 1,
             "-U" | "-D" => -1,
@@ -143,13 +157,17 @@ fn check(name: &str, query: &str) {
     let folder = records(name);
     folder.write("plain.sql", &script("plain.json", query));
     folder.write("q.sql", &script("out", query));
-    let plain = trefoil(&folder).args(["run", "plain.sql", "--cores", "2"]).output();
+    let plain = trefoil(&folder)
+        .args(["run", "plain.sql", "--cores", "2"])
+        .output();
     let plain = plain.unwrap();
     assert!(plain.status.success(), "{}", text(&plain.stderr));
     let plain = folder.read("plain.json");
     let mut plain: Vec<String> = plain.lines().map(ToOwned::to_owned).collect();
     assert!(!plain.is_empty(), "a query that gives something");
-    let wanted = std::env::var("TREFOIL_KILLS").ok().and_then(|n| n.parse().ok());
+    let wanted = std::env::var("TREFOIL_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok());
     let wanted = wanted.unwrap_or(10);
     let mut random = Random(u64::from(std::process::id()) ^ wanted);
     let mut kills = 0;
@@ -194,7 +212,10 @@ fn groups_of_all_rows() {
 
 #[test]
 fn rows_as_they_are() {
-    check("crash-rows", "SELECT n, UPPER(s) AS s, v * 2 AS v FROM r WHERE k % 3 = 0");
+    check(
+        "crash-rows",
+        "SELECT n, UPPER(s) AS s, v * 2 AS v FROM r WHERE k % 3 = 0",
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::schema::Schema;
 use crate::shard::{Consumer, ExchangePart, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
-use crate::stage::{Chain, ChainInput, Place, Sink};
+use crate::stage::{Chain, ChainInput, Place, Sink, routes};
 use crate::table::store::Addresses;
 use crate::wake::{self, Bell};
 
@@ -350,23 +350,18 @@ fn go_on(
     chains.try_for_each(|chain| chain.go_on(from, (shard, shards)))
 }
 
-/// How records of an input are routed, where they are.
-fn routing(program: &Program, input: StageInput) -> Option<&Routing> {
-    match input {
-        StageInput::Source(_) => None,
-        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
-    }
-}
-
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
 /// on every shard says nothing of where the joined rows are.
 fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
+    let routing = |input: StageInput| match input {
+        StageInput::Source(_) => None,
+        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
+    };
     if let StageInput::Source(id) = stage.input {
         let source = &program.sources[id.index()];
         return ChainInput::Source(source.reading, source.bad_data);
     }
-    let inputs = stage.inputs().filter_map(|input| routing(program, input));
-    let mut routings: Vec<_> = inputs.collect();
+    let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
     if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
         && let Some(build) = spec.build().map(Side::port)
         && *routings[build] == Routing::Broadcast
@@ -451,6 +446,7 @@ fn chains(
     outputs: &mut [Option<LaneSender>],
 ) -> Result<Vec<Chain>> {
     let remade = Remade::of(program);
+    let routes = routes(program);
     let mut chains = Vec::with_capacity(program.stages.len());
     let stages = program.stages.iter().zip(lineages(program)?);
     for (number, (stage, lineage)) in stages.enumerate() {
@@ -463,16 +459,15 @@ fn chains(
             StageOutput::Output(id) => output_sink(program, outputs, id),
         };
         let lineage = of_shard(program, stage, lineage, place.shard);
-        let input = chain_input(program, stage);
+        let input = (chain_input(program, stage), &routes[number][..]);
         let schema = input_schema(program, stage.input);
-        let routings: Vec<_> = stage.inputs().map(|input| routing(program, input)).collect();
         chains.push(Chain::new(
             &stage.operators,
             &schema,
             sink,
             input,
             &lineage,
-            (&origins[number], remade.stages[number], &routings),
+            (&origins[number], remade.stages[number]),
             place,
         )?);
     }

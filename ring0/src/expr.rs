@@ -217,39 +217,44 @@ pub enum Expr {
 impl Expr {
     /// Says anew where columns are, once one more stands before those from `from` on.
     pub fn shift_columns(&mut self, from: usize) {
+        self.each_column(&mut |column| *column += usize::from(*column >= from));
+    }
+
+    /// Does something with each column that stands in it, by its index.
+    pub fn each_column(&mut self, act: &mut impl FnMut(&mut usize)) {
         match self {
-            Self::Column(column) => *column += usize::from(*column >= from),
+            Self::Column(column) => act(column),
             Self::Literal(_) => {}
             Self::Binary(_, left, right) => {
-                left.shift_columns(from);
-                right.shift_columns(from);
+                left.each_column(act);
+                right.each_column(act);
             }
             Self::Unary(_, inner) | Self::Cast(inner, _) | Self::TryCast(inner, _) => {
-                inner.shift_columns(from);
+                inner.each_column(act);
             }
             Self::Case {
                 branches,
                 otherwise,
             } => {
                 for (when, then) in branches {
-                    when.shift_columns(from);
-                    then.shift_columns(from);
+                    when.each_column(act);
+                    then.each_column(act);
                 }
-                otherwise.iter_mut().for_each(|e| e.shift_columns(from));
+                otherwise.iter_mut().for_each(|e| e.each_column(act));
             }
             Self::InList { value, list, .. } => {
-                value.shift_columns(from);
-                list.iter_mut().for_each(|e| e.shift_columns(from));
+                value.each_column(act);
+                list.iter_mut().for_each(|e| e.each_column(act));
             }
             Self::Like { value, pattern, .. } => {
-                value.shift_columns(from);
-                pattern.shift_columns(from);
+                value.each_column(act);
+                pattern.each_column(act);
             }
             Self::Coalesce(args) | Self::Call { args, .. } => {
-                args.iter_mut().for_each(|e| e.shift_columns(from));
+                args.iter_mut().for_each(|e| e.each_column(act));
             }
             Self::TumbleStart { time, .. } | Self::InWindows { time, .. } => {
-                time.shift_columns(from);
+                time.each_column(act);
             }
         }
     }

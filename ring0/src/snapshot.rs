@@ -16,12 +16,15 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-pub(crate) use self::batch::{batch, decode, encode};
+pub(crate) use self::batch::{
+    arrays_of, batch, columns_of, decode, encode, frame_of, owned_rows, rows_of,
+};
 pub use self::restore::Restore;
 pub(crate) use self::restore::{SourcePosition, Split};
 pub(crate) use self::supported::Remade;
 pub use self::supported::refusal;
 
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::hash::{hash_keys, key_group};
 use crate::schema::Schema;
@@ -73,6 +76,24 @@ pub(crate) enum Owned {
 }
 
 impl Owned {
+    /// Which rows are taken up of those that were another's, or its own before; `owned`: those that
+    /// it owns, where their values say it.
+    ///
+    /// # Errors
+    /// [`Error::Restore`] where nothing says it.
+    pub(crate) fn of_state(owned: Option<&Self>, same_shard: Option<bool>) -> Result<&Self> {
+        match (owned, same_shard) {
+            (Some(owned), _) => Ok(owned),
+            (None, Some(true)) => Ok(&Self::All),
+            (None, Some(false)) => Ok(&Self::None),
+            (None, None) => {
+                let message = "groups that stay where their rows were read go on with as many \
+                               shards as before only";
+                Err(Error::Restore(message.to_owned()))
+            }
+        }
+    }
+
     /// The rows of `keys`, of this schema, that are of its groups.
     pub(crate) fn rows(&self, keys: &Frame, schema: &Schema, seed: u64) -> Vec<usize> {
         let all = 0..keys.rows();

@@ -4,6 +4,7 @@
 //! holds at most one frame of results, which the rest of the chain consumes before the level goes
 //! on; so a full ring at the end stops the chain wherever it is, and nothing is lost or doubled.
 
+mod barriers;
 mod changes;
 mod changing;
 mod failing;
@@ -17,10 +18,12 @@ mod ticks;
 
 use std::sync::Arc;
 
+use self::barriers::Barriers;
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
 use self::routed::Routed;
+pub(crate) use self::routed::{Route, routes};
 use self::rows::{append, pass, resume, spread_out};
 use self::ticks::Ticks;
 use crate::build::Origin;
@@ -117,32 +120,6 @@ pub(crate) struct Chain {
     pub(crate) barriers: Barriers,
 }
 
-/// What a chain has to do with barriers.
-#[derive(Debug)]
-pub(crate) struct Barriers {
-    /// The stages that it is made of.
-    pub(crate) stages: Vec<u32>,
-    /// No barrier comes: it makes the side of a join that is made again.
-    pub(crate) is_remade: bool,
-    /// It had ended before the snapshot that the program goes on from: it gives nothing again.
-    is_over: bool,
-    /// The last one that passed.
-    passed: u64,
-    ended: bool,
-}
-
-impl Barriers {
-    /// Whether nothing is kept back by the chain before this barrier has passed on the shard.
-    pub(crate) fn are_past(&self, epoch: u64) -> bool {
-        self.is_remade || self.ended || self.passed >= epoch
-    }
-
-    /// Whether it stands behind this barrier, and goes on from there.
-    pub(crate) fn goes_on(&self, epoch: u64) -> bool {
-        !self.is_remade && self.passed >= epoch
-    }
-}
-
 /// Where a chain's records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChainInput<'a> {
@@ -182,15 +159,20 @@ impl Chain {
         operators: &[OperatorSpec],
         schema: &Arc<Schema>,
         sink: Sink,
-        input: ChainInput<'_>,
+        (input, routes): (ChainInput<'_>, &[Route]),
         lineages: &[Lineage],
-        (origin, is_remade, routings): (&Origin, bool, &[Option<&Routing>]),
+        (origin, is_remade): (&Origin, bool),
         place: Place,
     ) -> Result<Self> {
         let meeting = meeting(operators);
         let of_input = of_ports(lineages, meeting);
-        let routed = Routed::of(routings, operators);
-        let mut making = Making::new(schema, input, of_input, routed, place);
+        let mut making = Making::new(
+            schema,
+            input,
+            of_input,
+            Routed::of(routes, operators),
+            place,
+        );
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for (spec, &origin) in operators.iter().zip(&origin.operators) {
@@ -275,6 +257,11 @@ impl Chain {
         let levels = match (self.barriers.is_over, merged) {
             (false, _) => &mut self.levels[..],
             (true, Item::Mark(_) | Item::Tick) => &mut [],
+            // It is made again for nothing.
+            (true, Item::Frame(_)) if self.ports.kept() == Some(port) => {
+                self.ports.end(port, item, Flow::Done);
+                return Ok(Flow::Done);
+            }
             (true, Item::Frame(_)) => {
                 let message = "there are rows for a stage that had ended";
                 return Err(Error::Restore(message.to_owned()));

@@ -9,18 +9,21 @@ mod held;
 pub(crate) mod interval;
 mod kept;
 mod keys;
+mod saved;
 
 use std::sync::Arc;
 
 use self::kept::{Kept, Match};
+use self::saved::Matched;
 use crate::check::{check_filter, same_types};
-use crate::column::{Bitmap, Column};
+use crate::column::Column;
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, RowError};
 use crate::mesh::Flow;
 use crate::program::{JoinKind, JoinSpec, Side};
 use crate::schema::{Field, Schema};
+use crate::snapshot::Owned;
 
 /// Rows of the build side that are found anew, or looked at, in one slice.
 const SLICE_ROWS: usize = 4096;
@@ -35,7 +38,10 @@ pub(crate) struct Join {
     kept: Kept,
     condition: Option<Condition>,
     /// Which rows of the build side have matched, where that is to be told.
-    matched: Option<Bitmap>,
+    matched: Option<Matched>,
+    /// Which rows of the build side there can be here, as far as that is known.
+    owned: Owned,
+    seed: u64,
     /// A frame of the other side is in hand; the row of it that is looked at, and whether that has
     /// matched in the slices before.
     looking: bool,
@@ -155,7 +161,9 @@ impl Join {
             build,
             kept: Kept::new(spec, build, seed),
             condition: Condition::new(spec)?,
-            matched: spec.kind.tells(build).then(Bitmap::default),
+            matched: (spec.kind.tells(build)).then(|| Matched::new(spec, build)),
+            owned: Owned::All,
+            seed,
             looking: false,
             row: 0,
             has_matched: false,
@@ -164,6 +172,11 @@ impl Join {
             told: 0,
             spec: Arc::clone(spec),
         })
+    }
+
+    /// Which rows of the build side there can be on this shard, by their keys.
+    pub(crate) fn owning(self, owned: Owned) -> Self {
+        Self { owned, ..self }
     }
 
     /// The next frame comes from this port.
@@ -180,6 +193,7 @@ impl Join {
     pub(crate) fn take(&mut self, frame: &Frame, out: &mut Frame) -> (Flow, Vec<RowError>) {
         if self.port == self.build.port() {
             self.kept.append(frame);
+            self.matched.iter_mut().for_each(|m| m.keep(frame));
             return (Flow::Done, Vec::new());
         }
         if !self.kept.index(SLICE_ROWS) {
@@ -260,7 +274,7 @@ impl Join {
         marks.clear();
         for &(row, found) in &self.pairs {
             if let (Some(matched), Some(found)) = (&mut self.matched, found) {
-                self.kept.mark(matched, found);
+                matched.mark(found, self.kept.len());
             }
             let leaves = match (self.spec.kind, found) {
                 (JoinKind::Pairs { .. }, Some(_)) => true,
@@ -319,7 +333,7 @@ impl Join {
         };
         let (from, all) = (self.told, self.kept.len());
         let upto = all.min(from + out.room().min(SLICE_ROWS));
-        let has_matched = |row: usize| row < matched.len() && matched.get(row);
+        let has_matched = |row: usize| matched.has(row);
         let Leaving { build, marks, .. } = &mut self.leaving;
         build.clear();
         marks.clear();

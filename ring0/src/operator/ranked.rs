@@ -7,6 +7,7 @@
 //! other functions are computed anew over their partition. A row may go before it comes.
 
 mod partition;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 use self::partition::{Change, Partition};
+pub(crate) use self::saved::SaveCursor;
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
 use crate::column::Column;
 use crate::error::{Result, refuse};

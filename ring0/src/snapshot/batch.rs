@@ -4,12 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 
+use super::Owned;
+use crate::column::Column;
 use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::schema::Schema as Columns;
 
 fn unusable(error: &ArrowError) -> Error {
     Error::Restore(format!("rows of state cannot be read: {error}"))
@@ -49,4 +53,57 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RecordBatch> {
         Some(batch) => batch.map_err(|e| unusable(&e)),
         None => Err(Error::Restore("rows of state are missing".to_owned())),
     }
+}
+
+/// Empty columns of a schema.
+pub(crate) fn columns_of(schema: &Columns) -> Vec<Column> {
+    schema.types().map(Column::of).collect()
+}
+
+/// Columns of a schema as arrays.
+pub(crate) fn arrays_of(schema: &Columns, columns: Vec<Column>) -> Vec<ArrayRef> {
+    let columns = columns.into_iter().zip(schema.types());
+    columns.map(|(c, t)| c.into_array(t)).collect()
+}
+
+/// A frame of as many of these columns as the schema has.
+pub(crate) fn frame_of(schema: &Columns, columns: &[ArrayRef], rows: usize) -> Frame {
+    let mut frame = Frame::new(schema, rows.max(1));
+    for (to, from) in frame.columns.iter_mut().zip(columns) {
+        to.append_array(from, 0..rows);
+    }
+    frame.commit_rows(rows);
+    frame
+}
+
+/// These rows of an array.
+pub(crate) fn rows_of(array: &ArrayRef, rows: &[usize]) -> ArrayRef {
+    let rows: UInt64Array = rows.iter().map(|&row| row as u64).collect();
+    arrow_select::take::take(array, &rows, None).expect("rows of the array")
+}
+
+/// Those rows of state that are owned here: as a frame of the columns by whose values they are, and
+/// as arrays of what else there is, which has these types.
+///
+/// # Errors
+/// [`Error::Restore`] where they have other columns.
+pub(crate) fn owned_rows(
+    rows: &RecordBatch,
+    schema: &Columns,
+    more: &[DataType],
+    owned: &Owned,
+    seed: u64,
+) -> Result<(Frame, Vec<ArrayRef>)> {
+    let columns = rows.columns();
+    let types = columns.iter().map(|column| column.data_type());
+    if !types.eq(schema.types().chain(more)) {
+        return Err(Error::Restore(
+            "rows of state have other columns".to_owned(),
+        ));
+    }
+    let all = frame_of(schema, columns, rows.num_rows());
+    let mine = owned.rows(&all, schema, seed);
+    let columns: Vec<ArrayRef> = columns.iter().map(|c| rows_of(c, &mine)).collect();
+    let frame = frame_of(schema, &columns, mine.len());
+    Ok((frame, columns[schema.fields.len()..].to_vec()))
 }

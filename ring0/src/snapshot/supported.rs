@@ -1,6 +1,8 @@
 //! What a program's snapshots hold, and what is made again instead.
 
-use crate::program::{Keep, OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
+use crate::program::{
+    ChangesSpec, OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec,
+};
 
 /// What fills the sides of joins that are kept: it is read again, so that nothing of it is in a
 /// snapshot.
@@ -42,7 +44,8 @@ impl Remade {
         }
     }
 
-    /// Whether what goes on reads what is made again, too.
+    /// Whether what goes on reads what is made again, too. Each scan of a plan has a source of its
+    /// own, so that no query does.
     fn is_shared(&self, program: &Program) -> bool {
         let stages = program.stages.iter().zip(&self.stages);
         let others = stages.filter(|(_, remade)| !**remade);
@@ -110,6 +113,13 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Repeat(_)
         | OperatorSpec::Applied
         | OperatorSpec::Aggregate(_)
+        | OperatorSpec::Changing(
+            ChangesSpec::Aggregate(_)
+            | ChangesSpec::MarkFirst { .. }
+            | ChangesSpec::Apart(_)
+            | ChangesSpec::Ranked(_),
+        )
+        | OperatorSpec::Join(_)
         | OperatorSpec::MarkFirst { .. } => return None,
         OperatorSpec::Sessions(_) => "sessions",
         OperatorSpec::Panes(_) => "hopping windows",
@@ -117,14 +127,9 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Over(_) => "OVER",
         OperatorSpec::Latest(_) => "the last row of each key",
         OperatorSpec::Sort(_) => "ORDER BY",
-        OperatorSpec::Changing(_) => "results of changing input",
-        OperatorSpec::Join(spec) => match spec.keep {
-            Keep::Interval(_) => "an interval join",
-            Keep::Side(side) if spec.kind.tells(side) => {
-                "a join that tells of rows without a match"
-            }
-            Keep::Side(_) => return None,
-        },
+        OperatorSpec::Changing(ChangesSpec::Captured(keys)) if keys.is_empty() => return None,
+        OperatorSpec::Changing(ChangesSpec::Captured(_)) => "a source whose rows have a key",
+        OperatorSpec::Changing(ChangesSpec::Paced(_)) => "EMIT EVERY",
     };
     Some(format!("the state of {what} is in no snapshot yet"))
 }

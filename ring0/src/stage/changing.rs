@@ -1,24 +1,30 @@
 //! Operators over a changelog, as they stand in a chain: groups, first rows and ranks of rows that
 //! come and go, and updates that are taken apart where their rows part.
 
+mod firsts;
+
+use arrow_array::RecordBatch;
+
+use self::firsts::Firsts;
 use super::failing::End;
+use super::routed::Routed;
 use super::{Place, resume};
 use crate::changelog::{self, DELETE, INSERT, is_weighted};
 use crate::check::same_types;
-use crate::column::Column;
-use crate::error::{Result, refuse};
+use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
 use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
-use crate::operator::aggregate::retract::Retracting;
+use crate::operator::aggregate::retract::{self, Retracting};
 use crate::operator::captured::Captured;
 use crate::operator::paced::Paced;
-use crate::operator::ranked::Ranked;
-use crate::order::{Rows, SortKey, put_key};
+use crate::operator::ranked::{self, Ranked};
+use crate::order::{SortKey, put_key};
 use crate::program::{ChangesSpec, Phase};
 use crate::schema::Schema;
+use crate::snapshot::Owned;
 
 /// An operator over a changelog.
 #[derive(Debug)]
@@ -28,13 +34,24 @@ pub(super) struct Changing {
     applies: OfInput,
     /// All rows go to another shard: the group without keys exists there and not here.
     elsewhere: bool,
+    /// Which of its groups there can be here; `None` where their keys do not say it.
+    owned: Option<Owned>,
+    saving: Saving,
+    seed: u64,
+}
+
+/// Where handing on to a snapshot what is kept stands.
+#[derive(Debug, Default)]
+struct Saving {
+    groups: retract::SaveCursor,
+    first: Option<Box<[u8]>>,
+    ranked: ranked::SaveCursor,
 }
 
 #[derive(Debug)]
 enum Kind {
     Groups(Box<Retracting>, Phase),
-    /// By these keys how often each row stands.
-    First(Vec<SortKey>, Rows),
+    First(Firsts),
     Apart(Vec<SortKey>),
     Ranked(Box<Ranked>),
     Paced(Box<Paced>),
@@ -46,12 +63,13 @@ fn ascending(keys: &[usize]) -> Vec<SortKey> {
 }
 
 impl Changing {
-    /// Over rows of `schema`, of which all are on shard 0 where they are `single`.
+    /// Over rows of `schema`, of which all are on shard 0 where they are `single`; else they were
+    /// routed so.
     pub(super) fn new(
         spec: &ChangesSpec,
         schema: &Schema,
         applies: OfInput,
-        single: bool,
+        (single, routed): (bool, &Routed),
         place: Place,
     ) -> Result<Self> {
         let columns = |wanted: &Schema| match same_types(wanted, schema) {
@@ -73,7 +91,7 @@ impl Changing {
             } => {
                 keyed(keys)?;
                 check_marked(schema, output)?;
-                Kind::First(ascending(keys), Rows::new())
+                Kind::First(Firsts::new(keys, schema))
             }
             ChangesSpec::Apart(keys) => {
                 keyed(keys)?;
@@ -88,11 +106,49 @@ impl Changing {
                 Kind::Paced(Box::new(Paced::new(spec, schema, place.begun_ns)?))
             }
         };
+        let keys = match spec {
+            ChangesSpec::Aggregate(spec) => &spec.keys,
+            ChangesSpec::MarkFirst { keys, .. } | ChangesSpec::Apart(keys) => keys,
+            // Its rows are kept with all of their columns.
+            ChangesSpec::Ranked(_) | ChangesSpec::Captured(_) | ChangesSpec::Paced(_) => {
+                &(0..schema.fields.len()).collect()
+            }
+        };
         Ok(Self {
             kind,
             applies,
             elsewhere: place.shard > 0 && single,
+            owned: place.owned(single, routed.among(keys)),
+            saving: Saving::default(),
+            seed: place.seed,
         })
+    }
+
+    /// The next rows of state, for a snapshot; `None` behind the last.
+    pub(super) fn save(&mut self) -> Option<RecordBatch> {
+        let saving = &mut self.saving;
+        match &self.kind {
+            Kind::Groups(groups, _) => groups.save(&mut saving.groups),
+            Kind::First(rows) => rows.save(&mut saving.first),
+            // Those of sources that are told as they are.
+            Kind::Apart(_) | Kind::Captured(_) => None,
+            Kind::Ranked(rows) => rows.save(&mut saving.ranked),
+            Kind::Paced(_) => unreachable!("what is in no snapshot yet is refused before"),
+        }
+    }
+
+    /// Takes those rows of state up that are owned here.
+    pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
+        let owned = Owned::of_state(self.owned.as_ref(), same_shard)?;
+        match &mut self.kind {
+            Kind::Groups(groups, _) => groups.load(rows, owned, self.seed),
+            Kind::First(kinds) => kinds.load(rows, owned, self.seed),
+            Kind::Ranked(ranked) => ranked.load(rows, owned, self.seed),
+            Kind::Apart(_) | Kind::Captured(_) | Kind::Paced(_) => {
+                let message = "there is state of changes that have none".to_owned();
+                Err(Error::Restore(message))
+            }
+        }
     }
 
     /// How many of the source's rows a frame has that end here.
@@ -101,7 +157,7 @@ impl Changing {
             Kind::Groups(..) | Kind::Ranked(_) | Kind::Paced(_) | Kind::Captured(_) => {
                 self.applies.of(frame)
             }
-            Kind::First(..) | Kind::Apart(_) => 0,
+            Kind::First(_) | Kind::Apart(_) => 0,
         }
     }
 
@@ -129,8 +185,8 @@ impl Changing {
         match &mut self.kind {
             Kind::Groups(groups, _) => groups.take(frame, from, out),
             Kind::Ranked(rows) => rows.take(frame, from, out),
-            Kind::First(keys, rows) => {
-                mark(keys, rows, frame, out);
+            Kind::First(rows) => {
+                rows.mark(frame, out);
                 Ok(frame.rows())
             }
             Kind::Apart(keys) => {
@@ -196,28 +252,6 @@ fn check_marked(input: &Schema, output: &Schema) -> Result<()> {
         true => Ok(()),
         false => refuse("first rows of a changelog are marked in no column".to_owned()),
     }
-}
-
-/// Appends the rows of a frame, and of each whether it is the first of its kind that comes, or the
-/// last that goes.
-fn mark(keys: &[SortKey], rows: &mut Rows, frame: &Frame, out: &mut Frame) {
-    let all = frame.rows();
-    let own = frame.columns.len() - 1;
-    for (to, from) in out.columns[..own].iter_mut().zip(&frame.columns) {
-        to.append_range(from, 0..all);
-    }
-    out.columns[own + 1].append_range(&frame.columns[own], 0..all);
-    let Column::Bool(marks) = &mut out.columns[own] else {
-        unreachable!("types are checked before")
-    };
-    for row in 0..all {
-        let mut key = Vec::new();
-        put_key(&mut key, frame, row, keys);
-        let weight = changelog::weight(frame, row);
-        let stood = crate::order::count(rows, key, weight);
-        marks.push(Some((stood > 0) != (stood + weight > 0)));
-    }
-    out.commit_rows(all);
 }
 
 /// Appends the rows of a frame; updates whose rows differ by the keys become a deletion and an

@@ -8,7 +8,7 @@ use super::routed::Routed;
 use super::{ChainInput, Place};
 use crate::check::same_types;
 use crate::column::Column;
-use crate::error::{Error, Result, refuse};
+use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
@@ -134,17 +134,7 @@ impl AggregateState {
             }
             ChainInput::Exchange(_) | ChainInput::Source(..) => everything,
         };
-        let owned = match routed.among(&keys) {
-            _ if elsewhere => Some(Owned::None),
-            // There is no other, or none that gets rows.
-            _ if input.is_single() || place.groups == KEY_GROUPS as u32 => Some(Owned::All),
-            Some(by) => Some(Owned::Routed {
-                by,
-                first: place.first_group,
-                groups: place.groups,
-            }),
-            None => None,
-        };
+        let owned = place.owned(input.is_single(), routed.among(&keys));
         Ok(Self {
             groups: make(first_group, groups)?,
             spec: Arc::clone(spec),
@@ -253,16 +243,7 @@ impl AggregateState {
     /// Takes those rows of state up whose groups are owned here; they are of the same shard as
     /// before, or of whichever.
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
-        let owned = match (&self.owned, same_shard) {
-            (Some(owned), _) => owned,
-            (None, Some(true)) => &Owned::All,
-            (None, Some(false)) => &Owned::None,
-            (None, None) => {
-                let message = "groups that stay where their rows were read go on with as many \
-                               shards as before only";
-                return Err(Error::Restore(message.to_owned()));
-            }
-        };
+        let owned = Owned::of_state(self.owned.as_ref(), same_shard)?;
         match &mut self.groups {
             Groups::Keys(groups) => groups.load(rows, owned, self.seed),
             Groups::Sessions(_) | Groups::Panes(_) => {

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
-use super::routed::Routed;
+use super::routed::{Routed, places};
 use super::sets::Sets;
 use super::{ChainInput, Place};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
@@ -25,8 +25,9 @@ use crate::operator::over::Over;
 use crate::operator::sort::Sort;
 use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
-use crate::program::{Keep, LateRule, OperatorSpec, Phase};
+use crate::program::{JoinSpec, Keep, LateRule, OperatorSpec, Phase, Side};
 use crate::schema::Schema;
+use crate::snapshot::Owned;
 
 /// An operator's live form.
 #[derive(Debug)]
@@ -83,10 +84,12 @@ impl Operator {
             | Self::Unnest { .. }
             | Self::Windows { .. }
             | Self::Applied { .. }
-            // The side that is kept is made again.
-            | Self::Join(_)
             | Self::Sets(Sets::Repeat(_)) => Ok(None),
-            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::IntervalJoin(_) | Self::Changing(_) => {
+            // The side that is kept is made again.
+            Self::Join(join) => Ok(join.save()),
+            Self::IntervalJoin(join) => Ok(join.save()),
+            Self::Changing(changing) => Ok(changing.save()),
+            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } => {
                 unreachable!("what is in no snapshot yet is refused before")
             }
         }
@@ -96,6 +99,9 @@ impl Operator {
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
+            Self::Join(join) => join.load(rows),
+            Self::IntervalJoin(join) => join.load(rows, same_shard),
+            Self::Changing(changing) => changing.load(rows, same_shard),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
@@ -103,11 +109,8 @@ impl Operator {
             | Self::Unnest { .. }
             | Self::Windows { .. }
             | Self::Applied { .. }
-            | Self::Join(_)
             | Self::Sets(_)
-            | Self::Ordered { .. }
-            | Self::IntervalJoin(_)
-            | Self::Changing(_) => {
+            | Self::Ordered { .. } => {
                 let message = "there is state of an operator that has none".to_owned();
                 Err(Error::Restore(message))
             }
@@ -251,9 +254,16 @@ impl<'a> Making<'a> {
                 self.same_columns(&spec.inputs[0], "a join of")?;
                 let seed = self.place.seed;
                 match spec.keep {
-                    Keep::Side(side) => Operator::Join(Box::new(Join::new(spec, side, seed)?)),
+                    Keep::Side(side) => {
+                        let join = Join::new(spec, side, seed)?;
+                        Operator::Join(Box::new(join.owning(self.kept(spec, side))))
+                    }
                     Keep::Interval(interval) => {
                         let join = IntervalJoin::new(spec, interval, seed)?;
+                        let single = self.input.is_single();
+                        let owned = [Side::Left, Side::Right]
+                            .map(|side| self.place.owned(single, self.routed.side(side)));
+                        let join = join.owning(owned);
                         Operator::IntervalJoin(Box::new(join))
                     }
                 }
@@ -261,15 +271,23 @@ impl<'a> Making<'a> {
             OperatorSpec::Changing(spec) => {
                 let (input, place) = (self.input, self.place);
                 self.in_changes |= is_weighted(spec.columns().unwrap_or(schema));
-                let single = input.is_single();
-                Operator::Changing(Box::new(Changing::new(
-                    spec, schema, of_input, single, place,
-                )?))
+                let of = (input.is_single(), &self.routed);
+                let changing = Changing::new(spec, schema, of_input, of, place)?;
+                Operator::Changing(Box::new(changing))
             }
             OperatorSpec::FilterChanges(expr) => {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)
             }
         })
+    }
+
+    /// Which rows there can be of the side that a join keeps, by their keys. Rows of a key meet on
+    /// one shard: where nothing says which, what is known of them holds on all.
+    fn kept(&self, spec: &JoinSpec, side: Side) -> Owned {
+        let by = self.routed.side(side);
+        let by = by.and_then(|by| places(&by, &spec.keys[side.port()]));
+        let owned = self.place.owned(self.input.is_single(), by);
+        owned.unwrap_or(Owned::All)
     }
 
     /// What stands here and waits for all rows.

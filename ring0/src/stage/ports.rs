@@ -152,7 +152,7 @@ impl Ports {
     }
 
     /// The port of the side that is kept.
-    fn kept(&self) -> Option<usize> {
+    pub(super) fn kept(&self) -> Option<usize> {
         match self.meeting {
             Meeting::Kept(port) => Some(port),
             Meeting::Union | Meeting::Interval => None,

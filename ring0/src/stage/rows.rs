@@ -32,7 +32,10 @@ pub(super) fn pass(frame: &Frame, taken: &mut usize, out: &mut Frame) -> Flow {
 
 /// Notes how far an item is taken; `taken` is 0 again where that is all of it.
 pub(super) fn resume(taken: &mut usize, end: usize, all: usize) -> Flow {
-    assert!(end > 0 || all == 0, "a row that is not taken is not left out");
+    assert!(
+        end > 0 || all == 0,
+        "a row that is not taken is not left out"
+    );
     *taken = if end < all { end } else { 0 };
     if *taken > 0 { Flow::Full } else { Flow::Done }
 }

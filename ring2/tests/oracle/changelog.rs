@@ -13,6 +13,7 @@ use crate::compare::{
     Case, Cell, Changes, Order, Rows, agree, batch, cell, difference, judge, needless, plan_native,
     rows, run, script, sort,
 };
+use crate::crash;
 
 /// The rows that stand when a changelog is applied, and how many came.
 fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
@@ -87,6 +88,18 @@ pub(super) fn compare_changes(
         let judged = judge(&got, expected, case);
         if judged.or_else(|| needless(case, path, &got)).is_none() {
             return Err(format!("{label}\n{}", difference(&got, expected)));
+        }
+        if frame_rows == 7 {
+            let label = format!("{label}, across crashes");
+            let got = crash::run(&planned[0], &config).transpose();
+            let got = got.map(|ran| collapsed(&ran?.0).map(|(left, _)| left));
+            let agrees = |got: &Result<Rows, String>| {
+                let judged = judge(got, expected, case);
+                judged.or_else(|| needless(case, path, got)).is_some()
+            };
+            if let Some(got) = got.filter(|got| !agrees(got)) {
+                return Err(format!("{label}\n{}", difference(&got, expected)));
+            }
         }
         let Some((came, applied)) = counted else {
             continue;

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use trefoil::{PlannedQuery, convert};
+use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Config, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
+
+use crate::compare::{self, Order, agree, plan_native, rows, script};
+use crate::data::{COLUMNS, lines};
 
 /// Shards of one life after the other.
 const SHARDS: [usize; 4] = [1, 2, 4, 3];
@@ -16,7 +20,8 @@ pub(super) fn run(
     planned: &PlannedQuery,
     config: &Config,
 ) -> Result<Option<(Vec<RecordBatch>, usize)>, String> {
-    if refusal(&planned.program).is_some() {
+    if let Some(why) = refusal(&planned.program) {
+        println!("no snapshots: {why}");
         return Ok(None);
     }
     let mut restore = None;
@@ -92,4 +97,170 @@ fn live(
         }
     }
     Ok((batches, is_behind.then_some(pieces)))
+}
+
+/// Of each kind of state at least one query that is ended several times.
+const KINDS: &[&str] = &[
+    "SELECT k, COUNT(*), SUM(x), MAX(s) FROM r GROUP BY k",
+    "SELECT a.i, c.s FROM r AS a JOIN r AS c ON a.i = c.k",
+    "SELECT a.i, c.k, c.s FROM r AS a RIGHT JOIN r AS c ON a.i = c.k AND a.x > 3.0",
+    "SELECT a.i, a.s, c.k, c.s FROM r AS a FULL JOIN r AS c ON a.i = c.k AND a.b AND NOT c.b",
+    "SELECT c.k, c.s FROM r AS a RIGHT SEMI JOIN r AS c ON a.i = c.k AND a.s <> c.s",
+    "SELECT c.k, c.s FROM r AS a RIGHT ANTI JOIN r AS c ON a.i = c.k",
+    "SELECT i FROM r WHERE b OR EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i)",
+    "SELECT i, s FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = r.i AND c.x > r.x)",
+    "SELECT n, COUNT(*) AS c, SUM(a) AS s, MIN(a) AS l, MEDIAN(a) AS m FROM \
+     (SELECT k, COUNT(*) AS n, SUM(x) AS a FROM r GROUP BY k) t GROUP BY n EMIT CHANGES",
+    "SELECT b, COUNT(DISTINCT n) AS c FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t \
+     GROUP BY b EMIT CHANGES",
+    "SELECT k, n, RANK() OVER (ORDER BY n DESC) AS p FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t EMIT CHANGES",
+    "SELECT b, k, n FROM (SELECT b, k, n, ROW_NUMBER() OVER (PARTITION BY b ORDER BY n DESC, k) \
+     AS p FROM (SELECT b, k, COUNT(*) AS n FROM r GROUP BY b, k) t) u WHERE p <= 2 EMIT CHANGES",
+    "SELECT k, n, LAG(n) OVER (ORDER BY k) AS a FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) u EMIT CHANGES",
+    "SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n DESC, k LIMIT 2 EMIT CHANGES",
+    "SELECT k, w, n, RANK() OVER (PARTITION BY w ORDER BY n DESC) AS p FROM (SELECT k, \
+     window_start AS w, COUNT(*) AS n FROM r GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) t",
+];
+
+#[test]
+fn kinds_of_state_have_several_lives() {
+    let lines = lines(600, 17);
+    let path = std::env::temp_dir().join(format!("trefoil-{}-lives.ndjson", std::process::id()));
+    std::fs::write(&path, &lines).unwrap();
+    for query in KINDS {
+        let planned = plan_native(&script(&path, COLUMNS, query)).unwrap();
+        let config = Config {
+            shards: 2,
+            frame_rows: 7,
+            chunk_bytes: 1 + lines.len() / 60,
+            ..Config::default()
+        };
+        assert_eq!(refusal(&planned[0].program), None, "{query}");
+        // How far shards come before the first barrier is theirs to say.
+        let mut lives = (0..50).map(|_| run(&planned[0], &config).unwrap().map_or(0, |ran| ran.1));
+        assert!(lives.any(|lives| lives >= 3), "{query}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// A join that has ended is made again for nothing while the program goes on.
+#[test]
+fn a_join_that_has_ended_gives_nothing_again() {
+    let file = |name: &str, count: u64| {
+        let name = format!("trefoil-{}-{name}.ndjson", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, lines(count, 3)).unwrap();
+        path
+    };
+    let (few, many) = (file("few", 9), file("many", 900));
+    let query = "SELECT a.i, c.k FROM q AS a RIGHT JOIN q AS c ON a.i = c.k \
+                 UNION ALL SELECT i, k FROM r";
+    let mut files = script(&many, COLUMNS, query);
+    let also = format!(
+        "CREATE SOURCE q ({COLUMNS}) WITH (connector = 'file', path = '{}', format = 'json');\n",
+        few.display()
+    );
+    files[0].text.insert_str(0, &also);
+    let planned = plan_native(&files).unwrap();
+    assert_eq!(refusal(&planned[0].program), None);
+    for shards in [1, 2, 4] {
+        let config = Config {
+            shards,
+            frame_rows: 7,
+            chunk_bytes: 1024,
+            ..Config::default()
+        };
+        let (wanted, _) = compare::run(&planned[0], &config).unwrap();
+        let mut most = 0;
+        for _ in 0..50 {
+            let (got, lives) = run(&planned[0], &config).unwrap().expect("snapshots");
+            let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+            assert!(
+                agree(&got, &wanted, Order::Any),
+                "{shards} shards, {lives} lives"
+            );
+            most = most.max(lives);
+            if most >= 3 {
+                break;
+            }
+        }
+        assert!(most >= 3, "{shards} shards");
+    }
+    std::fs::remove_file(few).unwrap();
+    std::fs::remove_file(many).unwrap();
+}
+
+/// Of two inputs without an end, joined near each other in time.
+const NEAR: &[&str] = &[
+    "SELECT a.i, c.i FROM q AS a JOIN r AS c ON a.k = c.k AND a.i <> c.i \
+     AND c.ts BETWEEN a.ts - INTERVAL '9' SECOND AND a.ts + INTERVAL '5' SECOND",
+    "SELECT a.i, a.ts, c.i, c.s FROM q AS a FULL JOIN r AS c ON a.k = c.k AND a.s < c.s \
+     AND c.ts BETWEEN a.ts - INTERVAL '30' SECOND AND a.ts + INTERVAL '30' SECOND",
+    "SELECT a.k, a.s, c.i FROM q AS a LEFT JOIN r AS c ON a.k = c.k AND a.b \
+     AND c.ts BETWEEN a.ts AND a.ts + INTERVAL '20' SECOND",
+    "SELECT a.i, c.i FROM q AS a RIGHT JOIN r AS c \
+     ON c.ts BETWEEN a.ts - INTERVAL '2' SECOND AND a.ts",
+];
+
+/// Files stand for streams that could be read again: what is held across lives is what a join gives
+/// that keeps one of its sides.
+#[test]
+fn interval_joins_have_several_lives() {
+    let text = lines(500, 23);
+    let mut sorted: Vec<&str> = text
+        .lines()
+        .filter(|l| l.starts_with("{\"ts\":\""))
+        .collect();
+    sorted.sort_unstable();
+    let path = std::env::temp_dir().join(format!("trefoil-{}-near.ndjson", std::process::id()));
+    std::fs::write(&path, sorted.join("\n") + "\n").unwrap();
+    for query in NEAR {
+        let plan = |follow: bool| {
+            let source = |name: &str| {
+                format!(
+                    "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' \
+                     SECOND) WITH (connector = 'file', path = '{}', format = 'json', \
+                     follow = '{follow}');\n",
+                    path.display()
+                )
+            };
+            let mut files = script(&path, COLUMNS, query);
+            files[0].text = format!("{}{}{query};", source("q"), source("r"));
+            plan_native(&files).unwrap().remove(0)
+        };
+        let mut near = plan(true);
+        for source in &mut near.program.sources {
+            let SourceKind::Stream { format, .. } = &source.kind else {
+                panic!("{source:?} is no stream")
+            };
+            source.kind = SourceKind::Files {
+                paths: vec![path.clone()],
+                format: format.clone(),
+            };
+        }
+        for shards in [1, 2, 4] {
+            let config = Config {
+                shards,
+                frame_rows: 7,
+                chunk_bytes: 1024,
+                ..Config::default()
+            };
+            let (wanted, _) = compare::run(&plan(false), &config).unwrap();
+            let mut most = 0;
+            for _ in 0..50 {
+                let (got, lives) = run(&near, &config).unwrap().expect("snapshots");
+                let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+                let agrees = agree(&got, &wanted, Order::Any);
+                assert!(agrees, "{query}\n{shards} shards, {lives} lives");
+                most = most.max(lives);
+                if most >= 3 {
+                    break;
+                }
+            }
+            assert!(most >= 3, "{query}\n{shards} shards");
+        }
+    }
+    std::fs::remove_file(path).unwrap();
 }

@@ -8,12 +8,14 @@
 //! Never drops a row: what comes without a weight or a group does not exist.
 
 mod exact;
+mod saved;
 mod state;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+pub(crate) use self::saved::SaveCursor;
 use self::state::State;
 use super::Progress;
 use super::cells::Plan;

@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::ptr;
 
-use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
 use super::merging::Merging;
@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::Schema;
-use crate::snapshot::{Owned, SLICE_ROWS, batch};
+use crate::snapshot::{Owned, SLICE_ROWS, batch, frame_of, rows_of};
 use crate::table::keys::KeyLayout;
 use crate::table::{BATCH_ROWS, ScanCursor, Slots};
 
@@ -274,20 +274,4 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// A frame of as many of these columns as the schema has.
-fn frame_of(schema: &Schema, columns: &[ArrayRef], rows: usize) -> Frame {
-    let mut frame = Frame::new(schema, rows.max(1));
-    for (to, from) in frame.columns.iter_mut().zip(columns) {
-        to.append_array(from, 0..rows);
-    }
-    frame.commit_rows(rows);
-    frame
-}
-
-/// These rows of an array.
-fn rows_of(array: &ArrayRef, rows: &[usize]) -> ArrayRef {
-    let rows: UInt64Array = rows.iter().map(|&row| row as u64).collect();
-    arrow_select::take::take(array, &rows, None).expect("rows of the array")
 }

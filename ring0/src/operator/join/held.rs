@@ -324,6 +324,15 @@ impl Held {
         }
     }
 
+    /// Some of the rows: the next behind so many, in an order that holds while none comes or goes.
+    pub(super) fn some(&self, from: usize, most: usize) -> Vec<Slot> {
+        let all = self.order.as_slice();
+        let upto = all.len().min(from + most);
+        let mut slots: Vec<Slot> = all[from..upto].iter().map(|Reverse((_, s))| *s).collect();
+        slots.sort_unstable();
+        slots
+    }
+
     /// Notes that a row has matched.
     pub(super) fn mark(&mut self, slot: Slot) {
         self.entry(slot).matched = true;

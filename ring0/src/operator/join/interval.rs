@@ -6,6 +6,8 @@
 //! Pairs are made by slices; where one ends in the middle of the matches of a row, that is where
 //! the next one goes on. Behind each frame, and at each mark, rows are forgotten by slices.
 
+mod saved;
+
 use std::sync::Arc;
 
 use super::held::{At, Held, Slot, Step, Wanted};
@@ -18,6 +20,7 @@ use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::program::{Interval, JoinKind, JoinSpec, Side};
 use crate::schema::unit_nanos;
+use crate::snapshot::Owned;
 use crate::table::BATCH_ROWS;
 use crate::table::index::Looked;
 
@@ -51,6 +54,10 @@ pub(crate) struct IntervalJoin {
     /// Rows that are forgotten, and those of them that leave.
     forgotten: Vec<Slot>,
     alone: Vec<Slot>,
+    /// Which rows of each side there can be here.
+    owned: [Option<Owned>; 2],
+    /// Where handing on the rows to a snapshot stands: the side, and how many of it are handed on.
+    saving: (usize, usize),
 }
 
 fn check_interval(spec: &JoinSpec, interval: &Interval) -> Result<()> {
@@ -99,8 +106,15 @@ impl IntervalJoin {
             others: Vec::new(),
             forgotten: Vec::new(),
             alone: Vec::new(),
+            owned: [None, None],
+            saving: (0, 0),
             spec: Arc::clone(spec),
         })
+    }
+
+    /// Which rows of each side there can be on this shard; `None` where nothing says it.
+    pub(crate) fn owning(self, owned: [Option<Owned>; 2]) -> Self {
+        Self { owned, ..self }
     }
 
     /// The next item comes from this port, and the inputs' watermarks are these.

@@ -1,7 +1,7 @@
 //! The rows of a join's build side: kept in blocks, and found by key.
 
 use super::keys::SideKeys;
-use crate::column::{Bitmap, Column};
+use crate::column::Column;
 use crate::frame::Frame;
 use crate::program::{JoinSpec, Side};
 use crate::table::BATCH_ROWS;
@@ -166,14 +166,6 @@ impl Kept {
         let keys = self.build.columns.iter().zip(&self.probe.columns);
         keys.into_iter()
             .all(|(&b, &p)| block.columns[b].is_valid(at) == frame.columns[p].is_valid(row))
-    }
-
-    /// Notes that a row has matched.
-    pub(super) fn mark(&self, matched: &mut Bitmap, row: u32) {
-        if matched.len() < self.rows {
-            matched.fill_words(self.rows, |_| 0);
-        }
-        matched.set(row as usize, true);
     }
 
     /// Appends rows to columns, NULL where there is none.

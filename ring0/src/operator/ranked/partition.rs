@@ -26,26 +26,32 @@ pub(super) struct Change {
 
 /// A row of a partition.
 #[derive(Debug)]
-struct Entry {
-    row: Box<[u8]>,
+pub(super) struct Entry {
+    pub(super) row: Box<[u8]>,
     /// How many of its key's bytes tell which rows are alike.
     order_bytes: usize,
     /// Row number, rank and dense rank; of rows beyond the limit nothing is known.
-    numbers: [u64; 3],
+    pub(super) numbers: [u64; 3],
     /// Its results, where they were given.
-    given: Option<Box<[u8]>>,
+    pub(super) given: Option<Box<[u8]>>,
 }
 
 /// The rows, by order, ties and arrival.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
-    rows: BTreeMap<Box<[u8]>, Entry>,
+    pub(super) rows: BTreeMap<Box<[u8]>, Entry>,
     /// Rows that went before they came.
-    owed: Rows,
+    pub(super) owed: Rows,
 }
 
 /// The bytes of an arrival at the end of a key.
 const ARRIVAL: usize = size_of::<u64>();
+
+/// When the row of a key arrived.
+pub(super) fn arrival(key: &[u8]) -> u64 {
+    let bytes = key.last_chunk().expect("an arrival ends a key");
+    u64::from_be_bytes(*bytes)
+}
 
 impl Partition {
     pub(super) fn is_empty(&self) -> bool {
@@ -292,11 +298,11 @@ impl Entry {
 }
 
 /// How many of the columns are rows' own.
-fn visible(spec: &RankedSpec) -> usize {
+pub(super) fn visible(spec: &RankedSpec) -> usize {
     spec.input.fields.len() - usize::from(spec.phase == Phase::Changes)
 }
 
-fn values(spec: &RankedSpec, frame: &Frame, row: usize) -> Box<[u8]> {
+pub(super) fn values(spec: &RankedSpec, frame: &Frame, row: usize) -> Box<[u8]> {
     let mut bytes = Vec::new();
     put_row(&mut bytes, &frame.columns[..visible(spec)], row);
     bytes.into()

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int64Array};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::TimeUnit;
 use proptest::prelude::*;
 
 use super::*;
 use crate::changelog::{DELETE, INSERT, weighted};
+use crate::limits::KEY_GROUPS;
 use crate::order::{Direction, Nulls};
 use crate::schema::Field;
+use crate::snapshot::Owned;
 
 /// Partition, value, number.
 type Row = (i64, i64, i64);
@@ -190,7 +192,41 @@ fn check(functions: Functions, limit: Option<(Rank, u64)>, steps: &[(u8, Row)], 
         );
         // A row that went without having come is no row of state.
         assert_eq!(state.rows(), stands.len());
+        if step % 3 == 0 {
+            state = handed_on(&state, &spec);
+        }
     }
+}
+
+/// The same in other hands: handed on to three that share the partitions, and by these to one.
+fn handed_on(state: &Ranked, spec: &Arc<RankedSpec>) -> Ranked {
+    let third = KEY_GROUPS as u32 / 3;
+    let saved = |state: &Ranked| {
+        let mut cursor = SaveCursor::default();
+        let saved: Vec<_> = std::iter::from_fn(|| state.save(&mut cursor)).collect();
+        saved
+    };
+    let take = |saved: &[RecordBatch], owned: &Owned| {
+        let mut state = Ranked::new(spec).expect("a program");
+        let mut saved = saved.iter();
+        let loaded = saved.try_for_each(|rows| state.load(rows, owned, 7));
+        loaded.expect("what was saved");
+        state
+    };
+    let shared = (0..3).map(|part| Owned::Routed {
+        by: vec![0],
+        first: part * third,
+        groups: if part < 2 {
+            third
+        } else {
+            KEY_GROUPS as u32 - 2 * third
+        },
+    });
+    let all = saved(state);
+    let parts: Vec<_> = shared
+        .flat_map(|owned| saved(&take(&all, &owned)))
+        .collect();
+    take(&parts, &Owned::All)
 }
 
 const RANKS: [Rank; 3] = [Rank::RowNumber, Rank::Rank, Rank::DenseRank];
@@ -244,6 +280,7 @@ fn windows_leave_once_they_are_closed() {
     let mut out = Frame::new(&spec.output, 1);
     assert_eq!(state.take(&frame, 0, &mut out).expect("taken"), 40);
     assert_eq!(out.rows(), 0);
+    let mut state = handed_on(&state, &spec);
     for (upto, starts) in [
         (Some(9), 0..0),
         (Some(20), 0..20),
@@ -268,4 +305,37 @@ fn windows_leave_once_they_are_closed() {
         assert_eq!(got, wanted(&stands, true, None), "{upto:?}");
     }
     assert_eq!(state.rows(), 0);
+}
+
+/// More rows than a slice has are handed on in their order, those that are owed too.
+#[test]
+fn slices_of_many_rows_keep_their_order() {
+    let mut spec = RankedSpec::clone(&spec(
+        Functions::Ranks(RANKS.to_vec()),
+        None,
+        Phase::Complete,
+    ));
+    spec.ties.clear();
+    let spec = Arc::new(spec);
+    let mut state = Ranked::new(&spec).expect("a program");
+    let mut frame = Frame::new(&spec.input, 4_000);
+    (0..4_000).for_each(|n| push(&mut frame, (n % 2, 1, n), None));
+    let mut out = Frame::new(&spec.output, 8);
+    state.take(&frame, 0, &mut out).expect("taken");
+    let mut state = handed_on(&state, &spec);
+    frame.clear();
+    (4_000..4_010).for_each(|n| push(&mut frame, (n % 2, 1, n), None));
+    state.take(&frame, 0, &mut out).expect("taken");
+    let mut numbers = [Vec::new(), Vec::new()];
+    while state.emit(None, &mut out).expect("given") == Progress::Full || out.rows() > 0 {
+        for row in 0..out.rows() {
+            let values = values(&out, row, 4);
+            numbers[values[0] as usize].push((values[2], values[3]));
+        }
+        out.clear();
+    }
+    for (p, numbers) in (0..).zip(numbers) {
+        let wanted: Vec<(i64, i64)> = (0..2_005).map(|n| (2 * n + p, n + 1)).collect();
+        assert_eq!(numbers, wanted);
+    }
 }

@@ -140,6 +140,29 @@ impl Exact {
         }
     }
 
+    /// All there is of it.
+    pub(super) fn words(&self) -> Vec<u64> {
+        let counts = [self.nans, self.infinite, self.negative].map(|count| count as u64);
+        let squares = self.squares.iter().flat_map(|s| &s.words);
+        let sums = self.sum.words.iter().chain(squares).copied();
+        sums.chain(counts).collect()
+    }
+
+    /// Takes that back. Gives the words behind it; `None` where there are too few.
+    pub(super) fn set_words<'w>(&mut self, words: &'w [u64]) -> Option<&'w [u64]> {
+        let mut rest = words;
+        for wide in std::iter::once(&mut self.sum).chain(&mut self.squares) {
+            let (own, behind) = rest.split_at_checked(wide.words.len())?;
+            wide.words.copy_from_slice(own);
+            rest = behind;
+        }
+        let (&[nans, infinite, negative], behind) = rest.split_first_chunk()?;
+        self.nans = nans as i64;
+        self.infinite = infinite as i64;
+        self.negative = negative as i64;
+        Some(behind)
+    }
+
     /// Takes a value `weight` times, which is 1 or -1.
     pub(super) fn weigh(&mut self, value: f64, weight: i64) {
         match value {

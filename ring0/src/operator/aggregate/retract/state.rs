@@ -66,6 +66,50 @@ impl State {
         self.sides.iter().all(side) && self.kept.iter().all(|k| k.rows.is_empty())
     }
 
+    /// All that is no value which stands: words of cells, and what sums of doubles are.
+    pub(super) fn words(&self) -> Vec<u64> {
+        let exact = self.sides.iter().filter_map(|side| match side {
+            Side::Exact(exact) => Some(exact.words()),
+            Side::Words | Side::Values(_) => None,
+        });
+        self.words.iter().copied().chain(exact.flatten()).collect()
+    }
+
+    /// Takes these words back. Returns whether there are as many as there have to be.
+    pub(super) fn set_words(&mut self, words: &[u64]) -> bool {
+        let Some((cells, mut rest)) = words.split_at_checked(self.words.len()) else {
+            return false;
+        };
+        self.words.copy_from_slice(cells);
+        for side in &mut self.sides {
+            if let Side::Exact(exact) = side {
+                match exact.set_words(rest) {
+                    Some(behind) => rest = behind,
+                    None => return false,
+                }
+            }
+        }
+        rest.is_empty()
+    }
+
+    /// The rows and values of which it keeps how often they stand, always as many and in one order.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Rows> {
+        let values = self.sides.iter().filter_map(|side| match side {
+            Side::Values(values) => Some(values),
+            Side::Words | Side::Exact(_) => None,
+        });
+        values.chain(self.kept.iter().map(|kept| &kept.rows))
+    }
+
+    /// The same, to take them back.
+    pub(super) fn counted_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
+        let values = self.sides.iter_mut().filter_map(|side| match side {
+            Side::Values(values) => Some(values),
+            Side::Words | Side::Exact(_) => None,
+        });
+        values.chain(self.kept.iter_mut().map(|kept| &mut kept.rows))
+    }
+
     /// Takes a row with its weight, 1 or -1.
     pub(super) fn weigh(
         &mut self,

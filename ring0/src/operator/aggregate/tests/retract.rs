@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use super::super::*;
 use super::{check_rows, model::*, spec};
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS, weighted};
-use crate::operator::aggregate::retract::Retracting;
+use crate::limits::KEY_GROUPS;
+use crate::operator::aggregate::retract::{Retracting, SaveCursor};
 use crate::program::AggregateCall;
 use crate::schema::Schema;
+use crate::snapshot::Owned;
 
 /// Rows of the pool, and what each does.
 type Ops<'a> = &'a [(u32, i8)];
@@ -102,6 +106,44 @@ fn retracting(keys: &[usize], calls: &[AggregateCall], phase: Phase) -> Retracti
     Retracting::new(&Arc::new(made)).expect("an aggregation")
 }
 
+/// The same in other hands: handed on to three that share the groups, and by these to one.
+fn handed_on(
+    state: &Retracting,
+    keys: &[usize],
+    calls: &[AggregateCall],
+    phase: Phase,
+) -> Retracting {
+    let third = KEY_GROUPS as u32 / 3;
+    let saved = |state: &Retracting| {
+        let mut cursor = SaveCursor::default();
+        let saved: Vec<_> = std::iter::from_fn(|| state.save(&mut cursor)).collect();
+        saved
+    };
+    let take = |saved: &[RecordBatch], owned: &Owned| {
+        let mut state = retracting(keys, calls, phase);
+        let mut saved = saved.iter();
+        let loaded = saved.try_for_each(|rows| state.load(rows, owned, 7));
+        loaded.expect("what was saved");
+        state
+    };
+    let shared = |part: u32| match (keys, part) {
+        ([], 0) => Owned::All,
+        ([], _) => Owned::None,
+        (keys, part) => Owned::Routed {
+            by: (0..keys.len()).collect(),
+            first: part * third,
+            groups: if part < 2 {
+                third
+            } else {
+                KEY_GROUPS as u32 - 2 * third
+            },
+        },
+    };
+    let all = saved(state);
+    let parts = (0..3).flat_map(|part| saved(&take(&all, &shared(part))));
+    take(&parts.collect::<Vec<_>>(), &Owned::All)
+}
+
 fn run(state: &mut Retracting, frames: &[Frame], output: &Schema, given: &mut Vec<Frame>) {
     for frame in frames {
         let mut at = 0;
@@ -162,7 +204,11 @@ fn what_is_given_is_what_stands_after_each_change() {
             let mut at_end = retracting(&keys, &calls, Phase::Complete);
             let changes = weighted(results.clone());
             let (mut given, mut once) = (Vec::new(), Vec::new());
-            for _ in 0..60 {
+            for round in 0..60 {
+                if round % 4 == 3 {
+                    state = handed_on(&state, &keys, &calls, Phase::Changes);
+                    at_end = handed_on(&at_end, &keys, &calls, Phase::Complete);
+                }
                 (0..1 + random.below(4)).for_each(|_| log.step(&mut random));
                 let frames = std::mem::take(&mut log.frames);
                 run(&mut state, &frames, &changes, &mut given);
@@ -245,4 +291,39 @@ fn an_update_is_one_change() {
             .collect();
         assert_eq!(ops, wanted, "{rows:?}");
     }
+}
+
+/// A group that has more values than a slice goes over several, and is whole again.
+#[test]
+fn a_group_of_many_values_is_handed_on() {
+    let calls = [call(crate::program::AggregateFunction::Min, Some(VI))];
+    let mut pool = Frame::new(&schema(), 3_000);
+    for row in 0..3_000 {
+        for (i, column) in pool.columns.iter_mut().enumerate() {
+            match (i, column) {
+                (0, Column::I64(c)) => c.push(Some(row % 2)),
+                (VI, Column::I64(c)) => c.push(Some(row / 2)),
+                (_, c) => c.push_null(),
+            }
+        }
+        pool.commit_rows(1);
+    }
+    let mut log = Log {
+        pool,
+        frames: Vec::new(),
+        stands: Vec::new(),
+        frame_rows: 64,
+    };
+    (0..3_000).for_each(|row| log.push(&[(row, INSERT)]));
+    let changes = weighted(output(&[0], &calls));
+    let mut state = retracting(&[0], &calls, Phase::Changes);
+    let mut given = Vec::new();
+    run(&mut state, &log.frames, &changes, &mut given);
+    let mut state = handed_on(&state, &[0], &calls, Phase::Changes);
+    log.frames.clear();
+    (0..2_500).for_each(|row| log.push(&[(row, DELETE)]));
+    run(&mut state, &log.frames, &changes, &mut given);
+    let mut rows = Frame::new(&schema(), 500);
+    rows.append_rows(&log.pool, &(2_500..3_000).collect::<Vec<_>>());
+    check_rows(&rows_of(&[rows]), &[0], &calls, collapsed(&given));
 }

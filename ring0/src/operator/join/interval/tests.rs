@@ -1,5 +1,7 @@
 //! Interval joins against two nested loops, whatever comes when.
 
+mod lives;
+
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 
