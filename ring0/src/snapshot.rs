@@ -90,6 +90,19 @@ impl Owned {
     }
 }
 
+#[cfg(test)]
+impl Owned {
+    /// The groups of a shard of so many, by the hash of all columns of keys.
+    pub(crate) fn of_shard(shard: usize, shards: usize, keys: usize) -> Self {
+        let first = |shard: usize| (shard * crate::limits::KEY_GROUPS).div_ceil(shards) as u32;
+        Self::Routed {
+            by: (0..keys).collect(),
+            first: first(shard),
+            groups: first(shard + 1) - first(shard),
+        }
+    }
+}
+
 /// What a shard tells the host of a snapshot.
 #[derive(Debug)]
 pub enum Told {

@@ -110,9 +110,9 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Repeat(_)
         | OperatorSpec::Applied
         | OperatorSpec::Aggregate(_)
+        | OperatorSpec::Sessions(_)
+        | OperatorSpec::Panes(_)
         | OperatorSpec::MarkFirst { .. } => return None,
-        OperatorSpec::Sessions(_) => "sessions",
-        OperatorSpec::Panes(_) => "hopping windows",
         OperatorSpec::Standing(_) => "grouping sets",
         OperatorSpec::Over(_) => "OVER",
         OperatorSpec::Latest(_) => "the last row of each key",
