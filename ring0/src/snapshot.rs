@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-pub(crate) use self::batch::{batch, decode, encode};
+pub(crate) use self::batch::{batch, decode, encode, frame};
 pub use self::restore::Restore;
 pub(crate) use self::restore::{SourcePosition, Split};
 pub(crate) use self::supported::Remade;
@@ -31,6 +31,9 @@ use crate::wake::Bell;
 const PIECES_MAX: usize = 32;
 /// Rows of state that are handed on in one slice.
 pub(crate) const SLICE_ROWS: usize = 1024;
+
+/// What is said where an operator without state is to take some up.
+pub(crate) const NO_STATE: &str = "there is state of an operator that has none";
 
 /// What a piece is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

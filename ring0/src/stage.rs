@@ -9,6 +9,7 @@ mod changing;
 mod failing;
 mod grouping;
 mod made;
+mod ordered;
 mod ports;
 mod routed;
 mod rows;
@@ -347,9 +348,7 @@ impl Level {
             }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
             (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
-            | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => {
-                false
-            }
+            | (Operator::Ordered(_), Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => false,
             (Operator::Changing(changing), mark) => changing.forwards(mark),
             _ => true,
         };
@@ -362,7 +361,7 @@ impl Level {
             (Item::Mark(Mark::Barrier(_)), _) => self.save(end),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
-            (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {
+            (Item::Mark(Mark::End), Operator::Ordered(ordered)) => {
                 Ok(match ordered.emit(&mut self.out)? {
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
@@ -386,7 +385,7 @@ impl Level {
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
-                | Operator::Ordered { .. }
+                | Operator::Ordered(_)
                 | Operator::Join(_)
                 | Operator::IntervalJoin(_)
                 | Operator::Applied { .. },
@@ -479,9 +478,9 @@ impl Level {
                 let upto = state.take(frame, *taken, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Ordered { ordered, of_input } => {
+            Operator::Ordered(ordered) => {
                 ordered.update(frame);
-                end.counters.rows_applied += of_input.of(frame);
+                end.counters.rows_applied += ordered.applies.of(frame);
                 Ok(Flow::Done)
             }
             Operator::MarkFirst(state) => {

@@ -10,6 +10,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Schema};
 
 use crate::error::{Error, Result};
+use crate::frame::Frame;
 
 fn unusable(error: &ArrowError) -> Error {
     Error::Restore(format!("rows of state cannot be read: {error}"))
@@ -26,6 +27,16 @@ pub(crate) fn batch(columns: Vec<ArrayRef>, rows: usize, known: &[(&str, String)
     let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), known));
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, columns, &options).expect("columns of so many rows")
+}
+
+/// A frame of as many of these columns as the schema has.
+pub(crate) fn frame(schema: &crate::schema::Schema, columns: &[ArrayRef], rows: usize) -> Frame {
+    let mut frame = Frame::new(schema, rows.max(1));
+    for (to, from) in frame.columns.iter_mut().zip(columns) {
+        to.append_array(from, 0..rows);
+    }
+    frame.commit_rows(rows);
+    frame
 }
 
 /// The bytes of a batch.

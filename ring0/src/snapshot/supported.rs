@@ -112,11 +112,11 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Aggregate(_)
         | OperatorSpec::Sessions(_)
         | OperatorSpec::Panes(_)
+        | OperatorSpec::Standing(_)
+        | OperatorSpec::Over(_)
+        | OperatorSpec::Latest(_)
+        | OperatorSpec::Sort(_)
         | OperatorSpec::MarkFirst { .. } => return None,
-        OperatorSpec::Standing(_) => "grouping sets",
-        OperatorSpec::Over(_) => "OVER",
-        OperatorSpec::Latest(_) => "the last row of each key",
-        OperatorSpec::Sort(_) => "ORDER BY",
         OperatorSpec::Changing(_) => "results of changing input",
         OperatorSpec::Join(spec) => match spec.keep {
             Keep::Interval(_) => "an interval join",

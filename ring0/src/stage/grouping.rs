@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use super::routed::Routed;
+use super::routed::{Owner, Routed};
 use super::{ChainInput, Place};
 use crate::check::same_types;
 use crate::column::Column;
-use crate::error::{Error, Result, refuse};
+use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
@@ -20,7 +20,6 @@ use crate::operator::aggregate::sessions::Sessions;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::program::{AggregateSpec, PanesSpec, Phase, Routing, SessionSpec};
 use crate::schema::Schema;
-use crate::snapshot::Owned;
 
 /// An aggregation on one shard, and what its stage has to know of it.
 #[derive(Debug)]
@@ -37,8 +36,8 @@ pub(super) struct AggregateState {
     /// Which rows of the frame in hand are the first of their group.
     first: Vec<bool>,
     cursor: EmitCursor,
-    /// Which groups there can be here; `None` where their keys do not say it.
-    owned: Option<Owned>,
+    /// Which groups there can be here.
+    owner: Owner,
     seed: u64,
 }
 
@@ -131,24 +130,13 @@ impl AggregateState {
             }
             ChainInput::Exchange(_) | ChainInput::Source(..) => everything,
         };
-        let owned = match routed.among(&keys) {
-            _ if elsewhere => Some(Owned::None),
-            // There is no other, or none that gets rows.
-            _ if input.is_single() || place.groups == KEY_GROUPS as u32 => Some(Owned::All),
-            Some(by) => Some(Owned::Routed {
-                by,
-                first: place.first_group,
-                groups: place.groups,
-            }),
-            None => None,
-        };
         Ok(Self {
             groups: make(first_group, groups)?,
             spec: Arc::clone(spec),
-            keys,
             applies: OfInput::None,
             elsewhere,
-            owned,
+            owner: routed.owner(&keys, input, place),
+            keys,
             hashes: Vec::new(),
             first: Vec::new(),
             cursor: EmitCursor::default(),
@@ -244,16 +232,7 @@ impl AggregateState {
     /// Takes those rows of state up whose groups are owned here; they are of the same shard as
     /// before, or of whichever.
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
-        let owned = match (&self.owned, same_shard) {
-            (Some(owned), _) => owned,
-            (None, Some(true)) => &Owned::All,
-            (None, Some(false)) => &Owned::None,
-            (None, None) => {
-                let message = "groups that stay where their rows were read go on with as many \
-                               shards as before only";
-                return Err(Error::Restore(message.to_owned()));
-            }
-        };
+        let owned = self.owner.of(same_shard)?;
         match &mut self.groups {
             Groups::Keys(groups) => groups.load(rows, owned, self.seed),
             Groups::Sessions(groups) => groups.load(rows, owned, self.seed),

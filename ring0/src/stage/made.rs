@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
+use super::ordered::OrderedState;
 use super::routed::Routed;
 use super::sets::Sets;
 use super::{ChainInput, Place};
@@ -27,6 +28,7 @@ use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
 use crate::program::{Keep, LateRule, OperatorSpec, Phase};
 use crate::schema::Schema;
+use crate::snapshot::NO_STATE;
 
 /// An operator's live form.
 #[derive(Debug)]
@@ -60,10 +62,7 @@ pub(super) enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
-    Ordered {
-        ordered: Box<Ordered>,
-        of_input: OfInput,
-    },
+    Ordered(Box<OrderedState>),
     MarkFirst(Box<AggregateState>),
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
@@ -76,6 +75,8 @@ impl Operator {
     pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.save(),
+            Self::Sets(sets) => Ok(sets.save()),
+            Self::Ordered(ordered) => Ok(ordered.save()),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
@@ -84,9 +85,8 @@ impl Operator {
             | Self::Windows { .. }
             | Self::Applied { .. }
             // The side that is kept is made again.
-            | Self::Join(_)
-            | Self::Sets(Sets::Repeat(_)) => Ok(None),
-            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } | Self::IntervalJoin(_) | Self::Changing(_) => {
+            | Self::Join(_) => Ok(None),
+            Self::IntervalJoin(_) | Self::Changing(_) => {
                 unreachable!("what is in no snapshot yet is refused before")
             }
         }
@@ -96,6 +96,8 @@ impl Operator {
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
+            Self::Sets(sets) => sets.load(rows),
+            Self::Ordered(ordered) => ordered.load(rows, same_shard),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
@@ -104,13 +106,8 @@ impl Operator {
             | Self::Windows { .. }
             | Self::Applied { .. }
             | Self::Join(_)
-            | Self::Sets(_)
-            | Self::Ordered { .. }
             | Self::IntervalJoin(_)
-            | Self::Changing(_) => {
-                let message = "there is state of an operator that has none".to_owned();
-                Err(Error::Restore(message))
-            }
+            | Self::Changing(_) => Err(Error::Restore(NO_STATE.to_owned())),
         }
     }
 
@@ -234,8 +231,11 @@ impl<'a> Making<'a> {
                 Operator::Aggregate(Box::new(self.groups(spec)?))
             }
             OperatorSpec::Over(_) | OperatorSpec::Latest(_) | OperatorSpec::Sort(_) => {
-                let ordered = Box::new(self.ordered(spec)?);
-                Operator::Ordered { ordered, of_input }
+                let all: Vec<usize> = (0..schema.fields.len()).collect();
+                let owner = self.routed.owner(&all, self.input, self.place);
+                let (ordered, seed) = (self.ordered(spec)?, self.place.seed);
+                let state = OrderedState::new(ordered, of_input, owner, seed);
+                Operator::Ordered(Box::new(state))
             }
             OperatorSpec::MarkFirst {
                 groups,

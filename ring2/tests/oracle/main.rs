@@ -11,6 +11,7 @@ mod data;
 mod expressions;
 mod generate;
 mod joins;
+mod lives;
 mod pairs;
 mod queries;
 mod tape;

@@ -16,7 +16,7 @@ use crate::frame::Frame;
 use crate::hash::hash_keys;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::Schema;
-use crate::snapshot::{Owned, SLICE_ROWS, batch};
+use crate::snapshot::{Owned, SLICE_ROWS, batch, frame};
 use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::PageStore;
 use crate::table::{BATCH_ROWS, ScanCursor, Slots};
@@ -151,13 +151,13 @@ impl Rows {
         let count = rows.num_rows();
         let all: Vec<usize> = (0..keys).collect();
         let mut hashes = Vec::new();
-        let frame = frame_of(&self.keys, rows.columns(), count);
-        hash_keys(&frame, &self.keys, &all, seed, &mut hashes);
-        let mine = owned.rows(&frame, &self.keys, seed);
+        let all_keys = frame(&self.keys, rows.columns(), count);
+        hash_keys(&all_keys, &self.keys, &all, seed, &mut hashes);
+        let mine = owned.rows(&all_keys, &self.keys, seed);
         let columns: Vec<ArrayRef> = rows.columns().iter().map(|c| rows_of(c, &mine)).collect();
         self.cells.fill(&columns[keys..least], mine.len());
         Ok(Taken {
-            keys: frame_of(&self.keys, &columns, mine.len()),
+            keys: frame(&self.keys, &columns, mine.len()),
             hashes: mine.iter().map(|&row| hashes[row]).collect(),
             others: columns[least..].to_vec(),
         })
@@ -368,16 +368,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// A frame of as many of these columns as the schema has.
-fn frame_of(schema: &Schema, columns: &[ArrayRef], rows: usize) -> Frame {
-    let mut frame = Frame::new(schema, rows.max(1));
-    for (to, from) in frame.columns.iter_mut().zip(columns) {
-        to.append_array(from, 0..rows);
-    }
-    frame.commit_rows(rows);
-    frame
 }
 
 /// These rows of an array.
