@@ -27,6 +27,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a script; each bare SELECT prints its results
     Run(RunArgs),
+    /// Run statements as they are typed
+    Sql(SqlArgs),
     /// Show the plan of every query, its partition strategy and the reason
     Explain(ExplainArgs),
     /// Run benchmarks, or compare their results
@@ -93,6 +95,15 @@ pub(crate) struct RunArgs {
     /// SQL, read behind the files
     #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
     pub(crate) commands: Vec<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SqlArgs {
+    /// A server to ask [default: an engine in this process]
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

@@ -7,10 +7,12 @@ mod data;
 mod files;
 mod keyed;
 mod latency;
+mod peer;
 mod reference;
 mod report;
 mod roofline;
 mod threshold;
+mod windows;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -33,13 +35,15 @@ enum Benchmark {
     Keyed,
     Files,
     Latency,
+    Windows,
 }
 
-const ALL: [Benchmark; 4] = [
+const ALL: [Benchmark; 5] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
     Benchmark::Latency,
+    Benchmark::Windows,
 ];
 
 impl Benchmark {
@@ -49,6 +53,7 @@ impl Benchmark {
             Self::Keyed => "keyed",
             Self::Files => "files",
             Self::Latency => "latency",
+            Self::Windows => "windows",
         }
     }
 
@@ -70,6 +75,11 @@ impl Benchmark {
                 "from append to subscription through one shard, open loop, beside a bare thread \
                  that echoes through two rings; medians over slices of 100 ms"
             }
+            Self::Windows => {
+                "windows of all kinds over columns in memory: records/s of hopping windows by size \
+                 to slide, of sessions and of tumbling windows, beside DuckDB where Python has it; \
+                 the longest turn where 100 k groups close at once"
+            }
         }
     }
 
@@ -80,6 +90,7 @@ impl Benchmark {
             Self::Keyed => keyed::ratios(setting),
             Self::Files => files::ratios(),
             Self::Latency => latency::ratios(setting),
+            Self::Windows => windows::ratios(),
         }
     }
 
@@ -89,6 +100,7 @@ impl Benchmark {
             Self::Keyed => keyed::once(setting),
             Self::Files => files::once(setting),
             Self::Latency => latency::once(setting),
+            Self::Windows => windows::once(setting),
         }
     }
 }

@@ -127,6 +127,7 @@ impl Letter {
         let shape = Shape {
             columns: &columns,
             schema: &schema,
+            changes: false,
         };
         let mut numbered = Frame::new(&schema, rows.rows().max(1));
         let all: Vec<u32> = (0..rows.rows() as u32).collect();
@@ -140,7 +141,7 @@ impl Letter {
         }
         numbered.commit_rows(rows.rows());
         let mut printer = Printer::new(Format::Ndjson, u64::MAX);
-        let printed = printer.print(shape, &numbered, &mut self.target);
+        let printed = printer.print(shape, &numbered, 0, &mut self.target);
         let written = printed.and_then(|()| printer.finish(&mut self.target));
         needed(written, &self.path)
     }

@@ -10,6 +10,7 @@ mod say;
 mod settings;
 
 mod arrow;
+mod envelope;
 mod location;
 mod output;
 mod print;
@@ -21,6 +22,7 @@ mod table;
 
 mod collisions;
 mod run;
+mod sql;
 mod state;
 
 mod bench;
@@ -58,6 +60,7 @@ fn run_command(Args { color, command }: Args) -> Result<(), Failure> {
     args::color(color, &mut settings)?.set();
     match command {
         Command::Run(args) => run::run(&run::Job::new(args, &mut settings)?),
+        Command::Sql(args) => sql::run(sql::Job::new(args, &mut settings)?),
         Command::Explain(args) => explain::run(&explain::Job::new(args)?),
         Command::Bench(args) => bench::run(&bench::Job::new(args, &mut settings)?),
         Command::Checkpoint { command } => checkpoint::run(&command),

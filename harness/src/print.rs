@@ -12,6 +12,7 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use crate::args::Format;
 use crate::arrow::Columnar;
+use crate::envelope::Envelopes;
 use crate::failure::Failure;
 use crate::output::Target;
 use crate::table::{Side, Table, escaped};
@@ -26,6 +27,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) columns: &'a [ResultColumn],
     /// The columns of the frames that they are taken from.
     pub(crate) schema: &'a Schema,
+    /// The first column says what a row does.
+    pub(crate) changes: bool,
 }
 
 /// The format for a target: a table where a person looks at it.
@@ -56,6 +59,7 @@ pub(crate) fn print_answer(
     let shape = Shape {
         columns: &columns,
         schema: &schema,
+        changes: false,
     };
     let mut printer = Printer::new(format, u64::MAX);
     printer.begin(shape)?;
@@ -69,7 +73,7 @@ pub(crate) fn print_answer(
             }
         }
         frame.commit_rows(1);
-        printer.print(shape, &frame, target)?;
+        printer.print(shape, &frame, 0, target)?;
     }
     printer.finish(target)
 }
@@ -85,6 +89,7 @@ pub(crate) struct Printer {
     /// A table, which is kept to the end.
     table: Table,
     columnar: Option<Columnar>,
+    envelopes: Envelopes,
 }
 
 impl Printer {
@@ -98,6 +103,7 @@ impl Printer {
             rows: 0,
             table: Table::default(),
             columnar: None,
+            envelopes: Envelopes::default(),
         }
     }
 
@@ -135,11 +141,12 @@ impl Printer {
         self.rows == self.rows_max
     }
 
-    /// Prints the rows of a frame, as far as they may be printed.
+    /// Prints the rows of a frame from a shard, as far as they may be printed.
     pub(crate) fn print(
         &mut self,
         shape: Shape<'_>,
         frame: &Frame,
+        shard: usize,
         target: &mut Target,
     ) -> Result<(), Failure> {
         let room = self.rows_max - self.rows;
@@ -150,7 +157,7 @@ impl Printer {
             return self.hand_over(BUFFER_BYTES, target);
         }
         for row in 0..rows {
-            self.print_row(shape, frame, row);
+            self.print_row(shape, frame, row, shard);
             self.rows += 1;
             self.hand_over(BUFFER_BYTES, target)?;
         }
@@ -166,7 +173,7 @@ impl Printer {
         Ok(())
     }
 
-    fn print_row(&mut self, shape: Shape<'_>, frame: &Frame, row: usize) {
+    fn print_row(&mut self, shape: Shape<'_>, frame: &Frame, row: usize, shard: usize) {
         let out = &mut self.text;
         match self.format {
             Format::Ndjson => {
@@ -193,6 +200,7 @@ impl Printer {
                 let cell = |c| escaped(&plain(c, shape.schema, frame, row));
                 self.table.push(shape.columns.iter().map(cell).collect());
             }
+            Format::Debezium => self.envelopes.write(shape, frame, row, shard, out),
             Format::Arrow | Format::Parquet => unreachable!("columns are taken from frames"),
         }
     }
@@ -213,7 +221,7 @@ impl Printer {
                     columnar.end(&mut self.text)?;
                 }
             }
-            Format::Ndjson | Format::Csv | Format::Markdown => {}
+            Format::Ndjson | Format::Csv | Format::Markdown | Format::Debezium => {}
         }
         self.flush(target)
     }
@@ -240,7 +248,7 @@ fn begin(format: Format, shape: Shape<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(line(rules.collect()).as_bytes());
         }
         Format::Json => out.push(b'['),
-        Format::Table | Format::Ndjson | Format::Arrow | Format::Parquet => {}
+        Format::Table | Format::Ndjson | Format::Arrow | Format::Parquet | Format::Debezium => {}
     }
 }
 
@@ -254,7 +262,7 @@ fn side(schema: &Schema, column: &ResultColumn) -> Side {
     }
 }
 
-fn write_object(shape: Shape<'_>, frame: &Frame, row: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_object(shape: Shape<'_>, frame: &Frame, row: usize, out: &mut Vec<u8>) {
     let schema = shape.schema;
     out.push(b'{');
     for (i, column) in shape.columns.iter().enumerate() {

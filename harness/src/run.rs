@@ -322,6 +322,7 @@ impl Flow<'_> {
         let shape = Shape {
             columns: &self.query.columns,
             schema: &self.query.program.outputs[0].schema,
+            changes: self.query.changes,
         };
         self.outlet.begin(shape)?;
         let before = self.outlet.rows();
@@ -380,7 +381,7 @@ impl Flow<'_> {
                     // The next run gives them.
                     return Ok(());
                 }
-                self.outlet.take(shape, block.rows())?;
+                self.outlet.take(shape, block.rows(), block.shard())?;
                 match is_live {
                     true => self.outlet.flush(),
                     false => Ok(()),

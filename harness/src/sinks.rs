@@ -115,8 +115,13 @@ impl Outlet {
         }
     }
 
-    /// Takes the rows of a frame, as far as they are wanted.
-    pub(crate) fn take(&mut self, shape: Shape<'_>, frame: &Frame) -> Result<(), Failure> {
+    /// Takes the rows of a frame from a shard, as far as they are wanted.
+    pub(crate) fn take(
+        &mut self,
+        shape: Shape<'_>,
+        frame: &Frame,
+        shard: usize,
+    ) -> Result<(), Failure> {
         if !self.is_read {
             return Ok(());
         }
@@ -127,7 +132,7 @@ impl Outlet {
             self.printer = Some(printer);
         }
         let printed = match &mut self.printer {
-            Some(printer) => printer.print(shape, frame, &mut self.target),
+            Some(printer) => printer.print(shape, frame, shard, &mut self.target),
             None => {
                 self.rows += frame.rows() as u64;
                 Ok(())
@@ -221,6 +226,7 @@ fn printed_as(format: SinkFormat) -> Format {
         SinkFormat::Csv => Format::Csv,
         SinkFormat::Arrow => Format::Arrow,
         SinkFormat::Parquet => Format::Parquet,
+        SinkFormat::Debezium => Format::Debezium,
     }
 }
 

@@ -38,7 +38,7 @@ fn all_benchmarks_are_listed() {
     let output = bench(&["--list"]);
     let text = stdout(&output);
     assert!(output.status.success());
-    for name in ["roofline", "keyed", "files", "latency"] {
+    for name in ["roofline", "keyed", "files", "latency", "windows"] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
 }
@@ -212,4 +212,34 @@ fn latency_stands_beside_its_control() {
             );
         }
     }
+}
+
+/// Few records: each figure is there, and results are those expected.
+#[test]
+fn windows_of_all_kinds_are_measured() {
+    let mut arguments = vec!["windows", "--quick", "--rows", "20000", "--runs", "1"];
+    arguments.extend(["--warmup", "0", "--cores", "2", "--json", "-"]);
+    let output = bench(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(result["name"], "windows");
+    for ratio in ["10", "100", "1000"] {
+        let flat = result["ratios"][format!("flat@{ratio}")].as_f64().unwrap();
+        assert!(flat > 0.0, "{ratio}");
+    }
+    for figure in [
+        "1",
+        "1000",
+        "tumbling",
+        "tumbling,2",
+        "session",
+        "session,2",
+    ] {
+        let metric = &result["metrics"][format!("engine@{figure}")];
+        assert_eq!(metric["unit"], "records/s", "{figure}");
+    }
+    let longest = |name: &str| result["metrics"][name]["median"].as_f64().unwrap();
+    assert!(longest("turn_whole_max@20000") >= longest("turn_max@20000"));
+    let why = result["why_invalid"].as_str().unwrap_or_default();
+    assert!(!why.contains("differ") && !why.contains("came"), "{why}");
 }

@@ -163,11 +163,6 @@ fn what_a_sink_cannot_take_is_refused() {
             "takes no format",
         ),
         (
-            with("connector = 'stdout', mode = 'upsert'"),
-            FEED,
-            "mode 'upsert'",
-        ),
-        (
             with("connector = 'file', path = '', format = 'json'"),
             FEED,
             "an empty path",

@@ -5,6 +5,37 @@
 
 use crate::snapshot::Split;
 
+/// What is known of a split whose records come at their own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SplitFacts {
+    /// Its watermark, once it has had a record.
+    pub watermark_ns: Option<i64>,
+    /// When something came from it last, or it did itself.
+    pub moved_ns: i64,
+    /// Records of it are there and not read yet.
+    pub waits: bool,
+}
+
+/// How a split stands among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The watermark waits for it.
+    Active,
+    /// The watermark goes on without it, until something comes from it.
+    Idle,
+    /// It is not read on until others have come nearer.
+    Ahead,
+}
+
+/// Who decides how splits stand: Ring 1 does.
+pub trait SplitPolicy: std::fmt::Debug + Send + Sync {
+    /// Judges all splits of a source at this time, each by its place in `splits`.
+    fn judge(&self, now_ns: i64, splits: &[SplitFacts], standings: &mut Vec<Standing>);
+
+    /// How often it has to be asked where nothing comes, if at all.
+    fn looks_every_ns(&self) -> Option<i64>;
+}
+
 /// Splits that come one behind the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Splits {

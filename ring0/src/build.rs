@@ -6,16 +6,17 @@ use std::sync::Arc;
 use rtrb::Consumer as Ring;
 
 use crate::changelog::{UPDATE_ROWS, is_weighted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::limits::{KEY_GROUPS, RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
+use crate::limits::{KEY_GROUPS, PACE_MS_MAX, PACE_PARTS};
+use crate::limits::{RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
-    BadData, OperatorSpec, Order, Program, Reading, Routing, Side, SourceKind, StageInput,
-    StageOutput, StageSpec,
+    BadData, ChangesSpec, OperatorSpec, Order, Program, Reading, Routing, Side, SourceKind,
+    StageInput, StageOutput, StageSpec,
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
@@ -24,7 +25,7 @@ use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
 use crate::stage::{Chain, ChainInput, Place, Sink};
 use crate::table::store::Addresses;
-use crate::wake::Bell;
+use crate::wake::{self, Bell};
 
 /// Seed of the key hash; a checkpoint keeps it, so that keys stay where they are.
 pub const HASH_SEED: u64 = 0x7472_6566_6f69_6c01;
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     /// When the program began.
     begun: i64,
     recorder: Recorder,
+    /// As long as a shard has it, the program runs.
+    runs: Arc<()>,
 }
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -147,6 +150,8 @@ fn part(
     files: &[Files],
     begun: i64,
 ) -> Result<(Vec<Parts>, HostEnds)> {
+    let runs = Arc::new(());
+    keep_time(program, &runs, bells)?;
     let (mut parts, mut told) = (Vec::new(), Vec::new());
     for _ in 0..config.shards {
         let (recorder, from) = Recorder::new(host);
@@ -159,6 +164,7 @@ fn part(
             live: program.sources.iter().map(|_| None).collect(),
             begun,
             recorder,
+            runs: Arc::clone(&runs),
         });
     }
     let mut doors = Vec::with_capacity(program.sources.len());
@@ -180,6 +186,26 @@ fn part(
         begun,
     };
     Ok((parts, ends))
+}
+
+/// Where changes wait for their time, or splits may be idle, wakes the shards as long as the
+/// program runs: one that sleeps has no clock.
+fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
+    let operators = program.stages.iter().flat_map(|stage| &stage.operators);
+    let every_ns = operators.filter_map(|operator| match operator {
+        OperatorSpec::Changing(ChangesSpec::Paced(spec)) => spec.every_ns,
+        _ => None,
+    });
+    let policies = program.sources.iter().filter_map(|s| s.policy.as_ref());
+    let looks_ns = policies.filter_map(|policy| policy.looks_every_ns());
+    let Some(least_ns) = every_ns.chain(looks_ns).min() else {
+        return Ok(());
+    };
+    let every_ms = (least_ns / 1_000_000 / PACE_PARTS).clamp(1, PACE_MS_MAX);
+    wake::pace(runs, every_ms as i32, bells).map_err(|error| Error::Preflight {
+        what: format!("no thread keeps the time: {error}"),
+        hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
+    })
 }
 
 /// Makes all lanes, and opens all files.
@@ -324,18 +350,23 @@ fn go_on(
     chains.try_for_each(|chain| chain.go_on(from, (shard, shards)))
 }
 
+/// How records of an input are routed, where they are.
+fn routing(program: &Program, input: StageInput) -> Option<&Routing> {
+    match input {
+        StageInput::Source(_) => None,
+        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
+    }
+}
+
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
 /// on every shard says nothing of where the joined rows are.
 fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
-    let routing = |input: StageInput| match input {
-        StageInput::Source(_) => None,
-        StageInput::Exchange(id) => Some(&program.exchanges[id.index()].routing),
-    };
     if let StageInput::Source(id) = stage.input {
         let source = &program.sources[id.index()];
         return ChainInput::Source(source.reading, source.bad_data);
     }
-    let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
+    let inputs = stage.inputs().filter_map(|input| routing(program, input));
+    let mut routings: Vec<_> = inputs.collect();
     if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
         && let Some(build) = spec.build().map(Side::port)
         && *routings[build] == Routing::Broadcast
@@ -434,13 +465,17 @@ fn chains(
         let lineage = of_shard(program, stage, lineage, place.shard);
         let input = chain_input(program, stage);
         let schema = input_schema(program, stage.input);
+        let routings: Vec<_> = stage
+            .inputs()
+            .map(|input| routing(program, input))
+            .collect();
         chains.push(Chain::new(
             &stage.operators,
             &schema,
             sink,
             input,
             &lineage,
-            (&origins[number], remade.stages[number]),
+            (&origins[number], remade.stages[number], &routings),
             place,
         )?);
     }
@@ -465,11 +500,13 @@ pub(crate) fn build(
         live,
         begun,
         recorder,
+        runs,
     } = parts;
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
     let place = Place {
         shard,
+        begun_ns: begun,
         frame_rows: config.frame_rows,
         first_group: first_group as u32,
         groups: (end_group - first_group) as u32,
@@ -524,5 +561,6 @@ pub(crate) fn build(
         exchanges,
         chains,
         recorder,
+        (config.now, runs),
     ))
 }

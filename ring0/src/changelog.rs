@@ -11,6 +11,7 @@ use arrow_schema::DataType;
 
 use crate::column::{Column, Fixed};
 use crate::frame::Frame;
+use crate::order::take;
 use crate::schema::{Field, Schema};
 
 /// The row comes. The sign of each of these is the row's weight.
@@ -59,6 +60,16 @@ fn ops(frame: &mut Frame) -> &mut Fixed<i8> {
 /// Says what the row does whose other columns were appended.
 pub(crate) fn push(frame: &mut Frame, op: i8) {
     ops(frame).push(Some(op));
+}
+
+/// Appends a row, given as [`put_row`](crate::order::put_row) has it, and what it does.
+pub(crate) fn push_row(row: &[u8], op: i8, frame: &mut Frame) {
+    let mut rest = row;
+    let own = frame.columns.len() - 1;
+    let columns = frame.columns[..own].iter_mut();
+    columns.for_each(|column| take(&mut rest, column));
+    push(frame, op);
+    frame.commit_rows(1);
 }
 
 /// What each row does.

@@ -14,6 +14,7 @@ pub mod span;
 
 pub mod columnar;
 pub mod csv;
+pub mod debezium;
 pub mod ndjson;
 pub mod parser;
 pub mod text;

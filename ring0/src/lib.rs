@@ -39,7 +39,7 @@ pub mod table;
 
 pub mod replicated;
 
-mod align;
+pub mod align;
 mod exchange;
 mod lineage;
 mod mesh;

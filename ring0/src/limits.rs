@@ -38,6 +38,11 @@ pub const LANES_MAX: usize = 256;
 pub const LANE_RESERVE: usize = 6;
 /// Updates of replicated tables that a shard may not have taken yet.
 pub const REPLICATED_UPDATES_MAX: usize = 4;
+/// Times at which sleeping shards look whether changes that wait are to be told of, in the time
+/// between two tellings.
+pub const PACE_PARTS: i64 = 4;
+/// Most milliseconds between two such looks.
+pub const PACE_MS_MAX: i64 = 50;
 /// Deepest nesting of an expression.
 pub const EXPR_DEPTH_MAX: usize = 256;
 /// Lists and structs inside each other.

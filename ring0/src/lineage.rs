@@ -63,7 +63,12 @@ impl OfInput {
                 | OperatorSpec::Over(_)
                 | OperatorSpec::Latest(_)
                 | OperatorSpec::Join(_)
-                | OperatorSpec::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Ranked(_))
+                | OperatorSpec::Changing(
+                    ChangesSpec::Aggregate(_)
+                    | ChangesSpec::Ranked(_)
+                    | ChangesSpec::Paced(_)
+                    | ChangesSpec::Captured(_),
+                )
                 | OperatorSpec::Applied,
                 _,
             )

@@ -22,6 +22,11 @@ impl Block {
         self.output
     }
 
+    /// The shard that made them.
+    pub fn shard(&self) -> usize {
+        self.lane
+    }
+
     /// The rows.
     pub fn rows(&self) -> &Frame {
         &self.frame

@@ -27,15 +27,37 @@ pub fn allowed_cores() -> Vec<usize> {
 /// # Errors
 /// Where the core is not allowed.
 pub fn pin_thread(core: usize) -> std::io::Result<()> {
+    keep_thread_to(&[core])
+}
+
+/// Lets the calling thread run on these cores only.
+///
+/// # Errors
+/// Where one of them is no core, or none is allowed.
+pub fn keep_thread_to(cores: &[usize]) -> std::io::Result<()> {
     // SAFETY: as above, all zeros is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    if core >= 8 * size_of::<libc::cpu_set_t>() {
-        return Err(std::io::Error::from_raw_os_error(libc::EINVAL));
+    for &core in cores {
+        if core >= 8 * size_of::<libc::cpu_set_t>() {
+            return Err(std::io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        // SAFETY: `core` is below the number of bits of the set.
+        unsafe { libc::CPU_SET(core, &mut set) };
     }
-    // SAFETY: `core` is below the number of bits of the set.
-    unsafe { libc::CPU_SET(core, &mut set) };
     // SAFETY: the set lives on this stack and its size is passed.
     match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Has the calling thread give way to all others, for good.
+///
+/// # Errors
+/// Where the system does not allow it.
+pub fn give_way() -> std::io::Result<()> {
+    // SAFETY: it takes numbers; on Linux 0 is the calling thread.
+    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }

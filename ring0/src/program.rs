@@ -11,6 +11,7 @@ mod window;
 
 use std::sync::Arc;
 
+use crate::align::SplitPolicy;
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::operator::latest::LatestSpec;
@@ -112,6 +113,9 @@ pub struct SourceSpec {
     /// How far, in nanoseconds, an event time may be ahead of the clock and still move the
     /// watermark all the way; `None`: any distance.
     pub max_ahead_ns: Option<i64>,
+    /// Who decides which splits are idle or too far ahead, where they come at their own time;
+    /// `None`: all are waited for.
+    pub policy: Option<Arc<dyn SplitPolicy>>,
 }
 
 /// What the splits of a source are: each has a watermark of its own, by which its rows are late.
@@ -137,6 +141,7 @@ impl SourceSpec {
             bad_data: BadData::Fail,
             splits: Splits::One,
             max_ahead_ns: None,
+            policy: None,
         }
     }
 }
@@ -324,7 +329,7 @@ impl OperatorSpec {
                 | Self::Sessions(_)
                 | Self::Panes(_)
                 | Self::Latest(_)
-                | Self::Changing(ChangesSpec::Aggregate(_))
+                | Self::Changing(ChangesSpec::Aggregate(_) | ChangesSpec::Captured(_))
         )
     }
 

@@ -5,6 +5,8 @@
 //! exchange, so that one that is blocked holds up no other; a blocked source is not polled, which
 //! is the only back-pressure.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
@@ -117,6 +119,9 @@ pub(crate) struct Shard {
     recorder: Recorder,
     pub(crate) sleeps: u64,
     stopped: bool,
+    now: fn() -> i64,
+    #[expect(dead_code, reason = "as long as it is here, the program runs")]
+    runs: Arc<()>,
 }
 
 /// A source of a shard, as it is made.
@@ -145,6 +150,7 @@ impl Shard {
         exchanges: Vec<ExchangePart>,
         chains: Vec<Chain>,
         recorder: Recorder,
+        (now, runs): (fn() -> i64, Arc<()>),
     ) -> Self {
         let sources = sources
             .into_iter()
@@ -177,6 +183,8 @@ impl Shard {
             recorder,
             sleeps: 0,
             stopped: false,
+            now,
+            runs,
         }
     }
 
@@ -252,6 +260,7 @@ impl Shard {
     pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
+        moved |= self.tick()?;
         let staged = self.flush();
         moved |= self.end_barrier();
         Ok(self.verdict(moved, staged))
@@ -322,6 +331,15 @@ impl Shard {
                     break;
                 }
             }
+        }
+        Ok(moved)
+    }
+
+    /// Tells the time where changes wait for it.
+    fn tick(&mut self) -> Result<bool> {
+        let mut moved = false;
+        for chain in self.chains.iter_mut().filter(|chain| chain.waits()) {
+            moved |= chain.tick((self.now)(), &mut { FUEL_PER_ITEM }, &mut self.recorder)?;
         }
         Ok(moved)
     }

@@ -20,6 +20,7 @@ mod system;
 
 use arrow_schema::DataType;
 
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::feed::Blocked;
 use crate::frame::Frame;
@@ -141,6 +142,15 @@ impl Source {
         live: Option<Live>,
         reader: Reader,
     ) -> Self {
+        let least = if is_weighted(&spec.schema) {
+            UPDATE_ROWS
+        } else {
+            1
+        };
+        let reader = Reader {
+            frame_rows: reader.frame_rows.max(least),
+            ..reader
+        };
         let reader = match (spec.reading, reader.shard) {
             (Reading::Chunks, _) => reader,
             (Reading::InOrder, 0) => Reader {
@@ -230,11 +240,11 @@ impl Source {
             Self::Files(source) => source.chunks.numbers().ask(epoch),
             Self::Columnar(source) => source.chunks.numbers().ask(epoch),
             Self::Generator(source) => source.numbers.ask(epoch),
-            Self::Stream(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_)
-            | Self::Elsewhere => unreachable!("no barrier is asked of what cannot go back"),
+            // It has ended, once it is looked at.
+            Self::Elsewhere => {}
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+                unreachable!("no barrier is asked of what cannot go back")
+            }
         }
     }
 

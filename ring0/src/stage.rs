@@ -14,13 +14,16 @@ mod ports;
 mod routed;
 mod rows;
 mod sets;
+mod ticks;
 
 use std::sync::Arc;
 
 use self::failing::{End, OnError};
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
+use self::routed::Routed;
 use self::rows::{append, pass, resume, spread_out};
+use self::ticks::Ticks;
 use crate::build::Origin;
 use crate::error::{Error, Result};
 use crate::exchange::ExchangeSender;
@@ -43,6 +46,8 @@ pub(crate) enum Item<'a> {
     Frame(&'a Frame),
     /// A mark.
     Mark(Mark),
+    /// It is time to tell of changes that wait in this chain.
+    Tick,
 }
 
 /// The end of a chain.
@@ -78,6 +83,7 @@ impl Sink {
                 Flow::Done
             }
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
+            (_, Item::Tick) => unreachable!("the time is told to what waits for it"),
         }
     }
 }
@@ -108,6 +114,7 @@ pub(crate) struct Chain {
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
+    ticks: Ticks,
     pub(crate) barriers: Barriers,
 }
 
@@ -160,6 +167,8 @@ impl ChainInput<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) shard: usize,
+    /// When the program began.
+    pub(crate) begun_ns: i64,
     pub(crate) frame_rows: usize,
     pub(crate) first_group: u32,
     pub(crate) groups: u32,
@@ -176,12 +185,13 @@ impl Chain {
         sink: Sink,
         input: ChainInput<'_>,
         lineages: &[Lineage],
-        (origin, is_remade): (&Origin, bool),
+        (origin, is_remade, routings): (&Origin, bool, &[Option<&Routing>]),
         place: Place,
     ) -> Result<Self> {
         let meeting = meeting(operators);
         let of_input = of_ports(lineages, meeting);
-        let mut making = Making::new(schema, input, of_input, place);
+        let routed = Routed::of(routings, operators);
+        let mut making = Making::new(schema, input, of_input, routed, place);
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for (spec, &origin) in operators.iter().zip(&origin.operators) {
@@ -212,6 +222,7 @@ impl Chain {
                 passed: 0,
                 ended: false,
             },
+            ticks: Ticks::of(operators),
         })
     }
 
@@ -241,6 +252,9 @@ impl Chain {
         fuel: &mut u32,
         recorder: &mut Recorder,
     ) -> Result<Flow> {
+        if self.ticks.is_ticking {
+            return Ok(Flow::Full);
+        }
         let merged = match self.ports.begin(port, item) {
             Merged::Declined => return Ok(Flow::Full),
             Merged::Absorbed => return Ok(Flow::Done),
@@ -261,7 +275,7 @@ impl Chain {
         };
         let levels = match (self.barriers.is_over, merged) {
             (false, _) => &mut self.levels[..],
-            (true, Item::Mark(_)) => &mut [],
+            (true, Item::Mark(_) | Item::Tick) => &mut [],
             (true, Item::Frame(_)) => {
                 let message = "there are rows for a stage that had ended";
                 return Err(Error::Restore(message.to_owned()));
@@ -269,11 +283,12 @@ impl Chain {
         };
         let flow = drive(levels, &mut end, merged, fuel)?;
         self.ports.end(port, item, flow);
+        self.ticks.is_amid = flow == Flow::Full;
         if flow == Flow::Done {
             match merged {
                 Item::Mark(Mark::Barrier(epoch)) => self.barriers.passed = epoch,
                 Item::Mark(Mark::End | Mark::Stop) => self.barriers.ended = true,
-                Item::Mark(_) | Item::Frame(_) => {}
+                Item::Mark(_) | Item::Frame(_) | Item::Tick => {}
             }
         }
         Ok(flow)
@@ -359,6 +374,7 @@ impl Level {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
             (Item::Mark(Mark::Barrier(_)), _) => self.save(end),
+            (Item::Tick, operator) => operator.tick(&mut self.out),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
             (Item::Mark(Mark::End), Operator::Ordered(ordered)) => {

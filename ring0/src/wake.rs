@@ -9,11 +9,14 @@
 mod eventfd;
 #[cfg(test)]
 mod model;
+mod pace;
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use eventfd::Machine;
+
+pub(crate) use pace::pace;
 
 /// What the protocol needs: a flag, a fence, and an alarm that remembers.
 pub(crate) trait Platform {

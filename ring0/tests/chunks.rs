@@ -49,6 +49,7 @@ fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> S
         bad_data: BadData::Fail,
         splits: Default::default(),
         max_ahead_ns: None,
+        policy: None,
     }
 }
 

@@ -33,6 +33,7 @@ fn program(path: &Path) -> Program {
             bad_data: BadData::Fail,
             splits: Default::default(),
             max_ahead_ns: None,
+            policy: None,
         },
         Vec::new(),
         OutputSpec::free(schema),

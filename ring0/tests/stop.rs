@@ -56,6 +56,7 @@ fn program(path: &Path) -> Program {
         bad_data: BadData::Fail,
         splits: Default::default(),
         max_ahead_ns: None,
+        policy: None,
     };
     let count = AggregateSpec {
         input: numbers(),

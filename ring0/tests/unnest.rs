@@ -78,6 +78,7 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             bad_data: BadData::Fail,
             splits: Default::default(),
             max_ahead_ns: None,
+            policy: None,
         },
         vec![
             OperatorSpec::Unnest {

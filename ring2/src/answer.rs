@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::Ident;
 
 use crate::catalog::Catalog;
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant};
 use crate::place::Place;
 use crate::script::Session;
 use crate::syntax::{Kind, Show, SourceKind};
@@ -107,11 +107,12 @@ pub(crate) fn describe(
             "\"{}\" is an index: it has no columns of its own",
             name.value
         );
-        return Err(place.error("E0211", at, message));
+        let hint = "DESCRIBE what it is of";
+        return Err(place.hinted("E0211", at, message, hint));
     }
     let message = format!("relation \"{}\" does not exist", name.value);
     let mut error = place.error("E0202", at, message);
-    error.hint = nearest(&name.value, catalog.names()).map(|n| format!("did you mean \"{n}\"?"));
+    error.hint = meant(&name.value, catalog.names());
     Err(error)
 }
 

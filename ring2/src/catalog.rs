@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use trefoil_ring0::program::{FileFormat, GeneratorSpec, Splits};
+use trefoil_ring1::watermark::Patience;
 
 use crate::partitioning::StrategyConfig;
 use crate::syntax::{CreateSink, EmitQuery, Kind, SourceKind};
@@ -97,6 +98,8 @@ pub struct SourceDef {
     pub splits: Splits,
     /// How far ahead of the clock, in nanoseconds, an event time still moves the watermark.
     pub max_ahead_ns: Option<i64>,
+    /// How long its splits are waited for, and how far they may part.
+    pub patience: Patience,
     /// How its records are made, all declared columns, where they are not read.
     pub generator: Option<GeneratorSpec>,
     /// What of it cannot run yet.
@@ -106,6 +109,11 @@ pub struct SourceDef {
 }
 
 impl SourceDef {
+    /// Whether its records are changes of rows, which come and go.
+    pub fn has_changes(&self) -> bool {
+        matches!(self.format, SourceFormat::Records(FileFormat::Debezium(_)))
+    }
+
     /// Index of the column with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Query, SetExpr, SetQuantifier, Spanned, TableAlias, With,
+    Cte, Expr, Query, SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -28,6 +28,8 @@ use crate::error::SqlError;
 use crate::place::{Chunk, Place, find_word};
 use crate::syntax::{Emit, EmitQuery};
 use scope::{Column, Ctes, Scope};
+
+pub(crate) use call::aggregates;
 
 /// What a query gives.
 #[derive(Debug, Clone)]
@@ -272,7 +274,8 @@ impl Checker<'_> {
         if names.len() > output.columns.len() {
             let (given, there) = (names.len(), output.columns.len());
             let message = format!("{given} names for {there} columns");
-            return Err(self.place.error("E0209", at, message));
+            let hint = "at most one name for each column, in their order";
+            return Err(self.place.hinted("E0209", at, message, hint));
         }
         for (column, name) in output.columns.iter_mut().zip(names) {
             column.0.clone_from(name);
@@ -299,6 +302,10 @@ impl Checker<'_> {
             } => {
                 let from = self.at(right.as_ref());
                 let word = op.to_string();
+                if *op == SetOperator::Minus {
+                    let at = self.find(&["MINUS"], at);
+                    return Err(self.place.foreign(at, "MINUS", "EXCEPT"));
+                }
                 match set_quantifier {
                     SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None => {}
                     SetQuantifier::ByName
@@ -360,7 +367,9 @@ impl Checker<'_> {
                 _ => {
                     let at = every.value.span().start;
                     let message = "EMIT EVERY takes an interval above 0";
-                    Err(self.place.error("E0213", at, message))
+                    Err(self
+                        .place
+                        .hinted("E0213", at, message, "EMIT EVERY INTERVAL '1' SECOND"))
                 }
             },
             Some(Emit::OnWindowClose) if output.bounded => Ok(()),

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::catalog::{ColumnDef, SourceDef};
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant, nearest};
 use crate::interval;
 use crate::options;
 use crate::place::Place;
@@ -71,7 +71,7 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         return Ok(def);
     }
     options::source(place, &mut def, create)?;
-    if !def.primary_key.is_empty() && !def.bounded {
+    if !def.primary_key.is_empty() && !def.bounded && !def.has_changes() {
         let why = "rows that replace each other by a key without end cannot run yet";
         def.later.get_or_insert_with(|| why.to_owned());
     }
@@ -119,8 +119,7 @@ pub(crate) fn named_column(
     def.index_of(name).ok_or_else(|| {
         let message = format!("column \"{name}\" does not exist");
         let mut error = place.error("E0201", at, message);
-        error.hint = nearest(name, def.columns.iter().map(|c| c.name.as_str()))
-            .map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(name, def.columns.iter().map(|c| c.name.as_str()));
         error
     })
 }

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::catalog::{Catalog, IndexDef, SinkDef, ViewColumn, ViewDef};
 use crate::check::{self, Checked, Purpose};
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant};
 use crate::place::{Chunk, Place};
 use crate::script::Target;
 use crate::syntax::{
@@ -130,9 +130,23 @@ impl Definer<'_> {
         };
         let hint = match statement {
             Statement::CreateFunction(_) => "user functions come from the embedding API first",
-            Statement::CreateView(_) => "CREATE VIEW runs, and bare queries over it",
+            Statement::CreateView(_) => {
+                "CREATE VIEW runs, and queries over it; embedded, an engine keeps such views"
+            }
             Statement::Explain(_) => "trefoil explain FILE.sql",
-            _ => "this version runs bare queries: their rows go to --output",
+            Statement::CreateIndex(_) => "nothing needs it to run: leave it out",
+            Statement::Insert(_) | Statement::Update { .. } | Statement::Delete { .. } => {
+                "a table's rows come from its file: WITH (connector = 'file', path = '..', ..)"
+            }
+            Statement::Flush => "a run ends when its input does, with all of it in the results",
+            Statement::Checkpoint => "no state is kept yet: a run begins at the input's start",
+            Statement::Subscribe(_)
+            | Statement::Declare { .. }
+            | Statement::Fetch { .. }
+            | Statement::Close(_) => {
+                "SELECT .. EMIT CHANGES prints each change; an engine has subscriptions"
+            }
+            _ => "this version runs SELECT, and INSERT INTO a sink",
         };
         let message = format!("{what} is not runnable yet");
         Some(self.place.hinted("E0301", at, message, hint))
@@ -172,8 +186,7 @@ impl Definer<'_> {
     fn missing(&self, name: &Ident) -> SqlError {
         let message = format!("relation \"{}\" does not exist", name.value);
         let mut error = self.place.error("E0202", name.span.start, message);
-        error.hint =
-            nearest(&name.value, self.catalog.names()).map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(&name.value, self.catalog.names());
         error
     }
 
@@ -183,8 +196,7 @@ impl Definer<'_> {
         }
         let message = format!("column \"{name}\" does not exist");
         let mut error = self.place.error("E0201", at, message);
-        error.hint = nearest(name, columns.iter().map(|(n, _)| n.as_str()))
-            .map(|n| format!("did you mean \"{n}\"?"));
+        error.hint = meant(name, columns.iter().map(|(n, _)| n.as_str()));
         Err(error)
     }
 
@@ -281,7 +293,9 @@ impl Definer<'_> {
             let (given, wanted) = (checked.output.columns.len(), sink.columns.len());
             if wanted > 0 && given != wanted {
                 let message = format!("the sink has {wanted} columns, the query gives {given}");
-                return Err(self.place.error("E0209", create.name.span.start, message));
+                let at = create.name.span.start;
+                let hint = "a column of the sink for each column of the query, in order";
+                return Err(self.place.hinted("E0209", at, message, hint));
             }
             uses.extend(checked.uses);
         }
@@ -324,9 +338,9 @@ impl Definer<'_> {
         if !create.columns.is_empty() && create.columns.len() != columns.len() {
             let (given, there) = (create.columns.len(), columns.len());
             let message = format!("{given} names for {there} columns");
-            return Err(self
-                .place
-                .error("E0209", create.columns[0].span.start, message));
+            let at = create.columns[0].span.start;
+            let hint = "a name for each column, or none at all";
+            return Err(self.place.hinted("E0209", at, message, hint));
         }
         let renamed: Vec<String> = create.columns.iter().map(|c| c.value.clone()).collect();
         for (column, new) in columns.iter_mut().zip(&renamed) {

@@ -26,22 +26,28 @@ mod batch;
 mod builder;
 mod fold;
 pub(crate) mod keys;
+mod live;
+mod probe;
 mod query;
+mod results;
 mod row;
 mod shutdown;
 mod statement;
 mod subscription;
+mod system;
 mod view;
+mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::datasource::TableProvider;
 use trefoil_ring0::appender::{Channel, row_frame};
 use trefoil_ring0::program::SourceKind;
-use trefoil_ring0::runtime::{Next, Running, Runtime};
+use trefoil_ring0::runtime::{Running, Runtime};
 use trefoil_ring0::schema::{Field, Schema};
 
 pub use trefoil_ring0::appender::{Counts, Pushed, Value};
@@ -49,12 +55,15 @@ pub use trefoil_ring0::runtime::{Executor, Idle};
 
 pub use self::appender::Appender;
 pub use self::builder::Builder;
+pub use self::results::{Outcome, Results};
 pub use self::row::{FromValue, Row, rows};
 pub use self::shutdown::{Drain, Shutdown, ViewLeft};
 pub use self::subscription::{Received, Subscription};
 
-use self::statement::{Planned, plan};
+use self::statement::{Endless, Planned, plan};
+use self::system::System;
 use self::view::View;
+use self::workers::Workers;
 use crate::catalog::SourceDef;
 use crate::error::{Error, Result};
 use crate::options::CHANNEL;
@@ -74,6 +83,7 @@ macro_rules! params {
 pub struct Engine {
     inner: Mutex<Inner>,
     frame_rows: usize,
+    workers: Workers,
 }
 
 #[derive(Debug)]
@@ -83,6 +93,8 @@ struct Inner {
     /// Before the runtime, so that views end first.
     views: BTreeMap<String, View>,
     channels: BTreeMap<String, Channel>,
+    /// Of each shard its core, where it is pinned.
+    cores: Vec<Option<usize>>,
     runtime: Runtime,
 }
 
@@ -131,58 +143,89 @@ impl Engine {
             base: PathBuf::from("."),
         };
         let mut results = Vec::new();
-        let mut number = 0;
-        loop {
-            let mut inner = self.lock();
-            let Some((session, planned)) = plan(&file, number, &inner.session, SystemTime::now())?
-            else {
-                return Ok(results);
-            };
-            number += 1;
-            match planned {
-                Planned::Done => {}
-                Planned::Answer(answer) => results.push(batch::answer(&answer)?),
-                Planned::View(name, query) => inner.create(&session, name, &query)?,
-                Planned::Select(query) => {
-                    let running = inner.runtime.add(&query.program)?;
-                    drop(inner);
-                    results.extend(self.collect(running, &query)?);
-                    continue;
-                }
-                Planned::Query(sql) => {
-                    let tables = inner.tables();
-                    drop(inner);
-                    results.extend(query::run(tables, &sql, &[])?);
-                    continue;
-                }
+        for number in 0.. {
+            match self.one(&file, number, Endless::Refused)? {
+                None => break,
+                Some(Outcome::Done) => {}
+                Some(Outcome::Rows(rows)) => results.extend(rows),
+                Some(Outcome::Results(rows)) => results.extend(self.collect(*rows)?),
             }
-            inner.commit(session, self.frame_rows)?;
         }
+        Ok(results)
     }
 
-    /// All rows of a query over input that ends.
-    fn collect(&self, mut running: Running, query: &PlannedQuery) -> Result<Vec<RecordBatch>> {
-        let schema = &query.program.outputs[0].schema;
-        let mut results = Vec::new();
+    /// Runs the statement of this number, from 0 on, of a file; `None` behind the last one. A query
+    /// over sources, also over one without an end, gives its rows as they come.
+    ///
+    /// # Errors
+    /// The refusal of the statement, or what running it failed with.
+    pub fn statement(&self, file: &SourceFile, number: usize) -> Result<Option<Outcome>> {
+        self.one(file, number, Endless::Allowed)
+    }
+
+    fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
+        let mut inner = self.lock();
+        let planned = plan(file, number, &inner.session, SystemTime::now(), endless)?;
+        let Some((session, planned)) = planned else {
+            return Ok(None);
+        };
+        let outcome = match planned {
+            Planned::Done => Outcome::Done,
+            Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
+            Planned::View(name, query) => {
+                inner.create(&session, name, &query)?;
+                Outcome::Done
+            }
+            Planned::Select { query, is_endless } => {
+                let running = inner.start(&session, &query)?;
+                let results = Results::new(running, *query, is_endless);
+                return Ok(Some(Outcome::Results(Box::new(results))));
+            }
+            Planned::Query(sql) => {
+                let tables = inner.tables(&sql);
+                drop(inner);
+                let rows = query::run(&self.workers, tables, &sql, &[])?;
+                return Ok(Some(Outcome::Rows(rows)));
+            }
+        };
+        inner.commit(session, self.frame_rows)?;
+        Ok(Some(outcome))
+    }
+
+    /// All rows of a query over input that ends. Where the caller's own thread is the shard nothing
+    /// is waited for.
+    fn collect(&self, mut results: Results) -> Result<Vec<RecordBatch>> {
+        let wait = match self.lock().runtime.is_here() {
+            true => Duration::ZERO,
+            false => Duration::MAX,
+        };
+        let mut rows = Vec::new();
         loop {
             self.step();
-            match self.next(&mut running)? {
-                Next::End => return Ok(results),
-                Next::Nothing | Next::Barrier(..) => {}
-                Next::Block(block) => {
-                    results.push(batch::results(&query.columns, schema, block.rows())?);
-                    running.give_back(block);
-                }
+            match results.next_timeout(wait)? {
+                Received::End => return Ok(rows),
+                Received::Nothing => {}
+                Received::Batch(batch) => rows.push(batch),
             }
         }
     }
 
-    /// Where the caller's own thread is the shard nothing is waited for.
-    fn next(&self, running: &mut Running) -> Result<Next> {
-        if self.lock().runtime.is_here() {
-            return Ok(running.try_next_block()?);
-        }
-        Ok(running.next_block()?.map_or(Next::End, Next::Block))
+    /// All that a query can name, for who completes what is typed: relations and their columns,
+    /// then tables of the schema `trefoil`, then functions.
+    pub fn names(&self) -> Vec<String> {
+        let inner = self.lock();
+        let catalog = &inner.session.catalog;
+        let columns = catalog.sources.values().flat_map(|s| &s.columns);
+        let of_sources = columns.map(|c| c.name.as_str());
+        let columns = catalog.views.values().flat_map(|v| &v.columns);
+        let of_views = columns.map(|c| c.name.as_str());
+        let declared = catalog.names().chain(of_sources).chain(of_views);
+        let declared: BTreeSet<&str> = declared.collect();
+        let system = system::TABLES.map(|table| format!("{}.{table}", system::SCHEMA));
+        let mut functions = crate::planner::function_names();
+        functions.sort_unstable();
+        let declared = declared.into_iter().map(str::to_owned);
+        declared.chain(system).chain(functions).collect()
     }
 
     /// A new appender to a source with connector = 'channel'.
@@ -218,13 +261,25 @@ impl Engine {
         shared.get(view, key)
     }
 
-    /// Rows of a SELECT over what stands in materialized views; `$1`, `$2` are the parameters.
+    /// Rows of a SELECT over what stands in materialized views; `$1`, `$2` are the parameters. It
+    /// runs on threads of its own, within a limit of memory.
     ///
     /// # Errors
-    /// `E0608` with what DataFusion says of the query.
+    /// What is wrong with its text, `E0608` with what DataFusion says of it, and `E0605` where it
+    /// needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
-        let tables = self.lock().tables();
-        query::run(tables, sql, params)
+        let tables = self.lock().tables(sql);
+        query::run(&self.workers, tables, sql, params)
+    }
+
+    /// A materialized view as a table, for a session of your own: partition i is shard i. Each scan
+    /// sees the rows of one moment.
+    ///
+    /// # Errors
+    /// `E0603` where there is no such view.
+    pub fn table(&self, view: &str) -> Result<Arc<dyn TableProvider>> {
+        let shared = Arc::clone(self.lock().view(view)?.shared());
+        Ok(Arc::new(live::ViewTable::new(view, shared)))
     }
 
     /// What was done so far.
@@ -247,7 +302,7 @@ impl Engine {
 
     /// Ends all that runs: what appenders have pushed is taken, or not, as `drain` says, until the
     /// deadline at most. What is appended from now on is refused.
-    pub fn shutdown(self, drain: Drain, deadline: std::time::Duration) -> Shutdown {
+    pub fn shutdown(self, drain: Drain, deadline: Duration) -> Shutdown {
         shutdown::run(&self, drain, deadline)
     }
 }
@@ -260,15 +315,40 @@ impl Inner {
         })
     }
 
-    fn tables(&self) -> query::Tables {
+    /// What a query can name.
+    fn tables(&self, sql: &str) -> query::Tables {
         let views = self.views.iter();
-        views
-            .map(|(name, v)| (name.clone(), Arc::clone(v.shared())))
-            .collect()
+        let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
+        query::Tables {
+            views: views.collect(),
+            system: system::may_be_named(sql).then(|| self.system()),
+        }
+    }
+
+    fn system(&self) -> System {
+        let channels = self.channels.iter();
+        let splits = |channel: &Channel| channel.counts_by_appender().collect();
+        System {
+            jobs: self.views.values().map(View::job).collect(),
+            channels: channels
+                .map(|(name, c)| (name.clone(), c.counts(), splits(c)))
+                .collect(),
+            cores: self.cores.clone(),
+            executor: self.runtime.executor(),
+            settings: self.session.settings.rows(),
+        }
     }
 
     /// Starts a view, of which nobody knows yet.
     fn create(&mut self, session: &Session, name: String, query: &PlannedQuery) -> Result<()> {
+        let running = self.start(session, query)?;
+        let view = View::start(name.clone(), query, running)?;
+        self.views.insert(name, view);
+        Ok(())
+    }
+
+    /// Starts a query, and has appenders feed it.
+    fn start(&mut self, session: &Session, query: &PlannedQuery) -> Result<Running> {
         let mut running = self.runtime.add(&query.program)?;
         for (number, spec) in query.program.sources.iter().enumerate() {
             if !matches!(spec.kind, SourceKind::Channel) {
@@ -285,9 +365,7 @@ impl Inner {
             let columns = columns.expect("a source gives columns that it has");
             channel.attach(&mut running, number, &columns)?;
         }
-        let view = View::start(name.clone(), query, running)?;
-        self.views.insert(name, view);
-        Ok(())
+        Ok(running)
     }
 
     /// Makes what was declared, and ends what was dropped.

@@ -184,6 +184,25 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, k)| k)
 }
 
+/// The hint of a word that is unknown: the one that may be meant, else those that there are.
+pub(crate) fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    const MOST: usize = 12;
+    let known: Vec<&str> = known.collect();
+    if let Some(found) = nearest(word, known.iter().copied()) {
+        return Some(format!("did you mean \"{found}\"?"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    // Columns that every source has are named by those who know them.
+    let shown = known.into_iter().filter(|name| !name.starts_with('_'));
+    let each: Vec<&str> = shown.filter(|n| seen.insert(*n)).collect();
+    let shown = each[..each.len().min(MOST)].join(", ");
+    match each.len() {
+        0 => None,
+        n if n > MOST => Some(format!("known: {shown}, ..")),
+        _ => Some(format!("known: {shown}")),
+    }
+}
+
 /// Number of edits between two words: of one character, or two neighbours exchanged.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();

@@ -112,7 +112,7 @@ fn emit(select: &Select<'_>, planned: &Planned, analysis: &Analysis) -> &'static
     });
     let windowed = changes::is_grouped(&planned.plan, changes::is_window);
     match select.emit {
-        Emit::Every(_) => "EVERY: the groups that changed, from time to time",
+        Emit::Every(..) => "EVERY: the groups that changed, from time to time",
         _ if analysis.changes => "CHANGES: a result for each record and group",
         Emit::Final(_) => "FINAL: when the window closes, or the input ends",
         Emit::Default if !grouped && !windowed && !lower::is_ordered(&planned.plan) => {

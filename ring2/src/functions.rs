@@ -134,6 +134,21 @@ pub(crate) fn meant(name: &str) -> Option<String> {
     nearest(name, all.into_iter()).map(str::to_uppercase)
 }
 
+/// How a function is called, as DataFusion documents it.
+pub(crate) fn syntax(name: &str) -> Option<String> {
+    let state = SESSION.state_ref();
+    let state = state.read();
+    let (scalar, aggregate) = (state.udf(name), state.udaf(name));
+    let documented = match (&scalar, &aggregate) {
+        (Ok(function), _) => function.documentation(),
+        (_, Ok(function)) => function.documentation(),
+        _ => None,
+    }?;
+    let call = documented.syntax_example.lines().next()?.trim();
+    let (name, rest) = call.split_once('(')?;
+    Some(format!("{}({rest}", name.to_uppercase()))
+}
+
 /// How many arguments a common function takes, least and most.
 pub(crate) fn arity(name: &str) -> Option<(usize, usize)> {
     Some(match name {

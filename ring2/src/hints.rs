@@ -126,6 +126,15 @@ fn hint(around: &Around<'_>) -> Option<String> {
         (_, "FROM" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT") if has("EMIT") => EMIT,
         (_, _) if around.has_open_cast() => "CAST(x AS type)",
         (_, _) if around.has_open_filter() => "FILTER (WHERE condition)",
+        (_, "") if around.is(0, &Token::RArrow) => "at least is written >=",
+        ("AND" | "OR", _) if matches!(around.word(-2).as_str(), "AND" | "OR") => {
+            return Some(format!("a condition follows {}", around.word(-2)));
+        }
+        ("BY", "") if around.token(0).is_none() => "a column follows BY",
+        ("DESCRIBE", "") => "DESCRIBE name",
+        (_, "") if around.word(-2) == "SET" && around.index == 2 => "SET name = value",
+        (_, "END") => "CASE WHEN a > 1 THEN 'x' ELSE 'y' END",
+        (_, _) if has("CASE") && !has("END") => "CASE WHEN a > 1 THEN 'x' ELSE 'y' END",
         (_, "SETTINGS") => "SET name = value; before the query",
         (_, "FORMAT") => "trefoil run --format json|csv|..",
         (_, "TABLE") if around.index == 0 => "SELECT * FROM t",

@@ -69,7 +69,7 @@ impl Visitor for Walk<'_> {
                 Some(_) if matches!(name.to_string().as_str(), "tumble" | "hop" | "cumulate") => {}
                 Some(_) => {
                     let what = format!("window {}", name.to_string().to_uppercase());
-                    self.add(at, &what);
+                    self.hinted(at, &what, "TUMBLE, HOP and CUMULATE stand in FROM");
                 }
             }
         }
@@ -82,10 +82,13 @@ impl Visitor for Walk<'_> {
             let name = f.name.to_string();
             if CLOCKS.contains(&name.as_str()) {
                 let what = format!("function {}", name.to_uppercase());
-                let error = self.select.place.unsupported(at, &what);
                 match name == PROCTIME {
-                    true => self.found.push(error),
-                    false => self.clocks.push(error),
+                    true => self.hinted(at, &what, "the event time of the source"),
+                    false => {
+                        let message = format!("{what} over input without an end");
+                        let error = self.refusal(at, &message, "the event time of the source");
+                        self.clocks.push(error);
+                    }
                 }
             }
         }
@@ -94,14 +97,13 @@ impl Visitor for Walk<'_> {
 }
 
 impl Walk<'_> {
-    fn add(&mut self, at: Location, what: &str) {
-        self.found.push(self.select.place.unsupported(at, what));
+    fn refusal(&self, at: Location, what: &str, hint: &str) -> SqlError {
+        let message = format!("{what} is not supported yet");
+        self.select.place.hinted("E0301", at, message, hint)
     }
 
     fn hinted(&mut self, at: Location, what: &str, hint: &str) {
-        let message = format!("{what} is not supported yet");
-        let error = self.select.place.hinted("E0301", at, message, hint);
-        self.found.push(error);
+        self.found.push(self.refusal(at, what, hint));
     }
 
     fn start<T: Spanned>(&self, tree: &T) -> Location {
@@ -124,7 +126,8 @@ impl Walk<'_> {
             }
             SetExpr::Values(_) => {
                 let at = self.word(&["VALUES"], self.select.chunk.start());
-                self.add(at, "VALUES as a query");
+                let hint = "a file that holds the rows, and CREATE SOURCE or CREATE TABLE";
+                self.hinted(at, "VALUES as a query", hint);
             }
             _ => {}
         }
@@ -133,10 +136,16 @@ impl Walk<'_> {
     fn plain(&mut self, select: &Plain) {
         let at = select.select_token.0.span.start;
         if select.from.is_empty() {
-            self.add(at, "SELECT without FROM");
+            let hint = "a query reads a source, a table or a view: SELECT .. FROM t";
+            self.hinted(at, "SELECT without FROM", hint);
         }
         let mut unnests = Vec::new();
-        for table in &select.from {
+        for (number, table) in select.from.iter().enumerate() {
+            if is_unnest(&table.relation) && number == 0 {
+                let at = self.word(&["UNNEST"], at);
+                let hint = "FROM t CROSS JOIN UNNEST(list) AS item";
+                self.hinted(at, "UNNEST without a relation before it", hint);
+            }
             if is_unnest(&table.relation) {
                 unnests.push(self.start(&table.relation));
             }
@@ -148,7 +157,9 @@ impl Walk<'_> {
             }
         }
         if let Some(second) = unnests.get(1) {
-            self.add(*second, "a second UNNEST");
+            let hint =
+                "one list in a query: write what it gives to a file, and take the other there";
+            self.hinted(*second, "a second UNNEST", hint);
         }
     }
 
@@ -160,7 +171,11 @@ impl Walk<'_> {
                 let hint = "CROSS JOIN UNNEST leaves out rows whose list is NULL or empty";
                 self.hinted(self.join_at(join), "LEFT JOIN UNNEST", hint);
             }
-            J::AsOf { .. } => self.add(self.join_at(join), "ASOF JOIN"),
+            J::AsOf { .. } => {
+                let hint = "all matches within an interval: JOIN q ON q.k = t.k AND q.ts BETWEEN \
+                            t.ts - INTERVAL '1' MINUTE AND t.ts";
+                self.hinted(self.join_at(join), "ASOF JOIN", hint);
+            }
             _ => {}
         }
     }
@@ -190,7 +205,8 @@ impl Walk<'_> {
         if let Some(why) = catalog.sources.get(&text).and_then(|s| s.later.clone()) {
             self.hinted(at, &format!("reading \"{text}\""), &why);
         } else if catalog.views.contains_key(&text) {
-            self.add(at, "reading a materialized view");
+            let hint = "CREATE VIEW; embedded, an engine reads the views that it keeps";
+            self.hinted(at, "reading a materialized view", hint);
         }
     }
 }

@@ -53,6 +53,7 @@ pub mod explain;
 
 pub mod convert;
 pub mod engine;
+pub mod scan;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;
@@ -64,6 +65,7 @@ use std::time::SystemTime;
 use trefoil_ring0::program::Program;
 
 use crate::catalog::BadDataPolicy;
+use crate::lower::changes::{self, Told};
 use crate::lower_expr::Kernels;
 
 use script::Reading;
@@ -73,6 +75,10 @@ pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
 pub use files::would_read;
 pub use fingerprint::statements;
+pub use scan::{
+    ChannelStreamSource, SourceSnapshotProvider, StreamSource, StreamingScanExec,
+    StreamingTableProvider, create_partitioned_streaming_context, create_streaming_context,
+};
 pub use sink::{Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.
@@ -105,6 +111,8 @@ pub struct PlannedQuery {
     pub sink: Option<Sink>,
     /// Which of [`Self::columns`] tell groups apart, where the rows are groups with all their keys.
     pub keys: Vec<usize>,
+    /// What shards do, as EXPLAIN shows it.
+    pub stages: Vec<partitioning::Stage>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -249,13 +257,14 @@ fn plan_select(
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
+    let tells = changes::asked(select, &plan, analysis.changes)? != Told::Nothing;
     let mut keys = engine::keys::of(&plan.plan, &plan.results);
-    if analysis.changes {
+    if tells {
         // Before them stands what a row does.
         keys.iter_mut().for_each(|key| *key += 1);
     }
-    let columns = match analysis.changes {
-        true => lower::changes::told(select, plan.results)?,
+    let columns = match tells {
+        true => changes::told(select, plan.results)?,
         false => plan.results,
     };
     if depth::is_too_deep(&program) {
@@ -273,8 +282,9 @@ fn plan_select(
             BadDataPolicy::Fail | BadDataPolicy::Skip => None,
         }),
         columns,
-        changes: analysis.changes,
+        changes: tells,
         sink: None,
         keys,
+        stages: analysis.stages,
     })
 }

@@ -3,6 +3,20 @@
 
 /// Batches that a subscriber has not taken yet before its view is held back.
 pub const SUBSCRIBER_BATCHES: usize = 64;
+/// Batches that the channel of one partition holds before who sends waits, where nothing is said.
+pub const BRIDGE_BATCHES: usize = 1024;
+/// Partitions in which one query may work.
+pub const PARTITIONS_MAX: usize = 1024;
+/// Queries of one engine that run at once; others wait for their turn.
+pub const QUERIES_AT_ONCE: usize = 8;
+/// Bytes of memory that one query may take, where nothing is said.
+pub const QUERY_BYTES: usize = 256 * 1024 * 1024;
+/// Threads on which the queries of one engine run, at most.
+pub const QUERY_THREADS_MAX: usize = 16;
+/// Rows of a view that a scan makes columns of at once.
+pub const SLICE_ROWS: usize = 8192;
+/// Keys of a view that a query looks up one by one; where it names more, all rows are looked at.
+pub const PROBES_MAX: usize = 4096;
 /// Bytes of one file of a script.
 pub const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the tokens of one statement.
@@ -29,7 +43,7 @@ pub const VIEW_EXPANSIONS_MAX: usize = 256;
 pub const IN_LIST_MAX: usize = 10_000;
 /// What the parser may recurse: a subquery takes four of its steps.
 pub(crate) const PARSER_DEPTH_MAX: usize = 6 * NESTING_MAX;
-/// Stack of the thread that reads and plans: pages are only taken when touched.
+/// Stack of a thread that reads and plans: pages are only taken when touched.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 const _: () = {

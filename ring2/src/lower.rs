@@ -5,6 +5,7 @@
 mod aggregate;
 mod branch;
 mod calls;
+mod captured;
 pub(crate) mod changes;
 mod endless;
 mod grouping;
@@ -13,6 +14,7 @@ mod join;
 mod kernel;
 mod order;
 mod over;
+mod paced;
 mod sets;
 mod source;
 mod union;
@@ -36,17 +38,19 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::branch::Branch;
+use self::changes::Told;
 use self::wanted::Wanted;
 use crate::error::SqlError;
 use crate::json::is_json;
 use crate::lower_expr::{Kernels, Scope, expression, unaliased};
-use crate::partitioning::{Analysis, Route};
+use crate::partitioning::{Analysis, Route, node};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
-use crate::{ResultColumn, ordinals, plan_error};
+use crate::{ResultColumn, ordinals};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
 pub(crate) use self::interval::ENDLESS_JOIN;
+pub(crate) use self::join::without_versions;
 pub(crate) use self::order::is_ordered;
 
 /// The output of what is told about bad records, where a source does.
@@ -81,6 +85,8 @@ struct Lowering<'a> {
     changes: bool,
     /// The last column says what a row does to the rows that stand.
     weighted: bool,
+    /// How long changes wait that do not wait yet, in nanoseconds, if they are to.
+    every_ns: Option<i64>,
     kernels: Kernels,
 }
 
@@ -95,15 +101,22 @@ pub(crate) fn lower_planned(
     kernels: Kernels,
 ) -> Result<Program, SqlError> {
     endless::check(select, planned, analysis.changes)?;
-    let program = lower(planned, analysis, kernels)
-        .map_err(|refusal| plan_error::lowered(select, refusal))?;
-    if let Emit::Every(at) = select.emit {
-        return Err(select.place.unsupported(at, "EMIT EVERY"));
-    }
-    Ok(program)
+    let every_ns = match select.emit {
+        Emit::Every(_, every_ns) => Some(every_ns),
+        Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
+    };
+    let told = changes::asked(select, planned, analysis.changes)?;
+    lower(planned, analysis, kernels, every_ns, told)
+        .map_err(|refusal| paced::refused(select, refusal))
 }
 
-fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Program, Refusal> {
+fn lower(
+    query: &Planned,
+    analysis: &Analysis,
+    kernels: Kernels,
+    every_ns: Option<i64>,
+    told: Told,
+) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
         query,
         analysis,
@@ -120,19 +133,21 @@ fn lower(query: &Planned, analysis: &Analysis, kernels: Kernels) -> Result<Progr
         sorted: false,
         changes: analysis.changes,
         weighted: false,
+        every_ns,
         kernels,
     };
     lowering.node(&query.plan)?;
     lowering.end_apart();
+    lowering.pace_rest()?;
     let schema = named(&lowering.schema, &query.results);
     for branch in &mut lowering.branches {
         if let Some(OperatorSpec::Project { schema: last, .. }) = branch.operators.last_mut() {
             *last = Arc::clone(&schema);
         }
     }
-    let schema = match analysis.changes {
-        true => lowering.told(&schema),
-        false => schema,
+    let schema = match told {
+        Told::Changes | Told::Upsert => lowering.told(&schema, told),
+        Told::Nothing => schema,
     };
     let all = (0..schema.fields.len()).collect();
     match &analysis.output {
@@ -257,7 +272,7 @@ impl Lowering<'_> {
                 self.node(&unnest.input)?;
                 self.unnest(unnest)
             }
-            other => Err(("E0301", format!("{} is not supported yet", other.display()))),
+            other => Err(("E0301", format!("{} is not supported yet", node(other)))),
         }
     }
 

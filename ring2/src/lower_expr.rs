@@ -17,6 +17,7 @@ pub(crate) use self::constant::literal;
 use self::constant::{fold, temporal_constant};
 pub(crate) use self::generic::{as_type, cause, is_constant};
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::window::{END, START, marker};
 
 /// Which kernels run what Ring 0 and DataFusion both have.
@@ -49,7 +50,7 @@ pub(crate) fn unaliased(expr: &PlanExpr) -> &PlanExpr {
 
 /// The refusal of what does not run yet.
 fn no(expr: &PlanExpr) -> Refusal {
-    ("E0301", format!("{expr} is not supported yet"))
+    ("E0301", format!("{} is not supported yet", text(expr)))
 }
 
 /// Lowers an expression.

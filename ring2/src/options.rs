@@ -9,14 +9,15 @@ use crate::ddl::{named_column, set_event_time, set_watermark};
 use crate::error::{SqlError, nearest};
 use crate::interval;
 use datafusion::arrow::datatypes::TimeUnit;
-use trefoil_ring0::program::Splits;
+use trefoil_ring0::format::debezium::Captured;
+use trefoil_ring0::program::{FileFormat, Splits};
 
 use crate::partitioning::StrategyConfig;
 use crate::place::Place;
 use crate::syntax::{CreateSink, CreateSource, OptionSpec, Reader};
 
 /// Options of every source, the watermark before what widens it.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 13] = [
     "connector",
     "format",
     "event_time_field",
@@ -25,6 +26,7 @@ const COMMON: [&str; 12] = [
     "max_ahead",
     "late",
     "idle_timeout",
+    "max_drift",
     "bad_data",
     "dlq_path",
     "partitioning",
@@ -183,6 +185,12 @@ pub(crate) fn source(
     ordered
         .into_iter()
         .try_for_each(|o| source_option(place, def, o))?;
+    if def.has_changes() && def.event_time.is_some() {
+        later(
+            def,
+            "the event time of rows that come and go cannot be told yet".to_owned(),
+        );
+    }
     if is_generator {
         def.generator = Some(generator::generator(place, def, create)?);
     }
@@ -252,6 +260,10 @@ fn source_option(
         "connector" => {}
         "format" => match word(place, option, &FORMATS)?.as_str() {
             "json" | "csv" => {}
+            "debezium_json" => {
+                let captured = FileFormat::Debezium(Captured::default());
+                def.format = SourceFormat::Records(captured);
+            }
             "parquet" => def.format = SourceFormat::Parquet,
             "arrow" => def.format = SourceFormat::Arrow,
             other => later(def, format!("format '{other}' cannot run yet")),
@@ -268,10 +280,8 @@ fn source_option(
             let index = named_column(place, def, value, at)?;
             set_watermark(place, def, index, 0, at)?;
         }
-        "allowed_lateness" | "max_ahead" => of_watermark(place, def, option)?,
-        "idle_timeout" => {
-            duration(place, option)?;
-            later(def, "idle_timeout cannot run yet".into());
+        "allowed_lateness" | "max_ahead" | "idle_timeout" | "max_drift" => {
+            of_watermark(place, def, option)?;
         }
         "late" => match value.strip_prefix("sink:") {
             Some(_) => later(def, "late = 'sink:..' cannot run yet".into()),
@@ -317,6 +327,20 @@ fn of_watermark(
     option: &OptionSpec,
 ) -> Result<(), SqlError> {
     let length = duration(place, option)?;
+    let is_of_splits = matches!(option.name.as_str(), "idle_timeout" | "max_drift");
+    if is_of_splits && length == 0 {
+        let message = format!("{} is above 0", option.name);
+        let hint = format!("{} = '5 seconds'", option.name);
+        return Err(place.hinted("E0104", option.value_at.0, message, hint));
+    }
+    if is_of_splits && def.connector.as_deref() != Some(CHANNEL) {
+        let name = &option.name;
+        later(
+            def,
+            format!("{name} of other than connector = 'channel' cannot run yet"),
+        );
+        return Ok(());
+    }
     match (def.lag_ns, option.name.as_str()) {
         (None, name) => {
             let message = format!("{name} needs a watermark");
@@ -324,6 +348,8 @@ fn of_watermark(
             return Err(place.hinted("E0104", option.value_at.0, message, hint));
         }
         (Some(_), "max_ahead") => def.max_ahead_ns = Some(length),
+        (Some(_), "idle_timeout") => def.patience.idle_timeout_ns = Some(length),
+        (Some(_), "max_drift") => def.patience.max_drift_ns = Some(length),
         (Some(lag), _) => def.lag_ns = Some(lag.saturating_add(length)),
     }
     Ok(())

@@ -21,11 +21,11 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::catalog::SourceDef;
 
-pub(crate) use analyze::{Analysis, Route, Way, analyze};
+pub(crate) use analyze::{Analysis, Route, Way, analyze, node};
 pub use ast::QueryAnalysisForPartitioning;
 pub use graph::{Exchange, ExchangeKind, Operator, Stage};
 pub(crate) use join::ends;
-pub(crate) use names::duration;
+pub(crate) use names::{bound, duration, text};
 pub use settings::Settings;
 pub use verdict::Verdict;
 

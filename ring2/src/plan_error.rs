@@ -1,17 +1,25 @@
 //! DataFusion's refusals in this SQL's words: types by the names they are declared with, and at
 //! the call, constant or clause that they are about.
 
+mod shape;
+
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::SqlError;
+use crate::functions;
 use crate::later;
 use crate::lower::Refusal;
+use crate::partitioning::bound;
 use crate::place::{find_word, word};
 use crate::planner::window_keys;
 use crate::script::Select;
-use crate::window::marker::{CUMULATE, CUMULATE_END, HOP, SESSION, SESSION_END};
-use crate::window::{END, START};
+
+/// How DataFusion's own refusals begin.
+const PLANNING: &str = "Error during planning: ";
+
+/// What to do about a constant that is no value of a type.
+const NO_VALUE: &str = "a value of the type, or TRY_CAST, which gives NULL";
 
 /// The refusal, at the place it names, else at what it is about, else at the statement.
 pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError {
@@ -22,9 +30,13 @@ pub(crate) fn refusal(select: &Select<'_>, error: &DataFusionError) -> SqlError 
     });
     let text = error.strip_backtrace();
     let text = text.rsplit("caused by\n").next().unwrap_or(&text);
+    if let Some(known) = shape::known(select, "E0301", text.lines().next().unwrap_or_default()) {
+        return later::instead(select, known);
+    }
     said(select, text, at).unwrap_or_else(|| {
         let text = text.lines().next().unwrap_or_default();
         let text = text.rsplit("rror: ").next().unwrap_or(text);
+        let text = text.strip_prefix(PLANNING).unwrap_or(text);
         let text = text.split(". No function matches").next().unwrap_or(text);
         let at = at.unwrap_or_else(|| select.chunk.start());
         match text.strip_prefix("This feature is not implemented: ") {
@@ -51,6 +63,7 @@ pub(crate) fn lowered(select: &Select<'_>, (code, message): Refusal) -> SqlError
             .filter(is_clock)
             .or_else(|| said(select, &message, None)),
     };
+    let named = named.or_else(|| shape::known(select, code, &message));
     named.unwrap_or_else(|| {
         // A call, or the word of a clause.
         let first = message.split(' ').next().unwrap_or_default();
@@ -107,7 +120,7 @@ fn called(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlEr
         };
         let hint = match wanted {
             Some(wanted) => format!("CAST(x AS {})", named(wanted)),
-            None => String::new(),
+            None => example(function, &name, given.unwrap_or_default()),
         };
         return Some(hinted(select, at.unwrap_or(place), message, &hint));
     }
@@ -134,7 +147,14 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
         let (constant, at) = constant_at(select, constant);
         let wanted = wanted.trim_end_matches(')');
         let message = format!("{constant} is no {}", named(wanted));
-        return Some(hinted(select, at, message, ""));
+        return Some(hinted(select, at, message, NO_VALUE));
+    }
+    if let Some(constant) = between(text, "Cannot cast string '", "'")
+        && let Some(wanted) = between(text, "' to value of ", " type")
+    {
+        let (constant, at) = constant_at(select, constant);
+        let message = format!("{constant} is no {}", named(wanted));
+        return Some(hinted(select, at, message, NO_VALUE));
     }
     if let Some((_, rest)) = text.split_once(" cast value ") {
         let (constant, wanted) = rest.split_once(" to ")?;
@@ -144,7 +164,7 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
         let wanted = named(wanted.trim_end_matches(" type"));
         let (constant, at) = constant_at(select, constant.trim_matches('\''));
         let message = format!("{constant} is no value of {wanted}");
-        return Some(hinted(select, at, message, ""));
+        return Some(hinted(select, at, message, NO_VALUE));
     }
     if let Some((_, rest)) = text.split_once("Unsupported CAST from ") {
         let (from, to) = rest.split_once(" to ")?;
@@ -154,7 +174,12 @@ fn no_value(select: &Select<'_>, text: &str) -> Option<SqlError> {
             &["CAST", "TRY_CAST"],
             select.chunk.start(),
         );
-        return Some(hinted(select, at, message, ""));
+        return Some(hinted(
+            select,
+            at,
+            message,
+            "by way of VARCHAR, or of a part of it",
+        ));
     }
     None
 }
@@ -257,6 +282,27 @@ fn operator(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<Sql
     })
 }
 
+/// How a function is called, whose arguments are of these types.
+fn example(function: &str, name: &str, given: &str) -> String {
+    let own = match function {
+        "date_part" => "EXTRACT(HOUR FROM ts)",
+        "btrim" => "TRIM(CAST(x AS VARCHAR))",
+        "make_array" => "ARRAY[1, 2]: its elements have one type",
+        "array_has" => "x = ANY(list)",
+        "substr" => "SUBSTR(x, 1, 3)",
+        "approx_distinct" => "COUNT(DISTINCT x)",
+        _ => "",
+    };
+    let syntax = functions::syntax(function).unwrap_or_default();
+    let sums = ["sum", "avg", "stddev", "var_", "variance", "median"];
+    let numeric = syntax.contains("numeric") || sums.iter().any(|s| function.starts_with(s));
+    match own {
+        "" if numeric && given == "Utf8" => format!("{name}(CAST(x AS DOUBLE))"),
+        "" => syntax,
+        own => own.to_owned(),
+    }
+}
+
 /// The function that a text says is called wrongly, what it wants and what it got.
 fn function(text: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
     let behind = text.split_once("Function '");
@@ -275,6 +321,9 @@ fn function(text: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
         let field = matches!(name, "date_part" | "date_trunc");
         let rest = given.strip_prefix("Utf8, ").filter(|_| field);
         return Some((name, None, Some(rest.unwrap_or(given))));
+    }
+    if let Some(name) = between(text, "Support for '", "' for data type ") {
+        return Some((name, None, between(text, " for data type ", " is not")));
     }
     let (name, rest) = called?;
     let given = between(rest, " failed to match any signature", "")?;
@@ -342,6 +391,7 @@ fn named(data_type: &str) -> String {
             ("Decimal128" | "Decimal256", _) => format!("DECIMAL({inner})"),
             ("Interval", _) => "INTERVAL".into(),
             ("Time32" | "Time64", _) => "TIME".into(),
+            ("Map", _) => "MAP".into(),
             _ => data_type.into(),
         };
     }
@@ -376,15 +426,6 @@ fn list(types: &str) -> String {
     }
 }
 
-/// The name of the bound that a window's call is.
-fn window_bound(function: &str) -> Option<&'static str> {
-    match function {
-        START | HOP | CUMULATE | SESSION => Some("window_start"),
-        END | CUMULATE_END | SESSION_END => Some("window_end"),
-        _ => None,
-    }
-}
-
 /// A text with its types under these names.
 fn in_sql(text: &str) -> String {
     let mut out = String::new();
@@ -397,7 +438,7 @@ fn in_sql(text: &str) -> String {
             c => c.len_utf8(),
         };
         let (mut token, mut behind) = rest.split_at(end);
-        let bound = window_bound(token);
+        let bound = bound(token);
         let nested = bound.is_some()
             || matches!(
                 token,
@@ -408,6 +449,7 @@ fn in_sql(text: &str) -> String {
                     | "Decimal256"
                     | "Interval"
                     | "Time64"
+                    | "Map"
             );
         if nested && behind.starts_with('(') {
             let mut depth = 0usize;

@@ -23,6 +23,7 @@ use datafusion::common::{
     DFSchema, DFSchemaRef, DataFusionError, Result as PlanResult, TableReference,
 };
 use datafusion::datasource::MemTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -63,8 +64,18 @@ pub(crate) struct Planned {
 
 /// A session with this engine's settings and functions.
 pub(crate) fn session() -> SessionContext {
+    session_of(1)
+}
+
+/// As [`session`], for work in so many partitions.
+pub(crate) fn session_of(partitions: usize) -> SessionContext {
+    session_within(partitions, Arc::default())
+}
+
+/// As [`session_of`], within the memory of `environment`.
+pub(crate) fn session_within(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
     let config = SessionConfig::new()
-        .with_target_partitions(1)
+        .with_target_partitions(partitions)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
         .set_bool("datafusion.sql_parser.collect_spans", true)
@@ -75,6 +86,7 @@ pub(crate) fn session() -> SessionContext {
         );
     let state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(environment)
         .with_default_features()
         .with_type_planner(Arc::new(SecondDigits))
         .build();

@@ -12,7 +12,7 @@ use crate::error::SqlError;
 use crate::place::{Chunk, Place};
 use crate::settings::Settings;
 use crate::syntax::{self, EmitQuery, Statement};
-use crate::{Answer, SourceFile, answer, partitioning, views};
+use crate::{Answer, SourceFile, answer, interval, partitioning, views};
 
 /// When results appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) enum Emit {
     Final(Location),
     /// `EMIT CHANGES`, and where.
     Changes(Location),
-    /// `EMIT EVERY`, and where.
-    Every(Location),
+    /// `EMIT EVERY`, where, and how much time lies between, in nanoseconds.
+    Every(Location, i64),
 }
 
 /// A query that was checked.
@@ -195,11 +195,11 @@ fn select<'a>(
 ) -> Result<Select<'a>, SqlError> {
     let catalog = &session.catalog;
     let at = query.emit_at.0;
-    let emit = match query.emit {
+    let emit = match &query.emit {
         None => Emit::Default,
         Some(syntax::Emit::OnWindowClose) => Emit::Final(at),
         Some(syntax::Emit::Changes) => Emit::Changes(at),
-        Some(syntax::Emit::Every(_)) => Emit::Every(at),
+        Some(syntax::Emit::Every(every)) => Emit::Every(at, interval::length(place, every)?),
     };
     if query.emit.is_some() {
         chunk.tokens.retain(|t| t.span.start < at);

@@ -54,6 +54,8 @@ pub enum SinkFormat {
     Arrow,
     /// Parquet.
     Parquet,
+    /// An object a line, with what stood before a change and behind it, as Debezium has it.
+    Debezium,
 }
 
 /// Names and types of what a sink was fed with.
@@ -73,7 +75,7 @@ pub(crate) fn feed(
     };
     let connector = connector(def).map_err(|why| {
         let hint = "a sink that runs: connector = 'file', 'stdout', 'print' or 'blackhole', \
-                    format = 'json', 'csv', 'arrow' or 'parquet'";
+                    format = 'json', 'csv', 'arrow', 'parquet' or 'debezium_json'";
         let message = format!("writing into \"{}\": {why}", def.name);
         place.hinted("E0301", at, message, hint)
     })?;
@@ -107,7 +109,7 @@ pub(crate) fn feed(
 }
 
 /// Where a name stands first in the statement.
-fn named_at(select: &Select<'_>, name: &str) -> Location {
+pub(crate) fn named_at(select: &Select<'_>, name: &str) -> Location {
     let tokens = &select.chunk.tokens;
     let is = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.value == name);
     let found = tokens.iter().find(is).map(|t| t.span.start);
@@ -160,11 +162,12 @@ fn connector(def: &SinkDef) -> Result<SinkConnector, String> {
         Some("csv") => Ok(SinkFormat::Csv),
         Some("arrow") => Ok(SinkFormat::Arrow),
         Some("parquet") => Ok(SinkFormat::Parquet),
+        Some("debezium_json") if def.mode.as_deref() == Some("upsert") => {
+            Err("format 'debezium_json' tells what stood before, mode 'upsert' does not".to_owned())
+        }
+        Some("debezium_json") => Ok(SinkFormat::Debezium),
         Some(other) => Err(format!("format '{other}' cannot run yet")),
     };
-    if let Some(mode) = def.mode.as_deref().filter(|mode| *mode != "append") {
-        return Err(format!("mode '{mode}' cannot run yet"));
-    }
     match (def.connector.as_str(), &def.format) {
         ("file", _) => Ok(SinkConnector::File {
             path: def.path.clone(),

@@ -6,6 +6,7 @@ mod calls;
 mod canonical;
 mod create;
 mod cursor;
+mod distinct;
 mod function;
 mod print;
 mod printable;
@@ -24,10 +25,28 @@ pub use statement::{
 };
 pub use types::TypeName;
 
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
 use crate::SourceFile;
+use crate::dialect::DIALECT;
 use crate::error::Result;
 use crate::limits::with_stack;
 use crate::place::Place;
+
+/// Whether all statements of a text end with a semicolon, so that a person who types it has come to
+/// the end of one. What no further line can make right is complete, too: it is to be refused.
+pub fn is_complete(text: &str) -> bool {
+    match Tokenizer::new(&DIALECT, text).tokenize() {
+        Ok(tokens) => {
+            let mut tokens = tokens.iter().rev();
+            let last = tokens.find(|t| !matches!(t, Token::Whitespace(_) | Token::EOF));
+            last.is_none_or(|t| *t == Token::SemiColon)
+        }
+        Err(error) => !["Unterminated", "EOF"]
+            .iter()
+            .any(|open| error.message.contains(open)),
+    }
+}
 
 /// Reads a file into statements. Names are not looked up.
 ///

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableAliasColumnDef,
-    TableFactor, VisitMut, VisitorMut,
+    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select as SelectTree, TableAlias,
+    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
@@ -212,6 +212,25 @@ impl VisitorMut for Move {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut SelectTree) -> ControlFlow<()> {
+        select.select_token.0.span = Span::new(self.to, self.to);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Table { alias, .. }
+            | TableFactor::Derived { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => {
+                alias.iter_mut().for_each(|a| self.ident(&mut a.name));
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let span = Span::new(self.to, self.to);
         match expr {
@@ -220,6 +239,7 @@ impl VisitorMut for Move {
             Expr::Function(f) => self.name(&mut f.name),
             Expr::Value(value) => value.span = span,
             Expr::TypedString(typed) => typed.value.span = span,
+            Expr::Case { case_token, .. } => case_token.0.span = span,
             _ => {}
         }
         ControlFlow::Continue(())

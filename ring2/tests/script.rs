@@ -54,6 +54,8 @@ fn shape(stage: &StageSpec) -> String {
         OperatorSpec::Changing(ChangesSpec::MarkFirst { .. }) => "mark changes".to_owned(),
         OperatorSpec::Changing(ChangesSpec::Apart(_)) => "apart".to_owned(),
         OperatorSpec::Changing(ChangesSpec::Ranked(_)) => "ranked".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Paced(_)) => "paced".to_owned(),
+        OperatorSpec::Changing(ChangesSpec::Captured(_)) => "captured".to_owned(),
         OperatorSpec::Aggregate(a) => format!("{:?}", a.phase).to_lowercase(),
         OperatorSpec::MarkFirst { .. } => "mark first".to_owned(),
         OperatorSpec::DropLate(_) => "drop late".to_owned(),
@@ -175,7 +177,12 @@ const REFUSED: [(&str, u64, u64, &str); 28] = [
         34,
         "SELECT id FROM test_stream WHERE SUM(value) > 1",
     ),
-    ("E0303", 1, 8, "SELECT DISTINCT ON (id) id FROM test_stream"),
+    (
+        "E0207",
+        1,
+        21,
+        "SELECT DISTINCT ON (id) id FROM test_stream",
+    ),
     (
         "E0301",
         1,
@@ -193,7 +200,7 @@ const REFUSED: [(&str, u64, u64, &str); 28] = [
     (
         "E0301",
         1,
-        1,
+        9,
         "SELECT (SELECT id FROM test_stream) AS a FROM trades",
     ),
     (

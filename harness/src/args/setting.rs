@@ -370,4 +370,7 @@ pub(crate) enum Format {
     /// Parquet, which sinks write
     #[value(skip)]
     Parquet,
+    /// Changes as Debezium has them, which sinks write
+    #[value(skip)]
+    Debezium,
 }

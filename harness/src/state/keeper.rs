@@ -45,6 +45,8 @@ pub(crate) struct Keeper<'a> {
     prepared: Vec<Prepared>,
     /// The last barrier that was met in the results.
     behind: u64,
+    /// By shard, the last epoch of which it has told all.
+    done: Vec<u64>,
     /// All shards have told of this epoch.
     told: Option<u64>,
     /// The last one before the run is stopped, and whether it is durable.
@@ -71,6 +73,7 @@ impl<'a> Keeper<'a> {
             clock: Instant::now(),
             writer,
             next_epoch,
+            done: vec![0; data.shards as usize],
             data,
             sink,
             prepared: Vec::new(),
@@ -104,7 +107,7 @@ impl<'a> Keeper<'a> {
                 Told::Piece(piece) => self.keep(shard, piece),
                 Told::Done(epoch, last) => {
                     last.into_iter().for_each(|piece| self.keep(shard, piece));
-                    self.step(Event::ShardDone { shard, epoch }, running);
+                    self.done(shard, epoch, running);
                 }
             }
         }
@@ -113,12 +116,18 @@ impl<'a> Keeper<'a> {
         if let Phase::Collecting(epoch) | Phase::Draining(epoch) = self.coordinator.phase() {
             // Who has ended has nothing to tell any more.
             for shard in running.ended_shards() {
-                let shard = u32::try_from(shard).unwrap_or(u32::MAX);
-                self.step(Event::ShardDone { shard, epoch }, running);
+                self.done(u32::try_from(shard).unwrap_or(u32::MAX), epoch, running);
             }
         }
         self.commit();
         Ok(())
+    }
+
+    fn done(&mut self, shard: u32, epoch: u64, running: &Running) {
+        let done = &mut self.done[shard as usize];
+        if std::mem::replace(done, epoch) < epoch {
+            self.step(Event::ShardDone { shard, epoch }, running);
+        }
     }
 
     fn keep(&self, shard: u32, piece: Piece) {

@@ -76,7 +76,7 @@ impl Parts {
         Ok(Self {
             folder: folder.to_owned(),
             extension: match format {
-                SinkFormat::Json => "json",
+                SinkFormat::Json | SinkFormat::Debezium => "json",
                 SinkFormat::Csv => "csv",
                 SinkFormat::Arrow => "arrow",
                 SinkFormat::Parquet => "parquet",

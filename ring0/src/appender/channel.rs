@@ -194,6 +194,11 @@ impl Channel {
         self.closed.store(true, Ordering::Release);
     }
 
+    /// What each appender that is still there did so far.
+    pub fn counts_by_appender(&self) -> impl Iterator<Item = Counts> + '_ {
+        self.appenders.iter().map(|a| a.counters.read())
+    }
+
     /// What appenders did so far.
     pub fn counts(&self) -> Counts {
         let now = self.appenders.iter().map(|a| a.counters.read());

@@ -25,9 +25,8 @@ use self::names::Names;
 use self::value::Kind;
 pub(super) use self::value::{Op, float, push_integer};
 use self::walk::Walker;
-use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, too_long};
+use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, line_at};
 use crate::frame::Frame;
-use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::Schema;
 
 /// Whether the line holds only JSON white space.
@@ -79,6 +78,21 @@ impl NdjsonParser {
         self.parse_slowly(line, frame)
     }
 
+    /// Appends one record to the first columns of `frame`, which are the parser's, without counting
+    /// it as a row.
+    ///
+    /// # Errors
+    /// As [`NdjsonParser::parse_record`]; columns may then have a value too many.
+    pub(super) fn append(&mut self, line: &[u8], frame: &mut Frame) -> Result<(), String> {
+        let (row, names) = (frame.rows(), &mut self.names);
+        let walked = self.walker.walk(names, line, 0, Tail::End, frame, row);
+        if walked == Some(line.len()) {
+            return Ok(());
+        }
+        frame.roll_back();
+        fallback::append(line, &self.schema, &self.kinds, &self.names, frame)
+    }
+
     /// [`NdjsonParser::parse_record`] without the quick way: what decides.
     ///
     /// # Errors
@@ -125,16 +139,7 @@ impl Steps for NdjsonParser {
 
     #[inline(never)]
     fn slow(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Result<usize, Stop> {
-        let rest = &chunk.bytes[at..];
-        let (line, next) = match memchr::memchr(b'\n', rest) {
-            Some(length) => (&rest[..length], at + length + 1),
-            None if chunk.tail == Tail::End => (rest, chunk.bytes.len()),
-            None => return Err(Stop::NeedsMore),
-        };
-        if line.len() > RECORD_BYTES_MAX {
-            let message = too_long();
-            return Err(Stop::Bad { next, message });
-        }
+        let (line, next) = line_at(chunk, at)?;
         if is_blank(line) {
             return Ok(next);
         }

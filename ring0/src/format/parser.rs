@@ -20,6 +20,7 @@
 //! ```
 
 use super::csv::CsvParser;
+use super::debezium::DebeziumParser;
 use super::ndjson::NdjsonParser;
 use super::record::{Chunk, Parsed};
 use crate::frame::Frame;
@@ -31,6 +32,8 @@ pub enum RecordParser {
     Ndjson(Box<NdjsonParser>),
     /// Comma-separated values.
     Csv(Box<CsvParser>),
+    /// Changes, one a line.
+    Debezium(Box<DebeziumParser>),
 }
 
 impl RecordParser {
@@ -43,6 +46,7 @@ impl RecordParser {
         match self {
             Self::Ndjson(parser) => parser.parse_record(record, frame),
             Self::Csv(parser) => parser.parse_record(record, frame),
+            Self::Debezium(parser) => parser.parse_record(record, frame),
         }
     }
 
@@ -52,13 +56,16 @@ impl RecordParser {
         match self {
             Self::Ndjson(parser) => parser.parse_chunk(chunk, at, frame),
             Self::Csv(parser) => parser.parse_chunk(chunk, at, frame),
+            Self::Debezium(parser) => parser.parse_chunk(chunk, at, frame),
         }
     }
 
     /// The record that `bytes` begin with, without the newline that ends it.
     pub fn record<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         let end = match self {
-            Self::Ndjson(_) => memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1),
+            Self::Ndjson(_) | Self::Debezium(_) => {
+                memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
+            }
             Self::Csv(parser) => parser.behind_record(bytes),
         };
         let record = &bytes[..end];
@@ -71,6 +78,7 @@ impl RecordParser {
         match self {
             Self::Ndjson(parser) => parser.starts(),
             Self::Csv(parser) => parser.starts(),
+            Self::Debezium(parser) => parser.starts(),
         }
     }
 }
@@ -78,6 +86,12 @@ impl RecordParser {
 impl From<NdjsonParser> for RecordParser {
     fn from(parser: NdjsonParser) -> Self {
         Self::Ndjson(Box::new(parser))
+    }
+}
+
+impl From<DebeziumParser> for RecordParser {
+    fn from(parser: DebeziumParser) -> Self {
+        Self::Debezium(Box::new(parser))
     }
 }
 

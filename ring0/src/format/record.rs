@@ -111,9 +111,8 @@ pub(super) fn fill(
         let before = filling.frame.rows();
         match parser.slow(chunk, at, filling.frame) {
             Ok(next) => {
-                if filling.frame.rows() > before {
-                    starts.push(at);
-                }
+                // A change of a row that stood is two rows.
+                starts.extend((before..filling.frame.rows()).map(|_| at));
                 at = next;
             }
             Err(stop) => break stop,
@@ -121,8 +120,23 @@ pub(super) fn fill(
     };
     filling.settle();
     let rows = frame.rows() - rows;
-    assert_eq!(rows, starts.len(), "a record has one start");
+    assert_eq!(rows, starts.len(), "a row has one start");
     Parsed { at, rows, stop }
+}
+
+/// The line at `at` without its newline, and what is behind it.
+pub(super) fn line_at<'c>(chunk: &Chunk<'c>, at: usize) -> Result<(&'c [u8], usize), Stop> {
+    let rest = &chunk.bytes[at..];
+    let (line, next) = match memchr::memchr(b'\n', rest) {
+        Some(length) => (&rest[..length], at + length + 1),
+        None if chunk.tail == Tail::End => (rest, chunk.bytes.len()),
+        None => return Err(Stop::NeedsMore),
+    };
+    if line.len() > RECORD_BYTES_MAX {
+        let message = too_long();
+        return Err(Stop::Bad { next, message });
+    }
+    Ok((line, next))
 }
 
 /// A frame that is filled from a chunk: rows are counted only in the end, and strings only where

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::AggregateSpec;
+use crate::operator::paced::PacedSpec;
 use crate::operator::ranked::RankedSpec;
 use crate::schema::Schema;
 
@@ -25,6 +26,12 @@ pub enum ChangesSpec {
     Apart(Vec<usize>),
     /// Computes over the rows around each row.
     Ranked(Arc<RankedSpec>),
+    /// Rows of a source, its rows no more from here on: by these columns what comes takes the place
+    /// of what stands. Without any, changes are told as they were.
+    Captured(Vec<usize>),
+    /// Holds changes back, and tells of what is left of them from time to time. Of one program at
+    /// most one stage has it, and that once.
+    Paced(PacedSpec),
 }
 
 impl ChangesSpec {
@@ -33,7 +40,7 @@ impl ChangesSpec {
         match self {
             Self::Aggregate(spec) => Some(&spec.output),
             Self::MarkFirst { schema, .. } => Some(schema),
-            Self::Apart(_) => None,
+            Self::Apart(_) | Self::Captured(_) | Self::Paced(_) => None,
             Self::Ranked(spec) => Some(&spec.output),
         }
     }

@@ -9,6 +9,7 @@ use super::GeneratorSpec;
 use crate::feed::Feed;
 use crate::format::columnar::ColumnarFormat;
 use crate::format::csv::Dialect;
+use crate::format::debezium::Captured;
 use crate::frame::Frame;
 
 /// Kinds of sources.
@@ -98,6 +99,9 @@ pub enum FileFormat {
         /// What says the fields' names.
         header: Header,
     },
+    /// Changes of rows as Debezium writes them, one a line. The schema's last column is a
+    /// changelog's.
+    Debezium(Captured),
 }
 
 /// What says the names of the fields of CSV records.

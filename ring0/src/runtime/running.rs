@@ -117,13 +117,22 @@ impl Control {
 
     /// How far the shards were when they were last asked.
     pub fn reached(&self) -> Reached {
-        let told = &self.orders.told;
-        let rows = told.iter().map(|t| t.rows_read.load(Ordering::Relaxed));
-        let watermarks = told.iter().map(|t| t.watermark.load(Ordering::Relaxed));
+        let shards = || self.reached_by_shard();
         Reached {
-            rows_read: rows.sum(),
-            watermark: watermarks.filter(|w| *w > i64::MIN).min(),
+            rows_read: shards().map(|shard| shard.rows_read).sum(),
+            watermark: shards().filter_map(|shard| shard.watermark).min(),
         }
+    }
+
+    /// How far each shard was when it was last asked.
+    pub fn reached_by_shard(&self) -> impl Iterator<Item = Reached> + '_ {
+        self.orders.told.iter().map(|told| {
+            let watermark = told.watermark.load(Ordering::Relaxed);
+            Reached {
+                rows_read: told.rows_read.load(Ordering::Relaxed),
+                watermark: Some(watermark).filter(|w| *w > i64::MIN),
+            }
+        })
     }
 
     /// A ring from the thread that takes the results to another one; [`Self::wake_host`] ends its

@@ -11,6 +11,7 @@ use super::bad::BadRecords;
 use super::clock::Clock;
 use super::open::file_schema;
 use super::system::{System, seal};
+use crate::align::{SplitFacts, Standing};
 use crate::column::Column;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -75,6 +76,18 @@ struct Split {
     inlet: Inlet,
     clock: Option<Clock>,
     rows: u64,
+    /// When something came from it last.
+    moved_ns: i64,
+}
+
+impl Split {
+    fn facts(&self) -> SplitFacts {
+        SplitFacts {
+            watermark_ns: self.clock.as_ref().and_then(Clock::reached),
+            moved_ns: self.moved_ns,
+            waits: !self.inlet.lane.is_empty(),
+        }
+    }
 }
 
 /// Rows of appenders.
@@ -85,6 +98,11 @@ pub(crate) struct ChannelSource {
     /// Gone once nothing more is taken.
     door: Option<Door>,
     splits: Vec<Split>,
+    facts: Vec<SplitFacts>,
+    /// How each split stands, where somebody decides that.
+    standings: Vec<Standing>,
+    /// When they were judged.
+    now_ns: i64,
     /// The one to look at first.
     next: usize,
     raw: Frame,
@@ -116,6 +134,9 @@ impl ChannelSource {
             reader,
             door: Some(door),
             splits: Vec::new(),
+            facts: Vec::new(),
+            standings: Vec::new(),
+            now_ns: reader.begun,
             next: 0,
             system: System::new(spec, schema.fields.len(), reader.now),
             raw: Frame::new(&schema, reader.frame_rows),
@@ -136,12 +157,23 @@ impl ChannelSource {
             return Polled::Stopped;
         }
         self.admit();
+        if self.spec.policy.is_some() {
+            self.now_ns = (self.reader.now)();
+        }
+        self.judge();
         self.first += self.out.rows() as u64;
         self.out.clear();
         let mut moved = false;
         let mut looked = 0;
         while looked < self.splits.len() {
             let at = self.next % self.splits.len();
+            // At the end all that is there is taken.
+            let may_wait = self.ending == Ending::Open;
+            if may_wait && self.standings.get(at) == Some(&Standing::Ahead) {
+                self.next = at + 1;
+                looked += 1;
+                continue;
+            }
             let split = &mut self.splits[at];
             // Asked first: what was sent before the end is seen then.
             let gone = split.inlet.lane.is_abandoned();
@@ -152,17 +184,18 @@ impl ChannelSource {
                     return Polled::Frame;
                 }
                 Some(Message::Mark(Mark::Watermark(time))) => {
+                    split.moved_ns = self.now_ns;
                     if let Some(clock) = &mut split.clock {
                         clock.raise(time);
                     }
                     moved = true;
                 }
                 Some(Message::Mark(_)) => {
-                    self.splits.remove(at);
+                    self.leave(at);
                     moved = true;
                 }
                 None if gone => {
-                    self.splits.remove(at);
+                    self.leave(at);
                     moved = true;
                 }
                 None => {
@@ -171,8 +204,9 @@ impl ChannelSource {
                 }
             }
         }
+        let before = self.watermark;
         self.combine();
-        if moved {
+        if moved || self.watermark > before {
             return Polled::Marked;
         }
         match self.ending {
@@ -192,8 +226,29 @@ impl ChannelSource {
                 inlet,
                 clock: Clock::new(&self.spec, self.reader, 1),
                 rows: 0,
+                moved_ns: self.now_ns,
             });
         }
+    }
+
+    /// Takes away a split that has ended.
+    fn leave(&mut self, at: usize) {
+        self.splits.remove(at);
+        self.judge();
+    }
+
+    /// Has it decided how the splits stand now.
+    fn judge(&mut self) {
+        if let Some(policy) = &self.spec.policy {
+            self.facts.clear();
+            self.facts.extend(self.splits.iter().map(Split::facts));
+            policy.judge(self.now_ns, &self.facts, &mut self.standings);
+        }
+    }
+
+    /// Whether the watermark waits for a split.
+    fn is_awaited(&self, at: usize) -> bool {
+        self.standings.get(at) != Some(&Standing::Idle)
     }
 
     /// Nothing more is taken: appenders see that their lanes are gone.
@@ -204,6 +259,7 @@ impl ChannelSource {
 
     fn take(&mut self, at: usize, mut frame: Box<Frame>) {
         let split = &mut self.splits[at];
+        split.moved_ns = self.now_ns;
         let rows = frame.rows();
         for (raw, sent) in self.raw.columns.iter_mut().zip(&mut frame.columns) {
             std::mem::swap(raw, sent);
@@ -243,7 +299,7 @@ impl ChannelSource {
         bounds.values.iter_mut().for_each(|b| *b = (*b).max(least));
     }
 
-    /// The least watermark of the splits that have one; it never goes back.
+    /// The least watermark of the splits that have one and are not idle; it never goes back.
     ///
     /// A split whose first rows are there and not taken has none yet, and these may be older than
     /// what just raised another's: they were perhaps pushed before it. Nothing is raised then.
@@ -256,9 +312,18 @@ impl ChannelSource {
         if self.splits.iter().any(begins) {
             return;
         }
-        let clocks = self.splits.iter().filter_map(|s| s.clock.as_ref());
-        if let Some(least) = clocks.filter_map(Clock::reached).min() {
-            self.watermark = self.watermark.max(least);
+        self.judge();
+        let reached = |(at, split): (usize, &Split)| {
+            let time = split.clock.as_ref()?.reached()?;
+            Some((self.is_awaited(at), time))
+        };
+        let reached = || self.splits.iter().enumerate().filter_map(reached);
+        let awaited = reached().filter(|(is_awaited, _)| *is_awaited);
+        let least = awaited.map(|(_, time)| time).min();
+        // Where all are idle it goes as far as it would have without the last of them.
+        let furthest = || reached().map(|(_, time)| time).max();
+        if let Some(time) = least.or_else(furthest) {
+            self.watermark = self.watermark.max(time);
         }
     }
 

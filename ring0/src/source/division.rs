@@ -71,7 +71,7 @@ impl Division {
                     _ => Self::Shared(known),
                 }
             }
-            FileFormat::Ndjson | FileFormat::Csv { .. } => Self::Lines,
+            FileFormat::Ndjson | FileFormat::Debezium(_) | FileFormat::Csv { .. } => Self::Lines,
         }
     }
 

@@ -358,6 +358,8 @@ impl FileSource {
             chunk.at = parsed.at;
             let rest = chunk.bytes.len() - chunk.at;
             let (next, reason) = match parsed.stop {
+                // Without room for both rows of an update.
+                Stop::FrameFull if parsed.rows == 0 => return Ok(Parsed::FrameFull),
                 // Unless rows without an event time were all that filled it.
                 Stop::FrameFull => continue,
                 Stop::ChunkDone => return Ok(Parsed::ChunkDone),

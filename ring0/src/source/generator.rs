@@ -4,7 +4,7 @@
 
 mod draw;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arrow_schema::DataType;
 
@@ -14,7 +14,6 @@ use self::draw::{Drawn, append};
 use super::bad::BadRecords;
 use super::chunks::{Left, Numbers};
 use super::clock::Clock;
-use super::cut::Cut;
 use super::open::{Files, file_schema};
 use super::system::{System, seal};
 use crate::error::{Error, Result};
@@ -23,7 +22,7 @@ use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{GeneratorSpec, SourceKind, SourceSpec};
 use crate::source::{Polled, Reader};
-use crate::wake::Bell;
+use crate::wake::{self, Bell};
 
 /// Rows of a chunk.
 const CHUNK_ROWS: u64 = 16 * 1024;
@@ -224,23 +223,8 @@ pub(crate) fn pace(spec: &SourceSpec, files: &Files, bells: &[Arc<Bell>]) -> Res
     let SourceKind::Generator(GeneratorSpec { rate: Some(_), .. }) = &spec.kind else {
         return Ok(());
     };
-    let cut: Weak<Cut> = Arc::downgrade(&files.cut);
-    let bells = bells.to_vec();
-    let started = Bell::new().and_then(|clock| {
-        let looks = move || {
-            while cut.strong_count() > 0 {
-                clock.sleep(PACE_MS);
-                bells.iter().for_each(|bell| bell.ring());
-            }
-        };
-        let thread = std::thread::Builder::new().name("trefoil-pace".to_owned());
-        thread.spawn(looks)
-    });
-    match started {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::Preflight {
-            what: format!("source {}: no thread keeps its rate: {error}", spec.name),
-            hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
-        }),
-    }
+    wake::pace(&files.cut, PACE_MS, bells).map_err(|error| Error::Preflight {
+        what: format!("source {}: no thread keeps its rate: {error}", spec.name),
+        hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
+    })
 }

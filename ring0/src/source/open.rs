@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::feed::Blocked;
 use crate::format::columnar::{ColumnarFile, ColumnarFormat};
 use crate::format::csv::{CsvParser, header};
+use crate::format::debezium::DebeziumParser;
 use crate::format::ndjson::NdjsonParser;
 use crate::format::parser::RecordParser;
 use crate::format::record::{Chunk, Stop, Tail, too_long};
@@ -266,7 +267,7 @@ fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> 
     };
     file.body = mark as u64;
     let dialect = match format {
-        FileFormat::Ndjson => return Ok(true),
+        FileFormat::Ndjson | FileFormat::Debezium(_) => return Ok(true),
         FileFormat::Csv {
             header: Header::Absent(names),
             ..
@@ -353,6 +354,7 @@ pub(super) fn parser_of(
     let schema = Arc::new(schema.clone());
     match format {
         FileFormat::Ndjson => Ok(NdjsonParser::new(schema).into()),
+        FileFormat::Debezium(captured) => Ok(DebeziumParser::new(&schema, captured.clone()).into()),
         FileFormat::Csv { dialect, .. } => {
             CsvParser::new(schema, dialect.clone(), names).map(RecordParser::from)
         }
@@ -362,7 +364,7 @@ pub(super) fn parser_of(
 /// Whether a newline may stand inside of a record.
 pub(super) fn has_quotes(format: &FileFormat) -> bool {
     match format {
-        FileFormat::Ndjson => false,
+        FileFormat::Ndjson | FileFormat::Debezium(_) => false,
         FileFormat::Csv { dialect, .. } => dialect.quote.is_some(),
     }
 }

@@ -174,7 +174,7 @@ impl StreamSource {
             }
         }
         let names = match &self.format {
-            FileFormat::Ndjson => Vec::new(),
+            FileFormat::Ndjson | FileFormat::Debezium(_) => Vec::new(),
             FileFormat::Csv {
                 header: Header::Absent(names),
                 ..
@@ -236,6 +236,8 @@ impl StreamSource {
                 continue;
             }
             let (next, reason) = match parsed.stop {
+                // Without room for both rows of an update.
+                Stop::FrameFull if parsed.rows == 0 => return,
                 Stop::FrameFull => continue,
                 Stop::ChunkDone => return,
                 Stop::NeedsMore if self.bytes.len() - self.at <= RECORD_BYTES_MAX => return,

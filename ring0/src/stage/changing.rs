@@ -13,6 +13,8 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
 use crate::operator::aggregate::retract::Retracting;
+use crate::operator::captured::Captured;
+use crate::operator::paced::Paced;
 use crate::operator::ranked::Ranked;
 use crate::order::{Rows, SortKey, put_key};
 use crate::program::{ChangesSpec, Phase};
@@ -35,6 +37,8 @@ enum Kind {
     First(Vec<SortKey>, Rows),
     Apart(Vec<SortKey>),
     Ranked(Box<Ranked>),
+    Paced(Box<Paced>),
+    Captured(Box<Captured>),
 }
 
 fn ascending(keys: &[usize]) -> Vec<SortKey> {
@@ -79,6 +83,10 @@ impl Changing {
                 columns(&spec.input)?;
                 Kind::Ranked(Box::new(Ranked::new(spec)?))
             }
+            ChangesSpec::Captured(keys) => Kind::Captured(Box::new(Captured::new(keys, schema)?)),
+            ChangesSpec::Paced(spec) => {
+                Kind::Paced(Box::new(Paced::new(spec, schema, place.begun_ns)?))
+            }
         };
         Ok(Self {
             kind,
@@ -90,7 +98,9 @@ impl Changing {
     /// How many of the source's rows a frame has that end here.
     fn applied(&self, frame: &Frame) -> u64 {
         match self.kind {
-            Kind::Groups(..) | Kind::Ranked(_) => self.applies.of(frame),
+            Kind::Groups(..) | Kind::Ranked(_) | Kind::Paced(_) | Kind::Captured(_) => {
+                self.applies.of(frame)
+            }
             Kind::First(..) | Kind::Apart(_) => 0,
         }
     }
@@ -127,6 +137,23 @@ impl Changing {
                 apart(keys, frame, out);
                 Ok(frame.rows())
             }
+            Kind::Paced(changes) => {
+                changes.update(frame);
+                Ok(frame.rows())
+            }
+            Kind::Captured(rows) => Ok(rows.take(frame, from, out)),
+        }
+    }
+
+    /// What tells of changes from time to time, if this does.
+    pub(super) fn paced(&mut self) -> Option<&mut Paced> {
+        match &mut self.kind {
+            Kind::Paced(changes) => Some(changes),
+            Kind::Groups(..)
+            | Kind::First(..)
+            | Kind::Apart(_)
+            | Kind::Ranked(_)
+            | Kind::Captured(_) => None,
         }
     }
 
@@ -137,6 +164,9 @@ impl Changing {
             (Kind::Groups(groups, _), Mark::End) => groups.end(out)?,
             (Kind::Ranked(rows), Mark::End) => rows.emit(None, out)?,
             (Kind::Ranked(rows), Mark::Watermark(time)) => rows.emit(Some(time), out)?,
+            // What was stopped has changed so far.
+            (Kind::Paced(changes), Mark::End) => changes.end(false, out)?,
+            (Kind::Paced(changes), Mark::Stop) => changes.end(true, out)?,
             _ => Progress::Done,
         };
         Ok(match progress {

@@ -126,7 +126,7 @@ impl Level {
     #[cold]
     pub(super) fn trace(&self, item: Item<'_>, failed: &mut [RowError]) {
         let Item::Frame(frame) = item else {
-            unreachable!("what a mark sets free is no row of a source")
+            unreachable!("what a mark or the time sets free is no row of a source")
         };
         let rows: Option<&[u32]> = match &self.operator {
             Operator::Filter { rows, .. } | Operator::DropLate { rows, .. } => Some(rows),

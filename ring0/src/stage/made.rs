@@ -163,6 +163,7 @@ impl<'a> Making<'a> {
         schema: &Arc<Schema>,
         input: ChainInput<'a>,
         of_input: OfInput,
+        routed: Routed,
         place: Place,
     ) -> Self {
         Self {
@@ -170,7 +171,7 @@ impl<'a> Making<'a> {
             input,
             place,
             of_input,
-            routed: Routed::of(input),
+            routed,
             in_changes: is_weighted(schema),
         }
     }

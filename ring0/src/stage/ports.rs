@@ -128,6 +128,7 @@ impl Ports {
                 return Merged::Item(item);
             }
             Item::Mark(mark) => self.take_mark(port, mark),
+            Item::Tick => unreachable!("no input tells the time"),
         };
         match mark {
             None => Merged::Absorbed,

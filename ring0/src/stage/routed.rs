@@ -4,7 +4,7 @@ use super::{ChainInput, Place};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::limits::KEY_GROUPS;
-use crate::program::{AggregateSpec, OperatorSpec, Routing};
+use crate::program::{AggregateSpec, JoinKind, OperatorSpec, Routing, Side};
 use crate::snapshot::Owned;
 
 /// The columns by which rows were routed, as far as they are still there.
@@ -40,14 +40,38 @@ impl Owner {
 }
 
 impl Routed {
-    pub(super) fn of(input: ChainInput<'_>) -> Self {
-        let columns = match input {
-            ChainInput::Exchange(Routing::Hash(by)) => Some(by.clone()),
-            ChainInput::Exchange(_) | ChainInput::Source(..) => None,
+    /// Where the rows of a stage's inputs were routed so, behind the join that it begins with, if
+    /// it does.
+    pub(super) fn of(routings: &[Option<&Routing>], operators: &[OperatorSpec]) -> Self {
+        let by = |port: usize| match routings.get(port) {
+            Some(Some(Routing::Hash(by))) => Some(by.clone()),
+            Some(_) | None => None,
+        };
+        let Some(OperatorSpec::Join(spec)) = operators.first() else {
+            let alike = routings.iter().all(|r| *r == routings[0]);
+            return Self {
+                columns: by(0).filter(|_| alike),
+                same: alike,
+            };
+        };
+        // Columns of a side that may lack are NULL where the row is not of that key.
+        let behind = spec.inputs[0].fields.len();
+        let columns = match spec.kind {
+            JoinKind::Pairs { right: false, .. }
+            | JoinKind::Semi(Side::Left)
+            | JoinKind::Anti(Side::Left)
+            | JoinKind::Mark(Side::Left) => by(0),
+            JoinKind::Pairs { left: false, .. } => {
+                by(1).map(|by| by.iter().map(|column| behind + column).collect())
+            }
+            JoinKind::Semi(Side::Right)
+            | JoinKind::Anti(Side::Right)
+            | JoinKind::Mark(Side::Right) => by(1),
+            JoinKind::Pairs { .. } => None,
         };
         Self {
             columns,
-            same: true,
+            same: false,
         }
     }
 
@@ -88,7 +112,9 @@ impl Routed {
             | OperatorSpec::DropLate(_)
             | OperatorSpec::Windows(_)
             | OperatorSpec::Applied
-            | OperatorSpec::MarkFirst { .. } => return,
+            | OperatorSpec::MarkFirst { .. }
+            // It stands first, and was looked through at the beginning.
+            | OperatorSpec::Join(_) => return,
             OperatorSpec::Project { exprs, .. } => {
                 let column = |expr: &Expr| match expr {
                     Expr::Column(column) => *column,
@@ -108,8 +134,7 @@ impl Routed {
             | OperatorSpec::Unnest { .. }
             | OperatorSpec::Repeat(_)
             | OperatorSpec::Standing(_)
-            | OperatorSpec::Changing(_)
-            | OperatorSpec::Join(_) => (None, false),
+            | OperatorSpec::Changing(_) => (None, false),
         };
         (self.columns, self.same) = (columns, same);
     }

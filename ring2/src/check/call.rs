@@ -16,7 +16,7 @@ use crate::error::SqlError;
 use crate::functions::{self, BOUNDS, CLOCKS, FunctionKind, WINDOWS};
 
 /// Whether an aggregate without OVER stands in this expression, outside of subqueries.
-pub(super) fn aggregates(expr: &Expr) -> bool {
+pub(crate) fn aggregates(expr: &Expr) -> bool {
     struct Search {
         subqueries: usize,
     }
@@ -126,7 +126,10 @@ impl Checker<'_> {
         let aggregate = kind == FunctionKind::Aggregate && over.is_none();
         if aggregate && cx.group.is_none() {
             let message = format!("aggregate {upper} cannot stand here");
-            let hint = "conditions on aggregates go into HAVING";
+            let hint = match cx.within_aggregate {
+                true => "SELECT SUM(s) FROM (SELECT SUM(x) AS s FROM t GROUP BY k) u",
+                false => "conditions on aggregates go into HAVING",
+            };
             return Err(self.place.hinted("E0207", at, message, hint));
         }
         if kind == FunctionKind::Ranking && over.is_none() {
@@ -136,12 +139,15 @@ impl Checker<'_> {
         }
         if kind == FunctionKind::Scalar && over.is_some() {
             let message = format!("{upper} is no aggregate: OVER means nothing to it");
-            return Err(self.place.error("E0207", self.find(&["OVER"], at), message));
+            let at = self.find(&["OVER"], at);
+            let hint = "leave OVER out";
+            return Err(self.place.hinted("E0207", at, message, hint));
         }
         let inner = match aggregate {
             true => Context {
                 group: None,
                 over: false,
+                within_aggregate: true,
                 ..cx
             },
             false => cx,
@@ -150,14 +156,15 @@ impl Checker<'_> {
         if let Some(filter) = filter {
             if kind != FunctionKind::Aggregate {
                 let message = format!("{upper} is no aggregate: FILTER means nothing to it");
-                return Err(self
-                    .place
-                    .error("E0207", self.find(&["FILTER"], at), message));
+                let at = self.find(&["FILTER"], at);
+                let hint = "WHERE filters rows, CASE WHEN chooses values";
+                return Err(self.place.hinted("E0207", at, message, hint));
             }
             self.asked(
                 filter,
                 Context {
                     over: false,
+                    within_aggregate: false,
                     ..inner
                 },
             )?;
@@ -165,7 +172,8 @@ impl Checker<'_> {
         if null_treatment.is_some() && !takes_null_treatment(name) {
             let at = self.find(&["IGNORE", "RESPECT"], at);
             let message = format!("IGNORE NULLS means nothing to {upper}");
-            return Err(self.place.error("E0207", at, message));
+            let hint = "FILTER (WHERE x IS NOT NULL); aggregates such as SUM leave NULL out";
+            return Err(self.place.hinted("E0207", at, message, hint));
         }
         if let [by, ..] = within_group.as_slice() {
             if !name.starts_with("approx_percentile") && name != "percentile_cont" {
@@ -232,8 +240,14 @@ impl Checker<'_> {
         } = list;
         if duplicate_treatment.is_some() && !aggregate {
             let at = self.find(&["DISTINCT", "ALL"], at);
+            if functions::kind(name) == Some(FunctionKind::Aggregate) {
+                let message = format!("DISTINCT in {upper} with OVER is not supported yet");
+                let hint = "GROUP BY in a subquery counts what is distinct, and is joined";
+                return Err(self.place.hinted("E0301", at, message, hint));
+            }
             let message = format!("DISTINCT means nothing to {upper}");
-            return Err(self.place.error("E0207", at, message));
+            let hint = "DISTINCT stands in aggregates: COUNT(DISTINCT x)";
+            return Err(self.place.hinted("E0207", at, message, hint));
         }
         if let Some((least, most)) = functions::arity(name)
             && !(least..=most).contains(&args.len())
@@ -248,9 +262,11 @@ impl Checker<'_> {
             };
             let message = format!("{upper} takes {wanted}, not {}", args.len());
             let mut error = self.place.error("E0209", at, message);
-            if name == "count" && args.is_empty() {
-                error.hint = Some("COUNT(*)".into());
-            }
+            error.hint = match (name, args.len()) {
+                ("count", 0) => Some("COUNT(*)".into()),
+                ("count", _) => Some("SELECT COUNT(*) FROM (SELECT DISTINCT a, b FROM t) u".into()),
+                _ => functions::syntax(name),
+            };
             return Err(error);
         }
         if matches!(name, "date_trunc" | "date_part")

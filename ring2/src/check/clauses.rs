@@ -89,7 +89,8 @@ impl Checker<'_> {
                 };
                 if position == 0 || position > columns {
                     let message = format!("ORDER BY position {position} is not in the select list");
-                    return Err(self.place.error("E0201", self.at(expr), message));
+                    let hint = format!("it has {columns}: name the column");
+                    return Err(self.place.hinted("E0201", self.at(expr), message, hint));
                 }
                 continue;
             }
@@ -146,7 +147,8 @@ impl Checker<'_> {
             if row.len() != width {
                 let at = row.first().map_or(at, |e| self.at(e));
                 let message = format!("a row of {} values behind one of {width}", row.len());
-                return Err(self.place.error("E0209", at, message));
+                let hint = "all rows have as many values; NULL where there is none";
+                return Err(self.place.hinted("E0209", at, message, hint));
             }
             row.iter().try_for_each(|e| self.row(e, &scope, ctes))?;
         }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::group::{Grouping, normal};
-use super::scope::{Ctes, Found, Scope};
+use super::scope::{Ctes, Found, Scope, no_fields};
 use super::select::Item;
 use super::{Checker, Purpose};
 use crate::error::SqlError;
@@ -26,6 +26,8 @@ pub(super) struct Context<'c> {
     pub(super) aliases: bool,
     /// Whether OVER may stand here.
     pub(super) over: bool,
+    /// Whether this is an argument of an aggregate.
+    pub(super) within_aggregate: bool,
     /// Names of WINDOW.
     pub(super) windows: &'c [String],
     /// Whether the input has no end.
@@ -42,6 +44,7 @@ impl<'c> Context<'c> {
             items: &[],
             aliases: false,
             over: false,
+            within_aggregate: false,
             windows: &[],
             unbounded: false,
         }
@@ -287,7 +290,6 @@ impl Checker<'_> {
                 Value::Number(number, _) => self.number(number, at),
                 Value::SingleQuotedString(_)
                 | Value::EscapedStringLiteral(_)
-                | Value::UnicodeStringLiteral(_)
                 | Value::DollarQuotedString(_)
                 | Value::Boolean(_)
                 | Value::Null => Ok(()),
@@ -460,9 +462,9 @@ impl Checker<'_> {
                 Some(DataType::Struct(fields)) => {
                     self.field(&first.value, fields, &second.value, second.span.start)?;
                 }
-                Some(_) => {
-                    let message = format!("column \"{}\" has no fields", first.value);
-                    return Err(self.place.error("E0206", second.span.start, message));
+                Some(other) => {
+                    let (of, at) = (&first.value, second.span.start);
+                    return Err(no_fields(self.place, of, &second.value, other, at));
                 }
                 None => {}
             }
@@ -483,7 +485,7 @@ impl Checker<'_> {
         match width {
             Width::One if columns != 1 => {
                 let message = format!("this subquery gives {columns} columns, not one");
-                Err(self.place.error("E0209", at, message))
+                Err((self.place).hinted("E0209", at, message, "select the one that is meant"))
             }
             Width::One | Width::Any => Ok(()),
         }

@@ -11,7 +11,7 @@ use super::expr::Context;
 use super::join::joined;
 use super::scope::{Column, Ctes, Scope};
 use super::{Checker, Output, Purpose};
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant, nearest};
 use crate::functions::WINDOWS;
 use crate::syntax::{Kind, SourceKind, call};
 
@@ -299,7 +299,8 @@ impl Checker<'_> {
             .catalog
             .relations()
             .chain(ctes.keys().map(String::as_str));
-        error.hint = nearest(&text, known).map(|n| format!("did you mean \"{n}\"?"));
+        let none = "nothing is declared before it: CREATE SOURCE name (..) WITH (..)";
+        error.hint = meant(&text, known).or_else(|| Some(none.to_owned()));
         Err(error)
     }
 
@@ -439,7 +440,8 @@ impl Checker<'_> {
     ) -> Result<Output, SqlError> {
         let [array] = arrays else {
             let message = "UNNEST takes one list";
-            return Err(self.place.error("E0209", at, message));
+            let hint = "FROM t CROSS JOIN UNNEST(list) AS item";
+            return Err(self.place.hinted("E0209", at, message, hint));
         };
         self.row(array, scope, ctes)?;
         let item = match self.infer(array, Context::row(scope, ctes)) {

@@ -179,7 +179,8 @@ impl Checker<'_> {
             let item = position.checked_sub(1).and_then(|i| items.get(i));
             return item.map(|i| &i.expr).ok_or_else(|| {
                 let message = format!("GROUP BY position {position} is not in the select list");
-                self.place.error("E0201", self.at(key), message)
+                let hint = format!("it has {}: name the column", items.len());
+                self.place.hinted("E0201", self.at(key), message, hint)
             });
         }
         if let Expr::Identifier(ident) = key {

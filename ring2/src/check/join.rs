@@ -118,7 +118,8 @@ impl Checker<'_> {
                         if !scope.side_has(&name, before, side) {
                             let message =
                                 format!("column \"{name}\" does not exist on the {word} of USING");
-                            return Err(self.place.error("E0201", self.at(column), message));
+                            let hint = "ON a.key = b.other";
+                            return Err(self.place.hinted("E0201", self.at(column), message, hint));
                         }
                     }
                     scope.merge(&name);

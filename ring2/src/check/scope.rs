@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Output;
-use crate::error::{SqlError, nearest};
+use crate::error::{SqlError, meant, nearest};
 use crate::place::Place;
 
 /// The relations that WITH names.
@@ -229,7 +229,8 @@ impl<'p> Scope<'p> {
                                 .find(|r| r.columns.iter().any(|c| c.name == *name))?;
                             let other = other.name.as_deref()?;
                             Some(format!("\"{name}\" is a column of \"{other}\""))
-                        });
+                        })
+                        .or_else(|| meant(name, only.columns.iter().map(|c| c.name.as_str())));
                     return Err(error);
                 };
                 Ok(Some(Found {
@@ -246,13 +247,13 @@ impl<'p> Scope<'p> {
     pub(crate) fn missing(&self, place: Place<'_>, name: &str, at: Location) -> SqlError {
         let message = format!("column \"{name}\" does not exist");
         let mut error = place.error("E0201", at, message);
-        error.hint = match nearest(name, self.known().into_iter()) {
-            Some(n) => Some(format!("did you mean \"{n}\"?")),
-            None if self.is_empty() => Some("there is no FROM".into()),
-            None if matches!(name, "window_start" | "window_end") => {
+        error.hint = match name {
+            _ if self.is_empty() => Some("there is no FROM".into()),
+            "window_start" | "window_end" => {
                 Some("group by a window: GROUP BY TUMBLE(ts, INTERVAL '5' MINUTE)".into())
             }
-            None => None,
+            "window" => Some("window_start and window_end are its bounds".into()),
+            name => meant(name, self.known().into_iter()),
         };
         error
     }
@@ -269,11 +270,27 @@ impl<'p> Scope<'p> {
         }
         error.hint = match (nearest(name, known.iter().copied()), known.as_slice()) {
             (Some(n), _) => Some(format!("did you mean \"{n}\"?")),
-            (None, []) => None,
+            (None, []) => Some("there is no FROM".into()),
             (None, all) => Some(format!("FROM has: {}", all.join(", "))),
         };
         error
     }
+}
+
+/// A column of this type has no fields.
+pub(crate) fn no_fields(
+    place: Place<'_>,
+    column: &str,
+    field: &str,
+    data_type: &DataType,
+    at: Location,
+) -> SqlError {
+    let message = format!("column \"{column}\" has no fields");
+    let hint = match data_type {
+        DataType::Utf8 => format!("of JSON: {column} ->> '{field}'"),
+        other => format!("its type is {}", crate::answer::type_name(other)),
+    };
+    place.hinted("E0206", at, message, hint)
 }
 
 /// A side of a join.

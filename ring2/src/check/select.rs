@@ -118,9 +118,10 @@ impl Checker<'_> {
         match distinct {
             None | Some(Distinct::All | Distinct::Distinct) => {}
             Some(Distinct::On(_)) => {
-                let hint = "ROW_NUMBER() OVER (PARTITION BY a ORDER BY b) = 1 in QUALIFY";
+                let hint = "in brackets, with an ORDER BY of its own";
                 let at = self.find(&["DISTINCT"], at);
-                return Err(self.place.foreign(at, "DISTINCT ON", hint));
+                let what = "DISTINCT ON beside UNION, EXCEPT or INTERSECT";
+                return Err(self.place.foreign(at, what, hint));
             }
         }
         if projection.is_empty() {
@@ -143,7 +144,9 @@ impl Checker<'_> {
                 self.group_key(key, &scope, ctes)?;
                 grouping.add(key, &scope);
                 if is_sets && let Some(at) = grouping.last_window(key) {
-                    return Err(self.place.unsupported(at, "a window within grouping sets"));
+                    let message = "a window within grouping sets is not supported yet";
+                    let hint = "one query with the window for each set";
+                    return Err(self.place.hinted("E0301", at, message, hint));
                 }
             }
         }

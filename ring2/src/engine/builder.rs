@@ -5,8 +5,10 @@ use std::sync::Mutex;
 
 use trefoil_ring0::runtime::{Config, Executor, Idle, Runtime};
 
+use super::workers::Workers;
 use super::{Engine, Inner};
 use crate::error::Result;
+use crate::limits::QUERY_BYTES;
 use crate::script::Session;
 
 /// How an engine is to run.
@@ -14,6 +16,17 @@ use crate::script::Session;
 pub struct Builder {
     config: Config,
     here: bool,
+    query_bytes: Option<usize>,
+}
+
+/// As programs without SQL are configured.
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
 }
 
 impl Builder {
@@ -75,6 +88,14 @@ impl Builder {
         self
     }
 
+    /// Bytes of memory that one query may take: 256 MiB, where nothing is said. Up to eight run at
+    /// once; others wait for their turn.
+    #[must_use]
+    pub fn query_bytes(mut self, bytes: usize) -> Self {
+        self.query_bytes = Some(bytes);
+        self
+    }
+
     /// Starts the shards.
     ///
     /// # Errors
@@ -84,12 +105,21 @@ impl Builder {
             true => Runtime::open_here(&self.config)?,
             false => Runtime::open(&self.config)?,
         };
+        let Config { shards, cores, .. } = &self.config;
+        let on_its_core = |shard: usize| Some(cores[shard % cores.len()]);
+        let cores: Vec<Option<usize>> = match self.here {
+            true => vec![None],
+            false => (0..*shards).map(on_its_core).collect(),
+        };
+        let taken: Vec<usize> = cores.iter().flatten().copied().collect();
         Ok(Engine {
+            workers: Workers::new(&taken, self.query_bytes.unwrap_or(QUERY_BYTES)),
             frame_rows: self.config.frame_rows,
             inner: Mutex::new(Inner {
                 session: Session::default(),
                 views: BTreeMap::new(),
                 channels: BTreeMap::new(),
+                cores,
                 runtime,
             }),
         })

@@ -1,7 +1,8 @@
-//! The rows of a view that stand: its changelog, applied. Rows are told apart by the view's keys,
-//! or wholly where it has none; each has a weight, as a deletion may come before what it deletes.
+//! The rows of a view that stand: its changelog, applied, by the shard that gave it. Rows are told
+//! apart by the view's keys, or wholly where it has none; each has a weight, as a deletion may come
+//! before what it deletes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -9,22 +10,52 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 
+/// What a row does, as the first column says.
+const INSERT: &str = "+I";
+const UPDATE_BEFORE: &str = "-U";
+
 type Result<T> = std::result::Result<T, ArrowError>;
 
 /// A row, and how often it stands.
-type Standing = (Box<[u8]>, i64);
+type Standing = (Arc<[u8]>, i64);
+
+/// How rows are written as bytes, and which of their columns are keys.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Without what a row does.
+    schema: SchemaRef,
+    keys: Vec<usize>,
+    of_rows: RowConverter,
+    of_keys: RowConverter,
+}
 
 /// The rows that stand.
 #[derive(Debug)]
 pub(super) struct Fold {
-    /// Without what a row does.
-    schema: SchemaRef,
-    /// Whether the first column of a batch says that.
+    layout: Arc<Layout>,
+    /// Whether the first column of a batch says what a row does.
     changes: bool,
-    keys: Vec<usize>,
-    of_rows: RowConverter,
-    of_keys: RowConverter,
-    rows: HashMap<Box<[u8]>, Vec<Standing>>,
+    shards: Vec<Rows>,
+}
+
+/// A key, and the row to be taken away from it.
+type Leaving = (Box<[u8]>, Box<[u8]>);
+
+/// The rows of a shard.
+#[derive(Debug, Default, Clone)]
+struct Rows {
+    /// By their keys.
+    standing: HashMap<Box<[u8]>, Vec<Standing>>,
+    /// What the last batch ended with, where that is to be replaced by the row behind it: it stands
+    /// until then, so that no read finds neither.
+    leaving: Option<Leaving>,
+}
+
+/// Rows that stood at one moment, by shard.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    layout: Arc<Layout>,
+    shards: Vec<Vec<Standing>>,
 }
 
 fn converter(schema: &SchemaRef, columns: impl Iterator<Item = usize>) -> Result<RowConverter> {
@@ -32,31 +63,50 @@ fn converter(schema: &SchemaRef, columns: impl Iterator<Item = usize>) -> Result
     RowConverter::new(columns.map(field).collect())
 }
 
-impl Fold {
-    /// For batches of `schema`; `keys` are among its columns, without what a row does.
-    pub(super) fn new(schema: SchemaRef, changes: bool, keys: Vec<usize>) -> Result<Self> {
-        let all = 0..schema.fields().len();
-        let by: Vec<usize> = match keys.is_empty() {
-            true => all.clone().collect(),
-            false => keys.clone(),
-        };
-        Ok(Self {
-            of_rows: converter(&schema, all)?,
-            of_keys: converter(&schema, by.iter().copied())?,
-            schema,
-            changes,
-            keys: by,
-            rows: HashMap::new(),
-        })
-    }
-
+impl Layout {
     /// The columns of the rows.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Applies a batch.
-    pub(super) fn apply(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// The columns by which rows are told apart.
+    pub(super) fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+}
+
+impl Fold {
+    /// For batches of `schema`, from so many shards; `keys` are among its columns, without what a
+    /// row does.
+    pub(super) fn new(
+        schema: SchemaRef,
+        changes: bool,
+        keys: Vec<usize>,
+        shards: usize,
+    ) -> Result<Self> {
+        let all = 0..schema.fields().len();
+        let keys: Vec<usize> = match keys.is_empty() {
+            true => all.clone().collect(),
+            false => keys,
+        };
+        Ok(Self {
+            layout: Arc::new(Layout {
+                of_rows: converter(&schema, all)?,
+                of_keys: converter(&schema, keys.iter().copied())?,
+                schema,
+                keys,
+            }),
+            changes,
+            shards: vec![Rows::default(); shards],
+        })
+    }
+
+    pub(super) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Applies a batch of a shard.
+    pub(super) fn apply(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
         let (ops, columns) = match self.changes {
             true => (
                 Some(batch.column(0).as_string::<i32>()),
@@ -64,20 +114,62 @@ impl Fold {
             ),
             false => (None, batch.columns()),
         };
-        let rows = self.of_rows.convert_columns(columns)?;
-        let keys: Vec<ArrayRef> = self.keys.iter().map(|k| Arc::clone(&columns[*k])).collect();
-        let keys = self.of_keys.convert_columns(&keys)?;
+        let layout = &self.layout;
+        let rows = layout.of_rows.convert_columns(columns)?;
+        let keys = layout.keys.iter().map(|k| Arc::clone(&columns[*k]));
+        let keys: Vec<ArrayRef> = keys.collect();
+        let keys = layout.of_keys.convert_columns(&keys)?;
+        let into = &mut self.shards[shard];
+        into.leave();
         for row in 0..batch.num_rows() {
-            let gone = ops.is_some_and(|ops| ops.value(row).starts_with('-'));
-            let weight = if gone { -1 } else { 1 };
-            self.add(keys.row(row).as_ref(), rows.row(row).as_ref(), weight);
+            let op = ops.map_or(INSERT, |ops| ops.value(row));
+            let weight = if op.starts_with('-') { -1 } else { 1 };
+            let (key, bytes) = (keys.row(row), rows.row(row));
+            if op == UPDATE_BEFORE && row + 1 == batch.num_rows() {
+                into.leaving = Some((key.as_ref().into(), bytes.as_ref().into()));
+            } else {
+                into.add(key.as_ref(), bytes.as_ref(), weight);
+            }
         }
         Ok(())
     }
 
+    /// Nothing comes any more.
+    pub(super) fn end(&mut self) {
+        self.shards.iter_mut().for_each(Rows::leave);
+    }
+
+    /// All rows that stand.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let shards = self.shards.iter();
+        Snapshot {
+            layout: Arc::clone(&self.layout),
+            shards: shards
+                .map(|s| s.standing.values().flatten().cloned().collect())
+                .collect(),
+        }
+    }
+
+    /// The rows with one of these keys, of each of which there is an array.
+    pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
+        let keys = self.layout.of_keys.convert_columns(keys)?;
+        let keys: HashSet<&[u8]> = keys.iter().map(|key| key.data()).collect();
+        let found = |rows: &Rows| {
+            let found = keys.iter().filter_map(|key| rows.standing.get(*key));
+            found.flatten().cloned().collect()
+        };
+        Ok(Snapshot {
+            layout: Arc::clone(&self.layout),
+            shards: self.shards.iter().map(found).collect(),
+        })
+    }
+}
+
+impl Rows {
+    /// Adds to a row's weight.
     fn add(&mut self, key: &[u8], row: &[u8], weight: i64) {
-        let Some(standing) = self.rows.get_mut(key) else {
-            self.rows.insert(key.into(), vec![(row.into(), weight)]);
+        let Some(standing) = self.standing.get_mut(key) else {
+            self.standing.insert(key.into(), vec![(row.into(), weight)]);
             return;
         };
         match standing.iter_mut().find(|(r, _)| **r == *row) {
@@ -86,38 +178,55 @@ impl Fold {
         }
         standing.retain(|(_, weight)| *weight != 0);
         if standing.is_empty() {
-            self.rows.remove(key);
+            self.standing.remove(key);
         }
     }
 
-    /// All rows that stand.
-    pub(super) fn batch(&self) -> Result<RecordBatch> {
-        self.decode(self.rows.values().flatten())
+    /// Takes the row away that waits for the one behind it.
+    fn leave(&mut self) {
+        if let Some((key, row)) = self.leaving.take() {
+            self.add(&key, &row, -1);
+        }
+    }
+}
+
+/// How often a row is given.
+fn times(weight: i64) -> usize {
+    usize::try_from(weight).unwrap_or(0)
+}
+
+impl Snapshot {
+    /// Rows of a shard that differ from each other: what [`Self::batch`] counts in.
+    pub(super) fn len(&self, shard: usize) -> usize {
+        self.shards[shard].len()
     }
 
-    /// The types of the key.
-    pub(super) fn keys(&self) -> &[usize] {
-        &self.keys
+    /// Bytes that it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.shards.iter().flatten();
+        rows.map(|(row, _)| size_of::<Standing>() + row.len()).sum()
     }
 
-    /// The rows with this key.
-    pub(super) fn find(&self, key: &[ArrayRef]) -> Result<RecordBatch> {
-        let key = self.of_keys.convert_columns(key)?;
-        let found = self.rows.get(key.row(0).as_ref());
-        self.decode(found.into_iter().flatten())
+    /// How many rows some of a shard's are.
+    pub(super) fn count(&self, shard: usize, rows: std::ops::Range<usize>) -> usize {
+        let rows = self.shards[shard][rows].iter();
+        rows.map(|(_, weight)| times(*weight)).sum()
     }
 
-    fn decode<'a>(&self, rows: impl Iterator<Item = &'a Standing>) -> Result<RecordBatch> {
-        let parser = self.of_rows.parser();
-        let weighted = rows.flat_map(|(row, weight)| {
-            let times = usize::try_from(*weight).unwrap_or(0);
-            std::iter::repeat_n(parser.parse(row), times)
-        });
-        let columns = self.of_rows.convert_rows(weighted)?;
+    /// Some rows of a shard.
+    pub(super) fn batch(&self, shard: usize, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
+        let Layout {
+            schema, of_rows, ..
+        } = &*self.layout;
+        let parser = of_rows.parser();
+        let weighted = self.shards[shard][rows]
+            .iter()
+            .flat_map(|(row, weight)| std::iter::repeat_n(parser.parse(row), times(*weight)));
+        let columns = of_rows.convert_rows(weighted)?;
         let empty = columns.first().is_none_or(|c: &ArrayRef| c.is_empty());
         match empty {
-            true => Ok(RecordBatch::new_empty(Arc::clone(&self.schema))),
-            false => RecordBatch::try_new(Arc::clone(&self.schema), columns),
+            true => Ok(RecordBatch::new_empty(Arc::clone(schema))),
+            false => RecordBatch::try_new(Arc::clone(schema), columns),
         }
     }
 }

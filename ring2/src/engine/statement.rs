@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use super::system;
 use crate::check::{self, Purpose};
 use crate::error::{Result, SqlError};
 use crate::lower_expr::Kernels;
 use crate::options::CHANNEL_LATER;
 use crate::place::{Chunk, Place};
 use crate::script::{self, Emit, Reading, Session, Step};
-use crate::syntax::{self, Kind, Statement};
+use crate::syntax::{self, Kind, Show, Statement};
 use crate::{Answer, PlannedQuery, ResultColumn, SourceFile, limits, plan_select};
 
 /// What there is to do.
@@ -20,10 +21,22 @@ pub(super) enum Planned {
     Answer(Answer),
     /// A view to keep, by its name.
     View(String, Box<PlannedQuery>),
-    /// A query over input that ends.
-    Select(Box<PlannedQuery>),
+    /// A query over sources.
+    Select {
+        query: Box<PlannedQuery>,
+        is_endless: bool,
+    },
     /// A query over views.
     Query(String),
+}
+
+/// Whether a query over input without an end may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endless {
+    /// Its rows are taken as they come.
+    Allowed,
+    /// All of its rows are wanted.
+    Refused,
 }
 
 /// Plans one statement of a script; `None` behind the last one.
@@ -32,6 +45,7 @@ pub(super) fn plan(
     number: usize,
     session: &Session,
     now: SystemTime,
+    endless: Endless,
 ) -> Result<Option<(Session, Planned)>> {
     limits::with_stack(|| {
         let place = Place { file };
@@ -39,7 +53,7 @@ pub(super) fn plan(
             return Ok(None);
         };
         let mut session = session.clone();
-        let planned = statement(place, chunk, &mut session, now)?;
+        let planned = statement(place, chunk, &mut session, now, endless)?;
         // Here such a source has appenders.
         for source in session.catalog.sources.values_mut() {
             source.later.take_if(|why| why == CHANNEL_LATER);
@@ -53,6 +67,7 @@ fn statement(
     chunk: Chunk,
     session: &mut Session,
     now: SystemTime,
+    endless: Endless,
 ) -> Result<Planned> {
     let read = syntax::read(place, &chunk)?;
     let at = chunk.start();
@@ -65,6 +80,16 @@ fn statement(
         Statement::CreateSink(_) => return Err(refuse("CREATE SINK").into()),
         Statement::Insert(_) => return Err(refuse("INSERT").into()),
         Statement::Rename(_) => return Err(refuse("ALTER .. RENAME").into()),
+        Statement::Show(Show::Jobs) => {
+            let jobs = format!(
+                "SELECT name, query FROM {}.jobs ORDER BY name",
+                system::SCHEMA
+            );
+            return Ok(Planned::Query(jobs));
+        }
+        Statement::Query(query) if query.emit.is_none() && system::is_named(&query.query) => {
+            return Ok(Planned::Query(query.query.to_string()));
+        }
         Statement::Query(query) => {
             let catalog = &session.catalog;
             let checked = check::query(place, &chunk, catalog, query, Purpose::Print)?;
@@ -99,14 +124,23 @@ fn statement(
         let sources = &session.catalog.sources;
         let read = query.program.sources.iter();
         let unbounded = |name: &str| sources.get(name).is_some_and(|s| !s.bounded);
-        if let Some(source) = read.map(|s| &s.name).find(|name| unbounded(name)) {
+        let without_end = read.map(|s| &s.name).find(|name| unbounded(name));
+        let is_endless = without_end.is_some();
+        if let Some(source) = without_end.filter(|_| endless == Endless::Refused) {
             let message = format!("a SELECT over \"{source}\", which has no end, never ends");
             let hint = "CREATE MATERIALIZED VIEW .. AS this, and subscribe to it";
             return Err(place.hinted("E0402", at, message, hint).into());
         }
-        return Ok(Planned::Select(Box::new(query)));
+        let query = Box::new(query);
+        return Ok(Planned::Select { query, is_endless });
     };
-    let renamed = session.catalog.views.get(&name).map(|v| v.renamed.clone());
+    rename(session, &name, &mut query);
+    Ok(Planned::View(name, Box::new(query)))
+}
+
+/// Gives the columns of a view the names that it declares.
+fn rename(session: &Session, view: &str, query: &mut PlannedQuery) {
+    let renamed = session.catalog.views.get(view).map(|v| v.renamed.clone());
     let first = usize::from(query.changes);
     let columns = query.columns[first..].iter_mut();
     for (column, new) in columns.zip(renamed.unwrap_or_default()) {
@@ -114,5 +148,4 @@ fn statement(
             ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. } => *name = new,
         }
     }
-    Ok(Planned::View(name, Box::new(query)))
 }

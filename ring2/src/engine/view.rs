@@ -7,25 +7,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::arrow::error::ArrowError;
 use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Control, Next, Running};
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::fold::Fold;
+use super::fold::{Fold, Layout, Snapshot};
 use super::row::Row;
 use super::subscription::Subscription;
+use super::system::Job;
 use super::{Value, ViewMetrics, arrays, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
+use crate::partitioning::Stage;
 
 /// A view in the hands of the engine. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct View {
     name: String,
+    sql: String,
+    stages: Arc<[Stage]>,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -34,6 +38,7 @@ pub(super) struct View {
 /// What the view's thread shares.
 #[derive(Debug)]
 pub(super) struct Shared {
+    shards: usize,
     state: Mutex<State>,
     ended: Condvar,
     /// Nobody wants the view any more.
@@ -64,8 +69,10 @@ impl View {
         let keys: Vec<usize> = query.keys.iter().map(|key| key - first).collect();
         let has_key = !keys.is_empty();
         let schema = Arc::new(ArrowSchema::new(fields));
-        let fold = Fold::new(schema, query.changes, keys).map_err(|e| wrong(&e))?;
+        let shards = running.shards();
+        let fold = Fold::new(schema, query.changes, keys, shards).map_err(|e| wrong(&e))?;
         let shared = Arc::new(Shared {
+            shards,
             state: Mutex::new(State {
                 fold,
                 has_key,
@@ -91,6 +98,8 @@ impl View {
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
         Ok(Self {
             name,
+            sql: query.sql.clone(),
+            stages: query.stages.clone().into(),
             control,
             shared,
             thread: Some(thread),
@@ -114,6 +123,21 @@ impl View {
         }
         drop(state);
         Ok(Subscription::new(inbox, Arc::clone(&self.shared)))
+    }
+
+    /// What the system tables say of it.
+    pub(super) fn job(&self) -> Job {
+        let metrics = self.metrics();
+        let state = self.shared.lock();
+        Job {
+            name: metrics.name,
+            sql: self.sql.clone(),
+            is_ended: state.is_ended,
+            failure: state.failure().map(|e| e.to_string()),
+            rows_out: metrics.rows_out,
+            shards: self.control.reached_by_shard().collect(),
+            stages: Arc::clone(&self.stages),
+        }
     }
 
     pub(super) fn metrics(&self) -> ViewMetrics {
@@ -159,6 +183,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many shards give rows.
+    pub(super) fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -173,11 +202,23 @@ impl Shared {
         self.rows_undelivered.load(Ordering::Relaxed)
     }
 
+    /// How the rows look.
+    pub(super) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(self.lock().fold.layout())
+    }
+
     /// The rows that stand.
-    pub(super) fn rows(&self) -> Result<RecordBatch> {
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
         let state = self.lock();
         state.failure().map_or(Ok(()), Err)?;
-        state.fold.batch().map_err(|e| wrong(&e))
+        Ok(state.fold.snapshot())
+    }
+
+    /// The rows that stand and have one of these keys: an array for each of their columns.
+    pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
+        let state = self.lock();
+        state.failure().map_or(Ok(()), Err)?;
+        state.fold.probe(keys).map_err(|e| wrong(&e))
     }
 
     /// The row with this key.
@@ -188,13 +229,19 @@ impl Shared {
             let message = format!("the rows of view \"{view}\" have no key: it does not group");
             return Err(Error::engine("E0603", message));
         }
-        let schema = state.fold.schema();
-        let fields = state.fold.keys().iter().map(|column| {
-            let field = schema.field(*column);
+        let layout = Arc::clone(state.fold.layout());
+        drop(state);
+        let fields = layout.keys().iter().map(|column| {
+            let field = layout.schema().field(*column);
             Field::new(field.name(), field.data_type().clone())
         });
         let key = arrays(&Schema::new(fields.collect()), key)?;
-        let found = state.fold.find(&key).map_err(|e| wrong(&e))?;
+        let found = self.probe(&key)?;
+        let mut shards = 0..self.shards;
+        let Some(shard) = shards.find(|shard| found.len(*shard) > 0) else {
+            return Ok(None);
+        };
+        let found = found.batch(shard, 0..1).map_err(|e| wrong(&e))?;
         Ok((found.num_rows() > 0).then(|| Row::new(found, 0)))
     }
 
@@ -257,24 +304,28 @@ impl Keeper {
         while !self.shared.0.is_gone() {
             match self.running.next_block_timeout(Duration::MAX)? {
                 Next::Nothing | Next::Barrier(..) => {}
-                Next::End => return Ok(()),
+                Next::End => {
+                    self.shared.0.lock().fold.end();
+                    return Ok(());
+                }
                 Next::Block(block) => {
                     let schema = &self.query.program.outputs[0].schema;
                     let batch = batch::results(&self.query.columns, schema, block.rows());
+                    let shard = block.shard();
                     self.running.give_back(block);
-                    self.take(&batch?)?;
+                    self.take(shard, &batch?)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn take(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let shared = &self.shared.0;
         {
             let mut state = shared.lock();
-            state.fold.apply(batch).map_err(|e| wrong(&e))?;
+            state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
             self.subscribers.append(&mut state.joining);
         }
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);

@@ -21,6 +21,7 @@ use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{held_type, unaliased};
 use crate::partitioning::Route;
+use crate::partitioning::text;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
@@ -35,9 +36,10 @@ impl Lowering<'_> {
         check_sets(sets.as_ref(), &bounds)?;
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
-        let bound = match bounds.iter().flatten().next().filter(|_| !changing) {
-            Some(key) => self.event_time(key.column)?,
-            None => None,
+        let nested = self.nested(&bounds);
+        let bound = match bounds.iter().flatten().next() {
+            Some(key) if !changing && nested.is_none() => self.event_time(key.column)?,
+            _ => None,
         };
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
@@ -64,17 +66,19 @@ impl Lowering<'_> {
         });
         self.project(exprs, Schema::new(fields));
         self.repeat(sets.as_ref());
-        let window = windows
-            .as_ref()
-            .and_then(Windows::key)
-            .filter(|_| timed && !changing);
+        let window = match windows.as_ref().and_then(Windows::key) {
+            _ if changing || sessions => None,
+            Some(window) => timed.then_some(window).or(nested.map(|n| n.around(window))),
+            None => self.closing(&keys),
+        };
+        self.check_closing(window, sessions)?;
         let input = Arc::clone(&self.schema);
         let order = self.order(bound, in_order && !groups);
         let single =
             !matches!(route, Some(Route::TwoPhase)) || !keys.is_empty() || self.changes || changing;
         self.meet(route, input, order, single)?;
         if let Some(windows) = &mut windows {
-            let plain = sets.is_none() && !self.changes && !changing;
+            let plain = sets.is_none() && !self.changes && !changing && nested.is_none();
             if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
@@ -88,6 +92,7 @@ impl Lowering<'_> {
         }
         self.add_groups(spec.clone(), windows, bound);
         self.stand(sets.as_ref(), aggregate, &spec, route);
+        self.pace_groups(aggregate, spec.keys.len());
         Ok(())
     }
 
@@ -409,11 +414,12 @@ pub(super) fn check_call(
 ) -> Result<(), Refusal> {
     if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
         return refuse(&format!(
-            "{expr} over groups, which have no order, is not supported yet"
+            "{} over groups, which have no order, is not supported yet",
+            text(expr)
         ));
     }
     if sessions && (call.distinct || call.is_generic()) {
-        return refuse(&format!("{expr} by sessions is not supported yet"));
+        return refuse(&format!("{} by sessions is not supported yet", text(expr)));
     }
     Ok(())
 }

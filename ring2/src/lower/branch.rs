@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use trefoil_ring0::id::ExchangeId;
 use trefoil_ring0::program::{
-    ExchangeSpec, OperatorSpec, Order, Routing, StageInput, StageOutput, StageSpec,
+    ChangesSpec, ExchangeSpec, OperatorSpec, Order, Routing, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::schema::Schema;
 
@@ -43,7 +43,11 @@ impl Branch {
 
     /// The source whose rows these still are.
     pub(super) fn source(&self) -> Option<usize> {
-        let stand = |o: &OperatorSpec| matches!(o, OperatorSpec::Latest(_));
+        let stand = |o: &OperatorSpec| match o {
+            OperatorSpec::Latest(_) => true,
+            OperatorSpec::Changing(changes) => matches!(changes, ChangesSpec::Captured(_)),
+            _ => false,
+        };
         match self.input {
             StageInput::Source(id) if !self.operators.iter().any(stand) => Some(id.index()),
             StageInput::Source(_) | StageInput::Exchange(_) => None,

@@ -11,6 +11,7 @@ use trefoil_ring0::program::AggregateFunction;
 use super::Refusal;
 use super::kernel;
 use crate::lower_expr::{Kernels, Scope, expression, unaliased};
+use crate::partitioning::text;
 
 /// A call, and what it needs of a row.
 pub(super) struct Call {
@@ -83,7 +84,7 @@ impl Function {
 /// Lowers a call; `whole`: all rows of a group meet as they are.
 pub(super) fn call(expr: &PlanExpr, scope: &Scope<'_>, whole: bool) -> Result<Call, Refusal> {
     let PlanExpr::AggregateFunction(f) = unaliased(expr) else {
-        return Err(("E0301", format!("{expr} is not supported yet")));
+        return Err(("E0301", format!("{} is not supported yet", text(expr))));
     };
     let native = native(f, scope)?;
     let generic = whole && scope.kernels == Kernels::Generic;
@@ -93,7 +94,11 @@ pub(super) fn call(expr: &PlanExpr, scope: &Scope<'_>, whole: bool) -> Result<Ca
         }
         Some(_) | None if whole => self::generic(expr, f, scope)?,
         // Its parts could not be merged.
-        Some(_) | None => return Err(("E0301", format!("{expr} is not supported yet"))),
+        Some(_) | None => {
+            let call = text(expr);
+            let message = format!("{call} of such values over all rows is not supported yet");
+            return Err(("E0301", message));
+        }
     };
     // A value more than once is as great as once.
     let greatest = matches!(f.func.name(), "min" | "max");
@@ -165,12 +170,12 @@ fn generic(expr: &PlanExpr, f: &PlanCall, scope: &Scope<'_>) -> Result<Function,
     let plain = &f.params;
     let strange = |e: &PlanExpr| !plain.args.contains(e);
     if plain.distinct && plain.order_by.iter().any(|s| strange(&s.expr)) {
-        let message = format!("{expr} by what is no argument is not supported yet");
+        let message = format!("{} by what is no argument is not supported yet", text(expr));
         return Err(("E0301", message));
     }
     if f.func.name() == "nth_value" && !plain.order_by.is_empty() {
         // DataFusion orders its input for it.
-        let message = format!("{expr}: ORDER BY in NTH_VALUE is not supported yet");
+        let message = "ORDER BY in NTH_VALUE is not supported yet".to_owned();
         return Err(("E0301", message));
     }
     let filter = plain.filter.as_deref().map(|f| expression(f, scope));

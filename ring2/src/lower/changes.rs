@@ -13,26 +13,78 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use super::Lowering;
 use crate::ResultColumn;
+use crate::engine::keys;
 use crate::error::SqlError;
 use crate::lower_expr::unaliased;
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
+use crate::sink;
 use crate::window::marker;
 
 /// The name of the column.
 const NAME: &str = "op";
 
+/// What results say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing: they only come.
+    Nothing,
+    /// What each row does to those that stand.
+    Changes,
+    /// By key what stands now: `+U` is it, `-D` stands no more.
+    Upsert,
+}
+
+/// What the results of a query say, as it and the sink that takes them want it.
+///
+/// # Errors
+/// Where the sink cannot take them so.
+pub(crate) fn asked(
+    select: &Select<'_>,
+    planned: &Planned,
+    changes: bool,
+) -> Result<Told, SqlError> {
+    let target = select.target.as_ref();
+    let sink = target.and_then(|t| select.catalog.sinks.get(&t.name));
+    let mode = sink.and_then(|sink| Some((&sink.name, sink.mode.as_deref()?)));
+    let refuse = |name: &str, code, what: &str, hint: &str| {
+        let at = sink::named_at(select, name);
+        Err(select.place.hinted(code, at, what, hint))
+    };
+    match mode {
+        Some((_, "changelog")) => Ok(Told::Changes),
+        Some((name, "upsert")) => {
+            if !keys::of(&planned.plan, &planned.results).is_empty() {
+                return Ok(Told::Upsert);
+            }
+            let what = "rows without a key in a sink with mode = 'upsert' are not supported yet";
+            let hint = "groups have a key: SELECT all of GROUP BY, and no rank or order of these";
+            refuse(name, "E0301", what, hint)
+        }
+        Some((name, _)) if changes => {
+            let what = "these rows change, and a sink with mode = 'append' takes what only comes";
+            let hint = "EMIT FINAL, or a sink with mode = 'changelog' or 'upsert'";
+            refuse(name, "E0211", what, hint)
+        }
+        _ if changes => Ok(Told::Changes),
+        _ => Ok(Told::Nothing),
+    }
+}
+
 /// Whether a query's results are a changelog: where it says so, and where groups of input without
 /// an end are never complete. Windows close by a watermark.
 pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
     match select.emit {
-        Emit::Changes(_) | Emit::Every(_) => true,
+        Emit::Changes(_) | Emit::Every(..) => true,
         Emit::Final(_) => false,
         Emit::Default => {
             let timed = planned
                 .tables
                 .iter()
                 .all(|t| t.bounded || t.lag_ns.is_some());
+            if planned.tables.iter().any(|t| !t.bounded && t.has_changes()) {
+                return true;
+            }
             let closes = timed && is_grouped(&planned.plan, is_window);
             planned.tables.iter().any(|t| !t.bounded)
                 && is_grouped(&planned.plan, |_| true)
@@ -93,7 +145,10 @@ pub(crate) fn told(
 
 impl Lowering<'_> {
     /// Has the results' first column tell what a row does. Gives the columns then.
-    pub(super) fn told(&mut self, schema: &Schema) -> Arc<Schema> {
+    pub(super) fn told(&mut self, schema: &Schema, told: Told) -> Arc<Schema> {
+        if told == Told::Upsert && self.weighted {
+            self.without_before();
+        }
         let mut fields = schema.fields.clone();
         // What is projected anyway is not projected once more.
         let last = |operators: &mut Vec<OperatorSpec>| match operators.pop() {
@@ -109,10 +164,11 @@ impl Lowering<'_> {
         };
         let mut exprs =
             (alone.take()).unwrap_or_else(|| (0..fields.len()).map(Expr::Column).collect());
-        let mut op = Expr::Literal(Scalar::Utf8("+I".to_owned()));
+        let comes = if told == Told::Upsert { "+U" } else { "+I" };
+        let mut op = Expr::Literal(Scalar::Utf8(comes.to_owned()));
         if std::mem::take(&mut self.weighted) {
             fields.pop();
-            op = name(&exprs.pop().expect("a changelog has a last column"));
+            op = name(&exprs.pop().expect("a changelog has a last column"), comes);
         }
         exprs.insert(0, op);
         let op = Field::new(NAME, DataType::Utf8);
@@ -131,18 +187,29 @@ impl Lowering<'_> {
         });
         schema
     }
+
+    /// Leaves the rows out in whose place others come.
+    fn without_before(&mut self) {
+        let op = Expr::Column(self.schema.fields.len() - 1);
+        let before = Expr::Literal(Scalar::I8(changelog::UPDATE_BEFORE));
+        let stays = Expr::Binary(BinaryOp::NotEq, Box::new(op), Box::new(before));
+        self.push(OperatorSpec::FilterChanges(stays));
+    }
 }
 
-/// What a changelog's column is called where it is printed.
-fn name(column: &Expr) -> Expr {
+/// What a changelog's column is called where it is printed; `comes`: where a row is new.
+fn name(column: &Expr, comes: &str) -> Expr {
     let is = |op| {
         let op = Expr::Literal(Scalar::I8(op));
         Expr::Binary(BinaryOp::Eq, Box::new(column.clone()), Box::new(op))
     };
     let text = |name: &str| Expr::Literal(Scalar::Utf8(name.to_owned()));
-    let names = changelog::NAMES.iter();
+    let names = changelog::NAMES.iter().map(|(op, name)| match *op {
+        changelog::INSERT => (is(*op), text(comes)),
+        _ => (is(*op), text(name)),
+    });
     Expr::Case {
-        branches: names.map(|(op, name)| (is(*op), text(name))).collect(),
+        branches: names.collect(),
         otherwise: None,
     }
 }

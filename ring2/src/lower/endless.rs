@@ -2,7 +2,11 @@
 
 use datafusion::logical_expr::LogicalPlan;
 
+use trefoil_ring0::program::WindowKey;
+
 use super::changes::{is_grouped, is_window};
+use super::windows::KeyWindow;
+use super::{Lowering, Refusal};
 use crate::error::SqlError;
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
@@ -16,18 +20,18 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     if planned.tables.iter().all(|t| t.bounded) {
         return Ok(());
     }
-    if changes || !is_grouped(&planned.plan, |_| true) {
-        return Ok(());
-    }
     let start = select.chunk.start();
     let at = match select.emit {
         Emit::Final(at) => at,
-        Emit::Default | Emit::Changes(_) | Emit::Every(_) => start,
+        Emit::Default | Emit::Changes(_) | Emit::Every(..) => start,
     };
-    if groups(&planned.plan) > 1 {
-        let message = "groups of groups over input without an end are not supported yet";
-        let hint = "write the windows with one query, and group its file with another";
-        return Err(select.place.hinted("E0301", at, message, hint));
+    let mut tables = planned.tables.iter();
+    if let Some(table) = tables.find(|t| !t.bounded && t.has_changes() && !changes) {
+        let message = format!("the rows of \"{}\" never stand: it has no end", table.name);
+        return Err(select.place.hinted("E0402", at, message, "EMIT CHANGES"));
+    }
+    if changes || !is_grouped(&planned.plan, |_| true) {
+        return Ok(());
     }
     if !is_grouped(&planned.plan, is_window) {
         let message = "these groups never close: the input is unbounded, and no key is a window's \
@@ -47,4 +51,46 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
 fn groups(plan: &LogicalPlan) -> usize {
     let below = plan.inputs().into_iter().map(groups).max().unwrap_or(0);
     below + usize::from(matches!(plan, LogicalPlan::Aggregate(_)))
+}
+
+/// Windows over the starts of windows, by which rows come as these close.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nested {
+    /// How long after its start, in nanoseconds, an inner window closes.
+    size_ns: i64,
+}
+
+impl Nested {
+    /// When the outer windows close: once all that may begin in them have.
+    pub(super) fn around(self, outer: WindowKey) -> WindowKey {
+        WindowKey {
+            size_ns: outer.size_ns.saturating_add(self.size_ns),
+            ..outer
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// What the windows of these keys are over, where that are windows which watermarks close.
+    pub(super) fn nested(&self, keys: &[Option<KeyWindow>]) -> Option<Nested> {
+        let key = keys.iter().flatten().next()?;
+        let size_ns = self.windows.get(key.column?).copied().flatten()?;
+        (!key.is_session() && !self.changes).then_some(Nested { size_ns })
+    }
+
+    /// Refuses groups of groups that nothing closes, over input without an end.
+    pub(super) fn check_closing(
+        &self,
+        window: Option<WindowKey>,
+        sessions: bool,
+    ) -> Result<(), Refusal> {
+        let ends = self.query.tables.iter().all(|t| t.bounded);
+        let closes = window.is_some() || sessions && self.timed();
+        if ends || self.changes || closes || groups(&self.query.plan) < 2 {
+            return Ok(());
+        }
+        let message = "groups of groups over input without an end, of which no key is a window's \
+                       start, are not supported yet";
+        Err(("E0301", message.to_owned()))
+    }
 }

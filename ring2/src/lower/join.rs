@@ -58,7 +58,7 @@ fn refuse<T>(what: &str) -> Result<T, Refusal> {
 }
 
 /// A condition without what asks for a version: of a table that is a file there is one.
-pub(super) fn without_versions(condition: &PlanExpr) -> Option<PlanExpr> {
+pub(crate) fn without_versions(condition: &PlanExpr) -> Option<PlanExpr> {
     let version =
         |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME);
     let parts = split_conjunction(condition);

@@ -20,6 +20,7 @@ use trefoil_ring0::program::Phase;
 
 use super::Refusal;
 use crate::lower_expr::{Scope, as_type, cause, expression, held_type, is_constant};
+use crate::partitioning::text;
 use crate::planner;
 
 /// An aggregate of DataFusion's.
@@ -42,7 +43,7 @@ pub(super) fn aggregate(
     call: &PlanCall,
     scope: &Scope<'_>,
 ) -> Result<Made, Refusal> {
-    let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
+    let wrong = |e: DataFusionError| ("E0206", format!("{}: {}", text(expr), cause(&e)));
     let mut columns = Vec::new();
     let mut fields = Vec::new();
     let mut column = |e: &mut PlanExpr| -> Result<(), Refusal> {
@@ -70,7 +71,10 @@ pub(super) fn aggregate(
     let function = function.map_err(wrong)?;
     let given = function.field().data_type().clone();
     let Some(data_type) = held_type(&given) else {
-        let message = format!("{expr}: a result of type {given} is not supported yet");
+        let message = format!(
+            "{}: a result of type {given} is not supported yet",
+            text(expr)
+        );
         return Err(("E0302", message));
     };
     let inputs = function.all_expressions();

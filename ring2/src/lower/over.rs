@@ -21,6 +21,7 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::order::{Standing, sort_key};
 use super::{Lowering, Refusal, weighted};
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
+use crate::partitioning::text;
 use crate::planner;
 
 /// DataFusion's functions over the columns that they need.
@@ -156,7 +157,7 @@ impl Lowering<'_> {
         let mut calls = Vec::new();
         for expr in &window.window_expr {
             let PlanExpr::WindowFunction(call) = unaliased(expr) else {
-                return Err(("E0301", format!("{expr} is not supported yet")));
+                return Err(("E0301", format!("{} is not supported yet", text(expr))));
             };
             let mut call = call.as_ref().clone();
             self.gather(&mut call, window, &mut needed)?;

@@ -14,12 +14,14 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use std::sync::Arc;
 
+use trefoil_ring0::align::SplitPolicy;
 use trefoil_ring0::feed::Feed;
 use trefoil_ring1::connector::{Stdin, Tail};
 use trefoil_ring1::format::{ArrowIpc, Parquet};
+use trefoil_ring1::watermark::Patience;
 
 use super::branch::Branch;
-use super::{DEAD_LETTERS, Lowering, Refusal, order};
+use super::{DEAD_LETTERS, Lowering, Refusal, captured, order};
 use crate::catalog::{BadDataPolicy, SourceDef, SourceFormat};
 use crate::files::expand;
 use crate::options::CHANNEL;
@@ -135,16 +137,25 @@ impl Lowering<'_> {
             }
         }
         let keyed = !source.primary_key.is_empty();
+        let at = |key: &usize| columns.iter().position(|c| c == key);
+        let keys: Vec<usize> = source.primary_key.iter().filter_map(at).collect();
         let (fields, system) = fields(source, scan, &columns)?;
-        let kind = kind(source, &columns);
+        let mut kind = kind(source, &columns);
+        let changes = source.has_changes();
+        if changes {
+            let (schema, read) = captured::read(source, &keys, fields, !system.is_empty())?;
+            self.schema = schema;
+            kind = captured::reads(kind, read);
+        } else {
+            self.schema = Arc::new(Schema::new(fields));
+        }
         self.once(source, &kind)?;
         let number = u32::try_from(self.program.sources.len()).expect("few sources");
-        self.schema = Arc::new(Schema::new(fields));
         self.program.sources.push(SourceSpec {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match (&kind, self.analysis.in_order || keyed) {
+            reading: match (&kind, self.analysis.in_order || keyed || changes) {
                 (SourceKind::Stream { .. } | SourceKind::Channel, _) | (_, true) => {
                     Reading::InOrder
                 }
@@ -154,6 +165,8 @@ impl Lowering<'_> {
             system,
             splits: source.splits,
             max_ahead_ns: source.max_ahead_ns,
+            policy: (source.patience != Patience::default())
+                .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
                 BadDataPolicy::Skip => BadData::Skip,
@@ -165,15 +178,19 @@ impl Lowering<'_> {
             input: StageInput::Source(SourceId(number)),
             others: Vec::new(),
             operators: Vec::new(),
-            origins: (0..columns.len()).map(Some).collect(),
+            origins: match changes {
+                true => vec![None; self.schema.fields.len()],
+                false => (0..columns.len()).map(Some).collect(),
+            },
             read: columns.clone(),
             single: spec.reading == Reading::InOrder,
         }];
-        if keyed {
-            let at = |key: &usize| columns.iter().position(|c| c == key);
-            self.latest(source.primary_key.iter().filter_map(at).collect());
-        }
         self.windows.clear();
+        match (changes, keyed) {
+            (true, _) => self.captured(keys),
+            (false, true) => self.latest(keys),
+            (false, false) => {}
+        }
         self.columns = Some(columns);
         Ok(())
     }

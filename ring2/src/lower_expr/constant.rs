@@ -12,6 +12,7 @@ use trefoil_ring0::expr::{Expr, Scalar};
 use super::generic::cause;
 use super::{held_type, no};
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::planner;
 
 /// A DATE or TIMESTAMP without columns, computed.
@@ -26,7 +27,7 @@ pub(super) fn temporal_constant(expr: &PlanExpr) -> Option<Result<Expr, Refusal>
 
 /// Computes a constant.
 pub(super) fn fold(expr: &PlanExpr) -> Result<Expr, Refusal> {
-    let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
+    let wrong = |e: DataFusionError| ("E0206", format!("{}: {}", text(expr), cause(&e)));
     let schema = Arc::new(DFSchema::empty());
     let computed = planner::physical(expr.clone(), &schema).map_err(wrong)?;
     let one = RecordBatchOptions::new().with_row_count(Some(1));

@@ -15,6 +15,7 @@ use trefoil_ring0::kernel::{Generic, ScalarKernel};
 
 use super::{Scope, expression, held_type, no, unaliased};
 use crate::lower::Refusal;
+use crate::partitioning::text;
 use crate::planner;
 use crate::window::marker;
 
@@ -71,6 +72,12 @@ pub(crate) fn cause(error: &DataFusionError) -> String {
         }
         text = rest.to_owned();
     }
+    for before in [
+        "This feature is not implemented: ",
+        "Error during planning: ",
+    ] {
+        text = text.strip_prefix(before).unwrap_or(&text).to_owned();
+    }
     text
 }
 
@@ -79,7 +86,7 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     if !is_row_wise(expr) {
         return Err(no(expr));
     }
-    let wrong = |e: DataFusionError| ("E0206", format!("{expr}: {}", cause(&e)));
+    let wrong = |e: DataFusionError| ("E0206", format!("{}: {}", text(expr), cause(&e)));
     let mut args = Vec::new();
     let mut fields = Vec::new();
     let mut refusal = None;
@@ -106,7 +113,10 @@ pub(super) fn operation(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refu
     // A type may depend on the value of a constant: `ROUND(price, 1)`.
     let result = operation.data_type(&schema).map_err(wrong)?;
     let Some(data_type) = held_type(&result) else {
-        let message = format!("{expr}: a result of type {result} is not supported yet");
+        let message = format!(
+            "{}: a result of type {result} is not supported yet",
+            text(expr)
+        );
         return Err(("E0302", message));
     };
     let kernel = Generic(Arc::new(Operation {

@@ -13,7 +13,7 @@ use super::names::{computed, text};
 use super::verdict::{self, Verdict};
 use super::{Facts, StrategyConfig};
 use crate::ResultColumn;
-use crate::lower::aggregate_function;
+use crate::lower::{aggregate_function, without_versions};
 use crate::lower_expr::{has_kernel, operator};
 
 /// What lowering does in front of an aggregation, in the order in which it meets them.
@@ -210,9 +210,10 @@ impl Walk<'_> {
             }
             LogicalPlan::Filter(filter) => {
                 let edge = self.node(&filter.input)?;
-                if !matches!(filter.predicate, Expr::Literal(..)) {
-                    let name = format!("filter {}", text(&filter.predicate));
-                    let native = is_native(&filter.predicate);
+                let asked = without_versions(&filter.predicate);
+                if let Some(predicate) = asked.filter(|p| !matches!(p, Expr::Literal(..))) {
+                    let name = format!("filter {}", text(&predicate));
+                    let native = is_native(&predicate);
                     self.operator(edge.stage, name, native, None);
                 }
                 Ok(edge)
@@ -244,8 +245,7 @@ impl Walk<'_> {
                     Some(first) => first.stage,
                     None => self.stage(),
                 };
-                let name = other.display().to_string().to_lowercase();
-                self.operator(stage, name, false, None);
+                self.operator(stage, node(other), false, None);
                 Ok(Edge {
                     stage,
                     spread: Spread::Splits,
@@ -303,7 +303,7 @@ impl Walk<'_> {
     fn unnested(&mut self, unnest: &Unnest) -> Result<Edge, Unfit> {
         let edge = self.node(&unnest.input)?;
         let exploded = &unnest.exec_columns;
-        let columns: Vec<&str> = exploded.iter().map(|c| unplaced(&c.name)).collect();
+        let columns: Vec<String> = exploded.iter().map(|c| unplaced(&c.name)).collect();
         let name = format!("unnest {}", columns.join(", "));
         self.operator(edge.stage, name, true, None);
         Ok(edge.renamed(|e| match e {
@@ -421,7 +421,7 @@ impl Walk<'_> {
         }
         keys.iter()
             .map(|k| match k {
-                Expr::Column(c) => c.flat_name(),
+                Expr::Column(c) if is_named(c) => c.flat_name(),
                 other => text(other),
             })
             .collect()
@@ -440,10 +440,33 @@ impl Edge {
 }
 
 /// The column that DataFusion's placeholder stands for.
-fn unplaced(name: &str) -> &str {
+fn unplaced(name: &str) -> String {
     let inner = name.strip_prefix("__unnest_placeholder(");
     let inner = inner.and_then(|n| n.strip_suffix(')')).unwrap_or(name);
-    inner.rsplit('.').next().unwrap_or(inner)
+    match inner.contains(['(', ' ']) {
+        true => super::names::readable(inner),
+        false => inner.rsplit('.').next().unwrap_or(inner).to_owned(),
+    }
+}
+
+/// Whether a person named the relation of a column.
+fn is_named(column: &Column) -> bool {
+    let name = column.relation.as_ref().map(|r| r.table());
+    name.is_some_and(|name| !name.starts_with("__"))
+}
+
+/// What a node does that nothing is known of.
+pub(crate) fn node(plan: &LogicalPlan) -> String {
+    match plan {
+        LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => "SELECT without FROM".into(),
+        LogicalPlan::EmptyRelation(_) => "an input without rows".into(),
+        LogicalPlan::Values(_) => "VALUES".into(),
+        other => {
+            let text = other.display().to_string();
+            let name = text.split([':', ' ', '(']).next().unwrap_or_default();
+            name.to_uppercase()
+        }
+    }
 }
 
 /// Whether Ring 0 has kernels for all of an expression.

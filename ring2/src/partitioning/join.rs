@@ -200,7 +200,11 @@ impl Walk<'_> {
             Shape::Asof => format!("asof lookup in {name}"),
             Shape::Window | Shape::Interval | Shape::Regular => format!("lookup in {name}"),
         };
-        let name_of_join = format!("{lookup} ({})", conditions(join));
+        let on = conditions(join);
+        let name_of_join = match on.is_empty() {
+            true => lookup,
+            false => format!("{lookup} ({on})"),
+        };
         let state = (format!("table {name}"), format!("its size: {size} bytes"));
         self.operator(kept.stage, name_of_join, native(join), Some(state));
         self.steps.push(Step {
@@ -219,10 +223,11 @@ impl Walk<'_> {
 
     /// No key to route by: all of both sides on one shard.
     fn gathered(&mut self, join: &Join, left: Edge, right: Edge, shape: Shape) -> Edge {
-        let reason = format!(
-            "join on {}: no equality to route by, one shard sees all pairs",
-            conditions(join)
-        );
+        let on = conditions(join);
+        let reason = match on.is_empty() {
+            true => "join of all pairs: one shard sees them".to_owned(),
+            false => format!("join on {on}: no equality to route by, one shard sees all pairs"),
+        };
         self.joins.push([Way::One, Way::One]);
         let kind = ExchangeKind::All;
         let stage = self.exchange(left.stage, kind.clone(), reason.clone());
@@ -327,7 +332,7 @@ impl Walk<'_> {
 
     fn joined(&mut self, join: &Join, stage: usize, shape: Shape) {
         let on = conditions(join);
-        let kind = join.join_type.to_string().to_lowercase();
+        let kind = kind(join.join_type);
         let tables = self.facts.tables;
         let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
             (true, _) => Some("the right side"),
@@ -351,7 +356,11 @@ impl Walk<'_> {
                 ("regular", "all rows of both sides", bound)
             }
         };
-        let name = format!("{name} {kind} join on {on}");
+        let name = match (on.is_empty(), join.join_type) {
+            (true, JoinType::Inner) => "cross join".to_owned(),
+            (true, _) => format!("{kind} join of all pairs"),
+            (false, _) => format!("{name} {kind} join on {on}"),
+        };
         let state = match kept.filter(|_| shape != Shape::Asof) {
             Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
             None => (state.to_owned(), bound),
@@ -390,9 +399,19 @@ fn conditions(join: &Join) -> String {
         Some(within) => within,
         None => text(f),
     }));
-    match all.is_empty() {
-        true => "nothing".to_owned(),
-        false => all.join(" AND "),
+    all.join(" AND ")
+}
+
+fn kind(join: JoinType) -> &'static str {
+    match join {
+        JoinType::Inner => "inner",
+        JoinType::Left => "left",
+        JoinType::Right => "right",
+        JoinType::Full => "full",
+        JoinType::LeftSemi | JoinType::RightSemi => "semi",
+        JoinType::LeftAnti | JoinType::RightAnti => "anti",
+        // Whether there is a match is one more column.
+        JoinType::LeftMark | JoinType::RightMark => "mark",
     }
 }
 

@@ -32,7 +32,9 @@ fn alone(expr: &Expr) -> PlanResult<()> {
         Expr::ScalarSubquery(s)
             if s.outer_ref_columns.is_empty() && s.subquery.max_rows() != Some(1) =>
         {
-            not_impl_err!("a subquery that may give several rows in the place of a value")
+            not_impl_err!(
+                "a subquery that may give several rows in the place of a value is not supported yet"
+            )
         }
         Expr::Exists(exists) if is_global(&exists.subquery.subquery) => not_impl_err!(
             "EXISTS of a subquery that has a row whatever there is, is not supported yet"

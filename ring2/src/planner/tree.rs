@@ -194,7 +194,10 @@ impl Tree<'_> {
                 ..
             } => {
                 let word = op.to_string();
-                Err(self.no(&[&word], &format!("{word} ALL")))
+                let at = find_word(&self.select.chunk.tokens, &[&word], self.start());
+                let message = format!("{word} ALL is not supported yet");
+                let hint = format!("{word} without ALL: each row once");
+                Err(self.select.place.hinted("E0301", at, message, hint))
             }
             SetExpr::SetOperation { left, right, .. } => {
                 self.body(left, level)?;

@@ -6,10 +6,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor, VisitorMut,
+    Query, Select, SelectItem, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::distinct;
 use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
 use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX, QUERY_DEPTH_MAX};
@@ -26,14 +28,25 @@ fn parameters(window: &str) -> &'static [&'static str] {
     }
 }
 
-pub(crate) fn query(place: Place<'_>, query: &mut Query) -> Result<(), SqlError> {
+/// What becomes of a query's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// They are told, in the order that the query asks for.
+    Told,
+    /// They are kept under a name, without an order.
+    Kept,
+}
+
+pub(crate) fn query(place: Place<'_>, query: &mut Query, rows: Rows) -> Result<(), SqlError> {
     check_depth(place, query)?;
-    broken(query.visit(&mut Canonical { place }))
+    let depth = usize::from(rows == Rows::Kept);
+    broken(query.visit(&mut Canonical { place, depth }))
 }
 
 pub(crate) fn expr(place: Place<'_>, expr: &mut Expr) -> Result<(), SqlError> {
     check_depth(place, expr)?;
-    broken(VisitMut::visit(expr, &mut Canonical { place }))
+    let depth = 1;
+    broken(VisitMut::visit(expr, &mut Canonical { place, depth }))
 }
 
 fn broken(flow: ControlFlow<SqlError>) -> Result<(), SqlError> {
@@ -101,10 +114,27 @@ fn check_depth<T: Visit>(place: Place<'_>, tree: &T) -> Result<(), SqlError> {
 
 struct Canonical<'a> {
     place: Place<'a>,
+    /// How many queries there are around what is visited.
+    depth: usize,
 }
 
 impl VisitorMut for Canonical<'_> {
     type Break = SqlError;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        self.depth -= 1;
+        match distinct::query(self.place, query) {
+            Ok(true) if self.depth > 0 => distinct::unordered(query),
+            Ok(_) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
         if let TableFactor::TableFunction { expr, alias } = factor
@@ -140,6 +170,21 @@ impl VisitorMut for Canonical<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { expr, alias } = item {
+                self.name(alias, expr.span().end)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<SqlError> {
+        let at = relation.span().start;
+        let mut parts = relation.0.iter().filter_map(|part| part.as_ident());
+        parts.try_for_each(|ident| self.name(ident, at))
+    }
+
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
         if let TableFactor::Table {
             alias: Some(alias), ..
@@ -153,10 +198,29 @@ impl VisitorMut for Canonical<'_> {
         {
             alias.explicit = true;
         }
+        let at = factor.span().end;
+        if let TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. } = factor
+            && let Some(alias) = alias
+        {
+            self.name(&alias.name, at)?;
+            let mut columns = alias.columns.iter();
+            columns.try_for_each(|column| self.name(&column.name, at))?;
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        let at = expr.span().start;
+        match expr {
+            Expr::Identifier(ident) => self.name(ident, at)?,
+            Expr::CompoundIdentifier(parts) => {
+                parts.iter().try_for_each(|ident| self.name(ident, at))?;
+            }
+            _ => {}
+        }
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             let constant = access_chain.iter().find_map(|access| match access {
                 AccessExpr::Dot(Expr::Value(value)) => Some(value.span.start),
@@ -187,6 +251,20 @@ enum Input {
 }
 
 impl Canonical<'_> {
+    /// Refuses a text in the place of a name: it would not be printed as it was read.
+    fn name(&self, ident: &Ident, at: Location) -> ControlFlow<SqlError> {
+        if ident.quote_style != Some('\'') {
+            return ControlFlow::Continue(());
+        }
+        let at = match ident.span.start {
+            start if start.line > 0 => start,
+            _ => at,
+        };
+        let message = format!("a name, and not the text '{}', stands here", ident.value);
+        let hint = "names are quoted with \", strings with '";
+        ControlFlow::Break(self.place.hinted("E0101", at, message, hint))
+    }
+
     fn window(
         &self,
         name: &mut ObjectName,

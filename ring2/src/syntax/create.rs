@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::canonical::Rows;
 use super::function::FunctionForm;
 use super::print::ident;
 use super::reader::Reader;
@@ -316,7 +317,7 @@ impl Reader<'_> {
                 let message = "a sink takes FROM a view or AS a query, not both";
                 return Err(self.place.error("E0105", at, message));
             }
-            sink.query = Some(self.emit_query()?);
+            sink.query = Some(self.emit_query(Rows::Kept)?);
         }
         Ok(sink)
     }
@@ -345,7 +346,7 @@ impl Reader<'_> {
             if_not_exists,
             name,
             columns,
-            query: self.emit_query()?,
+            query: self.emit_query(Rows::Kept)?,
         }))
     }
 

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::canonical;
+use super::canonical::{self, Rows};
 use super::statement::{At, Drop, Emit, EmitQuery, Explain, Insert, Kind, Rename, Show, Statement};
 use crate::dialect::parser;
 use crate::error::{SqlError, nearest};
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
             tokens: vec![select, token(Token::Mul), from, relation],
             end: name.span.end,
         };
-        Reader::new(place, &chunk).emit_query()
+        Reader::new(place, &chunk).emit_query(Rows::Told)
     }
 
     pub(crate) fn at(&self) -> Location {
@@ -154,10 +154,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A query with its EMIT clause.
-    pub(crate) fn emit_query(&mut self) -> Result<EmitQuery, SqlError> {
+    pub(crate) fn emit_query(&mut self, rows: Rows) -> Result<EmitQuery, SqlError> {
         let parsed = self.parser.parse_query();
         let mut query = parsed.map_err(|e| self.place.parse_error(e, self.chunk))?;
-        canonical::query(self.place, &mut query)?;
+        canonical::query(self.place, &mut query, rows)?;
         let emit_at = At(self.at());
         let emit = match self.take("EMIT") {
             false => None,
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         {
             return Err(self.unexpected("SELECT or VALUES"));
         }
-        let query = self.emit_query()?;
+        let query = self.emit_query(Rows::Kept)?;
         let word = self.peek_word(0);
         if matches!(word.as_str(), "ON" | "RETURNING") {
             let hint = "INSERT into a table with a primary key replaces";
@@ -384,7 +384,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn describe(&mut self) -> Result<Ident, SqlError> {
         self.parser.next_token();
         for kind in ["SOURCE", "TABLE", "SINK", "VIEW"] {
-            if self.peek_word(0) == kind && !self.peek_word(1).is_empty() {
+            let next = self.parser.peek_nth_token(1).token;
+            if self.peek_word(0) == kind && next != Token::EOF {
                 self.parser.next_token();
                 break;
             }
@@ -457,7 +458,7 @@ impl<'a> Reader<'a> {
         if !matches!(word.as_str(), "SELECT" | "WITH" | "VALUES") && !word.is_empty() {
             return Err(self.unexpected("SELECT"));
         }
-        let query = self.emit_query()?;
+        let query = self.emit_query(Rows::Told)?;
         Ok(Explain {
             analyze,
             format,

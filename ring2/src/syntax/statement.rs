@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Assignment, Expr, Ident, Interval, Query};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
+use super::canonical::Rows;
 use super::function::CreateFunction;
 use super::reader::Reader;
 use super::types::TypeName;
@@ -385,8 +386,8 @@ pub(crate) fn read(place: Place<'_>, chunk: &Chunk) -> Result<Statement, SqlErro
     let keyword = word(first).unwrap_or_default();
     let statement = match keyword.as_str() {
         "CREATE" => reader.create()?,
-        "SELECT" | "WITH" | "VALUES" => Statement::Query(reader.emit_query()?),
-        "" if first.token == Token::LParen => Statement::Query(reader.emit_query()?),
+        "SELECT" | "WITH" | "VALUES" => Statement::Query(reader.emit_query(Rows::Told)?),
+        "" if first.token == Token::LParen => Statement::Query(reader.emit_query(Rows::Told)?),
         "INSERT" => Statement::Insert(reader.insert()?),
         "UPDATE" => reader.update()?,
         "DELETE" => reader.delete()?,

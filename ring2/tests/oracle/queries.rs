@@ -19,6 +19,9 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
     "SELECT b, STDDEV(i), STDDEV_POP(i), VAR_SAMP(i), VAR_POP(i) FROM r GROUP BY b",
     "SELECT k, AVG(i) + MAX(i) AS a FROM r WHERE d >= DATE '2025-05-05' GROUP BY k",
     "SELECT DISTINCT k, s FROM r WHERE i > 0",
+    "SELECT DISTINCT ON (k) k, i FROM r ORDER BY k, i DESC",
+    "SELECT b, SUM(i) FROM (SELECT DISTINCT ON (k, s) b, i FROM r ORDER BY s, k, i, b) AS q \
+     GROUP BY b",
     "SELECT DISTINCT * FROM (SELECT b, k + 1 AS n FROM r) AS q",
     "SELECT k, COUNT(*) AS groups, SUM(n) AS rows FROM \
      (SELECT k, s, COUNT(*) AS n FROM r GROUP BY k, s) AS q GROUP BY k",

@@ -1,27 +1,12 @@
-//! DuckDB and Polars over the same files, through a Python that has them: the one that the
-//! environment variable TREFOIL_BENCH_PYTHON names, else python3. They time themselves, from the
-//! query to its last row; starting Python is not counted.
+//! DuckDB and Polars over the same files. They time themselves, from the query to its last row.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-
-use serde::Deserialize;
 
 use super::data::FileKind;
+use crate::bench::peer::{self, Answer};
 use crate::failure::Failure;
-use crate::say::say;
 
 pub(super) const NAMES: [&str; 2] = ["duckdb", "polars"];
-
-/// What a peer says.
-#[derive(Debug, Deserialize)]
-pub(super) struct Answer {
-    pub(super) seconds: f64,
-    pub(super) groups: u64,
-    pub(super) rows: u64,
-}
 
 const DUCKDB: &str = "
 import sys, time, json, duckdb
@@ -56,9 +41,6 @@ seconds = time.perf_counter() - begin
 print(json.dumps({'seconds': seconds, 'groups': len(rows), 'rows': int(rows['c'].sum())}))
 ";
 
-/// Peers that were said to be missing.
-static MISSING: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-
 /// What a peer needs for the query; `None`, said once, where it is not there.
 pub(super) fn run(
     peer: &'static str,
@@ -66,39 +48,14 @@ pub(super) fn run(
     path: &Path,
     threads: usize,
 ) -> Result<Option<Answer>, Failure> {
-    let python = std::env::var_os("TREFOIL_BENCH_PYTHON").unwrap_or_else(|| "python3".into());
-    let mut missing = MISSING
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    if missing.contains(peer) {
-        return Ok(None);
-    }
-    let has = Command::new(&python)
-        .args(["-c", &format!("import {peer}")])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if !has.is_ok_and(|status| status.success()) {
-        missing.insert(peer);
-        let python = python.to_string_lossy();
-        say(&format_args!(
-            "note: {python} has no {peer}: it is left out"
-        ));
-        return Ok(None);
-    }
     let script = match peer {
         "duckdb" => DUCKDB,
         _ => POLARS,
     };
-    let output = Command::new(&python)
-        .args(["-c", script, kind.name()])
-        .arg(path)
-        .arg(threads.to_string())
-        .output()?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Failure::Running(format!("{peer}: {}", why.trim_end())));
-    }
-    let answer = serde_json::from_slice(&output.stdout).map_err(std::io::Error::from)?;
-    Ok(Some(answer))
+    let threads = threads.to_string();
+    peer::run(
+        peer,
+        script,
+        &[kind.name().as_ref(), path.as_ref(), threads.as_ref()],
+    )
 }

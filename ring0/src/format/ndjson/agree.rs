@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::format::record::too_long;
 use crate::format::tests::rows;
+use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::Field;
 
 /// Names of columns of all types.

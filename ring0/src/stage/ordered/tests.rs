@@ -32,13 +32,14 @@ fn shards(count: usize, routing: &Routing, make: &dyn Fn() -> Ordered) -> Vec<Or
         let place = Place {
             shard,
             frame_rows: 7,
+            begun_ns: 0,
             first_group: group(shard),
             groups: group(shard + 1) - group(shard),
             seed: SEED,
             addresses: Addresses::shared_by(8),
         };
         let input = ChainInput::Exchange(routing);
-        let owner = Routed::of(input).owner(&[0, 1], input, place);
+        let owner = Routed::of(&[Some(routing)], &[]).owner(&[0, 1], input, place);
         OrderedState::new(make(), OfInput::None, owner, SEED)
     };
     (0..count).map(state).collect()

@@ -1,0 +1,135 @@
+//! The scan of a [`StreamSource`]: as many partitions as the source has, of which nothing more is
+//! known.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+use super::{StreamSourceRef, check_partition, projected};
+
+/// A scan that gives each batch when it comes. It has no end, where its source has none.
+#[derive(Debug, Clone)]
+pub struct StreamingScanExec {
+    source: StreamSourceRef,
+    projection: Option<Vec<usize>>,
+    filters: Vec<Expr>,
+    properties: Arc<PlanProperties>,
+}
+
+impl StreamingScanExec {
+    /// A scan of these columns of the rows for which all filters are true.
+    ///
+    /// # Errors
+    /// Where the source has no such column.
+    pub fn try_new(
+        source: StreamSourceRef,
+        projection: Option<Vec<usize>>,
+        filters: Vec<Expr>,
+    ) -> Result<Self, DataFusionError> {
+        let schema = projected(&source.schema(), projection.as_deref())?;
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(source.num_partitions()),
+            EmissionType::Incremental,
+            match source.is_bounded() {
+                true => Boundedness::Bounded,
+                false => Boundedness::Unbounded {
+                    requires_infinite_memory: false,
+                },
+            },
+        );
+        Ok(Self {
+            source,
+            projection,
+            filters,
+            properties: Arc::new(properties),
+        })
+    }
+
+    /// Its source.
+    pub fn source(&self) -> &StreamSourceRef {
+        &self.source
+    }
+
+    /// The source's columns that it gives; `None` is all.
+    pub fn projection(&self) -> Option<&[usize]> {
+        self.projection.as_deref()
+    }
+
+    /// The filters that the source honours.
+    pub fn filters(&self) -> &[Expr] {
+        &self.filters
+    }
+}
+
+impl DisplayAs for StreamingScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schema = self.properties.equivalence_properties().schema();
+        let columns: Vec<&str> = schema.fields().iter().map(|c| c.name().as_str()).collect();
+        let filters: Vec<String> = self.filters.iter().map(Expr::to_string).collect();
+        let (name, partitions) = (self.name(), self.source.num_partitions());
+        let columns = columns.join(", ");
+        write!(f, "{name}: partitions={partitions}, projection=[{columns}]")?;
+        match filters.is_empty() {
+            true => Ok(()),
+            false => write!(f, ", filters=[{}]", filters.join(", ")),
+        }
+    }
+}
+
+impl ExecutionPlan for StreamingScanExec {
+    fn name(&self) -> &'static str {
+        "StreamingScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        assert!(children.is_empty(), "a scan has no children");
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        _: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        check_partition(partition, self.source.num_partitions())?;
+        let (projection, filters) = (self.projection.clone(), self.filters.clone());
+        self.source.stream(partition, projection, filters)
+    }
+}

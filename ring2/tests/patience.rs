@@ -1,0 +1,182 @@
+//! Splits that are idle, and splits that are ahead: the appenders of a channel, each of which is a
+//! split with a watermark of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::time::Duration;
+
+use trefoil::engine::{Appender, Drain, Idle, rows};
+use trefoil::{Engine, params};
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn declare(engine: &Engine, options: &str) {
+    let sql = format!(
+        "CREATE SOURCE r (k VARCHAR, ts TIMESTAMP(3) NOT NULL, WATERMARK FOR ts)
+            WITH (connector = 'channel'{options});
+         CREATE MATERIALIZED VIEW v AS SELECT k, window_start, COUNT(*) AS n FROM r
+            GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE"
+    );
+    engine.execute(&sql).unwrap();
+}
+
+fn append(appender: &mut Appender, key: &str, hour: i64) {
+    appender.append_row(&params![key, hour * HOUR_MS]).unwrap();
+    appender.flush().unwrap();
+}
+
+/// Without a word from its other appender a window closes all the same; what that one says later
+/// is late where its window is gone, and counts where it is not.
+#[test]
+fn nobody_waits_for_an_idle_split() {
+    for shards in [1, 2, 4] {
+        let engine = Engine::builder()
+            .shards(shards)
+            .idle(Idle::Park)
+            .open()
+            .unwrap();
+        declare(&engine, ", idle_timeout = '20 milliseconds'");
+        let mut closed = engine.subscribe("v").unwrap();
+        let [mut quiet, mut busy] = [(); 2].map(|()| engine.appender("r").unwrap());
+        append(&mut quiet, "quiet", 0);
+        append(&mut busy, "busy", 0);
+        append(&mut busy, "busy", 2);
+        let mut of_hour = |wanted: usize| {
+            let mut told = Vec::new();
+            while told.len() < wanted {
+                let batch = closed.next().unwrap().unwrap();
+                told.extend(rows(&batch).map(|row| {
+                    let (key, n): (String, i64) = (row.get("k").unwrap(), row.get("n").unwrap());
+                    (key, n)
+                }));
+            }
+            told.sort();
+            told
+        };
+        let both = [("busy", 1), ("quiet", 1)].map(|(k, n)| (k.to_owned(), n));
+        assert_eq!(of_hour(2), both, "{shards} shards");
+        // The first window is gone, the second is not: no one has passed its end.
+        append(&mut quiet, "quiet", 0);
+        append(&mut quiet, "quiet", 2);
+        append(&mut busy, "busy", 9);
+        let both = [("busy", 1), ("quiet", 1)].map(|(k, n)| (k.to_owned(), n));
+        assert_eq!(of_hour(2), both, "{shards} shards");
+        engine.shutdown(Drain::Input, Duration::from_secs(60));
+    }
+}
+
+/// Who is too far ahead is not read until the others have come nearer; the slowest never waits, and
+/// at the end all that is there is taken.
+#[test]
+fn who_is_ahead_waits() {
+    let engine = Engine::builder().on_this_thread().open().unwrap();
+    declare(&engine, ", max_drift = '90 minutes'");
+    let [mut slow, mut fast] = [(); 2].map(|()| engine.appender("r").unwrap());
+    let read = || {
+        while engine.step() {}
+        engine.metrics().views[0].rows_read
+    };
+    // Metrics are as of the last question.
+    let read = || {
+        read();
+        read()
+    };
+    append(&mut slow, "slow", 0);
+    append(&mut fast, "fast", 1);
+    assert_eq!(read(), 2);
+    append(&mut fast, "fast", 2);
+    assert_eq!(read(), 3, "an hour ahead it is still read");
+    append(&mut fast, "fast", 3);
+    append(&mut fast, "fast", 4);
+    assert_eq!(read(), 3, "two hours ahead it waits");
+    append(&mut slow, "slow", 1);
+    assert_eq!(read(), 5, "one record goes on, and is two hours ahead");
+    append(&mut slow, "slow", 2);
+    assert_eq!(read(), 7);
+    append(&mut fast, "fast", 5);
+    assert_eq!(read(), 7);
+    drop(slow);
+    assert_eq!(read(), 8, "nobody is behind any more");
+    let [mut slow, mut other] = [(); 2].map(|()| engine.appender("r").unwrap());
+    append(&mut slow, "slow", 5);
+    append(&mut other, "other", 9);
+    assert_eq!(read(), 10);
+    append(&mut other, "other", 10);
+    assert_eq!(read(), 10);
+    let report = engine.shutdown(Drain::Input, Duration::from_secs(60));
+    assert_eq!(
+        (report.rows_unread, report.rows_staged),
+        (0, 0),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn lengths_are_above_nothing() {
+    let engine = Engine::builder().open().unwrap();
+    for (options, said) in [
+        ("idle_timeout = '0 seconds'", "above 0"),
+        ("max_drift = 'long'", "no interval"),
+    ] {
+        let sql = format!(
+            "CREATE SOURCE r (ts TIMESTAMP(3), WATERMARK FOR ts)
+             WITH (connector = 'channel', {options})"
+        );
+        let error = engine.execute(&sql).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    let sql = "CREATE SOURCE r (ts TIMESTAMP(3)) WITH (connector = 'channel',
+        event_time_field = 'ts', idle_timeout = '5 seconds')";
+    let error = engine.execute(sql).unwrap_err().to_string();
+    assert!(error.contains("needs a watermark"), "{error}");
+}
+
+/// A view that tells of its changes from time to time holds what is so at the last of them, and
+/// tells of it while nobody appends.
+#[test]
+fn a_view_tells_from_time_to_time() {
+    for shards in [1, 4] {
+        let engine = Engine::builder()
+            .shards(shards)
+            .idle(Idle::Park)
+            .open()
+            .unwrap();
+        engine
+            .execute(
+                "CREATE SOURCE r (k VARCHAR, ts TIMESTAMP(3)) WITH (connector = 'channel');
+                 CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n FROM r GROUP BY k
+                    EMIT EVERY INTERVAL '0.02' SECOND",
+            )
+            .unwrap();
+        let mut changes = engine.subscribe("v").unwrap();
+        let mut appender = engine.appender("r").unwrap();
+        for wanted in 1..4i64 {
+            for key in ["a", "b"] {
+                append(&mut appender, key, wanted);
+            }
+            let mut told = [0; 2];
+            while told != [wanted; 2] {
+                let batch = changes.next().unwrap().unwrap();
+                for row in rows(&batch) {
+                    let (op, key, n): (String, String, i64) = (
+                        row.get("op").unwrap(),
+                        row.get("k").unwrap(),
+                        row.get("n").unwrap(),
+                    );
+                    if op.starts_with('+') {
+                        told[usize::from(key == "b")] = n;
+                    }
+                }
+            }
+        }
+        let stands = engine.execute("SELECT SUM(n) AS n FROM v").unwrap();
+        let sum: i64 = stands
+            .iter()
+            .flat_map(rows)
+            .next()
+            .unwrap()
+            .get("n")
+            .unwrap();
+        assert_eq!(sum, 6, "{shards} shards");
+    }
+}

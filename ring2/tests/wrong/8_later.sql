@@ -1,0 +1,94 @@
+SELECT symbol FROM trades t WHERE price > (SELECT bid FROM quotes q WHERE q.symbol = t.symbol)
+---
+SELECT symbol FROM trades WHERE price > (SELECT bid FROM quotes)
+---
+SELECT symbol, (SELECT MAX(bid) FROM quotes q WHERE q.bid > t.price) AS m FROM trades t
+---
+SELECT symbol, (SELECT MAX(bid) FROM quotes) AS m, EXISTS (SELECT 1 FROM quotes) AS e FROM trades
+---
+SELECT trade_id IN (SELECT COUNT(*) FROM quotes) FROM trades
+---
+SELECT price FROM trades WHERE symbol IN (SELECT symbol FROM quotes)
+  AND NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)
+---
+SELECT symbol FROM trades WHERE symbol NOT IN (SELECT symbol FROM quotes)
+---
+SELECT symbol FROM trades EXCEPT SELECT symbol FROM quotes EMIT CHANGES
+---
+SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
+UNION ALL SELECT symbol, COUNT(*) FROM quotes GROUP BY symbol EMIT CHANGES
+---
+SELECT symbol, COUNT(DISTINCT price) FROM trades GROUP BY symbol, SESSION(event_time, INTERVAL '1' MINUTE)
+---
+SELECT n, ARRAY_AGG(symbol ORDER BY symbol)
+FROM (SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol) t GROUP BY n
+---
+SELECT symbol, ARRAY_AGG(DISTINCT price ORDER BY volume) FROM trades GROUP BY symbol
+---
+SELECT symbol, NTH_VALUE(price, 2 ORDER BY price) FROM trades GROUP BY symbol
+---
+SELECT symbol FROM trades ORDER BY price LIMIT 3 OFFSET 1 EMIT CHANGES
+---
+SELECT symbol, COUNT(*) FROM (SELECT symbol, event_time + INTERVAL '1' SECOND AS ts FROM trades) t
+GROUP BY symbol, TUMBLE(ts, INTERVAL '1' MINUTE)
+---
+SELECT symbol, window_start, COUNT(*) FROM TUMBLE(trades, event_time, INTERVAL '1' MINUTE)
+GROUP BY GROUPING SETS ((symbol, window_start), (symbol))
+---
+SELECT tag FROM (SELECT ARRAY_AGG(symbol) AS l FROM trades) t CROSS JOIN UNNEST(l) AS tag
+---
+SELECT tag FROM UNNEST(ARRAY['a', 'b']) AS tag
+---
+SELECT symbol FROM trades MINUS SELECT symbol FROM quotes
+---
+VALUES (1, 2)
+---
+SELECT 1
+---
+SELECT map(ARRAY['a'], ARRAY[price]) FROM trades
+---
+SELECT APPROX_DISTINCT(price) FROM trades
+---
+SELECT symbol FROM trades t JOIN customers FOR SYSTEM_TIME AS OF t.price AS c ON t.symbol = c.customer_id
+---
+SELECT symbol, GROUPING(price) FROM trades GROUP BY ROLLUP (symbol)
+---
+SELECT SUM(price) OVER (ORDER BY price ROWS BETWEEN 1 FOLLOWING AND 1 PRECEDING) FROM trades
+---
+SELECT LAG(price, 'x') OVER (ORDER BY price) FROM trades
+---
+SELECT NTILE(0) OVER (ORDER BY price) FROM trades
+---
+SELECT COUNT(DISTINCT price) OVER (PARTITION BY symbol) FROM trades
+---
+SELECT COUNT(DISTINCT symbol, volume) FROM trades
+---
+SELECT price, detail.venue.x FROM trades
+---
+SELECT symbol.a FROM trades
+---
+SELECT U&'x' FROM trades
+---
+SELECT symbol FROM trades WHERE price => 1
+---
+SELECT symbol FROM trades WHERE price > 1 AND AND volume > 1
+---
+SELECT DISTINCT ON (symbol) symbol, price FROM trades ORDER BY price
+---
+SELECT DISTINCT ON (symbol) symbol FROM trades QUALIFY RANK() OVER (ORDER BY price) < 3 ORDER BY symbol
+---
+SELECT DISTINCT ON (symbol) symbol FROM trades UNION SELECT symbol FROM quotes
+---
+CREATE VIEW latest AS SELECT t.symbol, q.bid FROM trades t
+  ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
+
+SELECT price FROM trades LEFT SEMI JOIN latest ON trades.symbol = latest.symbol
+---
+CREATE VIEW costly AS SELECT symbol
+
+  FROM trades WHERE price > (SELECT bid FROM quotes);
+SELECT symbol, 1 FROM costly
+---
+SUBSCRIBE notes
+---
+DESCRIBE nosuch
