@@ -11,7 +11,6 @@ mod data;
 mod expressions;
 mod generate;
 mod joins;
-mod lives;
 mod pairs;
 mod queries;
 mod tape;
