@@ -1,5 +1,5 @@
-//! What waits for all rows, as it stands in a chain. Its rows of state are the rows that it keeps, in
-//! the order in which they came: of those that one order leaves alike the first stay the first.
+//! What waits for all rows, as it stands in a chain. Its rows of state are the rows that it keeps,
+//! in the order in which they came: of those that one order leaves alike the first stay the first.
 
 use arrow_array::{ArrayRef, RecordBatch};
 

@@ -54,7 +54,9 @@ proptest! {
         let (mut got, mut taken, mut greatest) = (Vec::new(), Vec::new(), 0);
         for (number, some) in rows.chunks(rows.len() / lives.len() + 1).enumerate() {
             shards = go_on(&mut shards, &spec, lives[number]);
-            let some = some.iter().map(|(k, t, s)| (k.clone(), t / 3 + number as i64 * 40, s.clone()));
+            let some = some.iter();
+            let by = number as i64 * 40;
+            let some = some.map(|(k, t, s)| (k.clone(), t / 3 + by, s.clone()));
             let on_time: Vec<Row> = some.filter(|(_, t, _)| *t >= greatest - lag).collect();
             greatest = on_time.iter().map(|r| r.1).chain([greatest]).max().expect("one");
             let routed = routed(&on_time, &shards);
