@@ -35,6 +35,9 @@ const PIECES_MAX: usize = 32;
 /// Rows of state that are handed on in one slice.
 pub(crate) const SLICE_ROWS: usize = 1024;
 
+/// What is said where an operator without state is to take some up.
+pub(crate) const NO_STATE: &str = "there is state of an operator that has none";
+
 /// What a piece is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
@@ -107,6 +110,19 @@ impl Owned {
                 all.filter(|&row| mine.contains(&key_group(hashes[row])))
                     .collect()
             }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Owned {
+    /// The groups of a shard of so many, by the hash of all columns of keys.
+    pub(crate) fn of_shard(shard: usize, shards: usize, keys: usize) -> Self {
+        let first = |shard: usize| (shard * crate::limits::KEY_GROUPS).div_ceil(shards) as u32;
+        Self::Routed {
+            by: (0..keys).collect(),
+            first: first(shard),
+            groups: first(shard + 1) - first(shard),
         }
     }
 }

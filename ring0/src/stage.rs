@@ -10,6 +10,7 @@ mod changing;
 mod failing;
 mod grouping;
 mod made;
+mod ordered;
 mod ports;
 mod routed;
 mod rows;
@@ -349,9 +350,7 @@ impl Level {
             }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
             (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
-            | (Operator::Ordered { .. }, Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => {
-                false
-            }
+            | (Operator::Ordered(_), Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => false,
             (Operator::Changing(changing), mark) => changing.forwards(mark),
             _ => true,
         };
@@ -365,7 +364,7 @@ impl Level {
             (Item::Tick, operator) => operator.tick(&mut self.out),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
-            (Item::Mark(Mark::End), Operator::Ordered { ordered, .. }) => {
+            (Item::Mark(Mark::End), Operator::Ordered(ordered)) => {
                 Ok(match ordered.emit(&mut self.out)? {
                     Progress::Done => Flow::Done,
                     Progress::Full => Flow::Full,
@@ -389,7 +388,7 @@ impl Level {
                 | Operator::DropLate { .. }
                 | Operator::Unnest { .. }
                 | Operator::Windows { .. }
-                | Operator::Ordered { .. }
+                | Operator::Ordered(_)
                 | Operator::Join(_)
                 | Operator::IntervalJoin(_)
                 | Operator::Applied { .. },
@@ -482,9 +481,9 @@ impl Level {
                 let upto = state.take(frame, *taken, out)?;
                 Ok(resume(taken, upto, frame.rows()))
             }
-            Operator::Ordered { ordered, of_input } => {
+            Operator::Ordered(ordered) => {
                 ordered.update(frame);
-                end.counters.rows_applied += of_input.of(frame);
+                end.counters.rows_applied += ordered.applies.of(frame);
                 Ok(Flow::Done)
             }
             Operator::MarkFirst(state) => {

@@ -14,7 +14,7 @@ mod merging;
 mod moments;
 pub mod panes;
 pub(crate) mod retract;
-pub(crate) mod saved;
+mod saved;
 pub mod sessions;
 mod splitter;
 mod update;
@@ -34,6 +34,7 @@ pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 use self::cells::Plan;
 use self::fused::Fused;
 use self::generic::Generic;
+use self::saved::Saving;
 use self::splitter::Splitter;
 use crate::changelog::is_weighted;
 use crate::column::{Column, has_any_length};
@@ -95,6 +96,8 @@ pub struct Aggregate {
     /// By the window's start, in the key's unit.
     windows: BTreeMap<i64, Pane>,
     splitter: Splitter<i64>,
+    /// Where handing on the groups to a snapshot stands.
+    saving: Option<Saving>,
 }
 
 impl Aggregate {
@@ -120,6 +123,7 @@ impl Aggregate {
             shared,
             whole,
             windows: BTreeMap::new(),
+            saving: None,
         })
     }
 

@@ -62,6 +62,11 @@ impl Latest {
         })
     }
 
+    /// The rows so far, in the order in which they came.
+    pub(super) fn all(&self) -> (&Schema, &[Frame]) {
+        (&self.spec.schema, &self.blocks)
+    }
+
     /// Takes the rows of a frame.
     pub(crate) fn update(&mut self, frame: &Frame) {
         let schema = &self.spec.schema;

@@ -6,6 +6,7 @@ use crate::operator::aggregate::Progress;
 use crate::operator::latest::Latest;
 use crate::operator::over::Over;
 use crate::operator::sort::Sort;
+use crate::schema::Schema;
 
 /// Rows that are gathered.
 #[derive(Debug)]
@@ -25,6 +26,15 @@ impl Ordered {
             Self::Sort(sort) => sort.update(frame),
             Self::Over(over) => over.update(frame),
             Self::Latest(latest) => latest.update(frame),
+        }
+    }
+
+    /// The rows so far, in the order in which they came: blocks of them, and their columns.
+    pub(crate) fn rows(&self) -> (&Schema, &[Frame]) {
+        match self {
+            Self::Sort(sort) => sort.all(),
+            Self::Over(over) => over.all(),
+            Self::Latest(latest) => latest.all(),
         }
     }
 

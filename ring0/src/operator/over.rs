@@ -78,6 +78,11 @@ impl Over {
         })
     }
 
+    /// The rows so far, in the order in which they came.
+    pub(super) fn all(&self) -> (&Schema, &[Frame]) {
+        self.rows.all()
+    }
+
     /// Takes the rows of a frame.
     pub(crate) fn update(&mut self, frame: &Frame) {
         self.rows.update(frame);

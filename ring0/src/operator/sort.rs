@@ -120,6 +120,11 @@ impl Sort {
         self.keep(frame, &kept);
     }
 
+    /// The rows that are kept, in the order in which they came.
+    pub(super) fn all(&self) -> (&Schema, &[Frame]) {
+        (&self.spec.schema, &self.blocks)
+    }
+
     /// How many rows the blocks hold.
     fn rows(&self) -> usize {
         let last = self.blocks.last().map_or(BLOCK_ROWS, Frame::rows);

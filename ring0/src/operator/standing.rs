@@ -4,6 +4,10 @@
 //!
 //! Of each such group just one shard tells: the one that its rows would have come to.
 
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt8Array, cast::AsArray, types::UInt8Type};
+
 use crate::changelog::{
     DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS, given, is_update, set_last,
 };
@@ -16,6 +20,7 @@ use crate::mesh::Flow;
 use crate::order::{SortKey, put_key};
 use crate::program::StandingSpec;
 use crate::schema::Schema;
+use crate::snapshot::batch;
 
 /// What was told of a group last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,10 @@ enum Told {
     Rows,
     /// It stands without.
     Empty,
+}
+
+impl Told {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Rows, Self::Empty];
 }
 
 /// A group that stands without rows.
@@ -47,6 +56,8 @@ pub(crate) struct Standing {
     weighted: bool,
     /// The one of the row in hand.
     key: Vec<u8>,
+    /// What was told is in the snapshot that is made.
+    saved: bool,
 }
 
 /// Which groups a shard has: those of key groups `first..first + count`; `is_first`: it is the one
@@ -99,6 +110,7 @@ impl Standing {
             id,
             weighted,
             key: Vec::new(),
+            saved: false,
         })
     }
 
@@ -157,6 +169,39 @@ impl Standing {
         row
     }
 
+    /// What was told of all groups, as a row of state for each; `None` once it was handed on.
+    pub(crate) fn save(&mut self) -> Option<RecordBatch> {
+        self.saved = !self.saved;
+        self.saved.then(|| {
+            let told: UInt8Array = self.groups.iter().map(|g| Some(g.told as u8)).collect();
+            batch(vec![Arc::new(told) as ArrayRef], self.groups.len(), &[])
+        })
+    }
+
+    /// Takes up what a shard told of the groups that are this one's; of each group one did.
+    ///
+    /// # Errors
+    /// [`Error::Restore`] where these are other groups.
+    pub(crate) fn load(&mut self, rows: &RecordBatch) -> Result<()> {
+        let told = rows
+            .columns()
+            .first()
+            .and_then(|c| c.as_primitive_opt::<UInt8Type>());
+        let told = told.filter(|told| told.len() == self.groups.len());
+        let other = || Error::Restore("rows of state are those of other grouping sets".to_owned());
+        let told = told.ok_or_else(other)?.values().iter();
+        for (group, &told) in self.groups.iter_mut().zip(told) {
+            match Told::ALL.get(usize::from(told)) {
+                Some(Told::Nothing) => {}
+                // Whoever has it next goes on from what is told here, and nobody else knows.
+                Some(told) if group.here => group.told = *told,
+                Some(_) => {}
+                None => return Err(other()),
+            }
+        }
+        Ok(())
+    }
+
     /// The end of the input: groups that nothing was told of come without rows.
     pub(crate) fn end(&mut self, out: &mut Frame) -> Flow {
         for (row, group) in self.groups.iter_mut().enumerate() {
@@ -190,3 +235,6 @@ fn append(row: &[Scalar], weighted: bool, schema: &Schema, rows: &mut Frame) -> 
     values.append(&one, 0..1, rows);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,12 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Repeat(_)
         | OperatorSpec::Applied
         | OperatorSpec::Aggregate(_)
+        | OperatorSpec::Sessions(_)
+        | OperatorSpec::Panes(_)
+        | OperatorSpec::Standing(_)
+        | OperatorSpec::Over(_)
+        | OperatorSpec::Latest(_)
+        | OperatorSpec::Sort(_)
         | OperatorSpec::Changing(
             ChangesSpec::Aggregate(_)
             | ChangesSpec::MarkFirst { .. }
@@ -121,12 +127,6 @@ fn unkept(operator: &OperatorSpec) -> Option<String> {
         )
         | OperatorSpec::Join(_)
         | OperatorSpec::MarkFirst { .. } => return None,
-        OperatorSpec::Sessions(_) => "sessions",
-        OperatorSpec::Panes(_) => "hopping windows",
-        OperatorSpec::Standing(_) => "grouping sets",
-        OperatorSpec::Over(_) => "OVER",
-        OperatorSpec::Latest(_) => "the last row of each key",
-        OperatorSpec::Sort(_) => "ORDER BY",
         OperatorSpec::Changing(ChangesSpec::Captured(keys)) if keys.is_empty() => return None,
         OperatorSpec::Changing(ChangesSpec::Captured(_)) => "a source whose rows have a key",
         OperatorSpec::Changing(ChangesSpec::Paced(_)) => "EMIT EVERY",

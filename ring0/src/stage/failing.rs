@@ -147,7 +147,7 @@ impl Level {
                 return;
             }
             Operator::Aggregate(_)
-            | Operator::Ordered { .. }
+            | Operator::Ordered(_)
             | Operator::FilterChanges { .. }
             | Operator::Join(_)
             | Operator::IntervalJoin(_)

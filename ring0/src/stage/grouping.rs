@@ -16,7 +16,6 @@ use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::panes::Panes;
-use crate::operator::aggregate::saved::SaveCursor;
 use crate::operator::aggregate::sessions::Sessions;
 use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
 use crate::program::{AggregateSpec, PanesSpec, Phase, Routing, SessionSpec};
@@ -38,8 +37,7 @@ pub(super) struct AggregateState {
     /// Which rows of the frame in hand are the first of their group.
     first: Vec<bool>,
     cursor: EmitCursor,
-    /// Where handing on the groups to a snapshot stands.
-    saving: Option<SaveCursor>,
+    /// Which groups there can be here.
     /// Which groups there can be here; `None` where their keys do not say it.
     owned: Option<Owned>,
     seed: u64,
@@ -138,11 +136,10 @@ impl AggregateState {
         Ok(Self {
             groups: make(first_group, groups)?,
             spec: Arc::clone(spec),
-            keys,
             applies: OfInput::None,
             elsewhere,
-            saving: None,
             owned,
+            keys,
             hashes: Vec::new(),
             first: Vec::new(),
             cursor: EmitCursor::default(),
@@ -225,19 +222,14 @@ impl AggregateState {
 
     /// The next groups as rows of state, for a snapshot; `None` behind the last.
     pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
-        let Groups::Keys(groups) = &mut self.groups else {
-            unreachable!("sessions and panes are in no snapshot yet")
-        };
         if self.elsewhere {
             return Ok(None);
         }
-        let mut cursor = match self.saving.take() {
-            Some(cursor) => cursor,
-            None => groups.begin_save()?,
-        };
-        let rows = groups.save(&mut cursor)?;
-        self.saving = rows.is_some().then_some(cursor);
-        Ok(rows)
+        match &mut self.groups {
+            Groups::Keys(groups) => groups.save(),
+            Groups::Sessions(groups) => groups.save(),
+            Groups::Panes(groups) => groups.save(),
+        }
     }
 
     /// Takes those rows of state up whose groups are owned here; they are of the same shard as
@@ -246,9 +238,8 @@ impl AggregateState {
         let owned = Owned::of_state(self.owned.as_ref(), same_shard)?;
         match &mut self.groups {
             Groups::Keys(groups) => groups.load(rows, owned, self.seed),
-            Groups::Sessions(_) | Groups::Panes(_) => {
-                unreachable!("sessions and panes are in no snapshot yet")
-            }
+            Groups::Sessions(groups) => groups.load(rows, owned, self.seed),
+            Groups::Panes(groups) => groups.load(rows, owned, self.seed),
         }
     }
 

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use super::changes::ChangesFilter;
 use super::changing::Changing;
 use super::grouping::AggregateState;
+use super::ordered::OrderedState;
 use super::routed::{Routed, places};
 use super::sets::Sets;
 use super::{ChainInput, Place};
@@ -27,7 +28,7 @@ use crate::operator::unnest::Unnest;
 use crate::operator::windows::Windows;
 use crate::program::{JoinSpec, Keep, LateRule, OperatorSpec, Phase, Side};
 use crate::schema::Schema;
-use crate::snapshot::Owned;
+use crate::snapshot::{NO_STATE, Owned};
 
 /// An operator's live form.
 #[derive(Debug)]
@@ -61,10 +62,7 @@ pub(super) enum Operator {
         of_input: OfInput,
     },
     Aggregate(Box<AggregateState>),
-    Ordered {
-        ordered: Box<Ordered>,
-        of_input: OfInput,
-    },
+    Ordered(Box<OrderedState>),
     MarkFirst(Box<AggregateState>),
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
@@ -77,21 +75,19 @@ impl Operator {
     pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
         match self {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.save(),
+            Self::Sets(sets) => Ok(sets.save()),
+            Self::Ordered(ordered) => Ok(ordered.save()),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
             | Self::DropLate { .. }
             | Self::Unnest { .. }
             | Self::Windows { .. }
-            | Self::Applied { .. }
-            | Self::Sets(Sets::Repeat(_)) => Ok(None),
+            | Self::Applied { .. } => Ok(None),
             // The side that is kept is made again.
             Self::Join(join) => Ok(join.save()),
             Self::IntervalJoin(join) => Ok(join.save()),
             Self::Changing(changing) => Ok(changing.save()),
-            Self::Sets(Sets::Standing(_)) | Self::Ordered { .. } => {
-                unreachable!("what is in no snapshot yet is refused before")
-            }
         }
     }
 
@@ -102,18 +98,15 @@ impl Operator {
             Self::Join(join) => join.load(rows),
             Self::IntervalJoin(join) => join.load(rows, same_shard),
             Self::Changing(changing) => changing.load(rows, same_shard),
+            Self::Sets(sets) => sets.load(rows),
+            Self::Ordered(ordered) => ordered.load(rows, same_shard),
             Self::Filter { .. }
             | Self::FilterChanges(_)
             | Self::Project { .. }
             | Self::DropLate { .. }
             | Self::Unnest { .. }
             | Self::Windows { .. }
-            | Self::Applied { .. }
-            | Self::Sets(_)
-            | Self::Ordered { .. } => {
-                let message = "there is state of an operator that has none".to_owned();
-                Err(Error::Restore(message))
-            }
+            | Self::Applied { .. } => Err(Error::Restore(NO_STATE.to_owned())),
         }
     }
 
@@ -238,8 +231,11 @@ impl<'a> Making<'a> {
                 Operator::Aggregate(Box::new(self.groups(spec)?))
             }
             OperatorSpec::Over(_) | OperatorSpec::Latest(_) | OperatorSpec::Sort(_) => {
-                let ordered = Box::new(self.ordered(spec)?);
-                Operator::Ordered { ordered, of_input }
+                let all: Vec<usize> = (0..schema.fields.len()).collect();
+                let owned = (self.place).owned(self.input.is_single(), self.routed.among(&all));
+                let (ordered, seed) = (self.ordered(spec)?, self.place.seed);
+                let state = OrderedState::new(ordered, of_input, owned, seed);
+                Operator::Ordered(Box::new(state))
             }
             OperatorSpec::MarkFirst {
                 groups,

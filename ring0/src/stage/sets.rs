@@ -1,7 +1,9 @@
 //! What GROUPING SETS have around an aggregation, as it stands in a chain.
 
+use arrow_array::RecordBatch;
+
 use super::{Place, resume};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mesh::Flow;
 use crate::message::Mark;
@@ -9,6 +11,7 @@ use crate::operator::repeat::Repeat;
 use crate::operator::standing::{Owned, Standing};
 use crate::program::OperatorSpec;
 use crate::schema::Schema;
+use crate::snapshot::NO_STATE;
 
 /// Before the aggregation, and behind it.
 #[derive(Debug)]
@@ -54,6 +57,22 @@ impl Sets {
         match (self, mark) {
             (Self::Standing(groups), Mark::End) => groups.end(out),
             _ => Flow::Done,
+        }
+    }
+
+    /// The next rows of state for a snapshot; `None` behind the last.
+    pub(super) fn save(&mut self) -> Option<RecordBatch> {
+        match self {
+            Self::Repeat(_) => None,
+            Self::Standing(groups) => groups.save(),
+        }
+    }
+
+    /// Takes rows of state up.
+    pub(super) fn load(&mut self, rows: &RecordBatch) -> Result<()> {
+        match self {
+            Self::Repeat(_) => Err(Error::Restore(NO_STATE.to_owned())),
+            Self::Standing(groups) => groups.load(rows),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::compare::{
 use crate::crash;
 
 /// The rows that stand when a changelog is applied, and how many came.
-fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
+pub(crate) fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
     let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
     let mut came = 0;
     for batch in batches {
@@ -106,6 +106,19 @@ pub(super) fn compare_changes(
         };
         if (!changing || shards * sources == 1) && *all.get_or_insert(came) != came {
             return Err(format!("{label}: {came} came, not {all:?}"));
+        }
+        if frame_rows == 7
+            && let Some((batches, lives)) = crash::run(&planned[0], &config)?
+        {
+            let label = format!("{label}, {lives} lives");
+            let (left, again) = collapsed(&batches).map_err(|e| format!("{label}: {e}"))?;
+            let left = Ok(left);
+            if judge(&left, expected, case).is_none() {
+                return Err(format!("{label}\n{}", difference(&left, expected)));
+            }
+            if !changing && again != came {
+                return Err(format!("{label}: {again} came, not {came}"));
+            }
         }
         if case.changes == Changes::OneEach && came != applied.max(u64::from(case.keyless)) {
             return Err(format!("{label}: {came} came of {applied} records"));

@@ -8,12 +8,14 @@
 //! table of a window, which leaves as that of a tumbling window does.
 
 mod closing;
+mod saved;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use self::closing::Closing;
+use self::saved::Saving;
 use super::splitter::Splitter;
 use super::{Pane, Progress, Shared, open};
 use crate::column::{Column, Fixed};
@@ -62,6 +64,8 @@ pub struct Panes {
     spans: Vec<Span>,
     splitter: Splitter<Span>,
     closing: Closing,
+    /// Where handing on the panes to a snapshot stands.
+    saving: Option<Saving>,
 }
 
 impl Panes {
@@ -115,6 +119,7 @@ impl Panes {
             shared,
             open: BTreeMap::new(),
             spans: Vec::new(),
+            saving: None,
         })
     }
 

@@ -10,6 +10,7 @@
 mod arena;
 mod changes;
 mod output;
+mod saved;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,6 +21,7 @@ use arrow_schema::DataType;
 
 use self::arena::Arena;
 use self::output::check_output;
+use self::saved::Saving;
 use super::cells::Plan;
 use super::merging::Merging;
 use super::{Progress, STRING_ROWS, emit, generic, update};
@@ -79,6 +81,8 @@ pub struct Sessions {
     keys_to: Vec<usize>,
     unit_ns: i64,
     has_strings: bool,
+    /// Where handing on the sessions to a snapshot stands.
+    saving: Option<Saving>,
 }
 
 impl Sessions {
@@ -132,6 +136,7 @@ impl Sessions {
             arena: Arena::new(state_at, plan.initial.clone())?,
             has_strings: output.iter().any(|f| has_any_length(&f.data_type)),
             batch: KeyBatch::default(),
+            saving: None,
             lists: Vec::new(),
             spare_lists: Vec::new(),
             due: BinaryHeap::new(),
@@ -220,15 +225,7 @@ impl Sessions {
         if time.checked_add(self.spec.gap).is_none() {
             return wrong("TIMESTAMP out of range in SESSION");
         }
-        // SAFETY: slots of a batch are valid, and the state's one word lies within them.
-        let list = unsafe { &mut *slot.add(self.layout.state_at()) };
-        if *list == NO_LIST {
-            *list = u64::from(self.spare_lists.pop().unwrap_or(self.lists.len() as u32));
-            if *list as usize == self.lists.len() {
-                self.lists.push(Vec::new());
-            }
-        }
-        let list = *list as usize;
+        let list = self.list(slot);
         let gap = self.spec.gap;
         let reach = |a: i64, b: i64| i128::from(b) - i128::from(a) < i128::from(gap);
         let sessions = &self.lists[list];
@@ -240,26 +237,24 @@ impl Sessions {
         Ok((Meets { list, first, count }, time))
     }
 
+    /// The list of the key whose slot this is.
+    fn list(&mut self, slot: *mut u64) -> usize {
+        // SAFETY: slots of a batch are valid, and the state's one word lies within them.
+        let list = unsafe { &mut *slot.add(self.layout.state_at()) };
+        if *list == NO_LIST {
+            *list = u64::from(self.spare_lists.pop().unwrap_or(self.lists.len() as u32));
+            if *list as usize == self.lists.len() {
+                self.lists.push(Vec::new());
+            }
+        }
+        *list as usize
+    }
+
     /// Puts a row into the session that it begins or joins, and makes two that it joins one.
     fn join(&mut self, meets: Meets, time: i64, slot: *mut u64) -> Result<Session> {
         let Meets { list, first, count } = meets;
         if count == 0 {
-            let group = self.arena.take(&mut self.store, list as u32)?;
-            let to = self.arena.slot(&self.store, group);
-            // SAFETY: both slots begin with a header and the words of one key.
-            unsafe { ptr::copy_nonoverlapping(slot, to, self.layout.state_at()) };
-            let session = Session {
-                start: time,
-                last: time,
-                group,
-            };
-            self.lists[list].insert(first, session);
-            self.due.push(Reverse(Due {
-                close: time + self.spec.gap,
-                group,
-                life: self.arena.life(group),
-            }));
-            return Ok(session);
+            return self.begin(list, first, (time, time), slot);
         }
         if count > 1 {
             assert_eq!(count, 2, "a row reaches one session on either side");
@@ -271,6 +266,28 @@ impl Sessions {
         session.start = session.start.min(time);
         session.last = session.last.max(time);
         Ok(*session)
+    }
+
+    /// Begins a session of these times in the `at`-th place of a list, of the key of `slot`.
+    fn begin(
+        &mut self,
+        list: usize,
+        at: usize,
+        (start, last): (i64, i64),
+        slot: *mut u64,
+    ) -> Result<Session> {
+        let group = self.arena.take(&mut self.store, list as u32)?;
+        let to = self.arena.slot(&self.store, group);
+        // SAFETY: both slots begin with a header and the words of one key.
+        unsafe { ptr::copy_nonoverlapping(slot, to, self.layout.state_at()) };
+        let session = Session { start, last, group };
+        self.lists[list].insert(at, session);
+        self.due.push(Reverse(Due {
+            close: last + self.spec.gap,
+            group,
+            life: self.arena.life(group),
+        }));
+        Ok(session)
     }
 
     /// Adds the cells of one session to another's; it is gone then.

@@ -32,7 +32,7 @@ const BLOCK_BITS: u32 = 32;
 const GROUPS_PER_TURN: usize = 4 * BATCH_ROWS;
 
 /// The number of a table.
-type TableId = usize;
+pub(super) type TableId = usize;
 
 /// A sum of panes, the least of whose last windows is this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +182,52 @@ impl Closing {
             table,
         });
         Ok(())
+    }
+
+    /// The tables that windows which are not closed yet have of those that are, each with just the
+    /// windows whose sum it is a part of.
+    pub(super) fn parts(&self) -> Vec<(Span, TableId)> {
+        assert!(
+            self.result.is_none() && self.additions.is_empty(),
+            "a window that was begun is closed"
+        );
+        let Some(closed) = self.closed else {
+            return Vec::new();
+        };
+        let mut parts = Vec::new();
+        let mut first = closed + 1;
+        for sum in self.front.iter().rev() {
+            let last = sum.last;
+            parts.push((Span { first, last }, sum.table));
+            first = last + 1;
+        }
+        // The back goes as far as the front, and from there on the panes that it is the sum of.
+        let back = Span {
+            first: closed + 1,
+            last: first - 1,
+        };
+        parts.extend(self.back.map(|table| (back, table)));
+        let kept = self.kept.iter();
+        parts.extend(kept.map(|sum| {
+            (
+                Span {
+                    first,
+                    last: sum.last,
+                },
+                sum.table,
+            )
+        }));
+        for (&Block { first, last }, &table) in &self.blocks {
+            let first = first.max(closed + 1);
+            parts.push((Span { first, last }, table));
+        }
+        parts.retain(|(span, _)| span.first <= span.last);
+        parts
+    }
+
+    /// A table that has this number.
+    pub(super) fn table(&mut self, table: TableId) -> &mut Pane {
+        self.tables[table].as_mut().expect(THERE)
     }
 
     /// Makes a front of the panes that are kept and these.

@@ -1,5 +1,7 @@
 //! Windows made of panes against a model that puts every row into each of its windows.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_schema::{DataType, TimeUnit};
@@ -103,6 +105,11 @@ fn push(column: &mut Column, number: Option<i64>) {
 }
 
 fn update(panes: &mut Panes, rows: &[Row]) {
+    let (frame, hashes) = frame_of(panes, rows);
+    panes.update(&frame, &hashes).expect("update");
+}
+
+fn frame_of(panes: &Panes, rows: &[Row]) -> (Frame, Vec<u64>) {
     let schema = Arc::clone(&panes.spec.aggregate.input);
     let mut frame = Frame::new(&schema, rows.len().max(1));
     for row in rows {
@@ -125,7 +132,7 @@ fn update(panes: &mut Panes, rows: &[Row]) {
     frame.commit_rows(rows.len());
     let mut hashes = Vec::new();
     hash_keys(&frame, &schema, &[1], 7, &mut hashes);
-    panes.update(&frame, &hashes).expect("update");
+    (frame, hashes)
 }
 
 /// Appends what is emitted; nothing comes twice.

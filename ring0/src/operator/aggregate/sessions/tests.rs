@@ -1,5 +1,7 @@
 //! Sessions against a model that sorts the rows of each key by time.
 
+mod saved;
+
 use std::collections::BTreeMap;
 
 use arrow_schema::TimeUnit;
