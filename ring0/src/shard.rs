@@ -7,6 +7,12 @@
 
 use std::sync::Arc;
 
+mod letters;
+mod parts;
+
+pub(crate) use self::letters::Letters;
+pub(crate) use self::parts::{ExchangePart, SourcePart};
+
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
 use crate::frame::Frame;
@@ -122,24 +128,6 @@ pub(crate) struct Shard {
     now: fn() -> i64,
     #[expect(dead_code, reason = "as long as it is here, the program runs")]
     runs: Arc<()>,
-}
-
-/// A source of a shard, as it is made.
-#[derive(Debug)]
-pub(crate) struct SourcePart {
-    pub(crate) source: Source,
-    pub(crate) letters: Letters,
-    pub(crate) consumers: Vec<Consumer>,
-    /// It fills the side of a join that is made again.
-    pub(crate) is_remade: bool,
-}
-
-/// The end of an exchange, as it is made.
-#[derive(Debug)]
-pub(crate) struct ExchangePart {
-    pub(crate) receiver: ExchangeReceiver,
-    pub(crate) consumers: Vec<Consumer>,
-    pub(crate) number: u32,
 }
 
 impl Shard {
@@ -392,50 +380,6 @@ impl Shard {
             }
         }
         report
-    }
-}
-
-/// Where a source tells of bad records, if anywhere: an output that takes chunks in order.
-#[derive(Debug)]
-pub(crate) struct Letters {
-    sink: Option<Sink>,
-    /// A mark that has to follow.
-    mark: Option<Mark>,
-}
-
-impl Letters {
-    pub(crate) fn new(sink: Option<Sink>) -> Self {
-        Self { sink, mark: None }
-    }
-
-    /// Sends what there is. Returns whether all of it was taken.
-    fn send(&mut self, source: &mut Source, moved: &mut bool) -> bool {
-        let Some(sink) = &mut self.sink else {
-            return true;
-        };
-        if let Some(letters) = source.letters().filter(|l| l.rows() > 0) {
-            if sink.offer(Item::Frame(letters)) == Flow::Full {
-                return false;
-            }
-            letters.clear();
-            *moved = true;
-        }
-        if let Some(mark) = self.mark {
-            if sink.offer(Item::Mark(mark)) == Flow::Full {
-                return false;
-            }
-            self.mark = None;
-            *moved = true;
-        }
-        true
-    }
-
-    /// End of a turn. Returns whether something is still here.
-    fn end_turn(&mut self) -> bool {
-        match &mut self.sink {
-            Some(Sink::Output { lane, .. }) => lane.end_turn() || self.mark.is_some(),
-            Some(Sink::Exchange(_)) | None => false,
-        }
     }
 }
 

@@ -435,19 +435,13 @@ impl Shared {
         window: Option<i64>,
         out: &mut Frame,
     ) -> Result<()> {
-        let words = self.layout.slot_words();
         if let (Some(key), Some(start)) = (self.spec.window, window)
             && let Column::I64(c) = &mut out.columns[key.key]
         {
             slots.iter().for_each(|_| c.push(Some(start)));
         }
-        for &slot in slots {
-            // SAFETY: slots of a scan are valid while the table does not change.
-            let slot = unsafe { std::slice::from_raw_parts(slot.cast_const(), words) };
-            self.layout
-                .keys
-                .push(&self.store, slot, &mut out.columns, &self.keys_to);
-        }
+        let keys = &self.layout.keys;
+        emit::push_keys(keys, &self.store, slots, &mut out.columns, &self.keys_to);
         let mut at = self.spec.keys.len();
         match self.spec.phase {
             Phase::Partial => {

@@ -9,7 +9,7 @@ mod trace;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::trace::Pieces;
+use self::trace::{Pieces, parser_in_hand};
 use super::TAGS;
 use super::bad::{BadRecord, BadRecords};
 use super::board::Board;
@@ -208,9 +208,8 @@ impl FileSource {
     /// Goes on behind so many chunks. Gives the clock.
     pub(super) fn go_on(&mut self, chunks: u64) -> Result<Option<&mut Clock>> {
         self.chunks.begin_behind(chunks);
-        let unreadable = |(file, message)| self.unreadable(file, message);
         let place = self.division.place_behind(&self.chunks, chunks);
-        let place = place.map_err(unreadable)?;
+        let place = place.map_err(|(file, message)| self.unreadable(file, message))?;
         self.division.go_on(place, chunks);
         self.board
             .tell_reached(self.shard, self.chunks.numbers().next());
@@ -464,12 +463,6 @@ impl FileSource {
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
     }
-}
-
-/// The parser of the chunk in hand.
-fn parser_in_hand(parser: &mut Option<(usize, RecordParser)>) -> &mut RecordParser {
-    let (_, parser) = parser.as_mut().expect("a chunk in hand has its parser");
-    parser
 }
 
 impl Chunk {

@@ -10,7 +10,7 @@ use crate::operator::aggregate::cells::{Cell, Kind, Output};
 use crate::operator::aggregate::moments;
 use crate::program::AggregateFunction;
 use crate::schema::{Physical, sql_name};
-use crate::table::keys::{push_wide, push_word, text, value_words, wide};
+use crate::table::keys::{KeyLayout, push_wide, push_word, text, value_words, wide};
 use crate::table::store::PageStore;
 use crate::table::var::var_bytes;
 
@@ -24,6 +24,22 @@ fn words<const N: usize>(slot: *mut u64, at: usize) -> [u64; N] {
 #[inline(always)]
 pub(super) fn word(slot: *mut u64, at: usize) -> u64 {
     words::<1>(slot, at)[0]
+}
+
+/// Appends the keys of slots to these of the columns.
+pub(super) fn push_keys(
+    layout: &KeyLayout,
+    store: &PageStore,
+    slots: &[*mut u64],
+    columns: &mut [Column],
+    to: &[usize],
+) {
+    for &slot in slots {
+        // SAFETY: slots of a scan or an arena are valid while there is no update, and begin with
+        // their header and key.
+        let slot = unsafe { std::slice::from_raw_parts(slot.cast_const(), 1 + layout.words()) };
+        layout.push(store, slot, columns, to);
+    }
 }
 
 fn push_i64s(to: &mut Column, slots: &[*mut u64], value: impl Fn(*mut u64) -> Option<i64>) {

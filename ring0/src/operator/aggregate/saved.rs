@@ -9,6 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
 use super::cells::Cell;
+use super::emit;
 use super::merging::Merging;
 use super::{Aggregate, Pane, Shared};
 use crate::error::{Error, Result};
@@ -123,11 +124,7 @@ impl Rows {
     ) -> Vec<ArrayRef> {
         let mut keys = Frame::new(&self.keys, slots.len().max(1));
         let all: Vec<usize> = (0..self.keys.fields.len()).collect();
-        for &slot in slots {
-            // SAFETY: slots of a scan, or of an arena, are valid while there is no update.
-            let slot = unsafe { std::slice::from_raw_parts(slot.cast_const(), 1 + layout.words()) };
-            layout.push(store, slot, &mut keys.columns, &all);
-        }
+        emit::push_keys(layout, store, slots, &mut keys.columns, &all);
         let keys = keys.columns.into_iter().zip(self.keys.types());
         let mut columns: Vec<ArrayRef> = keys.map(|(c, t)| c.into_array(t)).collect();
         self.cells.take(cells, store, slots);

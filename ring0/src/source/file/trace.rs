@@ -158,3 +158,9 @@ impl FileSource {
         Ok(told)
     }
 }
+
+/// The parser of the chunk in hand.
+pub(super) fn parser_in_hand(parser: &mut Option<(usize, RecordParser)>) -> &mut RecordParser {
+    let (_, parser) = parser.as_mut().expect("a chunk in hand has its parser");
+    parser
+}

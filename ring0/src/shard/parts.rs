@@ -1,0 +1,23 @@
+//! What a shard is made of.
+
+use super::{Consumer, Letters};
+use crate::exchange::ExchangeReceiver;
+use crate::source::Source;
+
+/// A source of a shard, as it is made.
+#[derive(Debug)]
+pub(crate) struct SourcePart {
+    pub(crate) source: Source,
+    pub(crate) letters: Letters,
+    pub(crate) consumers: Vec<Consumer>,
+    /// It fills the side of a join that is made again.
+    pub(crate) is_remade: bool,
+}
+
+/// The end of an exchange, as it is made.
+#[derive(Debug)]
+pub(crate) struct ExchangePart {
+    pub(crate) receiver: ExchangeReceiver,
+    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) number: u32,
+}
