@@ -20,7 +20,6 @@ const UNSAFE: &[&str] = &[
     "ring0/src/format/ndjson/strings.rs",
     "ring0/src/format/scan/block.rs",
     "ring0/src/io/uring.rs",
-    "ring0/src/operator/aggregate.rs",
     "ring0/src/operator/aggregate/cells.rs",
     "ring0/src/operator/aggregate/emit.rs",
     "ring0/src/operator/aggregate/extremes.rs",

@@ -17,6 +17,25 @@ use crate::crash;
 
 /// The rows that stand when a changelog is applied, and how many came.
 pub(crate) fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
+    collapsed_by(batches, |cells| format!("{cells:?}"))
+}
+
+/// As [`collapsed`], where the last digits of numbers may differ between a row that came and the
+/// same one that went: an aggregate of DataFusion's that goes on from its state computes them anew.
+fn collapsed_nearly(batches: &[RecordBatch]) -> Result<(Rows, u64), String> {
+    let near = |cell: &Cell| match cell {
+        Cell::Number(number) => format!("{:.6e}", number + 0.0),
+        other => format!("{other:?}"),
+    };
+    collapsed_by(batches, |cells| {
+        cells.iter().map(near).collect::<Vec<_>>().join(" ")
+    })
+}
+
+fn collapsed_by(
+    batches: &[RecordBatch],
+    name: impl Fn(&[Cell]) -> String,
+) -> Result<(Rows, u64), String> {
     let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
     let mut came = 0;
     for batch in batches {
@@ -28,7 +47,7 @@ pub(crate) fn collapsed(batches: &[RecordBatch]) -> Result<(Rows, u64), String> 
                 other => return Err(format!("{other:?} is nothing that a row does")),
             };
             came += u64::from(weight > 0);
-            let entry = stand.entry(format!("{cells:?}")).or_insert((0, cells));
+            let entry = stand.entry(name(&cells)).or_insert((0, cells));
             entry.0 += weight;
             // One split, one shard a group: a row is there before it goes.
             if entry.0 < 0 {
@@ -89,18 +108,6 @@ pub(super) fn compare_changes(
         if judged.or_else(|| needless(case, path, &got)).is_none() {
             return Err(format!("{label}\n{}", difference(&got, expected)));
         }
-        if frame_rows == 7 {
-            let label = format!("{label}, across crashes");
-            let got = crash::run(&planned[0], &config).transpose();
-            let got = got.map(|ran| collapsed(&ran?.0).map(|(left, _)| left));
-            let agrees = |got: &Result<Rows, String>| {
-                let judged = judge(got, expected, case);
-                judged.or_else(|| needless(case, path, got)).is_some()
-            };
-            if let Some(got) = got.filter(|got| !agrees(got)) {
-                return Err(format!("{label}\n{}", difference(&got, expected)));
-            }
-        }
         let Some((came, applied)) = counted else {
             continue;
         };
@@ -111,7 +118,7 @@ pub(super) fn compare_changes(
             && let Some((batches, lives)) = crash::run(&planned[0], &config)?
         {
             let label = format!("{label}, {lives} lives");
-            let (left, again) = collapsed(&batches).map_err(|e| format!("{label}: {e}"))?;
+            let (left, again) = collapsed_nearly(&batches).map_err(|e| format!("{label}: {e}"))?;
             let left = Ok(left);
             if judge(&left, expected, case).is_none() {
                 return Err(format!("{label}\n{}", difference(&left, expected)));

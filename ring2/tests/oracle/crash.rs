@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use trefoil::{PlannedQuery, convert};
 use trefoil_ring0::program::SourceKind;
-use trefoil_ring0::runtime::{Config, Next, Running, start_from};
+use trefoil_ring0::runtime::{Config, Executor, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
 
 use crate::compare::{self, Order, agree, plan_native, rows, script};
@@ -33,6 +33,8 @@ pub(super) fn run(
         };
         let config = Config {
             shards,
+            // glommio leaves a descriptor behind for each executor, and these are many.
+            executor: Executor::Threads,
             ..config.clone()
         };
         let running = start_from(&planned.program, &config, restore.as_ref());

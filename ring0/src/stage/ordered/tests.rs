@@ -38,7 +38,7 @@ fn shards(count: usize, routing: &Routing, make: &dyn Fn() -> Ordered) -> Vec<Or
             addresses: Addresses::shared_by(8),
         };
         let by = match routing {
-            Routing::Hash(by) => Some(by.clone()),
+            Routing::Hash(by) => Some(by.clone()).filter(|by| by.iter().all(|column| *column < 2)),
             _ => None,
         };
         let owned = place.owned(*routing == Routing::Single, by);
