@@ -225,3 +225,40 @@ fn changes_of_groups() {
         "SELECT k, COUNT(*) AS n, SUM(v) AS total FROM r WHERE k < 5 GROUP BY k EMIT CHANGES",
     );
 }
+
+#[test]
+fn windows_that_overlap() {
+    check(
+        "crash-hop",
+        "SELECT window_start, k, COUNT(*) AS n, MAX(v) AS most \
+         FROM TABLE(HOP(TABLE r, DESCRIPTOR(t), INTERVAL '20' SECOND, INTERVAL '1' MINUTE)) \
+         GROUP BY window_start, window_end, k",
+    );
+}
+
+#[test]
+fn sessions() {
+    check(
+        "crash-sessions",
+        "SELECT window_start, window_end, k, COUNT(*) AS n, MIN(s) AS least \
+         FROM r \
+         GROUP BY k, SESSION(t, INTERVAL '8' SECOND)",
+    );
+}
+
+#[test]
+fn ranks_of_all_rows() {
+    check(
+        "crash-ranks",
+        "SELECT k, n, RANK() OVER (PARTITION BY k ORDER BY v) AS place FROM r WHERE k < 30",
+    );
+}
+
+#[test]
+fn a_join_that_tells_of_both_sides() {
+    check(
+        "crash-join",
+        "SELECT a.n, b.least FROM (SELECT n, v FROM r WHERE k < 100) AS a FULL JOIN \
+         (SELECT v, MIN(n) AS least FROM r WHERE k > 280 GROUP BY v) AS b ON a.v = b.v",
+    );
+}

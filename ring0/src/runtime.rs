@@ -356,6 +356,7 @@ impl Runtime {
             begun: ends.begun,
             doors: ends.doors,
             outcomes: homes.iter().map(|_| None).collect(),
+            home: 0,
             homes,
             shared: Arc::clone(&self.shared),
             control: Control {

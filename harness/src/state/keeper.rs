@@ -17,9 +17,12 @@ use crate::say::say;
 /// Longest wait for something to do.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
+/// What ends the wait of a query.
+type Waking = Box<dyn Fn() + Send>;
+
 /// Ends the wait of whichever query runs.
 #[derive(Clone, Default)]
-pub(super) struct Wake(Arc<Mutex<Option<Box<dyn Fn() + Send>>>>);
+pub(super) struct Wake(Arc<Mutex<Option<Waking>>>);
 
 impl Wake {
     pub(super) fn set(&self, wake: impl Fn() + Send + 'static) {

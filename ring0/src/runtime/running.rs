@@ -184,6 +184,8 @@ pub struct Running {
     pub(super) doors: Vec<Option<Doorway>>,
     pub(super) homes: Vec<Consumer<Box<Part>>>,
     pub(super) outcomes: Vec<Option<Result<ShardReport>>>,
+    /// How many of these the host has been woken for.
+    pub(super) home: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) control: Control,
     pub(super) program: Arc<Program>,
@@ -350,7 +352,16 @@ impl Running {
     /// where there is already: then it may not.
     pub fn arm(&mut self) -> bool {
         self.control.host.announce_sleep();
-        !(self.has_more() || self.orders().failed.load(Ordering::Acquire) || self.is_cut_off())
+        // Parts that come home are rung for, and who waits for a snapshot looks for them.
+        self.collect();
+        let failed = self.orders().failed.load(Ordering::Acquire);
+        !(self.has_more() || self.has_new_home() || failed || self.is_cut_off())
+    }
+
+    /// Whether a part came home since that was asked last.
+    fn has_new_home(&mut self) -> bool {
+        let home = self.outcomes.iter().filter(|o| o.is_some()).count();
+        std::mem::replace(&mut self.home, home) < home
     }
 
     /// Ends what [`Self::arm`] began, and quiets the descriptor.

@@ -6,7 +6,7 @@
 //! comes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::wake::Bell;
 
@@ -64,6 +64,8 @@ impl Cut {
     /// Says, for ever, that up to the last chunk of this reader there are so many.
     pub(super) fn report(&self, reader: usize, chunks: u64) {
         self.readers[reader].stop.say(chunks, NEVER);
+        // Of two who say it at once one at least sees both.
+        fence(Ordering::SeqCst);
         if self.chunks().is_some() {
             self.wake();
         }
@@ -78,6 +80,7 @@ impl Cut {
     /// last chunk of this reader there are so many.
     pub(super) fn report_barrier(&self, reader: usize, chunks: u64, epoch: u64) {
         self.readers[reader].barrier.say(chunks, epoch);
+        fence(Ordering::SeqCst);
         if self.chunks_before(epoch).is_some() {
             self.wake();
         }
