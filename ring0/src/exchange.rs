@@ -226,6 +226,10 @@ impl ExchangeReceiver {
         if self.ended {
             return None;
         }
+        // One that ended while lanes were brought to a barrier tells it no second time.
+        while self.lanes[self.next].ended {
+            self.next = (self.next + 1) % self.lanes.len();
+        }
         let at = self.next;
         let lanes = self.lanes.len();
         let incoming = &mut self.lanes[at];

@@ -93,7 +93,8 @@ impl HostLanes {
         while silent < self.lanes.len() && !self.is_ended() {
             let at = self.next;
             let lane = &mut self.lanes[at];
-            if lane.barrier.is_some() || lane.ended && self.behind_barrier.is_some() {
+            // One that ended while lanes were brought to a barrier tells it no second time.
+            if lane.barrier.is_some() || lane.ended {
                 silent += 1;
                 self.turn();
                 continue;
