@@ -221,10 +221,15 @@ fn fed_in_order(program: &Program, output: OutputId) -> Option<usize> {
     }
 }
 
-/// The source whose chunks an exchange takes in order.
-fn sends_in_order(program: &Program, exchange: usize) -> Option<usize> {
-    let id = StageOutput::Exchange(ExchangeId(exchange as u32));
-    let sender = program.stages.iter().find(|stage| stage.output == id)?;
+/// The source whose chunks an exchange takes in order, also where the chain that is made of these
+/// stages holds the exchange.
+fn sends_in_order(program: &Program, origins: &[Origin], exchange: usize) -> Option<usize> {
+    let id = ExchangeId(exchange as u32);
+    let mut chains = program.stages.iter().zip(origins);
+    let sends = |(stage, origin): &(&StageSpec, &Origin)| {
+        stage.output == StageOutput::Exchange(id) || origin.exchanges.contains(&id)
+    };
+    let (sender, _) = chains.find(sends)?;
     match (sender.input, program.exchanges[exchange].order) {
         (StageInput::Source(source), Order::Chunks { .. }) => Some(source.index()),
         (_, _) => None,
@@ -243,16 +248,14 @@ fn chunks_read(program: &Program, from: &Restore, source: usize) -> Result<u64> 
 
 /// What goes on from snapshots goes to where it was.
 fn go_on(
-    program: &Program,
+    (program, origins): (&Program, &[Origin]),
     from: &Restore,
     (shard, shards): (usize, usize),
-    sources: &mut [SourcePart],
-    exchanges: &mut [ExchangePart],
-    chains: &mut [Chain],
+    (sources, exchanges, chains): (&mut [SourcePart], &mut [ExchangePart], &mut [Chain]),
 ) -> Result<()> {
     let mut splits = vec![None; program.sources.len()];
     for exchange in 0..program.exchanges.len() {
-        if let Some(source) = sends_in_order(program, exchange) {
+        if let Some(source) = sends_in_order(program, origins, exchange) {
             splits[source] = splits[source].or(from.split(exchange as u32)?);
         }
     }
@@ -267,7 +270,7 @@ fn go_on(
         }
     }
     for part in exchanges {
-        if let Some(source) = sends_in_order(program, part.number as usize)
+        if let Some(source) = sends_in_order(program, origins, part.number as usize)
             && !sources[source].is_remade
         {
             let chunks = chunks_read(program, from, source)?;
@@ -473,7 +476,8 @@ pub(crate) fn build(
     let mut exchanges: Vec<_> = exchanges.collect();
     if let Some(from) = from {
         let of = (shard, config.shards);
-        go_on(program, from, of, &mut sources, &mut exchanges, &mut chains)?;
+        let parts = (&mut sources[..], &mut exchanges[..], &mut chains[..]);
+        go_on((program, origins), from, of, parts)?;
     }
     Ok(Shard::new(
         first_source,

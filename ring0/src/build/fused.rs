@@ -1,5 +1,6 @@
 //! Stages that are one chain where one shard would have an exchange only with itself.
 
+use crate::id::ExchangeId;
 use crate::program::{OperatorSpec, Program, StageInput, StageOutput, StageSpec};
 
 /// Joins stages over exchanges that one shard would only have with itself.
@@ -10,11 +11,12 @@ pub fn fuse(program: &Program) -> Program {
     fuse_numbered(program).0
 }
 
-/// What a chain is made of: the stages of the program as it was made, and for each of its operators
-/// the stage and the operator's number in it.
+/// What a chain is made of: the stages of the program as it was made, the exchanges between them,
+/// and for each of its operators the stage and the operator's number in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) stages: Vec<u32>,
+    pub(crate) exchanges: Vec<ExchangeId>,
     pub(crate) operators: Vec<(u32, u32)>,
 }
 
@@ -24,6 +26,7 @@ impl Origin {
         let operators = (0..stage.operators.len() as u32).map(|operator| (number, operator));
         Self {
             stages: vec![number],
+            exchanges: Vec::new(),
             operators: operators.collect(),
         }
     }
@@ -61,6 +64,9 @@ pub(crate) fn fuse_numbered(program: &Program) -> (Program, Vec<Origin>) {
         let mut origin = Origin::of(number, &stage);
         match before.filter(|&before| alone && !ends(&stages[before])) {
             Some(before) => {
+                if let StageInput::Exchange(id) = stage.input {
+                    origins[before].exchanges.push(id);
+                }
                 stages[before].operators.extend(stage.operators);
                 stages[before].output = stage.output;
                 origins[before].stages.append(&mut origin.stages);

@@ -36,7 +36,7 @@ fn collapsed_by(
     batches: &[RecordBatch],
     name: impl Fn(&[Cell]) -> String,
 ) -> Result<(Rows, u64), String> {
-    let mut stand: HashMap<String, (i64, Vec<Cell>)> = HashMap::new();
+    let mut stand: HashMap<String, Rows> = HashMap::new();
     let mut came = 0;
     for batch in batches {
         for row in 0..batch.num_rows() {
@@ -47,18 +47,22 @@ fn collapsed_by(
                 other => return Err(format!("{other:?} is nothing that a row does")),
             };
             came += u64::from(weight > 0);
-            let entry = stand.entry(name(&cells)).or_insert((0, cells));
-            entry.0 += weight;
-            // One split, one shard a group: a row is there before it goes.
-            if entry.0 < 0 {
-                return Err(format!("{:?} went before it came", entry.1));
+            let alike = stand.entry(name(&cells)).or_default();
+            if weight > 0 {
+                alike.push(cells);
+                continue;
+            }
+            // One split, one shard a group: a row is there before it goes. Of several that are
+            // nearly the same the very same goes.
+            let same = alike.iter().position(|row| *row == cells);
+            match (same, alike.is_empty()) {
+                (Some(at), _) => drop(alike.swap_remove(at)),
+                (None, false) => drop(alike.pop()),
+                (None, true) => return Err(format!("{cells:?} went before it came")),
             }
         }
     }
-    let left = stand
-        .into_values()
-        .flat_map(|(count, cells)| std::iter::repeat_n(cells, usize::try_from(count).unwrap_or(0)));
-    let mut left: Rows = left.collect();
+    let mut left: Rows = stand.into_values().flatten().collect();
     sort(&mut left);
     Ok((left, came))
 }

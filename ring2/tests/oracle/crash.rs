@@ -147,6 +147,66 @@ fn kinds_of_state_have_several_lives() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Rows in disorder: what is late in a life behind another is what is late undisturbed.
+#[test]
+fn what_is_late_is_late_in_any_life() {
+    let lines: Vec<String> = lines(900, 23).lines().map(ToOwned::to_owned).collect();
+    let late = |(n, line): (usize, &String)| {
+        // One row is far ahead of those behind it, in whichever of them a chunk begins.
+        let at = 1_000_000 + n * 20
+            - if n % 40 == 0 {
+                0
+            } else {
+                301 + n % 40 * 20 + n % 3
+            };
+        let (second, ms) = (at / 1000, at % 1000);
+        let (minute, second) = (second / 60 % 60, second % 60);
+        let time = format!("\"te\":\"2025-01-01T00:{minute:02}:{second:02}.{ms:03}\"");
+        line.replacen('{', &format!("{{{time},"), 1) + "\n"
+    };
+    let lines: String = lines.iter().enumerate().map(late).collect();
+    let path = std::env::temp_dir().join(format!("trefoil-{}-late.ndjson", std::process::id()));
+    std::fs::write(&path, &lines).unwrap();
+    let text = format!(
+        "CREATE SOURCE r (te TIMESTAMP(3), {COLUMNS}, WATERMARK FOR te AS te - INTERVAL '0.3' \
+         SECOND) WITH (connector = 'file', path = '{}', format = 'json');\n\
+         SELECT k, window_start, window_end, COUNT(*) AS n FROM r \
+         GROUP BY k, SESSION(te, INTERVAL '0.001' SECOND);",
+        path.display()
+    );
+    let files = [trefoil::SourceFile {
+        name: "late.sql".to_owned(),
+        text,
+        base: std::path::PathBuf::new(),
+    }];
+    let planned = plan_native(&files).unwrap();
+    assert_eq!(refusal(&planned[0].program), None);
+    for (shards, round) in [1, 2, 4]
+        .into_iter()
+        .flat_map(|s| (0..8).map(move |n| (s, n)))
+    {
+        let config = Config {
+            shards,
+            frame_rows: 7,
+            chunk_bytes: 1 + lines.len() / 60,
+            ..Config::default()
+        };
+        let (wanted, _) = compare::run(&planned[0], &config).unwrap();
+        let (got, lives) = run(&planned[0], &config).unwrap().expect("snapshots");
+        let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+        let [more, less] = [(&got, &wanted), (&wanted, &got)].map(|(a, b)| {
+            let only = a.iter().filter(|row| !b.contains(row));
+            only.collect::<Vec<_>>()
+        });
+        assert!(
+            got == wanted,
+            "{shards} shards, {lives} lives, round {round}: {more:#?} {less:#?}"
+        );
+        assert!(wanted.len() < 50, "most are late");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 /// A join that has ended is made again for nothing while the program goes on.
 #[test]
 fn a_join_that_has_ended_gives_nothing_again() {
