@@ -220,7 +220,7 @@ impl State {
             chunk_bytes: config.chunk_bytes as u64,
             step: u32::try_from(step).unwrap_or(u32::MAX),
             fingerprint: self.statements.clone(),
-            sources: prints(program)?,
+            sources: prints(program, running.sizes())?,
             sinks: Vec::new(),
             counters: serde_json::to_value(times).unwrap_or_default(),
         };
@@ -255,17 +255,16 @@ fn times(from: &Checkpoint) -> Result<Times, Failure> {
     times.map_err(|error| Failure::Checkpoint(format!("checkpoint {epoch}: {error}")))
 }
 
-/// The files that a program reads, as they are now.
-fn prints(program: &Program) -> Result<Vec<SourcePrint>, Failure> {
+/// The files that a program reads, as far as it does.
+fn prints(program: &Program, sizes: &HashMap<PathBuf, u64>) -> Result<Vec<SourcePrint>, Failure> {
     let sources = program.sources.iter().map(|source| {
         let paths = match &source.kind {
             SourceKind::Files { paths, .. } | SourceKind::Columnar { paths, .. } => &paths[..],
             _ => &[],
         };
         let files = paths.iter().map(|path| {
-            let size = path.metadata().map(|metadata| metadata.len());
-            let print = size.and_then(|size| FilePrint::of(path, size));
-            print.map_err(|error| {
+            let size = sizes.get(path).copied().unwrap_or_default();
+            FilePrint::of(path, size).map_err(|error| {
                 Failure::Open(format!(
                     "source {}: {}: {error}",
                     source.name,

@@ -3,6 +3,8 @@
 
 mod fused;
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rtrb::Consumer as Ring;
@@ -67,6 +69,8 @@ pub(crate) struct HostEnds {
     pub(crate) told: Vec<Ring<Told>>,
     /// When the program began (ns since 1970-01-01T00:00:00Z).
     pub(crate) begun: i64,
+    /// How many bytes of files are read.
+    pub(crate) sizes: HashMap<PathBuf, u64>,
 }
 
 /// What each shard is given but for its lanes, and the doors of channels, by source.
@@ -109,6 +113,7 @@ fn part(
     }
     let ends = HostEnds {
         outputs: Vec::new(),
+        sizes: HashMap::new(),
         doors,
         told,
         begun,
@@ -144,13 +149,16 @@ pub(crate) fn wire(
     host: &Arc<Bell>,
     from: Option<&Restore>,
 ) -> Result<(Vec<Parts>, HostEnds)> {
+    // A file that several sources read is as long for all of them, while it grows, too.
+    let mut sizes = from.map_or_else(HashMap::new, |from| from.sizes().clone());
     let files = program
         .sources
         .iter()
-        .map(|spec| open(spec, config.chunk_bytes, bells, from))
+        .map(|spec| open(spec, config.chunk_bytes, bells, &mut sizes))
         .collect::<Result<Vec<_>>>()?;
     let begun = from.map_or_else(config.now, Restore::begun);
     let (mut parts, mut ends) = part(program, config, bells, host, &files, begun)?;
+    ends.sizes = sizes;
     let messages = config
         .ring_messages
         .min(RING_MESSAGES_OF_SHARD / config.shards);

@@ -354,6 +354,7 @@ impl Runtime {
             outputs: ends.outputs,
             told: ends.told,
             begun: ends.begun,
+            sizes: ends.sizes,
             doors: ends.doors,
             outcomes: homes.iter().map(|_| None).collect(),
             home: 0,

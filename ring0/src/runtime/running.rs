@@ -1,6 +1,8 @@
 //! A program that runs, in the hands of its host: its results, what it is told, and how it ends.
 
+use std::collections::HashMap;
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -181,6 +183,7 @@ pub struct Running {
     pub(super) outputs: Vec<HostLanes>,
     pub(super) told: Vec<Consumer<Told>>,
     pub(super) begun: i64,
+    pub(super) sizes: HashMap<PathBuf, u64>,
     pub(super) doors: Vec<Option<Doorway>>,
     pub(super) homes: Vec<Consumer<Box<Part>>>,
     pub(super) outcomes: Vec<Option<Result<ShardReport>>>,
@@ -315,6 +318,12 @@ impl Running {
     /// When the program began (ns since 1970-01-01T00:00:00Z); for [`crate::snapshot::Restore`].
     pub fn begun(&self) -> i64 {
         self.begun
+    }
+
+    /// How many bytes of each file are read: what it had when it was opened, or when the program
+    /// began that this one goes on from.
+    pub fn sizes(&self) -> &HashMap<PathBuf, u64> {
+        &self.sizes
     }
 
     /// Waits for the next results, for so long at most, or until [`Control::wake_host`].

@@ -1,7 +1,7 @@
 //! What shards begin with that go on behind a barrier.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,9 +56,9 @@ impl Restore {
         self
     }
 
-    /// How many bytes of a file are read at most.
-    pub(crate) fn size(&self, path: &Path) -> Option<u64> {
-        self.sizes.get(path).copied()
+    /// How many bytes of files are read at most.
+    pub(crate) fn sizes(&self) -> &HashMap<PathBuf, u64> {
+        &self.sizes
     }
 
     /// When the program began (ns since 1970-01-01T00:00:00Z).

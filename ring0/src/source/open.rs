@@ -1,6 +1,7 @@
 //! The files of a source as they are opened: what is before their records is read at once, so that
 //! a file that does not fit its source is refused before any record of another one is read.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
@@ -21,7 +22,6 @@ use crate::format::record::{Chunk, Stop, Tail, too_long};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec, Splits};
 use crate::schema::Schema;
-use crate::snapshot::Restore;
 use crate::wake::Bell;
 
 /// Bytes read at first to find a header.
@@ -99,12 +99,13 @@ pub(crate) fn open_stream(
     blocked.map(Some).map_err(|error| failed(error.to_string()))
 }
 
-/// Opens what a source reads; empty for one that reads no file.
+/// Opens what a source reads; empty for one that reads no file. `sizes` says how many bytes of a
+/// file are read at most, and is told of those that it does not know.
 pub(crate) fn open(
     spec: &SourceSpec,
     chunk_bytes: usize,
     bells: &[Arc<Bell>],
-    from: Option<&Restore>,
+    sizes: &mut HashMap<PathBuf, u64>,
 ) -> Result<Files> {
     let mut files = Vec::new();
     let mut chunks = 0;
@@ -119,8 +120,8 @@ pub(crate) fn open(
         | SourceKind::Memory { .. } => (&[][..], Format::Records(&FileFormat::Ndjson)),
     };
     for path in paths {
-        let upto = from.and_then(|from| from.size(path));
-        let mut file = open_file(spec, format, path, upto)?;
+        let mut file = open_file(spec, format, path, sizes.get(path).copied())?;
+        sizes.entry(path.clone()).or_insert(file.size);
         file.base = base;
         if spec.splits == Splits::One {
             base += file.end();
