@@ -32,8 +32,16 @@ impl Random {
     }
 }
 
+/// What the records of the file are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Records {
+    Plain,
+    /// Rows that come, replace the one of the same key, and go.
+    Changes,
+}
+
 /// A folder with a file of records within some seconds of each other, in disorder.
-fn records(name: &str) -> Folder {
+fn file(name: &str, records: Records) -> Folder {
     let folder = Folder::new(name);
     let mut random = Random(7);
     let mut lines = String::new();
@@ -43,22 +51,33 @@ fn records(name: &str) -> Folder {
         let (second, ms) = (ms / 1000 % 60, ms % 1000);
         let (key, text) = (random.below(300), random.below(2000));
         let value = random.below(100_000);
-        writeln!(
-            lines,
+        let row = format!(
             "{{\"n\":{n},\"k\":{key},\"s\":\"a name of some length {text}\",\"v\":{value},\
              \"t\":\"2025-01-01T{hour:02}:{minute:02}:{second:02}.{ms:03}\"}}"
-        )
+        );
+        match records {
+            Records::Plain => writeln!(lines, "{row}"),
+            Records::Changes if value % 5 == 0 => {
+                writeln!(lines, "{{\"before\":{row},\"after\":null,\"op\":\"d\"}}")
+            }
+            Records::Changes => {
+                writeln!(lines, "{{\"before\":null,\"after\":{row},\"op\":\"u\"}}")
+            }
+        }
         .unwrap();
     }
     folder.write("r.json", &lines);
     folder
 }
 
-fn script(sink: &str, query: &str) -> String {
+fn script(sink: &str, records: Records, query: &str) -> String {
+    let (more, format) = match records {
+        Records::Plain => ("WATERMARK FOR t AS t - INTERVAL '3' SECOND", "json"),
+        Records::Changes => ("PRIMARY KEY (k, s)", "debezium_json"),
+    };
     format!(
-        "CREATE SOURCE r (n BIGINT, k BIGINT, s VARCHAR, v BIGINT, t TIMESTAMP(3), \
-         WATERMARK FOR t AS t - INTERVAL '3' SECOND) \
-         WITH (connector = 'file', format = 'json', path = 'r.json');\n\
+        "CREATE SOURCE r (n BIGINT, k BIGINT, s VARCHAR, v BIGINT, t TIMESTAMP(3), {more}) \
+         WITH (connector = 'file', format = '{format}', path = 'r.json');\n\
          CREATE SINK o WITH (connector = 'file', format = 'json', path = '{sink}') AS {query};"
     )
 }
@@ -168,9 +187,13 @@ fn only<'a>(a: &'a [String], b: &[String]) -> Vec<&'a String> {
 
 /// Compares a query that is killed with one that is not.
 fn check(name: &str, query: &str) {
-    let folder = records(name);
-    folder.write("plain.sql", &script("plain.json", query));
-    folder.write("q.sql", &script("out", query));
+    check_over(Records::Plain, name, query);
+}
+
+fn check_over(records: Records, name: &str, query: &str) {
+    let folder = file(name, records);
+    folder.write("plain.sql", &script("plain.json", records, query));
+    folder.write("q.sql", &script("out", records, query));
     let plain = trefoil(&folder)
         .args(["run", "plain.sql", "--cores", "2"])
         .output();
@@ -196,7 +219,7 @@ fn check(name: &str, query: &str) {
         input.unwrap().set_len(size).unwrap();
         kills += killed(&folder, &mut random);
         let mut rows = committed(&folder);
-        if query.contains("EMIT CHANGES") {
+        if query.contains("EMIT") {
             assert_eq!(collapsed(&rows), collapsed(&plain), "{query}");
         } else {
             rows.sort_unstable();
@@ -283,5 +306,23 @@ fn a_join_that_tells_of_both_sides() {
         "crash-join",
         "SELECT a.n, b.least FROM (SELECT n, v FROM r WHERE k < 100) AS a FULL JOIN \
          (SELECT v, MIN(n) AS least FROM r WHERE k > 280 GROUP BY v) AS b ON a.v = b.v",
+    );
+}
+
+#[test]
+fn changes_that_are_told_now_and_then() {
+    check(
+        "crash-every",
+        "SELECT k, COUNT(*) AS n, SUM(v) AS total FROM r GROUP BY k \
+         EMIT EVERY INTERVAL '0.02' SECOND",
+    );
+}
+
+#[test]
+fn rows_that_replace_each_other() {
+    check_over(
+        Records::Changes,
+        "crash-captured",
+        "SELECT k, COUNT(*) AS n, SUM(v) AS total, MIN(s) AS least FROM r GROUP BY k EMIT CHANGES",
     );
 }

@@ -50,6 +50,12 @@ pub(crate) fn is_weighted(schema: &Schema) -> bool {
     last.is_some_and(|f| f.data_type == DataType::Int8 && !f.nullable)
 }
 
+/// The columns before a changelog's last one.
+pub(crate) fn own(schema: &Schema) -> Schema {
+    let fields = schema.fields.split_last();
+    Schema::new(fields.map_or_else(Vec::new, |(_, own)| own.to_vec()))
+}
+
 fn ops(frame: &mut Frame) -> &mut Fixed<i8> {
     match frame.columns.last_mut() {
         Some(Column::I8(ops)) => ops,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 pub(crate) use self::batch::{
-    arrays_of, batch, columns_of, decode, encode, frame_of, owned_rows, rows_of,
+    arrays_of, batch, columns_of, counted_rows, decode, encode, frame_of, owned_rows, rows_of,
 };
 pub use self::restore::Restore;
 pub(crate) use self::restore::{SourcePosition, Split};

@@ -3,12 +3,17 @@
 //! whatever else is said of it. Changes of a key come in their order, to one shard.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS};
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::order::{SortKey, put_key, put_row};
 use crate::schema::Schema;
+use crate::snapshot::{Owned, counted_rows, owned_rows};
 
 /// The rows that stand.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct Captured {
     keys: Vec<SortKey>,
     stands: BTreeMap<Box<[u8]>, Box<[u8]>>,
     key: Vec<u8>,
+    /// The rows' own columns.
+    schema: Schema,
 }
 
 impl Captured {
@@ -33,7 +40,34 @@ impl Captured {
             keys: keys.iter().copied().map(SortKey::ascending).collect(),
             stands: BTreeMap::new(),
             key: Vec::new(),
+            schema: changelog::own(schema),
         })
+    }
+
+    /// The next rows that stand as rows of state, behind the key of the last one that was handed
+    /// on; `None` where there is none.
+    pub(crate) fn save(&self, last: &mut Option<Box<[u8]>>) -> Option<RecordBatch> {
+        let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.stands.range::<[u8], _>((from, Bound::Unbounded));
+        let (upto, rows) =
+            counted_rows(&self.schema, rows.map(|(k, row)| (k, &row[..], 1))).unzip();
+        *last = upto.cloned();
+        rows
+    }
+
+    /// Takes those rows up that are owned here.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Restore`] where they are those of another operator.
+    pub(crate) fn load(&mut self, rows: &RecordBatch, owned: &Owned, seed: u64) -> Result<()> {
+        let (frame, _) = owned_rows(rows, &self.schema, &[DataType::Int64], owned, seed)?;
+        for row in 0..frame.rows() {
+            let (mut key, mut values) = (Vec::new(), Vec::new());
+            put_key(&mut key, &frame, row, &self.keys);
+            put_row(&mut values, &frame.columns, row);
+            self.stands.insert(key.into(), values.into());
+        }
+        Ok(())
     }
 
     /// Takes rows of `frame` from `from` on as far as `out` has room. Gives the first that is left.
@@ -77,8 +111,6 @@ impl Captured {
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::DataType;
-
     use super::*;
     use crate::column::Column;
     use crate::schema::Field;

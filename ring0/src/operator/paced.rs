@@ -6,6 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_schema::DataType;
 
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS};
 use crate::error::{Error, Result, refuse};
@@ -13,6 +19,7 @@ use crate::frame::Frame;
 use crate::operator::aggregate::Progress;
 use crate::order::{Rows, SortKey, count, put_key, put_row};
 use crate::schema::Schema;
+use crate::snapshot::{Owned, counted_rows, owned_rows};
 
 /// How changes are held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +43,13 @@ pub(crate) struct Paced {
     /// By key, the rows that weigh something.
     waiting: BTreeMap<Box<[u8]>, Rows>,
     key: Vec<u8>,
+    /// The rows' own columns.
+    schema: Schema,
 }
+
+/// The last row that was handed on to a snapshot, and its key before it.
+#[derive(Debug, Default)]
+pub(crate) struct SaveCursor(Option<(Box<[u8]>, Box<[u8]>)>);
 
 impl Paced {
     /// Over rows of `schema`; `begun_ns`: the time from which on it is counted.
@@ -62,32 +75,67 @@ impl Paced {
             due_ns: begun_ns.saturating_add(spec.every_ns.unwrap_or(i64::MAX)),
             waiting: BTreeMap::new(),
             key: Vec::new(),
+            schema: changelog::own(schema),
         })
+    }
+
+    /// The next changes that wait as rows of state; `None` behind the last.
+    pub(crate) fn save(&self, cursor: &mut SaveCursor) -> Option<RecordBatch> {
+        let last = cursor.0.take();
+        let from = last.as_ref().map(|(key, _)| &key[..]);
+        let from = from.map_or(Bound::Unbounded, Bound::Included);
+        let keys = self.waiting.range::<[u8], _>((from, Bound::Unbounded));
+        let rows = keys.flat_map(|(key, rows)| {
+            let behind = last.as_ref().filter(|(last, _)| last == key);
+            let from = behind.map_or(Bound::Unbounded, |(_, row)| Bound::Excluded(&row[..]));
+            let rows = rows.range::<[u8], _>((from, Bound::Unbounded));
+            rows.map(move |(row, weight)| ((key, row), &row[..], *weight))
+        });
+        let (upto, rows) = counted_rows(&self.schema, rows).unzip();
+        cursor.0 = upto.map(|(key, row)| (key.clone(), row.clone()));
+        rows
+    }
+
+    /// Takes those changes up that are owned here. They wait from now on: it is time for them once
+    /// it would have been.
+    ///
+    /// # Errors
+    /// [`Error::Restore`] where they are those of another operator.
+    pub(crate) fn load(&mut self, rows: &RecordBatch, owned: &Owned, seed: u64) -> Result<()> {
+        let (frame, more) = owned_rows(rows, &self.schema, &[DataType::Int64], owned, seed)?;
+        let weights = more[0].as_primitive::<Int64Type>();
+        for row in 0..frame.rows() {
+            self.put(&frame, row, weights.value(row));
+        }
+        Ok(())
+    }
+
+    /// Adds a change to those that wait.
+    fn put(&mut self, frame: &Frame, row: usize, weight: i64) {
+        let mut value = Vec::new();
+        put_row(&mut value, &frame.columns[..self.schema.fields.len()], row);
+        self.key.clear();
+        match &self.keys {
+            None => self.key.extend_from_slice(&value),
+            Some(keys) => put_key(&mut self.key, frame, row, keys),
+        }
+        match self.waiting.entry(self.key.as_slice().into()) {
+            Entry::Vacant(place) => {
+                place.insert(Rows::from([(value.into(), weight)]));
+            }
+            Entry::Occupied(mut rows) => {
+                count(rows.get_mut(), value, weight);
+                if rows.get().is_empty() {
+                    rows.remove();
+                }
+            }
+        }
     }
 
     /// Takes all rows of a frame.
     pub(crate) fn update(&mut self, frame: &Frame) {
-        let own = frame.columns.len() - 1;
         for row in 0..frame.rows() {
-            let mut value = Vec::new();
-            put_row(&mut value, &frame.columns[..own], row);
-            self.key.clear();
-            match &self.keys {
-                None => self.key.extend_from_slice(&value),
-                Some(keys) => put_key(&mut self.key, frame, row, keys),
-            }
-            let weight = changelog::weight(frame, row);
-            match self.waiting.entry(self.key.as_slice().into()) {
-                Entry::Vacant(place) => {
-                    place.insert(Rows::from([(value.into(), weight)]));
-                }
-                Entry::Occupied(mut rows) => {
-                    count(rows.get_mut(), value, weight);
-                    if rows.get().is_empty() {
-                        rows.remove();
-                    }
-                }
-            }
+            self.put(frame, row, changelog::weight(frame, row));
         }
     }
 
@@ -162,7 +210,6 @@ fn take_one(rows: &mut Rows, is: fn(i64) -> bool) -> Option<Box<[u8]>> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_schema::DataType;
     use proptest::prelude::*;
 
     use super::*;

@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use super::Owned;
+use super::{Owned, SLICE_ROWS};
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::order::take;
 use crate::schema::Schema as Columns;
 
 fn unusable(error: &ArrowError) -> Error {
@@ -74,6 +75,26 @@ pub(crate) fn frame_of(schema: &Columns, columns: &[ArrayRef], rows: usize) -> F
     }
     frame.commit_rows(rows);
     frame
+}
+
+/// The next rows of a schema as rows of state, each of which is its place, its values as they are
+/// kept in order, and a count. Gives the last one's place with them; `None` where there is none.
+pub(crate) fn counted_rows<'a, P>(
+    schema: &Columns,
+    rows: impl Iterator<Item = (P, &'a [u8], i64)>,
+) -> Option<(P, RecordBatch)> {
+    let mut columns = columns_of(schema);
+    let mut counts = Vec::new();
+    let mut last = None;
+    for (place, mut row, count) in rows.take(SLICE_ROWS) {
+        columns.iter_mut().for_each(|to| take(&mut row, to));
+        counts.push(count);
+        last = Some(place);
+    }
+    let rows = counts.len();
+    let mut columns = arrays_of(schema, columns);
+    columns.push(Arc::new(Int64Array::from(counts)));
+    Some((last?, batch(columns, rows, &[])))
 }
 
 /// These rows of an array.

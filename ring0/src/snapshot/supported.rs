@@ -1,8 +1,6 @@
 //! What a program's snapshots hold, and what is made again instead.
 
-use crate::program::{
-    ChangesSpec, OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec,
-};
+use crate::program::{OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
 
 /// What fills the sides of joins that are kept: it is read again, so that nothing of it is in a
 /// snapshot.
@@ -94,42 +92,5 @@ pub fn refusal(program: &Program) -> Option<String> {
         };
         return Some(format!("source {} {what}", source.name));
     }
-    let stages = program.stages.iter().zip(&remade.stages);
-    let others = stages.filter(|(_, remade)| !**remade);
-    others
-        .flat_map(|(stage, _)| &stage.operators)
-        .find_map(unkept)
-}
-
-/// What an operator keeps that is in no snapshot.
-fn unkept(operator: &OperatorSpec) -> Option<String> {
-    let what = match operator {
-        OperatorSpec::Filter(_)
-        | OperatorSpec::FilterChanges(_)
-        | OperatorSpec::Project { .. }
-        | OperatorSpec::DropLate(_)
-        | OperatorSpec::Unnest { .. }
-        | OperatorSpec::Windows(_)
-        | OperatorSpec::Repeat(_)
-        | OperatorSpec::Applied
-        | OperatorSpec::Aggregate(_)
-        | OperatorSpec::Sessions(_)
-        | OperatorSpec::Panes(_)
-        | OperatorSpec::Standing(_)
-        | OperatorSpec::Over(_)
-        | OperatorSpec::Latest(_)
-        | OperatorSpec::Sort(_)
-        | OperatorSpec::Changing(
-            ChangesSpec::Aggregate(_)
-            | ChangesSpec::MarkFirst { .. }
-            | ChangesSpec::Apart(_)
-            | ChangesSpec::Ranked(_),
-        )
-        | OperatorSpec::Join(_)
-        | OperatorSpec::MarkFirst { .. } => return None,
-        OperatorSpec::Changing(ChangesSpec::Captured(keys)) if keys.is_empty() => return None,
-        OperatorSpec::Changing(ChangesSpec::Captured(_)) => "a source whose rows have a key",
-        OperatorSpec::Changing(ChangesSpec::Paced(_)) => "EMIT EVERY",
-    };
-    Some(format!("the state of {what} is in no snapshot yet"))
+    None
 }

@@ -19,7 +19,7 @@ use crate::message::Mark;
 use crate::operator::aggregate::Progress;
 use crate::operator::aggregate::retract::{self, Retracting};
 use crate::operator::captured::Captured;
-use crate::operator::paced::Paced;
+use crate::operator::paced::{self, Paced};
 use crate::operator::ranked::{self, Ranked};
 use crate::order::{SortKey, put_key};
 use crate::program::{ChangesSpec, Phase};
@@ -44,8 +44,10 @@ pub(super) struct Changing {
 #[derive(Debug, Default)]
 struct Saving {
     groups: retract::SaveCursor,
-    first: Option<Box<[u8]>>,
+    /// The key of the last row that stands.
+    last: Option<Box<[u8]>>,
     ranked: ranked::SaveCursor,
+    paced: paced::SaveCursor,
 }
 
 #[derive(Debug)]
@@ -129,11 +131,11 @@ impl Changing {
         let saving = &mut self.saving;
         match &self.kind {
             Kind::Groups(groups, _) => groups.save(&mut saving.groups),
-            Kind::First(rows) => rows.save(&mut saving.first),
-            // Those of sources that are told as they are.
-            Kind::Apart(_) | Kind::Captured(_) => None,
+            Kind::First(rows) => rows.save(&mut saving.last),
+            Kind::Apart(_) => None,
+            Kind::Captured(rows) => rows.save(&mut saving.last),
             Kind::Ranked(rows) => rows.save(&mut saving.ranked),
-            Kind::Paced(_) => unreachable!("what is in no snapshot yet is refused before"),
+            Kind::Paced(changes) => changes.save(&mut saving.paced),
         }
     }
 
@@ -144,7 +146,9 @@ impl Changing {
             Kind::Groups(groups, _) => groups.load(rows, owned, self.seed),
             Kind::First(kinds) => kinds.load(rows, owned, self.seed),
             Kind::Ranked(ranked) => ranked.load(rows, owned, self.seed),
-            Kind::Apart(_) | Kind::Captured(_) | Kind::Paced(_) => {
+            Kind::Captured(captured) => captured.load(rows, owned, self.seed),
+            Kind::Paced(paced) => paced.load(rows, owned, self.seed),
+            Kind::Apart(_) => {
                 let message = "there is state of changes that have none".to_owned();
                 Err(Error::Restore(message))
             }

@@ -1,11 +1,10 @@
 //! Which rows of a changelog are the first of their kind that come, or the last that go.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
 
 use super::ascending;
@@ -13,9 +12,9 @@ use crate::changelog;
 use crate::column::Column;
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::order::{Rows, SortKey, count, put_key, take};
+use crate::order::{Rows, SortKey, count, put_key};
 use crate::schema::Schema;
-use crate::snapshot::{Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+use crate::snapshot::{Owned, counted_rows, owned_rows};
 
 /// How often rows of each kind stand.
 #[derive(Debug)]
@@ -61,21 +60,11 @@ impl Firsts {
     /// is none.
     pub(super) fn save(&self, last: &mut Option<Box<[u8]>>) -> Option<RecordBatch> {
         let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut columns = columns_of(&self.schema);
-        let mut counts = Vec::new();
-        let mut upto = None;
         let rows = self.rows.range::<[u8], _>((from, Bound::Unbounded));
-        for (key, &count) in rows.take(SLICE_ROWS) {
-            let mut rest = &key[..];
-            columns.iter_mut().for_each(|to| take(&mut rest, to));
-            counts.push(count);
-            upto = Some(key.clone());
-        }
-        *last = upto;
-        last.as_ref()?;
-        let (mut columns, count) = (arrays_of(&self.schema, columns), counts.len());
-        columns.push(Arc::new(Int64Array::from(counts)));
-        Some(batch(columns, count, &[]))
+        let rows = rows.map(|(key, &count)| (key, &key[..], count));
+        let (upto, rows) = counted_rows(&self.schema, rows).unzip();
+        *last = upto.cloned();
+        rows
     }
 
     /// Takes those kinds up that are owned here.
