@@ -21,7 +21,7 @@ use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
-use crate::snapshot::{Piece, Place, Recorder, SourcePosition, Split, Told};
+use crate::snapshot::{Asked, Piece, Place, Recorder, SourcePosition, Split, Told};
 use crate::source::{Polled, Source, TAGS};
 use crate::stage::{Chain, Item, Sink};
 
@@ -72,6 +72,8 @@ struct SourceSlot {
     ended: bool,
     /// It fills the side of a join that is made again, so that no barrier is cut in it.
     is_remade: bool,
+    /// The barrier that lies before what it gives next, where it may lie anywhere.
+    asked: Option<u64>,
     /// Where it was at the barrier that is under way.
     position: Option<SourcePosition>,
 }
@@ -150,6 +152,7 @@ impl Shard {
                 failed: Vec::new(),
                 ended: false,
                 is_remade: part.is_remade,
+                asked: None,
                 position: None,
             })
             .collect();
@@ -181,22 +184,26 @@ impl Shard {
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
     }
 
-    /// Cuts a barrier in all that is read, and tells the host of what is before it.
-    pub(crate) fn ask_barrier(&mut self, epoch: u64) {
-        assert!(
-            self.recorder.epoch.is_none(),
-            "one barrier is under way at a time"
-        );
-        self.recorder.epoch = Some(epoch);
+    /// Cuts a barrier in all that is read, and tells the host of what is before it where that is to
+    /// be kept. False while another one is under way.
+    pub(crate) fn ask_barrier(&mut self, asked: Asked) -> bool {
+        if self.recorder.barrier.is_some() {
+            return false;
+        }
+        self.recorder.barrier = Some(asked);
         let open = self.sources.iter_mut();
         let open = open.filter(|slot| !slot.ended && !slot.is_remade);
-        open.for_each(|slot| slot.source.ask_barrier(epoch));
+        open.for_each(|slot| match slot.source.is_cut_anywhere() {
+            true => slot.asked = Some(asked.epoch),
+            false => slot.source.ask_barrier(asked.epoch),
+        });
+        true
     }
 
     /// Once a barrier has passed all that is here, tells what has to be known besides the state of
     /// operators, and that this is all. Returns whether something moved.
     fn end_barrier(&mut self) -> bool {
-        let Some(epoch) = self.recorder.epoch else {
+        let Some(Asked { epoch, is_kept }) = self.recorder.barrier else {
             return false;
         };
         let is_past = |slot: &SourceSlot| slot.is_remade || slot.ended || slot.position.is_some();
@@ -205,18 +212,26 @@ impl Shard {
                 .chains
                 .iter()
                 .all(|chain| chain.barriers.are_past(epoch));
-        if !past || !self.recorder.has_room() {
+        if !past || is_kept && !self.recorder.has_room() {
             return false;
+        }
+        self.recorder.barrier = None;
+        let positions = self.sources.iter_mut().map(|slot| slot.position.take());
+        let positions: Vec<_> = positions.collect();
+        let splits = self.exchanges.iter_mut().map(|slot| slot.split.take());
+        let splits: Vec<_> = splits.collect();
+        if !is_kept {
+            return true;
         }
         let mut pieces = Vec::new();
         let mut tell = |place, bytes| pieces.push(Piece { place, bytes });
-        for (number, slot) in self.sources.iter_mut().enumerate() {
-            if let Some(position) = slot.position.take() {
+        for (number, position) in positions.into_iter().enumerate() {
+            if let Some(position) = position {
                 tell(Place::Source(number as u32), position.to_bytes());
             }
         }
-        for slot in &mut self.exchanges {
-            if let Some(split) = slot.split.take() {
+        for (slot, split) in self.exchanges.iter().zip(splits) {
+            if let Some(split) = split {
                 tell(Place::Exchange(slot.number), split.to_bytes());
             }
         }
@@ -226,7 +241,6 @@ impl Shard {
                 stages.for_each(|&stage| tell(Place::Stage(stage), Vec::new()));
             }
         }
-        self.recorder.epoch = None;
         self.recorder.tell(Told::Done(epoch, pieces));
         true
     }
@@ -269,7 +283,11 @@ impl Shard {
         for slot in &mut self.sources {
             let free = slot.letters.send(&mut slot.source, &mut moved);
             if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
-                match slot.source.poll(io)? {
+                let polled = match slot.asked.take() {
+                    Some(epoch) => Polled::Barrier(epoch),
+                    None => slot.source.poll(io)?,
+                };
+                match polled {
                     Polled::Frame => slot.hand = Hand::SourceFrame(0),
                     Polled::Marked => slot.hand = Hand::Failed,
                     Polled::Pending => {}

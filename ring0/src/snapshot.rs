@@ -142,7 +142,15 @@ pub(crate) struct Recorder {
     to: Producer<Told>,
     host: Arc<Bell>,
     /// The barrier that the host asked for, until it has passed all that runs here.
-    pub(crate) epoch: Option<u64>,
+    pub(crate) barrier: Option<Asked>,
+}
+
+/// A barrier that the host asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) epoch: u64,
+    /// Whether what is before it is told to the host; else it only parts the results.
+    pub(crate) is_kept: bool,
 }
 
 impl Recorder {
@@ -152,9 +160,14 @@ impl Recorder {
         let recorder = Self {
             to,
             host: Arc::clone(host),
-            epoch: None,
+            barrier: None,
         };
         (recorder, from)
+    }
+
+    /// Whether state that a barrier reaches is to be told.
+    pub(crate) fn keeps(&self) -> bool {
+        self.barrier.is_some_and(|asked| asked.is_kept)
     }
 
     /// Whether it takes something now.

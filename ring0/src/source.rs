@@ -234,6 +234,15 @@ impl Source {
         }
     }
 
+    /// Whether a barrier may lie between any two frames, where nothing goes on behind it: what each
+    /// shard reads here is its own.
+    pub(crate) fn is_cut_anywhere(&self) -> bool {
+        match self {
+            Self::Files(_) | Self::Columnar(_) | Self::Generator(_) | Self::Elsewhere => false,
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => true,
+        }
+    }
+
     /// Is to come to a barrier.
     pub(crate) fn ask_barrier(&mut self, epoch: u64) {
         match self {
@@ -243,7 +252,7 @@ impl Source {
             // It has ended, once it is looked at.
             Self::Elsewhere => {}
             Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
-                unreachable!("no barrier is asked of what cannot go back")
+                unreachable!("a barrier lies between any two of its frames")
             }
         }
     }
@@ -254,11 +263,14 @@ impl Source {
             Self::Files(source) => source.at_barrier(),
             Self::Columnar(source) => source.at_barrier(),
             Self::Generator(source) => source.at_barrier(),
-            Self::Stream(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_)
-            | Self::Elsewhere => unreachable!("it came to no barrier"),
+            // Nothing goes on behind it.
+            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+                return SourcePosition {
+                    chunks: 0,
+                    split: None,
+                };
+            }
+            Self::Elsewhere => unreachable!("it came to no barrier"),
         };
         let (_, chunks) = numbers.at_barrier().expect("it came to one");
         numbers.pass();

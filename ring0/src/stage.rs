@@ -403,6 +403,9 @@ impl Level {
         {
             return state.emit(Mark::Barrier(0), &mut self.out);
         }
+        if !end.recorder.keeps() {
+            return Ok(Flow::Done);
+        }
         if !end.recorder.has_room() {
             return Ok(Flow::Full);
         }

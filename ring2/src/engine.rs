@@ -62,7 +62,7 @@ pub use self::subscription::{Received, Subscription};
 
 use self::statement::{Endless, Planned, plan};
 use self::system::System;
-use self::view::View;
+use self::view::{Moment, View};
 use self::workers::Workers;
 use crate::catalog::SourceDef;
 use crate::error::{Error, Result};
@@ -278,8 +278,10 @@ impl Engine {
     /// # Errors
     /// `E0603` where there is no such view.
     pub fn table(&self, view: &str) -> Result<Arc<dyn TableProvider>> {
-        let shared = Arc::clone(self.lock().view(view)?.shared());
-        Ok(Arc::new(live::ViewTable::new(view, shared)))
+        let inner = self.lock();
+        let shared = Arc::clone(inner.view(view)?.shared());
+        let moment = inner.moment();
+        Ok(Arc::new(live::ViewTable::new(view, shared, moment)))
     }
 
     /// What was done so far.
@@ -315,12 +317,22 @@ impl Inner {
         })
     }
 
+    /// When rows stood that are read: where the caller's own thread is the shard, nothing comes to a
+    /// barrier while it waits.
+    fn moment(&self) -> Moment {
+        match self.runtime.is_here() || self.session.settings.reads_latest() {
+            true => Moment::Now,
+            false => Moment::Barrier,
+        }
+    }
+
     /// What a query can name.
     fn tables(&self, sql: &str) -> query::Tables {
         let views = self.views.iter();
         let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
         query::Tables {
             views: views.collect(),
+            moment: self.moment(),
             system: system::may_be_named(sql).then(|| self.system()),
         }
     }

@@ -134,6 +134,11 @@ impl Settings {
         settings
     }
 
+    /// Whether reads of views take what stands just then.
+    pub(crate) fn reads_latest(&self) -> bool {
+        self.set.get("read").is_some_and(|read| read == "latest")
+    }
+
     /// All: name, value, meaning.
     pub(crate) fn rows(&self) -> Vec<Vec<Option<String>>> {
         let row = |s: &Known| {

@@ -124,9 +124,9 @@ fn every_prefix() -> HashMap<(String, i64), (Option<i64>, Option<i64>)> {
 }
 
 #[test]
-fn a_read_of_one_shard_is_batch_over_a_prefix() {
-    for frame_rows in [1, 7, 1024] {
-        let (engine, changes) = engine(1, frame_rows, GROUPS);
+fn a_read_is_batch_over_a_prefix() {
+    for (shards, frame_rows) in [(1, 1), (1, 1024), (2, 7), (4, 1), (4, 1024), (8, 7)] {
+        let (engine, changes) = engine(shards, frame_rows, GROUPS);
         while_it_changes(&engine, changes, || {
             let found = engine.query("SELECT k, n, total, top FROM v", &[]).unwrap();
             let counts = found
@@ -138,11 +138,87 @@ fn a_read_of_one_shard_is_batch_over_a_prefix() {
                 assert_eq!(
                     texts(&found),
                     texts(&in_batch(GROUPS, count)),
-                    "{count} rows"
+                    "{count} rows, {shards} shards"
                 );
             }
         });
     }
+}
+
+/// The rows of one appender are read in their order, those of two sources each in its own.
+#[test]
+fn a_read_of_two_sources_is_of_a_prefix_of_each() {
+    let engine = Engine::builder().shards(4).idle(Idle::Park).frame_rows(7);
+    let engine = engine.ring_messages(4).open().unwrap();
+    engine
+        .execute(
+            "CREATE SOURCE a (n BIGINT, k BIGINT) WITH (connector = 'channel');
+             CREATE SOURCE b (n BIGINT, k BIGINT) WITH (connector = 'channel');
+             CREATE MATERIALIZED VIEW v AS SELECT s, k, COUNT(*) AS c, MAX(n) AS top, SUM(n) AS t
+             FROM (SELECT 'a' AS s, n, k FROM a UNION ALL SELECT 'b' AS s, n, k FROM b) u
+             GROUP BY s, k",
+        )
+        .unwrap();
+    let left = std::sync::atomic::AtomicUsize::new(2);
+    std::thread::scope(|scope| {
+        for source in ["a", "b"] {
+            let (mut appender, left) = (engine.appender(source).unwrap(), &left);
+            scope.spawn(move || {
+                for number in 0..20_000i64 {
+                    appender.append_row(&params![number, number * 7 % 31]).unwrap();
+                }
+                appender.flush().unwrap();
+                left.fetch_sub(1, Ordering::AcqRel);
+            });
+        }
+        let mut before = HashMap::new();
+        while left.load(Ordering::Acquire) > 0 {
+            let sql = "SELECT s, SUM(c) AS c, MAX(top) AS top, SUM(t) AS t FROM v GROUP BY s";
+            for row in engine.query(sql, &[]).unwrap().iter().flat_map(rows) {
+                let source: String = row.get("s").unwrap();
+                let count: i64 = row.get("c").unwrap();
+                assert_eq!(row.get::<i64>("top").unwrap(), count - 1);
+                assert_eq!(row.get::<i64>("t").unwrap(), count * (count - 1) / 2);
+                assert!(before.insert(source, count).unwrap_or(0) <= count);
+            }
+        }
+    });
+}
+
+/// Who reads does not wait for a subscriber that takes nothing, and is told once too much waits.
+#[test]
+fn a_subscriber_that_takes_nothing_holds_no_read_back_silently() {
+    let engine = Engine::builder().shards(2).idle(Idle::Park).frame_rows(1);
+    let engine = engine.ring_messages(2).open().unwrap();
+    engine
+        .execute(
+            "CREATE SOURCE t (k BIGINT) WITH (connector = 'channel');
+             CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n FROM t GROUP BY k",
+        )
+        .unwrap();
+    let subscription = engine.subscribe("v").unwrap();
+    let mut appender = engine.appender("t").unwrap();
+    let mut refused = 0;
+    for number in 0..200_000i64 {
+        // Held back as soon as all rings are full.
+        _ = appender.try_push(&params![number % 3]);
+        if number % 64 == 0 {
+            match engine.query("SELECT SUM(n) AS n FROM v", &[]) {
+                Ok(found) => assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 1),
+                Err(error) => {
+                    assert_eq!(error.code(), "E0612", "{error}");
+                    refused += 1;
+                    break;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 1, "what waits for a subscriber is bounded");
+    engine.execute("SET trefoil.read = 'latest'").unwrap();
+    assert!(engine.query("SELECT k, n FROM v", &[]).is_ok());
+    engine.execute("SET trefoil.read = 'snapshot'").unwrap();
+    drop(subscription);
+    assert!(engine.query("SELECT k, n FROM v", &[]).is_ok());
 }
 
 #[test]

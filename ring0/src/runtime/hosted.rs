@@ -53,10 +53,9 @@ impl Part {
         if orders != self.obeyed && self.obey(orders) {
             return Turn::Finished;
         }
-        let epoch = self.orders.epoch.load(Ordering::Acquire);
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.shard.ask_barrier(epoch);
+        let asked = self.orders.barrier();
+        if asked.epoch != self.epoch && self.shard.ask_barrier(asked) {
+            self.epoch = asked.epoch;
         }
         match self.shard.turn(io) {
             Ok(Turn::Finished) => self.end(),
@@ -150,8 +149,7 @@ impl Hosted {
     pub(super) fn is_told(&self) -> bool {
         let told = |slot: &Slot| {
             let part = &slot.part;
-            let epoch = part.orders.epoch.load(Ordering::Acquire);
-            part.orders.given() != part.obeyed || epoch != part.epoch
+            part.orders.given() != part.obeyed || part.orders.barrier().epoch != part.epoch
         };
         !self.incoming.is_empty() && self.slots.len() < PROGRAMS_MAX || self.slots.iter().any(told)
     }

@@ -19,7 +19,7 @@ use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
 use crate::shard::{Shard, ShardReport};
-use crate::snapshot::{Told, refusal};
+use crate::snapshot::{Asked, Told, refusal};
 use crate::source::Doorway;
 use crate::wake::Bell;
 
@@ -38,8 +38,8 @@ pub(super) struct Orders {
     /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
     /// how far it is. A shard looks at all of it at once, between two turns.
     given: AtomicU32,
-    /// The last barrier that the host asked for.
-    pub(super) epoch: AtomicU64,
+    /// The last barrier that the host asked for: twice its epoch, and one where it is kept.
+    barrier: AtomicU64,
     pub(super) failed: AtomicBool,
     told: Vec<Answer>,
 }
@@ -60,7 +60,7 @@ impl Orders {
         };
         Self {
             given: AtomicU32::new(0),
-            epoch: AtomicU64::new(0),
+            barrier: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             told: (0..shards).map(|_| untold()).collect(),
         }
@@ -69,6 +69,16 @@ impl Orders {
     #[inline]
     pub(super) fn given(&self) -> u32 {
         self.given.load(Ordering::Acquire)
+    }
+
+    /// The last barrier that was asked for; of epoch 0 where none was.
+    #[inline]
+    pub(super) fn barrier(&self) -> Asked {
+        let word = self.barrier.load(Ordering::Acquire);
+        Asked {
+            epoch: word / 2,
+            is_kept: word % 2 == 1,
+        }
     }
 
     /// Says how far a shard is.
@@ -301,8 +311,27 @@ impl Running {
             None,
             "programs without snapshots have no barriers"
         );
-        let before = self.orders().epoch.swap(epoch, Ordering::Release);
-        assert!(before < epoch, "epochs ascend from 1");
+        self.ask(Asked {
+            epoch,
+            is_kept: true,
+        });
+    }
+
+    /// Asks for a barrier that only parts the results: those of all that is read before from those
+    /// of what is read behind. Each output has its [`Next::Barrier`], and nothing is told. Of rows
+    /// in memory it lies behind what the shards have taken. Any program has them; the next one is
+    /// asked for when every output has had this one. A program that has ended by then has none.
+    pub fn ask_parting(&self, epoch: u64) {
+        self.ask(Asked {
+            epoch,
+            is_kept: false,
+        });
+    }
+
+    fn ask(&self, asked: Asked) {
+        let word = asked.epoch * 2 + u64::from(asked.is_kept);
+        let before = self.orders().barrier.swap(word, Ordering::Release);
+        assert!(before / 2 < asked.epoch, "epochs ascend from 1");
         self.control.ring();
     }
 

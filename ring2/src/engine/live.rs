@@ -4,8 +4,8 @@
 //! outside of the view's lock, slice by slice, as the query pulls them.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -18,37 +18,46 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::TryStreamExt;
+use tokio::sync::OnceCell;
 
 use super::fold::{Layout, Snapshot};
 use super::probe::keys_named;
-use super::view::Shared;
+use super::view::{Moment, Shared};
 use crate::limits::SLICE_ROWS;
 use crate::scan::shape::{Shape, is_of_the_row};
 use crate::scan::{StreamSource, StreamingScanExec, check_partition};
 
 /// The rows of a view, for one query.
 #[derive(Debug)]
-pub(super) struct LiveRows {
+struct LiveRows {
     view: Arc<Shared>,
+    moment: Moment,
     layout: Arc<Layout>,
     /// Scans of the query's plan.
     scans: AtomicUsize,
-    pinned: OnceLock<Result<Arc<Snapshot>, Arc<DataFusionError>>>,
+    pinned: OnceCell<Result<Arc<Snapshot>, Arc<DataFusionError>>>,
     memory: MemoryReservation,
 }
 
 /// The table of a view, for one query.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct LiveTable(Arc<LiveRows>);
 
 impl LiveTable {
     /// Of a query that takes its memory from `pool`.
-    pub(super) fn new(name: &str, view: Arc<Shared>, pool: &Arc<dyn MemoryPool>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        view: Arc<Shared>,
+        moment: Moment,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Self {
         Self(Arc::new(LiveRows {
             layout: view.layout(),
             view,
+            moment,
             scans: AtomicUsize::new(0),
-            pinned: OnceLock::new(),
+            pinned: OnceCell::new(),
             memory: MemoryConsumer::new(format!("rows of {name}")).register(pool),
         }))
     }
@@ -59,12 +68,13 @@ impl LiveTable {
 pub(super) struct ViewTable {
     name: String,
     view: Arc<Shared>,
+    moment: Moment,
 }
 
 impl ViewTable {
-    pub(super) fn new(name: &str, view: Arc<Shared>) -> Self {
+    pub(super) fn new(name: &str, view: Arc<Shared>, moment: Moment) -> Self {
         let name = name.to_owned();
-        Self { name, view }
+        Self { name, view, moment }
     }
 }
 
@@ -93,7 +103,7 @@ impl TableProvider for ViewTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let pool = &session.runtime_env().memory_pool;
-        let table = LiveTable::new(&self.name, Arc::clone(&self.view), pool);
+        let table = LiveTable::new(&self.name, Arc::clone(&self.view), self.moment, pool);
         table.scan(session, projection, filters, limit).await
     }
 }
@@ -110,7 +120,7 @@ fn pushdown(filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
 #[async_trait]
 impl TableProvider for LiveTable {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        Arc::clone(self.0.layout.schema())
     }
 
     fn table_type(&self) -> TableType {
@@ -132,48 +142,45 @@ impl TableProvider for LiveTable {
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         self.0.scans.fetch_add(1, Ordering::Relaxed);
-        let rows = Arc::clone(&self.0);
-        let scan = StreamingScanExec::try_new(rows, projection.cloned(), filters.to_vec())?;
+        let scan = StreamingScanExec::try_new(
+            Arc::new(self.clone()),
+            projection.cloned(),
+            filters.to_vec(),
+        )?;
         Ok(Arc::new(scan))
     }
 }
 
 impl LiveRows {
     /// The rows of the moment at which this is asked for the first time.
-    fn pin(&self, filters: &[Expr]) -> Result<Arc<Snapshot>, DataFusionError> {
-        let pinned = self.pinned.get_or_init(|| {
-            let snapshot = self.snapshot(filters).map_err(Arc::new)?;
-            Ok(Arc::new(snapshot))
-        });
-        match pinned {
+    async fn pin(&self, filters: &[Expr]) -> Result<Arc<Snapshot>, DataFusionError> {
+        let snapshot = || async { self.snapshot(filters).await.map_err(Arc::new) };
+        match self.pinned.get_or_init(snapshot).await {
             Ok(snapshot) => Ok(Arc::clone(snapshot)),
             Err(error) => Err(DataFusionError::Shared(Arc::clone(error))),
         }
     }
 
-    fn snapshot(&self, filters: &[Expr]) -> Result<Snapshot, DataFusionError> {
+    async fn snapshot(&self, filters: &[Expr]) -> Result<Arc<Snapshot>, DataFusionError> {
         // Two scans have two sets of filters, and are to see the same rows.
         let keys = match self.scans.load(Ordering::Relaxed) {
             1 => keys_named(filters, &self.layout)?,
             _ => None,
         };
-        let found = match &keys {
-            Some(keys) => self.view.probe(keys),
-            None => self.view.snapshot(),
-        };
+        let found = self.view.rows(self.moment, keys).await;
         let snapshot = found.map_err(|e| DataFusionError::External(Box::new(e)))?;
         self.memory.try_grow(snapshot.bytes())?;
         Ok(snapshot)
     }
 }
 
-impl StreamSource for LiveRows {
+impl StreamSource for LiveTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.layout.schema())
+        Arc::clone(self.0.layout.schema())
     }
 
     fn num_partitions(&self) -> usize {
-        self.view.shards()
+        self.0.view.shards()
     }
 
     fn is_bounded(&self) -> bool {
@@ -187,17 +194,20 @@ impl StreamSource for LiveRows {
         filters: Vec<Expr>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
         check_partition(partition, self.num_partitions())?;
-        let snapshot = self.pin(&filters)?;
-        let shape = Shape::new(self.layout.schema(), projection, filters)?;
+        let shape = Shape::new(self.0.layout.schema(), projection, filters.clone())?;
         let schema = Arc::clone(shape.schema());
-        let rows = snapshot.len(partition);
-        let slices = (0..rows).step_by(SLICE_ROWS);
-        let batches = slices.map(move |from| {
-            let slice = from..rows.min(from + SLICE_ROWS);
-            shaped(&snapshot, partition, slice, &shape)
-        });
-        let some = batches.filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0));
-        let stream = futures::stream::iter(some);
+        let rows = Arc::clone(&self.0);
+        let batches = async move {
+            let snapshot = rows.pin(&filters).await?;
+            let rows = snapshot.len(partition);
+            let batches = (0..rows).step_by(SLICE_ROWS).map(move |from| {
+                let slice = from..rows.min(from + SLICE_ROWS);
+                shaped(&snapshot, partition, slice, &shape)
+            });
+            let some = batches.filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0));
+            Ok(futures::stream::iter(some))
+        };
+        let stream = futures::stream::once(batches).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }
 }

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::Value;
 use super::live::LiveTable;
 use super::system::System;
-use super::view::Shared;
+use super::view::{Moment, Shared};
 use super::workers::Workers;
 use crate::error::{Error, Result};
 use crate::place::{Chunk, Place};
@@ -28,6 +28,8 @@ use crate::{SourceFile, planner};
 pub(super) struct Tables {
     /// Views by their names.
     pub(super) views: Vec<(String, Arc<Shared>)>,
+    /// When their rows stood.
+    pub(super) moment: Moment,
     /// What the engine says of itself, where the query may ask.
     pub(super) system: Option<System>,
 }
@@ -48,7 +50,7 @@ pub(super) fn run(
         }
         for (name, view) in tables.views {
             let pool = Arc::clone(&context.runtime_env().memory_pool);
-            let table = LiveTable::new(&name, view, &pool);
+            let table = LiveTable::new(&name, view, tables.moment, &pool);
             let added = context.register_table(TableReference::bare(name), Arc::new(table));
             added.map_err(|e| failed(&e, bytes))?;
         }

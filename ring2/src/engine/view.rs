@@ -1,7 +1,9 @@
 //! A materialized view that is kept: its program on the shards, and a thread that owns its results.
 //! The thread folds them into the rows that stand, and then hands them to every subscriber: so who
-//! was given a batch finds its rows.
+//! was given a batch finds its rows. Who reads asks for a barrier, and is given the rows that stand
+//! when it comes: those of all that every shard had taken by then, and of nothing else.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::arrow::error::ArrowError;
+use tokio::sync::oneshot;
 use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Control, Next, Running};
 use trefoil_ring0::schema::{Field, Schema};
@@ -21,7 +24,7 @@ use super::system::Job;
 use super::{Value, ViewMetrics, arrays, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
-use crate::limits::SUBSCRIBER_BATCHES;
+use crate::limits::{READ_AHEAD_BATCHES, SUBSCRIBER_BATCHES};
 use crate::partitioning::Stage;
 
 /// A view in the hands of the engine. Dropping it ends it.
@@ -39,6 +42,7 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(super) struct Shared {
     shards: usize,
+    control: Control,
     state: Mutex<State>,
     ended: Condvar,
     /// Nobody wants the view any more.
@@ -53,8 +57,34 @@ struct State {
     fold: Fold,
     has_key: bool,
     joining: Vec<Sender<RecordBatch>>,
+    /// Those who wait for the rows of a barrier that is still to be asked for.
+    reading: Vec<Read>,
     is_ended: bool,
     failure: Option<(&'static str, String)>,
+}
+
+/// When the rows that are read stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// At a barrier: they are of all that every shard had taken by then.
+    Barrier,
+    /// Just then: of one shard they may be of later records than of another.
+    Now,
+}
+
+/// Who reads.
+#[derive(Debug)]
+struct Read {
+    /// An array for each column of the key, where only some rows are wanted.
+    keys: Option<Vec<ArrayRef>>,
+    reply: oneshot::Sender<Result<Arc<Snapshot>>>,
+}
+
+/// A subscriber, and what it had no room for.
+#[derive(Debug)]
+struct Subscriber {
+    to: Sender<RecordBatch>,
+    waiting: VecDeque<RecordBatch>,
 }
 
 fn wrong(error: &ArrowError) -> Error {
@@ -71,12 +101,15 @@ impl View {
         let schema = Arc::new(ArrowSchema::new(fields));
         let shards = running.shards();
         let fold = Fold::new(schema, query.changes, keys, shards).map_err(|e| wrong(&e))?;
+        let control = running.control();
         let shared = Arc::new(Shared {
             shards,
+            control: control.clone(),
             state: Mutex::new(State {
                 fold,
                 has_key,
                 joining: Vec::new(),
+                reading: Vec::new(),
                 is_ended: false,
                 failure: None,
             }),
@@ -85,11 +118,12 @@ impl View {
             rows_out: AtomicU64::new(0),
             rows_undelivered: AtomicU64::new(0),
         });
-        let control = running.control();
         let keeper = Keeper {
             running,
             query: query.clone(),
             subscribers: Vec::new(),
+            reads: Vec::new(),
+            epoch: 0,
             shared: AtEnd(Arc::clone(&shared)),
         };
         let thread = std::thread::Builder::new()
@@ -207,18 +241,41 @@ impl Shared {
         Arc::clone(self.lock().fold.layout())
     }
 
-    /// The rows that stand.
-    pub(super) fn snapshot(&self) -> Result<Snapshot> {
-        let state = self.lock();
-        state.failure().map_or(Ok(()), Err)?;
-        Ok(state.fold.snapshot())
+    /// The rows that stand; `keys`: those that have one of these, of which there is an array for each
+    /// column.
+    pub(super) async fn rows(
+        &self,
+        of: Moment,
+        keys: Option<Vec<ArrayRef>>,
+    ) -> Result<Arc<Snapshot>> {
+        match of {
+            Moment::Barrier => self.at_barrier(keys).await,
+            Moment::Now => self.latest(keys.as_deref()).map(Arc::new),
+        }
     }
 
-    /// The rows that stand and have one of these keys: an array for each of their columns.
-    pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
-        let state = self.lock();
-        state.failure().map_or(Ok(()), Err)?;
-        state.fold.probe(keys).map_err(|e| wrong(&e))
+    /// Those at the next barrier.
+    async fn at_barrier(&self, keys: Option<Vec<ArrayRef>>) -> Result<Arc<Snapshot>> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if state.is_ended {
+                return state.rows(keys.as_deref()).map(Arc::new);
+            }
+            let keys = keys.clone();
+            state.reading.push(Read { keys, reply });
+        }
+        self.control.wake_host();
+        match answer.await {
+            Ok(rows) => rows,
+            // It has ended, and its rows are the last.
+            Err(_) => self.latest(keys.as_deref()).map(Arc::new),
+        }
+    }
+
+    /// Those of now.
+    fn latest(&self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
+        self.lock().rows(keys)
     }
 
     /// The row with this key.
@@ -236,7 +293,7 @@ impl Shared {
             Field::new(field.name(), field.data_type().clone())
         });
         let key = arrays(&Schema::new(fields.collect()), key)?;
-        let found = self.probe(&key)?;
+        let found = self.latest(Some(&key))?;
         let mut shards = 0..self.shards;
         let Some(shard) = shards.find(|shard| found.len(*shard) > 0) else {
             return Ok(None);
@@ -261,6 +318,14 @@ impl Shared {
 }
 
 impl State {
+    fn rows(&self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
+        self.failure().map_or(Ok(()), Err)?;
+        match keys {
+            Some(keys) => self.fold.probe(keys).map_err(|e| wrong(&e)),
+            None => Ok(self.fold.snapshot()),
+        }
+    }
+
     fn failure(&self) -> Option<Error> {
         let (code, message) = self.failure.as_ref()?;
         Some(Error::engine(code, message.clone()))
@@ -279,33 +344,58 @@ impl Drop for AtEnd {
         }
         state.is_ended = true;
         state.joining.clear();
+        state.reading.clear();
         self.0.ended.notify_all();
     }
 }
 
-/// The view's thread. Fields are dropped in order: subscribers see the end when its reason is
-/// known.
+/// The view's thread. Fields are dropped in order: who reads and subscribers see the end when its
+/// reason is known.
 struct Keeper {
     running: Running,
     query: PlannedQuery,
     shared: AtEnd,
-    subscribers: Vec<Sender<RecordBatch>>,
+    subscribers: Vec<Subscriber>,
+    /// Those whose barrier is under way.
+    reads: Vec<Read>,
+    /// The last barrier that was asked for.
+    epoch: u64,
 }
 
 impl Keeper {
     fn run(mut self) {
-        if let Err(error) = self.keep() {
+        let kept = self.keep();
+        let rows = self.subscribers.iter().flat_map(|s| &s.waiting);
+        let rows: usize = rows.map(RecordBatch::num_rows).sum();
+        let shared = &self.shared.0;
+        shared
+            .rows_undelivered
+            .fetch_add(rows as u64, Ordering::Relaxed);
+        if let Err(error) = kept {
             let failure = (error.code(), error.to_string());
-            self.shared.0.lock().failure = Some(failure);
+            shared.lock().failure = Some(failure);
         }
     }
 
     fn keep(&mut self) -> Result<()> {
         while !self.shared.0.is_gone() {
+            self.begin_reads();
+            let is_behind = self.hand_on();
+            if is_behind && self.reads.is_empty() {
+                self.wait_for_room();
+                continue;
+            }
             match self.running.next_block_timeout(Duration::MAX)? {
-                Next::Nothing | Next::Barrier(..) => {}
+                Next::Nothing => {}
+                Next::Barrier(_, epoch) => self.end_reads(epoch),
                 Next::End => {
                     self.shared.0.lock().fold.end();
+                    self.end_reads(self.epoch);
+                    while !self.shared.0.is_gone() && self.hand_on() {
+                        self.begin_reads();
+                        self.end_reads(self.epoch);
+                        self.wait_for_room();
+                    }
                     return Ok(());
                 }
                 Next::Block(block) => {
@@ -320,30 +410,89 @@ impl Keeper {
         Ok(())
     }
 
+    /// Asks for the barrier of those who have come to read, unless one is under way.
+    fn begin_reads(&mut self) {
+        if !self.reads.is_empty() {
+            return;
+        }
+        self.reads = std::mem::take(&mut self.shared.0.lock().reading);
+        let behind = self.subscribers.iter().map(|s| s.waiting.len()).max();
+        if behind.unwrap_or_default() > READ_AHEAD_BATCHES {
+            let message = "a subscriber does not take its rows, and the view waits for it";
+            for read in self.reads.drain(..) {
+                // Who has gone wants no answer.
+                _ = read
+                    .reply
+                    .send(Err(Error::engine("E0612", message.to_owned())));
+            }
+        }
+        if !self.reads.is_empty() {
+            self.epoch += 1;
+            self.running.ask_parting(self.epoch);
+        }
+    }
+
+    /// Gives those who read the rows that stand at this barrier.
+    fn end_reads(&mut self, epoch: u64) {
+        assert_eq!(epoch, self.epoch, "one barrier is under way at a time");
+        let mut all = None;
+        for read in self.reads.drain(..) {
+            if read.reply.is_closed() {
+                continue;
+            }
+            let state = self.shared.0.lock();
+            let rows = match read.keys {
+                Some(keys) => state.rows(Some(&keys)).map(Arc::new),
+                None => {
+                    let all = all.get_or_insert_with(|| Arc::new(state.fold.snapshot()));
+                    Ok(Arc::clone(all))
+                }
+            };
+            drop(state);
+            // Who has gone wants no answer.
+            _ = read.reply.send(rows);
+        }
+    }
+
     fn take(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
-        let rows = batch.num_rows() as u64;
         let shared = &self.shared.0;
         {
             let mut state = shared.lock();
             state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
-            self.subscribers.append(&mut state.joining);
+            let joining = state.joining.drain(..);
+            self.subscribers.extend(joining.map(|to| Subscriber {
+                to,
+                waiting: VecDeque::new(),
+            }));
         }
+        let rows = batch.num_rows() as u64;
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);
-        for subscriber in &mut self.subscribers {
-            let mut left = Some(batch.clone());
-            while let Some(batch) = left.take() {
-                left = subscriber.try_send(batch).err();
-                if left.is_none() {
-                    break;
-                }
-                if shared.is_gone() {
-                    shared.rows_undelivered.fetch_add(rows, Ordering::Relaxed);
-                    break;
-                }
-                subscriber.wait_for_room();
-            }
-        }
-        self.subscribers.retain(Sender::is_wanted);
+        let subscribers = self.subscribers.iter_mut();
+        subscribers.for_each(|s| s.waiting.push_back(batch.clone()));
         Ok(())
+    }
+
+    /// Gives subscribers what they have room for. Whether one has too little.
+    fn hand_on(&mut self) -> bool {
+        let mut is_behind = false;
+        self.subscribers.retain_mut(|subscriber| {
+            while let Some(batch) = subscriber.waiting.pop_front() {
+                if let Err(batch) = subscriber.to.try_send(batch) {
+                    subscriber.waiting.push_front(batch);
+                    is_behind = true;
+                    break;
+                }
+            }
+            subscriber.to.is_wanted()
+        });
+        is_behind
+    }
+
+    /// Waits until a subscriber may have room, or somebody rings.
+    fn wait_for_room(&mut self) {
+        let full = self.subscribers.iter_mut().find(|s| !s.waiting.is_empty());
+        if let Some(subscriber) = full {
+            subscriber.to.wait_for_room();
+        }
     }
 }
