@@ -387,7 +387,9 @@ impl Keeper {
             }
             match self.running.next_block_timeout(Duration::MAX)? {
                 Next::Nothing => {}
-                Next::Barrier(_, epoch) => self.end_reads(epoch),
+                Next::Barrier(output, epoch) if output.index() == 0 => self.end_reads(epoch),
+                // Not of the view's rows.
+                Next::Barrier(..) => {}
                 Next::End => {
                     self.shared.0.lock().fold.end();
                     self.end_reads(self.epoch);
