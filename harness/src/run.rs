@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_at};
+use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_again};
 use trefoil_ring0::output::Block;
 use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Next, Running, start_from};
@@ -106,7 +106,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         .map(|state| State::open(state, &job.files))
         .transpose()?;
     let steps = match &state {
-        Some(state) => plan_steps_at(&job.files, state.planned())?,
+        Some(state) => plan_steps_again(&job.files, state.planned(), &state.read_upto())?,
         None => plan_steps(&job.files)?,
     };
     if let Some(state) = &mut state {
@@ -359,6 +359,14 @@ impl Flow<'_> {
                 Next::Nothing => {}
                 Next::End => break,
             }
+        }
+        if let Some(keeper) = &mut self.keeper
+            && !is_stopped
+            && !keeper.takes_rows()
+        {
+            keeper.end_stopped(running)?;
+            is_stopped = true;
+            say(&"note: stopped before the end of the results; the next run gives the others");
         }
         if let Some(mut keeper) = self.keeper.take()
             && !is_stopped

@@ -4,6 +4,7 @@ mod keeper;
 mod parts;
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -25,12 +26,35 @@ use crate::failure::Failure;
 use crate::say::say;
 
 /// What a run says of itself besides its statements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Times {
     /// What NOW() is (ns since 1970-01-01T00:00:00Z).
     planned_ns: i64,
     /// When the query in hand began.
     begun_ns: i64,
+    /// How it is planned: what state belongs where.
+    #[serde(default)]
+    plan: String,
+}
+
+/// What decides which state belongs where: stages, what they read, and their operators; between them,
+/// where rows go.
+fn outline(program: &Program) -> String {
+    let name = |text: String| {
+        let end = text.find(|c: char| !c.is_alphanumeric());
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    let mut text = String::new();
+    for stage in &program.stages {
+        let inputs: Vec<_> = stage.inputs().collect();
+        let operators = stage.operators.iter().map(|o| name(format!("{o:?}")));
+        let operators: Vec<_> = operators.collect();
+        _ = writeln!(text, "{inputs:?} {operators:?} {:?}", stage.output);
+    }
+    for exchange in &program.exchanges {
+        _ = writeln!(text, "{:?}", exchange.routing);
+    }
+    format!("{:016x}", checksum(text.as_bytes()))
 }
 
 /// The state directory of a run.
@@ -119,6 +143,18 @@ impl State {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.planned_ns.try_into().unwrap_or(0))
     }
 
+    /// How many bytes the query in hand reads of its files.
+    pub(crate) fn read_upto(&self) -> HashMap<PathBuf, u64> {
+        let sources = self
+            .from
+            .iter()
+            .flat_map(|from| &from.manifest().data.sources);
+        let files = sources.flat_map(|source| &source.files);
+        files
+            .map(|file| (file.path.clone(), file.read_upto))
+            .collect()
+    }
+
     /// How many steps of the script were done before.
     pub(crate) fn done(&self) -> usize {
         self.from
@@ -192,7 +228,15 @@ impl State {
             })?;
             pieces.push((shard as usize, Piece { place, bytes }));
         }
-        let begun = times(&from)?.begun_ns;
+        let before = times(&from)?;
+        if before.plan != outline(program) {
+            return Err(Failure::Checkpoint(format!(
+                "checkpoint {}: the query is planned in another way than it was: its state belongs \
+                 to other operators",
+                from.epoch()
+            )));
+        }
+        let begun = before.begun_ns;
         Ok(Some(
             Restore::new(data.shards as usize, begun, pieces).with_sizes(sizes),
         ))
@@ -212,6 +256,7 @@ impl State {
         let times = Times {
             planned_ns: self.planned_ns,
             begun_ns: running.begun(),
+            plan: outline(program),
         };
         let data = ManifestData {
             created_ns: 0,

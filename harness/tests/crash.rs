@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Folder, text, trefoil};
@@ -40,8 +40,32 @@ enum Records {
     Changes,
 }
 
+/// A query, and over what.
+struct Case {
+    records: Records,
+    /// A source `p` of several files, each a split.
+    splits: bool,
+    /// A table `names`, and up to which size such a one is on all shards. It grows, too.
+    table_bytes: Option<u64>,
+    /// Whether runs are stopped rather than killed.
+    stopped: bool,
+    query: &'static str,
+}
+
+impl Case {
+    const fn of(query: &'static str) -> Self {
+        Self {
+            records: Records::Plain,
+            splits: false,
+            table_bytes: None,
+            stopped: false,
+            query,
+        }
+    }
+}
+
 /// A folder with a file of records within some seconds of each other, in disorder.
-fn file(name: &str, records: Records) -> Folder {
+fn file(name: &str, case: &Case) -> Folder {
     let folder = Folder::new(name);
     let mut random = Random(7);
     let mut lines = String::new();
@@ -55,7 +79,7 @@ fn file(name: &str, records: Records) -> Folder {
             "{{\"n\":{n},\"k\":{key},\"s\":\"a name of some length {text}\",\"v\":{value},\
              \"t\":\"2025-01-01T{hour:02}:{minute:02}:{second:02}.{ms:03}\"}}"
         );
-        match records {
+        match case.records {
             Records::Plain => writeln!(lines, "{row}"),
             Records::Changes if value % 5 == 0 => {
                 writeln!(lines, "{{\"before\":{row},\"after\":null,\"op\":\"d\"}}")
@@ -67,16 +91,45 @@ fn file(name: &str, records: Records) -> Folder {
         .unwrap();
     }
     folder.write("r.json", &lines);
+    if case.splits {
+        fs::create_dir(folder.0.join("parts")).unwrap();
+        for part in 0..4 {
+            let some: Vec<&str> = lines.lines().skip(part).step_by(4).collect();
+            folder.write(&format!("parts/{part}.json"), &(some.join("\n") + "\n"));
+        }
+    }
+    if case.table_bytes.is_some() {
+        let name = |k: u64| format!("{{\"k\":{k},\"name\":\"name {}\"}}\n", k % 7);
+        folder.write("names.json", &(0..300).map(name).collect::<String>());
+    }
     folder
 }
 
-fn script(sink: &str, records: Records, query: &str) -> String {
-    let (more, format) = match records {
-        Records::Plain => ("WATERMARK FOR t AS t - INTERVAL '3' SECOND", "json"),
+fn script(sink: &str, case: &Case) -> String {
+    let Case { query, .. } = case;
+    let columns = "n BIGINT, k BIGINT, s VARCHAR, v BIGINT, t TIMESTAMP(3)";
+    let watermark = "WATERMARK FOR t AS t - INTERVAL '3' SECOND";
+    let (more, format) = match case.records {
+        Records::Plain => (watermark, "json"),
         Records::Changes => ("PRIMARY KEY (k, s)", "debezium_json"),
     };
+    let splits = match case.splits {
+        false => String::new(),
+        true => format!(
+            "CREATE SOURCE p ({columns}, {watermark}) WITH (connector = 'file', \
+             format = 'json', path = 'parts', splits = 'file');\n"
+        ),
+    };
+    let table = match case.table_bytes {
+        None => String::new(),
+        Some(bytes) => format!(
+            "SET broadcast_max_bytes = {bytes};\n\
+             CREATE TABLE names (k BIGINT PRIMARY KEY, name VARCHAR) \
+             WITH (connector = 'file', format = 'json', path = 'names.json');\n"
+        ),
+    };
     format!(
-        "CREATE SOURCE r (n BIGINT, k BIGINT, s VARCHAR, v BIGINT, t TIMESTAMP(3), {more}) \
+        "{splits}{table}CREATE SOURCE r ({columns}, {more}) \
          WITH (connector = 'file', format = '{format}', path = 'r.json');\n\
          CREATE SINK o WITH (connector = 'file', format = 'json', path = '{sink}') AS {query};"
     )
@@ -113,7 +166,7 @@ fn newest(state: &Path) -> u64 {
 
 /// Runs it to its end, killed again and again, while its file grows: what comes behind the bytes
 /// that the first checkpoint was taken of is of another run. Gives how often.
-fn killed(folder: &Folder, random: &mut Random) -> u64 {
+fn killed(folder: &Folder, case: &Case, random: &mut Random) -> u64 {
     let (state, input) = (folder.0.join("state"), folder.0.join("r.json"));
     let mut kills = 0;
     for shards in [1, 2, 3, 8].into_iter().cycle() {
@@ -129,15 +182,29 @@ fn killed(folder: &Folder, random: &mut Random) -> u64 {
         }
         std::thread::sleep(Duration::from_millis(random.below(30)));
         // It may have ended meanwhile.
-        child.kill().unwrap();
+        if case.stopped {
+            std::thread::sleep(Duration::from_millis(random.below(300)));
+            let pid = child.id().to_string();
+            // It may be gone.
+            _ = Command::new("kill").args(["-s", "TERM", &pid]).output();
+        } else {
+            child.kill().unwrap();
+        }
         let output = child.wait_with_output().unwrap();
         match output.status.code() {
+            Some(0) if case.stopped && !text(&output.stderr).contains("was done") => kills += 1,
             Some(0) => return kills,
             None => {
                 kills += 1;
                 if newest(&state) > 0 {
-                    let file = OpenOptions::new().append(true).open(&input);
-                    file.unwrap().write_all(b"{\"n\":-1,\"k\":1,").unwrap();
+                    let append = |path: &Path, bytes: &[u8]| {
+                        let file = OpenOptions::new().append(true).open(path);
+                        file.unwrap().write_all(bytes).unwrap();
+                    };
+                    append(&input, b"{\"n\":-1,\"k\":1,");
+                    if case.table_bytes.is_some() {
+                        append(&folder.0.join("names.json"), &[b'\n'; 1000]);
+                    }
                 }
             }
             Some(code) => panic!("{code}: {}", text(&output.stderr)),
@@ -186,14 +253,15 @@ fn only<'a>(a: &'a [String], b: &[String]) -> Vec<&'a String> {
 }
 
 /// Compares a query that is killed with one that is not.
-fn check(name: &str, query: &str) {
-    check_over(Records::Plain, name, query);
+fn check(name: &str, query: &'static str) {
+    check_case(name, &Case::of(query));
 }
 
-fn check_over(records: Records, name: &str, query: &str) {
-    let folder = file(name, records);
-    folder.write("plain.sql", &script("plain.json", records, query));
-    folder.write("q.sql", &script("out", records, query));
+fn check_case(name: &str, case: &Case) {
+    let query = case.query;
+    let folder = file(name, case);
+    folder.write("plain.sql", &script("plain.json", case));
+    folder.write("q.sql", &script("out", case));
     let plain = trefoil(&folder)
         .args(["run", "plain.sql", "--cores", "2"])
         .output();
@@ -207,7 +275,10 @@ fn check_over(records: Records, name: &str, query: &str) {
         .and_then(|n| n.parse().ok());
     let wanted = wanted.unwrap_or(10);
     let mut random = Random(u64::from(std::process::id()) ^ wanted);
-    let size = fs::metadata(folder.0.join("r.json")).unwrap().len();
+    let files = ["r.json", "names.json"].map(|name| folder.0.join(name));
+    let sizes = files
+        .each_ref()
+        .map(|file| fs::metadata(file).map_or(0, |facts| facts.len()));
     let mut kills = 0;
     while kills < wanted {
         for folder in ["state", "out"].map(|name| folder.0.join(name)) {
@@ -215,9 +286,11 @@ fn check_over(records: Records, name: &str, query: &str) {
                 fs::remove_dir_all(folder).unwrap();
             }
         }
-        let input = OpenOptions::new().write(true).open(folder.0.join("r.json"));
-        input.unwrap().set_len(size).unwrap();
-        kills += killed(&folder, &mut random);
+        for (file, size) in files.iter().zip(sizes).filter(|(_, size)| *size > 0) {
+            let file = OpenOptions::new().write(true).open(file);
+            file.unwrap().set_len(size).unwrap();
+        }
+        kills += killed(&folder, case, &mut random);
         let mut rows = committed(&folder);
         if query.contains("EMIT") {
             assert_eq!(collapsed(&rows), collapsed(&plain), "{query}");
@@ -320,9 +393,56 @@ fn changes_that_are_told_now_and_then() {
 
 #[test]
 fn rows_that_replace_each_other() {
-    check_over(
-        Records::Changes,
+    let query = "SELECT k, COUNT(*) AS n, SUM(v) AS total, MIN(s) AS least FROM r GROUP BY k \
+                 EMIT CHANGES";
+    let records = Records::Changes;
+    check_case(
         "crash-captured",
-        "SELECT k, COUNT(*) AS n, SUM(v) AS total, MIN(s) AS least FROM r GROUP BY k EMIT CHANGES",
+        &Case {
+            records,
+            ..Case::of(query)
+        },
+    );
+}
+
+#[test]
+fn splits_of_a_union() {
+    let query = "SELECT window_start, k, COUNT(*) AS n, MIN(n) AS least, MAX(n) AS most FROM \
+                 (SELECT k, n, t FROM r UNION ALL SELECT k, n, t FROM p) AS u \
+                 GROUP BY k, TUMBLE(t, INTERVAL '20' SECOND)";
+    check_case(
+        "crash-splits",
+        &Case {
+            splits: true,
+            ..Case::of(query)
+        },
+    );
+}
+
+#[test]
+fn a_table_that_outgrows_its_limit() {
+    let query = "SELECT r.k, COUNT(*) AS n, SUM(v) AS total, MIN(name) AS name \
+                 FROM r LEFT JOIN names ON r.k = names.k GROUP BY r.k";
+    let table_bytes = Some(9000);
+    check_case(
+        "crash-table",
+        &Case {
+            table_bytes,
+            ..Case::of(query)
+        },
+    );
+}
+
+/// The checkpoint before a stop may be under way when the results end.
+#[test]
+fn runs_that_are_stopped() {
+    let query = "SELECT window_start, k, COUNT(*) AS n, COUNT(DISTINCT v) AS values \
+                 FROM r GROUP BY k, TUMBLE(t, INTERVAL '1' MINUTE)";
+    check_case(
+        "crash-stopped",
+        &Case {
+            stopped: true,
+            ..Case::of(query)
+        },
     );
 }

@@ -282,7 +282,9 @@ fn go_on(
             && !sources[source].is_remade
         {
             let chunks = chunks_read(program, from, source)?;
-            part.receiver.go_on(chunks, splits[source]);
+            // One shard that reads all knows the splits itself, as where it begins.
+            let split = splits[source].filter(|_| shards > 1);
+            part.receiver.go_on(chunks, split);
         }
     }
     let mut chains = chains.iter_mut();

@@ -82,6 +82,8 @@ pub struct SourceDef {
     pub connector: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// How many bytes of it are read, where that is not for its size now to say.
+    pub read_upto: Option<u64>,
     /// What is in it.
     pub format: SourceFormat,
     /// What becomes of its bad records.

@@ -59,6 +59,7 @@ pub mod scan;
 struct Embedding;
 pub mod oracle;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -195,10 +196,28 @@ pub fn plan_steps(files: &[SourceFile]) -> Result<Vec<Step>> {
 /// # Errors
 /// As [`plan_steps`].
 pub fn plan_steps_at(files: &[SourceFile], now: SystemTime) -> Result<Vec<Step>> {
-    steps_with(files, Kernels::Native, now)
+    steps_with(files, Kernels::Native, now, &HashMap::new())
 }
 
-fn steps_with(files: &[SourceFile], kernels: Kernels, now: SystemTime) -> Result<Vec<Step>> {
+/// As [`plan_steps_at`], where queries go on that were planned before: `read_upto` says how many
+/// bytes they read of files that may have grown since.
+///
+/// # Errors
+/// As [`plan_steps`].
+pub fn plan_steps_again(
+    files: &[SourceFile],
+    now: SystemTime,
+    read_upto: &HashMap<PathBuf, u64>,
+) -> Result<Vec<Step>> {
+    steps_with(files, Kernels::Native, now, read_upto)
+}
+
+fn steps_with(
+    files: &[SourceFile],
+    kernels: Kernels,
+    now: SystemTime,
+    read_upto: &HashMap<PathBuf, u64>,
+) -> Result<Vec<Step>> {
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Run)?;
         let mut fed: Vec<(Sink, sink::Fed)> = Vec::new();
@@ -206,7 +225,7 @@ fn steps_with(files: &[SourceFile], kernels: Kernels, now: SystemTime) -> Result
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => {
-                let mut query = plan_select(&select, kernels, now)?;
+                let mut query = plan_select(&select, kernels, now, read_upto)?;
                 if let Some(target) = &select.target {
                     let schema = &query.program.outputs[0].schema;
                     // A sink is declared with the columns of the rows, without what these do.
@@ -252,8 +271,12 @@ fn plan_select(
     select: &script::Select<'_>,
     kernels: Kernels,
     now: SystemTime,
+    read_upto: &HashMap<PathBuf, u64>,
 ) -> Result<PlannedQuery> {
-    let plan = planner::plan_select(select)?;
+    let mut plan = planner::plan_select(select)?;
+    for table in &mut plan.tables {
+        table.read_upto = read_upto.get(&table.path).copied();
+    }
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;

@@ -3,6 +3,7 @@
 
 mod normal;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -37,7 +38,7 @@ pub type Table = (String, Schema, Vec<Frame>);
 /// # Errors
 /// [`Error::Sql`] for the first statement that is refused.
 pub fn plan_generic(files: &[SourceFile], now: SystemTime) -> Result<Vec<PlannedQuery>> {
-    let steps = crate::steps_with(files, Kernels::Generic, now)?;
+    let steps = crate::steps_with(files, Kernels::Generic, now, &HashMap::new())?;
     Ok(crate::queries(steps))
 }
 

@@ -165,7 +165,9 @@ fn a_read_of_two_sources_is_of_a_prefix_of_each() {
             let (mut appender, left) = (engine.appender(source).unwrap(), &left);
             scope.spawn(move || {
                 for number in 0..20_000i64 {
-                    appender.append_row(&params![number, number * 7 % 31]).unwrap();
+                    appender
+                        .append_row(&params![number, number * 7 % 31])
+                        .unwrap();
                 }
                 appender.flush().unwrap();
                 left.fetch_sub(1, Ordering::AcqRel);

@@ -235,6 +235,21 @@ impl<'a> Keeper<'a> {
         self.last.is_some_and(|(_, written)| written)
     }
 
+    /// Waits, at the query's end, for the last checkpoint before a stop that is met in the results:
+    /// what comes behind it was not taken, so that the query is not over.
+    pub(crate) fn end_stopped(&mut self, running: &mut Running) -> Result<(), Failure> {
+        while !self.is_stopped() {
+            self.turn(running)?;
+            if let Phase::Committing(_) = self.coordinator.phase()
+                && self.told.is_none()
+                && let Some(outcome) = self.writer.wait()
+            {
+                self.note(outcome, running)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The epoch of the checkpoint at the query's end.
     pub(crate) fn end(&mut self, running: &Running) -> Result<u64, Failure> {
         // Its files get their names by it.

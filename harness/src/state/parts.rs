@@ -3,6 +3,7 @@
 //! epoch is durable.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use trefoil::SinkFormat;
@@ -16,6 +17,8 @@ use crate::output::Target;
 pub(crate) struct Parts {
     folder: PathBuf,
     extension: &'static str,
+    /// No other run's: it is in the names of files that have no epoch yet, which outlive a crash.
+    run: u64,
     /// Files that were begun.
     begun: u64,
     /// The one that is being written.
@@ -81,6 +84,7 @@ impl Parts {
                 SinkFormat::Arrow => "arrow",
                 SinkFormat::Parquet => "parquet",
             },
+            run: RandomState::new().hash_one(std::process::id()) >> 1,
             begun: 0,
             open: None,
             prepared: Vec::new(),
@@ -89,9 +93,9 @@ impl Parts {
 
     /// Begins a file.
     pub(crate) fn begin(&mut self) -> Result<Target, Failure> {
-        let (process, number) = (std::process::id(), self.begun);
+        let (run, number) = (self.run, self.begun);
         self.begun += 1;
-        let name = format!(".part-{process}{number:06}-0.{}", self.extension);
+        let name = format!(".part-{run:019}-{number}.{}", self.extension);
         let path = self.folder.join(name);
         let file = fs::File::create(&path).map_err(|error| Failure::write(&path, &error))?;
         self.open = Some(path.clone());

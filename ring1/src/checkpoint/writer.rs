@@ -224,11 +224,45 @@ fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
 pub fn finish_sinks(sinks: &[SinkPrint]) -> Result<(), StoreError> {
     let mut folders = BTreeSet::new();
     for prepared in sinks.iter().flat_map(|sink| &sink.prepared) {
+        // What is under the other name by then is of somebody else.
+        if prepared.name.exists() {
+            continue;
+        }
         match fs::rename(&prepared.temporary, &prepared.name) {
             Ok(()) => folders.extend(prepared.name.parent().map(Path::to_owned)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && prepared.name.exists() => {}
             Err(error) => return Err(failed("rename", &prepared.temporary, error)),
         }
     }
     sync_folders(&folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that has its name keeps it, whatever a later run calls its own.
+    #[test]
+    fn files_of_sinks_get_their_names_once() {
+        let folder = std::env::temp_dir().join(format!("trefoil-{}-names", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let [temporary, name] = [".part-1-0.json", "part-1-0.json"].map(|name| folder.join(name));
+        let sinks = [SinkPrint {
+            name: "o".to_owned(),
+            path: folder.clone(),
+            prepared: vec![Prepared {
+                temporary: temporary.clone(),
+                name: name.clone(),
+                bytes: 3,
+            }],
+        }];
+        fs::write(&temporary, "one").expect("a file");
+        finish_sinks(&sinks).expect("the first time");
+        fs::write(&temporary, "two").expect("another file");
+        finish_sinks(&sinks).expect("again");
+        assert_eq!(fs::read_to_string(&name).expect("it has its name"), "one");
+        fs::remove_file(&name).expect("it is there");
+        fs::remove_file(&temporary).expect("it is there");
+        assert!(finish_sinks(&sinks).is_err(), "neither is there");
+        fs::remove_dir(folder).expect("it is empty");
+    }
 }

@@ -205,7 +205,7 @@ impl StreamSource for LiveTable {
                 shaped(&snapshot, partition, slice, &shape)
             });
             let some = batches.filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0));
-            Ok(futures::stream::iter(some))
+            Ok::<_, DataFusionError>(futures::stream::iter(some))
         };
         let stream = futures::stream::once(batches).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))

@@ -1,5 +1,6 @@
 //! What a statement asks an engine to do. The session it leaves behind counts once that is done.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use super::system;
@@ -116,7 +117,7 @@ fn statement(
     if name.is_some() && select.emit == Emit::Default {
         select.emit = Emit::Changes(at);
     }
-    let mut query = plan_select(&select, Kernels::Native, now)?;
+    let mut query = plan_select(&select, Kernels::Native, now, &HashMap::new())?;
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }

@@ -172,7 +172,10 @@ impl Walk<'_> {
             let name = table_name(plan).filter(|_| possible)?;
             let table = self.facts.tables.iter().find(|t| t.name == name)?;
             // A self-join of a table would need its stream side, too.
-            let size = std::fs::metadata(&table.path).ok()?.len();
+            let size = match table.read_upto {
+                Some(bytes) => bytes,
+                None => std::fs::metadata(&table.path).ok()?.len(),
+            };
             let small = size <= self.facts.settings.broadcast_max_bytes;
             (!table.primary_key.is_empty() && small).then(|| (name.to_owned(), size))
         };
