@@ -179,6 +179,10 @@ impl<'a> Keeper<'a> {
         match outcome {
             Outcome::Written(epoch) => {
                 self.written(epoch);
+                if self.is_stopped() {
+                    // Rows behind the last one are not taken: no other may hold what is behind.
+                    self.step(Event::Ended, running);
+                }
                 self.step(Event::Written { epoch }, running);
                 Ok(())
             }
