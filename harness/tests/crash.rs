@@ -81,7 +81,7 @@ fn file(name: &str, case: &Case) -> Folder {
         );
         match case.records {
             Records::Plain => writeln!(lines, "{row}"),
-            Records::Changes if value % 5 == 0 => {
+            Records::Changes if value.is_multiple_of(5) => {
                 writeln!(lines, "{{\"before\":{row},\"after\":null,\"op\":\"d\"}}")
             }
             Records::Changes => {

@@ -47,9 +47,12 @@ pub(crate) struct Paced {
     schema: Schema,
 }
 
-/// The last row that was handed on to a snapshot, and its key before it.
+/// A key and a row of it.
+type Waiting = (Box<[u8]>, Box<[u8]>);
+
+/// The last row that was handed on to a snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct SaveCursor(Option<(Box<[u8]>, Box<[u8]>)>);
+pub(crate) struct SaveCursor(Option<Waiting>);
 
 impl Paced {
     /// Over rows of `schema`; `begun_ns`: the time from which on it is counted.
