@@ -37,8 +37,8 @@ struct Times {
     plan: String,
 }
 
-/// What decides which state belongs where: stages, what they read, and their operators; between them,
-/// where rows go.
+/// What decides which state belongs where: stages, what they read, and their operators; between
+/// them, where rows go.
 fn outline(program: &Program) -> String {
     let name = |text: String| {
         let end = text.find(|c: char| !c.is_alphanumeric());

@@ -485,9 +485,8 @@ pub(crate) fn build(
     });
     let mut exchanges: Vec<_> = exchanges.collect();
     if let Some(from) = from {
-        let of = (shard, config.shards);
         let parts = (&mut sources[..], &mut exchanges[..], &mut chains[..]);
-        go_on((program, origins), from, of, parts)?;
+        go_on((program, origins), from, (shard, config.shards), parts)?;
     }
     Ok(Shard::new(
         first_source,

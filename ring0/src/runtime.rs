@@ -5,6 +5,7 @@
 //! of them, and its host gets the error; others go on. A shard that panics ends all of them.
 
 mod hosted;
+mod orders;
 mod running;
 mod seat;
 mod wait;
@@ -29,12 +30,13 @@ use crate::snapshot::Restore;
 use crate::wake::{Bell, RungAtEnd};
 
 use self::hosted::{Hosted, Part, Slot};
+use self::orders::Orders;
 pub(crate) use self::running::LaneShape;
-use self::running::Orders;
 use self::seat::{Seat, thread_io};
 pub(crate) use self::wait::Deadline;
 
-pub use self::running::{Control, Next, Reached, Running};
+pub use self::orders::Reached;
+pub use self::running::{Control, Next, Running};
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
 
@@ -317,16 +319,10 @@ impl Runtime {
         for (number, parts) in parts.into_iter().enumerate() {
             let (home, at_home) = RingBuffer::new(1);
             homes.push(at_home);
+            let of = (number, self.sources);
             let part = Part {
                 number,
-                shard: build(
-                    &program,
-                    config,
-                    &origins,
-                    (number, self.sources),
-                    parts,
-                    from,
-                )?,
+                shard: build(&program, config, &origins, of, parts, from)?,
                 orders: Arc::clone(&orders),
                 obeyed: 0,
                 epoch: 0,

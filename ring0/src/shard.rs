@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+mod barriers;
 mod letters;
 mod parts;
 
@@ -21,7 +22,7 @@ use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::{QueryCounters, SourceCounters};
-use crate::snapshot::{Asked, Piece, Place, Recorder, SourcePosition, Split, Told};
+use crate::snapshot::{Recorder, SourcePosition, Split};
 use crate::source::{Polled, Source, TAGS};
 use crate::stage::{Chain, Item, Sink};
 
@@ -182,67 +183,6 @@ impl Shard {
     /// Reads no further record; those that were read go on to their end.
     pub(crate) fn stop(&mut self) {
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
-    }
-
-    /// Cuts a barrier in all that is read, and tells the host of what is before it where that is to
-    /// be kept. False while another one is under way.
-    pub(crate) fn ask_barrier(&mut self, asked: Asked) -> bool {
-        if self.recorder.barrier.is_some() {
-            return false;
-        }
-        self.recorder.barrier = Some(asked);
-        let open = self.sources.iter_mut();
-        let open = open.filter(|slot| !slot.ended && !slot.is_remade);
-        open.for_each(|slot| match slot.source.is_cut_anywhere() {
-            true => slot.asked = Some(asked.epoch),
-            false => slot.source.ask_barrier(asked.epoch),
-        });
-        true
-    }
-
-    /// Once a barrier has passed all that is here, tells what has to be known besides the state of
-    /// operators, and that this is all. Returns whether something moved.
-    fn end_barrier(&mut self) -> bool {
-        let Some(Asked { epoch, is_kept }) = self.recorder.barrier else {
-            return false;
-        };
-        let is_past = |slot: &SourceSlot| slot.is_remade || slot.ended || slot.position.is_some();
-        let past = self.sources.iter().all(is_past)
-            && self
-                .chains
-                .iter()
-                .all(|chain| chain.barriers.are_past(epoch));
-        if !past || is_kept && !self.recorder.has_room() {
-            return false;
-        }
-        self.recorder.barrier = None;
-        let positions = self.sources.iter_mut().map(|slot| slot.position.take());
-        let positions: Vec<_> = positions.collect();
-        let splits = self.exchanges.iter_mut().map(|slot| slot.split.take());
-        let splits: Vec<_> = splits.collect();
-        if !is_kept {
-            return true;
-        }
-        let mut pieces = Vec::new();
-        let mut tell = |place, bytes| pieces.push(Piece { place, bytes });
-        for (number, position) in positions.into_iter().enumerate() {
-            if let Some(position) = position {
-                tell(Place::Source(number as u32), position.to_bytes());
-            }
-        }
-        for (slot, split) in self.exchanges.iter().zip(splits) {
-            if let Some(split) = split {
-                tell(Place::Exchange(slot.number), split.to_bytes());
-            }
-        }
-        for chain in &self.chains {
-            if chain.barriers.goes_on(epoch) {
-                let stages = chain.barriers.stages.iter();
-                stages.for_each(|&stage| tell(Place::Stage(stage), Vec::new()));
-            }
-        }
-        self.recorder.tell(Told::Done(epoch, pieces));
-        true
     }
 
     /// Lets input without an end have one, behind what was handed in.

@@ -317,8 +317,8 @@ impl Inner {
         })
     }
 
-    /// When rows stood that are read: where the caller's own thread is the shard, nothing comes to a
-    /// barrier while it waits.
+    /// When rows stood that are read. Where the caller's own thread is the shard, nothing comes to
+    /// a barrier while it waits.
     fn moment(&self) -> Moment {
         match self.runtime.is_here() || self.session.settings.reads_latest() {
             true => Moment::Now,

@@ -3,8 +3,8 @@
 
 /// Batches that a subscriber has not taken yet before its view is held back.
 pub const SUBSCRIBER_BATCHES: usize = 64;
-/// Batches that a view holds back for a subscriber, beyond [`SUBSCRIBER_BATCHES`], so that others can
-/// read it.
+/// Batches that a view holds back for a subscriber, beyond [`SUBSCRIBER_BATCHES`], so that others
+/// can read it.
 pub const READ_AHEAD_BATCHES: usize = 1024;
 /// Batches that the channel of one partition holds before who sends waits, where nothing is said.
 pub const BRIDGE_BATCHES: usize = 1024;

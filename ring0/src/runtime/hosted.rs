@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use rtrb::{Consumer, Producer};
 
-use super::running::{ASK, DRAIN, HALT, Orders, STOP};
+use super::orders::{ASK, DRAIN, HALT, Orders, STOP};
 use crate::error::Result;
 use crate::io::{Completion, Io};
 use crate::limits::PROGRAMS_MAX;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rtrb::Consumer;
 
 use super::hosted::Part;
+use super::orders::{DRAIN, HALT, Orders, Reached, STOP};
 use super::wait::Deadline;
 use super::{Executor, Runtime, Seating, Shared};
 use crate::error::{Error, Result};
@@ -18,86 +19,10 @@ use crate::id::OutputId;
 use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
-use crate::shard::{Shard, ShardReport};
+use crate::shard::ShardReport;
 use crate::snapshot::{Asked, Told, refusal};
 use crate::source::Doorway;
 use crate::wake::Bell;
-
-/// To end at once, whatever is in hand.
-pub(super) const HALT: u32 = 1;
-/// To read no further record, and to end when those that were read have gone their way.
-pub(super) const STOP: u32 = 2;
-/// To let input without an end have one.
-pub(super) const DRAIN: u32 = 4;
-/// One more question.
-pub(super) const ASK: u32 = 8;
-
-/// What the shards know of a program's health, and what the host wants of it.
-#[derive(Debug)]
-pub(super) struct Orders {
-    /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
-    /// how far it is. A shard looks at all of it at once, between two turns.
-    given: AtomicU32,
-    /// The last barrier that the host asked for: twice its epoch, and one where it is kept.
-    barrier: AtomicU64,
-    pub(super) failed: AtomicBool,
-    told: Vec<Answer>,
-}
-
-/// What a shard said when it was last asked.
-#[derive(Debug)]
-struct Answer {
-    rows_read: AtomicU64,
-    /// `i64::MIN` where it has none.
-    watermark: AtomicI64,
-}
-
-impl Orders {
-    pub(super) fn new(shards: usize) -> Self {
-        let untold = || Answer {
-            rows_read: AtomicU64::new(0),
-            watermark: AtomicI64::new(i64::MIN),
-        };
-        Self {
-            given: AtomicU32::new(0),
-            barrier: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            told: (0..shards).map(|_| untold()).collect(),
-        }
-    }
-
-    #[inline]
-    pub(super) fn given(&self) -> u32 {
-        self.given.load(Ordering::Acquire)
-    }
-
-    /// The last barrier that was asked for; of epoch 0 where none was.
-    #[inline]
-    pub(super) fn barrier(&self) -> Asked {
-        let word = self.barrier.load(Ordering::Acquire);
-        Asked {
-            epoch: word / 2,
-            is_kept: word % 2 == 1,
-        }
-    }
-
-    /// Says how far a shard is.
-    pub(super) fn tell(&self, number: usize, shard: &Shard) {
-        let (rows_read, watermark) = shard.reached();
-        let told = &self.told[number];
-        told.rows_read.store(rows_read, Ordering::Relaxed);
-        told.watermark.store(watermark, Ordering::Relaxed);
-    }
-}
-
-/// How far a program is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reached {
-    /// Records that were read.
-    pub rows_read: u64,
-    /// The least watermark (ns) that a shard has reached in what it reads.
-    pub watermark: Option<i64>,
-}
 
 /// A running program in the hands of any thread.
 #[derive(Debug, Clone)]
@@ -123,7 +48,7 @@ impl Control {
 
     /// Asks the shards how far they are. They answer between two turns.
     pub fn ask(&self) {
-        self.orders.given.fetch_add(ASK, Ordering::Release);
+        self.orders.ask();
         self.ring();
     }
 
@@ -138,13 +63,7 @@ impl Control {
 
     /// How far each shard was when it was last asked.
     pub fn reached_by_shard(&self) -> impl Iterator<Item = Reached> + '_ {
-        self.orders.told.iter().map(|told| {
-            let watermark = told.watermark.load(Ordering::Relaxed);
-            Reached {
-                rows_read: told.rows_read.load(Ordering::Relaxed),
-                watermark: Some(watermark).filter(|w| *w > i64::MIN),
-            }
-        })
+        self.orders.reached()
     }
 
     /// A ring from the thread that takes the results to another one; [`Self::wake_host`] ends its
@@ -162,7 +81,7 @@ impl Control {
     }
 
     fn order(&self, order: u32) {
-        self.orders.given.fetch_or(order, Ordering::Release);
+        self.orders.give(order);
         self.ring();
     }
 
@@ -329,9 +248,7 @@ impl Running {
     }
 
     fn ask(&self, asked: Asked) {
-        let word = asked.epoch * 2 + u64::from(asked.is_kept);
-        let before = self.orders().barrier.swap(word, Ordering::Release);
-        assert!(before / 2 < asked.epoch, "epochs ascend from 1");
+        self.orders().ask_barrier(asked);
         self.control.ring();
     }
 

@@ -239,6 +239,7 @@ pub fn finish_sinks(sinks: &[SinkPrint]) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Prepared;
 
     /// A file that has its name keeps it, whatever a later run calls its own.
     #[test]

@@ -241,8 +241,8 @@ impl Shared {
         Arc::clone(self.lock().fold.layout())
     }
 
-    /// The rows that stand; `keys`: those that have one of these, of which there is an array for each
-    /// column.
+    /// The rows that stand; `keys`: those that have one of these, of which there is an array for
+    /// each column.
     pub(super) async fn rows(
         &self,
         of: Moment,

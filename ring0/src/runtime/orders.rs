@@ -1,0 +1,110 @@
+//! What the host wants of a program's shards, and what they say of themselves.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use crate::shard::Shard;
+use crate::snapshot::Asked;
+
+/// To end at once, whatever is in hand.
+pub(super) const HALT: u32 = 1;
+/// To read no further record, and to end when those that were read have gone their way.
+pub(super) const STOP: u32 = 2;
+/// To let input without an end have one.
+pub(super) const DRAIN: u32 = 4;
+/// One more question.
+pub(super) const ASK: u32 = 8;
+
+/// What the shards know of a program's health, and what the host wants of it.
+#[derive(Debug)]
+pub(super) struct Orders {
+    /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
+    /// how far it is. A shard looks at all of it at once, between two turns.
+    given: AtomicU32,
+    /// The last barrier that the host asked for: twice its epoch, and one where it is kept.
+    barrier: AtomicU64,
+    pub(super) failed: AtomicBool,
+    told: Vec<Answer>,
+}
+
+/// What a shard said when it was last asked.
+#[derive(Debug)]
+struct Answer {
+    rows_read: AtomicU64,
+    /// `i64::MIN` where it has none.
+    watermark: AtomicI64,
+}
+
+impl Orders {
+    pub(super) fn new(shards: usize) -> Self {
+        let untold = || Answer {
+            rows_read: AtomicU64::new(0),
+            watermark: AtomicI64::new(i64::MIN),
+        };
+        Self {
+            given: AtomicU32::new(0),
+            barrier: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            told: (0..shards).map(|_| untold()).collect(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn given(&self) -> u32 {
+        self.given.load(Ordering::Acquire)
+    }
+
+    /// The last barrier that was asked for; of epoch 0 where none was.
+    #[inline]
+    pub(super) fn barrier(&self) -> Asked {
+        let word = self.barrier.load(Ordering::Acquire);
+        Asked {
+            epoch: word / 2,
+            is_kept: word % 2 == 1,
+        }
+    }
+
+    /// Gives these orders, besides those that were given.
+    pub(super) fn give(&self, orders: u32) {
+        self.given.fetch_or(orders, Ordering::Release);
+    }
+
+    /// Asks once more how far the shards are.
+    pub(super) fn ask(&self) {
+        self.given.fetch_add(ASK, Ordering::Release);
+    }
+
+    /// Asks for a barrier.
+    pub(super) fn ask_barrier(&self, asked: Asked) {
+        let word = asked.epoch * 2 + u64::from(asked.is_kept);
+        let before = self.barrier.swap(word, Ordering::Release);
+        assert!(before / 2 < asked.epoch, "epochs ascend from 1");
+    }
+
+    /// Says how far a shard is.
+    pub(super) fn tell(&self, number: usize, shard: &Shard) {
+        let (rows_read, watermark) = shard.reached();
+        let told = &self.told[number];
+        told.rows_read.store(rows_read, Ordering::Relaxed);
+        told.watermark.store(watermark, Ordering::Relaxed);
+    }
+
+    /// How far each shard was when it was last asked.
+    pub(super) fn reached(&self) -> impl Iterator<Item = Reached> + '_ {
+        self.told.iter().map(|told| {
+            let watermark = told.watermark.load(Ordering::Relaxed);
+            Reached {
+                rows_read: told.rows_read.load(Ordering::Relaxed),
+                watermark: Some(watermark).filter(|w| *w > i64::MIN),
+            }
+        })
+    }
+}
+
+/// How far a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Records that were read.
+    pub rows_read: u64,
+    /// The least watermark (ns) that a shard has reached in what it reads.
+    pub watermark: Option<i64>,
+}
