@@ -93,10 +93,10 @@ impl Lowering<'_> {
                     ..limit.clone()
                 };
                 let first = Arc::new(LogicalPlan::Limit(first));
-                self.node(&LogicalPlan::Projection(Projection {
-                    input: first,
-                    ..of.clone()
-                }))
+                let (exprs, schema) = (of.expr.clone(), Arc::clone(&of.schema));
+                let result = Projection::try_new_with_schema(exprs, first, schema);
+                let result = result.map_err(|e| ("E0302", e.strip_backtrace()))?;
+                self.node(&LogicalPlan::Projection(result))
             }
             input => self.ordered(&[], skip, fetch, input),
         }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, ListArray, cast::AsArray};
+use arrow_array::{ArrayRef, LargeBinaryArray, LargeListArray, cast::AsArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field as ArrowField};
 
@@ -296,14 +296,10 @@ impl Held {
         groups.iter().for_each(|&group| _ = self.of(group));
         let of = || groups.iter().map(|&g| &self.rows[g as usize]);
         let lengths = OffsetBuffer::from_lengths(of().map(Vec::len));
-        let rows = BinaryArray::from_iter_values(of().flatten());
-        let item = Arc::new(ArrowField::new("row", DataType::Binary, false));
-        Some(Arc::new(ListArray::new(
-            item,
-            lengths,
-            Arc::new(rows),
-            None,
-        )))
+        let rows = LargeBinaryArray::from_iter_values(of().flatten());
+        let item = Arc::new(ArrowField::new("row", DataType::LargeBinary, false));
+        let rows = LargeListArray::new(item, lengths, Arc::new(rows), None);
+        Some(Arc::new(rows))
     }
 
     /// Takes the rows of a session back: those that such a column has for it.
@@ -311,8 +307,8 @@ impl Held {
     /// # Errors
     /// [`Error::Restore`] where they are none.
     pub(super) fn restore(&mut self, rows: &ArrayRef, at: usize, group: u32) -> Result<()> {
-        let list = rows.as_list_opt::<i32>().ok_or_else(other)?.value(at);
-        let list = list.as_binary_opt::<i32>().ok_or_else(other)?;
+        let list = rows.as_list_opt::<i64>().ok_or_else(other)?.value(at);
+        let list = list.as_binary_opt::<i64>().ok_or_else(other)?;
         for row in list.iter().flatten() {
             let number = row.first_chunk::<NUMBER>().ok_or_else(other)?;
             self.next = self.next.max(u64::from_be_bytes(*number) + 1);
