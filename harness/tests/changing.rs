@@ -97,6 +97,11 @@ fn changes_of_changes() {
             "SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n DESC LIMIT 1".to_owned(),
             "+I,a,1 -U,a,1 +U,a,2 -U,a,2 +U,a,3",
         ),
+        // What they are ordered by is no column of the result.
+        (
+            "SELECT k FROM r ORDER BY v DESC, k LIMIT 2".to_owned(),
+            "+I,a +I,b -D,a +I,a -D,a +I,a",
+        ),
         (
             "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) AS t FROM r".to_owned(),
             "+I,a,1,1 +I,b,5,5 +I,a,2,3 +I,a,4,7 +I,b,1,1 -U,b,5,5 +U,b,5,6 +I,c,-9,-9",

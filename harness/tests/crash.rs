@@ -366,6 +366,15 @@ fn sessions() {
 }
 
 #[test]
+fn sessions_that_hold_rows() {
+    check(
+        "crash-sessions-held",
+        "SELECT window_start, k, COUNT(DISTINCT v % 7) AS kinds, MEDIAN(v) AS middle, \
+         ARRAY_AGG(n ORDER BY n) AS items FROM r GROUP BY k, SESSION(t, INTERVAL '8' SECOND)",
+    );
+}
+
+#[test]
 fn ranks_of_all_rows() {
     check(
         "crash-ranks",

@@ -4,6 +4,7 @@
 //! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
+mod mixed;
 mod rules;
 mod subqueries;
 pub(crate) mod tree;
@@ -48,6 +49,7 @@ use crate::ordinals::Ordinals;
 use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
+use mixed::Mixed;
 use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
 use types::SecondDigits;
 
@@ -197,6 +199,7 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let statement = Statement::Query(Box::new(query.clone()));
     let statement = PlanStatement::Statement(Box::new(statement));
     let plan = keys_once(ready(state.statement_to_plan(statement))?)?;
+    mixed::check(&plan)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
@@ -331,6 +334,10 @@ fn refused(select: &Select<'_>, error: &DataFusionError) -> SqlError {
     });
     let place = select.place;
     match error.find_root() {
+        DataFusionError::External(e) if let Some(mixed) = e.downcast_ref::<Mixed>() => {
+            let (at, message) = (mixed.at.unwrap_or(at), mixed.message.clone());
+            place.hinted("E0206", at, message, mixed.hint.clone())
+        }
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
             SchemaError::FieldNotFound {
                 field,

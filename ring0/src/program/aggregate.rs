@@ -66,6 +66,9 @@ pub struct SessionSpec {
     pub start: Option<usize>,
     /// The output's column for the last row's time plus the gap.
     pub end: Option<usize>,
+    /// For each call with DISTINCT the input's columns by which a row counts only where it is the
+    /// first of its session.
+    pub first_by: Vec<Option<Vec<usize>>>,
 }
 
 /// Phases of an aggregation.

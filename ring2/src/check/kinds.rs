@@ -13,6 +13,7 @@ use super::expr::Context;
 use super::group::unnested;
 use crate::answer::type_name;
 use crate::error::SqlError;
+use crate::syntax::arguments;
 
 /// What a type is like, where types of one kind go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,18 @@ fn fit(a: Kind, b: Kind) -> bool {
         (Number, Timestamp) | (Timestamp, Number) => false,
         (Text | Other | Number | Boolean | Timestamp, _) => true,
     }
+}
+
+/// Whether one is a text and the other never: without a CAST neither is the other.
+fn apart(a: &ArrowType, b: &ArrowType) -> bool {
+    use Kind::{Boolean, Number, Text, Timestamp};
+    let no_text = |t| matches!(kind(t), Number | Boolean | Timestamp);
+    (kind(a) == Text && no_text(b)) || (kind(b) == Text && no_text(a))
+}
+
+/// A constant in quotes: it has the type of what it stands beside.
+fn untyped(expr: &Expr) -> bool {
+    matches!(unnested(expr), Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)))
 }
 
 /// The type of a CAST, where it is a plain one.
@@ -92,6 +105,12 @@ impl Checker<'_> {
             Expr::Interval(_) => return Some(ArrowType::Interval(IntervalUnit::MonthDayNano)),
             Expr::Extract { .. } => return Some(ArrowType::Int32),
             Expr::Function(f) if f.name.to_string() == "count" => return Some(ArrowType::Int64),
+            Expr::Function(f) if ["min", "max"].contains(&f.name.to_string().as_str()) => {
+                return match arguments(f).as_slice() {
+                    [of] => self.infer(of, cx),
+                    _ => None,
+                };
+            }
             Expr::UnaryOp { op, expr } => {
                 return match op {
                     UnaryOperator::Not => Some(ArrowType::Boolean),
@@ -182,10 +201,13 @@ impl Checker<'_> {
         let (Some(a), Some(b)) = (self.infer(left, cx), self.infer(right, cx)) else {
             return Ok(());
         };
-        if fit(kind(&a), kind(&b)) {
+        let apart = apart(&a, &b) && !untyped(left) && !untyped(right);
+        if fit(kind(&a), kind(&b)) && !apart {
             return Ok(());
         }
         let hint = match (kind(&a), kind(&b)) {
+            (Kind::Text, _) if apart => format!("CAST({left} AS {})", type_name(&b)),
+            (_, Kind::Text) if apart => format!("CAST({right} AS {})", type_name(&a)),
             (Kind::List, _) => format!("{right} = ANY({left})"),
             (_, Kind::List) => format!("{left} = ANY({right})"),
             (Kind::Struct, _) => format!("compare a field: {left}.name"),
@@ -208,7 +230,7 @@ impl Checker<'_> {
         let (Some(one), Some(other)) = (one, other) else {
             return Ok(());
         };
-        if fit(kind(one), kind(other)) && !dated(one, other) {
+        if fit(kind(one), kind(other)) && !dated(one, other) && !apart(one, other) {
             return Ok(());
         }
         let (one, other) = (type_name(one), type_name(other));
@@ -223,20 +245,24 @@ impl Checker<'_> {
         results: impl Iterator<Item = &'e Expr>,
         cx: Context<'_>,
     ) -> Result<(), SqlError> {
-        let mut first: Option<ArrowType> = None;
+        let mut first: Option<(ArrowType, bool)> = None;
         for result in results {
             let Some(next) = self.infer(result, cx) else {
                 continue;
             };
-            match &first {
-                None => first = Some(next),
-                Some(first) if fit(kind(first), kind(&next)) && !dated(first, &next) => {}
-                Some(first) => {
-                    let (first, next) = (type_name(first), type_name(&next));
-                    let message = format!("this branch of CASE is {next}, one before is {first}");
-                    let hint = "all branches of a CASE have one type: CAST, or NULL";
-                    return Err(self.place.hinted("E0206", self.head(result), message, hint));
-                }
+            let Some((first, constant)) = &first else {
+                first = Some((next, untyped(result)));
+                continue;
+            };
+            // A constant in quotes may be a time, and is no number.
+            let constant = *constant || untyped(result);
+            let timed = constant && [kind(first), kind(&next)].contains(&Kind::Timestamp);
+            let go = fit(kind(first), kind(&next)) && (timed || !apart(first, &next));
+            if !go || dated(first, &next) {
+                let (first, next) = (type_name(first), type_name(&next));
+                let message = format!("this branch of CASE is {next}, one before is {first}");
+                let hint = "all branches of a CASE have one type: CAST, or NULL";
+                return Err(self.place.hinted("E0206", self.head(result), message, hint));
             }
         }
         Ok(())

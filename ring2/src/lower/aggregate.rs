@@ -23,6 +23,9 @@ use crate::lower_expr::{held_type, unaliased};
 use crate::partitioning::Route;
 use crate::partitioning::text;
 
+/// For each call with DISTINCT the columns by which a row is the first of its kind.
+pub(super) type FirstBy = Vec<Option<Vec<usize>>>;
+
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<(), Refusal> {
         let read = |key| windows::read(key, &self.scope(&aggregate.input));
@@ -50,13 +53,7 @@ impl Lowering<'_> {
         let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
         let made = (&mut exprs, &mut fields);
-        let calls = self.calls(
-            aggregate,
-            (sets.as_ref(), &bounds),
-            whole,
-            (groups, sessions),
-            made,
-        )?;
+        let calls = self.calls(aggregate, (sets.as_ref(), &bounds), whole, groups, made)?;
         let in_order = self.changes || calls.iter().any(|(call, _)| call.is_generic());
         // The rows' watermarks go along: what is late is decided where chunks are in order.
         let bound = bound.map(|bound| {
@@ -84,13 +81,16 @@ impl Lowering<'_> {
             }
             self.pass_windows(windows, bound);
         }
-        let calls = self.firsts(&keys, window, calls)?;
+        let (calls, first_by) = match sessions {
+            true => by_sessions(calls),
+            false => (self.firsts(&keys, window, calls)?, Vec::new()),
+        };
         let output = Schema::new(self.results(aggregate, &calls)?);
         let spec = self.groups_by(keys, calls, window, output);
         if !single {
             return self.two_phases(spec);
         }
-        self.add_groups(spec.clone(), windows, bound);
+        self.add_groups(spec.clone(), (windows, first_by), bound);
         self.stand(sets.as_ref(), aggregate, &spec, route);
         self.pace_groups(aggregate, spec.keys.len());
         Ok(())
@@ -119,7 +119,12 @@ impl Lowering<'_> {
     }
 
     /// Groups by sessions, whose bounds are no keys.
-    pub(super) fn add_sessions(&mut self, mut spec: AggregateSpec, windows: &Windows, gap: i64) {
+    pub(super) fn add_sessions(
+        &mut self,
+        mut spec: AggregateSpec,
+        (windows, first_by): (&Windows, FirstBy),
+        gap: i64,
+    ) {
         let bounds = [windows.start, windows.end];
         spec.keys.retain(|key| !bounds.contains(&Some(*key)));
         self.behind_groups(&spec);
@@ -130,6 +135,7 @@ impl Lowering<'_> {
             gap,
             start: windows.start,
             end: windows.end,
+            first_by,
         })));
     }
 
@@ -346,6 +352,29 @@ impl Lowering<'_> {
     }
 }
 
+/// Calls over the rows of a session as they are: which of them are the first of their kind shows
+/// once it is known which rows are in it.
+fn by_sessions(calls: Vec<(Call, Vec<usize>)>) -> (Vec<AggregateCall>, FirstBy) {
+    let calls = calls.into_iter().map(|(call, mut args)| {
+        let first_by = call.distinct.then(|| call.function.looked(&args));
+        let filter = call.function.filter(&args);
+        let call = match call.function {
+            Function::Native(function, _) => AggregateCall {
+                function,
+                argument: args.first().copied(),
+            },
+            Function::Generic { kernel, .. } => {
+                if filter.is_some() {
+                    args.pop();
+                }
+                generic_call(kernel, args, filter)
+            }
+        };
+        (call, first_by)
+    });
+    calls.unzip()
+}
+
 fn generic_call(
     kernel: Arc<dyn AggregateKernel>,
     args: Vec<usize>,
@@ -405,21 +434,13 @@ fn check_sets(sets: Option<&Sets>, bounds: &[Option<KeyWindow>]) -> Result<(), R
     Ok(())
 }
 
-/// Refuses a call over groups, or by sessions, that cannot run so yet.
-pub(super) fn check_call(
-    expr: &PlanExpr,
-    call: &Call,
-    groups: bool,
-    sessions: bool,
-) -> Result<(), Refusal> {
+/// Refuses a call over groups that cannot run so yet.
+pub(super) fn check_call(expr: &PlanExpr, call: &Call, groups: bool) -> Result<(), Refusal> {
     if groups && matches!(call.function, Function::Generic { ordered: true, .. }) {
         return refuse(&format!(
             "{} over groups, which have no order, is not supported yet",
             text(expr)
         ));
-    }
-    if sessions && (call.distinct || call.is_generic()) {
-        return refuse(&format!("{} by sessions is not supported yet", text(expr)));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{AggregateSpec, OperatorSpec, Order, PanesSpec, Routing};
 use trefoil_ring0::schema::{Field, Schema};
 
-use super::aggregate::{by_value, check_call, refuse};
+use super::aggregate::{FirstBy, by_value, check_call, refuse};
 use super::calls::{Call, call};
 use super::sets::Sets;
 use super::windows::{self, KeyWindow, Windows};
@@ -46,14 +46,14 @@ impl Lowering<'_> {
     pub(super) fn add_groups(
         &mut self,
         spec: AggregateSpec,
-        windows: Option<Windows>,
+        (windows, first_by): (Option<Windows>, FirstBy),
         bound: Option<usize>,
     ) {
         let Some(windows) = windows else {
             return self.add(spec);
         };
         if let Some(gap) = windows.gap() {
-            return self.add_sessions(spec, &windows, gap);
+            return self.add_sessions(spec, (&windows, first_by), gap);
         }
         let Some(shape) = windows.panes() else {
             return self.add(spec);
@@ -103,7 +103,7 @@ impl Lowering<'_> {
         aggregate: &Aggregate,
         (sets, bounds): (Option<&Sets>, &[Option<KeyWindow>]),
         whole: bool,
-        (groups, sessions): (bool, bool),
+        groups: bool,
         (exprs, fields): (&mut Vec<Expr>, &mut Vec<Field>),
     ) -> Result<Vec<(Call, Vec<usize>)>, Refusal> {
         let scope = self.scope(&aggregate.input);
@@ -114,7 +114,7 @@ impl Lowering<'_> {
             let by_value = by_value(expr).filter(|_| groups && !self.weighted);
             let groups = groups && by_value.is_none();
             let call = call(by_value.as_ref().unwrap_or(expr), &scope, whole)?;
-            check_call(expr, &call, groups, sessions)?;
+            check_call(expr, &call, groups)?;
             let at = self.arguments(&call, (shared, bounds), exprs, fields)?;
             calls.push((call, at));
         }

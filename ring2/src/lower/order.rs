@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr as PlanExpr, Limit, LogicalPlan, SortExpr};
+use datafusion::logical_expr::{Expr as PlanExpr, Limit, LogicalPlan, Projection, SortExpr};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::sort::SortSpec;
 use trefoil_ring0::order::{Direction, Nulls, SortKey};
@@ -82,6 +82,21 @@ impl Lowering<'_> {
                     .is_none_or(|f| fetch.is_some_and(|n| skip + n <= f)) =>
             {
                 self.ordered(&sort.expr, skip, fetch, &sort.input)
+            }
+            // What only orders is no column of the result: the first rows are found before it goes.
+            LogicalPlan::Projection(of)
+                if matches!(of.input.as_ref(), LogicalPlan::Sort(_))
+                    && of.expr.iter().all(|e| matches!(e, PlanExpr::Column(_))) =>
+            {
+                let first = Limit {
+                    input: Arc::clone(&of.input),
+                    ..limit.clone()
+                };
+                let first = Arc::new(LogicalPlan::Limit(first));
+                let (exprs, schema) = (of.expr.clone(), Arc::clone(&of.schema));
+                let result = Projection::try_new_with_schema(exprs, first, schema);
+                let result = result.map_err(|e| ("E0302", e.strip_backtrace()))?;
+                self.node(&LogicalPlan::Projection(result))
             }
             input => self.ordered(&[], skip, fetch, input),
         }

@@ -216,12 +216,6 @@ const SHAPES: &[Shape] = &[
         "GROUPING SETS of those that are wanted",
     ),
     shape(
-        " by sessions is not supported yet",
-        At::Call,
-        "",
-        "by sessions COUNT, SUM, AVG, MIN, MAX, STDDEV and VARIANCE run, without DISTINCT",
-    ),
-    shape(
         " over groups, which have no order,",
         At::Call,
         "",

@@ -6,6 +6,7 @@
 mod casts;
 mod from;
 mod literals;
+mod owners;
 mod select;
 mod unnest;
 mod visit;
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
+use self::owners::{Owned, of_input, of_using};
 use self::unnest::{Unnested, of_owner};
 use self::windows::Window;
 use crate::catalog::SourceDef;
@@ -65,6 +67,10 @@ struct Tree<'a> {
     system: bool,
     /// Columns of UNNEST of the SELECT that was written last.
     unnested: Vec<Unnested>,
+    /// Its columns of USING.
+    merged: Vec<Owned>,
+    /// Its columns whose names the select list gives to something else.
+    hidden: Vec<Owned>,
     /// Its window, where it groups by one.
     window: Option<Window>,
 }
@@ -80,6 +86,8 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         with: Vec::new(),
         system: names_system(&query),
         unnested: Vec::new(),
+        merged: Vec::new(),
+        hidden: Vec::new(),
         window: None,
     };
     tree.functions(&query)?;
@@ -166,6 +174,8 @@ impl Tree<'_> {
             }
         }
         self.unnested.clear();
+        self.merged.clear();
+        self.hidden.clear();
         self.window = None;
         let positions = self.body(&mut query.body, level)?;
         if let Some(order) = &mut query.order_by
@@ -173,6 +183,12 @@ impl Tree<'_> {
         {
             for by in list {
                 of_owner(&mut by.expr, &self.unnested);
+                of_input(&mut by.expr, &self.hidden);
+                let result =
+                    |i: &Moved| matches!(&by.expr, Expr::Identifier(n) if normal(n) == i.name);
+                if !positions.iter().any(result) {
+                    of_using(&mut by.expr, &self.merged);
+                }
                 order_key(&mut by.expr, &positions);
                 if let (Some(window), false) = (&self.window, positions.is_empty()) {
                     bound(&mut by.expr, &positions, window);

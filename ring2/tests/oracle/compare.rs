@@ -269,10 +269,6 @@ fn compare_file(case: &Case<'_>, path: &Path, executors: &[Executor]) -> Result<
             Ok(planned) => planned,
             // DataFusion's kernels compute constants before a run, and fail there.
             Err(error) if kernels == "generic" && error.to_string().contains("E0206") => continue,
-            // Sessions have Ring 0's aggregates alone.
-            Err(error) if kernels == "generic" && error.to_string().contains(" by sessions") => {
-                continue;
-            }
             Err(error) => return Err(format!("{kernels} kernels: {error}")),
         };
         for &executor in executors {

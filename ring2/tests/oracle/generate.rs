@@ -255,9 +255,8 @@ fn aggregation(from: &str, filter: &str, window: Option<Window>, scope: &mut Sco
             &format!("{start} AS w, {end} AS x, "),
         );
     }
-    let functions = if session { NATIVE } else { ALL };
     for n in 0..1 + scope.tape.below(4) {
-        let (engine, batch) = call(functions, scope);
+        let (engine, batch) = call(scope);
         let comma = if n == 0 { "" } else { ", " };
         text.add(
             &format!("{comma}{engine} AS a{n}"),
@@ -283,7 +282,7 @@ fn aggregation(from: &str, filter: &str, window: Option<Window>, scope: &mut Sco
         );
     }
     if scope.tape.below(4) == 3 {
-        let (engine, batch) = call(functions, scope);
+        let (engine, batch) = call(scope);
         let condition = [" IS NOT NULL", " IS NULL OR COUNT(*) > 1"][scope.tape.below(2) as usize];
         text.add(
             &format!(" HAVING {engine}{condition}"),
@@ -293,12 +292,8 @@ fn aggregation(from: &str, filter: &str, window: Option<Window>, scope: &mut Sco
     text
 }
 
-/// How many of the kinds of aggregates there are, and how many of them sessions have.
-const ALL: u64 = 9;
-const NATIVE: u64 = 6;
-
-/// A call of one of the first so many kinds of aggregates.
-fn call(kinds: u64, scope: &mut Scope<'_>) -> (String, String) {
+/// A call of an aggregate.
+fn call(scope: &mut Scope<'_>) -> (String, String) {
     let filter = match scope.tape.below(4) {
         3 => {
             scope.lazy = true;
@@ -313,7 +308,7 @@ fn call(kinds: u64, scope: &mut Scope<'_>) -> (String, String) {
         (Some(f), more) => format!("{text} FILTER (WHERE {f} AND {more})"),
     };
     let same = |text: String| (with(&text, ""), with(&text, ""));
-    match scope.tape.below(kinds) {
+    match scope.tape.below(9) {
         6 => {
             let text = distinct(scope);
             // DataFusion may take the order of another call.

@@ -72,6 +72,40 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
                      THEN 0 ELSE 1 END AS apart FROM r WHERE k = 1 AND b) AS p) AS q \
          GROUP BY island HAVING COUNT(*) > 1",
     ),
+    // Sessions that meet hold the rows of both: in order, and each value once.
+    (
+        "SELECT s, window_start, COUNT(*) AS n, COUNT(DISTINCT k) AS ks, MEDIAN(i) AS middle, \
+                SUM(DISTINCT k) AS total, ARRAY_AGG(i ORDER BY i) AS items, \
+                FIRST_VALUE(i ORDER BY i) AS head, BOOL_OR(b) AS whether, \
+                COUNT(DISTINCT i) FILTER (WHERE b) AS part FROM r \
+         GROUP BY s, SESSION(ts, INTERVAL '2' MINUTE) HAVING COUNT(DISTINCT k) > 0",
+        "SELECT s, MIN(ts), COUNT(*), COUNT(DISTINCT k), MEDIAN(i), SUM(DISTINCT k), \
+                ARRAY_AGG(i ORDER BY i), FIRST_VALUE(i ORDER BY i), BOOL_OR(b), \
+                COUNT(DISTINCT i) FILTER (WHERE b) FROM \
+         (SELECT *, SUM(apart) OVER (PARTITION BY s ORDER BY ts) AS island FROM \
+          (SELECT *, CASE WHEN ts < LAG(ts) OVER (PARTITION BY s ORDER BY ts) \
+                               + INTERVAL '2' MINUTE THEN 0 ELSE 1 END AS apart FROM r) AS p) AS q \
+         GROUP BY s, island HAVING COUNT(DISTINCT k) > 0",
+    ),
+    // What USING made one column is the left side's, wherever it is named.
+    (
+        "SELECT k, i, y FROM r AS a JOIN r AS c USING (k, i) \
+         JOIN (SELECT i AS x, s AS y FROM r) AS d ON x = i AND k = 1",
+        "SELECT a.k, a.i, d.s FROM r AS a JOIN r AS c ON a.k = c.k AND a.i = c.i \
+         JOIN r AS d ON d.i = a.i AND a.k = 1",
+    ),
+    (
+        "SELECT k, COUNT(*) AS n FROM r AS a JOIN r AS c USING (k, i) JOIN r AS d USING (k, i) \
+         WHERE k > 0 GROUP BY k HAVING k < 9",
+        "SELECT a.k, COUNT(*) AS n FROM r AS a JOIN r AS c ON a.k = c.k AND a.i = c.i \
+         JOIN r AS d ON a.k = d.k AND a.i = d.i WHERE a.k > 0 GROUP BY a.k HAVING a.k < 9",
+    ),
+    // An aggregate is over the input, whatever a result is called.
+    (
+        "SELECT k, MIN(i) AS i FROM r GROUP BY k HAVING MAX(i) > 0 ORDER BY MAX(i), k LIMIT 3",
+        "SELECT k, x FROM (SELECT k, MIN(i) AS x, MAX(i) AS y FROM r GROUP BY k) AS q \
+         WHERE y > 0 ORDER BY y, k LIMIT 3",
+    ),
     // No call counts rows, and the changelog does.
     (
         "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \

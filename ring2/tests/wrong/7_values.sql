@@ -251,3 +251,35 @@ SELECT price FROM trades WHERE (symbol IN (SELECT symbol FROM quotes)) IS NULL
 SELECT COALESCE(symbol IN (SELECT symbol FROM quotes), TRUE) FROM trades
 ---
 SELECT price FROM trades WHERE price > 3 OR symbol NOT IN (SELECT symbol FROM quotes)
+---
+SELECT symbol FROM trades WHERE symbol = price;
+---
+SELECT symbol FROM trades WHERE UPPER(symbol) > price * 2;
+---
+SELECT symbol FROM trades WHERE symbol IN (1, 2);
+---
+SELECT symbol FROM trades WHERE symbol BETWEEN 'a' AND volume;
+---
+SELECT symbol FROM trades WHERE symbol = event_time;
+---
+SELECT symbol FROM trades GROUP BY symbol HAVING MAX(symbol) > 1;
+---
+SELECT symbol FROM trades UNION SELECT price FROM trades;
+---
+SELECT UPPER(symbol) FROM trades UNION ALL SELECT price * 2 FROM trades;
+---
+SELECT symbol FROM trades EXCEPT SELECT price FROM trades;
+---
+SELECT COALESCE(symbol, price) FROM trades;
+---
+SELECT CASE WHEN volume > 1 THEN symbol ELSE price END FROM trades;
+---
+SELECT CASE WHEN volume > 1 THEN 1 ELSE 'x' END FROM trades;
+---
+SELECT symbol FROM trades WHERE symbol IN (SELECT volume FROM trades);
+---
+SELECT symbol FROM trades WHERE volume = ANY(tags);
+---
+SELECT ARRAY[symbol, volume] FROM trades;
+---
+SELECT a.symbol FROM trades a JOIN trades b ON a.symbol = b.volume;

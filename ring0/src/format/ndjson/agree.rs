@@ -426,6 +426,14 @@ fn types_of_many_forms_are_in_doubt() {
     }
 }
 
+#[test]
+fn minus_zero_is_a_time() {
+    let line = br#"{"must":1,"when":-0}"#.to_vec();
+    let mut frame = Frame::new(&schema(), 1);
+    let quick = NdjsonParser::new(schema()).parse_record(&line, &mut frame);
+    assert_eq!((rows(&frame), quick), (rows(&decided(&[line]).0), Ok(())));
+}
+
 /// Sixteen NULs look like an edge that is not there.
 #[test]
 fn nothing_is_foreseen_where_nothing_was_seen() {

@@ -309,6 +309,9 @@ impl<'de> Visitor<'de> for Value<'_> {
             (Kind::Integer(_), column) if value == 0.0 && value.is_sign_negative() => {
                 push_integer(column, 0).expect("zero is of every type");
             }
+            (Kind::Instant(..), Column::I64(c)) if value == 0.0 && value.is_sign_negative() => {
+                c.push(Some(0));
+            }
             (Kind::Integer(t), _) if value.abs() >= integers_end(t) => {
                 return Err(self.out_of_range(format_args!("{value:?}")));
             }

@@ -9,6 +9,7 @@
 
 mod arena;
 mod changes;
+mod held;
 mod output;
 mod saved;
 
@@ -20,16 +21,17 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 use self::arena::Arena;
+use self::held::{Held, Made, divided};
 use self::output::check_output;
 use self::saved::Saving;
 use super::cells::Plan;
 use super::merging::Merging;
-use super::{Progress, STRING_ROWS, emit, generic, update};
+use super::{Progress, STRING_ROWS, emit, update};
 use crate::column::{Column, has_any_length};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
-use crate::program::{AggregateSpec, Phase, SessionSpec};
-use crate::schema::{Schema, unit_nanos};
+use crate::program::{AggregateSpec, SessionSpec};
+use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::{Addresses, PageStore};
 use crate::table::{BATCH_ROWS, Slots, Table, TableLayout};
@@ -77,6 +79,11 @@ pub struct Sessions {
     spare_lists: Vec<u32>,
     due: BinaryHeap<Reverse<Due>>,
     merging: Merging,
+    /// The calls that have cells, as rows of one phase.
+    cells: AggregateSpec,
+    /// Where the result of each call is made.
+    made: Vec<Made>,
+    held: Held,
     /// Columns of the output that the keys go to.
     keys_to: Vec<usize>,
     unit_ns: i64,
@@ -104,9 +111,6 @@ impl Sessions {
             Some(DataType::Timestamp(unit, None)) => unit_nanos(*unit),
             other => return refuse(format!("sessions by a time of type {other:?}")),
         };
-        if generic::calls(aggregate).next().is_some() {
-            return refuse("sessions have native aggregates only".to_owned());
-        }
         if spec.gap <= 0 {
             return refuse(format!("sessions with a gap of {}", spec.gap));
         }
@@ -116,14 +120,9 @@ impl Sessions {
         let keys_to = check_output(&spec)?;
         let keys = KeyLayout::new(&aggregate.input, &aggregate.keys);
         let state_at = 1 + keys.words();
-        // A session stands in its list, so that under EMIT CHANGES, too, nothing counts its rows.
-        let whole = AggregateSpec {
-            phase: Phase::Complete,
-            output: Arc::new(Schema::new(aggregate.results().to_vec())),
-            ..aggregate.clone()
-        };
-        let plan = Plan::new(&whole, state_at)?;
-        let merging = Merging::new(aggregate, state_at, 1)?;
+        let (cells, made, held) = divided(&spec)?;
+        let plan = Plan::new(&cells, state_at)?;
+        let merging = Merging::new(&cells, state_at, 1)?;
         assert_eq!(
             plan.initial, merging.plan.initial,
             "cells are the same in both phases"
@@ -145,6 +144,9 @@ impl Sessions {
             layout,
             store,
             merging,
+            cells,
+            made,
+            held,
             keys_to,
             unit_ns,
         })
@@ -171,7 +173,7 @@ impl Sessions {
     fn take(&mut self, frame: &Frame, hashes: &[u64], from: usize, to: usize) -> Result<usize> {
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         let found = self.find(frame, hashes, from, to, &mut slots)?;
-        let mut groups: Slots = [ptr::null_mut(); BATCH_ROWS];
+        let mut groups = [0; BATCH_ROWS];
         let mut applied = 0;
         for i in 0..found {
             let (meets, time) = self.meet(frame, from + i, slots[i])?;
@@ -181,7 +183,7 @@ impl Sessions {
                 applied = i;
             }
             let session = self.join(meets, time, slots[i])?;
-            groups[i] = self.arena.slot(&self.store, session.group);
+            groups[i] = session.group;
         }
         self.apply(frame, from + applied, &groups[applied..found])?;
         Ok(from + found)
@@ -297,31 +299,31 @@ impl Sessions {
         let (heap, store) = (&mut self.table.heap, &mut self.store);
         self.merging.take(&self.plan.cells, store, &[from]);
         self.merging.add(heap, store, 0, &to)?;
+        self.held.merge(stays, gone);
         self.forget(gone);
         Ok(())
     }
 
-    fn apply(&mut self, frame: &Frame, start: usize, groups: &[*mut u64]) -> Result<()> {
+    fn apply(&mut self, frame: &Frame, start: usize, groups: &[u32]) -> Result<()> {
+        self.held.take(frame, start, groups);
+        let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
+        for (slot, &group) in slots.iter_mut().zip(groups) {
+            *slot = self.arena.slot(&self.store, group);
+        }
+        let slots = &slots[..groups.len()];
         let done = self
             .plan
             .fused
             .as_ref()
-            .is_some_and(|f| f.apply(frame, start, groups));
+            .is_some_and(|f| f.apply(frame, start, slots));
         let cells = match done {
             true => &self.plan.rest,
             false => &self.plan.cells,
         };
         for cell in cells {
             let (heap, store) = (&mut self.table.heap, &mut self.store);
-            update::apply(
-                cell,
-                self.spec.aggregate.phase,
-                heap,
-                store,
-                frame,
-                start,
-                groups,
-            )?;
+            let phase = self.cells.phase;
+            update::apply(cell, phase, heap, store, frame, start, slots)?;
         }
         Ok(())
     }
@@ -332,6 +334,7 @@ impl Sessions {
         for cell in &self.plan.cells {
             cell.free(&mut self.table.heap, slot);
         }
+        self.held.forget(group);
         self.arena.give(group);
     }
 
@@ -422,7 +425,7 @@ impl Sessions {
     }
 
     /// Appends the columns of sessions; the rows are not committed yet.
-    fn push(&self, sessions: &[(usize, Session)], out: &mut Frame) -> Result<()> {
+    fn push(&mut self, sessions: &[(usize, Session)], out: &mut Frame) -> Result<()> {
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         for (slot, (_, session)) in slots.iter_mut().zip(sessions) {
             *slot = self.arena.slot(&self.store, session.group);
@@ -439,8 +442,18 @@ impl Sessions {
         push_times(out, self.spec.end, sessions.iter().map(|(_, s)| ends(s)));
         let mut at = self.keys_to.len() + usize::from(self.spec.start.is_some());
         at += usize::from(self.spec.end.is_some());
-        for output in &self.plan.outputs {
-            emit::push_results(output, &self.store, slots, &mut out.columns[at])?;
+        let groups: Vec<u32> = sessions.iter().map(|(_, s)| s.group).collect();
+        for made in &self.made {
+            let to = &mut out.columns[at];
+            match *made {
+                Made::Cells(output) => {
+                    emit::push_results(&self.plan.outputs[output], &self.store, slots, to)?;
+                }
+                Made::Held(call) => {
+                    let state = (&mut self.table.heap, &mut self.store);
+                    self.held.push(call, &groups, state, to)?;
+                }
+            }
             at += 1;
         }
         Ok(())

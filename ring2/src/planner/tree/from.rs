@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::owners::{Owned, of_using};
 use super::unnest::Unnested;
 use super::{Level, Tree, visit, windows};
 use crate::dialect::{DIALECT, find_word};
@@ -27,6 +28,8 @@ pub(super) struct Scope {
     pub(super) declared: bool,
     /// Columns of UNNEST.
     pub(super) unnested: Vec<Unnested>,
+    /// Columns that USING made of two.
+    pub(super) merged: Vec<Owned>,
 }
 
 /// A query that this crate writes.
@@ -151,8 +154,14 @@ impl Tree<'_> {
                 and(on, marked(AS_OF_TIME, time));
             }
             if let JoinConstraint::On(on) = on {
+                of_using(on, &scope.merged);
                 visit::subqueries(on, |q| self.query(q, Level::Inner))?;
             }
+            let left = [&tables.relation];
+            let left = left
+                .into_iter()
+                .chain(joins.iter().map(|j: &Join| &j.relation));
+            self.merge(on, left, &mut scope.merged);
             joins.push(join);
         }
         tables.joins = joins;

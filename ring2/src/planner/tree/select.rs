@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::from::Scope;
+use super::owners::of_using;
 use super::unnest::{keep_names, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, visit};
@@ -46,11 +47,25 @@ impl Tree<'_> {
         self.clauses(select)?;
         casts::tell_apart(select);
         let scope = self.from(&mut select.from)?;
+        let from = std::mem::take(&mut select.from);
+        of_using(select, &scope.merged);
         keep_names(&mut select.projection, &scope.unnested);
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);
         select.projection = stars(projection, &scope.unnested);
         let items = self.items(select, &scope);
+        let tables = || {
+            (from.iter()).flat_map(|t| {
+                [&t.relation]
+                    .into_iter()
+                    .chain(t.joins.iter().map(|j| &j.relation))
+            })
+        };
+        let hidden = items.iter().filter(|i| i.aliased);
+        let hidden = hidden
+            .filter_map(|i| self.owner(&i.name, tables()))
+            .collect();
+        select.from = from;
         let aliases: Vec<(String, Expr)> = (items.iter())
             .filter(|i| i.aliased && !scope.columns.contains(&i.name))
             .filter_map(|i| match &i.item {
@@ -89,6 +104,8 @@ impl Tree<'_> {
         }
         let moved = self.project(select, items, &names, level)?;
         self.unnested = scope.unnested;
+        self.merged = scope.merged;
+        self.hidden = hidden;
         self.window = windows.into_iter().next();
         Ok(moved)
     }

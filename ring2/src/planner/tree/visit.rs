@@ -76,3 +76,14 @@ fn walk(
         ControlFlow::Continue(()) => Ok(()),
     }
 }
+
+/// Visits the expressions of any tree, children first, those of its subqueries left out.
+pub(super) fn local<T: VisitMut>(tree: &mut T, mut expr: impl FnMut(&mut Expr)) {
+    let (depth, query) = (0, |_: &mut Query| Ok(()));
+    let expr = |e: &mut Expr| {
+        expr(e);
+        Ok(())
+    };
+    let mut local = Local { depth, expr, query };
+    let _: ControlFlow<SqlError> = tree.visit(&mut local);
+}

@@ -68,14 +68,13 @@ impl Sessions {
             self.give(meets.list, session, op, out)?;
         }
         let session = self.join(meets, time, slot)?;
-        let group = self.arena.slot(&self.store, session.group);
-        self.apply(frame, row, &[group])?;
+        self.apply(frame, row, &[session.group])?;
         let op = if stays { UPDATE_AFTER } else { INSERT };
         self.give(meets.list, session, op, out)
     }
 
     /// Appends a session as it is now.
-    fn give(&self, list: usize, session: Session, op: i8, out: &mut Frame) -> Result<()> {
+    fn give(&mut self, list: usize, session: Session, op: i8, out: &mut Frame) -> Result<()> {
         self.push(&[(list, session)], out)?;
         push(out, op);
         out.commit_rows(1);

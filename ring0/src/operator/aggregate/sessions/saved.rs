@@ -1,5 +1,5 @@
 //! Sessions as rows of state: keys and cells as those of groups, then when each began and its last
-//! row was.
+//! row was, then the rows that it holds.
 
 use std::ptr;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, cast::AsArray, types::Int64
 use super::{Session, Sessions};
 use crate::error::Result;
 use crate::operator::aggregate::saved::{Rows, other, twice};
-use crate::program::{AggregateSpec, Phase};
 use crate::snapshot::{Owned, SLICE_ROWS, batch};
 use crate::table::{BATCH_ROWS, Slots};
 
@@ -22,13 +21,9 @@ pub(super) struct Saving {
 }
 
 impl Sessions {
-    /// How sessions are rows of state: nothing counts their rows, under EMIT CHANGES either.
+    /// How sessions are rows of state, but for the rows that they hold.
     fn rows(&self) -> Result<Rows> {
-        let whole = AggregateSpec {
-            phase: Phase::Complete,
-            ..self.spec.aggregate.clone()
-        };
-        Rows::new(&whole, &self.plan.cells)
+        Rows::new(&self.cells, &self.plan.cells)
     }
 
     /// The next sessions as rows of state; `None` behind the last, where the next call begins
@@ -55,6 +50,8 @@ impl Sessions {
         let starts: Int64Array = sessions.iter().map(|s| Some(s.start)).collect();
         let lasts: Int64Array = sessions.iter().map(|s| Some(s.last)).collect();
         columns.extend([starts, lasts].map(|times| Arc::new(times) as ArrayRef));
+        let groups: Vec<u32> = sessions.iter().map(|s| s.group).collect();
+        columns.extend(self.held.saved(&groups));
         self.saving = Some(saving);
         Ok(Some(batch(columns, sessions.len(), &[])))
     }
@@ -82,14 +79,17 @@ impl Sessions {
     pub(crate) fn load(&mut self, rows: &RecordBatch, owned: &Owned, seed: u64) -> Result<()> {
         let mut of = self.rows()?;
         let taken = of.take(rows, owned, seed)?;
-        let times = taken
-            .others
-            .iter()
-            .map(|c| c.as_primitive_opt::<Int64Type>());
-        let times: Option<Vec<_>> = times.collect();
-        let [starts, lasts] = times.as_deref().unwrap_or_default() else {
+        let held = usize::from(!self.held.is_empty());
+        let [starts, lasts, rows @ ..] = taken.others.as_slice() else {
             return Err(other());
         };
+        let times = |c: &ArrayRef| c.as_primitive_opt::<Int64Type>().cloned();
+        let (Some(starts), Some(lasts)) = (times(starts), times(lasts)) else {
+            return Err(other());
+        };
+        if rows.len() != held {
+            return Err(other());
+        }
         let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
         for start in (0..taken.hashes.len()).step_by(BATCH_ROWS) {
             let hashes = of.batch(&taken, start, &mut self.batch);
@@ -100,7 +100,11 @@ impl Sessions {
                     table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
                 for (row, slot) in (start + from..).zip(&mut slots[from..end]) {
                     let times = (starts.value(row), lasts.value(row));
-                    *slot = self.take_up(*slot, times)?;
+                    let group = self.take_up(*slot, times)?;
+                    *slot = self.arena.slot(&self.store, group);
+                    for rows in rows {
+                        self.held.restore(rows, row, group)?;
+                    }
                 }
                 let (heap, store) = (&mut self.table.heap, &mut self.store);
                 of.cells.add(heap, store, start + from, &slots[from..end])?;
@@ -110,8 +114,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Puts a session where it stood among those of the key of `slot`. Gives its own slot.
-    fn take_up(&mut self, slot: *mut u64, times: (i64, i64)) -> Result<*mut u64> {
+    /// Puts a session where it stood among those of the key of `slot`. Gives its group.
+    fn take_up(&mut self, slot: *mut u64, times: (i64, i64)) -> Result<u32> {
         let (start, last) = times;
         if last < start || last.checked_add(self.spec.gap).is_none() {
             return Err(other());
@@ -122,7 +126,6 @@ impl Sessions {
         if sessions.get(at).is_some_and(|s| s.start == start) {
             return Err(twice());
         }
-        let session = self.begin(list, at, times, slot)?;
-        Ok(self.arena.slot(&self.store, session.group))
+        Ok(self.begin(list, at, times, slot)?.group)
     }
 }

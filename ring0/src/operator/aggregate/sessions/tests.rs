@@ -2,7 +2,7 @@
 
 mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_schema::TimeUnit;
 use proptest::prelude::*;
@@ -11,12 +11,12 @@ use super::*;
 use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, weighted};
 use crate::hash::hash_keys;
 use crate::limits::KEY_GROUPS;
-use crate::program::{AggregateCall, AggregateFunction as F};
-use crate::schema::Field;
+use crate::program::{AggregateCall, AggregateFunction as F, Phase};
+use crate::schema::{Field, Schema};
 
 /// A key of text, a time, a text.
 type Row = (Option<String>, i64, Option<String>);
-/// A key, start, end, rows, least and greatest text.
+/// A key, start, end, rows, least and greatest text, and how many texts there are.
 type Closed = (
     Option<String>,
     i64,
@@ -24,6 +24,7 @@ type Closed = (
     i64,
     Option<String>,
     Option<String>,
+    i64,
 );
 
 fn spec(gap: i64) -> Arc<SessionSpec> {
@@ -44,6 +45,7 @@ fn spec_of(gap: i64, phase: Phase) -> Arc<SessionSpec> {
         ("n", DataType::Int64),
         ("least", DataType::Utf8),
         ("greatest", DataType::Utf8),
+        ("texts", DataType::Int64),
     ];
     let schema = |fields: &[(&str, DataType)]| {
         let fields = fields.iter().map(|(name, t)| Field::new(*name, t.clone()));
@@ -58,6 +60,7 @@ fn spec_of(gap: i64, phase: Phase) -> Arc<SessionSpec> {
                 call(F::Count, None),
                 call(F::Min, Some(2)),
                 call(F::Max, Some(2)),
+                call(F::Count, Some(2)),
             ],
             phase,
             window: None,
@@ -70,6 +73,7 @@ fn spec_of(gap: i64, phase: Phase) -> Arc<SessionSpec> {
         gap,
         start: Some(0),
         end: Some(2),
+        first_by: vec![None, None, None, Some(vec![2])],
     })
 }
 
@@ -136,6 +140,7 @@ fn rows_of(out: &Frame) -> Vec<Closed> {
             number(3, r),
             text(4, r),
             text(5, r),
+            number(6, r),
         )
     };
     (0..out.rows()).map(row).collect()
@@ -161,6 +166,7 @@ fn model(rows: &[Row], gap: i64) -> Vec<Closed> {
                 part.len() as i64,
                 least,
                 greatest,
+                texts().collect::<BTreeSet<_>>().len() as i64,
             ));
         }
     }
@@ -301,7 +307,10 @@ fn state_does_not_grow_with_keys_that_are_gone() {
 fn changes_of_sessions_need_no_count_of_rows() {
     let mut spec = SessionSpec::clone(&spec_of(10, Phase::Changes));
     spec.aggregate.calls.remove(0);
+    spec.aggregate.calls.pop();
+    spec.first_by.clear();
     let mut output = spec.aggregate.output.as_ref().clone();
+    output.fields.remove(6);
     output.fields.remove(3);
     spec.aggregate.output = Arc::new(output);
     let mut sessions = sessions(&Arc::new(spec));
