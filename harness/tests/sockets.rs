@@ -184,13 +184,12 @@ fn garbage_is_told_with_its_connection_and_line() {
 }
 
 #[test]
-fn who_is_slow_silent_or_cut_off_harms_nobody() {
-    let folder = Folder::new("sock-slow");
-    let options = "format = 'json', bad_data = 'skip', max_connections = 3, \
-                   max_silence = '300 milliseconds'";
+fn who_is_silent_is_cut_off_and_harms_nobody() {
+    let folder = Folder::new("sock-silent");
+    let options = "format = 'json', bad_data = 'skip', max_silence = '300 milliseconds'";
     let sql = source("n BIGINT", options) + "SELECT n FROM s;";
-    let mut run = Run::start(&folder, &sql, &["--limit", "4"]);
-    // Half of a record, and then nothing: cut off after its time.
+    let mut run = Run::start(&folder, &sql, &["--limit", "2"]);
+    // A record and a half, and then nothing.
     let mut silent = run.tcp();
     silent.write_all(b"{\"n\":1}\n{\"n\":").unwrap();
     assert_eq!(run.row(), "{\"n\":1}");
@@ -202,10 +201,28 @@ fn who_is_slow_silent_or_cut_off_harms_nobody() {
     );
     run.tcp().write_all(b"{\"n\":2}\n").unwrap();
     assert_eq!(run.row(), "{\"n\":2}");
-    // As many as there may be, and one more, which is closed at once.
+    let (code, _, said) = run.end();
+    assert_eq!(code, Some(0), "{said}");
+    let source = &folder.json("stats.json")["sources"][0];
+    assert_eq!(
+        (&source["rows_passed"], &source["rows_bad"]),
+        (&2.into(), &1.into())
+    );
+}
+
+#[test]
+fn one_client_too_many_is_refused_and_the_others_go_on() {
+    let folder = Folder::new("sock-many");
+    let options = "format = 'json', max_connections = 3";
+    let sql = source("n BIGINT", options) + "SELECT n FROM s;";
+    let mut run = Run::start(&folder, &sql, &["--limit", "4"]);
     let mut clients: Vec<TcpStream> = (0..3).map(|_| run.tcp()).collect();
-    clients[2].write_all(b"{\"n\":3}\n").unwrap();
-    assert_eq!(run.row(), "{\"n\":3}");
+    for (number, client) in clients.iter_mut().enumerate() {
+        client
+            .write_all(format!("{{\"n\":{number}}}\n").as_bytes())
+            .unwrap();
+        assert_eq!(run.row(), format!("{{\"n\":{number}}}"));
+    }
     let mut refused = run.tcp();
     // Closed in order, or reset.
     assert!(matches!(refused.read(&mut [0]), Ok(0) | Err(_)));
@@ -214,11 +231,6 @@ fn who_is_slow_silent_or_cut_off_harms_nobody() {
     assert_eq!(run.row(), "{\"n\":4}");
     let (code, _, said) = run.end();
     assert_eq!(code, Some(0), "{said}");
-    let source = &folder.json("stats.json")["sources"][0];
-    assert_eq!(
-        (&source["rows_passed"], &source["rows_bad"]),
-        (&4.into(), &1.into())
-    );
 }
 
 /// Each connection is a split: what is late is so by the rows of its own client.

@@ -1,7 +1,7 @@
 //! Streams of bytes from outside: what blocks, or waits for more to be written, runs on a thread of
 //! its own, a feeder, and hands blocks of bytes to the one shard that parses them. Blocks travel in
 //! a ring, and empty buffers come home in another one, so that a slow shard holds the feeder back.
-//! Where streams come and go while the program runs, a listener has a thread, too ([`listen`]).
+//! Where streams come and go while the program runs, a listener has a thread, too.
 
 mod listen;
 
