@@ -1,5 +1,7 @@
 //! What is typed, as clap reads it.
 
+mod load;
+mod serve;
 mod setting;
 
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::say::Color;
 
+pub(crate) use self::load::{LoadArgs, LoadSchedule, LoadTo};
+pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::setting::{
     EngineArgs, Format, RunSettings, Setting, SettingArgs, StateSettings, color,
 };
@@ -33,6 +37,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Run benchmarks, or compare their results
     Bench(BenchArgs),
+    /// Keep views over what comes in, and say over HTTP how they are
+    Serve(ServeArgs),
+    /// Send records by a schedule, and say how long each took
+    Load(Box<LoadArgs>),
     /// Look at the checkpoints of a state directory
     Checkpoint {
         #[command(subcommand)]

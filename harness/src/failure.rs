@@ -1,6 +1,6 @@
 //! How a command can fail, and its exit code: 1 failed while running, 2 wrong usage, 3 SQL
 //! refused, 4 a connector could not be opened, 5 a checkpoint or its restore failed,
-//! 6 a benchmark missed its threshold.
+//! 6 a benchmark missed its threshold, 7 a load is no result.
 
 use std::fmt::Display;
 use std::io;
@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Checkpoint(String),
     /// A benchmark missed its threshold.
     Threshold(String),
+    /// A load that was not sent as it should be: what was measured is no result.
+    Invalid(String),
 }
 
 impl Failure {
@@ -47,7 +49,8 @@ impl Failure {
             | Self::Sql(text)
             | Self::Open(text)
             | Self::Checkpoint(text)
-            | Self::Threshold(text) => Some(text.clone()),
+            | Self::Threshold(text)
+            | Self::Invalid(text) => Some(text.clone()),
         }
     }
 
@@ -62,6 +65,7 @@ impl Failure {
             Self::Open(text) => (4, text),
             Self::Checkpoint(text) => (5, text),
             Self::Threshold(text) => (6, text),
+            Self::Invalid(text) => (7, text),
         };
         match self {
             // It begins with its own code, as in `error[E0201]: ...`.

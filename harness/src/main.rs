@@ -30,7 +30,9 @@ mod checkpoint;
 mod config;
 mod doctor;
 mod explain;
+mod load;
 mod manual;
+mod serve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,6 +65,8 @@ fn run_command(Args { color, command }: Args) -> Result<(), Failure> {
         Command::Sql(args) => sql::run(sql::Job::new(args, &mut settings)?),
         Command::Explain(args) => explain::run(&explain::Job::new(args)?),
         Command::Bench(args) => bench::run(&bench::Job::new(args, &mut settings)?),
+        Command::Load(args) => load::run(load::Job::new(*args, &mut settings)?),
+        Command::Serve(args) => serve::run(serve::Job::new(args, &mut settings)?),
         Command::Checkpoint { command } => checkpoint::run(&command),
         Command::Config(args) => config::run(args, settings),
         Command::Doctor(args) => doctor::run(&args),

@@ -101,8 +101,7 @@ fn part(
     }
     let mut doors = Vec::with_capacity(program.sources.len());
     for (number, spec) in program.sources.iter().enumerate() {
-        let blocks = open_stream(spec, &bells[0], config.tell)?;
-        parts[0].live[number] = blocks.map(Live::Blocks);
+        parts[0].live[number] = open_stream(spec, &bells[0], config.tell)?;
         let is_channel = matches!(spec.kind, SourceKind::Channel);
         let (doorway, door) = is_channel.then(Door::new).unzip();
         doors.push(doorway);

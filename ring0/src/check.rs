@@ -82,7 +82,10 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     {
         return refuse(format!("source {name} has no such event time"));
     }
-    let comes = matches!(source.kind, SourceKind::Stream { .. } | SourceKind::Channel);
+    let comes = matches!(
+        source.kind,
+        SourceKind::Stream { .. } | SourceKind::Connections { .. } | SourceKind::Channel
+    );
     if comes && source.reading != Reading::InOrder {
         return refuse(format!("source {name} is a stream, which one shard reads"));
     }

@@ -1,12 +1,18 @@
 //! Streams of bytes from outside: what blocks, or waits for more to be written, runs on a thread of
 //! its own, a feeder, and hands blocks of bytes to the one shard that parses them. Blocks travel in
 //! a ring, and empty buffers come home in another one, so that a slow shard holds the feeder back.
+//! Where streams come and go while the program runs, a listener has a thread, too.
+
+mod listen;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
+pub use self::listen::{Arrivals, Listen, Listener};
+pub(crate) use self::listen::{Arrived, Arriving};
 
 use crate::wake::{Bell, RungAtEnd};
 
@@ -162,6 +168,11 @@ impl Blocked {
             empty,
             feeder: RungAtEnd(bell),
         })
+    }
+
+    /// Whether there is something that was not taken.
+    pub(crate) fn waits(&self) -> bool {
+        !self.full.is_empty()
     }
 
     /// The next block.

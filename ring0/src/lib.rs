@@ -29,7 +29,7 @@ pub mod format;
 
 pub mod feed;
 mod source;
-pub use source::is_made;
+pub use source::{Drawn, is_made};
 
 pub mod hash;
 pub mod kernel;

@@ -8,10 +8,12 @@ mod chunks;
 mod clock;
 mod columnar;
 mod columns;
+mod connections;
 mod cut;
 mod division;
 mod file;
 mod generator;
+mod joint;
 mod kind;
 mod memory;
 mod open;
@@ -22,7 +24,7 @@ use arrow_schema::DataType;
 
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
-use crate::feed::Blocked;
+use crate::feed::{Arriving, Blocked};
 use crate::frame::Frame;
 use crate::io::{Completion, Io};
 use crate::kernel::RowError;
@@ -38,10 +40,11 @@ pub(crate) use self::channel::{Door, Doorway, Inlet};
 use self::channel::ChannelSource;
 use self::columnar::ColumnarSource;
 use self::columns::ColumnsSource;
+use self::connections::ConnectionsSource;
 use self::file::FileSource;
 use self::generator::GeneratorSource;
-pub use self::generator::is_made;
 pub(crate) use self::generator::pace;
+pub use self::generator::{Drawn, is_made};
 use self::memory::MemorySource;
 use self::stream::StreamSource;
 
@@ -81,6 +84,8 @@ pub(crate) enum Source {
     Columns(Box<ColumnsSource>),
     /// A stream of records.
     Stream(Box<StreamSource>),
+    /// Streams of records that come and go.
+    Connections(Box<ConnectionsSource>),
     /// Rows of appenders.
     Channel(Box<ChannelSource>),
     /// Records that are made.
@@ -96,6 +101,8 @@ pub(crate) enum Source {
 pub(crate) enum Live {
     /// The blocks of a stream.
     Blocks(Blocked),
+    /// Streams that come.
+    Arrivals(Arriving),
     /// The lanes of appenders.
     Lanes(Door),
 }
@@ -173,6 +180,13 @@ impl Source {
                 let source = StreamSource::new(spec, format, feed.name(), blocks, reader);
                 Self::Stream(Box::new(source))
             }
+            SourceKind::Connections { format, .. } => {
+                let Some(Live::Arrivals(door)) = live else {
+                    panic!("a listener was opened for its reader")
+                };
+                let source = ConnectionsSource::new(spec, format, door, reader);
+                Self::Connections(Box::new(source))
+            }
             SourceKind::Channel => {
                 let Some(Live::Lanes(door)) = live else {
                     panic!("a channel has a door at its reader")
@@ -198,6 +212,7 @@ impl Source {
             Self::Files(source) => source.poll(io),
             Self::Columnar(source) => source.poll(io),
             Self::Stream(source) => source.poll(),
+            Self::Connections(source) => source.poll(),
             Self::Channel(source) => Ok(source.poll()),
             Self::Generator(source) => Ok(source.poll()),
             Self::Columns(source) => Ok(source.poll()),
@@ -213,6 +228,7 @@ impl Source {
             Self::Files(source) => source.stop(),
             Self::Columnar(source) => source.stop(),
             Self::Stream(source) => source.stop(),
+            Self::Connections(source) => source.stop(),
             Self::Channel(source) => source.stop(),
             Self::Generator(source) => source.stop(),
             Self::Columns(source) => source.stop(),
@@ -225,7 +241,7 @@ impl Source {
     pub(crate) fn drain(&mut self) {
         match self {
             Self::Channel(source) => source.drain(),
-            Self::Stream(_) | Self::Generator(_) => self.stop(),
+            Self::Stream(_) | Self::Connections(_) | Self::Generator(_) => self.stop(),
             Self::Files(_)
             | Self::Columnar(_)
             | Self::Columns(_)
@@ -239,7 +255,11 @@ impl Source {
     pub(crate) fn is_cut_anywhere(&self) -> bool {
         match self {
             Self::Files(_) | Self::Columnar(_) | Self::Generator(_) | Self::Elsewhere => false,
-            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => true,
+            Self::Stream(_)
+            | Self::Connections(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_) => true,
         }
     }
 
@@ -251,7 +271,11 @@ impl Source {
             Self::Generator(source) => source.numbers.ask(epoch),
             // It has ended, once it is looked at.
             Self::Elsewhere => {}
-            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Stream(_)
+            | Self::Connections(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_) => {
                 unreachable!("a barrier lies between any two of its frames")
             }
         }
@@ -264,7 +288,11 @@ impl Source {
             Self::Columnar(source) => source.at_barrier(),
             Self::Generator(source) => source.at_barrier(),
             // Nothing goes on behind it.
-            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Stream(_)
+            | Self::Connections(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_) => {
                 return SourcePosition {
                     chunks: 0,
                     split: None,
@@ -287,7 +315,11 @@ impl Source {
             Self::Files(source) => source.go_on(at.chunks)?,
             Self::Columnar(source) => source.go_on(at.chunks),
             Self::Generator(source) => source.go_on(at.chunks),
-            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Stream(_)
+            | Self::Connections(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => None,
@@ -304,7 +336,11 @@ impl Source {
             Self::Files(source) => source.chunks.numbers().go_to_end(),
             Self::Columnar(source) => source.chunks.numbers().go_to_end(),
             Self::Generator(source) => source.numbers.go_to_end(),
-            Self::Stream(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Stream(_)
+            | Self::Connections(_)
+            | Self::Channel(_)
+            | Self::Columns(_)
+            | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => {}
@@ -324,6 +360,7 @@ impl Source {
             Self::Files(source) => &source.out,
             Self::Columnar(source) => &source.out,
             Self::Stream(source) => &source.out,
+            Self::Connections(source) => source.frame(),
             Self::Channel(source) => &source.out,
             Self::Generator(source) => &source.out,
             Self::Columns(source) => &source.out,
@@ -338,6 +375,7 @@ impl Source {
             Self::Files(source) => source.watermark(),
             Self::Columnar(source) => source.watermark(),
             Self::Stream(source) => source.watermark(),
+            Self::Connections(source) => source.watermark(),
             Self::Channel(source) => source.watermark(),
             Self::Generator(source) => source.watermark(),
             Self::Columns(source) => source.watermark(),
@@ -351,6 +389,7 @@ impl Source {
             Self::Files(source) => source.reached(),
             Self::Columnar(source) => source.reached(),
             Self::Stream(source) => source.reached(),
+            Self::Connections(source) => source.reached(),
             Self::Channel(source) => source.reached(),
             Self::Generator(source) => source.reached(),
             Self::Columns(source) => source.reached(),
@@ -364,6 +403,7 @@ impl Source {
             Self::Files(source) => source.complete(completion),
             Self::Columnar(source) => source.complete(completion),
             Self::Stream(_)
+            | Self::Connections(_)
             | Self::Channel(_)
             | Self::Generator(_)
             | Self::Columns(_)
@@ -381,6 +421,7 @@ impl Source {
             Self::Files(source) => source.take_failed(failed),
             Self::Columnar(source) => source.take_failed(failed),
             Self::Stream(source) => source.take_failed(failed),
+            Self::Connections(source) => source.take_failed(failed),
             Self::Channel(source) => source.take_failed(failed),
             Self::Generator(source) => source.take_failed(failed),
             Self::Columns(source) => source.take_failed(failed),
@@ -395,6 +436,7 @@ impl Source {
             Self::Files(source) => Some(source.letters()),
             Self::Columnar(source) => Some(source.bad.letters()),
             Self::Stream(source) => Some(source.bad.letters()),
+            Self::Connections(source) => source.letters(),
             Self::Channel(source) => Some(source.bad.letters()),
             Self::Generator(source) => Some(source.bad.letters()),
             Self::Columns(source) => Some(source.bad.letters()),
@@ -408,6 +450,7 @@ impl Source {
             Self::Files(source) => source.counters,
             Self::Columnar(source) => source.counters,
             Self::Stream(source) => source.counters,
+            Self::Connections(source) => source.counters(),
             Self::Channel(source) => source.counters,
             Self::Generator(source) => source.counters,
             Self::Columns(source) => source.counters,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use trefoil_ring0::program::{FileFormat, GeneratorSpec, Splits};
+use trefoil_ring1::connector::Sockets;
 use trefoil_ring1::watermark::Patience;
 
 use crate::partitioning::StrategyConfig;
@@ -104,6 +105,8 @@ pub struct SourceDef {
     pub patience: Patience,
     /// How its records are made, all declared columns, where they are not read.
     pub generator: Option<GeneratorSpec>,
+    /// What it listens to, where clients send its records.
+    pub sockets: Option<Sockets>,
     /// What of it cannot run yet.
     pub later: Option<String>,
     /// What it becomes where it is written to: its use decides.

@@ -3,6 +3,7 @@
 
 mod csv;
 mod generator;
+mod sockets;
 
 use crate::catalog::{BadDataPolicy, SinkDef, SourceDef, SourceFormat};
 use crate::ddl::{named_column, set_event_time, set_watermark};
@@ -73,7 +74,7 @@ fn of_source(connector: &str) -> &'static [&'static str] {
         "file" => &["path", "follow", "splits"],
         "generator" => &generator::OPTIONS,
         "nexmark" => &["rows", "rate", "seed", "table"],
-        "tcp" | "unix" => &["address"],
+        "tcp" | "unix" => &sockets::OPTIONS,
         "kafka" => &["topic", "bootstrap_servers", "group_id", "start"],
         _ => &[],
     }
@@ -173,7 +174,7 @@ pub(crate) fn source(
         None | Some(_) => false,
     };
     match connector.as_deref() {
-        Some("file" | "stdin" | "generator" | "channel") | None => {}
+        Some("file" | "stdin" | "generator" | "channel" | "tcp" | "unix") | None => {}
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
@@ -190,6 +191,9 @@ pub(crate) fn source(
             def,
             "the event time of rows that come and go cannot be told yet".to_owned(),
         );
+    }
+    if def.connector.as_deref().is_some_and(sockets::is_socket) {
+        def.sockets = Some(sockets::sockets(place, def, create)?);
     }
     if is_generator {
         def.generator = Some(generator::generator(place, def, create)?);
@@ -209,7 +213,7 @@ fn check_format(place: Place<'_>, def: &SourceDef, create: &CreateSource) -> Res
     let of_records = |o: &&OptionSpec| match o.name.as_str() {
         "timestamp_unit" => true,
         "follow" => o.value == "true",
-        "connector" => o.value == "stdin",
+        "connector" => o.value == "stdin" || sockets::is_socket(&o.value),
         _ => false,
     };
     match create.options.iter().find(of_records) {
@@ -333,11 +337,12 @@ fn of_watermark(
         let hint = format!("{} = '5 seconds'", option.name);
         return Err(place.hinted("E0104", option.value_at.0, message, hint));
     }
-    if is_of_splits && def.connector.as_deref() != Some(CHANNEL) {
+    let side_by_side = |connector: &str| connector == CHANNEL || sockets::is_socket(connector);
+    if is_of_splits && !def.connector.as_deref().is_some_and(side_by_side) {
         let name = &option.name;
         later(
             def,
-            format!("{name} of other than connector = 'channel' cannot run yet"),
+            format!("{name} of other than connector = 'channel', 'tcp' or 'unix' cannot run yet"),
         );
         return Ok(());
     }
@@ -363,7 +368,10 @@ fn network(place: Place<'_>, connector: Option<&str>, option: &OptionSpec) -> Re
         None => false,
     };
     let (fits, form) = match (option.name.as_str(), connector) {
-        ("address", Some("tcp")) => (is_host(value), "localhost:9000"),
+        ("address", Some("tcp")) => {
+            let is_port = |text: &str| is_host(&format!("localhost{text}"));
+            (is_host(value) || is_port(value), "localhost:9000")
+        }
         ("address", _) => (!value.is_empty(), "/run/trades.sock"),
         ("bootstrap_servers", _) => (
             value.split(',').map(str::trim).all(|one| {

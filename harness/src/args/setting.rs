@@ -291,7 +291,7 @@ fn shards(text: &str) -> Result<usize, String> {
     within(text, SHARDS_MAX)
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "a time such as 10s is needed".to_owned())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::GeneratorSpec;
-use crate::feed::Feed;
+use crate::feed::{Feed, Listen};
 use crate::format::columnar::ColumnarFormat;
 use crate::format::csv::Dialect;
 use crate::format::debezium::Captured;
@@ -38,6 +38,14 @@ pub enum SourceKind {
         /// What they are.
         format: FileFormat,
     },
+    /// Streams of records that come and go while the program runs, taken by shard 0 alone. It has
+    /// no end unless its program is told to drain.
+    Connections {
+        /// Where they come from.
+        listen: Arc<dyn Listen>,
+        /// What they are.
+        format: FileFormat,
+    },
     /// Rows that [`crate::appender::Appender`]s of this process append, taken by shard 0 alone. It
     /// has no end unless its program is told to drain.
     Channel,
@@ -64,7 +72,7 @@ impl SourceKind {
     /// Whether records come at their own time: who waits for results wants each at once.
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Stream { .. } | Self::Channel => true,
+            Self::Stream { .. } | Self::Connections { .. } | Self::Channel => true,
             Self::Generator(made) => made.rate.is_some(),
             Self::Files { .. }
             | Self::Columnar { .. }
@@ -78,6 +86,7 @@ impl SourceKind {
         match self {
             Self::Files { paths, .. } | Self::Columnar { paths, .. } => paths,
             Self::Stream { .. }
+            | Self::Connections { .. }
             | Self::Channel
             | Self::Generator(_)
             | Self::Columns { .. }

@@ -85,7 +85,9 @@ pub fn refusal(program: &Program) -> Option<String> {
                 continue;
             }
             _ if *remade => continue,
-            SourceKind::Stream { .. } => "reads a stream that cannot be read again",
+            SourceKind::Stream { .. } | SourceKind::Connections { .. } => {
+                "reads a stream that cannot be read again"
+            }
             SourceKind::Channel | SourceKind::Columns { .. } | SourceKind::Memory { .. } => {
                 "is in memory"
             }

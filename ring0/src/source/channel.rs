@@ -9,10 +9,10 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::bad::BadRecords;
 use super::clock::Clock;
+use super::joint::Joint;
 use super::open::file_schema;
 use super::system::{System, seal};
-use crate::align::{SplitFacts, Standing};
-use crate::column::Column;
+use crate::align::SplitFacts;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::kernel::RowError;
@@ -98,9 +98,7 @@ pub(crate) struct ChannelSource {
     /// Gone once nothing more is taken.
     door: Option<Door>,
     splits: Vec<Split>,
-    facts: Vec<SplitFacts>,
-    /// How each split stands, where somebody decides that.
-    standings: Vec<Standing>,
+    joint: Joint,
     /// When they were judged.
     now_ns: i64,
     /// The one to look at first.
@@ -111,9 +109,6 @@ pub(crate) struct ChannelSource {
     pub(super) bad: BadRecords,
     /// Rows before the frame in hand.
     first: u64,
-    /// The watermark of all splits, and the one that was told.
-    watermark: i64,
-    announced: i64,
     ending: Ending,
     pub(super) counters: SourceCounters,
 }
@@ -134,8 +129,7 @@ impl ChannelSource {
             reader,
             door: Some(door),
             splits: Vec::new(),
-            facts: Vec::new(),
-            standings: Vec::new(),
+            joint: Joint::new(spec),
             now_ns: reader.begun,
             next: 0,
             system: System::new(spec, schema.fields.len(), reader.now),
@@ -143,8 +137,6 @@ impl ChannelSource {
             out: Frame::new(&spec.schema, reader.frame_rows),
             bad: BadRecords::new(spec, reader.frame_rows),
             first: 0,
-            watermark: i64::MIN,
-            announced: i64::MIN,
             ending: Ending::Open,
             counters: SourceCounters::default(),
         }
@@ -157,7 +149,7 @@ impl ChannelSource {
             return Polled::Stopped;
         }
         self.admit();
-        if self.spec.policy.is_some() {
+        if self.joint.needs_time() {
             self.now_ns = (self.reader.now)();
         }
         self.judge();
@@ -169,7 +161,7 @@ impl ChannelSource {
             let at = self.next % self.splits.len();
             // At the end all that is there is taken.
             let may_wait = self.ending == Ending::Open;
-            if may_wait && self.standings.get(at) == Some(&Standing::Ahead) {
+            if may_wait && self.joint.is_ahead(at) {
                 self.next = at + 1;
                 looked += 1;
                 continue;
@@ -204,9 +196,7 @@ impl ChannelSource {
                 }
             }
         }
-        let before = self.watermark;
-        self.combine();
-        if moved || self.watermark > before {
+        if self.combine() || moved {
             return Polled::Marked;
         }
         match self.ending {
@@ -239,16 +229,8 @@ impl ChannelSource {
 
     /// Has it decided how the splits stand now.
     fn judge(&mut self) {
-        if let Some(policy) = &self.spec.policy {
-            self.facts.clear();
-            self.facts.extend(self.splits.iter().map(Split::facts));
-            policy.judge(self.now_ns, &self.facts, &mut self.standings);
-        }
-    }
-
-    /// Whether the watermark waits for a split.
-    fn is_awaited(&self, at: usize) -> bool {
-        self.standings.get(at) != Some(&Standing::Idle)
+        let facts = self.splits.iter().map(Split::facts);
+        self.joint.judge(self.now_ns, facts);
     }
 
     /// Nothing more is taken: appenders see that their lanes are gone.
@@ -281,63 +263,27 @@ impl ChannelSource {
         seal(&mut self.raw, &mut self.out, system, clock);
         split.rows += rows as u64;
         split.inlet.taken.store(split.rows, Ordering::Release);
-        self.raise_bounds();
+        self.joint.raise_bounds(&mut self.out);
         self.counters.rows_read += rows as u64;
         self.counters.rows_passed += rows as u64;
         self.combine();
     }
 
-    /// A row's watermark is that of its own split, but what was told for all holds for each.
-    fn raise_bounds(&mut self) {
-        let Some(bound) = self.spec.event_time.and_then(|e| e.bound) else {
-            return;
-        };
-        let Column::I64(bounds) = &mut self.out.columns[bound] else {
-            panic!("a watermark is a BIGINT")
-        };
-        let least = self.watermark;
-        bounds.values.iter_mut().for_each(|b| *b = (*b).max(least));
-    }
-
-    /// The least watermark of the splits that have one and are not idle; it never goes back.
-    ///
-    /// A split whose first rows are there and not taken has none yet, and these may be older than
-    /// what just raised another's: they were perhaps pushed before it. Nothing is raised then.
-    fn combine(&mut self) {
+    /// Whether the watermark of all rose.
+    fn combine(&mut self) -> bool {
         self.admit();
-        let begins = |split: &Split| match &split.clock {
-            Some(clock) => clock.reached().is_none() && !split.inlet.lane.is_empty(),
-            None => false,
-        };
-        if self.splits.iter().any(begins) {
-            return;
-        }
-        self.judge();
-        let reached = |(at, split): (usize, &Split)| {
-            let time = split.clock.as_ref()?.reached()?;
-            Some((self.is_awaited(at), time))
-        };
-        let reached = || self.splits.iter().enumerate().filter_map(reached);
-        let awaited = reached().filter(|(is_awaited, _)| *is_awaited);
-        let least = awaited.map(|(_, time)| time).min();
-        // Where all are idle it goes as far as it would have without the last of them.
-        let furthest = || reached().map(|(_, time)| time).max();
-        if let Some(time) = least.or_else(furthest) {
-            self.watermark = self.watermark.max(time);
-        }
+        let facts = self.splits.iter().map(Split::facts);
+        self.joint.combine(self.now_ns, facts)
     }
 
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
-        (self.watermark > self.announced).then(|| {
-            self.announced = self.watermark;
-            self.watermark
-        })
+        self.joint.advance()
     }
 
     /// The greatest watermark that was reached.
     pub(super) fn reached(&self) -> Option<i64> {
-        Some(self.watermark).filter(|w| *w > i64::MIN)
+        self.joint.reached()
     }
 
     /// What becomes of rows of the last frame on which an expression failed.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 
-pub use self::draw::is_made;
+pub use self::draw::{Drawn, is_made};
 
-use self::draw::{Drawn, append};
+use self::draw::append;
 use super::bad::BadRecords;
 use super::chunks::{Left, Numbers};
 use super::clock::Clock;

@@ -12,7 +12,7 @@ use super::board::Board;
 use super::cut::Cut;
 use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
-use crate::feed::Blocked;
+use crate::feed::{Arriving, Blocked};
 use crate::format::columnar::{ColumnarFile, ColumnarFormat};
 use crate::format::csv::{CsvParser, header};
 use crate::format::debezium::DebeziumParser;
@@ -22,6 +22,7 @@ use crate::format::record::{Chunk, Stop, Tail, too_long};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::program::{FileFormat, Header, Reading, SourceKind, SourceSpec, Splits};
 use crate::schema::Schema;
+use crate::source::Live;
 use crate::wake::Bell;
 
 /// Bytes read at first to find a header.
@@ -79,24 +80,32 @@ impl Files {
     }
 }
 
-/// Opens the stream that a source reads, if it reads one, and starts its feeder, which rings the
-/// bell of the shard that parses.
+/// Opens what comes to a source at its own time from outside, if that is what it reads, and starts
+/// the thread that brings it, which rings the bell of the shard that parses.
 pub(crate) fn open_stream(
     spec: &SourceSpec,
     bell: &Arc<Bell>,
     tell: fn(&str),
-) -> Result<Option<Blocked>> {
-    let SourceKind::Stream { feed, .. } = &spec.kind else {
-        return Ok(None);
+) -> Result<Option<Live>> {
+    let bell = Arc::clone(bell);
+    let (path, opened) = match &spec.kind {
+        SourceKind::Stream { feed, .. } => {
+            let started = feed.open().and_then(|feeder| {
+                Blocked::start(feeder, bell, tell).map_err(|error| error.to_string())
+            });
+            (feed.name(), started.map(Live::Blocks))
+        }
+        SourceKind::Connections { listen, .. } => {
+            let started = Arriving::start(&**listen, bell, tell);
+            (listen.name(), started.map(Live::Arrivals))
+        }
+        _ => return Ok(None),
     };
-    let failed = |message: String| Error::Open {
+    opened.map(Some).map_err(|message| Error::Open {
         name: spec.name.clone(),
-        path: feed.name(),
+        path,
         message,
-    };
-    let feeder = feed.open().map_err(failed)?;
-    let blocked = Blocked::start(feeder, Arc::clone(bell), tell);
-    blocked.map(Some).map_err(|error| failed(error.to_string()))
+    })
 }
 
 /// Opens what a source reads; empty for one that reads no file. `sizes` says how many bytes of a
@@ -114,6 +123,7 @@ pub(crate) fn open(
         SourceKind::Files { paths, format } => (&paths[..], Format::Records(format)),
         SourceKind::Columnar { paths, format } => (&paths[..], Format::Columns(&**format)),
         SourceKind::Stream { .. }
+        | SourceKind::Connections { .. }
         | SourceKind::Channel
         | SourceKind::Generator(_)
         | SourceKind::Columns { .. }

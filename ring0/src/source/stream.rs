@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::feed::{Block, Blocked};
 use crate::format::csv::header;
 use crate::format::parser::RecordParser;
-use crate::format::record::{Chunk, Stop, Tail, too_long};
+use crate::format::record::{Chunk, Stop, Tail};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::limits::RECORD_BYTES_MAX;
@@ -37,6 +37,9 @@ pub(crate) struct StreamSource {
     at: usize,
     /// What follows up to a newline belongs to a record that is too long.
     skipping: bool,
+    record_bytes_max: usize,
+    /// Newlines before `base`, where places are told by their lines, too.
+    lines: Option<u64>,
     state: State,
     raw: Frame,
     pub(super) out: Frame,
@@ -78,6 +81,8 @@ impl StreamSource {
             base: 0,
             at: 0,
             skipping: false,
+            record_bytes_max: RECORD_BYTES_MAX,
+            lines: None,
             state: State::Open,
             raw: Frame::new(&schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
@@ -89,6 +94,35 @@ impl StreamSource {
             failed: None,
             counters: SourceCounters::default(),
         }
+    }
+
+    /// It is one of several that come and go: a split by this number. Its places are told by their
+    /// lines, too, and that it is cut off is no failure of the source.
+    pub(super) fn is_connection(&mut self, number: usize, record_bytes_max: usize) {
+        self.system.begin_split(number);
+        self.record_bytes_max = record_bytes_max;
+        self.lines = Some(0);
+    }
+
+    /// Whether there are bytes that were not looked at.
+    pub(super) fn waits(&self) -> bool {
+        self.blocks.waits()
+    }
+
+    /// Takes all that is left for one bad record, and no more.
+    pub(super) fn refuse_all(&mut self, reason: &str) -> Result<()> {
+        self.state = State::Ended;
+        let rest = std::mem::take(&mut self.bytes);
+        let first = rest[self.at..].split(|byte| *byte == b'\n').next();
+        self.counters.rows_read += 1;
+        self.counters.rows_bad += 1;
+        self.at = 0;
+        let record = BadRecord {
+            path: &self.path,
+            offset: self.base,
+            raw: first,
+        };
+        self.bad.take(record, reason.to_owned())
     }
 
     /// Fills a frame, as far as there is something.
@@ -135,6 +169,10 @@ impl StreamSource {
         }
         match self.blocks.poll() {
             Block::Pending => Ok(false),
+            Block::Failed(_) if self.lines.is_some() => {
+                self.cut_off();
+                Ok(true)
+            }
             Block::Failed(message) => Err(self.unreadable(message)),
             Block::End => {
                 self.state = State::Ended;
@@ -143,6 +181,10 @@ impl StreamSource {
             Block::Bytes(block) => {
                 self.counters.bytes_read += block.len() as u64;
                 self.base += self.at as u64;
+                if let Some(lines) = &mut self.lines {
+                    let passed = &self.bytes[..self.at];
+                    *lines += memchr::memchr_iter(b'\n', passed).count() as u64;
+                }
                 self.bytes.drain(..self.at);
                 self.at = 0;
                 let mut used = block;
@@ -154,6 +196,16 @@ impl StreamSource {
                 Ok(true)
             }
         }
+    }
+
+    /// Nothing comes any more, and what had begun is no record. Its feeder has told why.
+    fn cut_off(&mut self) {
+        self.state = State::Ended;
+        if self.at < self.bytes.len() && !self.skipping {
+            self.counters.rows_read += 1;
+            self.counters.rows_bad += 1;
+        }
+        self.at = self.bytes.len();
     }
 
     fn tail(&self) -> Tail {
@@ -191,7 +243,7 @@ impl StreamSource {
                         self.at += next;
                         names
                     }
-                    Err(Stop::NeedsMore) if start.len() <= RECORD_BYTES_MAX => return Ok(()),
+                    Err(Stop::NeedsMore) if start.len() <= self.record_bytes_max => return Ok(()),
                     Err(Stop::ChunkDone) => {
                         self.at = self.bytes.len();
                         return Ok(());
@@ -200,7 +252,10 @@ impl StreamSource {
                         return Err(self.unreadable(format!("the header: {message}")));
                     }
                     Err(Stop::NeedsMore | Stop::FrameFull) => {
-                        return Err(self.unreadable(format!("the header: {}", too_long())));
+                        return Err(self.unreadable(format!(
+                            "the header: {}",
+                            too_long(self.record_bytes_max)
+                        )));
                     }
                 }
             }
@@ -240,10 +295,10 @@ impl StreamSource {
                 Stop::FrameFull if parsed.rows == 0 => return,
                 Stop::FrameFull => continue,
                 Stop::ChunkDone => return,
-                Stop::NeedsMore if self.bytes.len() - self.at <= RECORD_BYTES_MAX => return,
+                Stop::NeedsMore if self.bytes.len() - self.at <= self.record_bytes_max => return,
                 Stop::NeedsMore => {
                     self.skipping = true;
-                    (self.bytes.len(), too_long())
+                    (self.bytes.len(), too_long(self.record_bytes_max))
                 }
                 Stop::Bad { next, message } => (next, message),
             };
@@ -259,7 +314,11 @@ impl StreamSource {
         let parser = self.parser.as_ref().expect("it has parsed");
         let mut refused = None;
         for (row, &start) in parser.starts().iter().enumerate() {
+            let next = parser.starts().get(row + 1).copied().unwrap_or(end);
             let ticked = match &mut self.clock {
+                _ if is_too_long(&self.bytes[start..next], self.record_bytes_max) => {
+                    Err(too_long(self.record_bytes_max))
+                }
                 Some(clock) => clock.tick(&self.raw, first + row),
                 None => Ok(()),
             };
@@ -293,8 +352,12 @@ impl StreamSource {
 
     fn tell(&mut self, at: usize, reason: String) -> Result<()> {
         let parser = self.parser.as_ref().expect("it has parsed");
+        let with_line = self.lines.map(|before| {
+            let line = before + memchr::memchr_iter(b'\n', &self.bytes[..at]).count() as u64 + 1;
+            PathBuf::from(format!("{}, line {line}", self.path.display()))
+        });
         let record = BadRecord {
-            path: &self.path,
+            path: with_line.as_deref().unwrap_or(&self.path),
             offset: self.base + at as u64,
             raw: Some(parser.record(&self.bytes[at..])),
         };
@@ -343,4 +406,14 @@ impl StreamSource {
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.clock.as_mut()?.advance()
     }
+}
+
+/// Whether a record that ended is longer than the limit, which one that is not whole was held
+/// against as it came.
+fn is_too_long(record: &[u8], most: usize) -> bool {
+    record.len() > most && record.trim_ascii_end().len() > most
+}
+
+fn too_long(most: usize) -> String {
+    format!("a record is over {most} bytes")
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::datatypes::DataType;
 use trefoil_ring0::appender::{self, Pushed, Value};
 
 use crate::error::{Error, Result};
@@ -16,6 +17,12 @@ pub struct Appender(appender::Appender);
 impl Appender {
     pub(super) fn new(appender: appender::Appender) -> Self {
         Self(appender)
+    }
+
+    /// The columns of its source, by name and type.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
+        let fields = self.0.schema().fields.iter();
+        fields.map(|field| (field.name.as_str(), &field.data_type))
     }
 
     /// Appends a row, of a value for each declared column, and waits for room.

@@ -48,6 +48,12 @@ impl Results {
         self.is_endless
     }
 
+    /// Lets input without an end have one: what appenders have pushed is still taken, and then the
+    /// rows end.
+    pub fn drain(&self) {
+        self.running.control().drain();
+    }
+
     /// The next rows; waits so long at most.
     ///
     /// # Errors

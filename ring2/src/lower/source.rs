@@ -42,6 +42,12 @@ fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
             ..generator.clone()
         });
     }
+    if let (Some(sockets), SourceFormat::Records(format)) = (&source.sockets, &source.format) {
+        return SourceKind::Connections {
+            listen: Arc::new(sockets.clone()),
+            format: format.clone(),
+        };
+    }
     if let SourceFormat::Records(format) = &source.format
         && (source.follow || source.connector.as_deref() == Some("stdin"))
     {
@@ -156,9 +162,13 @@ impl Lowering<'_> {
             schema: Arc::clone(&self.schema),
             event_time: None,
             reading: match (&kind, self.analysis.in_order || keyed || changes) {
-                (SourceKind::Stream { .. } | SourceKind::Channel, _) | (_, true) => {
-                    Reading::InOrder
-                }
+                (
+                    SourceKind::Stream { .. }
+                    | SourceKind::Connections { .. }
+                    | SourceKind::Channel,
+                    _,
+                )
+                | (_, true) => Reading::InOrder,
                 (_, false) => Reading::Chunks,
             },
             kind,
@@ -210,7 +220,11 @@ impl Lowering<'_> {
         let no = |what: String| Err(("E0301", format!("{what} is not supported yet")));
         let before = &self.program.sources;
         let name = &source.name;
-        if matches!(kind, SourceKind::Stream { .. }) && before.iter().any(|s| s.name == *name) {
+        let comes = matches!(
+            kind,
+            SourceKind::Stream { .. } | SourceKind::Connections { .. }
+        );
+        if comes && before.iter().any(|s| s.name == *name) {
             return no(format!("reading the stream {name} twice in one query"));
         }
         let tells = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));

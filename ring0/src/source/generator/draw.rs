@@ -8,9 +8,20 @@ use arrow_schema::DataType;
 use crate::column::{Column, Fixed};
 use crate::program::{Draw, GeneratedColumn};
 
-/// A column that is made.
+/// The values of a column that is made, each a function of the seed, the column, and its row.
+///
+/// ```
+/// use trefoil_ring0::Drawn;
+/// use trefoil_ring0::program::{Draw, GeneratedColumn};
+///
+/// let draw = Draw::Uniform { min: 1, max: 6 };
+/// let column = GeneratedColumn { number: 0, nulls_permille: 0, draw, length: 0 };
+/// let dice = Drawn::new(&column, 42);
+/// assert!((0..100).all(|row| (1..=6).contains(&dice.number(row))));
+/// assert_eq!(dice.number(7), Drawn::new(&column, 42).number(7));
+/// ```
 #[derive(Debug)]
-pub(super) struct Drawn {
+pub struct Drawn {
     key: u64,
     nulls_permille: u32,
     length: usize,
@@ -49,7 +60,8 @@ fn fraction(random: u64) -> f64 {
 }
 
 impl Drawn {
-    pub(super) fn new(column: &GeneratedColumn, seed: u64) -> Self {
+    /// What is drawn for a column with this seed.
+    pub fn new(column: &GeneratedColumn, seed: u64) -> Self {
         let law = match column.draw {
             Draw::Sequence {
                 start,
@@ -92,7 +104,7 @@ impl Drawn {
 
     /// The whole number of a row.
     #[inline]
-    fn number(&self, row: u64) -> i64 {
+    pub fn number(&self, row: u64) -> i64 {
         match &self.law {
             Law::Sequence {
                 start,
@@ -117,7 +129,8 @@ impl Drawn {
         ((u128::from(self.random(row, FIRST)) * values) >> 64) as u64
     }
 
-    fn float(&self, row: u64) -> f64 {
+    /// The number of a row in a column of floating point.
+    pub fn float(&self, row: u64) -> f64 {
         match &self.law {
             Law::Between { min, width } => min + fraction(self.random(row, FIRST)) * width,
             _ => self.number(row) as f64,
@@ -125,7 +138,7 @@ impl Drawn {
     }
 
     /// Writes the text that a number stands for.
-    fn text(&self, number: i64, text: &mut String) {
+    pub fn text(&self, number: i64, text: &mut String) {
         use std::fmt::Write;
         text.clear();
         if self.length == 0 {

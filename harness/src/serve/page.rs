@@ -1,0 +1,226 @@
+//! What a server says over HTTP: `/healthz`, which is well as long as every view is, and `/metrics`
+//! as Prometheus reads them. Names that were once there stay.
+
+use std::fmt::Write;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
+use arrow_array::{Array, RecordBatch};
+use tiny_http::Method;
+use trefoil::Engine;
+
+/// A view, as the engine's own table has it.
+const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark FROM trefoil.jobs \
+                    ORDER BY name";
+
+/// What is answered.
+#[derive(Debug, PartialEq)]
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl Page {
+    fn text(status: u16, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: TEXT,
+            text: text.into(),
+        }
+    }
+}
+
+/// What a view does.
+#[derive(Debug, Clone, PartialEq)]
+struct Job {
+    name: String,
+    state: String,
+    error: Option<String>,
+    rows_read: i64,
+    rows_out: i64,
+    watermark_ns: Option<i64>,
+}
+
+/// The page of a path.
+pub(super) fn page(engine: &Engine, method: &Method, path: &str) -> Page {
+    if !matches!(method, Method::Get | Method::Head) {
+        return Page::text(405, "only GET is answered\n");
+    }
+    let of_jobs: fn(&Engine, &[Job]) -> Page = match path {
+        "/healthz" => |_, jobs| health(jobs),
+        "/metrics" => |engine, jobs| Page {
+            status: 200,
+            kind: PROMETHEUS,
+            text: metrics(engine, jobs),
+        },
+        _ => return Page::text(404, "there are /healthz and /metrics\n"),
+    };
+    match engine.query(JOBS, &[]) {
+        Ok(batches) => {
+            let jobs: Vec<Job> = batches.iter().flat_map(jobs).collect();
+            of_jobs(engine, &jobs)
+        }
+        Err(error) => Page::text(500, format!("{error}\n")),
+    }
+}
+
+fn jobs(batch: &RecordBatch) -> Vec<Job> {
+    let text = |column: usize, row: usize| {
+        let column = batch.column(column).as_string::<i32>();
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    let number = |column: usize, row: usize| {
+        let column = batch.column(column).as_primitive::<Int64Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let times = batch.column(5).as_primitive::<TimestampNanosecondType>();
+    let job = |row| Job {
+        name: text(0, row).unwrap_or_default(),
+        state: text(1, row).unwrap_or_default(),
+        error: text(2, row),
+        rows_read: number(3, row).unwrap_or_default(),
+        rows_out: number(4, row).unwrap_or_default(),
+        watermark_ns: times.is_valid(row).then(|| times.value(row)),
+    };
+    (0..batch.num_rows()).map(job).collect()
+}
+
+/// Whether every view is well.
+fn health(jobs: &[Job]) -> Page {
+    let failed = jobs.iter().filter_map(|job| {
+        let error = job.error.as_ref()?;
+        Some(format!("view {} failed: {error}\n", job.name))
+    });
+    let failed: String = failed.collect();
+    match failed.is_empty() {
+        true => Page::text(200, "ok\n"),
+        false => Page::text(503, failed),
+    }
+}
+
+/// A metric: its name, what it says, of which kind it is, and its samples by label.
+fn metric(text: &mut String, name: &str, help: &str, samples: &[(&str, &str, f64)]) {
+    let kind = if name.ends_with("_total") {
+        "counter"
+    } else {
+        "gauge"
+    };
+    let mut line = |line: std::fmt::Arguments<'_>| {
+        writeln!(text, "{line}").expect("memory takes all text");
+    };
+    line(format_args!("# HELP trefoil_{name} {help}"));
+    line(format_args!("# TYPE trefoil_{name} {kind}"));
+    for (label, value, sample) in samples {
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        line(format_args!(
+            "trefoil_{name}{{{label}=\"{value}\"}} {sample}"
+        ));
+    }
+}
+
+fn metrics(engine: &Engine, jobs: &[Job]) -> String {
+    let mut text = String::new();
+    let version = [("version", env!("CARGO_PKG_VERSION"), 1.0)];
+    metric(&mut text, "build_info", "The version that runs.", &version);
+    let of_views = |of: &dyn Fn(&Job) -> Option<f64>| -> Vec<(&str, &str, f64)> {
+        let sample = |job| of(job).map(|value| (&*job.name, value));
+        let samples = jobs.iter().filter_map(sample);
+        samples.map(|(name, value)| ("view", name, value)).collect()
+    };
+    type OfView = fn(&Job) -> Option<f64>;
+    let views: [(&str, &str, OfView); 5] = [
+        (
+            "view_up",
+            "Whether the view runs, or has come to its end.",
+            |job| Some(f64::from(u8::from(job.error.is_none()))),
+        ),
+        ("view_running", "Whether the view's input goes on.", |job| {
+            Some(f64::from(u8::from(job.state == "running")))
+        }),
+        (
+            "view_rows_read_total",
+            "Records that the view has read.",
+            |job| Some(job.rows_read as f64),
+        ),
+        (
+            "view_rows_out_total",
+            "Rows of results that the view gave.",
+            |job| Some(job.rows_out as f64),
+        ),
+        (
+            "view_watermark_seconds",
+            "The watermark of the view.",
+            |job| job.watermark_ns.map(|ns| ns as f64 / 1e9),
+        ),
+    ];
+    for (name, help, of) in views {
+        metric(&mut text, name, help, &of_views(&of));
+    }
+    let channels = engine.metrics().channels;
+    let of = |count: fn(&trefoil::engine::Counts) -> u64| -> Vec<(&str, &str, f64)> {
+        channels
+            .iter()
+            .map(|(name, counts)| ("source", name.as_str(), count(counts) as f64))
+            .collect()
+    };
+    let appended = of(|counts| counts.rows_appended);
+    metric(
+        &mut text,
+        "source_rows_appended_total",
+        "Rows of appenders.",
+        &appended,
+    );
+    let unread = of(|counts| counts.rows_unread);
+    metric(
+        &mut text,
+        "source_rows_unread_total",
+        "Rows that no view read.",
+        &unread,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(name: &str, error: Option<&str>) -> Job {
+        Job {
+            name: name.to_owned(),
+            state: "running".to_owned(),
+            error: error.map(str::to_owned),
+            rows_read: 5,
+            rows_out: 2,
+            watermark_ns: None,
+        }
+    }
+
+    #[test]
+    fn a_view_that_failed_makes_it_ill() {
+        assert_eq!(health(&[]), Page::text(200, "ok\n"));
+        assert_eq!(health(&[job("a", None)]), Page::text(200, "ok\n"));
+        let ill = health(&[job("a", None), job("b", Some("a bad record"))]);
+        assert_eq!(ill, Page::text(503, "view b failed: a bad record\n"));
+    }
+
+    #[test]
+    fn a_label_may_hold_anything() {
+        let mut text = String::new();
+        metric(
+            &mut text,
+            "x_total",
+            "Help.",
+            &[("view", "a\"b\\c\nd", 1.5)],
+        );
+        let want = "# HELP trefoil_x_total Help.\n# TYPE trefoil_x_total counter\n\
+                    trefoil_x_total{view=\"a\\\"b\\\\c\\nd\"} 1.5\n";
+        assert_eq!(text, want);
+    }
+}

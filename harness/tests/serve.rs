@@ -1,0 +1,141 @@
+//! `trefoil serve`: rows come in through a socket, and what it says over HTTP follows them.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use common::{Folder, text, trefoil};
+
+struct Server {
+    child: Child,
+    http: String,
+}
+
+impl Server {
+    fn start(folder: &Folder) -> Self {
+        let mut child = trefoil(folder)
+            .args(["serve", "q.sql", "--http", "127.0.0.1:0", "--cores", "1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let http = line
+            .trim_end()
+            .strip_prefix("ready http=")
+            .expect(&line)
+            .to_owned();
+        Self { child, http }
+    }
+
+    /// Asks for a page: its status and its text.
+    fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        let asked = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
+    }
+
+    /// Asks for a page until it has this in it: shards say what they did when they are asked.
+    fn asks_until(&self, path: &str, what: &str) -> (u16, String) {
+        loop {
+            let (status, body) = self.ask("GET", path);
+            if body.contains(what) {
+                return (status, body);
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+const SQL: &str = "CREATE SOURCE s (k VARCHAR, n INT) WITH \
+      (connector = 'unix', address = 'in.sock', format = 'json');
+    CREATE MATERIALIZED VIEW sums AS SELECT k, SUM(n) AS total FROM s GROUP BY k;";
+
+#[test]
+fn rows_come_in_and_are_counted() {
+    let folder = Folder::new("serve");
+    folder.write("q.sql", SQL);
+    let mut server = Server::start(&folder);
+    assert_eq!(server.ask("GET", "/healthz"), (200, "ok\n".to_owned()));
+    let mut client = UnixStream::connect(folder.0.join("in.sock")).unwrap();
+    client
+        .write_all(b"{\"k\":\"a\",\"n\":1}\n{\"k\":\"b\",\"n\":2}\n{\"k\":\"a\",\"n\":3}\n")
+        .unwrap();
+    let read = "trefoil_view_rows_read_total{view=\"sums\"} 3\n";
+    let (status, metrics) = server.asks_until("/metrics", read);
+    assert_eq!(status, 200);
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        assert!(line.starts_with("trefoil_"), "{line}");
+    }
+    assert!(
+        metrics.contains("trefoil_view_up{view=\"sums\"} 1\n"),
+        "{metrics}"
+    );
+    // +I of two groups, -U and +U of one.
+    server.asks_until("/metrics", "trefoil_view_rows_out_total{view=\"sums\"} 4\n");
+    assert_eq!(server.ask("GET", "/none").0, 404);
+    assert_eq!(server.ask("POST", "/metrics").0, 405);
+    assert_eq!(server.ask("HEAD", "/healthz"), (200, String::new()));
+    // A line that is none ends the view, by its policy, and that is told.
+    client.write_all(b"nothing\n").unwrap();
+    let (status, body) = server.asks_until("/healthz", "view sums failed");
+    assert_eq!(status, 503);
+    assert!(body.contains("in.sock#1, line 4"), "{body}");
+    let (_, metrics) = server.ask("GET", "/metrics");
+    assert!(
+        metrics.contains("trefoil_view_up{view=\"sums\"} 0\n"),
+        "{metrics}"
+    );
+    let killed = Command::new("kill")
+        .arg(server.child.id().to_string())
+        .status();
+    assert!(killed.unwrap().success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let folder = Folder::new("serve-refused");
+    folder.write("q.sql", SQL);
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = busy.local_addr().unwrap().to_string();
+    let select = "CREATE SOURCE s (n INT) WITH (connector = 'unix', address = 'x', \
+                  format = 'json'); SELECT n FROM s";
+    for (options, code, said) in [
+        (
+            &["q.sql", "--listen", "127.0.0.1:0"][..],
+            2,
+            "the SQL port is not there yet",
+        ),
+        (&["q.sql", "--state", "dir"], 2, "not kept on disk yet"),
+        (&[], 2, "FILE.sql"),
+        (&["-c", "SELECT a FROM t"], 3, "error["),
+        (&["-c", select], 2, "whose rows nobody would read"),
+        (&["q.sql", "--http", busy.as_str()], 4, "cannot listen on"),
+    ] {
+        let mut command = trefoil(&folder);
+        command.arg("serve").args(options);
+        if !options.contains(&"--http") {
+            command.args(["--http", "127.0.0.1:0"]);
+        }
+        let output = command.output().unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {told}");
+        assert!(
+            told.contains(said) && output.stdout.is_empty(),
+            "{options:?}: {told}"
+        );
+    }
+}

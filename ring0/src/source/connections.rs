@@ -1,0 +1,221 @@
+//! Streams of records that come and go while the program runs, as the connections of a socket. Each
+//! is a split with a ring, a parser and a clock of its own, and one shard takes them in turn: one
+//! that is slow, silent or cut off is one that gives nothing.
+
+use super::joint::Joint;
+use super::stream::StreamSource;
+use crate::align::SplitFacts;
+use crate::error::{Error, Result};
+use crate::feed::{Arrived, Arriving};
+use crate::frame::Frame;
+use crate::kernel::RowError;
+use crate::metrics::SourceCounters;
+use crate::program::{BadData, FileFormat, SourceSpec};
+use crate::source::{Polled, Reader};
+
+/// A connection.
+#[derive(Debug)]
+struct Split {
+    stream: StreamSource,
+    /// When something came from it last.
+    moved_ns: i64,
+}
+
+impl Split {
+    fn facts(&self) -> SplitFacts {
+        SplitFacts {
+            watermark_ns: self.stream.reached(),
+            moved_ns: self.moved_ns,
+            waits: self.stream.waits(),
+        }
+    }
+}
+
+/// Records of connections.
+#[derive(Debug)]
+pub(crate) struct ConnectionsSource {
+    spec: SourceSpec,
+    format: FileFormat,
+    reader: Reader,
+    /// Gone once nothing more is taken.
+    door: Option<Arriving>,
+    splits: Vec<Split>,
+    /// Connections so far.
+    arrived: usize,
+    joint: Joint,
+    now_ns: i64,
+    /// The one to look at first.
+    next: usize,
+    /// The one whose frame and letters are in hand.
+    current: Option<usize>,
+    /// What is in hand where nothing is.
+    empty: Frame,
+    is_stopped: bool,
+    /// What was counted in those that are gone.
+    gone: SourceCounters,
+}
+
+impl ConnectionsSource {
+    pub(super) fn new(
+        spec: &SourceSpec,
+        format: &FileFormat,
+        door: Arriving,
+        reader: Reader,
+    ) -> Self {
+        Self {
+            spec: spec.clone(),
+            format: format.clone(),
+            reader,
+            door: Some(door),
+            splits: Vec::new(),
+            arrived: 0,
+            joint: Joint::new(spec),
+            now_ns: reader.begun,
+            next: 0,
+            current: None,
+            empty: Frame::new(&spec.schema, 1),
+            is_stopped: false,
+            gone: SourceCounters::default(),
+        }
+    }
+
+    /// Takes the next frame of the connections in turn.
+    pub(super) fn poll(&mut self) -> Result<Polled> {
+        self.current = None;
+        if self.is_stopped {
+            (0..self.splits.len()).rev().for_each(|at| self.leave(at));
+            self.door = None;
+            return Ok(Polled::Stopped);
+        }
+        self.admit()?;
+        if self.joint.needs_time() {
+            self.now_ns = (self.reader.now)();
+        }
+        self.joint
+            .judge(self.now_ns, self.splits.iter().map(Split::facts));
+        let (mut looked, mut moved) = (0, false);
+        while looked < self.splits.len() {
+            let at = self.next % self.splits.len();
+            self.next = at + 1;
+            looked += 1;
+            if self.joint.is_ahead(at) {
+                continue;
+            }
+            let split = &mut self.splits[at];
+            let polled = match split.stream.poll() {
+                // What stands before its records cannot be read: it has none.
+                Err(Error::Read { message, .. }) if self.spec.bad_data != BadData::Fail => {
+                    split.stream.refuse_all(&message)?;
+                    Polled::End
+                }
+                polled => polled?,
+            };
+            let has_letters = split.stream.bad.letters().rows() > 0;
+            match polled {
+                Polled::Frame => {
+                    split.moved_ns = self.now_ns;
+                    self.joint.raise_bounds(&mut split.stream.out);
+                    self.current = Some(at);
+                    self.combine();
+                    return Ok(Polled::Frame);
+                }
+                _ if has_letters => {
+                    self.current = Some(at);
+                    return Ok(Polled::Marked);
+                }
+                Polled::End => {
+                    self.leave(at);
+                    (self.next, looked, moved) = (at, 0, true);
+                    self.joint
+                        .judge(self.now_ns, self.splits.iter().map(Split::facts));
+                }
+                _ => {}
+            }
+        }
+        Ok(match self.combine() || moved {
+            true => Polled::Marked,
+            false => Polled::Pending,
+        })
+    }
+
+    fn combine(&mut self) -> bool {
+        let facts = self.splits.iter().map(Split::facts);
+        self.joint.combine(self.now_ns, facts)
+    }
+
+    /// Takes connections that are new, as many as there may be at once.
+    fn admit(&mut self) -> Result<()> {
+        let Some(door) = &mut self.door else {
+            return Ok(());
+        };
+        while self.splits.len() < door.connections_max
+            && let Some(Arrived { name, blocks }) = door.pop()
+        {
+            let (spec, format) = (&self.spec, &self.format);
+            let mut stream = StreamSource::new(spec, format, name, blocks, self.reader);
+            stream.is_connection(self.arrived, door.record_bytes_max);
+            self.arrived += 1;
+            self.splits.push(Split {
+                stream,
+                moved_ns: self.now_ns,
+            });
+        }
+        match door.failure() {
+            Some(message) => Err(Error::Read {
+                name: self.spec.name.clone(),
+                path: door.name.clone(),
+                message,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a connection.
+    fn leave(&mut self, at: usize) {
+        let split = self.splits.remove(at);
+        self.gone.add(&split.stream.counters);
+    }
+
+    /// The frame in hand.
+    pub(super) fn frame(&self) -> &Frame {
+        match self.current {
+            Some(at) => &self.splits[at].stream.out,
+            None => &self.empty,
+        }
+    }
+
+    /// Rows that tell of bad records of the connection in hand.
+    pub(super) fn letters(&mut self) -> Option<&mut Frame> {
+        let at = self.current?;
+        Some(self.splits[at].stream.bad.letters())
+    }
+
+    /// What becomes of rows of the last frame on which an expression failed.
+    pub(super) fn take_failed(&mut self, failed: &mut Vec<RowError>) -> Result<()> {
+        let at = self.current.expect("its frame is in hand");
+        self.splits[at].stream.take_failed(failed)
+    }
+
+    /// The watermark behind the last frame, if it moved.
+    pub(super) fn watermark(&mut self) -> Option<i64> {
+        self.joint.advance()
+    }
+
+    /// The greatest watermark that was reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.joint.reached()
+    }
+
+    /// Takes nothing more.
+    pub(super) fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    pub(super) fn counters(&self) -> SourceCounters {
+        let mut all = self.gone;
+        self.splits
+            .iter()
+            .for_each(|split| all.add(&split.stream.counters));
+        all
+    }
+}

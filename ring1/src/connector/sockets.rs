@@ -1,0 +1,280 @@
+//! Sockets that listen. Each connection has a feeder, a thread that blocks in read(2), and a ring
+//! of its own: where the shard does not keep up it reads no further, and the kernel holds the
+//! client back. A client that is cut off, or says nothing for too long, ends its own connection
+//! alone.
+
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use trefoil_ring0::feed::{Arrivals, Blocks, Feeder, Listen, Listener};
+
+/// Bytes that are asked for at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Time between two looks at who wants to connect.
+const LOOK_MS: i32 = 20;
+/// Time between two looks at whether somebody still wants what a silent client may send.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// Where a socket listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A host and a port.
+    Tcp(String),
+    /// A path.
+    Unix(PathBuf),
+}
+
+/// A socket that takes connections, each of which brings records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sockets {
+    /// Where it listens.
+    pub address: Address,
+    /// Connections at once; another is closed as soon as it is there.
+    pub connections_max: usize,
+    /// Bytes of a record; a longer one is bad data.
+    pub record_bytes_max: usize,
+    /// A client that sends nothing for so long is cut off.
+    pub silence_max: Duration,
+}
+
+/// A socket of either kind that listens.
+#[derive(Debug)]
+enum Open {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A connection of either kind.
+#[derive(Debug)]
+enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listen for Sockets {
+    fn name(&self) -> PathBuf {
+        match &self.address {
+            Address::Tcp(address) => PathBuf::from(format!("tcp://{address}")),
+            Address::Unix(path) => PathBuf::from(format!("unix:{}", path.display())),
+        }
+    }
+
+    fn connections_max(&self) -> usize {
+        self.connections_max
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
+    }
+
+    fn open(&self) -> Result<Box<dyn Listener>, String> {
+        let open = match &self.address {
+            Address::Tcp(address) => TcpListener::bind(address)
+                .and_then(|socket| socket.set_nonblocking(true).map(|()| Open::Tcp(socket))),
+            Address::Unix(path) => bind(path).and_then(|socket| {
+                socket.set_nonblocking(true)?;
+                Ok(Open::Unix(socket, path.clone()))
+            }),
+        };
+        Ok(Box::new(Listening {
+            open: open.map_err(|error| error.to_string())?,
+            silence_max: self.silence_max,
+            connections_max: self.connections_max,
+            count: Arc::default(),
+        }))
+    }
+}
+
+/// Binds a path, also where a socket is left there to which nobody listens any more.
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    let is_socket = || {
+        path.metadata()
+            .is_ok_and(|facts| facts.file_type().is_socket())
+    };
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_socket() => {
+            match UnixStream::connect(path) {
+                Err(nobody) if nobody.kind() == ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                    UnixListener::bind(path)
+                }
+                Ok(_) | Err(_) => Err(error),
+            }
+        }
+        bound => bound,
+    }
+}
+
+struct Listening {
+    open: Open,
+    silence_max: Duration,
+    connections_max: usize,
+    /// Connections that are open.
+    count: Arc<AtomicUsize>,
+}
+
+impl Listener for Listening {
+    fn run(self: Box<Self>, arrivals: &mut Arrivals) -> Result<(), String> {
+        let here = match &self.open {
+            Open::Tcp(socket) => match socket.local_addr() {
+                Ok(address) => format!("tcp://{address}"),
+                Err(error) => return Err(error.to_string()),
+            },
+            Open::Unix(_, path) => format!("unix:{}", path.display()),
+        };
+        arrivals.tell(&format!("listening on {here}"));
+        let (mut number, mut refused, mut told) = (0_u64, 0_u64, None);
+        while arrivals.is_wanted() {
+            let (connection, from) = match self.open.accept() {
+                Ok(accepted) => accepted,
+                // Nobody, or one that went away again, or no descriptor for the moment.
+                Err(error) => {
+                    if error.kind() != ErrorKind::WouldBlock && told != Some(error.kind()) {
+                        arrivals.tell(&format!("{here}: a connection failed: {error}"));
+                        told = Some(error.kind());
+                    }
+                    arrivals.wait(LOOK_MS);
+                    continue;
+                }
+            };
+            number += 1;
+            let name = format!("{here}#{number}{from}");
+            let has_room = self.count.load(Ordering::Acquire) < self.connections_max;
+            let taken = has_room && arrivals.has_room() && {
+                self.count.fetch_add(1, Ordering::AcqRel);
+                let reading = Reading {
+                    connection,
+                    name: name.clone(),
+                    silence_max: self.silence_max,
+                    _open: OneOpen(Arc::clone(&self.count)),
+                };
+                arrivals
+                    .admit(PathBuf::from(name), Box::new(reading))
+                    .is_ok()
+            };
+            if !taken {
+                refused += 1;
+                // Each by itself would be a way to fill a log.
+                if refused.is_power_of_two() {
+                    let most = self.connections_max;
+                    arrivals.tell(&format!(
+                        "{here}: a connection was refused, as there may be {most} at once; \
+                         {refused} so far"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    fn accept(&self) -> std::io::Result<(Connection, String)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, from) = socket.accept()?;
+                Ok((Connection::Tcp(stream), format!(" from {from}")))
+            }
+            Self::Unix(socket, _) => {
+                let (stream, _) = socket.accept()?;
+                Ok((Connection::Unix(stream), String::new()))
+            }
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Who comes next would find it without a listener.
+            _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A connection that is open; it counts until it is dropped.
+struct OneOpen(Arc<AtomicUsize>);
+
+impl Drop for OneOpen {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+struct Reading {
+    connection: Connection,
+    name: String,
+    silence_max: Duration,
+    _open: OneOpen,
+}
+
+impl Reading {
+    fn prepare(&self) -> std::io::Result<()> {
+        match &self.connection {
+            Connection::Tcp(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(SILENCE))
+            }
+            Connection::Unix(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(SILENCE))
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.connection {
+            Connection::Tcp(stream) => stream.read(bytes),
+            Connection::Unix(stream) => stream.read(bytes),
+        }
+    }
+
+    /// Reads to the end; why it was not one, where it was cut off.
+    fn read_all(&mut self, blocks: &mut Blocks) -> Result<(), String> {
+        self.prepare().map_err(|error| error.to_string())?;
+        while let Some(mut block) = blocks.buffer() {
+            block.resize(READ_BYTES, 0);
+            let waited = Instant::now();
+            let count = loop {
+                match self.read(&mut block) {
+                    Ok(count) => break count,
+                    Err(error) => match error.kind() {
+                        ErrorKind::Interrupted => {}
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                            if !blocks.is_wanted() {
+                                return Ok(());
+                            }
+                            if waited.elapsed() >= self.silence_max {
+                                let time = self.silence_max;
+                                return Err(format!("it sent nothing for {time:?}"));
+                            }
+                        }
+                        _ => return Err(error.to_string()),
+                    },
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            block.truncate(count);
+            blocks.send(block);
+        }
+        Ok(())
+    }
+}
+
+impl Feeder for Reading {
+    fn run(mut self: Box<Self>, blocks: &mut Blocks) -> Result<(), String> {
+        let read = self.read_all(blocks);
+        if let Err(why) = &read {
+            blocks.tell(&format!("{} was cut off: {why}", self.name));
+        }
+        read
+    }
+}
