@@ -348,6 +348,19 @@ const SHAPES: &[Shape] = &[
         "pad the rows of the input without end: FROM stream LEFT JOIN table",
     ),
     shape(
+        "JOIN that takes rows back, of two inputs without end,",
+        At::Words(JOINS),
+        "",
+        "EMIT CHANGES: a row leaves when it matches none, and goes when it does; or an interval of \
+         event time, ON .. AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts",
+    ),
+    shape(
+        "JOIN whose rows are forgotten after state_ttl",
+        At::Words(JOINS),
+        "",
+        "SET state_ttl = none",
+    ),
+    shape(
         "JOIN of two inputs without end is not",
         At::Words(JOINS),
         "",

@@ -14,7 +14,13 @@ fn read_cut_off(text: &str, size: u64) -> Error {
         format: FileFormat::Ndjson,
     };
     let spec = SourceSpec::new("s", Arc::new(Schema::new(vec![])), kind);
-    let mut files = open(&spec, 4, &[Arc::clone(&bell)], None).unwrap();
+    let mut files = open(
+        &spec,
+        4,
+        &[Arc::clone(&bell)],
+        &mut std::collections::HashMap::new(),
+    )
+    .unwrap();
     files.open = Arc::new(vec![OpenFile::cut_off(text, size)]);
     let reader = Reader {
         shard: 0,
