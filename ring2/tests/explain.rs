@@ -118,6 +118,24 @@ fn one_query_for_every_strategy_and_router() {
              BY tag",
         ),
         (
+            "over_without_partition",
+            "SELECT id, ROW_NUMBER() OVER (ORDER BY value) AS r FROM test_stream",
+        ),
+        (
+            "override_that_would_change_the_answer",
+            "CREATE SOURCE s (k BIGINT, v BIGINT) WITH (connector = 'file', path = 's.ndjson', \
+             format = 'json', partitioning = 'round_robin');\n\
+             SELECT k, SUM(v) AS v FROM s GROUP BY k",
+        ),
+    ] {
+        insta::assert_snapshot!(name, shown_script(text));
+    }
+}
+
+#[test]
+fn joins_say_what_they_keep() {
+    for (name, text) in [
+        (
             "join_of_windows",
             "CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' \
              SECOND) WITH (connector = 'file', path = 'a', format = 'json', follow = true);\n\
@@ -140,16 +158,6 @@ fn one_query_for_every_strategy_and_router() {
             "SELECT q.n, c.customer_tier FROM \
              (SELECT customer_id, COUNT(*) AS n FROM orders GROUP BY customer_id) AS q \
              JOIN customers c ON q.customer_id = c.customer_id EMIT CHANGES",
-        ),
-        (
-            "over_without_partition",
-            "SELECT id, ROW_NUMBER() OVER (ORDER BY value) AS r FROM test_stream",
-        ),
-        (
-            "override_that_would_change_the_answer",
-            "CREATE SOURCE s (k BIGINT, v BIGINT) WITH (connector = 'file', path = 's.ndjson', \
-             format = 'json', partitioning = 'round_robin');\n\
-             SELECT k, SUM(v) AS v FROM s GROUP BY k",
         ),
     ] {
         insta::assert_snapshot!(name, shown_script(text));

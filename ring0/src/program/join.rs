@@ -42,8 +42,8 @@ pub enum Keep {
     Side(Side),
     /// Rows of both sides, as long as rows may come that lie within the interval.
     Interval(Interval),
-    /// All rows that stand. Both sides are changelogs, and so is what leaves; of the columns of both
-    /// sides the last ones, which say what a row does, are none that a condition asks for.
+    /// All rows that stand. Both sides are changelogs, and so is what leaves; of the columns of
+    /// both sides the last ones, which say what a row does, are none that a condition asks for.
     Changes,
 }
 
@@ -60,8 +60,8 @@ pub struct Interval {
     pub lower_ns: i64,
     /// How far the right side may lie behind the left one, in nanoseconds; below 0 it lies before.
     pub upper_ns: i64,
-    /// How far each side's times lag behind its watermark at the most, in nanoseconds: the starts of
-    /// windows that are open by less than a window's size.
+    /// How far each side's times lag behind its watermark at the most, in nanoseconds: the starts
+    /// of windows that are open by less than a window's size.
     pub lag_ns: [i64; 2],
 }
 

@@ -72,8 +72,8 @@ pub(crate) fn asked(
     }
 }
 
-/// Whether a query's results are a changelog: where it says so, and where groups, or joined rows, of
-/// input without an end are never complete. Windows close by a watermark.
+/// Whether a query's results are a changelog: where it says so, and where groups, or joined rows,
+/// of input without an end are never complete. Windows close by a watermark.
 pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
     match select.emit {
         Emit::Changes(_) | Emit::Every(..) => true,

@@ -228,8 +228,8 @@ impl Within {
 }
 
 impl Lowering<'_> {
-    /// Reads the interval of a join of two inputs without end, or their windows; `None` where it has
-    /// neither.
+    /// Reads the interval of a join of two inputs without end, or their windows; `None` where it
+    /// has neither.
     pub(super) fn within(&self, join: &Join, parts: [&Part; 2]) -> Result<Option<Within>, Refusal> {
         if Self::asks_for_version(join) {
             return refuse("at a version of one");

@@ -281,8 +281,8 @@ impl Lowering<'_> {
         Ok(build)
     }
 
-    /// Has the rows of a side come to the join; those that are not late by the column of the plan by
-    /// which they are held, where there is one.
+    /// Has the rows of a side come to the join; those that are not late by the column of the plan
+    /// by which they are held, where there is one.
     fn come(
         &mut self,
         (part, plan): (Part, &LogicalPlan),

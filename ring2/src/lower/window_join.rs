@@ -1,6 +1,6 @@
 //! Joins of windows that need not end: rows meet whose windows are equal, and are held until these
-//! close. To the join it is an interval of no length between the starts of windows, which lag behind
-//! watermarks by less than a window's size.
+//! close. To the join it is an interval of no length between the starts of windows, which lag
+//! behind watermarks by less than a window's size.
 //!
 //! Rows whose windows are closed have to be gone before: groups by windows drop them; where a join
 //! reads the windows of a table function they go where the windows are made, which one shard does.

@@ -276,14 +276,16 @@ const WINDOWED: &[&str] = &[
     "SELECT a.window_start, a.k, a.i, c.i AS j FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a \
      JOIN TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c ON a.k = c.k AND a.window_start = c.window_start \
      AND a.window_end = c.window_end",
-    "SELECT a.k, a.i, c.i AS j, c.window_end FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a FULL JOIN \
-     (SELECT * FROM TUMBLE(r, ts, INTERVAL '1' MINUTE) WHERE b) AS c ON a.k = c.k AND a.s < c.s \
+    "SELECT a.k, a.i, c.i AS j, c.window_end FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a \
+     FULL JOIN (SELECT * FROM TUMBLE(r, ts, INTERVAL '1' MINUTE) WHERE b) AS c \
+     ON a.k = c.k AND a.s < c.s \
      AND a.window_start = c.window_start AND a.window_end = c.window_end",
     "SELECT a.k, a.i, c.i AS j, a.window_end FROM HOP(q, ts, INTERVAL '1' MINUTE, \
      INTERVAL '2' MINUTE) AS a LEFT JOIN HOP(r, ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE) AS c \
      ON a.k = c.i AND a.window_start = c.window_start AND a.window_end = c.window_end",
     "SELECT a.i, a.window_start FROM TUMBLE(q, ts, INTERVAL '5' MINUTE) AS a LEFT SEMI JOIN \
-     TUMBLE(r, ts, INTERVAL '5' MINUTE) AS c ON a.k = c.k AND a.i < c.i AND a.window_start = c.window_start",
+     TUMBLE(r, ts, INTERVAL '5' MINUTE) AS c ON a.k = c.k AND a.i < c.i \
+     AND a.window_start = c.window_start",
     "SELECT c.i, c.window_start FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a RIGHT ANTI JOIN \
      TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c ON a.window_start = c.window_start AND a.k = c.k \
      AND a.s < c.s",

@@ -1,16 +1,17 @@
-//! Joins of rows that come and go on either side, of which nothing says when they match no more: all
-//! rows that stand are kept. Each change is looked for among the rows of the other side as it comes,
-//! and gives the changes of the result that it makes: pairs that come or go, and rows that match
-//! none any more, or again.
+//! Joins of rows that come and go on either side, of which nothing says when they match no more:
+//! all rows that stand are kept. Each change is looked for among the rows of the other side as it
+//! comes, and gives the changes of the result that it makes: pairs that come or go, and rows that
+//! match none any more, or again.
 //!
-//! A row is kept by its key, and behind that by its values, as sort keys: which rows match is a range
-//! of one ordered map. How many rows one matches is counted, by the key where nothing else is asked,
-//! else with the row. A row may go before it came; then it weighs less than nothing, and so do its
-//! pairs.
+//! A row is kept by its key, and behind that by its values, as sort keys: which rows match is a
+//! range of one ordered map. How many rows one matches is counted, by the key where nothing else is
+//! asked, else with the row. A row may go before it came; then it weighs less than nothing, and so
+//! do its pairs.
 //!
 //! A change gives its results by slices. An update whose key stays is one change, and where each of
 //! its two rows has just one result, these are an update, too.
 
+mod given;
 mod saved;
 mod standing;
 #[cfg(test)]
@@ -19,10 +20,10 @@ mod tests;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use self::given::{Given, Row};
 use self::standing::{Rows, Standing};
 use super::{Condition, SLICE_ROWS, check, own_fields};
-use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
-use crate::column::Column;
+use crate::changelog::{self, is_weighted};
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::kernel::RowError;
@@ -31,24 +32,6 @@ use crate::order::{put_key, put_row, take};
 use crate::program::{JoinKind, JoinSpec, Side};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
-
-/// A row of a result: rows of the frame in hand and of the slice of the other side, and what is said
-/// of a row that is asked whether it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Row {
-    own: Option<u32>,
-    other: Option<u32>,
-    mark: bool,
-}
-
-/// What is to be given so many times: a row, or the row before and the one behind of an update.
-#[derive(Debug, Clone, Copy)]
-struct Given {
-    row: Row,
-    op: i8,
-    after: Option<Row>,
-    times: u64,
-}
 
 /// A change in hand.
 #[derive(Debug)]
@@ -264,8 +247,9 @@ impl RegularJoin {
                     .for_each(|&row| passing[row as usize] = true);
             }
         }
-        for at in 0..rows {
-            self.pair(at, [passing[0][at], passing[1][at]], &mut change);
+        let [before, after] = passing;
+        for (at, passes) in before.into_iter().zip(after).enumerate() {
+            self.pair(at, passes.into(), &mut change);
         }
         self.count(&key);
         self.change = Some(change);
@@ -340,42 +324,6 @@ impl RegularJoin {
         self.give(before, after, weight);
     }
 
-    /// Has rows given that go and rows that come, as often as they stand.
-    fn give(&mut self, before: [Option<Row>; 2], after: [Option<Row>; 2], weight: i64) {
-        let (before, after) = if weight < 0 {
-            (after, before)
-        } else {
-            (before, after)
-        };
-        let only = |rows: [Option<Row>; 2], others: [Option<Row>; 2]| {
-            rows.map(|row| row.filter(|_| !others.contains(&row)))
-        };
-        let (goes, comes) = (only(before, after), only(after, before));
-        let times = weight.unsigned_abs();
-        let mut push = |row: Row, op: i8, after: Option<Row>| {
-            self.pending.push(Given {
-                row,
-                op,
-                after,
-                times,
-            });
-        };
-        let one = |rows: [Option<Row>; 2]| match rows {
-            [Some(row), None] | [None, Some(row)] => Some(row),
-            _ => None,
-        };
-        if let (Some(goes), Some(comes)) = (one(goes), one(comes)) {
-            return push(goes, UPDATE_BEFORE, Some(comes));
-        }
-        goes.into_iter()
-            .flatten()
-            .for_each(|row| push(row, DELETE, None));
-        comes
-            .into_iter()
-            .flatten()
-            .for_each(|row| push(row, INSERT, None));
-    }
-
     /// Notes how many match each row of the slice, where that is counted with the row.
     fn count(&mut self, key: &[u8]) {
         let other = self.side.other();
@@ -421,83 +369,9 @@ impl RegularJoin {
         let [before, behind] = change.totals;
         rows.add_total(&key, behind - before);
     }
-
-    /// Gives what is pending, as far as there is room. Returns whether all of it is.
-    fn drain(&mut self, frame: &Frame, out: &mut Frame) -> bool {
-        while let Some(&given) = self.pending.get(self.given) {
-            if given.times == 0 {
-                self.given += 1;
-                continue;
-            }
-            let rows = 1 + usize::from(given.after.is_some());
-            if out.room() < self.batch.len() + rows {
-                self.flush(frame, out);
-                return false;
-            }
-            self.pending[self.given].times -= 1;
-            self.batch.push((given.row, given.op));
-            self.batch
-                .extend(given.after.map(|row| (row, UPDATE_AFTER)));
-        }
-        self.pending.clear();
-        self.given = 0;
-        true
-    }
-
-    /// Appends the rows that are given together.
-    fn flush(&mut self, frame: &Frame, out: &mut Frame) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let mut at = 0;
-        for side in [Side::Left, Side::Right] {
-            if self.spec.kind.asked().is_some_and(|asked| asked != side) {
-                continue;
-            }
-            let width = self.rows[side.port()].schema.fields.len();
-            let to = &mut out.columns[at..at + width];
-            at += width;
-            match side == self.side {
-                true => append(to, &frame.columns, &self.batch, |row| row.own),
-                false => append(to, &self.others[side.port()].columns, &self.batch, |row| {
-                    row.other
-                }),
-            }
-        }
-        if let (JoinKind::Mark(_), Column::Bool(marks)) = (self.spec.kind, &mut out.columns[at]) {
-            self.batch
-                .iter()
-                .for_each(|(row, _)| marks.push(Some(row.mark)));
-        }
-        self.batch
-            .iter()
-            .for_each(|(_, op)| changelog::push(out, *op));
-        out.commit_rows(self.batch.len());
-        self.batch.clear();
-    }
 }
 
 /// A row as it is kept.
 fn values(row: &Option<(u32, Box<[u8]>)>) -> Option<&[u8]> {
     row.as_ref().map(|(_, bytes)| &**bytes)
-}
-
-/// Appends one of the rows of each result, NULL where there is none.
-fn append(
-    to: &mut [Column],
-    from: &[Column],
-    rows: &[(Row, i8)],
-    of: impl Fn(&Row) -> Option<u32>,
-) {
-    let mut numbers = Vec::new();
-    for run in rows.chunk_by(|(a, _), (b, _)| of(a).is_some() == of(b).is_some()) {
-        numbers.clear();
-        numbers.extend(run.iter().filter_map(|(row, _)| of(row)));
-        for (to, from) in to.iter_mut().zip(from) {
-            match numbers.is_empty() {
-                true => run.iter().for_each(|_| to.push_null()),
-                false => to.append_rows(from, &numbers),
-            }
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! What a join keeps, as far as the plan says it: by its conditions, and by whether rows of its sides
-//! come and go.
+//! What a join keeps, as far as the plan says it: by its conditions, and by whether rows of its
+//! sides come and go.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;

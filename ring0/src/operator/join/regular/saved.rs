@@ -1,5 +1,6 @@
-//! The rows of both sides as rows of state: each side's columns, how often a row stands, and how many
-//! match it where that is counted with the row. Keys, and how many rows there are of each, follow.
+//! The rows of both sides as rows of state: each side's columns, how often a row stands, and how
+//! many match it where that is counted with the row. Keys, and how many rows there are of each,
+//! follow.
 
 use std::ops::Bound;
 use std::sync::Arc;

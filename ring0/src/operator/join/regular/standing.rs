@@ -39,7 +39,8 @@ impl Rows {
         }
     }
 
-    /// Adds to how often a row stands, which so many match; one that stands zero times is forgotten.
+    /// Adds to how often a row stands, which so many match; one that stands zero times is
+    /// forgotten.
     pub(super) fn weigh(&mut self, row: Box<[u8]>, weight: i64, matches: i64) {
         match self.rows.entry(row) {
             Entry::Vacant(place) => {

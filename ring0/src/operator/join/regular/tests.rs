@@ -6,6 +6,8 @@ use arrow_schema::DataType;
 use proptest::prelude::*;
 
 use super::*;
+use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE};
+use crate::column::Column;
 use crate::expr::{BinaryOp, Expr};
 use crate::limits::KEY_GROUPS;
 use crate::program::Keep;
