@@ -298,6 +298,10 @@ const WINDOWED: &[&str] = &[
      (SELECT k, window_start, window_end, COUNT(*) AS n FROM r \
      GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS c \
      ON a.k = c.k AND a.window_start = c.window_start AND a.window_end = c.window_end",
+    "SELECT w, i, j FROM (SELECT a.window_start AS w, a.i, c.i AS j, \
+     RANK() OVER (PARTITION BY a.window_start ORDER BY a.i, c.i) AS n \
+     FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a JOIN TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c \
+     ON a.k = c.k AND a.window_start = c.window_start) AS t WHERE n <= 2",
 ];
 
 /// Of two inputs without an end of which nothing says when rows match no more.
