@@ -153,6 +153,13 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     ended.and(counted)
 }
 
+/// Says what is to be known of a query before it runs.
+fn say_warnings(query: &PlannedQuery) {
+    for warning in &query.warnings {
+        say(&format_args!("warning: {warning}"));
+    }
+}
+
 /// Says which sources read a folder without a file: nothing comes of them, and nothing is wrong.
 fn say_without_files(query: &PlannedQuery) {
     for source in &query.program.sources {
@@ -257,6 +264,7 @@ impl Script<'_> {
             notes.for_each(|note| say(&format_args!("note: {note}")));
         }
         say_without_files(query);
+        say_warnings(query);
         let executor = executor_name(running.executor());
         // Results that run over the screen are progress enough.
         let silent = self.results.target().is_terminal() && self.format != Format::Table;

@@ -172,7 +172,7 @@ fn joins_that_would_wait_for_ever_are_refused() {
     );
     folder.write("c.ndjson", "{\"k\": 1, \"n\": 2}\n");
     for (query, at) in [
-        ("SELECT a.n FROM s a JOIN f b ON a.k = b.k", "1:21"),
+        ("SELECT k FROM s WHERE k NOT IN (SELECT f.k FROM f)", "1:25"),
         ("SELECT s.n FROM s RIGHT JOIN c ON s.k = c.k", "1:25"),
         ("SELECT k FROM c WHERE n NOT IN (SELECT n FROM c)", "1:25"),
         ("SELECT a.n FROM s a JOIN s b ON a.k = b.k", "1:26"),
@@ -184,5 +184,97 @@ fn joins_that_would_wait_for_ever_are_refused() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{query}: {said}");
         assert!(said.contains("error[E0301]") && said.contains(at), "{said}");
+    }
+}
+
+/// Nothing bounds what such a join keeps: it is said before it runs.
+#[test]
+fn a_regular_join_of_streams_warns() {
+    let folder = Folder::new("regular");
+    for (name, rows) in [
+        ("a", "{\"k\": 1, \"n\": 10}\n{\"k\": 2, \"n\": 20}\n"),
+        ("b", "{\"k\": 1, \"n\": 11}\n{\"k\": 1, \"n\": 12}\n"),
+    ] {
+        folder.write(&format!("{name}.ndjson"), rows);
+    }
+    let source = |name: &str| {
+        format!(
+            "CREATE SOURCE {name} (k BIGINT, n BIGINT) WITH (connector = 'file', \
+             path = '{name}.ndjson', format = 'json', follow = true);\n"
+        )
+    };
+    folder.write("schema.sql", &(source("a") + &source("b")));
+    let query = "SELECT a.n, b.n AS m FROM a JOIN b ON a.k = b.k";
+    let changes = "SELECT a.n, b.n AS m FROM a LEFT JOIN b ON a.k = b.k";
+    for (query, limit, last) in [(query, "2", "10,12"), (changes, "3", "+I,20,")] {
+        let output = trefoil(&folder)
+            .args(["run", "schema.sql", "-c", query, "--format", "csv"])
+            .args(["--limit", limit, "--cores", "2"])
+            .output()
+            .unwrap();
+        let (rows, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{said}");
+        assert!(
+            said.contains("warning: a regular join keeps all rows"),
+            "{said}"
+        );
+        assert!(rows.contains(last), "{rows}");
+    }
+}
+
+/// A row whose window is closed is late, and one that is behind its watermark and whose window is
+/// open is not; a window's rows without a match leave when it closes.
+#[test]
+fn a_window_join_of_streams_drops_what_is_late() {
+    let folder = Folder::new("window-join");
+    let at = |time: &str, n: u32| format!("{{\"ts\": \"2025-01-01T00:0{time}\", \"n\": {n}}}\n");
+    let left = [at("0:10", 1), at("2:30", 2), at("1:59", 3), at("2:10", 4)].concat();
+    folder.write("a.ndjson", &(left + &at("4:00", 5)));
+    folder.write(
+        "b.ndjson",
+        &(at("0:50", 6) + &at("2:59", 7) + &at("3:00", 8)),
+    );
+    let source = |name: &str| {
+        format!(
+            "CREATE SOURCE {name} (ts TIMESTAMP(3), n BIGINT, WATERMARK FOR ts) WITH \
+             (connector = 'file', path = '{name}.ndjson', format = 'json', follow = true);\n"
+        )
+    };
+    folder.write("schema.sql", &(source("a") + &source("b")));
+    let query = |window: &str| {
+        format!(
+            "SELECT x.n, y.n AS m FROM {} AS x FULL JOIN {} AS y \
+             ON x.window_start = y.window_start AND x.window_end = y.window_end AND x.n < 4",
+            window.replace('?', "a"),
+            window.replace('?', "b")
+        )
+    };
+    // In the second one 1:59 is late for one of its windows, and not for the other.
+    let tumble = "TUMBLE(?, ts, INTERVAL '1' MINUTE)";
+    let hop = "HOP(?, ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)";
+    for (window, wanted, late) in [
+        (tumble, &[",8", "1,6", "2,7", "4,"][..], 1),
+        (hop, &["1,6", "1,6", "2,7", "2,7", "2,8", "3,7", "4,"], 0),
+    ] {
+        for cores in ["1", "2"] {
+            let limit = wanted.len().to_string();
+            let output = trefoil(&folder)
+                .args(["run", "schema.sql", "-c", &query(window), "--format", "csv"])
+                .args(["--limit", &limit, "--cores", cores, "--stats", "stats.json"])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let got: Vec<String> = lines(&text(&output.stdout))
+                .iter()
+                .map(|l| l.join(","))
+                .collect();
+            assert_eq!(got, wanted, "{window}, {cores}");
+            let stats = folder.json("stats.json");
+            let inputs = stats["queries"][0]["inputs"].as_array().unwrap();
+            let counts = inputs
+                .iter()
+                .map(|input| input["rows_late"].as_u64().unwrap());
+            assert_eq!(counts.sum::<u64>(), late, "{window}, {cores}");
+        }
     }
 }

@@ -245,6 +245,7 @@ impl Chain {
         match self.levels.first_mut().map(|level| &mut level.operator) {
             Some(Operator::Join(join)) => join.take_from(port),
             Some(Operator::IntervalJoin(join)) => join.take_from(port, self.ports.reached()),
+            Some(Operator::RegularJoin(join)) => join.take_from(port),
             Some(_) | None => {}
         }
         let mut end = End {
@@ -349,6 +350,8 @@ impl Level {
                 return join.watermark().map(Mark::Watermark);
             }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
+            // A row of any time may match one that comes.
+            (Operator::RegularJoin(_), Mark::Watermark(_)) => false,
             (Operator::Aggregate(_), Mark::ChunkEnd | Mark::SplitEnd)
             | (Operator::Ordered(_), Mark::Watermark(_) | Mark::ChunkEnd | Mark::SplitEnd) => false,
             (Operator::Changing(changing), mark) => changing.forwards(mark),
@@ -391,6 +394,7 @@ impl Level {
                 | Operator::Ordered(_)
                 | Operator::Join(_)
                 | Operator::IntervalJoin(_)
+                | Operator::RegularJoin(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),
         }

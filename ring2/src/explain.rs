@@ -30,6 +30,8 @@ pub struct Explanation {
     pub emit: &'static str,
     /// Why it does not run yet; `None`: it runs.
     pub refusal: Option<SqlError>,
+    /// What is to be known before it runs.
+    pub warnings: Vec<String>,
 }
 
 /// Reads a script and explains its queries, one by one.
@@ -55,8 +57,13 @@ fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     // Whether it runs is the same at any instant.
     let planned = clock::stopped(planned, SystemTime::UNIX_EPOCH)
         .map_err(|e| plan_error::refusal(select, &e))?;
-    let refusal = lower::lower_planned(select, &planned, &analysis, Kernels::Native).err();
+    let lowered = lower::lower_planned(select, &planned, &analysis, Kernels::Native);
+    let (warnings, refusal) = match lowered {
+        Ok(program) => (lower::regular::warnings(&program, &planned.tables), None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
     Ok(Explanation {
+        warnings,
         sql: select.sql.clone(),
         event_time: event_times(&planned),
         emit: emit(select, &planned, &analysis),

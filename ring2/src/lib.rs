@@ -114,6 +114,8 @@ pub struct PlannedQuery {
     pub keys: Vec<usize>,
     /// What shards do, as EXPLAIN shows it.
     pub stages: Vec<partitioning::Stage>,
+    /// What is to be known before it runs.
+    pub warnings: Vec<String>,
 }
 
 /// A result as it is printed, of one column of the output or two.
@@ -298,6 +300,7 @@ fn plan_select(
     }
     Ok(PlannedQuery {
         sql: select.sql.clone(),
+        warnings: lower::regular::warnings(&program, &plan.tables),
         program,
         paths: plan.tables.iter().map(|t| t.path.clone()).collect(),
         dead_letters: plan.tables.iter().find_map(|t| match &t.bad_data {

@@ -15,11 +15,13 @@ mod kernel;
 mod order;
 mod over;
 mod paced;
+pub(crate) mod regular;
 mod sets;
 mod source;
 mod union;
 mod wanted;
 mod weighted;
+mod window_join;
 mod windows;
 
 use std::sync::Arc;
@@ -75,6 +77,8 @@ struct Lowering<'a> {
     columns: Option<Vec<usize>>,
     /// Of which columns watermarks close windows, and the size of these in nanoseconds.
     windows: Vec<Option<i64>>,
+    /// A join holds rows until their windows close: late rows go where windows are made.
+    held_by_window: bool,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
     /// Records are groups, and no rows of the source any more.
@@ -106,8 +110,15 @@ pub(crate) fn lower_planned(
         Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
     };
     let told = changes::asked(select, planned, analysis.changes)?;
-    lower(planned, analysis, kernels, every_ns, told)
-        .map_err(|refusal| paced::refused(select, refusal))
+    let lowered = lower(planned, analysis, kernels, every_ns, told);
+    let lowered = lowered.and_then(|program| match select.settings.state_ttl {
+        true if regular::is_in(&program) => {
+            let message = "JOIN whose rows are forgotten after state_ttl is not supported yet";
+            Err(("E0301", message.to_owned()))
+        }
+        _ => Ok(program),
+    });
+    lowered.map_err(|refusal| paced::refused(select, refusal))
 }
 
 fn lower(
@@ -128,6 +139,7 @@ fn lower(
         schema: Arc::default(),
         columns: None,
         windows: Vec::new(),
+        held_by_window: false,
         apart: false,
         grouped: false,
         sorted: false,
@@ -244,6 +256,7 @@ impl Lowering<'_> {
                     .iter()
                     .map(|&column| projection.expr[column].clone());
                 let (wanted, input) = self.spread(wanted.collect(), projection.input.schema())?;
+                let closing = self.closing_tumbles(&wanted, &input)?;
                 let scope = self.scope_of(&input);
                 let mut exprs = Vec::new();
                 let mut fields = Vec::new();
@@ -256,6 +269,9 @@ impl Lowering<'_> {
                     exprs.push(lowered);
                 }
                 self.project(exprs, Schema::new(fields));
+                closing
+                    .into_iter()
+                    .for_each(|(at, size_ns)| self.windows[at] = Some(size_ns));
                 self.columns = (columns.len() < projection.expr.len()).then_some(columns);
                 Ok(())
             }

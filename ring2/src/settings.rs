@@ -131,6 +131,8 @@ impl Settings {
             .get("broadcast_max_bytes")
             .and_then(|b| b.parse().ok());
         settings.broadcast_max_bytes = bytes.unwrap_or(settings.broadcast_max_bytes);
+        let ttl = self.set.get("state_ttl");
+        settings.state_ttl = ttl.is_some_and(|ttl| ttl != "none");
         settings
     }
 

@@ -344,7 +344,7 @@ fn one_or(batches: &[RecordBatch], none: i64) -> i64 {
     row.map_or(none, |row| row.get("n").unwrap())
 }
 
-const JOINED: [&str; 4] = [
+const JOINED: [&str; 7] = [
     "SELECT l.k AS k, l.n AS a, r.n AS b FROM l JOIN r ON l.k = r.k
      AND r.ts BETWEEN l.ts - INTERVAL '50' MILLISECOND AND l.ts + INTERVAL '30' MILLISECOND",
     "SELECT l.n AS a, r.n AS b, r.ts AS t FROM l LEFT JOIN r ON l.k = r.k AND l.n % 3 < r.n % 5
@@ -354,6 +354,15 @@ const JOINED: [&str; 4] = [
      ON r.at < l.ts + INTERVAL '1' SECOND AND l.ts + INTERVAL '960' MILLISECOND < r.at
      AND l.k = r.k",
     "SELECT l.n AS a, r.n AS b FROM l RIGHT JOIN r ON l.ts = r.ts AND l.n < r.n",
+    "SELECT l.n AS a FROM l LEFT ANTI JOIN r ON l.k = r.k AND l.n % 7 < r.n % 3
+     AND r.ts BETWEEN l.ts - INTERVAL '9' MILLISECOND AND l.ts + INTERVAL '9' MILLISECOND",
+    "SELECT x.n AS a, y.n AS b, y.window_end AS w FROM TUMBLE(l, ts, INTERVAL '90' MILLISECOND) AS x
+     JOIN TUMBLE(r, ts, INTERVAL '90' MILLISECOND) AS y ON x.k = y.k
+     AND x.window_start = y.window_start AND x.window_end = y.window_end",
+    "SELECT x.n AS a, y.n AS b, y.window_start AS w
+     FROM TUMBLE(l, ts, INTERVAL '0.02' SECOND) AS x
+     FULL JOIN (SELECT * FROM TUMBLE(r, ts, INTERVAL '0.02' SECOND) WHERE n % 7 > 0) AS y
+     ON x.window_start = y.window_start AND x.window_end = y.window_end AND x.n < y.n",
 ];
 
 /// A row of either side: times are up to half a second apart from their order.

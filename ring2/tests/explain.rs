@@ -133,6 +133,38 @@ fn one_query_for_every_strategy_and_router() {
 }
 
 #[test]
+fn joins_say_what_they_keep() {
+    for (name, text) in [
+        (
+            "join_of_windows",
+            "CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' \
+             SECOND) WITH (connector = 'file', path = 'a', format = 'json', follow = true);\n\
+             CREATE SOURCE b (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts) \
+             WITH (connector = 'file', path = 'b', format = 'json', follow = true);\n\
+             SELECT x.k, x.window_start FROM TUMBLE(a, ts, INTERVAL '1' MINUTE) AS x \
+             LEFT JOIN TUMBLE(b, ts, INTERVAL '1' MINUTE) AS y ON x.k = y.k \
+             AND x.window_start = y.window_start AND x.window_end = y.window_end",
+        ),
+        (
+            "join_that_grows",
+            "CREATE SOURCE a (k BIGINT, n BIGINT) \
+             WITH (connector = 'file', path = 'a', format = 'json', follow = true);\n\
+             CREATE SOURCE b (k BIGINT) \
+             WITH (connector = 'file', path = 'b', format = 'json', follow = true);\n\
+             SELECT a.n, b.k FROM a LEFT JOIN b ON a.k = b.k EMIT CHANGES",
+        ),
+        (
+            "join_of_changes",
+            "SELECT q.n, c.customer_tier FROM \
+             (SELECT customer_id, COUNT(*) AS n FROM orders GROUP BY customer_id) AS q \
+             JOIN customers c ON q.customer_id = c.customer_id EMIT CHANGES",
+        ),
+    ] {
+        insta::assert_snapshot!(name, shown_script(text));
+    }
+}
+
+#[test]
 fn drawings() {
     let query = explain(ALIGNED).unwrap();
     insta::assert_snapshot!("mermaid", query.mermaid("q1"));

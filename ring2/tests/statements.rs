@@ -143,8 +143,7 @@ fn what_a_view_hides_does_not_exist() {
 fn queries_that_cannot_be_taken_in_are_refused_and_never_wrong() {
     let define = "CREATE VIEW v AS SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol;\n";
     for query in [
-        "SELECT a.n FROM v a JOIN v b ON a.symbol = b.symbol EMIT CHANGES",
-        "SELECT n FROM v WHERE n > (SELECT AVG(n) FROM v) EMIT CHANGES",
+        "SELECT n FROM v WHERE symbol NOT IN (SELECT symbol FROM v) EMIT CHANGES",
         "SELECT symbol FROM v UNION ALL SELECT symbol FROM v EMIT CHANGES",
     ] {
         let got = refusal(&format!("{define}{query}"));

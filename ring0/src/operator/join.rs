@@ -1,6 +1,7 @@
 //! Joins. The rows of the build side are kept wholly, then each row of the other side is looked
 //! for among them; so no row that leaves is ever taken back, and what a row of the other side
 //! matches is known at once. What is to be told of rows of the build side leaves at the end.
+//! Where neither side ends first there are [`interval`] and [`regular`] joins.
 //!
 //! Pairs are made by slices, as many as a frame takes; where a slice ends in the middle of the
 //! matches of one row, that is where the next one goes on.
@@ -9,19 +10,21 @@ mod held;
 pub(crate) mod interval;
 mod kept;
 mod keys;
+pub(crate) mod regular;
 mod saved;
 
 use std::sync::Arc;
 
 use self::kept::{Kept, Match};
 use self::saved::Matched;
+use crate::changelog;
 use crate::check::{check_filter, same_types};
 use crate::column::Column;
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, RowError};
 use crate::mesh::Flow;
-use crate::program::{JoinKind, JoinSpec, Side};
+use crate::program::{JoinKind, JoinSpec, Keep, Side};
 use crate::schema::{Field, Schema};
 use crate::snapshot::Owned;
 
@@ -75,12 +78,26 @@ struct Condition {
     passing: Vec<u32>,
 }
 
+/// A side's own columns: a changelog's last one says what a row does.
+fn own_fields(spec: &JoinSpec, side: Side) -> &[Field] {
+    let fields = &spec.inputs[side.port()].fields;
+    match spec.keep {
+        Keep::Side(_) | Keep::Interval(_) => fields,
+        Keep::Changes => &fields[..fields.len().saturating_sub(1)],
+    }
+}
+
+/// The columns of both sides.
+fn both(spec: &JoinSpec) -> Schema {
+    let [left, right] = [Side::Left, Side::Right].map(|side| own_fields(spec, side));
+    Schema::new([left, right].concat())
+}
+
 /// The columns of what leaves.
 fn output(spec: &JoinSpec) -> Schema {
-    let [left, right] = &spec.inputs;
-    let of = |side: Side| spec.inputs[side.port()].fields.clone();
+    let of = |side: Side| own_fields(spec, side).to_vec();
     let fields = match spec.kind {
-        JoinKind::Pairs { .. } => [&left.fields[..], &right.fields].concat(),
+        JoinKind::Pairs { .. } => both(spec).fields,
         JoinKind::Semi(side) | JoinKind::Anti(side) => of(side),
         JoinKind::Mark(side) => {
             let mut fields = of(side);
@@ -88,7 +105,10 @@ fn output(spec: &JoinSpec) -> Schema {
             fields
         }
     };
-    Schema::new(fields)
+    match spec.keep {
+        Keep::Side(_) | Keep::Interval(_) => Schema::new(fields),
+        Keep::Changes => Schema::clone(&changelog::weighted(Schema::new(fields))),
+    }
 }
 
 fn check(spec: &JoinSpec) -> Result<()> {
@@ -115,12 +135,11 @@ impl Condition {
         let Some(expr) = &spec.condition else {
             return Ok(None);
         };
-        let [left, right] = &spec.inputs;
-        let schema = Schema::new([&left.fields[..], &right.fields].concat());
+        let schema = both(spec);
         check_filter(expr, &schema)?;
         Ok(Some(Self {
             evaluator: Box::new(Evaluator::new(expr, &schema)?),
-            left: left.fields.len(),
+            left: own_fields(spec, Side::Left).len(),
             rows: Frame::new(&schema, SLICE_ROWS),
             passing: Vec::new(),
         }))

@@ -30,7 +30,7 @@ impl JoinSpec {
     pub fn build(&self) -> Option<Side> {
         match self.keep {
             Keep::Side(side) => Some(side),
-            Keep::Interval(_) => None,
+            Keep::Interval(_) | Keep::Changes => None,
         }
     }
 }
@@ -42,10 +42,14 @@ pub enum Keep {
     Side(Side),
     /// Rows of both sides, as long as rows may come that lie within the interval.
     Interval(Interval),
+    /// All rows that stand. Both sides are changelogs, and so is what leaves; of the columns of
+    /// both sides the last ones, which say what a row does, are none that a condition asks for.
+    Changes,
 }
 
 /// When rows of two sides lie near each other: left - `lower` <= right <= left + `upper`. Rows of a
-/// side come with times at or above its watermark: those behind were dropped before.
+/// side come with times at or above its watermark, less what these lag behind it: those before that
+/// were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
     /// The column of each side with its event time, a TIMESTAMP.
@@ -56,6 +60,9 @@ pub struct Interval {
     pub lower_ns: i64,
     /// How far the right side may lie behind the left one, in nanoseconds; below 0 it lies before.
     pub upper_ns: i64,
+    /// How far each side's times lag behind its watermark at the most, in nanoseconds: the starts
+    /// of windows that are open by less than a window's size.
+    pub lag_ns: [i64; 2],
 }
 
 impl Interval {
@@ -128,7 +135,15 @@ impl JoinKind {
                 Side::Left => left,
                 Side::Right => right,
             },
-            Self::Semi(of) | Self::Anti(of) | Self::Mark(of) => of == side,
+            Self::Semi(_) | Self::Anti(_) | Self::Mark(_) => self.asked() == Some(side),
+        }
+    }
+
+    /// The side whose rows leave as they are, by whether they match.
+    pub fn asked(self) -> Option<Side> {
+        match self {
+            Self::Pairs { .. } => None,
+            Self::Semi(of) | Self::Anti(of) | Self::Mark(of) => Some(of),
         }
     }
 }

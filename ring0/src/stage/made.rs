@@ -20,6 +20,7 @@ use crate::kernel::{Evaluator, Projection};
 use crate::lineage::OfInput;
 use crate::operator::join::Join;
 use crate::operator::join::interval::IntervalJoin;
+use crate::operator::join::regular::RegularJoin;
 use crate::operator::latest::Latest;
 use crate::operator::ordered::Ordered;
 use crate::operator::over::Over;
@@ -67,6 +68,7 @@ pub(super) enum Operator {
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
     IntervalJoin(Box<IntervalJoin>),
+    RegularJoin(Box<RegularJoin>),
     Changing(Box<Changing>),
 }
 
@@ -87,6 +89,7 @@ impl Operator {
             // The side that is kept is made again.
             Self::Join(join) => Ok(join.save()),
             Self::IntervalJoin(join) => Ok(join.save()),
+            Self::RegularJoin(join) => Ok(join.save()),
             Self::Changing(changing) => Ok(changing.save()),
         }
     }
@@ -97,6 +100,7 @@ impl Operator {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
             Self::Join(join) => join.load(rows),
             Self::IntervalJoin(join) => join.load(rows, same_shard),
+            Self::RegularJoin(join) => join.load(rows, same_shard),
             Self::Changing(changing) => changing.load(rows, same_shard),
             Self::Sets(sets) => sets.load(rows),
             Self::Ordered(ordered) => ordered.load(rows, same_shard),
@@ -246,24 +250,7 @@ impl<'a> Making<'a> {
                 let state = AggregateState::new(groups, schema, input, &self.routed, place)?;
                 Operator::MarkFirst(Box::new(state))
             }
-            OperatorSpec::Join(spec) => {
-                self.same_columns(&spec.inputs[0], "a join of")?;
-                let seed = self.place.seed;
-                match spec.keep {
-                    Keep::Side(side) => {
-                        let join = Join::new(spec, side, seed)?;
-                        Operator::Join(Box::new(join.owning(self.kept(spec, side))))
-                    }
-                    Keep::Interval(interval) => {
-                        let join = IntervalJoin::new(spec, interval, seed)?;
-                        let single = self.input.is_single();
-                        let owned = [Side::Left, Side::Right]
-                            .map(|side| self.place.owned(single, self.routed.side(side)));
-                        let join = join.owning(owned);
-                        Operator::IntervalJoin(Box::new(join))
-                    }
-                }
-            }
+            OperatorSpec::Join(spec) => self.join(spec)?,
             OperatorSpec::Changing(spec) => {
                 let (input, place) = (self.input, self.place);
                 self.in_changes |= is_weighted(spec.columns().unwrap_or(schema));
@@ -273,6 +260,32 @@ impl<'a> Making<'a> {
             }
             OperatorSpec::FilterChanges(expr) => {
                 Operator::FilterChanges(ChangesFilter::new(expr, schema, self.in_changes)?)
+            }
+        })
+    }
+
+    /// The join that stands here.
+    fn join(&mut self, spec: &Arc<JoinSpec>) -> Result<Operator> {
+        self.same_columns(&spec.inputs[0], "a join of")?;
+        let seed = self.place.seed;
+        let single = self.input.is_single();
+        let owned = || {
+            let side = |side| self.place.owned(single, self.routed.side(side));
+            [Side::Left, Side::Right].map(side)
+        };
+        Ok(match spec.keep {
+            Keep::Side(side) => {
+                let join = Join::new(spec, side, seed)?;
+                Operator::Join(Box::new(join.owning(self.kept(spec, side))))
+            }
+            Keep::Interval(interval) => {
+                let join = IntervalJoin::new(spec, interval, seed)?;
+                Operator::IntervalJoin(Box::new(join.owning(owned())))
+            }
+            Keep::Changes => {
+                let join = RegularJoin::new(spec, seed)?.owning(owned());
+                self.in_changes = true;
+                Operator::RegularJoin(Box::new(join))
             }
         })
     }

@@ -15,7 +15,7 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::metrics::QueryCounters;
 use crate::operator::join::interval::ENDED;
-use crate::program::OperatorSpec;
+use crate::program::{Keep, OperatorSpec};
 
 /// An input of a chain.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) enum Meeting {
     Kept(usize),
     /// As they come, near each other in time.
     Interval,
+    /// As they come.
+    Changes,
 }
 
 /// The inputs of a chain.
@@ -155,7 +157,7 @@ impl Ports {
     pub(super) fn kept(&self) -> Option<usize> {
         match self.meeting {
             Meeting::Kept(port) => Some(port),
-            Meeting::Union | Meeting::Interval => None,
+            Meeting::Union | Meeting::Interval | Meeting::Changes => None,
         }
     }
 
@@ -230,9 +232,10 @@ pub(super) fn of_ports(lineages: &[Lineage], meeting: Meeting) -> OfInput {
 /// How rows of several ports meet, as the first operator says.
 pub(super) fn meeting(operators: &[OperatorSpec]) -> Meeting {
     match operators.first() {
-        Some(OperatorSpec::Join(spec)) => match spec.build() {
-            Some(side) => Meeting::Kept(side.port()),
-            None => Meeting::Interval,
+        Some(OperatorSpec::Join(spec)) => match spec.keep {
+            Keep::Side(side) => Meeting::Kept(side.port()),
+            Keep::Interval(_) => Meeting::Interval,
+            Keep::Changes => Meeting::Changes,
         },
         _ => Meeting::Union,
     }

@@ -89,6 +89,7 @@ impl Level {
             }
             Operator::Join(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::IntervalJoin(join) => joined(join.take(frame, out), on_error, frame, end),
+            Operator::RegularJoin(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
         }

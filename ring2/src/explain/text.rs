@@ -58,6 +58,9 @@ pub(super) fn render(query: &Explanation) -> String {
         Some(refusal) => format!("not yet: {}", refusal.message),
     };
     line("runs", runs);
+    for warning in &query.warnings {
+        line("warning", warning.clone());
+    }
     let last = query.stages.iter().rposition(|s| s.exchange.is_none());
     out.push_str("result\n");
     if let Some(last) = last {

@@ -16,6 +16,7 @@ use crate::ResultColumn;
 use crate::engine::keys;
 use crate::error::SqlError;
 use crate::lower_expr::unaliased;
+use crate::partitioning::takes_back;
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 use crate::sink;
@@ -71,8 +72,8 @@ pub(crate) fn asked(
     }
 }
 
-/// Whether a query's results are a changelog: where it says so, and where groups of input without
-/// an end are never complete. Windows close by a watermark.
+/// Whether a query's results are a changelog: where it says so, and where groups, or joined rows,
+/// of input without an end are never complete. Windows close by a watermark.
 pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
     match select.emit {
         Emit::Changes(_) | Emit::Every(..) => true,
@@ -85,10 +86,11 @@ pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
             if planned.tables.iter().any(|t| !t.bounded && t.has_changes()) {
                 return true;
             }
-            let closes = timed && is_grouped(&planned.plan, is_window);
-            planned.tables.iter().any(|t| !t.bounded)
-                && is_grouped(&planned.plan, |_| true)
-                && !closes
+            let endless = planned.tables.iter().any(|t| !t.bounded);
+            match is_grouped(&planned.plan, |_| true) {
+                true => endless && !(timed && is_grouped(&planned.plan, is_window)),
+                false => endless && takes_back(&planned.plan, &planned.tables),
+            }
         }
     }
 }

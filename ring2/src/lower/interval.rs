@@ -8,16 +8,15 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Join, Operator};
 use trefoil_ring0::expr::Expr;
-use trefoil_ring0::program::{
-    Interval, JoinKind, LateRule, OperatorSpec, Order, Reading, Routing, Side,
-};
+use trefoil_ring0::program::{Interval, LateRule, OperatorSpec, Order, Reading, Routing, Side};
 use trefoil_ring0::schema::{Schema, unit_nanos};
 
+use super::branch::Branch;
 use super::join::Coming;
 use super::union::Part;
+use super::window_join::equal_windows;
 use super::{Lowering, Refusal};
 use crate::lower_expr::unaliased;
-use crate::window::marker::AS_OF_TIME;
 
 /// What a join's conditions say of event times.
 #[derive(Debug)]
@@ -26,8 +25,28 @@ pub(super) struct Within {
     pub(super) times: [usize; 2],
     lower_ns: i64,
     upper_ns: i64,
+    /// Of windows: how far their starts lag behind watermarks.
+    lag_ns: Option<[i64; 2]>,
     /// What else has to be true.
     pub(super) rest: Option<PlanExpr>,
+}
+
+/// By which column of the plan the rows of a side are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeldBy {
+    /// Event time: rows behind their watermark are dropped on the way.
+    Instant(usize),
+    /// The start of a window: rows of closed ones are gone.
+    Window(usize),
+}
+
+impl HeldBy {
+    /// The column.
+    pub(super) fn column(self) -> usize {
+        match self {
+            Self::Instant(column) | Self::Window(column) => column,
+        }
+    }
 }
 
 /// An event time, and what is added to it.
@@ -165,6 +184,32 @@ fn refuse<T>(what: &str) -> Result<T, Refusal> {
 }
 
 impl Within {
+    /// Of windows that begin at these columns, and lag so far behind watermarks.
+    pub(super) fn of_windows(times: [usize; 2], lag_ns: [i64; 2], rest: Option<PlanExpr>) -> Self {
+        Self {
+            times,
+            lower_ns: 0,
+            upper_ns: 0,
+            lag_ns: Some(lag_ns),
+            rest,
+        }
+    }
+
+    /// By which column of a side its rows are held.
+    pub(super) fn held(&self, side: Side) -> HeldBy {
+        let column = self.times[side.port()];
+        match self.lag_ns {
+            None => HeldBy::Instant(column),
+            Some(_) => HeldBy::Window(column),
+        }
+    }
+
+    /// How long after its start, in nanoseconds, a joined window is closed for both sides.
+    pub(super) fn size_ns(&self) -> Option<i64> {
+        let [left, right] = self.lag_ns?;
+        Some(left.max(right) + 1)
+    }
+
     /// The interval that Ring 0 runs.
     pub(super) fn interval(&self, sides: [&Coming; 2]) -> Interval {
         let times = sides.map(|side| side.time.expect("event time is produced"));
@@ -177,26 +222,20 @@ impl Within {
             unit_ns: [unit_ns(0), unit_ns(1)],
             lower_ns: self.lower_ns,
             upper_ns: self.upper_ns,
+            lag_ns: self.lag_ns.unwrap_or([0, 0]),
         }
     }
 }
 
 impl Lowering<'_> {
-    /// Reads the interval of a join of two inputs without end; refuses one that has none.
-    pub(super) fn within(
-        &self,
-        join: &Join,
-        kind: JoinKind,
-        parts: [&Part; 2],
-    ) -> Result<Within, Refusal> {
-        let JoinKind::Pairs { .. } = kind else {
-            return refuse("that asks whether rows match");
-        };
-        let version =
-            |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == AS_OF_TIME);
-        let mut conditions = join.filter.iter().flat_map(split_conjunction);
-        if conditions.any(|e| version(&e)) {
+    /// Reads the interval of a join of two inputs without end, or their windows; `None` where it
+    /// has neither.
+    pub(super) fn within(&self, join: &Join, parts: [&Part; 2]) -> Result<Option<Within>, Refusal> {
+        if Self::asks_for_version(join) {
             return refuse("at a version of one");
+        }
+        if let Some(windows) = equal_windows(join, parts) {
+            return Ok(Some(windows));
         }
         let is_time = |side: Side, column: usize| self.is_event_time(parts[side.port()], column);
         let sides = Sides {
@@ -224,26 +263,27 @@ impl Lowering<'_> {
         let ([Some(left), Some(right)], Some(lower_ns), Some(upper_ns)) =
             (times, lower, bounds.most)
         else {
-            return refuse(
-                "that does not say how far their event times, of which both need a WATERMARK, are \
-                 apart at the most before and behind each other,",
-            );
+            return Ok(None);
         };
-        Ok(Within {
+        Ok(Some(Within {
             times: [left, right],
             lower_ns,
             upper_ns,
+            lag_ns: None,
             rest: conjunction(rest),
-        })
+        }))
     }
 
     /// Whether a column of these rows is their sources' event time, and has a watermark.
     fn is_event_time(&self, part: &Part, column: usize) -> bool {
-        let Some(at) = part.columns.iter().position(|c| *c == column) else {
-            return false;
-        };
-        !part.branches.is_empty()
-            && part.branches.iter().all(|branch| {
+        let at = part.columns.iter().position(|c| *c == column);
+        at.is_some_and(|at| self.is_timed(&part.branches, at))
+    }
+
+    /// Whether one of the columns of rows is their sources' event time, and has a watermark.
+    pub(super) fn is_timed(&self, branches: &[Branch], at: usize) -> bool {
+        !branches.is_empty()
+            && branches.iter().all(|branch| {
                 let Some(source) = branch.source().filter(|_| branch.is_whole()) else {
                     return false;
                 };

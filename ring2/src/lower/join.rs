@@ -1,13 +1,15 @@
 //! Joins: both sides are lowered, brought to where the analysis wants their rows to meet, and
 //! joined there. A side that ends is kept wholly before the other is looked at; of two that need
-//! not end an interval of event time says what is kept. So a row that leaves is never taken back,
-//! whatever the kind of join.
+//! not end an interval of event time, or their windows, say what is kept. So a row that leaves is
+//! never taken back, whatever the kind of join. Where nothing says what is kept, or rows of a side
+//! come and go, all rows that stand are kept, and what leaves are changes.
 
 use std::sync::Arc;
 
 use datafusion::common::{DFSchema, NullEquality};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
+use trefoil_ring0::changelog;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
     JoinKind, JoinSpec, Keep, OperatorSpec, Order, Routing, Side, StageInput,
@@ -15,7 +17,9 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::branch::Branch;
+use super::interval::{HeldBy, Within};
 use super::union::Part;
+use super::window_join::windows_behind;
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
 use crate::partitioning::{Way, ends};
@@ -28,6 +32,9 @@ const HIDDEN: usize = usize::MAX;
 #[derive(Debug)]
 pub(super) struct Coming {
     input: StageInput,
+    /// All columns, with what says what a row does.
+    sent: Arc<Schema>,
+    /// The rows' own.
     pub(super) schema: Arc<Schema>,
     /// Which of the side's columns by the plan each is.
     columns: Vec<usize>,
@@ -35,6 +42,17 @@ pub(super) struct Coming {
     /// The event time by which rows are held, where they are.
     pub(super) time: Option<usize>,
     single: bool,
+}
+
+/// What a join keeps.
+#[derive(Debug)]
+enum Kept {
+    /// A side wholly.
+    Side(Side),
+    /// Rows of both as long as they may match.
+    Within(Within),
+    /// All rows that stand.
+    Changes,
 }
 
 fn kind(join: &Join) -> JoinKind {
@@ -53,7 +71,7 @@ fn kind(join: &Join) -> JoinKind {
     }
 }
 
-fn refuse<T>(what: &str) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(what: &str) -> Result<T, Refusal> {
     Err(("E0301", format!("JOIN {what} is not supported yet")))
 }
 
@@ -118,62 +136,49 @@ fn leaving(join: &Join, kind: JoinKind, left: &Coming, right: &Coming) -> (Vec<F
 
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<(), Refusal> {
-        let left = self.part(&join.left)?;
-        let right = self.part(&join.right)?;
-        if left.weighted || right.weighted {
-            return refuse("with groups under EMIT CHANGES");
-        }
-        if asks_for_nulls(join) {
-            let message = "NOT IN over columns that may be NULL is not supported yet: NOT EXISTS \
-                           is, and says what NULL means";
-            return Err(("E0301", message.to_owned()));
-        }
+        let [left, right] = self.parts(join)?;
         let Some([left_way, right_way]) = self.analysis.joins.get(self.joins).cloned() else {
             return refuse("of this kind");
         };
         self.joins += 1;
         let kind = kind(join);
-        let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
-        let parts = join.filter.iter().flat_map(split_conjunction);
-        if parts.filter(asof).count() > 0 {
-            return refuse("ASOF");
-        }
-        let ways = [&left_way, &right_way];
-        let within = match self.sides_end(join) {
-            [false, false] if !ways.contains(&&Way::Broadcast) => {
-                Some(self.within(join, kind, [&left, &right])?)
-            }
-            _ => None,
-        };
-        let build = match within {
-            Some(_) => None,
-            None => Some(self.build(join, kind, ways)?),
-        };
-        let condition = match &within {
-            Some(within) => within.rest.clone(),
-            None => join.filter.as_ref().and_then(without_versions),
+        let kept = self.kept(join, kind, [&left, &right], [&left_way, &right_way])?;
+        let condition = match &kept {
+            Kept::Within(within) => within.rest.clone(),
+            Kept::Side(_) | Kept::Changes => join.filter.as_ref().and_then(without_versions),
         };
         let (on_left, on_right) = join.on.iter().cloned().unzip();
-        let time = |side: Side| within.as_ref().map(|within| within.times[side.port()]);
-        let times = [time(Side::Left), time(Side::Right)];
-        let left = self.come((left, &join.left), on_left, &left_way, times[0])?;
-        let right = self.come((right, &join.right), on_right, &right_way, times[1])?;
+        let left = self.come((left, &join.left), on_left, &left_way, (Side::Left, &kept))?;
+        let right = self.come(
+            (right, &join.right),
+            on_right,
+            &right_way,
+            (Side::Right, &kept),
+        )?;
         let condition = match condition {
             Some(condition) => Some(self.condition(join, &condition, &left, &right)?),
             None => None,
         };
         let (fields, columns) = leaving(join, kind, &left, &right);
-        let output = Arc::new(Schema::new(fields));
-        let keep = match (&within, build) {
-            (Some(within), _) => Keep::Interval(within.interval([&left, &right])),
-            (None, build) => Keep::Side(build.expect("a side is kept where no interval says what")),
+        let sides = [&left, &right];
+        let (keep, windows) = match &kept {
+            Kept::Within(within) => (
+                Keep::Interval(within.interval(sides)),
+                windows_behind(kind, sides, within),
+            ),
+            Kept::Side(side) => (Keep::Side(*side), Vec::new()),
+            Kept::Changes => (Keep::Changes, Vec::new()),
+        };
+        let output = match keep {
+            Keep::Changes => changelog::weighted(Schema::new(fields)),
+            Keep::Side(_) | Keep::Interval(_) => Arc::new(Schema::new(fields)),
         };
         let single = match keep {
             Keep::Side(Side::Left) => right.single,
-            Keep::Side(Side::Right) | Keep::Interval(_) => left.single,
+            Keep::Side(Side::Right) | Keep::Interval(_) | Keep::Changes => left.single,
         };
         let spec = JoinSpec {
-            inputs: [left.schema, right.schema],
+            inputs: [left.sent, right.sent],
             keys: [left.keys, right.keys],
             nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
             condition,
@@ -183,11 +188,59 @@ impl Lowering<'_> {
         };
         let inputs = vec![left.input, right.input];
         self.branches = vec![Branch::behind(inputs, output.fields.len(), single)];
-        self.schema = output;
+        (self.schema, self.windows) = (output, windows);
         (self.grouped, self.sorted) = (true, false);
         self.push(OperatorSpec::Join(Arc::new(spec)));
+        self.weighted = keep == Keep::Changes;
         self.hide(columns);
+        if keep == Keep::Changes && !self.changes {
+            self.only_come();
+        }
         Ok(())
+    }
+
+    /// Lowers both sides of a join that can run.
+    fn parts(&mut self, join: &Join) -> Result<[Part; 2], Refusal> {
+        let endless = self.sides_end(join) == [false, false];
+        let around = std::mem::replace(&mut self.held_by_window, endless);
+        let left = self.part(&join.left)?;
+        let right = self.part(&join.right)?;
+        self.held_by_window = around;
+        if asks_for_nulls(join) {
+            let message = "NOT IN over columns that may be NULL is not supported yet: NOT EXISTS \
+                           is, and says what NULL means";
+            return Err(("E0301", message.to_owned()));
+        }
+        let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
+        let conditions = join.filter.iter().flat_map(split_conjunction);
+        match conditions.filter(asof).count() {
+            0 => Ok([left, right]),
+            _ => refuse("ASOF"),
+        }
+    }
+
+    /// What a join keeps: all that stands where rows of a side come and go, or where neither side
+    /// ends and nothing says when rows match no more.
+    fn kept(
+        &self,
+        join: &Join,
+        kind: JoinKind,
+        parts: [&Part; 2],
+        ways: [&Way; 2],
+    ) -> Result<Kept, Refusal> {
+        let changing = parts.iter().any(|part| part.weighted);
+        let endless = self.sides_end(join) == [false, false];
+        if !changing && (!endless || ways.contains(&&Way::Broadcast)) {
+            return self.build(join, kind, ways).map(Kept::Side);
+        }
+        let within = match changing {
+            true => None,
+            false => self.within(join, parts)?,
+        };
+        match within {
+            Some(within) => Ok(Kept::Within(within)),
+            None => self.check_regular(kind, ways).map(|()| Kept::Changes),
+        }
     }
 
     /// Leaves out the columns that the plan does not know.
@@ -228,24 +281,29 @@ impl Lowering<'_> {
         Ok(build)
     }
 
-    /// Has the rows of a side come to the join; those that are not late by this column of the plan,
-    /// where there is one.
+    /// Has the rows of a side come to the join; those that are not late by the column of the plan
+    /// by which they are held, where there is one.
     fn come(
         &mut self,
         (part, plan): (Part, &LogicalPlan),
         keys: Vec<PlanExpr>,
         way: &Way,
-        time: Option<usize>,
+        (side, kept): (Side, &Kept),
     ) -> Result<Coming, Refusal> {
+        let held = match kept {
+            Kept::Within(within) => Some(within.held(side)),
+            Kept::Side(_) | Kept::Changes => None,
+        };
         let Part {
             branches,
             schema,
             mut columns,
             grouped,
+            weighted,
             ..
         } = part;
         (self.branches, self.schema, self.grouped) = (branches, schema, grouped);
-        self.columns = Some(columns.clone());
+        (self.columns, self.weighted) = (Some(columns.clone()), weighted);
         let mut at = Vec::new();
         let mut computed = Vec::new();
         for key in &keys {
@@ -253,7 +311,7 @@ impl Lowering<'_> {
                 Expr::Column(column) => column,
                 expr => {
                     computed.push(expr);
-                    self.schema.fields.len() + computed.len() - 1
+                    self.visible() + computed.len() - 1
                 }
             });
         }
@@ -267,20 +325,27 @@ impl Lowering<'_> {
             Way::One => Some(Routing::Single),
             Way::Broadcast => Some(Routing::Broadcast),
         };
-        let time = time.and_then(|time| columns.iter().position(|c| *c == time));
-        if let Some(time) = time {
+        let time = held.and_then(|held| columns.iter().position(|c| *c == held.column()));
+        if let (Some(HeldBy::Instant(_)), Some(time)) = (held, time) {
             to = self.on_time(time, to)?;
         }
+        match (kept, self.weighted) {
+            (Kept::Changes, true) => self.part_updates(&at),
+            (Kept::Changes, false) => self.weigh(),
+            (Kept::Within(_) | Kept::Side(_), _) => {}
+        }
+        let own = self.schema.fields[..self.visible()].to_vec();
         self.merge();
         let branch = self.branches.pop().expect("merged branches are one");
         let routing = to.unwrap_or_else(|| branch.staying());
-        let schema = Arc::clone(&self.schema);
+        let sent = Arc::clone(&self.schema);
         let single = routing == Routing::Single;
-        let input = self.send(branch, Arc::clone(&schema), routing, Order::Free);
-        (self.grouped, self.columns) = (false, None);
+        let input = self.send(branch, Arc::clone(&sent), routing, Order::Free);
+        (self.grouped, self.columns, self.weighted) = (false, None, false);
         Ok(Coming {
             input,
-            schema,
+            sent,
+            schema: Arc::new(Schema::new(own)),
             columns,
             keys: at,
             time,

@@ -288,7 +288,8 @@ impl Lowering<'_> {
         }
         for &(source, column, lag_ns) in &timed {
             let spec = &mut self.program.sources[source];
-            let bound = lag_ns.map(|_| spec.schema.fields.len());
+            let known = spec.event_time.and_then(|time| time.bound);
+            let bound = known.or(lag_ns.map(|_| spec.schema.fields.len()));
             spec.event_time = Some(EventTime {
                 column,
                 lag_ns,
@@ -325,14 +326,21 @@ impl Lowering<'_> {
         let mut carried = Vec::new();
         for (number, &source) in sources.iter().enumerate() {
             let source = &mut self.program.sources[source];
-            let bound = source.schema.fields.len();
-            source.schema = with(&source.schema, bound, &field);
+            let bound = source.event_time.and_then(|time| time.bound);
+            let bound = bound.expect("the sources have watermarks");
+            let is_new = bound == source.schema.fields.len();
+            if is_new {
+                source.schema = with(&source.schema, bound, &field);
+            }
             self.schema = Arc::clone(&source.schema);
-            carried.push(self.carried(number, bound, &field, true));
+            carried.push(self.carried(number, bound, &field, is_new));
         }
         match carried.iter().all(|at| *at == carried[0]) {
             true => {
-                self.schema = with(&before, carried[0], &field);
+                self.schema = match before.fields.len() < self.schema.fields.len() {
+                    true => with(&before, carried[0], &field),
+                    false => before,
+                };
                 Ok(carried[0])
             }
             false => Err(("E0301", "this UNION is not supported yet".to_owned())),

@@ -16,6 +16,8 @@ pub(super) struct Part {
     pub(super) branches: Vec<Branch>,
     pub(super) schema: Arc<Schema>,
     pub(super) columns: Vec<usize>,
+    /// Of which columns watermarks close windows, and the size of these.
+    pub(super) windows: Vec<Option<i64>>,
     pub(super) grouped: bool,
     pub(super) weighted: bool,
 }
@@ -40,9 +42,9 @@ impl Lowering<'_> {
         }
         self.sorted = false;
         self.columns = None;
-        // Where rows meet others no watermark of one input closes a window.
-        self.windows.clear();
         Ok(Part {
+            // Where rows meet others no watermark of one input closes a window.
+            windows: std::mem::take(&mut self.windows),
             branches: std::mem::take(&mut self.branches),
             schema: Arc::clone(&self.schema),
             columns: wanted,

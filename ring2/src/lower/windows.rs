@@ -310,10 +310,24 @@ impl Lowering<'_> {
         }
         let windows = of_keys(&keys)?.expect("there are bounds");
         let times = keys[visible..].iter().flatten().map(|key| key.key.clone());
-        let all = (0..visible).map(Expr::Column).chain(times).collect();
+        let mut all: Vec<Expr> = (0..visible).map(Expr::Column).chain(times).collect();
         let known = self.columns.clone();
+        let time = keys.iter().flatten().find_map(|key| key.column);
+        let bound =
+            match time.filter(|time| self.held_by_window && self.is_timed(&self.branches, *time)) {
+                Some(time) => self.bound_in_order(time)?,
+                None => None,
+            };
+        let bound = bound.map(|bound| {
+            fields.push(self.schema.fields[bound].clone());
+            all.push(Expr::Column(bound));
+            all.len() - 1
+        });
         self.project(all, Schema::new(fields));
-        self.pass_windows(&windows, None);
+        self.pass_windows(&windows, bound);
+        if let (Some(_), Some(window)) = (bound, windows.key()) {
+            self.windows[window.key] = Some(window.size_ns);
+        }
         let planned = input.fields().len();
         let columns = known.unwrap_or_else(|| (0..planned).collect());
         self.columns = Some(

@@ -2,71 +2,20 @@
 //! side that is proven to be so stays, and the other is routed to it. A small table is brought to
 //! every shard instead, and a scalar subquery's value, too.
 
-use datafusion::arrow::datatypes::DataType;
+mod shape;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinType};
-use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
+use self::shape::Shape;
+pub(crate) use self::shape::takes_back;
 use super::StrategyConfig;
 use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
 use crate::catalog::SourceDef;
-use crate::window::marker::{AS_OF_TIME, ASOF};
-
-/// Shapes of joins, by what they keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Asof,
-    Temporal,
-    /// Over the bounds of a window on one side.
-    Window,
-    Interval,
-    Regular,
-}
-
-fn shape(join: &Join, bounds: &[Expr]) -> Shape {
-    let Some(filter) = &join.filter else {
-        let windows = |e: &Expr| bounds.contains(core(e, &join.schema));
-        return match join.on.iter().any(|(l, r)| windows(l) && windows(r)) {
-            true => Shape::Window,
-            false => Shape::Regular,
-        };
-    };
-    let mut shape = Shape::Regular;
-    for condition in split_conjunction(filter) {
-        match condition {
-            Expr::ScalarFunction(f) if f.name() == ASOF => return Shape::Asof,
-            Expr::ScalarFunction(f) if f.name() == AS_OF_TIME => return Shape::Temporal,
-            other => {
-                let columns = other.column_refs();
-                let time = |c: &&Column| {
-                    let field = join.schema.maybe_index_of_column(c);
-                    let field = field.map(|i| join.schema.field(i).data_type());
-                    matches!(field, Some(DataType::Timestamp(..)))
-                };
-                let left = columns
-                    .iter()
-                    .any(|c| join.left.schema().has_column(c) && time(c));
-                let right = columns
-                    .iter()
-                    .any(|c| join.right.schema().has_column(c) && time(c));
-                let bound = columns
-                    .iter()
-                    .any(|c| bounds.contains(&Expr::Column((*c).clone())));
-                if left && right && bound {
-                    return Shape::Window;
-                }
-                if left && right {
-                    shape = Shape::Interval;
-                }
-            }
-        }
-    }
-    shape
-}
 
 /// The declared table that a side is, if it is one and nothing more.
 fn table_name(plan: &LogicalPlan) -> Option<&str> {
@@ -97,14 +46,23 @@ impl Walk<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<Edge, Unfit> {
         let left = self.node(&join.left)?;
         let right = self.node(&join.right)?;
-        if join.on.is_empty() && (right.scalar || left.scalar) {
+        // Changes of both sides have to meet, whatever their number.
+        let changing = self.changes_come(&join.left) || self.changes_come(&join.right);
+        if join.on.is_empty() && (right.scalar || left.scalar) && !changing {
             return Ok(self.scalar(join, left, right));
         }
         self.kinds.join = true;
         let mut bounds = left.bounds.clone();
         bounds.extend(right.bounds.clone());
-        let shape = shape(join, &bounds);
-        if let Some(edge) = self.replicated(join, &left, &right, shape) {
+        let shape = match changing {
+            true => Shape::Regular,
+            false => Shape::of(join, &bounds),
+        };
+        let replicated = match changing {
+            true => None,
+            false => self.replicated(join, &left, &right, shape),
+        };
+        if let Some(edge) = replicated {
             return Ok(edge);
         }
         let pairs: Vec<(Expr, Expr)> = (join.on.iter())
@@ -337,7 +295,9 @@ impl Walk<'_> {
         let on = conditions(join);
         let kind = kind(join.join_type);
         let tables = self.facts.tables;
+        let changing = self.changes_come(&join.left) || self.changes_come(&join.right);
         let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
+            _ if changing => None,
             (true, _) => Some("the right side"),
             (false, true) => Some("the left side"),
             (false, false) => None,

@@ -126,12 +126,6 @@ const SHAPES: &[Shape] = &[
         "NOT EXISTS (SELECT 1 FROM t WHERE t.x = x) says what NULL means",
     ),
     shape(
-        "JOIN with groups under EMIT CHANGES",
-        At::Called(JOINS),
-        " with rows that change, under EMIT CHANGES, is not supported yet",
-        "without EMIT CHANGES the rows come at the end of input",
-    ),
-    shape(
         "UNION of groups under EMIT CHANGES",
         At::Words(&[&["UNION"]]),
         "",
@@ -342,11 +336,17 @@ const SHAPES: &[Shape] = &[
         "pad the rows of the input without end: FROM stream LEFT JOIN table",
     ),
     shape(
-        "JOIN of two inputs without end is not",
+        "JOIN that takes rows back, of two inputs without end,",
         At::Words(JOINS),
         "",
-        "ON l.k = r.k AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts + INTERVAL '1' SECOND, \
-         with a WATERMARK FOR ts on both",
+        "EMIT CHANGES: a row leaves when it matches none, and goes when it does; or an interval of \
+         event time, ON .. AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts",
+    ),
+    shape(
+        "JOIN whose rows are forgotten after state_ttl",
+        At::Called(JOINS),
+        " whose rows are forgotten after state_ttl is not supported yet",
+        "SET state_ttl = none",
     ),
 ];
 

@@ -9,6 +9,7 @@ use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Config, Executor, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
 
+use crate::changelog::collapsed;
 use crate::compare::{self, Order, agree, plan_native, rows, script};
 use crate::data::{COLUMNS, lines};
 
@@ -264,22 +265,87 @@ const NEAR: &[&str] = &[
      AND c.ts BETWEEN a.ts AND a.ts + INTERVAL '20' SECOND",
     "SELECT a.i, c.i FROM q AS a RIGHT JOIN r AS c \
      ON c.ts BETWEEN a.ts - INTERVAL '2' SECOND AND a.ts",
+    "SELECT a.i, a.s FROM q AS a LEFT ANTI JOIN r AS c ON a.k = c.k AND a.i < c.i \
+     AND c.ts BETWEEN a.ts - INTERVAL '30' SECOND AND a.ts + INTERVAL '30' SECOND",
+    "SELECT i, s FROM q WHERE b OR EXISTS (SELECT 1 FROM r WHERE r.k = q.k AND r.s > q.s \
+     AND r.ts BETWEEN q.ts AND q.ts + INTERVAL '2' MINUTE)",
+];
+
+/// Of two inputs without an end, in the same windows.
+const WINDOWED: &[&str] = &[
+    "SELECT a.window_start, a.k, a.i, c.i AS j FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a \
+     JOIN TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c ON a.k = c.k AND a.window_start = c.window_start \
+     AND a.window_end = c.window_end",
+    "SELECT a.k, a.i, c.i AS j, c.window_end FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a \
+     FULL JOIN (SELECT * FROM TUMBLE(r, ts, INTERVAL '1' MINUTE) WHERE b) AS c \
+     ON a.k = c.k AND a.s < c.s \
+     AND a.window_start = c.window_start AND a.window_end = c.window_end",
+    "SELECT a.k, a.i, c.i AS j, a.window_end FROM HOP(q, ts, INTERVAL '1' MINUTE, \
+     INTERVAL '2' MINUTE) AS a LEFT JOIN HOP(r, ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE) AS c \
+     ON a.k = c.i AND a.window_start = c.window_start AND a.window_end = c.window_end",
+    "SELECT a.i, a.window_start FROM TUMBLE(q, ts, INTERVAL '5' MINUTE) AS a LEFT SEMI JOIN \
+     TUMBLE(r, ts, INTERVAL '5' MINUTE) AS c ON a.k = c.k AND a.i < c.i \
+     AND a.window_start = c.window_start",
+    "SELECT c.i, c.window_start FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a RIGHT ANTI JOIN \
+     TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c ON a.window_start = c.window_start AND a.k = c.k \
+     AND a.s < c.s",
+    "SELECT a.k, a.window_start, a.n, c.m FROM \
+     (SELECT k, window_start, COUNT(*) AS n FROM q GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) \
+     AS a RIGHT JOIN (SELECT k, window_start, MAX(i) AS m FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS c \
+     ON a.k = c.k AND a.window_start = c.window_start",
+    "SELECT a.i, c.n FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a JOIN \
+     (SELECT k, window_start, window_end, COUNT(*) AS n FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS c \
+     ON a.k = c.k AND a.window_start = c.window_start AND a.window_end = c.window_end",
+    "SELECT w, i, j FROM (SELECT a.window_start AS w, a.i, c.i AS j, \
+     RANK() OVER (PARTITION BY a.window_start ORDER BY a.i, c.i) AS n \
+     FROM TUMBLE(q, ts, INTERVAL '1' MINUTE) AS a JOIN TUMBLE(r, ts, INTERVAL '1' MINUTE) AS c \
+     ON a.k = c.k AND a.window_start = c.window_start) AS t WHERE n <= 2",
+];
+
+/// Of two inputs without an end of which nothing says when rows match no more.
+const REGULAR: &[&str] = &[
+    "SELECT a.i, c.i AS j FROM q AS a JOIN r AS c ON a.k = c.k AND a.i < c.i",
+    "SELECT a.k, a.s, c.i FROM q AS a LEFT JOIN r AS c ON a.k = c.i AND c.b",
+    "SELECT a.i, c.k, c.s FROM q AS a FULL JOIN r AS c ON a.k = c.i",
+    "SELECT a.i FROM q AS a LEFT ANTI JOIN r AS c ON a.k = c.k AND a.x < c.x",
+    "SELECT c.i FROM q AS a RIGHT SEMI JOIN r AS c ON a.k = c.k AND a.s < c.s",
+    "SELECT a.i FROM q AS a LEFT SEMI JOIN (SELECT k, MAX(i) AS m FROM r GROUP BY k) AS c \
+     ON a.k = c.k AND a.i < c.m",
+    "SELECT a.n, COUNT(*) AS m FROM (SELECT k, COUNT(*) AS n FROM q GROUP BY k) AS a \
+     JOIN r AS c ON a.k = c.k GROUP BY a.n",
 ];
 
 /// Files stand for streams that could be read again: what is held across lives is what a join gives
 /// that keeps one of its sides.
 #[test]
 fn interval_joins_have_several_lives() {
+    check_lives("near", NEAR, "");
+}
+
+#[test]
+fn window_joins_have_several_lives() {
+    check_lives("windowed", WINDOWED, "");
+}
+
+#[test]
+fn regular_joins_have_several_lives() {
+    check_lives("regular", REGULAR, " EMIT CHANGES");
+}
+
+/// `emit`: what is behind the query where its inputs have no end.
+fn check_lives(name: &str, queries: &[&str], emit: &str) {
     let text = lines(500, 23);
     let mut sorted: Vec<&str> = text
         .lines()
         .filter(|l| l.starts_with("{\"ts\":\""))
         .collect();
     sorted.sort_unstable();
-    let path = std::env::temp_dir().join(format!("trefoil-{}-near.ndjson", std::process::id()));
+    let path = std::env::temp_dir().join(format!("trefoil-{}-{name}.ndjson", std::process::id()));
     std::fs::write(&path, sorted.join("\n") + "\n").unwrap();
-    for query in NEAR {
-        let plan = |follow: bool| {
+    for query in queries {
+        let plan = |follow: bool, query: &str| {
             let source = |name: &str| {
                 format!(
                     "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' \
@@ -292,8 +358,8 @@ fn interval_joins_have_several_lives() {
             files[0].text = format!("{}{}{query};", source("q"), source("r"));
             plan_native(&files).unwrap().remove(0)
         };
-        let mut near = plan(true);
-        for source in &mut near.program.sources {
+        let mut endless = plan(true, &format!("{query}{emit}"));
+        for source in &mut endless.program.sources {
             let SourceKind::Stream { format, .. } = &source.kind else {
                 panic!("{source:?} is no stream")
             };
@@ -309,11 +375,16 @@ fn interval_joins_have_several_lives() {
                 chunk_bytes: 1024,
                 ..Config::default()
             };
-            let (wanted, _) = compare::run(&plan(false), &config).unwrap();
+            let (wanted, _) = compare::run(&plan(false, query), &config).unwrap();
+            let wanted = rows(&wanted, Order::Any);
+            assert!(!wanted.is_empty(), "{query}");
             let mut most = 0;
             for _ in 0..50 {
-                let (got, lives) = run(&near, &config).unwrap().expect("snapshots");
-                let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+                let (got, lives) = run(&endless, &config).unwrap().expect("snapshots");
+                let got = match endless.changes {
+                    true => collapsed(&got).unwrap().0,
+                    false => rows(&got, Order::Any),
+                };
                 let agrees = agree(&got, &wanted, Order::Any);
                 assert!(agrees, "{query}\n{shards} shards, {lives} lives");
                 most = most.max(lives);

@@ -80,6 +80,48 @@ pub(crate) const JOINS: &[&str] = &[
      AND c.ts BETWEEN a.ts - INTERVAL '1' MINUTE AND a.ts + INTERVAL '1' MINUTE",
 ];
 
+/// Of rows that come and go, on one side or on both; by EMIT CHANGES as well as at the end.
+pub(crate) const CHANGED: &[&str] = &[
+    "SELECT a.k, a.n, c.i FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     JOIN (SELECT i, MAX(s) AS s FROM r GROUP BY i) AS c ON a.k = c.i",
+    "SELECT a.k, a.n, c.n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     FULL JOIN (SELECT i AS k, SUM(k) AS n FROM r WHERE b GROUP BY i) AS c ON a.k = c.k",
+    "SELECT a.k, a.n, c.i, c.s FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     LEFT JOIN r AS c ON a.n = c.i AND c.s <> 'a'",
+    "SELECT a.k, a.n, c.i FROM r AS c RIGHT JOIN (SELECT k, MAX(i) AS n FROM r GROUP BY k) AS a \
+     ON a.k = c.k AND a.n = c.i",
+    "SELECT c.i, c.s, a.n FROM r AS c FULL JOIN (SELECT k, MIN(i) AS n FROM r GROUP BY k) AS a \
+     ON a.k = c.i AND a.n < c.k",
+    "SELECT c.i, c.s FROM r AS c LEFT SEMI JOIN (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     ON a.n = c.i",
+    "SELECT c.i, c.s FROM r AS c LEFT ANTI JOIN (SELECT k, MAX(i) AS n FROM r GROUP BY k) AS a \
+     ON a.k = c.k AND a.n > c.i",
+    "SELECT a.k, a.n FROM r AS c RIGHT ANTI JOIN (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     ON a.n = c.i",
+    "SELECT a.n, c.n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     JOIN (SELECT i, COUNT(*) AS n FROM r GROUP BY i) AS c ON a.n < c.n",
+    "SELECT a.s, c.n FROM (SELECT s, COUNT(*) AS n FROM r GROUP BY s) AS a \
+     JOIN (SELECT s, MAX(k) AS n FROM r GROUP BY s) AS c ON a.s IS NOT DISTINCT FROM c.s",
+    "SELECT i FROM r WHERE b OR EXISTS (SELECT 1 FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) \
+     AS c WHERE c.n = r.i)",
+    "SELECT a.n, COUNT(*), SUM(c.i) FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     LEFT JOIN r AS c ON a.k = c.k GROUP BY a.n",
+    "SELECT a.k, c.n, e.m FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     FULL JOIN (SELECT i, COUNT(*) AS n FROM r GROUP BY i) AS c ON a.k = c.i \
+     LEFT JOIN (SELECT k, MAX(i) AS m FROM r GROUP BY k) AS e ON c.n = e.m",
+    "SELECT DISTINCT a.n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
+     JOIN (SELECT DISTINCT i FROM r) AS c ON a.n = c.i",
+    "SELECT k FROM r WHERE b INTERSECT SELECT i FROM r",
+    "SELECT k, s FROM r EXCEPT SELECT i, s FROM r WHERE i > 3",
+    "SELECT k, SUM(i) AS n FROM r GROUP BY k HAVING SUM(i) > (SELECT AVG(t) FROM \
+     (SELECT SUM(i) AS t FROM r GROUP BY k) AS q)",
+    "SELECT a.window_start, a.k, a.n, c.m FROM \
+     (SELECT window_start, k, COUNT(*) AS n FROM r GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) \
+     AS a LEFT JOIN (SELECT window_start, k, MAX(i) AS m FROM r WHERE b \
+     GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)) AS c \
+     ON a.k = c.k AND a.window_start = c.window_start",
+];
+
 /// Subqueries.
 pub(crate) const SUBQUERIES: &[&str] = &[
     "SELECT i, tag FROM r CROSS JOIN UNNEST(r.tags) AS tag WHERE i IN (SELECT k FROM r WHERE b)",

@@ -100,6 +100,11 @@ fn joins_of_all_kinds() {
 }
 
 #[test]
+fn joins_of_changes() {
+    check_all("changed", joins::CHANGED, Order::Any);
+}
+
+#[test]
 fn subqueries() {
     check_all("subqueries", joins::SUBQUERIES, Order::Any);
 }
@@ -155,6 +160,7 @@ fn changelogs_are_right_after_each_record() {
     let all_queries = queries::CHANGING
         .iter()
         .chain(queries::SETS)
+        .chain(joins::CHANGED)
         // Where no row came yet, the group of all comes at the end of a prefix.
         .filter(|query| !query.contains("UNNEST"))
         .enumerate();

@@ -13,7 +13,20 @@ SELECT price FROM trades WHERE symbol IN (SELECT symbol FROM quotes)
 ---
 SELECT symbol FROM trades WHERE symbol NOT IN (SELECT symbol FROM quotes)
 ---
-SELECT symbol FROM trades EXCEPT SELECT symbol FROM quotes EMIT CHANGES
+CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+  WITH (connector = 'file', path = 'a', format = 'json', follow = true);
+CREATE SOURCE b (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+  WITH (connector = 'file', path = 'b', format = 'json', follow = true);
+SELECT a.k, b.k FROM a LEFT JOIN b ON a.k = b.k AND b.ts > a.ts
+---
+CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+  WITH (connector = 'file', path = 'a', format = 'json', follow = true);
+CREATE SOURCE b (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+  WITH (connector = 'file', path = 'b', format = 'json', follow = true);
+SELECT k FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.ts < a.ts)
+---
+SET state_ttl = '1 hour';
+SELECT symbol FROM trades INTERSECT SELECT symbol FROM quotes EMIT CHANGES
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
 UNION ALL SELECT symbol, COUNT(*) FROM quotes GROUP BY symbol EMIT CHANGES

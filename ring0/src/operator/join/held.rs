@@ -333,9 +333,9 @@ impl Held {
         slots
     }
 
-    /// Notes that a row has matched.
-    pub(super) fn mark(&mut self, slot: Slot) {
-        self.entry(slot).matched = true;
+    /// Notes that a row has matched. Gives whether it is the first time.
+    pub(super) fn mark(&mut self, slot: Slot) -> bool {
+        !std::mem::replace(&mut self.entry(slot).matched, true)
     }
 
     /// Whether it has.

@@ -1,7 +1,8 @@
 //! Joins of two inputs that need not end, over an interval of event time. Each row is looked for
 //! among the held rows of the other side as it comes, and held itself until the other side's
 //! watermark proves that nothing it matches can come. That is when the unmatched row of an outer
-//! side leaves: what has left is never taken back.
+//! side leaves: what has left is never taken back. Of a side that is only asked whether its rows
+//! match, one that does leaves with its first match, and one that does not when it is forgotten.
 //!
 //! Pairs are made by slices; where one ends in the middle of the matches of a row, that is where
 //! the next one goes on. Behind each frame, and at each mark, rows are forgotten by slices.
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use super::held::{At, Held, Slot, Step, Wanted};
 use super::keys::SideKeys;
-use super::{Condition, SLICE_ROWS, append_rows, check};
+use super::{Condition, SLICE_ROWS, append_rows, check, push_marks};
 use crate::column::Column;
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
@@ -70,12 +71,9 @@ fn check_interval(spec: &JoinSpec, interval: &Interval) -> Result<()> {
             _ => false,
         })
     });
-    match fits && matches!(spec.kind, JoinKind::Pairs { .. }) {
+    match fits {
         true => Ok(()),
-        false => refuse(format!(
-            "a join within {interval:?} that is {:?}",
-            spec.kind
-        )),
+        false => refuse(format!("a join within {interval:?}")),
     }
 }
 
@@ -182,11 +180,14 @@ impl IntervalJoin {
         (self.row, self.at, self.batched) = (0, None, 0..0);
     }
 
-    /// Finds the next pairs, at most so many, and looks at no more rows than a slice has.
+    /// Finds the next pairs, at most so many, and looks at no more rows than a slice has. Of a row
+    /// that is only asked whether it matches, no match behind the first says more.
     fn gather(&mut self, frame: &Frame, pairs_max: usize) {
         self.rows.clear();
         self.others.clear();
         let side = self.side;
+        let asked = self.spec.kind.asked();
+        let (asks, asks_other) = (asked == Some(side), asked == Some(side.other()));
         let other = &self.held[side.other().port()];
         let keys = &mut self.keys[side.port()];
         let nulls_equal = self.spec.nulls_equal;
@@ -198,8 +199,9 @@ impl IntervalJoin {
             }
             let (row, time) = (self.row, self.times[self.row]);
             let known = time > i128::MIN && (nulls_equal || keys.known(frame, row));
-            if !known || before + behind < 0 {
-                self.row += 1;
+            let enough = asks && self.held[side.port()].has_matched(self.slots[row]);
+            if !known || enough || before + behind < 0 {
+                (self.row, self.at) = (row + 1, None);
                 continue;
             }
             if !keys.columns.is_empty() && !self.batched.contains(&row) {
@@ -216,16 +218,18 @@ impl IntervalJoin {
                 nulls: nulls_equal.then_some((frame, row, &keys.columns[..])),
             };
             let at = self.at.get_or_insert_with(|| other.begin(&wanted));
-            match other.step(&wanted, at) {
+            let step = other.step(&wanted, at);
+            match step {
+                Step::Found(slot) if asks_other && other.has_matched(slot) => {}
                 Step::Found(slot) => {
                     self.rows.push(row as u32);
                     self.others.push(slot);
                 }
-                Step::Nothing => {}
-                Step::End => {
-                    self.row += 1;
-                    self.at = None;
-                }
+                Step::Nothing | Step::End => {}
+            }
+            let first = asks && self.condition.is_none() && matches!(step, Step::Found(_));
+            if first || matches!(step, Step::End) {
+                (self.row, self.at) = (row + 1, None);
             }
         }
     }
@@ -248,23 +252,41 @@ impl IntervalJoin {
         failed
     }
 
-    /// Appends the pairs.
+    /// Appends the pairs, or the rows that are asked for and match for the first time.
     fn give(&mut self, frame: &Frame, out: &mut Frame) {
         let (side, other) = (self.side, self.side.other());
-        if self.spec.kind.tells(side) {
-            for &row in &self.rows {
-                self.held[side.port()].mark(self.slots[row as usize]);
+        let Some(asked) = self.spec.kind.asked() else {
+            if self.spec.kind.tells(side) {
+                for &row in &self.rows {
+                    self.held[side.port()].mark(self.slots[row as usize]);
+                }
             }
-        }
-        if self.spec.kind.tells(other) {
-            for &slot in &self.others {
-                self.held[other.port()].mark(slot);
+            if self.spec.kind.tells(other) {
+                for &slot in &self.others {
+                    self.held[other.port()].mark(slot);
+                }
             }
+            let (own, others) = columns(&self.spec, side, out);
+            append_rows(own, frame, &self.rows);
+            self.held[other.port()].append_to(others, &self.others);
+            out.commit_rows(self.rows.len());
+            return;
+        };
+        let held = &mut self.held[asked.port()];
+        match asked == side {
+            true => self.rows.retain(|row| held.mark(self.slots[*row as usize])),
+            false => self.others.retain(|slot| held.mark(*slot)),
         }
-        let (own, others) = columns(&self.spec, side, out);
-        append_rows(own, frame, &self.rows);
-        self.held[other.port()].append_to(others, &self.others);
-        out.commit_rows(self.rows.len());
+        if !matches!(self.spec.kind, JoinKind::Semi(_)) {
+            return;
+        }
+        if asked == side {
+            append_rows(&mut out.columns, frame, &self.rows);
+            out.commit_rows(self.rows.len());
+        } else {
+            held.append_to(&mut out.columns, &self.others);
+            out.commit_rows(self.others.len());
+        }
     }
 
     /// Forgets what matches nothing that can still come, as far as there is room for what is to be
@@ -277,10 +299,14 @@ impl IntervalJoin {
     }
 
     fn forget(&mut self, side: Side, out: &mut Frame) -> Flow {
-        let below = match self.reached[side.other().port()] {
+        let other = side.other();
+        let below = match self.reached[other.port()] {
             None => return Flow::Done,
             Some(ENDED) => ENDED,
-            Some(reached) => reached - i128::from(self.interval.behind_ns(side)),
+            Some(reached) => {
+                let lag = i128::from(self.interval.lag_ns[other.port()]);
+                reached - lag - i128::from(self.interval.behind_ns(side))
+            }
         };
         let held = &mut self.held[side.port()];
         let most = out.room().min(SLICE_ROWS);
@@ -288,21 +314,41 @@ impl IntervalJoin {
         self.forgotten
             .extend(std::iter::from_fn(|| held.pop(below)).take(most));
         if self.spec.kind.tells(side) {
-            self.alone.clear();
-            let alone = self.forgotten.iter().filter(|s| !held.has_matched(**s));
-            self.alone.extend(alone);
-            let (own, others) = columns(&self.spec, side, out);
-            held.append_to(own, &self.alone);
-            for column in others {
-                self.alone.iter().for_each(|_| column.push_null());
-            }
-            out.commit_rows(self.alone.len());
+            self.tell(side, out);
         }
-        held.forget(&self.forgotten);
+        self.held[side.port()].forget(&self.forgotten);
         match self.forgotten.len() == most {
             true => Flow::Full,
             false => Flow::Done,
         }
+    }
+
+    /// Appends what is to be told of rows that are forgotten.
+    fn tell(&mut self, side: Side, out: &mut Frame) {
+        let held = &mut self.held[side.port()];
+        let all = matches!(self.spec.kind, JoinKind::Mark(_));
+        let leaves = |s: &&Slot| all || !held.has_matched(**s);
+        self.alone.clear();
+        self.alone.extend(self.forgotten.iter().filter(leaves));
+        match self.spec.kind {
+            // They left when they matched.
+            JoinKind::Semi(_) => return,
+            JoinKind::Pairs { .. } => {
+                let (own, others) = columns(&self.spec, side, out);
+                held.append_to(own, &self.alone);
+                for column in others {
+                    self.alone.iter().for_each(|_| column.push_null());
+                }
+            }
+            JoinKind::Anti(_) => held.append_to(&mut out.columns, &self.alone),
+            JoinKind::Mark(_) => {
+                let marks: Vec<bool> = self.alone.iter().map(|s| held.has_matched(*s)).collect();
+                let (mark, columns) = out.columns.split_last_mut().expect("the mark is a column");
+                held.append_to(columns, &self.alone);
+                push_marks(mark, &marks);
+            }
+        }
+        out.commit_rows(self.alone.len());
     }
 }
 

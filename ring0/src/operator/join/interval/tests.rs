@@ -12,14 +12,15 @@ use crate::schema::{Field, Schema};
 
 /// A key, a time, and a number.
 type Row = (Option<i64>, i64, i64);
-/// A pair; of a row that matches none, none.
-type Pair = (Option<Row>, Option<Row>);
+/// A pair; of a row that matches none, none, and of one that is asked for, what is said of it.
+type Pair = (Option<Row>, Option<Row>, Option<bool>);
 
 #[derive(Debug, Clone)]
 struct Case {
-    kind: [bool; 2],
+    kind: JoinKind,
     lower: i64,
     upper: i64,
+    lag: [i64; 2],
     by_key: bool,
     nulls_equal: bool,
     condition: bool,
@@ -45,24 +46,27 @@ fn schema() -> Arc<Schema> {
 impl Case {
     fn join(&self) -> (IntervalJoin, Arc<Schema>) {
         let column = |at| Box::new(Expr::Column(at));
-        let both = [&schema().fields[..], &schema().fields].concat();
-        let output = Arc::new(Schema::new(both));
+        let mut fields = schema().fields.clone();
+        match self.kind {
+            JoinKind::Pairs { .. } => fields.extend(schema().fields.clone()),
+            JoinKind::Mark(_) => fields.push(Field::new("m", DataType::Boolean)),
+            JoinKind::Semi(_) | JoinKind::Anti(_) => {}
+        }
+        let output = Arc::new(Schema::new(fields));
         let keys = Vec::from_iter(self.by_key.then_some(0));
         let interval = Interval {
             times: [1, 1],
             unit_ns: [1000, 1000],
             lower_ns: self.lower * 1000,
             upper_ns: self.upper * 1000,
+            lag_ns: self.lag.map(|lag| lag * 1000),
         };
         let spec = JoinSpec {
             inputs: [schema(), schema()],
             keys: [keys.clone(), keys],
             nulls_equal: self.nulls_equal,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(2), column(5))),
-            kind: JoinKind::Pairs {
-                left: self.kind[0],
-                right: self.kind[1],
-            },
+            kind: self.kind,
             keep: Keep::Interval(interval),
             output: Arc::clone(&output),
         };
@@ -86,18 +90,30 @@ impl Case {
     fn model(&self, sides: &[Vec<Row>; 2]) -> Vec<Pair> {
         let [left, right] = sides;
         let mut pairs = Vec::new();
-        for l in left {
-            let found = right.iter().filter(|r| self.matches(l, r));
-            pairs.extend(found.map(|r| (Some(*l), Some(*r))));
-            if self.kind[0] && !right.iter().any(|r| self.matches(l, r)) {
-                pairs.push((Some(*l), None));
+        let meets = |side: Side, row: &Row| match side {
+            Side::Left => right.iter().any(|r| self.matches(row, r)),
+            Side::Right => left.iter().any(|l| self.matches(l, row)),
+        };
+        let alone = |side: Side, row: Row| match side {
+            Side::Left => (Some(row), None),
+            Side::Right => (None, Some(row)),
+        };
+        if let JoinKind::Pairs { .. } = self.kind {
+            for l in left {
+                let found = right.iter().filter(|r| self.matches(l, r));
+                pairs.extend(found.map(|r| (Some(*l), Some(*r), None)));
             }
         }
-        let alone = right
-            .iter()
-            .filter(|r| !left.iter().any(|l| self.matches(l, r)));
-        if self.kind[1] {
-            pairs.extend(alone.map(|r| (None, Some(*r))));
+        for (side, rows) in [(Side::Left, left), (Side::Right, right)] {
+            for row in rows.iter().filter(|_| self.kind.tells(side)) {
+                let (met, (l, r)) = (meets(side, row), alone(side, *row));
+                match self.kind {
+                    JoinKind::Pairs { .. } | JoinKind::Anti(_) if met => {}
+                    JoinKind::Semi(_) if !met => {}
+                    JoinKind::Mark(_) => pairs.push((l, r, Some(met))),
+                    _ => pairs.push((l, r, None)),
+                }
+            }
         }
         pairs.sort_unstable();
         pairs
@@ -117,7 +133,7 @@ fn frame(rows: &[Row]) -> Frame {
     frame
 }
 
-fn drain(out: &mut Frame, pairs: &mut Vec<Pair>) {
+fn drain(case: &Case, out: &mut Frame, pairs: &mut Vec<Pair>) {
     let value = |column: usize, row: usize| match &out.columns[column] {
         Column::I64(c) => c.get(row),
         _ => panic!("64 bits"),
@@ -127,7 +143,15 @@ fn drain(out: &mut Frame, pairs: &mut Vec<Pair>) {
             let of = |at: usize| value(first + at, row);
             of(1).map(|time| (of(0), time, of(2).expect("a number")))
         };
-        pairs.push((side(0), side(3)));
+        let mark = match out.columns.last() {
+            Some(Column::Bool(marks)) => Some(marks.values.get(row)),
+            _ => None,
+        };
+        pairs.push(match case.kind.asked() {
+            None => (side(0), side(3), None),
+            Some(Side::Left) => (side(0), None, mark),
+            Some(Side::Right) => (None, side(0), mark),
+        });
     }
     out.clear();
 }
@@ -149,7 +173,7 @@ fn run(case: &Case, events: &[Event]) -> Vec<Pair> {
                 loop {
                     let (flow, failed) = join.take(&frame, &mut out);
                     assert!(failed.is_empty());
-                    drain(&mut out, &mut pairs);
+                    drain(case, &mut out, &mut pairs);
                     if flow == Flow::Done {
                         break;
                     }
@@ -159,21 +183,22 @@ fn run(case: &Case, events: &[Event]) -> Vec<Pair> {
                 reached[*port] = Some(i128::from(*time) * 1000);
                 join.take_from(*port, reached);
                 while join.forget_all(&mut out) == Flow::Full {
-                    drain(&mut out, &mut pairs);
+                    drain(case, &mut out, &mut pairs);
                 }
-                drain(&mut out, &mut pairs);
+                drain(case, &mut out, &mut pairs);
             }
         }
-        let times = pairs[before..].iter().flat_map(|(l, r)| [*l, *r]);
-        let least = times.flatten().map(|row| row.1).min();
+        let times = pairs[before..].iter().flat_map(|(l, r, _)| [*l, *r]);
+        let lag = case.lag[0].max(case.lag[1]);
+        let least = times.flatten().map(|row| row.1 + lag).min();
         let holds = said.is_none_or(|said| least.is_none_or(|least| least * 1000 >= said));
         assert!(holds, "{said:?} was said before {least:?}");
     }
     join.take_from(0, [Some(ENDED); 2]);
     while join.forget_all(&mut out) == Flow::Full {
-        drain(&mut out, &mut pairs);
+        drain(case, &mut out, &mut pairs);
     }
-    drain(&mut out, &mut pairs);
+    drain(case, &mut out, &mut pairs);
     assert_eq!(join.held.each_ref().map(Held::len), [0, 0], "all is over");
     pairs.sort_unstable();
     pairs
@@ -193,12 +218,25 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 0..40)
 }
 
-/// Lets time go on: watermarks rise, and rows lie at or above that of their side.
-fn ordered(events: &mut [Event]) {
+fn kind() -> impl Strategy<Value = JoinKind> {
+    let side = any::<bool>().prop_map(|left| if left { Side::Left } else { Side::Right });
+    prop_oneof![
+        3 => any::<[bool; 2]>().prop_map(|[left, right]| JoinKind::Pairs { left, right }),
+        1 => side.clone().prop_map(JoinKind::Semi),
+        1 => side.clone().prop_map(JoinKind::Anti),
+        1 => side.prop_map(JoinKind::Mark),
+    ]
+}
+
+/// Lets time go on: watermarks rise, and rows lie at or above that of their side, less its lag.
+fn ordered(events: &mut [Event], lag: [i64; 2]) {
     let mut reached = [-10; 2];
     for event in events {
         match event {
-            Event::Rows(port, rows) => rows.iter_mut().for_each(|r| r.1 += reached[*port] + 5),
+            Event::Rows(port, rows) => {
+                let least = reached[*port] - lag[*port];
+                rows.iter_mut().for_each(|r| r.1 += least + 5);
+            }
             Event::Watermark(port, time) => {
                 reached[*port] += *time;
                 *time = reached[*port];
@@ -213,15 +251,16 @@ proptest! {
     /// Any rows in any order, watermarks between them, all kinds of joins, frames of any size.
     #[test]
     fn joins_are_what_nested_loops_give(
-        kind in any::<[bool; 2]>(),
+        kind in kind(),
         bounds in (-4..8i64, -4..8i64),
+        lag in prop::sample::select(vec![[0, 0], [4, 0], [3, 7]]),
         (by_key, nulls_equal, condition) in any::<(bool, bool, bool)>(),
         frame_rows in prop::sample::select(&[1, 7, 1024][..]),
         mut events in events(),
     ) {
-        ordered(&mut events);
+        ordered(&mut events, lag);
         let (lower, upper) = bounds;
-        let case = Case { kind, lower, upper, by_key, nulls_equal, condition, frame_rows };
+        let case = Case { kind, lower, upper, lag, by_key, nulls_equal, condition, frame_rows };
         let mut sides = [Vec::new(), Vec::new()];
         for event in &events {
             if let Event::Rows(port, rows) = event {
@@ -233,9 +272,13 @@ proptest! {
 }
 
 const PLAIN: Case = Case {
-    kind: [true, true],
+    kind: JoinKind::Pairs {
+        left: true,
+        right: true,
+    },
     lower: 10,
     upper: 10,
+    lag: [0, 0],
     by_key: true,
     nulls_equal: false,
     condition: false,
@@ -282,9 +325,9 @@ fn a_row_with_very_many_matches() {
         .collect();
     events.push(Event::Rows(1, vec![(Some(1), 10, 0)]));
     let pairs = run(&PLAIN, &events);
-    let matched = pairs.iter().filter_map(|(l, _)| Some(l.as_ref()?.2));
+    let matched = pairs.iter().filter_map(|(l, _, _)| Some(l.as_ref()?.2));
     let mut numbers: Vec<i64> = matched.collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..ROWS).collect::<Vec<_>>(), "each once");
-    assert!(pairs.iter().all(|(_, r)| r.is_some()), "all match");
+    assert!(pairs.iter().all(|(_, r, _)| r.is_some()), "all match");
 }

@@ -29,7 +29,13 @@ fn joins(case: &Case, shards: u32) -> Vec<(IntervalJoin, Owned)> {
     (0..shards).map(make).collect()
 }
 
-fn feed(joins: &mut [(IntervalJoin, Owned)], event: &Event, reached: &mut Reached, out: &mut Out) {
+fn feed(
+    case: &Case,
+    joins: &mut [(IntervalJoin, Owned)],
+    event: &Event,
+    reached: &mut Reached,
+    out: &mut Out,
+) {
     let (out, pairs) = out;
     if let Event::Watermark(port, time) = event {
         reached[*port] = Some(i128::from(*time) * 1000);
@@ -42,17 +48,17 @@ fn feed(joins: &mut [(IntervalJoin, Owned)], event: &Event, reached: &mut Reache
                 let frame = frame(&rows);
                 join.take_from(*port, *reached);
                 while join.take(&frame, out).0 == Flow::Full {
-                    drain(out, pairs);
+                    drain(case, out, pairs);
                 }
             }
             Event::Watermark(port, _) => {
                 join.take_from(*port, *reached);
                 while join.forget_all(out) == Flow::Full {
-                    drain(out, pairs);
+                    drain(case, out, pairs);
                 }
             }
         }
-        drain(out, pairs);
+        drain(case, out, pairs);
     }
 }
 
@@ -73,7 +79,7 @@ fn run_lives(case: &Case, lives: &[(u32, &[Event])]) -> Vec<Pair> {
         // Inputs say again where they are.
         let mut reached = [None; 2];
         for event in *events {
-            feed(&mut joins, event, &mut reached, &mut out);
+            feed(case, &mut joins, event, &mut reached, &mut out);
         }
         handed_on.clear();
         for (join, _) in &mut joins {
@@ -83,9 +89,9 @@ fn run_lives(case: &Case, lives: &[(u32, &[Event])]) -> Vec<Pair> {
             }
             join.take_from(0, [Some(ENDED); 2]);
             while join.forget_all(&mut out.0) == Flow::Full {
-                drain(&mut out.0, &mut out.1);
+                drain(case, &mut out.0, &mut out.1);
             }
-            drain(&mut out.0, &mut out.1);
+            drain(case, &mut out.0, &mut out.1);
         }
     }
     out.1.sort_unstable();
@@ -98,15 +104,16 @@ proptest! {
     /// All kinds of joins, ended wherever it is, whoever goes on.
     #[test]
     fn lives_give_what_one_gives(
-        kind in any::<[bool; 2]>(),
+        kind in kind(),
         bounds in (-4..8i64, -4..8i64),
+        lag in prop::sample::select(vec![[0, 0], [4, 0], [3, 7]]),
         (by_key, nulls_equal, condition) in any::<(bool, bool, bool)>(),
         mut events in events(),
         shards in prop::collection::vec(1..5u32, 1..5),
     ) {
-        ordered(&mut events);
+        ordered(&mut events, lag);
         let (lower, upper) = bounds;
-        let case = Case { kind, lower, upper, by_key, nulls_equal, condition, frame_rows: 7 };
+        let case = Case { kind, lower, upper, lag, by_key, nulls_equal, condition, frame_rows: 7 };
         let mut sides = [Vec::new(), Vec::new()];
         for event in &events {
             if let Event::Rows(port, rows) = event {

@@ -1,0 +1,99 @@
+//! The rows of both sides as rows of state: each side's columns, how often a row stands, and how
+//! many match it where that is counted with the row. Keys, and how many rows there are of each,
+//! follow.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::DataType;
+
+use super::RegularJoin;
+use crate::column::Column;
+use crate::error::{Error, Result};
+use crate::order::{put_key, put_row, take};
+use crate::snapshot::{Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+
+/// What a batch says of the side that its rows are of.
+const SIDE: &str = "side";
+
+impl RegularJoin {
+    /// The next rows; `None` behind the last. Between two calls nothing comes.
+    pub(crate) fn save(&mut self) -> Option<RecordBatch> {
+        loop {
+            let (side, last) = &mut self.saving;
+            let rows = &self.rows[*side];
+            let from = match last {
+                None => Bound::Unbounded,
+                Some(last) => Bound::Excluded(&**last),
+            };
+            let next = rows.rows.range::<[u8], _>((from, Bound::Unbounded));
+            let mut columns = columns_of(&rows.schema);
+            let types = || {
+                rows.keys
+                    .iter()
+                    .map(|key| &rows.schema.fields[key.column].data_type)
+            };
+            let (mut weights, mut matches) = (Vec::new(), Vec::new());
+            let mut upto = None;
+            for (bytes, standing) in next.take(SLICE_ROWS) {
+                let mut rest = &bytes[..];
+                types().for_each(|t| take(&mut rest, &mut Column::of(t)));
+                columns
+                    .iter_mut()
+                    .for_each(|column| take(&mut rest, column));
+                weights.push(standing.weight);
+                matches.push(standing.matches);
+                upto = Some(bytes.clone());
+            }
+            let of = *side;
+            match (upto, of) {
+                (Some(upto), _) => *last = Some(upto),
+                (None, 0) => {
+                    self.saving = (1, None);
+                    continue;
+                }
+                (None, _) => {
+                    self.saving = (0, None);
+                    return None;
+                }
+            }
+            let count = weights.len();
+            let mut columns = arrays_of(&rows.schema, columns);
+            columns.push(Arc::new(Int64Array::from(weights)) as ArrayRef);
+            columns.push(Arc::new(Int64Array::from(matches)));
+            return Some(batch(columns, count, &[(SIDE, of.to_string())]));
+        }
+    }
+
+    /// Keeps those of these rows that are owned here.
+    ///
+    /// # Errors
+    /// [`Error::Restore`] where they are those of another join.
+    pub(crate) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
+        let side = match rows.schema_ref().metadata().get(SIDE).map(String::as_str) {
+            Some("0") => 0,
+            Some("1") => 1,
+            _ => {
+                let message = "rows of state are of no side of a join".to_owned();
+                return Err(Error::Restore(message));
+            }
+        };
+        let to = &mut self.rows[side];
+        let owned = Owned::of_state(to.owned.as_ref(), same_shard)?;
+        let more = [DataType::Int64, DataType::Int64];
+        let (frame, more) = owned_rows(rows, &to.schema, &more, owned, self.seed)?;
+        let [weights, matches] = [0, 1].map(|at: usize| more[at].as_primitive::<Int64Type>());
+        for row in 0..frame.rows() {
+            let mut bytes = Vec::new();
+            put_key(&mut bytes, &frame, row, &to.keys);
+            let key = bytes.clone();
+            put_row(&mut bytes, &frame.columns, row);
+            to.weigh(bytes.into(), weights.value(row), matches.value(row));
+            to.add_total(&key, weights.value(row));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Joins of windows that need not end: rows meet whose windows are equal, and are held until these
+//! close. To the join it is an interval of no length between the starts of windows, which lag
+//! behind watermarks by less than a window's size.
+//!
+//! Rows whose windows are closed have to be gone before: groups by windows drop them; where a join
+//! reads the windows of a table function they go where the windows are made, which one shard does.
+
+use datafusion::common::DFSchemaRef;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr as PlanExpr, Join};
+use trefoil_ring0::expr::Expr;
+use trefoil_ring0::program::{JoinKind, LateRule, OperatorSpec, Reading, Side};
+use trefoil_ring0::schema::unit_nanos;
+
+use super::interval::Within;
+use super::join::Coming;
+use super::union::Part;
+use super::{Lowering, Refusal};
+use crate::lower_expr::{expression, unaliased};
+use crate::window::START;
+
+/// The windows of both sides, if a join asks that they are equal.
+pub(super) fn equal_windows(join: &Join, parts: [&Part; 2]) -> Option<Within> {
+    let schemas = [join.left.schema(), join.right.schema()];
+    let window = |side: Side, expr: &PlanExpr| {
+        let PlanExpr::Column(column) = unaliased(expr) else {
+            return None;
+        };
+        let part = parts[side.port()];
+        let column = schemas[side.port()].maybe_index_of_column(column)?;
+        let at = part.columns.iter().position(|c| *c == column)?;
+        Some((column, part.windows.get(at).copied().flatten()?))
+    };
+    let equal = |(l, r): &(PlanExpr, PlanExpr)| {
+        let (left, left_ns) = window(Side::Left, l)?;
+        let (right, right_ns) = window(Side::Right, r)?;
+        Some(([left, right], [left_ns - 1, right_ns - 1]))
+    };
+    let (times, lag_ns) = join.on.iter().find_map(equal)?;
+    Some(Within::of_windows(times, lag_ns, join.filter.clone()))
+}
+
+/// Of which columns of joined rows windows close once a watermark has passed their end, and the
+/// size of these: a side's that is never missing.
+pub(super) fn windows_behind(
+    kind: JoinKind,
+    sides: [&Coming; 2],
+    within: &Within,
+) -> Vec<Option<i64>> {
+    let Some(size_ns) = within.size_ns() else {
+        return Vec::new();
+    };
+    let is_there = |side: Side| match kind.asked() {
+        None => !kind.tells(side.other()),
+        Some(asked) => asked == side,
+    };
+    let mut windows = Vec::new();
+    for side in [Side::Left, Side::Right] {
+        let coming = sides[side.port()];
+        let first = windows.len();
+        if kind.asked().is_none_or(|asked| asked == side) {
+            windows.resize(first + coming.schema.fields.len(), None);
+        }
+        if let (true, Some(time)) = (is_there(side), coming.time) {
+            windows[first + time] = Some(size_ns);
+        }
+    }
+    if let JoinKind::Mark(_) = kind {
+        windows.push(None);
+    }
+    windows
+}
+
+impl Lowering<'_> {
+    /// Has rows go that are late for the tumbling windows which these expressions make of them,
+    /// where a join holds rows until windows close. Gives which of them are starts of such windows,
+    /// and the size of these in nanoseconds.
+    pub(super) fn closing_tumbles(
+        &mut self,
+        exprs: &[PlanExpr],
+        input: &DFSchemaRef,
+    ) -> Result<Vec<(usize, i64)>, Refusal> {
+        if !self.held_by_window {
+            return Ok(Vec::new());
+        }
+        let mut rule: Option<(usize, i64, i64)> = None;
+        let mut closing = Vec::new();
+        for (number, expr) in exprs.iter().enumerate() {
+            let PlanExpr::ScalarFunction(call) = unaliased(expr) else {
+                continue;
+            };
+            if call.name() != START {
+                continue;
+            }
+            let Expr::TumbleStart { time, size, offset } = expression(expr, &self.scope_of(input))?
+            else {
+                continue;
+            };
+            if let Expr::Column(time) = *time
+                && self.is_timed(&self.branches, time)
+                && *rule.get_or_insert((time, size, offset)) == (time, size, offset)
+            {
+                let unit_ns = self.unit_ns(time);
+                closing.extend(size.checked_mul(unit_ns).map(|size_ns| (number, size_ns)));
+            }
+        }
+        let Some((time, size, offset)) = rule else {
+            return Ok(closing);
+        };
+        let Some(bound) = self.bound_in_order(time)? else {
+            return Ok(Vec::new());
+        };
+        let unit_ns = self.unit_ns(time);
+        self.push(OperatorSpec::DropLate(LateRule {
+            time,
+            unit_ns,
+            bound,
+            size,
+            slide: size,
+            offset,
+        }));
+        Ok(closing)
+    }
+
+    /// The column with each row's watermark, known where rows are read: by one shard, in order.
+    pub(super) fn bound_in_order(&mut self, time: usize) -> Result<Option<usize>, Refusal> {
+        for branch in &mut self.branches {
+            if let Some(source) = branch.source() {
+                self.program.sources[source].reading = Reading::InOrder;
+                branch.single = true;
+            }
+        }
+        self.event_time(Some(time))
+    }
+
+    /// Nanoseconds of one unit of a TIMESTAMP's column.
+    fn unit_ns(&self, column: usize) -> i64 {
+        match &self.schema.fields[column].data_type {
+            datafusion::arrow::datatypes::DataType::Timestamp(unit, None) => unit_nanos(*unit),
+            _ => unreachable!("event time is a TIMESTAMP"),
+        }
+    }
+
+    /// Whether a join's conditions ask for a version of one of its sides.
+    pub(super) fn asks_for_version(join: &Join) -> bool {
+        let version = |e: &PlanExpr| {
+            matches!(e, PlanExpr::ScalarFunction(f)
+                if f.name() == crate::window::marker::AS_OF_TIME)
+        };
+        let mut conditions = join.filter.iter().flat_map(split_conjunction);
+        conditions.any(version)
+    }
+}
