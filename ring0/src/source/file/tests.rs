@@ -1,5 +1,7 @@
 //! What a file's reader makes of a file that changes under it.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::io::ThreadIo;
 use crate::program::SourceKind;
@@ -14,13 +16,7 @@ fn read_cut_off(text: &str, size: u64) -> Error {
         format: FileFormat::Ndjson,
     };
     let spec = SourceSpec::new("s", Arc::new(Schema::new(vec![])), kind);
-    let mut files = open(
-        &spec,
-        4,
-        &[Arc::clone(&bell)],
-        &mut std::collections::HashMap::new(),
-    )
-    .unwrap();
+    let mut files = open(&spec, 4, &[Arc::clone(&bell)], &mut HashMap::new()).unwrap();
     files.open = Arc::new(vec![OpenFile::cut_off(text, size)]);
     let reader = Reader {
         shard: 0,
