@@ -97,10 +97,15 @@ fn changes_of_changes() {
             "SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY n DESC LIMIT 1".to_owned(),
             "+I,a,1 -U,a,1 +U,a,2 -U,a,2 +U,a,3",
         ),
+        // An aggregate is over the input, whatever a result is called.
+        (
+            "SELECT k, MIN(v) AS v FROM r GROUP BY k ORDER BY MAX(v) DESC, k LIMIT 1".to_owned(),
+            "+I,a,1 +I,b,5 -D,a,1 -U,b,5 +U,b,1",
+        ),
         // What they are ordered by is no column of the result.
         (
             "SELECT k FROM r ORDER BY v DESC, k LIMIT 2".to_owned(),
-            "+I,a +I,b -D,a +I,a -D,a +I,a",
+            "+I,a +I,b +I,a -D,a +I,a -D,a",
         ),
         (
             "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) AS t FROM r".to_owned(),

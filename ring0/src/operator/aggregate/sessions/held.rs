@@ -296,7 +296,8 @@ impl Held {
         groups.iter().for_each(|&group| _ = self.of(group));
         let of = || groups.iter().map(|&g| &self.rows[g as usize]);
         let lengths = OffsetBuffer::from_lengths(of().map(Vec::len));
-        let rows = LargeBinaryArray::from_iter_values(of().flatten());
+        let rows: Vec<&[u8]> = of().flatten().map(|row| &row[..]).collect();
+        let rows = LargeBinaryArray::from_vec(rows);
         let item = Arc::new(ArrowField::new("row", DataType::LargeBinary, false));
         let rows = LargeListArray::new(item, lengths, Arc::new(rows), None);
         Some(Arc::new(rows))
