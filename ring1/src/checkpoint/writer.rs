@@ -44,7 +44,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; `wake` is called behind each outcome.
+    /// Starts the thread; `wake` is called behind each outcome, and once there is room again.
     ///
     /// # Errors
     /// There is no thread left.
@@ -60,9 +60,13 @@ impl Writer {
         };
         let run = move || {
             for order in taken {
-                if let Some(outcome) = work.take(order) {
-                    // Nobody asks any more where the other end is gone.
-                    let _ = tell.send(outcome);
+                // Who found no room sleeps, perhaps, and nobody else wakes him.
+                let was_full = work.waiting.load(Ordering::Relaxed) >= PIECES_MAX;
+                let outcome = work.take(order);
+                let is_told = outcome.is_some();
+                // Nobody asks any more where the other end is gone.
+                _ = outcome.map(|outcome| tell.send(outcome));
+                if is_told || was_full {
                     wake();
                 }
             }
@@ -240,6 +244,51 @@ pub fn finish_sinks(sinks: &[SinkPrint]) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::checkpoint::Prepared;
+
+    /// Who waits for room sleeps until he is woken.
+    #[test]
+    fn who_found_no_room_is_woken() {
+        let dir = std::env::temp_dir().join(format!("trefoil-{}-room", std::process::id()));
+        let store = Store::open(&dir).expect("a folder");
+        let (woken, wakes) = channel();
+        let (go_on, waits) = channel();
+        let wake = move || {
+            woken.send(()).expect("the test listens");
+            // The test has gone on for good.
+            _ = waits.recv();
+        };
+        let writer = Writer::start(store, wake).expect("a thread");
+        // The thread is held where it tells of this one.
+        writer.begin(1);
+        let data = ManifestData {
+            created_ns: 0,
+            shards: 1,
+            seed: 0,
+            chunk_bytes: 1,
+            step: 0,
+            fingerprint: Vec::new(),
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            counters: serde_json::Value::Null,
+        };
+        writer.commit(1, data);
+        wakes.recv().expect("it is woken for the outcome");
+        for _ in 0..PIECES_MAX {
+            assert!(writer.has_room());
+            let place = Place {
+                kind: 1,
+                number: 0,
+                level: 0,
+            };
+            writer.piece(0, place, Vec::new());
+        }
+        assert!(!writer.has_room());
+        go_on.send(()).expect("the thread waits");
+        wakes.recv().expect("it is woken for room");
+        drop(go_on);
+        drop(writer);
+        fs::remove_dir_all(dir).expect("it is there");
+    }
 
     /// A file that has its name keeps it, whatever a later run calls its own.
     #[test]
