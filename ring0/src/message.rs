@@ -21,7 +21,8 @@ pub enum Mark {
     ChunkEnd,
     /// As [`Mark::ChunkEnd`], and the split of which the chunk was the last has ended.
     SplitEnd,
-    /// The lane's records of this epoch end here.
+    /// The lane's records before this barrier end here: twice its epoch, and one where what is
+    /// before it is kept.
     Barrier(u64),
     /// The lane has no further record.
     End,

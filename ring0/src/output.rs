@@ -38,7 +38,7 @@ impl Block {
 pub(crate) enum Gives {
     /// Rows.
     Block(Block),
-    /// All rows before the barrier of this epoch were given, and none behind it.
+    /// All rows before this barrier were given, and none behind it.
     Barrier(u64),
 }
 

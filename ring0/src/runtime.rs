@@ -325,7 +325,7 @@ impl Runtime {
                 shard: build(&program, config, &origins, of, parts, from)?,
                 orders: Arc::clone(&orders),
                 obeyed: 0,
-                epoch: 0,
+                barrier: 0,
                 outcome: None,
             };
             slots.push(Slot {

@@ -142,15 +142,24 @@ pub(crate) struct Recorder {
     to: Producer<Told>,
     host: Arc<Bell>,
     /// The barrier that the host asked for, until it has passed all that runs here.
-    pub(crate) barrier: Option<Asked>,
+    pub(crate) barrier: Option<u64>,
 }
 
-/// A barrier that the host asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) epoch: u64,
-    /// Whether what is before it is told to the host; else it only parts the results.
-    pub(crate) is_kept: bool,
+/// The number of a barrier in marks: twice its epoch, and one where what is before it is told to
+/// the host; else it only parts the results. A mark says all of it, as it may come to a shard before
+/// the shard was asked.
+pub(crate) fn barrier_of(epoch: u64, is_kept: bool) -> u64 {
+    epoch * 2 + u64::from(is_kept)
+}
+
+/// The epoch of a barrier.
+pub(crate) fn epoch_of(barrier: u64) -> u64 {
+    barrier / 2
+}
+
+/// Whether what is before a barrier is told to the host.
+pub(crate) fn is_kept(barrier: u64) -> bool {
+    barrier % 2 == 1
 }
 
 impl Recorder {
@@ -163,11 +172,6 @@ impl Recorder {
             barrier: None,
         };
         (recorder, from)
-    }
-
-    /// Whether state that a barrier reaches is to be told.
-    pub(crate) fn keeps(&self) -> bool {
-        self.barrier.is_some_and(|asked| asked.is_kept)
     }
 
     /// Whether it takes something now.

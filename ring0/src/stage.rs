@@ -363,7 +363,7 @@ impl Level {
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
-            (Item::Mark(Mark::Barrier(_)), _) => self.save(end),
+            (Item::Mark(Mark::Barrier(barrier)), _) => self.save(barrier, end),
             (Item::Tick, operator) => operator.tick(&mut self.out),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),
             // What was stopped is not complete, and nothing stands in order.
@@ -401,13 +401,13 @@ impl Level {
     }
 
     /// Hands the next slice of state on to the snapshot, or gives what is not kept.
-    fn save(&mut self, end: &mut End<'_>) -> Result<Flow> {
+    fn save(&mut self, barrier: u64, end: &mut End<'_>) -> Result<Flow> {
         if let Operator::Aggregate(state) = &mut self.operator
             && state.is_partial()
         {
             return state.emit(Mark::Barrier(0), &mut self.out);
         }
-        if !end.recorder.keeps() {
+        if !snapshot::is_kept(barrier) {
             return Ok(Flow::Done);
         }
         if !end.recorder.has_room() {

@@ -23,7 +23,7 @@ pub(super) struct Part {
     pub(super) orders: Arc<Orders>,
     pub(super) obeyed: u32,
     /// The last barrier that was asked for.
-    pub(super) epoch: u64,
+    pub(super) barrier: u64,
     /// Once it has ended: what it counted, or its error.
     pub(super) outcome: Option<Result<ShardReport>>,
 }
@@ -53,9 +53,9 @@ impl Part {
         if orders != self.obeyed && self.obey(orders) {
             return Turn::Finished;
         }
-        let asked = self.orders.barrier();
-        if asked.epoch != self.epoch && self.shard.ask_barrier(asked) {
-            self.epoch = asked.epoch;
+        let barrier = self.orders.barrier();
+        if barrier != self.barrier && self.shard.ask_barrier(barrier) {
+            self.barrier = barrier;
         }
         match self.shard.turn(io) {
             Ok(Turn::Finished) => self.end(),
@@ -149,7 +149,7 @@ impl Hosted {
     pub(super) fn is_told(&self) -> bool {
         let told = |slot: &Slot| {
             let part = &slot.part;
-            part.orders.given() != part.obeyed || part.orders.barrier().epoch != part.epoch
+            part.orders.given() != part.obeyed || part.orders.barrier() != part.barrier
         };
         !self.incoming.is_empty() && self.slots.len() < PROGRAMS_MAX || self.slots.iter().any(told)
     }

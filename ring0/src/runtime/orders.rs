@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use crate::shard::Shard;
-use crate::snapshot::Asked;
+use crate::snapshot::{barrier_of, epoch_of};
 
 /// To end at once, whatever is in hand.
 pub(super) const HALT: u32 = 1;
@@ -20,7 +20,7 @@ pub(super) struct Orders {
     /// Bits: [`HALT`], [`STOP`], [`DRAIN`], and above them a count of the times that the host asked
     /// how far it is. A shard looks at all of it at once, between two turns.
     given: AtomicU32,
-    /// The last barrier that the host asked for: twice its epoch, and one where it is kept.
+    /// The last barrier that the host asked for.
     barrier: AtomicU64,
     pub(super) failed: AtomicBool,
     told: Vec<Answer>,
@@ -53,14 +53,10 @@ impl Orders {
         self.given.load(Ordering::Acquire)
     }
 
-    /// The last barrier that was asked for; of epoch 0 where none was.
+    /// The last barrier that was asked for; 0 where none was.
     #[inline]
-    pub(super) fn barrier(&self) -> Asked {
-        let word = self.barrier.load(Ordering::Acquire);
-        Asked {
-            epoch: word / 2,
-            is_kept: word % 2 == 1,
-        }
+    pub(super) fn barrier(&self) -> u64 {
+        self.barrier.load(Ordering::Acquire)
     }
 
     /// Gives these orders, besides those that were given.
@@ -74,10 +70,10 @@ impl Orders {
     }
 
     /// Asks for a barrier.
-    pub(super) fn ask_barrier(&self, asked: Asked) {
-        let word = asked.epoch * 2 + u64::from(asked.is_kept);
-        let before = self.barrier.swap(word, Ordering::Release);
-        assert!(before / 2 < asked.epoch, "epochs ascend from 1");
+    pub(super) fn ask_barrier(&self, epoch: u64, is_kept: bool) {
+        let barrier = barrier_of(epoch, is_kept);
+        let before = self.barrier.swap(barrier, Ordering::Release);
+        assert!(epoch_of(before) < epoch, "epochs ascend from 1");
     }
 
     /// Says how far a shard is.

@@ -20,7 +20,7 @@ use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
 use crate::shard::ShardReport;
-use crate::snapshot::{Asked, Told, refusal};
+use crate::snapshot::{Told, epoch_of, refusal};
 use crate::source::Doorway;
 use crate::wake::Bell;
 
@@ -181,8 +181,8 @@ impl Running {
         let mut given = outputs.filter_map(|(number, lanes)| Some((number, lanes.poll()?)));
         match given.next() {
             Some((_, Gives::Block(block))) => return Ok(Next::Block(block)),
-            Some((number, Gives::Barrier(epoch))) => {
-                return Ok(Next::Barrier(OutputId(number as u32), epoch));
+            Some((number, Gives::Barrier(barrier))) => {
+                return Ok(Next::Barrier(OutputId(number as u32), epoch_of(barrier)));
             }
             None => {}
         }
@@ -230,10 +230,7 @@ impl Running {
             None,
             "programs without snapshots have no barriers"
         );
-        self.ask(Asked {
-            epoch,
-            is_kept: true,
-        });
+        self.ask(epoch, true);
     }
 
     /// Asks for a barrier that only parts the results: those of all that is read before from those
@@ -241,14 +238,11 @@ impl Running {
     /// in memory it lies behind what the shards have taken. Any program has them; the next one is
     /// asked for when every output has had this one. A program that has ended by then has none.
     pub fn ask_parting(&self, epoch: u64) {
-        self.ask(Asked {
-            epoch,
-            is_kept: false,
-        });
+        self.ask(epoch, false);
     }
 
-    fn ask(&self, asked: Asked) {
-        self.orders().ask_barrier(asked);
+    fn ask(&self, epoch: u64, is_kept: bool) {
+        self.orders().ask_barrier(epoch, is_kept);
         self.control.ring();
     }
 

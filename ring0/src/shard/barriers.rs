@@ -1,21 +1,21 @@
 //! Barriers as a shard cuts them, and what it says of them.
 
 use super::{Shard, SourceSlot};
-use crate::snapshot::{Asked, Piece, Place, Told};
+use crate::snapshot::{Piece, Place, Told, epoch_of, is_kept};
 
 impl Shard {
     /// Cuts a barrier in all that is read, and tells the host of what is before it where that is to
     /// be kept. False while another one is under way.
-    pub(crate) fn ask_barrier(&mut self, asked: Asked) -> bool {
+    pub(crate) fn ask_barrier(&mut self, barrier: u64) -> bool {
         if self.recorder.barrier.is_some() {
             return false;
         }
-        self.recorder.barrier = Some(asked);
+        self.recorder.barrier = Some(barrier);
         let open = self.sources.iter_mut();
         let open = open.filter(|slot| !slot.ended && !slot.is_remade);
         open.for_each(|slot| match slot.source.is_cut_anywhere() {
-            true => slot.asked = Some(asked.epoch),
-            false => slot.source.ask_barrier(asked.epoch),
+            true => slot.asked = Some(barrier),
+            false => slot.source.ask_barrier(barrier),
         });
         true
     }
@@ -23,7 +23,7 @@ impl Shard {
     /// Once a barrier has passed all that is here, tells what has to be known besides the state of
     /// operators, and that this is all. Returns whether something moved.
     pub(super) fn end_barrier(&mut self) -> bool {
-        let Some(Asked { epoch, is_kept }) = self.recorder.barrier else {
+        let Some(barrier) = self.recorder.barrier else {
             return false;
         };
         let is_past = |slot: &SourceSlot| slot.is_remade || slot.ended || slot.position.is_some();
@@ -31,8 +31,8 @@ impl Shard {
             && self
                 .chains
                 .iter()
-                .all(|chain| chain.barriers.are_past(epoch));
-        if !past || is_kept && !self.recorder.has_room() {
+                .all(|chain| chain.barriers.are_past(barrier));
+        if !past || is_kept(barrier) && !self.recorder.has_room() {
             return false;
         }
         self.recorder.barrier = None;
@@ -40,7 +40,7 @@ impl Shard {
         let positions: Vec<_> = positions.collect();
         let splits = self.exchanges.iter_mut().map(|slot| slot.split.take());
         let splits: Vec<_> = splits.collect();
-        if !is_kept {
+        if !is_kept(barrier) {
             return true;
         }
         let mut pieces = Vec::new();
@@ -56,12 +56,12 @@ impl Shard {
             }
         }
         for chain in &self.chains {
-            if chain.barriers.goes_on(epoch) {
+            if chain.barriers.goes_on(barrier) {
                 let stages = chain.barriers.stages.iter();
                 stages.for_each(|&stage| tell(Place::Stage(stage), Vec::new()));
             }
         }
-        self.recorder.tell(Told::Done(epoch, pieces));
+        self.recorder.tell(Told::Done(epoch_of(barrier), pieces));
         true
     }
 }
