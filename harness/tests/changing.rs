@@ -49,6 +49,23 @@ fn stands(lines: &[String]) -> BTreeMap<String, i64> {
     stands
 }
 
+/// These changes come, and leave what the query gives without them.
+fn check(folder: &Folder, query: &str, wanted: &str) {
+    let changes = format!("{query} EMIT CHANGES");
+    for rows in ["1", "7", "1024"] {
+        let got = run(folder, &changes, "1", rows);
+        assert_eq!(got.join(" "), wanted, "{query}, frames of {rows}");
+    }
+    let last = stands(&run(folder, &changes, "1", "7"));
+    for (cores, rows) in [("2", "1"), ("2", "1024"), ("4", "7")] {
+        let got = stands(&run(folder, &changes, cores, rows));
+        assert_eq!(got, last, "{query}, {cores} shards, frames of {rows}");
+    }
+    let mut once = run(folder, query, "1", "7");
+    once.sort();
+    assert_eq!(last.into_keys().collect::<Vec<_>>(), once, "{query}");
+}
+
 #[test]
 fn changes_of_changes() {
     let folder = Folder::new("changing");
@@ -117,19 +134,7 @@ fn changes_of_changes() {
         ),
     ];
     for (query, wanted) in cases {
-        let changes = format!("{query} EMIT CHANGES");
-        for rows in ["1", "7", "1024"] {
-            let got = run(&folder, &changes, "1", rows);
-            assert_eq!(got.join(" "), wanted, "{query}, frames of {rows}");
-        }
-        let last = stands(&run(&folder, &changes, "1", "7"));
-        for (cores, rows) in [("2", "1"), ("2", "1024"), ("4", "7")] {
-            let got = stands(&run(&folder, &changes, cores, rows));
-            assert_eq!(got, last, "{query}, {cores} shards, frames of {rows}");
-        }
-        let mut once = run(&folder, &query, "1", "7");
-        once.sort();
-        assert_eq!(last.into_keys().collect::<Vec<_>>(), once, "{query}");
+        check(&folder, &query, wanted);
     }
 }
 

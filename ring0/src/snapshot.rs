@@ -146,8 +146,8 @@ pub(crate) struct Recorder {
 }
 
 /// The number of a barrier in marks: twice its epoch, and one where what is before it is told to
-/// the host; else it only parts the results. A mark says all of it, as it may come to a shard before
-/// the shard was asked.
+/// the host; else it only parts the results. A mark says all of it, as it may come to a shard
+/// before the shard was asked.
 pub(crate) fn barrier_of(epoch: u64, is_kept: bool) -> u64 {
     epoch * 2 + u64::from(is_kept)
 }

@@ -92,7 +92,12 @@ fn statement(
             return Ok(Planned::Query(query.query.to_string()));
         }
         Statement::Query(query) => {
-            let catalog = &session.catalog;
+            // What stands in a view has an end, whatever the view reads.
+            let mut catalog = session.catalog.clone();
+            let views = catalog.views.values_mut();
+            let kept = views.filter(|view| view.kind == Kind::MaterializedView);
+            kept.for_each(|view| view.bounded = true);
+            let catalog = &catalog;
             let checked = check::query(place, &chunk, catalog, query, Purpose::Print)?;
             let kept = |name: &String| catalog.kind(name) == Some(Kind::MaterializedView);
             if checked.uses.iter().any(kept) {

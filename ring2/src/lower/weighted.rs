@@ -164,8 +164,23 @@ pub(super) fn ranks(calls: &[WindowFunction]) -> Option<Vec<Rank>> {
     calls.iter().map(rank).collect()
 }
 
-/// The greatest rank that a filter above the functions lets pass, where there is one.
+/// The greatest rank that a filter above the functions lets pass, where there is one. Functions
+/// that stand in the plan twice, as in a view that is joined with itself, have two ways up.
 pub(super) fn limit(plan: &LogicalPlan, window: &Window, ranks: &[Rank]) -> Option<(Rank, u64)> {
+    match times(plan, window) {
+        1 => limit_above(plan, window, ranks),
+        _ => None,
+    }
+}
+
+/// How often these functions stand in a plan.
+fn times(plan: &LogicalPlan, window: &Window) -> usize {
+    let here = matches!(plan, LogicalPlan::Window(found) if found == window);
+    let below = plan.inputs().into_iter().map(|input| times(input, window));
+    usize::from(here) + below.sum::<usize>()
+}
+
+fn limit_above(plan: &LogicalPlan, window: &Window, ranks: &[Rank]) -> Option<(Rank, u64)> {
     let found = match plan {
         LogicalPlan::Filter(filter) => {
             let mut conditions = vec![&filter.predicate];
@@ -191,7 +206,7 @@ pub(super) fn limit(plan: &LogicalPlan, window: &Window, ranks: &[Rank]) -> Opti
     let below = || {
         plan.inputs()
             .into_iter()
-            .find_map(|input| limit(input, window, ranks))
+            .find_map(|input| limit_above(input, window, ranks))
     };
     found.or_else(below)
 }

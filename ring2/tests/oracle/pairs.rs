@@ -100,6 +100,12 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
         "SELECT a.k, COUNT(*) AS n FROM r AS a JOIN r AS c ON a.k = c.k AND a.i = c.i \
          JOIN r AS d ON a.k = d.k AND a.i = d.i WHERE a.k > 0 GROUP BY a.k HAVING a.k < 9",
     ),
+    (
+        "SELECT i, a.k, c.s FROM r AS a LEFT JOIN \
+         (r AS b JOIN (SELECT i, s FROM r WHERE k > 0) AS c USING (i)) USING (i)",
+        "SELECT a.i, a.k, c.s FROM r AS a LEFT JOIN \
+         (r AS b JOIN (SELECT i, s FROM r WHERE k > 0) AS c ON b.i = c.i) ON a.i = b.i",
+    ),
     // No call counts rows, and the changelog does.
     (
         "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \

@@ -181,6 +181,12 @@ pub(crate) const TYPES: &[&str] = &[
 
 /// What is computed from results that change: groups of groups, ranks and the first of an order.
 pub(crate) const CHANGING: &[&str] = &[
+    // Of the same ranks one side is limited.
+    "SELECT x.k AS a, x.p AS b, y.k AS c, y.p AS d FROM \
+     (SELECT k, n, ROW_NUMBER() OVER (ORDER BY n DESC, k) AS p FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t) x JOIN \
+     (SELECT k, n, ROW_NUMBER() OVER (ORDER BY n DESC, k) AS p FROM \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t) y ON x.p + 2 = y.p WHERE x.p <= 2",
     "SELECT n, COUNT(*) AS c FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) t GROUP BY n",
     "SELECT COUNT(*) AS c, SUM(a) AS s, MIN(a) AS l, MAX(a) AS g, AVG(a) AS m \
      FROM (SELECT k, SUM(i) AS a FROM r GROUP BY k) t",

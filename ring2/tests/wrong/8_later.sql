@@ -31,8 +31,6 @@ SELECT symbol FROM trades INTERSECT SELECT symbol FROM quotes EMIT CHANGES
 SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
 UNION ALL SELECT symbol, COUNT(*) FROM quotes GROUP BY symbol EMIT CHANGES
 ---
-SELECT symbol, COUNT(DISTINCT price) FROM trades GROUP BY symbol, SESSION(event_time, INTERVAL '1' MINUTE)
----
 SELECT n, ARRAY_AGG(symbol ORDER BY symbol)
 FROM (SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol) t GROUP BY n
 ---

@@ -72,8 +72,15 @@ impl Tree<'_> {
             let Some(name) = column.0.last().and_then(|p| p.as_ident()).map(normal) else {
                 continue;
             };
-            if merged.iter().any(|m| m.column == name) {
-                continue;
+            if let Some(at) = merged.iter().position(|m| m.column == name) {
+                let mut relations = Vec::new();
+                left.clone().for_each(|f| flat(f, &mut relations));
+                let is_left = |f| named(f).as_ref() == Some(&merged[at].relation);
+                if relations.into_iter().any(is_left) {
+                    continue;
+                }
+                // That of a join on the right, within brackets.
+                merged.remove(at);
             }
             let owner = match left.clone().collect::<Vec<_>>().as_slice() {
                 [TableFactor::NestedJoin { .. }] => self.owner(&name, left.clone()),
@@ -108,6 +115,11 @@ impl Tree<'_> {
     /// The columns of a relation; `None` where its query has to be planned to tell.
     fn columns(&self, factor: &TableFactor) -> Option<Vec<String>> {
         match factor {
+            TableFactor::Table {
+                alias: Some(alias), ..
+            } if !alias.columns.is_empty() => {
+                Some(alias.columns.iter().map(|c| normal(&c.name)).collect())
+            }
             TableFactor::Table { .. } => {
                 let name = named_table(factor)?;
                 let table = self
