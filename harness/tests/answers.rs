@@ -155,3 +155,29 @@ fn a_pattern_that_matches_nothing_says_so() {
     assert!(lines.is_empty());
     assert!(errors.contains("the pattern matches no file"), "{errors}");
 }
+
+/// -0.0 and 0.0 are peers, whichever came first.
+#[test]
+fn zeros_of_both_signs_have_one_rank() {
+    let folder = Folder::new("zeros");
+    let rows = ["0.0", "-0.0", "0.0", "1.0"].map(|d| format!("{{\"d\":{d},\"k\":1}}\n"));
+    folder.write("z.json", &rows.concat());
+    let sql = "CREATE SOURCE z (d DOUBLE, k INT) WITH (connector = 'file', format = 'json', \
+               path = 'z.json');";
+    folder.write("s.sql", sql);
+    for over in ["ORDER BY d", "PARTITION BY k ORDER BY d"] {
+        let query = format!(
+            "SELECT RANK() OVER ({over}) AS r, DENSE_RANK() OVER ({over}) AS d, \
+             COUNT(*) OVER ({over}) AS c FROM z"
+        );
+        for shards in ["1", "2"] {
+            let (lines, _) = run(&folder, &query, shards);
+            let tied = r#"{"r":1,"d":1,"c":3}"#;
+            assert_eq!(
+                lines,
+                [tied, tied, tied, r#"{"r":4,"d":2,"c":4}"#],
+                "{query}"
+            );
+        }
+    }
+}

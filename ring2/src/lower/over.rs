@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{
-    DataType, Field as ArrowField, Schema as ArrowSchema, SchemaRef,
+    DataType, Field as ArrowField, Float32Type, Float64Type, Schema as ArrowSchema, SchemaRef,
 };
 use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Window};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
@@ -31,17 +32,35 @@ struct Partition {
     /// Of the functions' columns, and where each is among those of the rows.
     schema: SchemaRef,
     columns: Vec<usize>,
+    /// Which of them say the order: -0.0 is 0.0 there, so that the two are peers.
+    ordering: Vec<bool>,
     /// Of the results, as Ring 0 holds them.
     results: Vec<DataType>,
+}
+
+/// The values of an order, of which equal ones are the same.
+fn as_order(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>();
+            Arc::new(values.unary::<_, Float64Type>(|x| x + 0.0))
+        }
+        DataType::Float32 => {
+            let values = array.as_primitive::<Float32Type>();
+            Arc::new(values.unary::<_, Float32Type>(|x| x + 0.0))
+        }
+        _ => Arc::clone(array),
+    }
 }
 
 impl Partition {
     fn run(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>, DataFusionError> {
         let needed = self.columns.iter().map(|&c| &columns[c]);
-        let fields = self.schema.fields().iter();
-        let needed = needed
-            .zip(fields)
-            .map(|(array, field)| as_type(array, field.data_type()));
+        let fields = self.schema.fields().iter().zip(&self.ordering);
+        let needed = needed.zip(fields).map(|(array, (field, orders))| {
+            let array = as_type(array, field.data_type())?;
+            Ok::<_, DataFusionError>(if *orders { as_order(&array) } else { array })
+        });
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let needed = needed.collect::<Result<_, _>>()?;
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), needed, &options)?;
@@ -277,8 +296,18 @@ fn kernel(
         functions.push(function);
         results.push(held);
     }
+    let mut ordering = vec![false; schema.fields().len()];
+    let orders = functions
+        .iter()
+        .flat_map(|f: &Arc<dyn WindowExpr>| f.order_by());
+    for order in orders {
+        if let Some(column) = order.expr.downcast_ref::<PhysicalColumn>() {
+            ordering[column.index()] = true;
+        }
+    }
     Ok(Partition {
         functions,
+        ordering,
         schema,
         columns,
         results,
