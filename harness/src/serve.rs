@@ -1,5 +1,5 @@
 //! `trefoil serve`: an engine that stays. What its SQL declares comes in through sockets that
-//! listen and is kept in materialized views; over HTTP it says how it is ([`page`]). It ends at a
+//! listen and is kept in materialized views; over HTTP it says how it is ([`mod@page`]). It ends at a
 //! signal.
 
 mod page;
