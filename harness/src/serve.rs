@@ -1,6 +1,6 @@
 //! `trefoil serve`: an engine that stays. What its SQL declares comes in through sockets that
-//! listen and is kept in materialized views; over HTTP it says how it is ([`mod@page`]). It ends at a
-//! signal.
+//! listen and is kept in materialized views; over HTTP it says how it is ([`mod@page`]). It ends at
+//! a signal.
 
 mod page;
 
