@@ -2,6 +2,7 @@
 //! is compared runs in turn within one process run, so that both meet the same machine; a figure
 //! is the median of the runs, and stands beside its least and greatest.
 
+mod categories;
 mod compare;
 mod data;
 mod files;
@@ -36,14 +37,16 @@ enum Benchmark {
     Files,
     Latency,
     Windows,
+    Categories,
 }
 
-const ALL: [Benchmark; 5] = [
+const ALL: [Benchmark; 6] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
     Benchmark::Latency,
     Benchmark::Windows,
+    Benchmark::Categories,
 ];
 
 impl Benchmark {
@@ -54,6 +57,7 @@ impl Benchmark {
             Self::Files => "files",
             Self::Latency => "latency",
             Self::Windows => "windows",
+            Self::Categories => "categories",
         }
     }
 
@@ -80,6 +84,10 @@ impl Benchmark {
                  to slide, of sessions and of tumbling windows, beside DuckDB where Python has it; \
                  the longest turn where 100 k groups close at once"
             }
+            Self::Categories => {
+                "projection, GROUP BY, windows, global totals and joins over NDJSON on 1..N \
+                 shards, beside what the partitionability analysis hoped for on 8 cores"
+            }
         }
     }
 
@@ -91,6 +99,7 @@ impl Benchmark {
             Self::Files => files::ratios(),
             Self::Latency => latency::ratios(setting),
             Self::Windows => windows::ratios(),
+            Self::Categories => categories::ratios(setting),
         }
     }
 
@@ -101,6 +110,7 @@ impl Benchmark {
             Self::Files => files::once(setting),
             Self::Latency => latency::once(setting),
             Self::Windows => windows::once(setting),
+            Self::Categories => categories::once(setting),
         }
     }
 }

@@ -38,7 +38,14 @@ fn all_benchmarks_are_listed() {
     let output = bench(&["--list"]);
     let text = stdout(&output);
     assert!(output.status.success());
-    for name in ["roofline", "keyed", "files", "latency", "windows"] {
+    for name in [
+        "roofline",
+        "keyed",
+        "files",
+        "latency",
+        "windows",
+        "categories",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
 }
@@ -242,4 +249,33 @@ fn windows_of_all_kinds_are_measured() {
     assert!(longest("turn_whole_max@20000") >= longest("turn_max@20000"));
     let why = result["why_invalid"].as_str().unwrap_or_default();
     assert!(!why.contains("differ") && !why.contains("came"), "{why}");
+}
+
+/// Few records: each category gives the same rows on one shard and on two.
+#[test]
+fn categories_are_measured_on_more_shards() {
+    let mut arguments = vec!["categories", "--quick", "--rows", "20000", "--runs", "1"];
+    arguments.extend(["--warmup", "0", "--cores", "2", "--json", "-"]);
+    let output = bench(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for name in [
+        "projection",
+        "group_by",
+        "tumbling",
+        "session",
+        "sliding",
+        "global",
+        "co_partitioned",
+        "broadcast",
+        "repartition",
+    ] {
+        for figure in [format!("engine@{name}"), format!("engine@{name},2")] {
+            assert_eq!(result["metrics"][&figure]["unit"], "records/s", "{figure}");
+        }
+        let efficiency = result["ratios"][format!("efficiency@{name},2")].as_f64();
+        assert!(efficiency.unwrap() > 0.0, "{name}");
+    }
+    let why = result["why_invalid"].as_str().unwrap_or_default();
+    assert!(!why.contains("differs") && !why.contains("no row"), "{why}");
 }

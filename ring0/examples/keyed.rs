@@ -1,13 +1,16 @@
 //! Keyed aggregation on one shard, for profiling: COUNT, SUM, MIN and MAX of a DOUBLE by a BIGINT
 //! key, from columns in memory through the whole runtime, and beside it the operator alone.
-//! `cargo run --release -p trefoil-ring0 --example keyed [KEYS..]`
+//! `cargo run --release -p trefoil-ring0 --example keyed [text] [KEYS..]`: with
+//! `text` by a VARCHAR.
 
 #![expect(clippy::disallowed_methods, reason = "it measures, from outside")]
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::DataType;
 use trefoil_ring0::error::Error;
 use trefoil_ring0::frame::Frame;
@@ -33,8 +36,14 @@ fn main() -> Result<(), Error> {
         true => vec![100, 10_000, 1_000_000, 10_000_000],
         false => keys,
     };
+    let is_text = std::env::args().any(|a| a == "text");
     for keys in keys {
-        let arrays = arrays(keys);
+        let mut arrays = arrays(keys);
+        if is_text {
+            let texts = arrays[0].as_primitive::<Int64Type>().iter().flatten();
+            let texts = texts.map(|k| format!("dev-{k:04}"));
+            arrays[0] = Arc::new(StringArray::from_iter_values(texts));
+        }
         report(keys, "runtime", || through_the_runtime(&arrays))?;
         report(keys, "operator", || operator_alone(&arrays))?;
     }
@@ -77,12 +86,13 @@ fn arrays(keys: u64) -> [ArrayRef; 2] {
     [Arc::new(k), Arc::new(v)]
 }
 
-fn spec() -> Arc<AggregateSpec> {
+/// The aggregation by a key of this type.
+fn spec(key: &DataType) -> Arc<AggregateSpec> {
     let call = |function, argument| AggregateCall { function, argument };
     let field = |name: &str, data_type: DataType| Field::new(name, data_type);
     Arc::new(AggregateSpec {
         input: Arc::new(Schema::new(vec![
-            field("k", DataType::Int64),
+            field("k", key.clone()),
             field("v", DataType::Float64),
         ])),
         keys: vec![0],
@@ -95,7 +105,7 @@ fn spec() -> Arc<AggregateSpec> {
         phase: Phase::Complete,
         window: None,
         output: Arc::new(Schema::new(vec![
-            field("k", DataType::Int64),
+            field("k", key.clone()),
             field("count", DataType::Int64),
             field("sum", DataType::Float64),
             field("min", DataType::Float64),
@@ -105,7 +115,7 @@ fn spec() -> Arc<AggregateSpec> {
 }
 
 fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
-    let spec = spec();
+    let spec = spec(arrays[0].data_type());
     let (input, output) = (Arc::clone(&spec.input), Arc::clone(&spec.output));
     let program = Program::exchanged(
         SourceSpec::new(
@@ -137,7 +147,7 @@ fn through_the_runtime(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
 }
 
 fn operator_alone(arrays: &[ArrayRef; 2]) -> Result<usize, Error> {
-    let spec = spec();
+    let spec = spec(arrays[0].data_type());
     let mut frame = Frame::new(&spec.input, FRAME_ROWS);
     let mut out = Frame::new(&spec.output, FRAME_ROWS);
     let mut aggregate = Aggregate::new(

@@ -139,6 +139,8 @@ pub struct Field {
     pub json: bool,
     /// What a source takes integers for where a TIMESTAMP is wanted: so many of these since 1970.
     pub epoch: Option<TimeUnit>,
+    /// How many characters a source takes for a VARCHAR at most: a longer text is a bad record.
+    pub length_max: Option<u32>,
 }
 
 impl Field {
@@ -150,6 +152,7 @@ impl Field {
             nullable: true,
             json: false,
             epoch: None,
+            length_max: None,
         }
     }
 

@@ -12,25 +12,19 @@
 
 pub(crate) mod index;
 pub mod keys;
+mod probe;
 pub mod replicated;
 pub mod store;
 pub mod var;
 
 use crate::error::{Error, Result};
 use crate::limits::{KEY_GROUPS, PAGE_BYTES};
-use crate::table::keys::{KeyBatch, KeyLayout};
+use crate::table::keys::KeyLayout;
 use crate::table::store::{PageId, PageStore};
-use crate::table::var::{VarHeap, VarRef, var_eq};
+use crate::table::var::{VarHeap, VarRef};
 
 /// Rows whose slots are resolved, then updated, together: their slots stay in the first cache.
 pub const BATCH_ROWS: usize = 256;
-/// How far ahead slots are fetched.
-const PREFETCH_ROWS: usize = 16;
-/// Up to so many pages lie in the second cache, where looking at two slots at once costs less than
-/// guessing wrong which of them it is; beyond, the second would be fetched from memory.
-const NEAR_PAGES: usize = 32;
-/// Deepest directory. Hashes are even, so that 2^28 pages are more than the store has.
-const DEPTH_MAX: u32 = 28;
 /// Fewest slots of a page.
 const SLOTS_MIN: usize = 16;
 const HASH_MASK: u64 = !0xffff;
@@ -134,13 +128,6 @@ impl Entry {
     }
 }
 
-/// Whether a page takes one more slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    Granted,
-    PageFull,
-}
-
 /// Where a scan stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanCursor {
@@ -193,211 +180,6 @@ impl Table {
     #[inline(always)]
     fn index(&self, place: u64) -> usize {
         ((place >> 1) >> (63 - self.depth)) as usize
-    }
-
-    /// Finds or makes the slots of rows `from..hashes.len()` of the batch. Returns the end of
-    /// the rows whose slots are in `out`: less than all where a page has to be split first,
-    /// which would move slots, and at least one more than `from`.
-    pub fn resolve(
-        &mut self,
-        layout: &TableLayout,
-        store: &mut PageStore,
-        keys: &KeyBatch,
-        hashes: &[u64],
-        from: usize,
-        out: &mut Slots,
-    ) -> Result<usize> {
-        assert!(
-            from < hashes.len() && hashes.len() <= BATCH_ROWS,
-            "a batch of rows"
-        );
-        let words = layout.keys.words();
-        if layout.keys.is_var() {
-            let same = |store: &PageStore, slot: *mut u64, i: usize| {
-                // SAFETY: an occupied slot of this layout has two words behind its header.
-                let reference = unsafe { &*slot.add(1).cast::<[u64; 2]>() };
-                var_eq(store, reference, keys.shorts[i], keys.encoded(i))
-            };
-            let put = |store: &mut PageStore, heap: &mut VarHeap, slot: *mut u64, i: usize| {
-                let VarRef(a, b) = heap.put(store, keys.encoded(i))?;
-                // SAFETY: a slot of this layout has two words behind its header.
-                unsafe { slot.add(1).cast::<[u64; 2]>().write([a, b]) };
-                Ok(())
-            };
-            return self.probe(layout, store, &keys.masks, hashes, from, out, same, put);
-        }
-        assert!(
-            keys.words.len() >= words * hashes.len(),
-            "keys of every row"
-        );
-        let rows = keys.words.as_ptr();
-        let put = |_: &mut PageStore, _: &mut VarHeap, slot: *mut u64, i: usize| {
-            // SAFETY: the batch has `words` words for row i, and the slot after its header.
-            unsafe { std::ptr::copy_nonoverlapping(rows.add(i * words), slot.add(1), words) };
-            Ok(())
-        };
-        if words == 1 {
-            // SAFETY: as for `put`.
-            let same =
-                |_: &PageStore, slot: *mut u64, i: usize| unsafe { *slot.add(1) == *rows.add(i) };
-            return self.probe(layout, store, &keys.masks, hashes, from, out, same, put);
-        }
-        let same = |_: &PageStore, slot: *mut u64, i: usize| {
-            // SAFETY: as for `put`.
-            (0..words).all(|w| unsafe { *slot.add(1 + w) == *rows.add(i * words + w) })
-        };
-        self.probe(layout, store, &keys.masks, hashes, from, out, same, put)
-    }
-
-    #[inline(always)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one loop, inlined for each form of keys"
-    )]
-    fn probe(
-        &mut self,
-        layout: &TableLayout,
-        store: &mut PageStore,
-        masks: &[u16],
-        hashes: &[u64],
-        from: usize,
-        out: &mut Slots,
-        same: impl Fn(&PageStore, *mut u64, usize) -> bool,
-        mut put: impl FnMut(&mut PageStore, &mut VarHeap, *mut u64, usize) -> Result<()>,
-    ) -> Result<usize> {
-        let end = hashes.len();
-        let mut headers = [0; BATCH_ROWS];
-        // All ones where a slot's neighbour is looked at along with it.
-        let near = match self.directory.len() <= NEAR_PAGES {
-            true => usize::MAX,
-            false => 0,
-        };
-        'again: loop {
-            for i in from..end {
-                let place = layout.place(hashes[i]);
-                let entry = self.directory[self.index(place)];
-                let slot = layout.slot_index(place, entry.depth()) * layout.slot_words;
-                out[i] = store.page(entry.id()).cast::<u64>().wrapping_add(slot);
-                headers[i] = place | u64::from(masks[i]) << 1 | 1;
-            }
-            for &slot in &out[from..end.min(from + PREFETCH_ROWS)] {
-                prefetch(slot);
-            }
-            for i in from..end {
-                prefetch(out[(i + PREFETCH_ROWS).min(BATCH_ROWS - 1)]);
-                let header = headers[i];
-                let first = out[i];
-                let step = layout.next(first).addr().wrapping_sub(first.addr()) & near;
-                let second = first.wrapping_byte_add(step);
-                // SAFETY: as below.
-                let (one, two) = unsafe { (*first, *second) };
-                // Which of the two it is nobody can foresee: so without a branch.
-                let moved = u64::from(two == header) & u64::from(one != header);
-                let mut slot = first.wrapping_byte_add(step & (moved.wrapping_neg() as usize));
-                // SAFETY: `slot_index` and `next` stay within the slots of the page, whose words
-                // are initialised (pages are taken as zeros).
-                while unsafe { *slot } != header || !same(store, slot, i) {
-                    // SAFETY: as above.
-                    if unsafe { *slot } == 0 {
-                        match self.claim(layout, store, header) {
-                            Claim::Granted => {
-                                put(store, &mut self.heap, slot, i)?;
-                                let state = &layout.initial;
-                                // SAFETY: the slot has a header, the key's and the state's words.
-                                unsafe {
-                                    let to = slot.add(layout.state_at());
-                                    std::ptr::copy_nonoverlapping(state.as_ptr(), to, state.len());
-                                    *slot = header;
-                                }
-                                break;
-                            }
-                            // Slots found before this one would move.
-                            Claim::PageFull if i > from => return Ok(i),
-                            Claim::PageFull => {
-                                let place = header & HASH_MASK;
-                                self.split(layout, store, self.index(place))?;
-                                continue 'again;
-                            }
-                        }
-                    }
-                    slot = layout.next(slot);
-                }
-                out[i] = slot;
-            }
-            return Ok(end);
-        }
-    }
-
-    /// Counts a new slot on the page of `header`, if the page may have one more.
-    #[inline(never)]
-    fn claim(&mut self, layout: &TableLayout, store: &mut PageStore, header: u64) -> Claim {
-        let id = self.directory[self.index(header & HASH_MASK)].id();
-        let occupied = store.occupied(id);
-        if occupied as usize >= layout.slots_max {
-            return Claim::PageFull;
-        }
-        store.set_occupied(id, occupied + 1);
-        self.len += 1;
-        Claim::Granted
-    }
-
-    /// Splits the page of a directory entry by its next bit.
-    #[cold]
-    fn split(&mut self, layout: &TableLayout, store: &mut PageStore, index: usize) -> Result<()> {
-        let entry = self.directory[index];
-        let depth = entry.depth() + 1;
-        if depth > DEPTH_MAX {
-            return Err(Error::Row {
-                message: "too many keys with alike hashes in GROUP BY".to_owned(),
-            });
-        }
-        let right = store.take()?;
-        let mut index = index;
-        if depth > self.depth {
-            self.directory = self.directory.iter().flat_map(|&e| [e, e]).collect();
-            self.depth += 1;
-            index *= 2;
-        }
-        let span = 1usize << (self.depth - entry.depth());
-        let first = index & !(span - 1);
-        debug_assert!(
-            self.directory[first..first + span]
-                .iter()
-                .all(|&e| e == entry)
-        );
-        let (left_half, right_half) = self.directory[first..first + span].split_at_mut(span / 2);
-        left_half.fill(Entry::new(entry.id(), depth));
-        right_half.fill(Entry::new(right, depth));
-
-        let slots = store.drain_page(entry.id());
-        let (mut left_count, mut right_count) = (0, 0);
-        for from in slots.chunks_exact(layout.slot_words).take(layout.slots) {
-            if from[0] == 0 {
-                continue;
-            }
-            let place = from[0] & HASH_MASK;
-            let id = if place << (depth - 1) >> 63 == 1 {
-                right_count += 1;
-                right
-            } else {
-                left_count += 1;
-                entry.id()
-            };
-            let at = layout.slot_index(place, depth) * layout.slot_words;
-            let mut slot = store.page(id).cast::<u64>().wrapping_add(at);
-            // SAFETY: `slot_index` and `next` stay within the page, which has a free slot: both
-            // pages were empty and get no more than one page held.
-            unsafe {
-                while *slot != 0 {
-                    slot = layout.next(slot);
-                }
-                std::ptr::copy_nonoverlapping(from.as_ptr(), slot, from.len());
-            }
-        }
-        store.keep_drained(slots);
-        store.set_occupied(entry.id(), left_count);
-        store.set_occupied(right, right_count);
-        Ok(())
     }
 
     /// Takes the slot with this header out for which `is` says so, and gives its key's space back.

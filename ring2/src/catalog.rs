@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use trefoil_ring0::program::{FileFormat, GeneratorSpec, Splits};
+use trefoil_ring0::schema::Field;
 use trefoil_ring1::connector::Sockets;
 use trefoil_ring1::watermark::Patience;
 
@@ -30,6 +31,23 @@ impl ColumnDef {
     /// Whether its texts are JSON.
     pub fn is_json(&self) -> bool {
         self.declared == "JSON"
+    }
+
+    /// How many characters its texts have at most: `n` of VARCHAR(n).
+    pub fn length_max(&self) -> Option<u32> {
+        let length = self.declared.strip_prefix("VARCHAR(")?.strip_suffix(')')?;
+        length.parse().ok()
+    }
+
+    /// The column as a source reads it, integers for a TIMESTAMP being so many of `unit`.
+    pub(crate) fn field(&self, unit: Option<TimeUnit>) -> Field {
+        Field {
+            nullable: self.nullable,
+            json: self.is_json(),
+            epoch: unit,
+            length_max: self.length_max(),
+            ..Field::new(&self.name, self.data_type.clone())
+        }
     }
 }
 

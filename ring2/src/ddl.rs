@@ -1,7 +1,7 @@
 //! From a definition's tree to what the catalogue holds: types, event time, watermark, keys. The
 //! options are read by [`crate::options`]; none is ignored.
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -12,7 +12,7 @@ use crate::options;
 use crate::place::Place;
 use crate::syntax::{ColumnSpec, CreateSource, SourceKind, TypeName, Watermark};
 
-const TYPES: [&str; 16] = [
+const TYPES: [&str; 17] = [
     "BIGINT",
     "INT",
     "SMALLINT",
@@ -29,7 +29,11 @@ const TYPES: [&str; 16] = [
     "JSON",
     "STRUCT",
     "CHAR",
+    "INTERVAL",
 ];
+
+/// The longest VARCHAR(n).
+const MAX_LENGTH: u64 = u32::MAX as u64;
 
 /// Reads a definition.
 pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDef, SqlError> {
@@ -93,7 +97,15 @@ pub(crate) fn columns(place: Place<'_>, specs: &[ColumnSpec]) -> Result<Vec<Colu
         }
         columns.push(ColumnDef {
             name,
-            data_type: data_type(place, &spec.data_type, spec.type_at.0)?,
+            data_type: match &spec.data_type {
+                // What is read is no longer; of values within others nobody would know.
+                TypeName::Named(name, length)
+                    if name == "VARCHAR" && matches!(length[..], [1..=MAX_LENGTH]) =>
+                {
+                    DataType::Utf8
+                }
+                of => data_type(place, of, spec.type_at.0)?,
+            },
             declared: spec.data_type.to_string(),
             nullable: !spec.not_null,
         });
@@ -261,6 +273,7 @@ pub(crate) fn named_type(name: &str, numbers: &[u64]) -> Option<DataType> {
             DataType::Decimal128(u8::try_from(*p).ok()?, scale)
         }
         ("BYTEA", []) => DataType::Binary,
+        ("INTERVAL", []) => DataType::Interval(IntervalUnit::MonthDayNano),
         // Any JSON value, as its text: `ColumnDef::is_json` tells it apart.
         ("JSON", []) => DataType::Utf8,
         ("TIME", [0]) => DataType::Time32(TimeUnit::Second),
@@ -272,7 +285,7 @@ pub(crate) fn named_type(name: &str, numbers: &[u64]) -> Option<DataType> {
         ("INT UNSIGNED", []) => DataType::UInt32,
         ("BIGINT UNSIGNED", []) => DataType::UInt64,
         ("DECIMAL", []) => DataType::Decimal128(38, 10),
-        // A length would have to be checked on every record.
+        // Text of this length alone, and of a length within lists and structs, is not read.
         ("VARCHAR" | "CHAR", [_]) => DataType::Utf8View,
         _ => return None,
     })

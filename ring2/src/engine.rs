@@ -48,7 +48,7 @@ use datafusion::datasource::TableProvider;
 use trefoil_ring0::appender::{Channel, row_frame};
 use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Running, Runtime};
-use trefoil_ring0::schema::{Field, Schema};
+use trefoil_ring0::schema::{Field, Schema, physical};
 
 pub use trefoil_ring0::appender::{Counts, Pushed, Value};
 pub use trefoil_ring0::runtime::{Executor, Idle};
@@ -419,7 +419,8 @@ impl Drop for Inner {
 fn channel(def: &SourceDef, frame_rows: usize) -> Result<Channel> {
     let mut fields = Vec::new();
     for column in &def.columns {
-        if trefoil_ring0::schema::physical(&column.data_type).is_none() {
+        let data_type = physical(&column.data_type);
+        if data_type.is_none() || column.length_max().is_some() {
             let (name, declared) = (&column.name, &column.declared);
             let message = format!("column \"{name}\": no {declared} can be appended yet");
             return Err(Error::engine("E0603", message));

@@ -99,6 +99,11 @@ pub(crate) fn feed(
             let at = item_at(select, given.unwrap_or(number)).unwrap_or(at);
             return Err(place.hinted("E0206", at, message, hint));
         }
+        if column.length_max().is_some() {
+            let message = format!("the length of \"{name}\" is not kept in a sink");
+            let hint = "VARCHAR; LEFT(x, 3) is its first characters";
+            return Err(place.hinted("E0301", at, message, hint));
+        }
         if !column.nullable {
             let message = format!("NOT NULL of \"{name}\" is not runnable yet in a sink");
             return Err(place.hinted("E0301", at, message, "leave NOT NULL out"));

@@ -36,9 +36,16 @@ pub(super) fn ratios(setting: &Setting) -> Vec<String> {
     let keys = setting.sizes.iter().map(|size| size.keys);
     let scaled = keys.clone().any(|keys| keys == SCALING);
     let shards = setting.shards().into_iter().filter(|&n| scaled && n > 1);
-    let by_keys = keys.map(|keys| format!("engine/roofline@{}", keys.name()));
+    let more = |keys: Keys| {
+        let shards = setting.shards().into_iter().filter(|&n| n > 1);
+        shards.map(move |n| format!("gain/roofline@{},{n}", keys.name()))
+    };
+    let by_keys = keys
+        .clone()
+        .map(|keys| format!("engine/roofline@{}", keys.name()));
     by_keys
         .chain(shards.map(|n| format!("scaling@{n}")))
+        .chain(keys.flat_map(more))
         .collect()
 }
 
@@ -56,6 +63,37 @@ pub(super) fn roofline(data: &Data, setting: &Setting) -> Result<(f64, Digest), 
         Ok(result) => result.map_err(|e| Failure::Running(format!("the hand-written loop: {e}"))),
         Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+/// As many hand-written loops as there are shards, each on a core and over all of the data, which
+/// start together. Gives the records a second of all.
+fn rooflines(data: &Data, cores: &[usize]) -> Result<f64, Failure> {
+    let begin = std::sync::Barrier::new(cores.len());
+    let one = |core: usize| {
+        // First, so that one that fails leaves nobody waiting.
+        begin.wait();
+        pin_thread(core)?;
+        reference::aggregate(data).map(|(seconds, _)| seconds)
+    };
+    let (one, mut longest) = (&one, 0.0_f64);
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = cores
+            .iter()
+            .map(|&core| scope.spawn(move || one(core)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    for result in done {
+        match result {
+            Ok(seconds) => {
+                let seconds =
+                    seconds.map_err(|e| Failure::Running(format!("the hand-written loop: {e}")))?;
+                longest = longest.max(seconds);
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    Ok((cores.len() as u64 * data.size.total()) as f64 / longest)
 }
 
 /// One run of all sizes.
@@ -97,6 +135,16 @@ fn measure(data: &Data, setting: &Setting, run: &mut Run) -> Result<(), Failure>
             continue;
         }
         run.add(format!("engine@{at},{shards}"), Unit::RowsPerSecond, rate);
+        if shards <= config.cores.len() {
+            let loops = rooflines(data, &config.cores)?;
+            run.add(
+                format!("roofline@{at},{shards}"),
+                Unit::RowsPerSecond,
+                loops,
+            );
+            let gain = (rate / alone) / (loops / roofline);
+            run.add(format!("gain/roofline@{at},{shards}"), Unit::Ratio, gain);
+        }
         if keys == SCALING {
             let scaling = rate / (shards as f64 * alone);
             run.add(format!("scaling@{shards}"), Unit::Ratio, scaling);

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use self::names::Names;
 use self::value::Kind;
-pub(super) use self::value::{Op, float, push_integer};
+pub use self::value::is_within;
+pub(super) use self::value::{Op, bytes, float, push_integer, within};
 use self::walk::Walker;
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill, line_at};
 use crate::frame::Frame;

@@ -1,5 +1,7 @@
 //! Times of day and intervals as text, and back.
 
+mod read;
+
 use std::io::Write as _;
 
 use arrow_schema::TimeUnit;
@@ -7,6 +9,8 @@ use arrow_schema::TimeUnit;
 use super::time::shorten;
 use crate::column::Interval;
 use crate::schema::unit_nanos;
+
+pub use read::parse_span;
 
 const SECOND_NANOS: i64 = 1_000_000_000;
 

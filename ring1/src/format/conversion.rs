@@ -10,6 +10,7 @@ use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StructArray, new_null
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Fields, IntervalUnit, Schema as ArrowSchema, TimeUnit};
 use trefoil_ring0::format::columnar::Rows;
+use trefoil_ring0::format::ndjson::is_within;
 use trefoil_ring0::schema::{Field, Schema, sql_name, unit_nanos};
 
 /// The wanted columns of a file, each with its way.
@@ -27,6 +28,8 @@ struct Wanted {
     /// Its place among the columns that are read.
     at: usize,
     conversion: Conversion,
+    /// Characters of a text at most.
+    length_max: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +64,7 @@ impl Columns {
             data_type: field.data_type.clone(),
             at: read.partition_point(|c| *c < column),
             conversion,
+            length_max: field.length_max,
         });
         Ok(Self {
             wanted: wanted.collect(),
@@ -85,6 +89,15 @@ impl Columns {
                 let reason = format!("column {name}: a value is out of range for {is}");
                 let bad = (0..to.len()).filter(missing);
                 rows.bad.extend(bad.map(|row| (row, reason.clone())));
+            }
+            if let (Some(max), Some(texts)) = (wanted.length_max, to.as_string_opt::<i32>()) {
+                let is_long = |text: Option<&str>| text.is_some_and(|t| !is_within(t, max));
+                let long = texts.iter().enumerate().filter(|(_, text)| is_long(*text));
+                let reason = format!(
+                    "column {}: a text is too long for VARCHAR({max})",
+                    wanted.name
+                );
+                rows.bad.extend(long.map(|(row, _)| (row, reason.clone())));
             }
             rows.columns.push(to);
         }

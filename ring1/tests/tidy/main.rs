@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     "ring0/src/table.rs",
     "ring0/src/table/keys.rs",
     "ring0/src/table/keys/slots.rs",
+    "ring0/src/table/probe.rs",
     "ring0/src/table/store.rs",
     "ring0/src/table/var.rs",
     "ring0/src/wake/eventfd.rs",

@@ -114,11 +114,7 @@ fn fields(
             let message = format!("type {} is not supported yet", column.declared);
             return Err(("E0302", message));
         }
-        let mut field = Field::new(&column.name, column.data_type.clone());
-        field.nullable = column.nullable;
-        field.json = column.is_json();
-        field.epoch = source.timestamp_unit;
-        fields.push(field);
+        fields.push(column.field(source.timestamp_unit));
     }
     Ok((fields, system))
 }

@@ -2,7 +2,7 @@
 
 use trefoil_ring0::format::csv::{Blanks, Dialect, Terminator, check_column};
 use trefoil_ring0::program::{FileFormat, Header};
-use trefoil_ring0::schema::{Field, physical};
+use trefoil_ring0::schema::physical;
 
 use super::{get, word};
 use crate::catalog::SourceDef;
@@ -103,8 +103,7 @@ fn no_byte(place: Place<'_>, option: &OptionSpec) -> SqlError {
 /// Refuses columns that no text of a field stands for.
 fn check_columns(place: Place<'_>, def: &SourceDef, create: &CreateSource) -> Result<(), SqlError> {
     for (column, spec) in def.columns.iter().zip(&create.columns) {
-        let mut field = Field::new(&column.name, column.data_type.clone());
-        field.json = column.is_json();
+        let field = column.field(None);
         if physical(&field.data_type).is_none() {
             continue;
         }

@@ -163,7 +163,7 @@ impl Field<'_> {
         is_time: bool,
     ) -> Result<GeneratedColumn, SqlError> {
         let column = self.column;
-        if !is_made(&column.data_type) || column.is_json() {
+        if !is_made(&column.data_type) || column.is_json() || column.length_max().is_some() {
             let message = format!("{} is not generated", column.declared);
             let hint = "BOOLEAN, integers, FLOAT, DOUBLE, VARCHAR, DATE and TIMESTAMP are";
             return Err(self.place.hinted("E0302", self.at, message, hint));

@@ -8,5 +8,9 @@ use crate::format::ndjson::Op;
 #[inline(always)]
 pub(super) fn is(dialect: &Dialect, op: Op, text: &[u8], quoted: bool) -> bool {
     let is_word = || !quoted && text == dialect.null.as_bytes();
-    text.is_empty() && (op != Op::Varchar || is_word()) || !text.is_empty() && is_word()
+    match op {
+        Op::Varchar | Op::Text(_) => is_word(),
+        Op::Json => text.is_empty() || is_word() || text.trim_ascii() == b"null",
+        _ => text.is_empty() || is_word(),
+    }
 }

@@ -1,17 +1,18 @@
 //! A field's text on its way into a column. NULL is an unquoted field with the dialect's text for
-//! it (none, as a rule); and an empty field of any type but VARCHAR, quoted or not.
+//! it (none, as a rule); an empty field of any type but VARCHAR, quoted or not; and JSON's null.
 //!
-//! BOOLEAN is `true` or `false` in any case; integers have digits and may have a sign; FLOAT and
-//! DOUBLE are decimal, or one of `NaN`, `Infinity` and `-Infinity`; so is DECIMAL without these
-//! words; dates, times and timestamps are as in JSON.
+//! VARCHAR(n) has at most so many characters; JSON is any JSON value, BYTEA hexadecimal digits,
+//! INTERVAL what PostgreSQL prints, or ISO 8601. BOOLEAN is `true` or `false` in any case; integers
+//! have digits and may have a sign; FLOAT and DOUBLE are decimal, or one of `NaN`, `Infinity` and
+//! `-Infinity`; so is DECIMAL without these words; dates, times and timestamps are as in JSON.
 
 use std::num::IntErrorKind;
 
 use crate::column::Column;
 use crate::format::decimal::parse_decimal;
-use crate::format::ndjson::{Op, float, push_integer};
+use crate::format::ndjson::{Op, bytes, float, is_within, push_integer, within};
 use crate::format::number;
-use crate::format::span::{parse_time, time};
+use crate::format::span::{parse_span, parse_time, time};
 use crate::format::time::{date, parse_date, parse_timestamp, shorten, since_1970, timestamp};
 use crate::schema::Physical;
 
@@ -22,6 +23,21 @@ use crate::schema::Physical;
 pub(super) fn append(op: Op, text: &str, column: &mut Column) -> Result<(), String> {
     match (op, column) {
         (Op::Varchar, Column::Utf8(c)) => c.push(Some(text)),
+        (Op::Text(max), Column::Utf8(c)) => c.push(Some(within(text, max)?)),
+        (Op::Json, Column::Utf8(c)) => {
+            let text = text.trim_ascii();
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            c.push(Some(
+                is_json
+                    .then_some(text)
+                    .ok_or_else(|| refused("JSON", text))?,
+            ));
+        }
+        (Op::Binary, Column::Binary(c)) => {
+            let value = bytes(text).ok_or_else(|| refused("BINARY in hexadecimal", text))?;
+            c.push(Some(&value));
+        }
+        (Op::Interval, Column::Interval(c)) => c.push(Some(parse_span(text)?)),
         (Op::Boolean, Column::Bool(c)) => {
             let words = [("true", true), ("false", false)];
             let word = words.iter().find(|(w, _)| text.eq_ignore_ascii_case(w));
@@ -187,6 +203,11 @@ fn append_rarer(op: Op, bytes: &[u8], start: usize, end: usize, column: &mut Col
             Some(())
         }
         (Op::Time(unit), column) => push_integer(column, time(&bytes[start..end], unit)?.into()),
+        (Op::Text(max), Column::Utf8(c)) => {
+            let text = std::str::from_utf8(&bytes[start..end]).ok()?;
+            let is_within = is_within(text, max);
+            is_within.then(|| c.push(Some(text)))
+        }
         (Op::Decimal(precision, scale), Column::I128(c)) => {
             number::end(bytes, start).filter(|&found| found == end)?;
             let text = std::str::from_utf8(&bytes[start..end]).ok()?;

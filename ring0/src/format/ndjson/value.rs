@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::column::{Column, Structs, each_integer};
 use crate::format::decimal::parse_decimal;
-use crate::format::span::parse_time;
+use crate::format::span::{parse_span, parse_time};
 use crate::format::time::{parse_date, parse_timestamp, shorten, since_1970};
 use crate::schema::{Field, sql_name};
 
@@ -38,6 +38,9 @@ pub(super) enum Kind {
     /// Precision and scale.
     Decimal(u8, u8),
     Varchar,
+    /// A text of at most so many characters.
+    Text(u32),
+    Interval,
     /// Hexadecimal digits.
     Binary,
     /// Any value, as its text.
@@ -51,9 +54,10 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(field: &Field) -> Self {
-        match field.json {
-            true => Self::Json,
-            false => Self::of_type(&field.data_type, field.epoch),
+        match (field.json, field.length_max) {
+            (true, _) => Self::Json,
+            (false, Some(length)) => Self::Text(length),
+            (false, None) => Self::of_type(&field.data_type, field.epoch),
         }
     }
 
@@ -70,6 +74,7 @@ impl Kind {
             DataType::Float64 => Self::Double,
             DataType::Decimal128(p, s) => Self::Decimal(*p, s.unsigned_abs()),
             DataType::Utf8 => Self::Varchar,
+            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval,
             DataType::Binary => Self::Binary,
             DataType::List(item) => Self::List(Box::new(Self::of_type(item.data_type(), epoch))),
             DataType::Struct(fields) => {
@@ -96,6 +101,8 @@ impl Kind {
             Self::Double => "DOUBLE".to_owned(),
             Self::Decimal(p, s) => format!("DECIMAL({p}, {s})"),
             Self::Varchar => "VARCHAR".to_owned(),
+            Self::Text(length) => format!("VARCHAR({length})"),
+            Self::Interval => "INTERVAL".to_owned(),
             Self::Binary => "BINARY in hexadecimal".to_owned(),
             Self::Json => "JSON".to_owned(),
             Self::List(_) => "an array".to_owned(),
@@ -124,6 +131,12 @@ pub(in crate::format) enum Op {
     /// Precision and scale.
     Decimal(u8, u8),
     Varchar,
+    /// A text of at most so many characters.
+    Text(u32),
+    Interval,
+    /// Hexadecimal digits.
+    Binary,
+    Json,
     /// A type that no quick parser knows.
     Doubt,
 }
@@ -142,9 +155,11 @@ impl Op {
             Kind::Double => Self::Double,
             Kind::Decimal(precision, scale) => Self::Decimal(precision, scale),
             Kind::Varchar => Self::Varchar,
-            Kind::Binary | Kind::Json | Kind::List(_) | Kind::Struct(_) | Kind::Unread(_) => {
-                Self::Doubt
-            }
+            Kind::Text(length) => Self::Text(length),
+            Kind::Interval => Self::Interval,
+            Kind::Binary => Self::Binary,
+            Kind::Json => Self::Json,
+            Kind::List(_) | Kind::Struct(_) | Kind::Unread(_) => Self::Doubt,
         }
     }
 }
@@ -173,8 +188,28 @@ pub(in crate::format) fn float(value: f64) -> Option<f32> {
     Some(value as f32).filter(|float| float.is_finite())
 }
 
+/// A text that is no longer than its VARCHAR(n).
+///
+/// # Errors
+/// Where it is longer.
+pub(in crate::format) fn within(text: &str, length_max: u32) -> Result<&str, String> {
+    match is_within(text, length_max) {
+        true => Ok(text),
+        false => Err(format!(
+            "{} is too long for VARCHAR({length_max})",
+            shorten(text)
+        )),
+    }
+}
+
+/// Whether a text has no more than so many characters.
+pub fn is_within(text: &str, length_max: u32) -> bool {
+    let length_max = length_max as usize;
+    text.len() <= length_max || text.chars().count() <= length_max
+}
+
 /// The bytes that hexadecimal digits stand for.
-fn bytes(text: &str) -> Option<Vec<u8>> {
+pub(in crate::format) fn bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let pair = |[a, b]: &[u8; 2]| Some(digit(*a)? << 4 | digit(*b)?);
@@ -323,6 +358,12 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         match (self.kind, &mut *self.column) {
             (Kind::Varchar, Column::Utf8(c)) => c.push(Some(text)),
+            (Kind::Text(max), Column::Utf8(c)) => {
+                c.push(Some(within(text, *max).map_err(E::custom)?));
+            }
+            (Kind::Interval, Column::Interval(c)) => {
+                c.push(Some(parse_span(text).map_err(E::custom)?));
+            }
             (Kind::Timestamp(unit) | Kind::Instant(unit, _), Column::I64(c)) => {
                 c.push(Some(parse_timestamp(text, *unit).map_err(E::custom)?));
             }

@@ -5,13 +5,13 @@
 
 use super::layout::{Layouts, START, Step, UNNAMED, behind};
 use super::names::Names;
-use super::value::{Op, float, push_integer};
+use super::value::{Op, float, is_within, push_integer};
 use super::{skip, strings};
 use crate::column::Column;
 use crate::format::decimal::parse_decimal;
 use crate::format::number;
 use crate::format::record::Tail;
-use crate::format::span::time;
+use crate::format::span::{parse_span, time};
 use crate::format::time::{date, since_1970, timestamp};
 use crate::frame::Frame;
 use crate::schema::Schema;
@@ -72,7 +72,7 @@ impl Walker {
                     at = step.at;
                     break;
                 }
-                Op::Doubt => return None,
+                Op::Doubt | Op::Json | Op::Binary => return None,
                 op => {
                     filled += 1;
                     let column = &mut frame.columns[step.column as usize];
@@ -279,6 +279,16 @@ fn append_rarer(
         (Op::Time(unit), column) if *bytes.get(at)? == b'"' => {
             let (text, end) = strings::read(bytes, at + 1, buffer)?;
             push_integer(column, time(text.as_bytes(), unit)?.into())?;
+            end
+        }
+        (Op::Text(max), Column::Utf8(c)) if *bytes.get(at)? == b'"' => {
+            let (text, end) = strings::read(bytes, at + 1, buffer)?;
+            c.push(Some(is_within(text, max).then_some(text)?));
+            end
+        }
+        (Op::Interval, Column::Interval(c)) if *bytes.get(at)? == b'"' => {
+            let (text, end) = strings::read(bytes, at + 1, buffer)?;
+            c.push(Some(parse_span(text).ok()?));
             end
         }
         _ => return None,
