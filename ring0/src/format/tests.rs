@@ -43,7 +43,7 @@ fn schema(texts: usize) -> Schema {
     let of = |t: &DataType| Field::new("c", t.clone());
     let both = types().into_iter().filter(|t| check_column(&of(t)).is_ok());
     let mut types: Vec<_> = both.collect();
-    assert!(types.len() >= 20, "all but lists, structs and bytes");
+    assert!(types.len() >= 20, "all but lists and structs");
     types.extend(types.clone());
     types.extend(vec![DataType::Utf8; texts]);
     let field = |(i, t): (usize, DataType)| Field::new(format!("c{i}"), t);

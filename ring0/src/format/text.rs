@@ -55,6 +55,8 @@ pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec
     match column {
         _ if !column.is_valid(row) => {}
         Column::Utf8(c) => write_csv_string(c.value(row), out),
+        // What is empty without quotes is NULL.
+        Column::Binary(c) if c.bytes(row).is_empty() => out.extend_from_slice(b"\"\""),
         Column::List(_) | Column::Struct(_) => {
             let mut text = Vec::new();
             write_json(&field.data_type, column, row, &mut text);

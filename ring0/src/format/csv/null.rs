@@ -9,7 +9,7 @@ use crate::format::ndjson::Op;
 pub(super) fn is(dialect: &Dialect, op: Op, text: &[u8], quoted: bool) -> bool {
     let is_word = || !quoted && text == dialect.null.as_bytes();
     match op {
-        Op::Varchar | Op::Text(_) => is_word(),
+        Op::Varchar | Op::Text(_) | Op::Binary => is_word(),
         Op::Json => text.is_empty() || is_word() || text.trim_ascii() == b"null",
         _ => text.is_empty() || is_word(),
     }

@@ -283,8 +283,6 @@ fn values_of_the_other_types() {
 
     let item = DataType::new_list(Int64, true);
     for (field, name) in [
-        (Field::json("v"), "JSON"),
-        (Field::new("v", Binary), "BINARY"),
         (Field::new("v", item), "BIGINT[]"),
         (
             Field::new("v", Duration(TimeUnit::Second)),

@@ -1,5 +1,6 @@
 //! A field's text on its way into a column. NULL is an unquoted field with the dialect's text for
-//! it (none, as a rule); an empty field of any type but VARCHAR, quoted or not; and JSON's null.
+//! it (none, as a rule); an empty field, quoted or not, of any type but VARCHAR and BYTEA; and
+//! JSON's null.
 //!
 //! VARCHAR(n) has at most so many characters; JSON is any JSON value, BYTEA hexadecimal digits,
 //! INTERVAL what PostgreSQL prints, or ISO 8601. BOOLEAN is `true` or `false` in any case; integers
