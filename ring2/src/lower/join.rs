@@ -19,10 +19,10 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::branch::Branch;
 use super::interval::{HeldBy, Within};
 use super::union::Part;
-use super::window_join::windows_behind;
+use super::window_join::{meets_windows, windows_behind};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
-use crate::partitioning::{Way, ends};
+use crate::partitioning::{Way, changes_come, ends};
 use crate::window::marker::{AS_OF_TIME, ASOF};
 
 /// Stands for a column that the plan does not know.
@@ -201,8 +201,12 @@ impl Lowering<'_> {
 
     /// Lowers both sides of a join that can run.
     fn parts(&mut self, join: &Join) -> Result<[Part; 2], Refusal> {
+        let tables = &self.query.tables;
+        let changing = |plan: &LogicalPlan| self.changes && changes_come(plan, tables);
         let endless = self.sides_end(join) == [false, false];
-        let around = std::mem::replace(&mut self.held_by_window, endless);
+        let held =
+            endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
+        let around = std::mem::replace(&mut self.held_by_window, held);
         let left = self.part(&join.left)?;
         let right = self.part(&join.right)?;
         self.held_by_window = around;

@@ -9,7 +9,7 @@ use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
 use self::shape::Shape;
-pub(crate) use self::shape::takes_back;
+pub(crate) use self::shape::{changes_come, takes_back};
 use super::StrategyConfig;
 use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};

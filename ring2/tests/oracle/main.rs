@@ -8,6 +8,7 @@ mod changelog;
 mod compare;
 mod crash;
 mod data;
+mod endless;
 mod expressions;
 mod generate;
 mod joins;
