@@ -164,6 +164,22 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
                                     DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs \
           FROM r) AS q CROSS JOIN UNNEST(zs) AS z WHERE z + INTERVAL '5' MINUTE > ts GROUP BY z",
     ),
+    // Constants in quotes beside booleans.
+    (
+        "SELECT i FROM r WHERE b = 'true' OR 'f' <> b",
+        "SELECT i FROM r WHERE b = TRUE OR FALSE <> b",
+    ),
+    (
+        "SELECT i, b IN ('yes', 'OFF', NULL), b >= ' T' FROM r \
+         WHERE (i > 0) = 'on' AND b IS DISTINCT FROM '0'",
+        "SELECT i, b IN (TRUE, FALSE, NULL), b >= TRUE FROM r \
+         WHERE (i > 0) = TRUE AND b IS DISTINCT FROM FALSE",
+    ),
+    // One column by several spellings.
+    (
+        "SELECT k, \"k\", K, r.k, R.\"k\" FROM r",
+        "SELECT k, k AS k2, k AS k3, k AS k4, k AS k5 FROM r",
+    ),
 ];
 
 /// Each is in an order that leaves nothing open.
