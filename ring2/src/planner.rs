@@ -6,6 +6,7 @@
 
 mod flags;
 mod mixed;
+mod not_in;
 mod rules;
 mod subqueries;
 pub(crate) mod tree;
@@ -209,7 +210,8 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
     subqueries::check(&plan)?;
-    window_keys::rewrite(rules::rewrite(plan, state.config_options())?)
+    let plan = rules::rewrite(not_in::rewrite(plan)?, state.config_options())?;
+    window_keys::rewrite(not_in::known(plan)?)
 }
 
 /// Keys of groups without repetition: the schema of the groups has each of them once.
