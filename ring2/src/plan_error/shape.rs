@@ -15,6 +15,7 @@ use crate::check::aggregates;
 use crate::error::SqlError;
 use crate::place::word;
 use crate::script::Select;
+use crate::views;
 
 /// Where the construct stands.
 enum At {
@@ -355,6 +356,7 @@ pub(super) fn known(select: &Select<'_>, code: &'static str, message: &str) -> O
         "" => super::in_sql(message),
         told => format!("{begins}{told}"),
     };
+    let at = at.or_else(|| views::only(select));
     let at = at.unwrap_or_else(|| select.chunk.start());
     let code = shape.code.unwrap_or(code);
     Some(select.place.hinted(code, at, told, shape.hint))
