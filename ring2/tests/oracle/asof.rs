@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use trefoil_ring0::program::{SourceKind, Splits};
 use trefoil_ring0::runtime::{Config, Executor};
 
 use crate::compare::{self, Case, Changes, Lenient, Order, agree, rows};
 use crate::crash;
-use crate::endless::endless;
+use crate::endless::{bounded, endless};
 use crate::run_all;
 
 const COLUMNS: &str = "n BIGINT, side BIGINT, k BIGINT, s VARCHAR, x DOUBLE, ts TIMESTAMP(3), \
@@ -308,6 +309,87 @@ proptest! {
         let query = Query { joins, above };
         check_endless(&format!("endless-asof-{seed}"), &records, &query).unwrap();
     }
+}
+
+/// Rows alike by key and time stand as their files do, and then as they do in these. Each file has a
+/// watermark of its own.
+#[test]
+fn several_splits() {
+    let folder = std::env::temp_dir().join(format!("trefoil-{}-asof-splits", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let record = |n: i64| -> Record {
+        let (side, k) = ((n * 7 % 3 == 0) as u8, (n % 4) as u8);
+        let back = if n % 11 == 0 { 9 } else { n % 3 };
+        (
+            side,
+            Some(k).filter(|k| *k > 0),
+            None,
+            10_000 + n % 90 / 3 * 1000 - back * 1000,
+        )
+    };
+    let records: Vec<Record> = (0..270).map(record).collect();
+    let mut kept = Vec::new();
+    let mut paths = Vec::new();
+    for (part, some) in records.chunks(90).enumerate() {
+        let number = |(n, record)| (n + part * 90, record);
+        kept.extend(on_time(some).into_iter().map(number));
+        let path = folder.join(format!("{part}.ndjson"));
+        std::fs::write(&path, lines(some.iter().enumerate().map(number))).unwrap();
+        paths.push(path);
+    }
+    let all = lines(records.iter().enumerate());
+    let kept = lines(kept);
+    for op in OPS {
+        let keys = KEYS[0];
+        let join = Asof {
+            op,
+            times: ("ts", "ts"),
+            keys,
+            null_equal: false,
+            right: RIGHT,
+        };
+        let query = Query {
+            joins: vec![join],
+            above: EVERYTHING,
+        };
+        let (text, batch) = (query.asof(), query.ranked());
+        let text = text.replace(LEFT, &LEFT.replace("FROM r", "FROM q"));
+        let wanted = |lines: &str| {
+            let known = trefoil::oracle::Constants::Known;
+            compare::batch(&case("splits", lines, &text, &batch), &folder, known)
+        };
+        let mut streams = endless(&paths[0], COLUMNS, "2", &text);
+        for source in &mut streams.program.sources {
+            source.splits = Splits::Files;
+            let SourceKind::Files { paths: of, .. } = &mut source.kind else {
+                panic!("{source:?} reads no file")
+            };
+            of.clone_from(&paths);
+        }
+        let files = bounded(&folder, COLUMNS, "2", &text);
+        for (planned, lines) in [(&files, &all), (&streams, &kept)] {
+            let wanted = wanted(lines).unwrap().unwrap();
+            for (shards, frame_rows) in [(1, 1), (1, 1024), (2, 7), (4, 1), (4, 7), (4, 1024)] {
+                let config = Config {
+                    shards,
+                    frame_rows,
+                    chunk_bytes: 700,
+                    executor: Executor::Threads,
+                    ..Config::default()
+                };
+                let (got, _) = compare::run(planned, &config).unwrap();
+                let got = rows(&got, Order::Any);
+                let agrees = agree(&got, &wanted, Order::Any);
+                let (got, wanted) = (Ok(got), Ok(wanted.clone()));
+                let difference = compare::difference(&got, &wanted);
+                assert!(
+                    agrees,
+                    "{text}\n{shards} shards, {frame_rows}: {difference}"
+                );
+            }
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// What follows from one join is the key of the next, whatever lies between.
