@@ -311,8 +311,8 @@ proptest! {
     }
 }
 
-/// Rows alike by key and time stand as their files do, and then as they do in these. Each file has a
-/// watermark of its own.
+/// Rows alike by key and time stand as their files do, and then as they do in these. Each file has
+/// a watermark of its own.
 #[test]
 fn several_splits() {
     let folder = std::env::temp_dir().join(format!("trefoil-{}-asof-splits", std::process::id()));
