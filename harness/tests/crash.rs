@@ -391,6 +391,17 @@ fn a_join_that_tells_of_both_sides() {
     );
 }
 
+/// What is kept of the right side is read again.
+#[test]
+fn the_nearest_row_of_another_stream() {
+    check(
+        "crash-asof",
+        "SELECT a.n, a.k, b.n AS m, b.v FROM r AS a \
+         ASOF JOIN (SELECT * FROM r WHERE v < 9000) AS b \
+         MATCH_CONDITION (a.t > b.t) ON a.k = b.k",
+    );
+}
+
 #[test]
 fn changes_that_are_told_now_and_then() {
     check(

@@ -124,7 +124,7 @@ fn put_signed(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&(value as u64 ^ 1 << 63).to_be_bytes());
 }
 
-fn put_wide(out: &mut Vec<u8>, value: i128) {
+pub(crate) fn put_wide(out: &mut Vec<u8>, value: i128) {
     out.extend_from_slice(&(value as u128 ^ 1 << 127).to_be_bytes());
 }
 

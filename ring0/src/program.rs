@@ -25,7 +25,7 @@ pub use self::aggregate::{
 pub use self::changes::ChangesSpec;
 pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
 pub use self::input::{FileFormat, Header, SourceKind};
-pub use self::join::{Interval, JoinKind, JoinSpec, Keep, Side};
+pub use self::join::{Interval, JoinKind, JoinSpec, Keep, Nearest, Side, Ties, Toward};
 pub use self::sets::{LastColumn, RepeatSpec, StandingSpec};
 pub use self::window::{LateRule, PanesSpec, Reach, WindowShape, WindowsSpec};
 

@@ -245,6 +245,7 @@ impl Chain {
         match self.levels.first_mut().map(|level| &mut level.operator) {
             Some(Operator::Join(join)) => join.take_from(port),
             Some(Operator::IntervalJoin(join)) => join.take_from(port, self.ports.reached()),
+            Some(Operator::NearestJoin(join)) => join.take_from(port, self.ports.reached()),
             Some(Operator::RegularJoin(join)) => join.take_from(port),
             Some(_) | None => {}
         }
@@ -349,6 +350,9 @@ impl Level {
             (Operator::IntervalJoin(join), Mark::Watermark(_)) => {
                 return join.watermark().map(Mark::Watermark);
             }
+            (Operator::NearestJoin(join), Mark::Watermark(told)) => {
+                return join.watermark(told).map(Mark::Watermark);
+            }
             (Operator::Aggregate(state), Mark::Watermark(_)) => state.has_windows(),
             // A row of any time may match one that comes.
             (Operator::RegularJoin(_), Mark::Watermark(_)) => false,
@@ -378,6 +382,9 @@ impl Level {
             (Item::Mark(Mark::Watermark(_) | Mark::End), Operator::IntervalJoin(join)) => {
                 Ok(join.forget_all(&mut self.out))
             }
+            (Item::Mark(Mark::Watermark(_) | Mark::End), Operator::NearestJoin(join)) => {
+                Ok(join.settle(&mut self.out))
+            }
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);
@@ -394,6 +401,7 @@ impl Level {
                 | Operator::Ordered(_)
                 | Operator::Join(_)
                 | Operator::IntervalJoin(_)
+                | Operator::NearestJoin(_)
                 | Operator::RegularJoin(_)
                 | Operator::Applied { .. },
             ) => Ok(Flow::Done),

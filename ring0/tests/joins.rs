@@ -31,6 +31,7 @@ struct Case {
     build: Side,
     by_key: bool,
     nulls_equal: bool,
+    not_in: bool,
     condition: bool,
     routing: [Routing; 2],
 }
@@ -91,12 +92,13 @@ impl Case {
                 out.extend(of(side).iter().filter(|r| any(side, r)).map(|r| r.to_vec()));
             }
             JoinKind::Anti(side) => {
-                out.extend(
-                    of(side)
-                        .iter()
-                        .filter(|r| !any(side, r))
-                        .map(|r| r.to_vec()),
-                );
+                let unknown = |r: &Row| self.by_key && r[0].is_none();
+                let others = of(side.other());
+                let open = |r: &Row| {
+                    self.not_in && !others.is_empty() && (unknown(r) || others.iter().any(unknown))
+                };
+                let alone = of(side).iter().filter(|r| !any(side, r) && !open(r));
+                out.extend(alone.map(|r| r.to_vec()));
             }
             JoinKind::Mark(side) => out.extend(of(side).iter().map(|r| {
                 let mark = Some(i64::from(any(side, r)));
@@ -134,6 +136,7 @@ impl Case {
             inputs,
             keys: [keys.clone(), keys],
             nulls_equal: self.nulls_equal,
+            not_in: self.not_in,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(1), column(3))),
             kind: self.kind,
             keep: Keep::Side(self.build),
@@ -212,14 +215,16 @@ fn case() -> impl Strategy<Value = Case> {
         1 => side().prop_map(JoinKind::Mark),
     ];
     let sides = (1i64..9).prop_flat_map(|keys| (rows(keys, 90), rows(keys, 90)));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = any::<(bool, bool, bool, bool, bool)>();
     (sides, kind, side(), flags).prop_map(|((left, right), kind, build, flags)| {
-        let (by_key, nulls_equal, condition, broadcast) = flags;
+        let (by_key, nulls_equal, condition, broadcast, not_in) = flags;
+        let anti = kind == JoinKind::Anti(build.other());
+        let not_in = not_in && anti && !condition && !nulls_equal;
         let mut routing = [Routing::Single, Routing::Single];
         if broadcast && !kind.tells(build) {
             routing[build.port()] = Routing::Broadcast;
             routing[build.other().port()] = Routing::Local;
-        } else if by_key {
+        } else if by_key && !not_in {
             routing = [Routing::Hash(vec![0]), Routing::Hash(vec![0])];
         }
         Case {
@@ -228,6 +233,7 @@ fn case() -> impl Strategy<Value = Case> {
             build,
             by_key,
             nulls_equal,
+            not_in,
             condition,
             routing,
         }
@@ -268,6 +274,7 @@ fn a_key_with_very_many_matches() {
             build,
             by_key: true,
             nulls_equal: false,
+            not_in: false,
             condition,
             routing: [Routing::Hash(vec![0]), Routing::Hash(vec![0])],
         };

@@ -171,11 +171,6 @@ impl Walk<'_> {
                 let hint = "CROSS JOIN UNNEST leaves out rows whose list is NULL or empty";
                 self.hinted(self.join_at(join), "LEFT JOIN UNNEST", hint);
             }
-            J::AsOf { .. } => {
-                let hint = "all matches within an interval: JOIN q ON q.k = t.k AND q.ts BETWEEN \
-                            t.ts - INTERVAL '1' MINUTE AND t.ts";
-                self.hinted(self.join_at(join), "ASOF JOIN", hint);
-            }
             _ => {}
         }
     }

@@ -227,7 +227,11 @@ fn steps_with(
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
             script::Step::Select(select) => {
-                let mut query = plan_select(&select, kernels, now, read_upto)?;
+                let planned = plan_select(&select, kernels, now, read_upto);
+                let mut query = planned.map_err(|error| match error {
+                    Error::Sql(error) => views::named(&select, *error).into(),
+                    other => other,
+                })?;
                 if let Some(target) = &select.target {
                     let schema = &query.program.outputs[0].schema;
                     // A sink is declared with the columns of the rows, without what these do.

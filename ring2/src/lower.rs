@@ -12,6 +12,7 @@ mod grouping;
 mod interval;
 mod join;
 mod kernel;
+mod nearest;
 mod order;
 mod over;
 mod paced;

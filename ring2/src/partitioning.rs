@@ -24,7 +24,7 @@ use crate::catalog::SourceDef;
 pub(crate) use analyze::{Analysis, Route, Way, analyze, node};
 pub use ast::QueryAnalysisForPartitioning;
 pub use graph::{Exchange, ExchangeKind, Operator, Stage};
-pub(crate) use join::{ends, takes_back};
+pub(crate) use join::{changes_come, ends, takes_back};
 pub(crate) use names::{bound, duration, text};
 pub use settings::Settings;
 pub use verdict::Verdict;

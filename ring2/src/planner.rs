@@ -4,7 +4,9 @@
 //! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
+mod flags;
 mod mixed;
+mod not_in;
 mod rules;
 mod subqueries;
 pub(crate) mod tree;
@@ -29,6 +31,7 @@ use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
@@ -94,9 +97,11 @@ pub(crate) fn session_within(partitions: usize, environment: Arc<RuntimeEnv>) ->
         .build();
     let mut state = state;
     let operators = Arc::new(json::Operators);
-    state
-        .register_expr_planner(operators)
-        .expect("a session takes planners");
+    for planner in [operators as Arc<dyn ExprPlanner>, Arc::new(flags::Beside)] {
+        state
+            .register_expr_planner(planner)
+            .expect("a session takes planners");
+    }
     let context = SessionContext::new_with_state(state);
     json::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
@@ -200,11 +205,13 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let statement = PlanStatement::Statement(Box::new(statement));
     let plan = keys_once(ready(state.statement_to_plan(statement))?)?;
     mixed::check(&plan)?;
+    let plan = flags::rewrite(plan)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
     subqueries::check(&plan)?;
-    window_keys::rewrite(rules::rewrite(plan, state.config_options())?)
+    let plan = rules::rewrite(not_in::rewrite(plan)?, state.config_options())?;
+    window_keys::rewrite(not_in::known(plan)?)
 }
 
 /// Keys of groups without repetition: the schema of the groups has each of them once.

@@ -9,12 +9,12 @@ use datafusion::sql::sqlparser::ast::{
     Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select as SelectTree, TableAlias,
     TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token};
 
 use crate::catalog::{Catalog, ViewDef};
 use crate::error::SqlError;
 use crate::limits::{VIEW_DEPTH_MAX, VIEW_EXPANSIONS_MAX};
-use crate::place::{Chunk, Place};
+use crate::place::{Chunk, Place, word};
 use crate::script::{Emit, Select};
 use crate::syntax::{EmitQuery, Kind};
 use crate::{ResultColumn, planner};
@@ -244,6 +244,42 @@ impl VisitorMut for Move {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The plain views that a query names behind FROM or JOIN, and where.
+fn used<'a>(select: &'a Select<'_>) -> impl Iterator<Item = (String, Location)> + 'a {
+    let tokens = &select.chunk.tokens;
+    let views = &select.catalog.views;
+    tokens.windows(2).filter_map(move |pair| {
+        let Token::Word(name) = &pair[1].token else {
+            return None;
+        };
+        let from = match word(&pair[0]) {
+            Some(word) => word == "FROM" || word == "JOIN",
+            None => pair[0].token == Token::Comma,
+        };
+        let name = match name.quote_style {
+            None => name.value.to_lowercase(),
+            Some(_) => name.value.clone(),
+        };
+        let is_view = views.get(&name).is_some_and(|view| view.kind == Kind::View);
+        (from && is_view).then_some((name, pair[1].span.start))
+    })
+}
+
+/// Where the only plain view stands that a query names: what its text does not have is in there.
+pub(crate) fn only(select: &Select<'_>) -> Option<Location> {
+    let mut used = used(select).map(|(_, at)| at);
+    used.next().filter(|_| used.next().is_none())
+}
+
+/// An error of a query, which says that it is in a view where it points at one.
+pub(crate) fn named(select: &Select<'_>, mut error: SqlError) -> SqlError {
+    let at = Location::new(error.line, error.column);
+    if let Some((name, _)) = used(select).find(|(_, used)| *used == at) {
+        error.message = format!("{} (in view \"{name}\")", error.message);
+    }
+    error
 }
 
 /// Refuses views that stand too deep inside one another.

@@ -368,6 +368,24 @@ const JOINED: [&str; 7] = [
      ON x.window_start = y.window_start AND x.window_end = y.window_end AND x.n < y.n",
 ];
 
+/// ASOF joins, and what DataFusion has for them.
+const NEAREST: [(&str, &str); 2] = [
+    (
+        "SELECT l.n AS a, r.ts AS t FROM l
+         ASOF JOIN r MATCH_CONDITION (l.ts >= r.ts) ON l.k = r.k",
+        "SELECT a, t FROM (SELECT l.n AS a, r.ts AS t, ROW_NUMBER() OVER (PARTITION BY l.n
+         ORDER BY r.ts DESC) AS p FROM l LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts) AS z
+         WHERE p = 1",
+    ),
+    (
+        "SELECT l.n AS a, r.ts AS t FROM (SELECT * FROM l WHERE n % 3 > 0) AS l
+         ASOF JOIN (SELECT * FROM r WHERE n % 2 > 0) AS r MATCH_CONDITION (r.ts < l.ts)",
+        "SELECT a, t FROM (SELECT l.n AS a, r.ts AS t, ROW_NUMBER() OVER (PARTITION BY l.n
+         ORDER BY r.ts DESC) AS p FROM (SELECT * FROM l WHERE n % 3 > 0) AS l
+         LEFT JOIN (SELECT * FROM r WHERE n % 2 > 0) AS r ON r.ts < l.ts) AS z WHERE p = 1",
+    ),
+];
+
 /// A row of either side: times are up to half a second apart from their order.
 fn timed(number: i64) -> [Value<'static>; 3] {
     let time = number * 10 + (number * 7919) % 500;
@@ -406,10 +424,10 @@ fn joined_in_batch(sql: &str, numbers: std::ops::Range<i64>) -> (usize, String) 
 /// Both sides stay open, one of them by two appenders: pairs come as their rows do, rows without a
 /// match once watermarks say so, and all of them are what batch says.
 #[test]
-fn interval_joins_of_channels() {
+fn joins_of_channels() {
     const ROWS: i64 = 900;
     for (shards, frame_rows) in [(1, 7), (2, 1), (2, 1024), (4, 7)] {
-        for sql in JOINED {
+        for (sql, in_batch) in JOINED.map(|sql| (sql, sql)).into_iter().chain(NEAREST) {
             let engine = Engine::builder().shards(shards).idle(Idle::Park);
             let engine = engine.frame_rows(frame_rows).ring_messages(4);
             let engine = engine.open().unwrap();
@@ -435,7 +453,7 @@ fn interval_joins_of_channels() {
                 }
                 (left, rights)
             });
-            let (count, want) = joined_in_batch(sql, 0..ROWS);
+            let (count, want) = joined_in_batch(in_batch, 0..ROWS);
             let (mut got, mut batches) = (0, Vec::new());
             for changed in changes {
                 let changed = changed.unwrap();

@@ -154,6 +154,27 @@ fn joins_say_what_they_keep() {
              SELECT a.n, b.k FROM a LEFT JOIN b ON a.k = b.k EMIT CHANGES",
         ),
         (
+            "asof_join",
+            "CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' \
+             SECOND) WITH (connector = 'file', path = 'a', format = 'json', follow = true);\n\
+             CREATE SOURCE b (k BIGINT, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts) \
+             WITH (connector = 'file', path = 'b', format = 'json', follow = true);\n\
+             SELECT a.ts, b.n FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) ON a.k = b.k",
+        ),
+        (
+            "asof_join_of_what_ends",
+            "CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts) \
+             WITH (connector = 'file', path = 'a', format = 'json', follow = true);\n\
+             CREATE SOURCE b (k BIGINT, n BIGINT, ts TIMESTAMP(3)) \
+             WITH (connector = 'file', path = 'b', format = 'json');\n\
+             SELECT a.ts, b.n FROM a ASOF JOIN b MATCH_CONDITION (a.ts < b.ts) ON a.k = b.k",
+        ),
+        (
+            "not_in",
+            "SELECT customer_id FROM orders WHERE customer_id NOT IN \
+             (SELECT customer_id FROM customers WHERE customer_tier <> 'gold')",
+        ),
+        (
             "join_of_changes",
             "SELECT q.n, c.customer_tier FROM \
              (SELECT customer_id, COUNT(*) AS n FROM orders GROUP BY customer_id) AS q \

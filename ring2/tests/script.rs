@@ -194,7 +194,7 @@ const REFUSED: [(&str, u64, u64, &str); 28] = [
         1,
         28,
         "SELECT id FROM test_stream ASOF JOIN trades MATCH_CONDITION (test_stream.event_time >= \
-         trades.event_time) ON name = symbol",
+         trades.event_time) ON name = symbol AND id < trade_id",
     ),
     ("E0301", 1, 34, "SELECT id FROM test_stream UNION SELECT 1"),
     (

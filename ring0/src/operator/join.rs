@@ -1,7 +1,8 @@
 //! Joins. The rows of the build side are kept wholly, then each row of the other side is looked
 //! for among them; so no row that leaves is ever taken back, and what a row of the other side
 //! matches is known at once. What is to be told of rows of the build side leaves at the end.
-//! Where neither side ends first there are [`interval`] and [`regular`] joins.
+//! Where neither side ends first there are [`interval`] and [`regular`] joins; joins with the one
+//! row that is [`nearest`] are of their own.
 //!
 //! Pairs are made by slices, as many as a frame takes; where a slice ends in the middle of the
 //! matches of one row, that is where the next one goes on.
@@ -10,6 +11,7 @@ mod held;
 pub(crate) mod interval;
 mod kept;
 mod keys;
+pub(crate) mod nearest;
 pub(crate) mod regular;
 mod saved;
 
@@ -45,6 +47,8 @@ pub(crate) struct Join {
     /// Which rows of the build side there can be here, as far as that is known.
     owned: Owned,
     seed: u64,
+    /// A row of the build side has a key that is not known.
+    has_unknown: bool,
     /// A frame of the other side is in hand; the row of it that is looked at, and whether that has
     /// matched in the slices before.
     looking: bool,
@@ -82,7 +86,7 @@ struct Condition {
 fn own_fields(spec: &JoinSpec, side: Side) -> &[Field] {
     let fields = &spec.inputs[side.port()].fields;
     match spec.keep {
-        Keep::Side(_) | Keep::Interval(_) => fields,
+        Keep::Side(_) | Keep::Interval(_) | Keep::Nearest(_) => fields,
         Keep::Changes => &fields[..fields.len().saturating_sub(1)],
     }
 }
@@ -106,7 +110,7 @@ fn output(spec: &JoinSpec) -> Schema {
         }
     };
     match spec.keep {
-        Keep::Side(_) | Keep::Interval(_) => Schema::new(fields),
+        Keep::Side(_) | Keep::Interval(_) | Keep::Nearest(_) => Schema::new(fields),
         Keep::Changes => Schema::clone(&changelog::weighted(Schema::new(fields))),
     }
 }
@@ -175,6 +179,10 @@ impl Join {
     /// [`crate::error::Error::Program`] where the spec does not fit together.
     pub(crate) fn new(spec: &Arc<JoinSpec>, build: Side, seed: u64) -> Result<Self> {
         check(spec)?;
+        let anti = spec.kind == JoinKind::Anti(build.other()) && spec.condition.is_none();
+        if spec.not_in && !anti {
+            return refuse(format!("NOT IN as a join of kind {:?}", spec.kind));
+        }
         Ok(Self {
             port: build.port(),
             build,
@@ -183,6 +191,7 @@ impl Join {
             matched: (spec.kind.tells(build)).then(|| Matched::new(spec, build)),
             owned: Owned::All,
             seed,
+            has_unknown: false,
             looking: false,
             row: 0,
             has_matched: false,
@@ -212,6 +221,7 @@ impl Join {
     pub(crate) fn take(&mut self, frame: &Frame, out: &mut Frame) -> (Flow, Vec<RowError>) {
         if self.port == self.build.port() {
             self.kept.append(frame);
+            self.has_unknown |= self.spec.not_in && self.kept.has_unknown(frame);
             self.matched.iter_mut().for_each(|m| m.keep(frame));
             return (Flow::Done, Vec::new());
         }
@@ -225,7 +235,7 @@ impl Join {
         self.gather(frame, out.room().min(SLICE_ROWS));
         let failed = self.pass(frame);
         if failed.is_empty() {
-            self.choose();
+            self.choose(frame);
             self.give(frame, out);
         }
         self.looking = self.row < frame.rows();
@@ -282,7 +292,7 @@ impl Join {
     }
 
     /// Chooses what leaves of the pairs that are left.
-    fn choose(&mut self) {
+    fn choose(&mut self, frame: &Frame) {
         let Leaving {
             probe: rows,
             build,
@@ -299,6 +309,10 @@ impl Join {
                 (JoinKind::Pairs { .. }, Some(_)) => true,
                 // Rows of the build side are told of at the end.
                 (_, Some(_)) => false,
+                (JoinKind::Anti(_), None) if self.spec.not_in && self.kept.len() > 0 => {
+                    let known = !self.has_unknown && self.kept.is_known(frame, row as usize);
+                    known && !self.has_matched
+                }
                 (JoinKind::Pairs { .. } | JoinKind::Anti(_), None) => !self.has_matched,
                 (JoinKind::Semi(_), None) => self.has_matched,
                 (JoinKind::Mark(_), None) => true,

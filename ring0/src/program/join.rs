@@ -15,6 +15,10 @@ pub struct JoinSpec {
     pub keys: [Vec<usize>; 2],
     /// Whether NULL is equal to NULL: IS NOT DISTINCT FROM.
     pub nulls_equal: bool,
+    /// Whether NULL may be equal to anything, as NOT IN takes it: a row matches none for certain
+    /// only where its key is known and no key of the kept side is NULL, or no row is kept. All rows
+    /// of the kept side are on every shard, or all rows of both on one.
+    pub not_in: bool,
     /// What else has to be true, over the columns of both sides.
     pub condition: Option<Expr>,
     /// Which rows leave.
@@ -30,6 +34,7 @@ impl JoinSpec {
     pub fn build(&self) -> Option<Side> {
         match self.keep {
             Keep::Side(side) => Some(side),
+            Keep::Nearest(nearest) => nearest.lag_ns.is_none().then_some(Side::Right),
             Keep::Interval(_) | Keep::Changes => None,
         }
     }
@@ -42,6 +47,8 @@ pub enum Keep {
     Side(Side),
     /// Rows of both sides, as long as rows may come that lie within the interval.
     Interval(Interval),
+    /// Versions of the right side, of which each row of the left one takes the nearest.
+    Nearest(Nearest),
     /// All rows that stand. Both sides are changelogs, and so is what leaves; of the columns of
     /// both sides the last ones, which say what a row does, are none that a condition asks for.
     Changes,
@@ -78,6 +85,51 @@ impl Interval {
     pub fn behind_ns(&self, side: Side) -> i64 {
         self.before_ns(side.other())
     }
+}
+
+/// Which row of the right side is the nearest to one of the left side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nearest {
+    /// The column of each side by which rows are near: of one type, or both a TIMESTAMP. NULL is
+    /// near nothing.
+    pub times: [usize; 2],
+    /// Where the right side's row lies.
+    pub toward: Toward,
+    /// Which of several rows at the nearest time it is.
+    pub ties: Ties,
+    /// How far each side's times lag behind its watermark at the most, in nanoseconds: both come as
+    /// they are. `None` where the right side ends, and is kept wholly before the first row of the
+    /// left one is looked at.
+    pub lag_ns: Option<[i64; 2]>,
+}
+
+/// Where the nearest row lies, seen from the time that it is to be near to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toward {
+    /// Before it: of several at the nearest time the last one.
+    Before,
+    /// The same, or at that time.
+    AtOrBefore,
+    /// Behind it: of several at the nearest time the first one.
+    After,
+    /// The same, or at that time.
+    AtOrAfter,
+}
+
+impl Toward {
+    /// Whether the last one at or before a time is wanted.
+    pub fn is_before(self) -> bool {
+        matches!(self, Self::Before | Self::AtOrBefore)
+    }
+}
+
+/// How rows of the right side stand that are alike by key and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ties {
+    /// As they come, which is the order of their source.
+    Arrival,
+    /// By their values: nothing else tells them apart.
+    Values,
 }
 
 /// A side of a join.

@@ -151,6 +151,7 @@ impl Level {
             | Operator::FilterChanges { .. }
             | Operator::Join(_)
             | Operator::IntervalJoin(_)
+            | Operator::NearestJoin(_)
             | Operator::RegularJoin(_)
             | Operator::Changing(_) => {
                 unreachable!("groups and pairs are no rows of a source")

@@ -20,6 +20,7 @@ use crate::kernel::{Evaluator, Projection};
 use crate::lineage::OfInput;
 use crate::operator::join::Join;
 use crate::operator::join::interval::IntervalJoin;
+use crate::operator::join::nearest::NearestJoin;
 use crate::operator::join::regular::RegularJoin;
 use crate::operator::latest::Latest;
 use crate::operator::ordered::Ordered;
@@ -68,6 +69,7 @@ pub(super) enum Operator {
     FilterChanges(ChangesFilter),
     Join(Box<Join>),
     IntervalJoin(Box<IntervalJoin>),
+    NearestJoin(Box<NearestJoin>),
     RegularJoin(Box<RegularJoin>),
     Changing(Box<Changing>),
 }
@@ -89,6 +91,7 @@ impl Operator {
             // The side that is kept is made again.
             Self::Join(join) => Ok(join.save()),
             Self::IntervalJoin(join) => Ok(join.save()),
+            Self::NearestJoin(join) => Ok(join.save()),
             Self::RegularJoin(join) => Ok(join.save()),
             Self::Changing(changing) => Ok(changing.save()),
         }
@@ -100,6 +103,7 @@ impl Operator {
             Self::Aggregate(state) | Self::MarkFirst(state) => state.load(rows, same_shard),
             Self::Join(join) => join.load(rows),
             Self::IntervalJoin(join) => join.load(rows, same_shard),
+            Self::NearestJoin(join) => join.load(rows, same_shard),
             Self::RegularJoin(join) => join.load(rows, same_shard),
             Self::Changing(changing) => changing.load(rows, same_shard),
             Self::Sets(sets) => sets.load(rows),
@@ -281,6 +285,10 @@ impl<'a> Making<'a> {
             Keep::Interval(interval) => {
                 let join = IntervalJoin::new(spec, interval, seed)?;
                 Operator::IntervalJoin(Box::new(join.owning(owned())))
+            }
+            Keep::Nearest(nearest) => {
+                let join = NearestJoin::new(spec, nearest, seed)?;
+                Operator::NearestJoin(Box::new(join.owning(owned())))
             }
             Keep::Changes => {
                 let join = RegularJoin::new(spec, seed)?.owning(owned());

@@ -4,8 +4,8 @@
 //!
 //! A port declines while another one's item is in hand, while it waits for the others at a barrier,
 //! and, of a join that keeps a side, as long as that side has not ended. That side hangs on nothing
-//! that the other one holds up: they share no source. An interval join is told of each port's
-//! watermark, since each says what of the other's rows is over.
+//! that the other one holds up: they share no source. Joins of rows near each other in time are
+//! told of each port's watermark, since each says what of the other's rows is over.
 
 use std::ops::{Deref, DerefMut};
 
@@ -234,6 +234,10 @@ pub(super) fn meeting(operators: &[OperatorSpec]) -> Meeting {
     match operators.first() {
         Some(OperatorSpec::Join(spec)) => match spec.keep {
             Keep::Side(side) => Meeting::Kept(side.port()),
+            Keep::Nearest(_) => match spec.build() {
+                Some(side) => Meeting::Kept(side.port()),
+                None => Meeting::Interval,
+            },
             Keep::Interval(_) => Meeting::Interval,
             Keep::Changes => Meeting::Changes,
         },

@@ -67,7 +67,6 @@ impl Level {
                 if begins {
                     *kept = evaluate(projection, (on_error, *of_input), frame, end)?;
                 }
-                let kept = kept.as_deref();
                 Ok(append_results(projection, kept, frame, taken, out))
             }
             Operator::Aggregate(state) => {
@@ -89,6 +88,7 @@ impl Level {
             }
             Operator::Join(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::IntervalJoin(join) => joined(join.take(frame, out), on_error, frame, end),
+            Operator::NearestJoin(join) => Ok(join.take(frame, out)),
             Operator::RegularJoin(join) => joined(join.take(frame, out), on_error, frame, end),
             Operator::Changing(changing) => changing.take_more(frame, taken, end, out),
             Operator::FilterChanges(filter) => filter.take(frame, on_error, end, out),
@@ -131,12 +131,12 @@ fn select(
 /// are, as far as there is room.
 fn append_results(
     projection: &Projection,
-    kept: Option<&[u32]>,
+    kept: &Option<Vec<u32>>,
     frame: &Frame,
     taken: &mut usize,
     out: &mut Frame,
 ) -> Flow {
-    let all = kept.map_or(frame.rows(), <[u32]>::len);
+    let all = kept.as_ref().map_or(frame.rows(), Vec::len);
     let upto = all.min(*taken + out.room());
     match kept {
         None => projection.append(frame, *taken..upto, out),

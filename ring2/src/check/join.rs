@@ -65,7 +65,9 @@ impl Checker<'_> {
             } => {
                 self.match_condition(match_condition)?;
                 self.row(match_condition, scope, ctes)?;
-                self.constraint(constraint, scope, ctes, before, at)?;
+                if *constraint != JoinConstraint::None {
+                    self.constraint(constraint, scope, ctes, before, at)?;
+                }
             }
             J::CrossApply | J::OuterApply => {
                 return no_constraint("APPLY", "CROSS JOIN UNNEST(list) AS item");

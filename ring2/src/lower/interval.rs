@@ -87,7 +87,8 @@ impl Bounds {
     }
 }
 
-fn unit_of(data_type: &DataType) -> Option<i64> {
+/// Nanoseconds of one unit of a TIMESTAMP.
+pub(super) fn unit_of(data_type: &DataType) -> Option<i64> {
     match data_type {
         DataType::Timestamp(unit, None) => Some(unit_nanos(*unit)),
         _ => None,

@@ -2,28 +2,30 @@
 //! joined there. A side that ends is kept wholly before the other is looked at; of two that need
 //! not end an interval of event time, or their windows, say what is kept. So a row that leaves is
 //! never taken back, whatever the kind of join. Where nothing says what is kept, or rows of a side
-//! come and go, all rows that stand are kept, and what leaves are changes.
+//! come and go, all rows that stand are kept, and what leaves are changes. ASOF joins are in
+//! [`super::nearest`].
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, NullEquality};
+use datafusion::common::NullEquality;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{
-    JoinKind, JoinSpec, Keep, OperatorSpec, Order, Routing, Side, StageInput,
+    JoinKind, JoinSpec, Keep, OperatorSpec, Order, Routing, Side, StageInput, Ties,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::branch::Branch;
 use super::interval::{HeldBy, Within};
+use super::nearest::Closest;
 use super::union::Part;
-use super::window_join::windows_behind;
+use super::window_join::{meets_windows, windows_behind};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
-use crate::partitioning::{Way, ends};
-use crate::window::marker::{AS_OF_TIME, ASOF};
+use crate::partitioning::{Way, changes_come, ends};
+use crate::window::marker::AS_OF_TIME;
 
 /// Stands for a column that the plan does not know.
 const HIDDEN: usize = usize::MAX;
@@ -39,8 +41,10 @@ pub(super) struct Coming {
     /// Which of the side's columns by the plan each is.
     columns: Vec<usize>,
     keys: Vec<usize>,
-    /// The event time by which rows are held, where they are.
+    /// The event time by which rows are held or near, where they are.
     pub(super) time: Option<usize>,
+    /// How rows stand that are alike by key and time.
+    pub(super) ties: Ties,
     single: bool,
 }
 
@@ -51,8 +55,21 @@ enum Kept {
     Side(Side),
     /// Rows of both as long as they may match.
     Within(Within),
+    /// Versions of the right side as long as they may be the nearest.
+    Nearest(Closest),
     /// All rows that stand.
     Changes,
+}
+
+impl Kept {
+    /// By which column of the plan the rows of a side are held, if they are.
+    fn held(&self, side: Side) -> Option<HeldBy> {
+        match self {
+            Self::Within(within) => Some(within.held(side)),
+            Self::Nearest(closest) => closest.held(side),
+            Self::Side(_) | Self::Changes => None,
+        }
+    }
 }
 
 fn kind(join: &Join) -> JoinKind {
@@ -86,16 +103,9 @@ pub(crate) fn without_versions(condition: &PlanExpr) -> Option<PlanExpr> {
     }
 }
 
-/// Whether NOT IN would have to know of a NULL that is elsewhere.
-fn asks_for_nulls(join: &Join) -> bool {
-    let may_be = |e: &PlanExpr, schema: &DFSchema| {
-        use datafusion::logical_expr::ExprSchemable;
-        e.nullable(schema).unwrap_or(true)
-    };
-    let (left, right) = (join.left.schema(), join.right.schema());
-    let mut pairs = join.on.iter();
-    join.null_aware && pairs.any(|(l, r)| may_be(l, left) || may_be(r, right))
-}
+/// What is refused where a NULL among rows that come and go, or that do not end, would matter.
+const NOT_IN: &str = "NOT IN over columns that may be NULL, of a subquery that does not end or \
+                      changes, is not supported yet";
 
 /// What leaves a join, and which of its columns by the plan each is.
 fn leaving(join: &Join, kind: JoinKind, left: &Coming, right: &Coming) -> (Vec<Field>, Vec<usize>) {
@@ -145,6 +155,7 @@ impl Lowering<'_> {
         let kept = self.kept(join, kind, [&left, &right], [&left_way, &right_way])?;
         let condition = match &kept {
             Kept::Within(within) => within.rest.clone(),
+            Kept::Nearest(_) => None,
             Kept::Side(_) | Kept::Changes => join.filter.as_ref().and_then(without_versions),
         };
         let (on_left, on_right) = join.on.iter().cloned().unzip();
@@ -166,21 +177,26 @@ impl Lowering<'_> {
                 Keep::Interval(within.interval(sides)),
                 windows_behind(kind, sides, within),
             ),
+            Kept::Nearest(closest) => (
+                Keep::Nearest(closest.nearest(sides)),
+                closest.windows(sides),
+            ),
             Kept::Side(side) => (Keep::Side(*side), Vec::new()),
             Kept::Changes => (Keep::Changes, Vec::new()),
         };
         let output = match keep {
             Keep::Changes => changelog::weighted(Schema::new(fields)),
-            Keep::Side(_) | Keep::Interval(_) => Arc::new(Schema::new(fields)),
+            Keep::Side(_) | Keep::Interval(_) | Keep::Nearest(_) => Arc::new(Schema::new(fields)),
         };
         let single = match keep {
             Keep::Side(Side::Left) => right.single,
-            Keep::Side(Side::Right) | Keep::Interval(_) | Keep::Changes => left.single,
+            _ => left.single,
         };
         let spec = JoinSpec {
             inputs: [left.sent, right.sent],
             keys: [left.keys, right.keys],
             nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
+            not_in: join.null_aware,
             condition,
             kind,
             keep,
@@ -201,22 +217,16 @@ impl Lowering<'_> {
 
     /// Lowers both sides of a join that can run.
     fn parts(&mut self, join: &Join) -> Result<[Part; 2], Refusal> {
+        let tables = &self.query.tables;
+        let changing = |plan: &LogicalPlan| self.changes && changes_come(plan, tables);
         let endless = self.sides_end(join) == [false, false];
-        let around = std::mem::replace(&mut self.held_by_window, endless);
+        let held =
+            endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
+        let around = std::mem::replace(&mut self.held_by_window, held);
         let left = self.part(&join.left)?;
         let right = self.part(&join.right)?;
         self.held_by_window = around;
-        if asks_for_nulls(join) {
-            let message = "NOT IN over columns that may be NULL is not supported yet: NOT EXISTS \
-                           is, and says what NULL means";
-            return Err(("E0301", message.to_owned()));
-        }
-        let asof = |e: &&PlanExpr| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF);
-        let conditions = join.filter.iter().flat_map(split_conjunction);
-        match conditions.filter(asof).count() {
-            0 => Ok([left, right]),
-            _ => refuse("ASOF"),
-        }
+        Ok([left, right])
     }
 
     /// What a join keeps: all that stands where rows of a side come and go, or where neither side
@@ -228,7 +238,14 @@ impl Lowering<'_> {
         parts: [&Part; 2],
         ways: [&Way; 2],
     ) -> Result<Kept, Refusal> {
+        if let Some(closest) = self.closest(join, parts)? {
+            return Ok(Kept::Nearest(closest));
+        }
         let changing = parts.iter().any(|part| part.weighted);
+        let open = changing || !self.sides_end(join)[1] || join.on.len() != 1;
+        if join.null_aware && (open || join.filter.is_some()) {
+            return Err(("E0301", NOT_IN.to_owned()));
+        }
         let endless = self.sides_end(join) == [false, false];
         if !changing && (!endless || ways.contains(&&Way::Broadcast)) {
             return self.build(join, kind, ways).map(Kept::Side);
@@ -258,7 +275,7 @@ impl Lowering<'_> {
     }
 
     /// Whether the inputs end.
-    fn sides_end(&self, join: &Join) -> [bool; 2] {
+    pub(super) fn sides_end(&self, join: &Join) -> [bool; 2] {
         let tables = &self.query.tables;
         [ends(&join.left, tables), ends(&join.right, tables)]
     }
@@ -290,9 +307,10 @@ impl Lowering<'_> {
         way: &Way,
         (side, kept): (Side, &Kept),
     ) -> Result<Coming, Refusal> {
-        let held = match kept {
-            Kept::Within(within) => Some(within.held(side)),
-            Kept::Side(_) | Kept::Changes => None,
+        let held = kept.held(side);
+        let near = match kept {
+            Kept::Nearest(closest) => closest.computed(side),
+            _ => None,
         };
         let Part {
             branches,
@@ -306,7 +324,7 @@ impl Lowering<'_> {
         (self.columns, self.weighted) = (Some(columns.clone()), weighted);
         let mut at = Vec::new();
         let mut computed = Vec::new();
-        for key in &keys {
+        for key in keys.iter().chain(near) {
             at.push(match expression(key, &self.scope(plan))? {
                 Expr::Column(column) => column,
                 expr => {
@@ -325,14 +343,18 @@ impl Lowering<'_> {
             Way::One => Some(Routing::Single),
             Way::Broadcast => Some(Routing::Broadcast),
         };
-        let time = held.and_then(|held| columns.iter().position(|c| *c == held.column()));
+        let time = match (near, held) {
+            (Some(_), _) => at.pop(),
+            (None, held) => held.and_then(|held| columns.iter().position(|c| *c == held.column())),
+        };
+        let ties = self.ties();
         if let (Some(HeldBy::Instant(_)), Some(time)) = (held, time) {
             to = self.on_time(time, to)?;
         }
         match (kept, self.weighted) {
             (Kept::Changes, true) => self.part_updates(&at),
             (Kept::Changes, false) => self.weigh(),
-            (Kept::Within(_) | Kept::Side(_), _) => {}
+            (Kept::Within(_) | Kept::Nearest(_) | Kept::Side(_), _) => {}
         }
         let own = self.schema.fields[..self.visible()].to_vec();
         self.merge();
@@ -340,7 +362,11 @@ impl Lowering<'_> {
         let routing = to.unwrap_or_else(|| branch.staying());
         let sent = Arc::clone(&self.schema);
         let single = routing == Routing::Single;
-        let input = self.send(branch, Arc::clone(&sent), routing, Order::Free);
+        let order = match (kept, side) {
+            (Kept::Nearest(_), Side::Right) => self.lanes(&branch, &routing),
+            _ => Order::Free,
+        };
+        let input = self.send(branch, Arc::clone(&sent), routing, order);
         (self.grouped, self.columns, self.weighted) = (false, None, false);
         Ok(Coming {
             input,
@@ -349,6 +375,7 @@ impl Lowering<'_> {
             columns,
             keys: at,
             time,
+            ties,
             single,
         })
     }

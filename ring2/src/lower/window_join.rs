@@ -5,9 +5,9 @@
 //! Rows whose windows are closed have to be gone before: groups by windows drop them; where a join
 //! reads the windows of a table function they go where the windows are made, which one shard does.
 
-use datafusion::common::DFSchemaRef;
+use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr as PlanExpr, Join};
+use datafusion::logical_expr::{Expr as PlanExpr, Join, LogicalPlan};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{JoinKind, LateRule, OperatorSpec, Reading, Side};
 use trefoil_ring0::schema::unit_nanos;
@@ -18,6 +18,59 @@ use super::union::Part;
 use super::{Lowering, Refusal};
 use crate::lower_expr::{expression, unaliased};
 use crate::window::START;
+use crate::window::marker::{CUMULATE, CUMULATE_END, HOP};
+
+/// Whether an expression is the start of windows, or the bound by which they close.
+fn is_start(expr: &PlanExpr, input: &LogicalPlan) -> bool {
+    match unaliased(expr) {
+        PlanExpr::ScalarFunction(f) => [START, HOP, CUMULATE, CUMULATE_END].contains(&f.name()),
+        PlanExpr::Column(column) => {
+            let at = input.schema().maybe_index_of_column(column);
+            at.is_some_and(|at| starts(input, at))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a column of a plan may be the start of windows.
+fn starts(plan: &LogicalPlan, at: usize) -> bool {
+    match plan {
+        LogicalPlan::Projection(of) => of.expr.get(at).is_some_and(|e| is_start(e, &of.input)),
+        LogicalPlan::Aggregate(of) => match of.group_expr.first() {
+            Some(PlanExpr::GroupingSet(_)) => true,
+            _ => (of.group_expr.get(at)).is_some_and(|e| is_start(e, &of.input)),
+        },
+        LogicalPlan::Join(of) => match of.join_type {
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                starts(&of.right, at)
+            }
+            _ => match at.checked_sub(of.left.schema().fields().len()) {
+                None => starts(&of.left, at),
+                Some(at) => starts(&of.right, at),
+            },
+        },
+        LogicalPlan::Unnest(of) => {
+            let from = of.dependency_indices.get(at);
+            from.is_some_and(|from| starts(&of.input, *from))
+        }
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Union(_) => plan.inputs().into_iter().any(|input| starts(input, at)),
+        _ => false,
+    }
+}
+
+/// Whether a join asks that windows of both sides are equal, as far as the plan says what they are.
+pub(super) fn meets_windows(join: &Join) -> bool {
+    let mut pairs = join.on.iter();
+    pairs.any(|(l, r)| {
+        let is_column = |e| matches!(unaliased(e), PlanExpr::Column(_));
+        is_column(l) && is_column(r) && is_start(l, &join.left) && is_start(r, &join.right)
+    })
+}
 
 /// The windows of both sides, if a join asks that they are equal.
 pub(super) fn equal_windows(join: &Join, parts: [&Part; 2]) -> Option<Within> {

@@ -6,16 +6,18 @@ mod shape;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
 use self::shape::Shape;
-pub(crate) use self::shape::takes_back;
+pub(crate) use self::shape::{changes_come, takes_back};
 use super::StrategyConfig;
 use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, Way, is_native};
 use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
 use crate::catalog::SourceDef;
+use crate::window::marker::ASOF;
 
 /// The declared table that a side is, if it is one and nothing more.
 fn table_name(plan: &LogicalPlan) -> Option<&str> {
@@ -48,10 +50,14 @@ impl Walk<'_> {
         let right = self.node(&join.right)?;
         // Changes of both sides have to meet, whatever their number.
         let changing = self.changes_come(&join.left) || self.changes_come(&join.right);
-        if join.on.is_empty() && (right.scalar || left.scalar) && !changing {
+        let nearest = Shape::of(join, &[]) == Shape::Asof;
+        if join.on.is_empty() && (right.scalar || left.scalar) && !changing && !nearest {
             return Ok(self.scalar(join, left, right));
         }
         self.kinds.join = true;
+        if join.null_aware && !changing {
+            return Ok(self.known_everywhere(join, left, &right));
+        }
         let mut bounds = left.bounds.clone();
         bounds.extend(right.bounds.clone());
         let shape = match changing {
@@ -109,6 +115,28 @@ impl Walk<'_> {
         });
         let bounds = [kept.bounds, value.bounds].concat();
         Edge { bounds, ..kept }
+    }
+
+    /// NOT IN: that a NULL is among the right side's rows, or no row, every shard has to know.
+    fn known_everywhere(&mut self, join: &Join, left: Edge, right: &Edge) -> Edge {
+        self.joins.push([Way::Stay, Way::Broadcast]);
+        let reason = "NOT IN: every shard has to know of a NULL in the subquery".to_owned();
+        let kind = ExchangeKind::Broadcast;
+        self.link(right.stage, left.stage, kind, reason.clone());
+        let name = format!("null-aware anti join on {}", conditions(join));
+        let state = (
+            "all rows of the right side, on every shard".to_owned(),
+            "the end of the right side".to_owned(),
+        );
+        self.operator(left.stage, name, native(join), Some(state));
+        self.steps.push(Step {
+            need: Need::Broadcast("the subquery".to_owned()),
+            keys: join.on.iter().map(|(l, _)| l.clone()).collect(),
+            router: StrategyConfig::RoundRobin,
+            reason,
+            before: None,
+        });
+        left
     }
 
     /// A table that is small enough to be on every shard; the stream's rows all have to stay
@@ -303,7 +331,11 @@ impl Walk<'_> {
             (false, false) => None,
         };
         let (name, state, bound) = match shape {
-            Shape::Asof => ("asof", "versions that can still match", self.watermark()),
+            Shape::Asof => (
+                "asof",
+                "one version a key, those that are ahead, and rows that wait for theirs",
+                self.watermark(),
+            ),
             Shape::Temporal => ("temporal", "versions of the table", self.watermark()),
             Shape::Window => (
                 "window",
@@ -324,7 +356,9 @@ impl Walk<'_> {
             (true, _) => format!("{kind} join of all pairs"),
             (false, _) => format!("{name} {kind} join on {on}"),
         };
-        let state = match kept.filter(|_| shape != Shape::Asof) {
+        // Of an ASOF join only the right side can be kept.
+        let kept = kept.filter(|_| shape != Shape::Asof || ends(&join.right, tables));
+        let state = match kept {
             Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
             None => (state.to_owned(), bound),
         };
@@ -348,7 +382,13 @@ fn same_class(join: &Join, left: &Expr, right: &Expr) -> bool {
 }
 
 fn native(join: &Join) -> bool {
-    join.filter.iter().all(is_native) && join.on.iter().all(|(l, r)| is_native(l) && is_native(r))
+    let is_native = |e: &Expr| match e {
+        Expr::ScalarFunction(f) if f.name() == ASOF => f.args.iter().all(is_native),
+        other => is_native(other),
+    };
+    let conditions = join.filter.iter().flat_map(split_conjunction);
+    let keys = || join.on.iter().flat_map(|(l, r)| [l, r]);
+    conditions.into_iter().all(is_native) && keys().all(is_native)
 }
 
 fn conditions(join: &Join) -> String {

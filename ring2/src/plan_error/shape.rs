@@ -1,6 +1,8 @@
 //! Refusals of lowering by what they say: where in the text stands what they are about, and what to
 //! write instead. Whether a query runs is decided elsewhere; here it is only told.
 
+mod joins;
+
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -13,6 +15,7 @@ use crate::check::aggregates;
 use crate::error::SqlError;
 use crate::place::word;
 use crate::script::Select;
+use crate::views;
 
 /// Where the construct stands.
 enum At {
@@ -70,16 +73,6 @@ const fn wrong(
 }
 
 const SUBQUERY: &[&[&str]] = &[&["(", "SELECT"]];
-const JOINS: &[&[&str]] = &[
-    &["JOIN"],
-    &["EXCEPT"],
-    &["INTERSECT"],
-    &["NOT", "IN", "(", "SELECT"],
-    &["IN", "(", "SELECT"],
-    &["EXISTS"],
-    &["(", "SELECT"],
-    &["FROM"],
-];
 const WINDOWS: &[&[&str]] = &[
     &["TUMBLE"],
     &["TUMBLING"],
@@ -122,7 +115,7 @@ const SHAPES: &[Shape] = &[
     shape(
         "NOT IN over columns that may be NULL",
         At::Words(&[&["NOT", "IN", "("], &["IN", "(", "SELECT"], &["NOT"]]),
-        "NOT IN over columns that may be NULL is not supported yet",
+        "NOT IN over columns that may be NULL, of such a subquery, is not supported yet",
         "NOT EXISTS (SELECT 1 FROM t WHERE t.x = x) says what NULL means",
     ),
     shape(
@@ -323,38 +316,14 @@ const SHAPES: &[Shape] = &[
         "",
         "the same columns of each input, UNNEST in all of them or in none",
     ),
-    shape(
-        "JOIN with a value that changes without end",
-        At::Words(SUBQUERY),
-        "",
-        "a value of an input that ends",
-    ),
-    shape(
-        "JOIN that waits for the end of an input",
-        At::Words(JOINS),
-        "",
-        "pad the rows of the input without end: FROM stream LEFT JOIN table",
-    ),
-    shape(
-        "JOIN that takes rows back, of two inputs without end,",
-        At::Words(JOINS),
-        "",
-        "EMIT CHANGES: a row leaves when it matches none, and goes when it does; or an interval of \
-         event time, ON .. AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts",
-    ),
-    shape(
-        "JOIN whose rows are forgotten after state_ttl",
-        At::Called(JOINS),
-        " whose rows are forgotten after state_ttl is not supported yet",
-        "SET state_ttl = none",
-    ),
 ];
 
 /// The refusal as it is told, where its message is of a known shape.
 pub(super) fn known(select: &Select<'_>, code: &'static str, message: &str) -> Option<SqlError> {
     let unbuilt = "This feature is not implemented: ";
     let message = message.strip_prefix(unbuilt).unwrap_or(message);
-    let shape = SHAPES.iter().find(|s| message.contains(s.says))?;
+    let mut shapes = SHAPES.iter().chain(joins::SHAPES);
+    let shape = shapes.find(|s| message.contains(s.says))?;
     let mut begins = String::new();
     let at = match &shape.at {
         At::Words(words) => sequence(select, words).map(|(at, _)| at),
@@ -387,6 +356,7 @@ pub(super) fn known(select: &Select<'_>, code: &'static str, message: &str) -> O
         "" => super::in_sql(message),
         told => format!("{begins}{told}"),
     };
+    let at = at.or_else(|| views::only(select));
     let at = at.unwrap_or_else(|| select.chunk.start());
     let code = shape.code.unwrap_or(code);
     Some(select.place.hinted(code, at, told, shape.hint))

@@ -34,6 +34,8 @@ use datafusion::optimizer::{
     ApplyOrder, Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule,
 };
 
+use crate::window::marker::ASOF;
+
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// A rule, but for plans of which it would change the meaning.
@@ -66,6 +68,20 @@ impl<R: OptimizerRule> OptimizerRule for Careful<R> {
 fn mixes_nulls(plan: &LogicalPlan) -> bool {
     let is = |node: &LogicalPlan| match node {
         LogicalPlan::Join(join) => join.null_equality == NullEquality::NullEqualsNull,
+        _ => false,
+    };
+    plan.exists(|node| Ok(is(node))).unwrap_or(true)
+}
+
+/// Whether a plan has an ASOF join: as an inner one, which `EliminateOuterJoin` makes of it,
+/// filters of its right side would be pushed below it, where they choose another nearest row.
+fn is_asof(plan: &LogicalPlan) -> bool {
+    let asof = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if f.name() == ASOF);
+    let is = |node: &LogicalPlan| match node {
+        LogicalPlan::Join(join) => {
+            let mut conditions = join.filter.iter().flat_map(split_conjunction);
+            conditions.any(asof)
+        }
         _ => false,
     };
     plan.exists(|node| Ok(is(node))).unwrap_or(true)
@@ -104,7 +120,7 @@ fn chosen() -> Vec<Rule> {
         Arc::new(Careful(EliminateCrossJoin::new(), mixes_nulls)),
         // Padding that a filter would drop is never made. A filter is linear: it drops the
         // retraction of a padded row with the row.
-        Arc::new(EliminateOuterJoin::new()),
+        Arc::new(Careful(EliminateOuterJoin::new(), is_asof)),
         // Filters are linear, so they pass whatever keeps rows apart by the columns they read;
         // fewer bytes travel. DataFusion moves none that is volatile.
         Arc::new(Careful(PushDownFilter::new(), passes_one_row)),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use trefoil::{PlannedQuery, convert};
-use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Config, Executor, Next, Running, start_from};
 use trefoil_ring0::snapshot::{Piece, Restore, Told, refusal};
 
 use crate::changelog::collapsed;
 use crate::compare::{self, Order, agree, plan_native, rows, script};
 use crate::data::{COLUMNS, lines};
+use crate::endless::{bounded, endless};
 
 /// Shards of one life after the other.
 const SHARDS: [usize; 4] = [1, 2, 4, 3];
@@ -345,29 +345,8 @@ fn check_lives(name: &str, queries: &[&str], emit: &str) {
     let path = std::env::temp_dir().join(format!("trefoil-{}-{name}.ndjson", std::process::id()));
     std::fs::write(&path, sorted.join("\n") + "\n").unwrap();
     for query in queries {
-        let plan = |follow: bool, query: &str| {
-            let source = |name: &str| {
-                format!(
-                    "CREATE SOURCE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '1' \
-                     SECOND) WITH (connector = 'file', path = '{}', format = 'json', \
-                     follow = '{follow}');\n",
-                    path.display()
-                )
-            };
-            let mut files = script(&path, COLUMNS, query);
-            files[0].text = format!("{}{}{query};", source("q"), source("r"));
-            plan_native(&files).unwrap().remove(0)
-        };
-        let mut endless = plan(true, &format!("{query}{emit}"));
-        for source in &mut endless.program.sources {
-            let SourceKind::Stream { format, .. } = &source.kind else {
-                panic!("{source:?} is no stream")
-            };
-            source.kind = SourceKind::Files {
-                paths: vec![path.clone()],
-                format: format.clone(),
-            };
-        }
+        let bounded = bounded(&path, COLUMNS, "1", query);
+        let endless = endless(&path, COLUMNS, "1", &format!("{query}{emit}"));
         for shards in [1, 2, 4] {
             let config = Config {
                 shards,
@@ -375,7 +354,7 @@ fn check_lives(name: &str, queries: &[&str], emit: &str) {
                 chunk_bytes: 1024,
                 ..Config::default()
             };
-            let (wanted, _) = compare::run(&plan(false, query), &config).unwrap();
+            let (wanted, _) = compare::run(&bounded, &config).unwrap();
             let wanted = rows(&wanted, Order::Any);
             assert!(!wanted.is_empty(), "{query}");
             let mut most = 0;

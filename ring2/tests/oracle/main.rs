@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used)] // These are tests.
 
+mod asof;
 mod changelog;
 mod compare;
 mod crash;
 mod data;
+mod endless;
 mod expressions;
 mod generate;
 mod joins;

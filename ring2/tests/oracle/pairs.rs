@@ -164,6 +164,63 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
                                     DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs \
           FROM r) AS q CROSS JOIN UNNEST(zs) AS z WHERE z + INTERVAL '5' MINUTE > ts GROUP BY z",
     ),
+    // NOT IN over columns that may be NULL, as what it says of each row.
+    (
+        "SELECT i, k FROM r WHERE k NOT IN (SELECT i FROM r WHERE b AND i IS NOT NULL)",
+        "SELECT i, k FROM r WHERE k IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM r AS c WHERE c.b AND c.i = r.k)",
+    ),
+    (
+        "SELECT i, s FROM r WHERE i > 0 AND s NOT IN (SELECT s FROM r WHERE i < -990000)",
+        "SELECT i, s FROM r WHERE i > 0 AND NOT EXISTS (SELECT 1 FROM r AS c \
+         WHERE c.i < -990000 AND (c.s = r.s OR c.s IS NULL OR r.s IS NULL))",
+    ),
+    (
+        "SELECT i, s FROM r WHERE NOT s IN (SELECT s FROM r)",
+        "SELECT i, s FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c \
+         WHERE c.s = r.s OR c.s IS NULL OR r.s IS NULL)",
+    ),
+    (
+        "SELECT i, k FROM r WHERE k NOT IN (SELECT i FROM r WHERE i > 2000000)",
+        "SELECT i, k FROM r",
+    ),
+    (
+        "SELECT i, k, s FROM r WHERE k NOT IN (SELECT w / 9999 FROM r AS c WHERE c.s = r.s)",
+        "SELECT i, k, s FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.s = r.s \
+         AND (c.w / 9999 = r.k OR c.w IS NULL OR r.k IS NULL))",
+    ),
+    (
+        "SELECT i, k FROM r WHERE 3 NOT IN (SELECT k FROM r AS c WHERE c.s = r.s AND c.i < r.i)",
+        "SELECT i, k FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.s = r.s AND c.i < r.i \
+         AND (c.k = 3 OR c.k IS NULL))",
+    ),
+    (
+        "SELECT i FROM r WHERE 5 NOT IN (SELECT k FROM r AS c WHERE c.i > 0)",
+        "SELECT i FROM r WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.i > 0 AND c.k IS NULL)",
+    ),
+    (
+        "SELECT k, COUNT(*) FROM r WHERE k NOT IN (SELECT i FROM r GROUP BY i HAVING COUNT(*) > 1) \
+         GROUP BY k",
+        "SELECT k, COUNT(*) FROM r WHERE NOT EXISTS (SELECT 1 FROM \
+         (SELECT i FROM r GROUP BY i HAVING COUNT(*) > 1) AS c \
+         WHERE c.i = r.k OR c.i IS NULL OR r.k IS NULL) GROUP BY k",
+    ),
+    // Constants in quotes beside booleans.
+    (
+        "SELECT i FROM r WHERE b = 'true' OR 'f' <> b",
+        "SELECT i FROM r WHERE b = TRUE OR FALSE <> b",
+    ),
+    (
+        "SELECT i, b IN ('yes', 'OFF', NULL), b >= ' T' FROM r \
+         WHERE (i > 0) = 'on' AND b IS DISTINCT FROM '0'",
+        "SELECT i, b IN (TRUE, FALSE, NULL), b >= TRUE FROM r \
+         WHERE (i > 0) = TRUE AND b IS DISTINCT FROM FALSE",
+    ),
+    // One column by several spellings.
+    (
+        "SELECT k, \"k\", K, r.k, R.\"k\" FROM r",
+        "SELECT k, k AS k2, k AS k3, k AS k4, k AS k5 FROM r",
+    ),
 ];
 
 /// Each is in an order that leaves nothing open.

@@ -208,7 +208,18 @@ SELECT symbol, COUNT(*) FROM trades
 GROUP BY ROLLUP (symbol), SESSION(event_time, INTERVAL '1' MINUTE);
 ---
 SELECT t.price FROM trades t
-ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
+ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol AND t.price < q.bid;
+---
+SELECT t.price FROM trades t
+ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= t.event_time) ON t.symbol = q.symbol;
+---
+SELECT t.n, q.bid FROM (SELECT symbol, MAX(event_time) AS event_time, COUNT(*) AS n FROM trades GROUP BY symbol) t
+ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol EMIT CHANGES;
+---
+CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), us TIMESTAMP(3), WATERMARK FOR ts)
+  WITH (connector = 'file', path = 'a', format = 'json', follow = true);
+
+SELECT t.price, a.k FROM trades t ASOF JOIN a MATCH_CONDITION (t.event_time >= a.us) ON t.volume = a.k;
 ---
 SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
 ---

@@ -11,7 +11,7 @@ SELECT trade_id IN (SELECT COUNT(*) FROM quotes) FROM trades
 SELECT price FROM trades WHERE symbol IN (SELECT symbol FROM quotes)
   AND NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)
 ---
-SELECT symbol FROM trades WHERE symbol NOT IN (SELECT symbol FROM quotes)
+SELECT symbol FROM trades WHERE symbol NOT IN (SELECT symbol FROM quotes GROUP BY symbol) EMIT CHANGES
 ---
 CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
   WITH (connector = 'file', path = 'a', format = 'json', follow = true);
@@ -91,7 +91,7 @@ SELECT DISTINCT ON (symbol) symbol FROM trades QUALIFY RANK() OVER (ORDER BY pri
 SELECT DISTINCT ON (symbol) symbol FROM trades UNION SELECT symbol FROM quotes
 ---
 CREATE VIEW latest AS SELECT t.symbol, q.bid FROM trades t
-  ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol;
+  ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol AND t.price > q.bid;
 
 SELECT price FROM trades LEFT SEMI JOIN latest ON trades.symbol = latest.symbol
 ---

@@ -96,6 +96,16 @@ impl Kept {
         }
     }
 
+    /// Whether a row of the build side has a key that is not known.
+    pub(super) fn has_unknown(&self, frame: &Frame) -> bool {
+        (0..frame.rows()).any(|row| !self.build.known(frame, row))
+    }
+
+    /// Whether the key of a row of the other side is known.
+    pub(super) fn is_known(&self, frame: &Frame, row: usize) -> bool {
+        self.probe.known(frame, row)
+    }
+
     /// Makes so many rows more be found. Returns whether all are.
     pub(super) fn index(&mut self, rows: usize) -> bool {
         self.indexed = self.indexed || self.build.columns.is_empty() || self.index.build(rows);

@@ -133,25 +133,27 @@ fn is_regular(join: &Join, tables: &[SourceDef]) -> bool {
     endless && !at_once && Shape::of(join, &[]) == Shape::Regular
 }
 
+/// Whether rows of a plan come and go, where results are changes.
+pub(crate) fn changes_come(plan: &LogicalPlan, tables: &[SourceDef]) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_) => true,
+        LogicalPlan::TableScan(scan) => {
+            let name = scan.table_name.table();
+            let mut tables = tables.iter();
+            tables.any(|t| t.name == name && t.has_changes())
+        }
+        LogicalPlan::Join(join) if is_regular(join, tables) => true,
+        other => (other.inputs().into_iter()).any(|input| changes_come(input, tables)),
+    }
+}
+
 impl Walk<'_> {
     /// Whether rows of a plan come and go.
     pub(super) fn changes_come(&self, plan: &LogicalPlan) -> bool {
-        if !self.facts.changes {
-            return false;
-        }
-        match plan {
-            LogicalPlan::Aggregate(_)
-            | LogicalPlan::Distinct(_)
-            | LogicalPlan::Window(_)
-            | LogicalPlan::Sort(_)
-            | LogicalPlan::Limit(_) => true,
-            LogicalPlan::TableScan(scan) => {
-                let name = scan.table_name.table();
-                let mut tables = self.facts.tables.iter();
-                tables.any(|t| t.name == name && t.has_changes())
-            }
-            LogicalPlan::Join(join) if is_regular(join, self.facts.tables) => true,
-            other => other.inputs().into_iter().any(|i| self.changes_come(i)),
-        }
+        self.facts.changes && changes_come(plan, self.facts.tables)
     }
 }

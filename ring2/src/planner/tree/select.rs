@@ -395,8 +395,19 @@ impl Tree<'_> {
 /// relations, and by nothing else.
 fn is_apart(expr: &Expr, name: &str, moved: &[Moved], out: &[SelectItem]) -> bool {
     let mut others = moved.iter().filter(|m| m.name == name);
+    // However names are written: `k`, `K` and `"k"` are one.
+    let relation = |e: &Expr| match e {
+        Expr::CompoundIdentifier(parts) => Some(
+            parts[..parts.len() - 1]
+                .iter()
+                .map(normal)
+                .collect::<Vec<_>>(),
+        ),
+        _ => None,
+    };
+    let own = relation(expr);
     let unnamed = |m: &Moved| match out.get(m.position) {
-        Some(SelectItem::UnnamedExpr(other)) => other != expr,
+        Some(SelectItem::UnnamedExpr(other)) => own.is_some() && relation(other) != own,
         _ => false,
     };
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && others.all(unnamed)

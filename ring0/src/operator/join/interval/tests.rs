@@ -65,6 +65,7 @@ impl Case {
             inputs: [schema(), schema()],
             keys: [keys.clone(), keys],
             nulls_equal: self.nulls_equal,
+            not_in: false,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(2), column(5))),
             kind: self.kind,
             keep: Keep::Interval(interval),

@@ -55,6 +55,7 @@ impl Case {
             inputs: [Arc::clone(&input), input],
             keys: [keys.clone(), keys],
             nulls_equal: self.nulls_equal,
+            not_in: false,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(1), column(3))),
             kind: self.kind,
             keep: Keep::Changes,

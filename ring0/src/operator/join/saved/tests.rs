@@ -52,6 +52,7 @@ fn spec(kind: JoinKind, build: Side, keyed: bool, condition: bool) -> Arc<JoinSp
         inputs: [schema(), schema()],
         keys: [keys.clone(), keys],
         nulls_equal: false,
+        not_in: false,
         condition: condition.then(|| Expr::Binary(BinaryOp::Lt, column(1), column(4))),
         kind,
         keep: Keep::Side(build),
