@@ -138,6 +138,7 @@ impl Case {
             nulls_equal: self.nulls_equal,
             not_in: self.not_in,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(1), column(3))),
+            near: None,
             kind: self.kind,
             keep: Keep::Side(self.build),
             output: output(self.kind),

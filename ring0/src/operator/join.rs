@@ -26,8 +26,8 @@ use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::kernel::{Evaluator, RowError};
 use crate::mesh::Flow;
-use crate::program::{JoinKind, JoinSpec, Keep, Side};
-use crate::schema::{Field, Schema};
+use crate::program::{Interval, JoinKind, JoinSpec, Keep, Side};
+use crate::schema::{Field, Schema, unit_nanos};
 use crate::snapshot::Owned;
 
 /// Rows of the build side that are found anew, or looked at, in one slice.
@@ -172,6 +172,23 @@ impl Condition {
     }
 }
 
+/// Whether an interval lies between TIMESTAMPs of these units.
+fn check_interval(spec: &JoinSpec, interval: &Interval) -> Result<()> {
+    let fits = (0..2).all(|side| {
+        let field = spec.inputs[side].fields.get(interval.times[side]);
+        field.is_some_and(|f| match f.data_type {
+            arrow_schema::DataType::Timestamp(unit, None) => {
+                unit_nanos(unit) == interval.unit_ns[side]
+            }
+            _ => false,
+        })
+    });
+    match fits {
+        true => Ok(()),
+        false => refuse(format!("a join within {interval:?}")),
+    }
+}
+
 impl Join {
     /// A join that keeps the side `build`.
     ///
@@ -179,6 +196,9 @@ impl Join {
     /// [`crate::error::Error::Program`] where the spec does not fit together.
     pub(crate) fn new(spec: &Arc<JoinSpec>, build: Side, seed: u64) -> Result<Self> {
         check(spec)?;
+        if let Some(near) = &spec.near {
+            check_interval(spec, near)?;
+        }
         let anti = spec.kind == JoinKind::Anti(build.other()) && spec.condition.is_none();
         if spec.not_in && !anti {
             return refuse(format!("NOT IN as a join of kind {:?}", spec.kind));

@@ -21,6 +21,9 @@ pub struct JoinSpec {
     pub not_in: bool,
     /// What else has to be true, over the columns of both sides.
     pub condition: Option<Expr>,
+    /// Between which times of both sides, of any TIMESTAMP columns, the condition can be true where
+    /// a side is kept wholly: no other rows are looked at. `None`: any.
+    pub near: Option<Interval>,
     /// Which rows leave.
     pub kind: JoinKind,
     /// Which rows are kept, and for how long.

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Join, Operator};
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, Join, LogicalPlan, Operator};
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::program::{Interval, LateRule, OperatorSpec, Order, Reading, Routing, Side};
 use trefoil_ring0::schema::{Schema, unit_nanos};
@@ -17,6 +17,7 @@ use super::union::Part;
 use super::window_join::equal_windows;
 use super::{Lowering, Refusal};
 use crate::lower_expr::unaliased;
+use crate::window::END;
 
 /// What a join's conditions say of event times.
 #[derive(Debug)]
@@ -97,8 +98,44 @@ pub(super) fn unit_of(data_type: &DataType) -> Option<i64> {
 
 /// The sides of a join, as its conditions name them.
 struct Sides<'a> {
-    schemas: [&'a DFSchema; 2],
+    plans: [&'a LogicalPlan; 2],
     is_time: &'a dyn Fn(Side, usize) -> bool,
+}
+
+/// Of a column that is the end of windows, that of their start, and their size in nanoseconds.
+fn start_of(plan: &LogicalPlan, at: usize) -> Option<(usize, i64)> {
+    match plan {
+        LogicalPlan::Projection(of) => match unaliased(of.expr.get(at)?) {
+            PlanExpr::ScalarFunction(end) if end.name() == END => {
+                let [start, size] = &end.args[..] else {
+                    return None;
+                };
+                let PlanExpr::Literal(ScalarValue::Int64(Some(size)), _) = size else {
+                    return None;
+                };
+                let start = of
+                    .expr
+                    .iter()
+                    .position(|e| unaliased(e) == unaliased(start))?;
+                Some((start, *size))
+            }
+            PlanExpr::Column(column) => {
+                let input = of.input.schema();
+                let (start, size) = start_of(&of.input, input.maybe_index_of_column(column)?)?;
+                let is = |e: &PlanExpr| match unaliased(e) {
+                    PlanExpr::Column(c) => input.maybe_index_of_column(c) == Some(start),
+                    _ => false,
+                };
+                Some((of.expr.iter().position(is)?, size))
+            }
+            _ => None,
+        },
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_) => start_of(plan.inputs().first()?, at),
+        _ => None,
+    }
 }
 
 impl Sides<'_> {
@@ -106,21 +143,23 @@ impl Sides<'_> {
     fn time(&self, expr: &PlanExpr) -> Option<Time> {
         match unaliased(expr) {
             PlanExpr::Column(column) => [Side::Left, Side::Right].into_iter().find_map(|side| {
-                let schema = self.schemas[side.port()];
+                let plan = self.plans[side.port()];
+                let schema = plan.schema();
                 let column = schema.maybe_index_of_column(column)?;
                 let unit_ns = unit_of(schema.field(column).data_type())?;
+                let (column, added_ns) = start_of(plan, column).unwrap_or((column, 0));
                 (self.is_time)(side, column).then_some(Time {
                     side,
                     column,
-                    added_ns: 0,
+                    added_ns,
                     unit_ns,
                 })
             }),
             // The same time in a finer unit.
             PlanExpr::Cast(cast) => {
                 let time = self.time(&cast.expr)?;
-                let schema = self.schemas[time.side.port()];
-                let unit_ns = unit_of(&expr.get_type(schema).ok()?)?;
+                let schema = self.plans[time.side.port()].schema();
+                let unit_ns = unit_of(&expr.get_type(schema.as_ref()).ok()?)?;
                 (unit_ns <= time.unit_ns).then_some(Time { unit_ns, ..time })
             }
             PlanExpr::BinaryExpr(binary) => {
@@ -154,14 +193,57 @@ impl Sides<'_> {
             let (Some(left), Some(right)) = (self.time(left), self.time(right)) else {
                 return false;
             };
-            let taken = bounds.take(&left, op, &right).is_some();
-            if taken {
-                times[left.side.port()] = Some(left.column);
-                times[right.side.port()] = Some(right.column);
-            }
-            all &= taken;
+            all &= self.take_pair((&left, op, &right), bounds, times);
         }
         all
+    }
+
+    /// Takes a comparison of two times in, if they are those that were compared before.
+    fn take_pair(
+        &self,
+        (left, op, right): (&Time, Operator, &Time),
+        bounds: &mut Bounds,
+        times: &mut [Option<usize>; 2],
+    ) -> bool {
+        let is_same = |time: &Time| times[time.side.port()].is_none_or(|c| c == time.column);
+        let taken = is_same(left) && is_same(right) && bounds.take(left, op, right).is_some();
+        if taken {
+            times[left.side.port()] = Some(left.column);
+            times[right.side.port()] = Some(right.column);
+        }
+        taken
+    }
+
+    /// What a join's conditions say of how far two times are apart, if they say it on both sides.
+    fn within(&self, join: &Join) -> Option<Within> {
+        let mut bounds = Bounds {
+            least: None,
+            most: None,
+        };
+        let mut times = [None; 2];
+        for (left, right) in &join.on {
+            if let (Some(left), Some(right)) = (self.time(left), self.time(right)) {
+                self.take_pair((&left, Operator::Eq, &right), &mut bounds, &mut times);
+            }
+        }
+        let filter = join.filter.iter().flat_map(split_conjunction);
+        let rest: Vec<PlanExpr> = filter
+            .filter(|e| !self.take(e, &mut bounds, &mut times))
+            .cloned()
+            .collect();
+        let lower = bounds.least.and_then(i64::checked_neg);
+        let ([Some(left), Some(right)], Some(lower_ns), Some(upper_ns)) =
+            (times, lower, bounds.most)
+        else {
+            return None;
+        };
+        Some(Within {
+            times: [left, right],
+            lower_ns,
+            upper_ns,
+            lag_ns: None,
+            rest: conjunction(rest),
+        })
     }
 }
 
@@ -211,6 +293,12 @@ impl Within {
         Some(left.max(right) + 1)
     }
 
+    /// By which rows are found, where both times come to the join.
+    pub(super) fn near(&self, sides: [&Coming; 2]) -> Option<Interval> {
+        let come = sides.iter().all(|side| side.time.is_some());
+        come.then(|| self.interval(sides))
+    }
+
     /// The interval that Ring 0 runs.
     pub(super) fn interval(&self, sides: [&Coming; 2]) -> Interval {
         let times = sides.map(|side| side.time.expect("event time is produced"));
@@ -240,39 +328,23 @@ impl Lowering<'_> {
         }
         let is_time = |side: Side, column: usize| self.is_event_time(parts[side.port()], column);
         let sides = Sides {
-            schemas: [join.left.schema(), join.right.schema()].map(AsRef::as_ref),
+            plans: [&join.left, &join.right],
             is_time: &is_time,
         };
-        let mut bounds = Bounds {
-            least: None,
-            most: None,
+        Ok(sides.within(join))
+    }
+
+    /// How far times of both sides are apart, of any TIMESTAMP columns, where a side is kept wholly
+    /// and its rows are found by it.
+    pub(super) fn near(join: &Join) -> Option<Within> {
+        let sides = Sides {
+            plans: [&join.left, &join.right],
+            is_time: &|_, _| true,
         };
-        let mut times = [None; 2];
-        for (left, right) in &join.on {
-            if let (Some(left), Some(right)) = (sides.time(left), sides.time(right))
-                && bounds.take(&left, Operator::Eq, &right).is_some()
-            {
-                times = [Some(left.column), Some(right.column)];
-            }
-        }
-        let filter = join.filter.iter().flat_map(split_conjunction);
-        let rest: Vec<PlanExpr> = filter
-            .filter(|e| !sides.take(e, &mut bounds, &mut times))
-            .cloned()
-            .collect();
-        let lower = bounds.least.and_then(i64::checked_neg);
-        let ([Some(left), Some(right)], Some(lower_ns), Some(upper_ns)) =
-            (times, lower, bounds.most)
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Within {
-            times: [left, right],
-            lower_ns,
-            upper_ns,
-            lag_ns: None,
-            rest: conjunction(rest),
-        }))
+        // Equal times are among the keys: they tell all.
+        sides
+            .within(join)
+            .filter(|near| near.lower_ns.checked_add(near.upper_ns) != Some(0))
     }
 
     /// Whether a column of these rows is their sources' event time, and has a watermark.

@@ -51,8 +51,8 @@ pub(super) struct Coming {
 /// What a join keeps.
 #[derive(Debug)]
 enum Kept {
-    /// A side wholly.
-    Side(Side),
+    /// A side wholly, and how far times of both are apart, where the condition says it.
+    Side(Side, Option<Within>),
     /// Rows of both as long as they may match.
     Within(Within),
     /// Versions of the right side as long as they may be the nearest.
@@ -67,7 +67,15 @@ impl Kept {
         match self {
             Self::Within(within) => Some(within.held(side)),
             Self::Nearest(closest) => closest.held(side),
-            Self::Side(_) | Self::Changes => None,
+            Self::Side(..) | Self::Changes => None,
+        }
+    }
+
+    /// The column of the plan by whose time rows of a side are held or found, if it is one.
+    fn time(&self, side: Side) -> Option<usize> {
+        match self {
+            Self::Side(_, near) => near.as_ref().map(|near| near.times[side.port()]),
+            _ => self.held(side).map(HeldBy::column),
         }
     }
 }
@@ -156,7 +164,7 @@ impl Lowering<'_> {
         let condition = match &kept {
             Kept::Within(within) => within.rest.clone(),
             Kept::Nearest(_) => None,
-            Kept::Side(_) | Kept::Changes => join.filter.as_ref().and_then(without_versions),
+            Kept::Side(..) | Kept::Changes => join.filter.as_ref().and_then(without_versions),
         };
         let (on_left, on_right) = join.on.iter().cloned().unzip();
         let left = self.come((left, &join.left), on_left, &left_way, (Side::Left, &kept))?;
@@ -181,8 +189,12 @@ impl Lowering<'_> {
                 Keep::Nearest(closest.nearest(sides)),
                 closest.windows(sides),
             ),
-            Kept::Side(side) => (Keep::Side(*side), Vec::new()),
+            Kept::Side(side, _) => (Keep::Side(*side), Vec::new()),
             Kept::Changes => (Keep::Changes, Vec::new()),
+        };
+        let near = match &kept {
+            Kept::Side(_, Some(near)) => near.near(sides),
+            _ => None,
         };
         let output = match keep {
             Keep::Changes => changelog::weighted(Schema::new(fields)),
@@ -198,6 +210,7 @@ impl Lowering<'_> {
             nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
             not_in: join.null_aware,
             condition,
+            near,
             kind,
             keep,
             output: Arc::clone(&output),
@@ -248,7 +261,8 @@ impl Lowering<'_> {
         }
         let endless = self.sides_end(join) == [false, false];
         if !changing && (!endless || ways.contains(&&Way::Broadcast)) {
-            return self.build(join, kind, ways).map(Kept::Side);
+            let side = self.build(join, kind, ways)?;
+            return Ok(Kept::Side(side, Self::near(join)));
         }
         let within = match changing {
             true => None,
@@ -345,7 +359,10 @@ impl Lowering<'_> {
         };
         let time = match (near, held) {
             (Some(_), _) => at.pop(),
-            (None, held) => held.and_then(|held| columns.iter().position(|c| *c == held.column())),
+            (None, _) => {
+                let time = kept.time(side);
+                time.and_then(|time| columns.iter().position(|c| *c == time))
+            }
         };
         let ties = self.ties();
         if let (Some(HeldBy::Instant(_)), Some(time)) = (held, time) {
@@ -354,7 +371,7 @@ impl Lowering<'_> {
         match (kept, self.weighted) {
             (Kept::Changes, true) => self.part_updates(&at),
             (Kept::Changes, false) => self.weigh(),
-            (Kept::Within(_) | Kept::Nearest(_) | Kept::Side(_), _) => {}
+            (Kept::Within(_) | Kept::Nearest(_) | Kept::Side(..), _) => {}
         }
         let own = self.schema.fields[..self.visible()].to_vec();
         self.merge();

@@ -97,7 +97,8 @@ fn at(slot: Slot) -> (usize, usize) {
     (slot as usize / BLOCK_ROWS, slot as usize % BLOCK_ROWS)
 }
 
-fn hash_at(key: u64, stretch: i128) -> u64 {
+/// The hash of a key and a stretch of time: of one key it is another for each stretch.
+pub(super) fn hash_at(key: u64, stretch: i128) -> u64 {
     let mixed = (key ^ (stretch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
         .wrapping_mul(0xD6E8_FEB8_6659_FD93);
     mixed ^ (mixed >> 32)

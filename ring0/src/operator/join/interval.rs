@@ -13,14 +13,13 @@ use std::sync::Arc;
 
 use super::held::{At, Held, Slot, Step, Wanted};
 use super::keys::SideKeys;
-use super::{Condition, SLICE_ROWS, append_rows, check, push_marks};
+use super::{Condition, SLICE_ROWS, append_rows, check, check_interval, push_marks};
 use crate::column::Column;
-use crate::error::{Result, refuse};
+use crate::error::Result;
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::program::{Interval, JoinKind, JoinSpec, Side};
-use crate::schema::unit_nanos;
 use crate::snapshot::Owned;
 use crate::table::BATCH_ROWS;
 use crate::table::index::Looked;
@@ -59,22 +58,6 @@ pub(crate) struct IntervalJoin {
     owned: [Option<Owned>; 2],
     /// Where handing on the rows to a snapshot stands: the side, and how many of it are handed on.
     saving: (usize, usize),
-}
-
-fn check_interval(spec: &JoinSpec, interval: &Interval) -> Result<()> {
-    let fits = (0..2).all(|side| {
-        let field = spec.inputs[side].fields.get(interval.times[side]);
-        field.is_some_and(|f| match f.data_type {
-            arrow_schema::DataType::Timestamp(unit, None) => {
-                unit_nanos(unit) == interval.unit_ns[side]
-            }
-            _ => false,
-        })
-    });
-    match fits {
-        true => Ok(()),
-        false => refuse(format!("a join within {interval:?}")),
-    }
 }
 
 impl IntervalJoin {

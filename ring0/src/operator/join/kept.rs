@@ -1,9 +1,12 @@
-//! The rows of a join's build side: kept in blocks, and found by key.
+//! The rows of a join's build side: kept in blocks, and found by key; where the condition says how
+//! far times of both sides are apart, by key and stretch of time, a stretch being as long as that.
+//! What a row matches lies in two stretches at the most.
 
+use super::held::hash_at;
 use super::keys::SideKeys;
 use crate::column::Column;
 use crate::frame::Frame;
-use crate::program::{JoinSpec, Side};
+use crate::program::{Interval, JoinSpec, Side};
 use crate::table::BATCH_ROWS;
 use crate::table::index::{KeyIndex, Looked, ROWS_MAX};
 
@@ -17,8 +20,45 @@ pub(super) type Match = Option<u32>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Start,
-    Behind(usize),
+    /// Behind this row, which was found in this stretch of time.
+    Behind(usize, i128),
     End,
+}
+
+/// Where the rows near to one lie.
+#[derive(Debug)]
+struct Near {
+    interval: Interval,
+    /// Length of a stretch of time, in nanoseconds.
+    stretch_ns: i128,
+}
+
+impl Near {
+    fn new(spec: &JoinSpec) -> Option<Self> {
+        let interval = spec.near?;
+        let span = i128::from(interval.lower_ns) + i128::from(interval.upper_ns);
+        Some(Self {
+            interval,
+            stretch_ns: span.max(0) + 1,
+        })
+    }
+
+    /// A row's time in nanoseconds; `None` where it is NULL.
+    fn time(&self, frame: &Frame, side: Side, row: usize) -> Option<i128> {
+        let Column::I64(times) = &frame.columns[self.interval.times[side.port()]] else {
+            unreachable!("types are checked before")
+        };
+        let time = times.get(row)?;
+        Some(i128::from(time) * i128::from(self.interval.unit_ns[side.port()]))
+    }
+
+    /// The stretches in which that lies what a row of this side matches.
+    fn stretches(&self, frame: &Frame, side: Side, row: usize) -> Option<[i128; 2]> {
+        let time = self.time(frame, side, row)?;
+        let from = time - i128::from(self.interval.before_ns(side));
+        let to = time + i128::from(self.interval.behind_ns(side));
+        Some([from, to].map(|at| at.div_euclid(self.stretch_ns)))
+    }
 }
 
 /// The rows.
@@ -28,6 +68,9 @@ pub(super) struct Kept {
     rows: usize,
     index: KeyIndex,
     indexed: bool,
+    near: Option<Near>,
+    /// The side that is kept.
+    side: Side,
     build: SideKeys,
     probe: SideKeys,
     nulls_equal: bool,
@@ -47,6 +90,8 @@ impl Kept {
             rows: 0,
             index: KeyIndex::new(&build.layout),
             indexed: false,
+            near: Near::new(spec),
+            side,
             build,
             probe: SideKeys::of(spec, side.other()),
             nulls_equal: spec.nulls_equal,
@@ -68,7 +113,7 @@ impl Kept {
             self.rows + frame.rows() < ROWS_MAX,
             "rows of a join's side have 32 bits"
         );
-        if !self.build.columns.is_empty() {
+        if self.is_indexed() {
             self.append_keys(frame);
         }
         let mut from = 0;
@@ -84,13 +129,28 @@ impl Kept {
         self.rows += frame.rows();
     }
 
+    /// Whether rows are found by anything.
+    fn is_indexed(&self) -> bool {
+        !self.build.columns.is_empty() || self.near.is_some()
+    }
+
     fn append_keys(&mut self, frame: &Frame) {
         self.build.hash(frame, self.seed);
+        let near = self.near.as_ref();
+        let time = |row: usize| near.map(|near| near.time(frame, self.side, row));
+        for (row, hash) in self.build.hashes.iter_mut().enumerate() {
+            if let (Some(near), Some(Some(time))) = (near, time(row)) {
+                *hash = hash_at(*hash, time.div_euclid(near.stretch_ns));
+            }
+        }
         for start in (0..frame.rows()).step_by(BATCH_ROWS) {
             let count = BATCH_ROWS.min(frame.rows() - start);
             self.build.fill(frame, start, count);
             let all = self.nulls_equal;
-            let known = |row: usize| all || self.build.known(frame, start + row);
+            let known = |row: usize| {
+                let row = start + row;
+                (all || self.build.known(frame, row)) && time(row) != Some(None)
+            };
             let hashes = &self.build.hashes[start..start + count];
             self.index.append(&self.build.batch, hashes, known);
         }
@@ -108,13 +168,13 @@ impl Kept {
 
     /// Makes so many rows more be found. Returns whether all are.
     pub(super) fn index(&mut self, rows: usize) -> bool {
-        self.indexed = self.indexed || self.build.columns.is_empty() || self.index.build(rows);
+        self.indexed = self.indexed || !self.is_indexed() || self.index.build(rows);
         self.indexed
     }
 
     /// Takes a frame of the other side in hand.
     pub(super) fn begin(&mut self, frame: &Frame) {
-        if !self.probe.columns.is_empty() {
+        if self.is_indexed() {
             self.probe.hash(frame, self.seed);
         }
         (self.start, self.count, self.at) = (0, 0, At::Start);
@@ -127,47 +187,69 @@ impl Kept {
 
     /// The next row with the key of this row of the frame in hand.
     pub(super) fn next(&mut self, frame: &Frame, row: usize) -> Match {
-        let found = match self.probe.columns.is_empty() {
-            true => self.next_of_all(),
-            false => self.next_by_key(frame, row),
+        self.at = match self.is_indexed() {
+            false => self.next_of_all(),
+            true => self.next_by_key(frame, row),
         };
-        self.at = found.map_or(At::End, At::Behind);
-        found.map(|row| row as u32)
+        match self.at {
+            At::Behind(row, _) => Some(row as u32),
+            At::Start | At::End => None,
+        }
     }
 
-    fn next_of_all(&self) -> Option<usize> {
+    fn next_of_all(&self) -> At {
         let next = match self.at {
             At::Start => 0,
-            At::Behind(row) => row + 1,
-            At::End => return None,
+            At::Behind(row, _) => row + 1,
+            At::End => return At::End,
         };
-        (next < self.rows).then_some(next)
+        match next < self.rows {
+            true => At::Behind(next, 0),
+            false => At::End,
+        }
     }
 
-    fn next_by_key(&mut self, frame: &Frame, row: usize) -> Option<usize> {
+    fn next_by_key(&mut self, frame: &Frame, row: usize) -> At {
         if !self.nulls_equal && !self.probe.known(frame, row) {
-            return None;
+            return At::End;
         }
         if !(self.start..self.start + self.count).contains(&row) {
             (self.start, self.count) = (row, BATCH_ROWS.min(frame.rows() - row));
             self.probe.fill(frame, self.start, self.count);
         }
-        let looked = Looked {
-            hash: self.probe.hashes[row],
-            batch: &self.probe.batch,
-            row: row - self.start,
+        let stretches = self.near.as_ref().map_or(Some([0, 0]), |near| {
+            near.stretches(frame, self.side.other(), row)
+        });
+        let Some([first, last]) = stretches else {
+            return At::End;
         };
-        let mut found = match self.at {
-            At::Start => self.index.first(&looked),
-            At::Behind(before) => self.index.next(before, &looked),
-            At::End => None,
+        let (mut stretch, mut before) = match self.at {
+            At::Start => (first, None),
+            At::Behind(before, stretch) => (stretch, Some(before)),
+            At::End => return At::End,
         };
-        while let Some(at) =
-            found.filter(|at| self.nulls_equal && !self.same_nulls(*at, frame, row))
-        {
-            found = self.index.next(at, &looked);
+        while stretch <= last {
+            let hash = self.probe.hashes[row];
+            let looked = Looked {
+                hash: self.near.as_ref().map_or(hash, |_| hash_at(hash, stretch)),
+                batch: &self.probe.batch,
+                row: row - self.start,
+            };
+            let mut found = match before.take() {
+                None => self.index.first(&looked),
+                Some(before) => self.index.next(before, &looked),
+            };
+            while let Some(at) =
+                found.filter(|at| self.nulls_equal && !self.same_nulls(*at, frame, row))
+            {
+                found = self.index.next(at, &looked);
+            }
+            if let Some(found) = found {
+                return At::Behind(found, stretch);
+            }
+            stretch += 1;
         }
-        found
+        At::End
     }
 
     /// Whether the keys of two rows are NULL in the same places: values in their stead are alike.

@@ -67,6 +67,7 @@ impl Case {
             nulls_equal: self.nulls_equal,
             not_in: false,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(2), column(5))),
+            near: None,
             kind: self.kind,
             keep: Keep::Interval(interval),
             output: Arc::clone(&output),

@@ -60,6 +60,7 @@ impl Case {
             nulls_equal: self.nulls_equal,
             not_in: false,
             condition: None,
+            near: None,
             kind: JoinKind::Pairs {
                 left: self.pads,
                 right: false,

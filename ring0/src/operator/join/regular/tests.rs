@@ -57,6 +57,7 @@ impl Case {
             nulls_equal: self.nulls_equal,
             not_in: false,
             condition: (self.condition).then(|| Expr::Binary(BinaryOp::Lt, column(1), column(3))),
+            near: None,
             kind: self.kind,
             keep: Keep::Changes,
             output: Arc::clone(&output),

@@ -54,6 +54,7 @@ fn spec(kind: JoinKind, build: Side, keyed: bool, condition: bool) -> Arc<JoinSp
         nulls_equal: false,
         not_in: false,
         condition: condition.then(|| Expr::Binary(BinaryOp::Lt, column(1), column(4))),
+        near: None,
         kind,
         keep: Keep::Side(build),
         output: Arc::new(Schema::new(fields)),
