@@ -25,8 +25,11 @@ mod appender;
 mod batch;
 mod builder;
 mod fold;
+mod keeper;
+mod kept;
 pub(crate) mod keys;
 mod live;
+mod params;
 mod probe;
 mod query;
 mod results;
@@ -60,6 +63,8 @@ pub use self::row::{FromValue, Row, rows};
 pub use self::shutdown::{Drain, Shutdown, ViewLeft};
 pub use self::subscription::{Received, Subscription};
 
+use self::kept::Kept;
+use self::query::Asked;
 use self::statement::{Endless, Planned, plan};
 use self::system::System;
 use self::view::{Moment, View};
@@ -165,7 +170,8 @@ impl Engine {
 
     fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
         let mut inner = self.lock();
-        let planned = plan(file, number, &inner.session, SystemTime::now(), endless)?;
+        let (kept, now) = (inner.kept(), SystemTime::now());
+        let planned = plan(file, number, &inner.session, &kept, now, endless)?;
         let Some((session, planned)) = planned else {
             return Ok(None);
         };
@@ -181,10 +187,10 @@ impl Engine {
                 let results = Results::new(running, *query, is_endless);
                 return Ok(Some(Outcome::Results(Box::new(results))));
             }
-            Planned::Query(sql) => {
-                let tables = inner.tables(&sql);
+            Planned::Query(asked) => {
+                let tables = inner.tables(&asked.file.text);
                 drop(inner);
-                let rows = query::run(&self.workers, tables, &sql, &[])?;
+                let rows = query::run(&self.workers, tables, asked, &[])?;
                 return Ok(Some(Outcome::Rows(rows)));
             }
         };
@@ -265,11 +271,11 @@ impl Engine {
     /// runs on threads of its own, within a limit of memory.
     ///
     /// # Errors
-    /// What is wrong with its text, `E0608` with what DataFusion says of it, and `E0605` where it
-    /// needs more memory than one query may take.
+    /// What is wrong with its text, at its place; `E0607` where a row cannot be computed, and
+    /// `E0605` where it needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
         let tables = self.lock().tables(sql);
-        query::run(&self.workers, tables, sql, params)
+        query::run(&self.workers, tables, Asked::text(sql), params)
     }
 
     /// A materialized view as a table, for a session of your own: partition i is shard i. Each scan
@@ -332,9 +338,17 @@ impl Inner {
         let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
         query::Tables {
             views: views.collect(),
+            kept: self.kept(),
             moment: self.moment(),
             system: system::may_be_named(sql).then(|| self.system()),
+            session: self.session.clone(),
         }
+    }
+
+    /// The columns of the views.
+    fn kept(&self) -> Kept {
+        let views = self.views.iter();
+        views.map(|(name, v)| (name.clone(), Arc::clone(v.columns()))).collect()
     }
 
     fn system(&self) -> System {

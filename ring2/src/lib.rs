@@ -36,6 +36,7 @@ mod later;
 mod views;
 mod window;
 
+mod alike;
 mod clock;
 mod plan_error;
 mod planner;

@@ -185,7 +185,7 @@ fn is_kept(statement: &Statement) -> bool {
 }
 
 /// A checked query, ready to be planned.
-fn select<'a>(
+pub(crate) fn select<'a>(
     place: Place<'a>,
     mut chunk: Chunk,
     sql: String,
