@@ -260,7 +260,11 @@ impl Catalog {
 
     /// What `name` reads, directly.
     pub fn used_by(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.uses.get(name).into_iter().flatten().map(String::as_str)
+        self.uses
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Takes a name out, with what it is; who reads it is not looked at.

@@ -24,6 +24,7 @@
 mod appender;
 mod batch;
 mod builder;
+mod feed;
 mod fold;
 mod keeper;
 mod kept;
@@ -179,7 +180,7 @@ impl Engine {
             Planned::Done => Outcome::Done,
             Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
             Planned::View(name, query) => {
-                inner.create(&session, name, &query)?;
+                inner.create(&session, name, &query, self.frame_rows)?;
                 Outcome::Done
             }
             Planned::Select { query, is_endless } => {
@@ -348,7 +349,9 @@ impl Inner {
     /// The columns of the views.
     fn kept(&self) -> Kept {
         let views = self.views.iter();
-        views.map(|(name, v)| (name.clone(), Arc::clone(v.columns()))).collect()
+        views
+            .map(|(name, view)| (name.clone(), view.columns()))
+            .collect()
     }
 
     fn system(&self) -> System {
@@ -366,9 +369,19 @@ impl Inner {
     }
 
     /// Starts a view, of which nobody knows yet.
-    fn create(&mut self, session: &Session, name: String, query: &PlannedQuery) -> Result<()> {
-        let running = self.start(session, query)?;
-        let view = View::start(name.clone(), query, running)?;
+    fn create(
+        &mut self,
+        session: &Session,
+        name: String,
+        query: &PlannedQuery,
+        frame_rows: usize,
+    ) -> Result<()> {
+        let mut running = self.start(session, query)?;
+        let inlets = feed::inlets(&mut running, &self.views, frame_rows)?;
+        let sources = &session.catalog.sources;
+        let mut others = query.program.sources.iter().map(|s| sources.get(&s.name));
+        let is_endless = others.any(|source| source.is_some_and(|s| !s.bounded));
+        let view = View::start(name.clone(), query, running, inlets, is_endless)?;
         self.views.insert(name, view);
         Ok(())
     }
@@ -377,7 +390,7 @@ impl Inner {
     fn start(&mut self, session: &Session, query: &PlannedQuery) -> Result<Running> {
         let mut running = self.runtime.add(&query.program)?;
         for (number, spec) in query.program.sources.iter().enumerate() {
-            if !matches!(spec.kind, SourceKind::Channel) {
+            if !matches!(spec.kind, SourceKind::Channel) || self.views.contains_key(&spec.name) {
                 continue;
             }
             let def = session.catalog.sources.get(&spec.name);

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -16,11 +16,35 @@ use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::READ_AHEAD_BATCHES;
 
+/// Rows that a view gives, of one shard.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) shard: usize,
+    pub(super) rows: RecordBatch,
+}
+
 /// A subscriber, and what it had no room for.
 #[derive(Debug)]
-struct Subscriber {
-    to: Sender<RecordBatch>,
-    waiting: VecDeque<RecordBatch>,
+pub(super) struct Subscriber {
+    to: Sender<Given>,
+    waiting: VecDeque<Given>,
+    /// It wants no more, and is to see the end.
+    left: Arc<AtomicBool>,
+}
+
+impl Subscriber {
+    pub(super) fn new(to: Sender<Given>, left: Arc<AtomicBool>) -> Self {
+        Self {
+            to,
+            waiting: VecDeque::new(),
+            left,
+        }
+    }
+
+    /// Whether there is somebody who wants more.
+    pub(super) fn is_there(&self) -> bool {
+        !self.left.load(Ordering::Acquire) && self.to.is_wanted()
+    }
 }
 
 /// The view's thread says that it has ended, however it does.
@@ -68,7 +92,7 @@ impl Keeper {
     pub(super) fn run(mut self) {
         let kept = self.keep();
         let rows = self.subscribers.iter().flat_map(|s| &s.waiting);
-        let rows: usize = rows.map(RecordBatch::num_rows).sum();
+        let rows: usize = rows.map(|given| given.rows.num_rows()).sum();
         let shared = &self.shared.0;
         shared
             .rows_undelivered
@@ -163,16 +187,14 @@ impl Keeper {
         {
             let mut state = shared.lock();
             state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
-            let joining = state.joining.drain(..);
-            self.subscribers.extend(joining.map(|to| Subscriber {
-                to,
-                waiting: VecDeque::new(),
-            }));
+            self.subscribers.append(&mut state.joining);
         }
         let rows = batch.num_rows() as u64;
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);
-        let subscribers = self.subscribers.iter_mut();
-        subscribers.for_each(|s| s.waiting.push_back(batch.clone()));
+        for subscriber in &mut self.subscribers {
+            let rows = batch.clone();
+            subscriber.waiting.push_back(Given { shard, rows });
+        }
         Ok(())
     }
 
@@ -180,9 +202,12 @@ impl Keeper {
     fn hand_on(&mut self) -> bool {
         let mut is_behind = false;
         self.subscribers.retain_mut(|subscriber| {
-            while let Some(batch) = subscriber.waiting.pop_front() {
-                if let Err(batch) = subscriber.to.try_send(batch) {
-                    subscriber.waiting.push_front(batch);
+            if !subscriber.is_there() {
+                return false;
+            }
+            while let Some(given) = subscriber.waiting.pop_front() {
+                if let Err(given) = subscriber.to.try_send(given) {
+                    subscriber.waiting.push_front(given);
                     is_behind = true;
                     break;
                 }

@@ -18,16 +18,17 @@ use crate::convert::is_json;
 use crate::error::SqlError;
 use crate::options::CHANNEL;
 use crate::place::Place;
+use crate::script::Session;
 use crate::syntax::Kind;
 use crate::views;
 
-/// The columns of all views that are kept, by the views' names.
-pub(super) type Kept = BTreeMap<String, SchemaRef>;
+/// The columns of all views that are kept and what their rows are, by the views' names.
+pub(super) type Kept = BTreeMap<String, (SchemaRef, ViewRows)>;
 
 /// The catalogue in which the views that are kept are relations whose rows are those that stand.
 pub(super) fn standing(catalog: &Catalog, kept: &Kept) -> Catalog {
     let mut readable = catalog.clone();
-    for (name, columns) in kept {
+    for (name, (columns, _)) in kept {
         readable.views.remove(name);
         let rows = relation(name, columns, ViewRows::Coming);
         let rows = SourceDef {
@@ -44,6 +45,27 @@ pub(super) fn standing(catalog: &Catalog, kept: &Kept) -> Catalog {
         }
     }
     readable
+}
+
+/// Reads a statement in a session in which the views that are kept are relations whose rows go on.
+pub(super) fn reading<T>(
+    session: &mut Session,
+    kept: &Kept,
+    read: impl FnOnce(&mut Session) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    let catalog = &mut session.catalog;
+    let mut views = Vec::new();
+    for (name, (columns, rows)) in kept {
+        views.extend(catalog.views.remove_entry(name));
+        let rows = relation(name, columns, *rows);
+        catalog.sources.insert(name.clone(), rows);
+    }
+    let given = read(session)?;
+    for (name, view) in views {
+        session.catalog.sources.remove(&name);
+        session.catalog.views.insert(name, view);
+    }
+    Ok(given)
 }
 
 /// Whether all that a relation reads ends.

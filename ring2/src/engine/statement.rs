@@ -63,7 +63,7 @@ pub(super) fn plan(
         let planned = match over_views(place, &chunk, &session, kept)? {
             Over::Views => Planned::Query(asked()),
             Over::Jobs => Planned::Query(Asked::text(JOBS)),
-            Over::Nothing => statement(place, chunk, &mut session, now, endless)?,
+            Over::Nothing => statement(place, chunk, &mut session, kept, now, endless)?,
         };
         // Here such a source has appenders.
         for source in session.catalog.sources.values_mut() {
@@ -114,6 +114,7 @@ fn statement(
     place: Place<'_>,
     chunk: Chunk,
     session: &mut Session,
+    kept: &Kept,
     now: SystemTime,
     endless: Endless,
 ) -> Result<Planned> {
@@ -134,7 +135,13 @@ fn statement(
         Statement::CreateView(view) => Some(view.name.value.clone()),
         _ => None,
     };
-    let mut select = match script::statement(place, chunk, Reading::Engine, session)? {
+    let step = match name {
+        None => script::statement(place, chunk, Reading::Engine, session)?,
+        Some(_) => kept::reading(session, kept, |session| {
+            script::statement(place, chunk, Reading::Engine, session)
+        })?,
+    };
+    let mut select = match step {
         None => return Ok(Planned::Done),
         Some(Step::Answer(answer)) => return Ok(Planned::Answer(answer)),
         Some(Step::Refused(error)) => return Err(error.into()),

@@ -6,23 +6,25 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use tokio::sync::oneshot;
-use trefoil_ring0::mailbox::Sender;
+use trefoil_ring0::mailbox::Receiver;
 use trefoil_ring0::runtime::{Control, Running};
 use trefoil_ring0::schema::{Field, Schema};
 
+use super::feed::{Feed, Inlet};
 use super::fold::{Fold, Layout, Snapshot};
-use super::keeper::Keeper;
+use super::keeper::{Given, Keeper, Subscriber};
 use super::row::Row;
 use super::subscription::Subscription;
 use super::system::Job;
 use super::{Value, ViewMetrics, arrays, batch};
 use crate::PlannedQuery;
+use crate::catalog::ViewRows;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
 use crate::partitioning::Stage;
@@ -34,9 +36,12 @@ pub(super) struct View {
     sql: String,
     stages: Arc<[Stage]>,
     columns: SchemaRef,
+    rows: ViewRows,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// What it reads of other views.
+    feeds: Vec<Feed>,
 }
 
 /// What the view's thread shares.
@@ -51,6 +56,18 @@ pub(super) struct Shared {
     pub(super) rows_out: AtomicU64,
     /// Rows that a subscriber was still to be given when the view was dropped.
     pub(super) rows_undelivered: AtomicU64,
+    inputs: Mutex<Inputs>,
+}
+
+/// What a view reads that may still go on.
+#[derive(Debug)]
+struct Inputs {
+    /// Views.
+    feeds: usize,
+    /// Whether there is other input without an end.
+    is_endless: bool,
+    /// Whether input without an end is to have one.
+    is_drained: bool,
 }
 
 /// What is looked at by one thread at a time.
@@ -58,7 +75,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) fold: Fold,
     has_key: bool,
-    pub(super) joining: Vec<Sender<RecordBatch>>,
+    pub(super) joining: Vec<Subscriber>,
     /// Those who wait for the rows of a barrier that is still to be asked for.
     pub(super) reading: Vec<Read>,
     pub(super) is_ended: bool,
@@ -86,8 +103,18 @@ pub(super) fn wrong(error: &ArrowError) -> Error {
     Error::engine("E0609", format!("rows do not fit their view: {error}"))
 }
 
+/// What stands in a view, what of it is about to be replaced, and what it gives behind that.
+pub(super) type Following = (Snapshot, Snapshot, Receiver<Given>);
+
 impl View {
-    pub(super) fn start(name: String, query: &PlannedQuery, running: Running) -> Result<Self> {
+    /// A view of this program, which other views feed, and, if so, other input without an end.
+    pub(super) fn start(
+        name: String,
+        query: &PlannedQuery,
+        running: Running,
+        inlets: Vec<Inlet>,
+        is_endless: bool,
+    ) -> Result<Self> {
         let whole = batch::schema(&query.columns, &query.program.outputs[0].schema);
         let first = usize::from(query.changes);
         let fields: Vec<_> = whole.fields().iter().skip(first).cloned().collect();
@@ -116,30 +143,44 @@ impl View {
             gone: AtomicBool::new(false),
             rows_out: AtomicU64::new(0),
             rows_undelivered: AtomicU64::new(0),
+            inputs: Mutex::new(Inputs {
+                feeds: inlets.len(),
+                is_endless,
+                is_drained: false,
+            }),
         });
         let keeper = Keeper::new(running, query.clone(), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name(format!("view-{name}"))
             .spawn(move || keeper.run())
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
-        Ok(Self {
+        let mut view = Self {
             name,
             sql: query.sql.clone(),
             stages: query.stages.clone().into(),
             columns,
+            rows: match query.changes {
+                true => ViewRows::Changing,
+                false => ViewRows::Coming,
+            },
             control,
             shared,
             thread: Some(thread),
-        })
+            feeds: Vec::new(),
+        };
+        for inlet in inlets {
+            view.feeds.push(inlet.start(&view.shared)?);
+        }
+        Ok(view)
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The columns of its rows.
-    pub(super) fn columns(&self) -> &SchemaRef {
-        &self.columns
+    /// The columns of its rows, and what these are to who reads them.
+    pub(super) fn columns(&self) -> (SchemaRef, ViewRows) {
+        (Arc::clone(&self.columns), self.rows)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -151,7 +192,7 @@ impl View {
         let mut state = self.shared.lock();
         // Of a view that has ended there is nothing more.
         if !state.is_ended {
-            state.joining.push(sender);
+            state.joining.push(Subscriber::new(sender, Arc::default()));
         }
         drop(state);
         Ok(Subscription::new(inbox, Arc::clone(&self.shared)))
@@ -185,16 +226,17 @@ impl View {
 
     /// Lets its input end.
     pub(super) fn drain(&self) {
-        self.control.drain();
+        self.shared.ends(|inputs| inputs.is_drained = true);
     }
 
     /// Ends it, wherever it is; nobody waits for it.
     pub(super) fn leave(&self) {
+        self.feeds.iter().for_each(Feed::leave);
         self.shared.gone.store(true, Ordering::Release);
         self.control.wake_host();
     }
 
-    /// Ends it and waits until its thread has.
+    /// Ends it and waits until its threads have.
     pub(super) fn end(&mut self) {
         self.leave();
         if let Some(thread) = self.thread.take() {
@@ -227,6 +269,48 @@ impl Shared {
     /// What the view has failed with.
     pub(super) fn failure(&self) -> Option<Error> {
         self.lock().failure()
+    }
+
+    /// Ends the view with this failure.
+    pub(super) fn fail(&self, error: &Error) {
+        let failure = (error.code(), error.to_string());
+        self.lock().failure.get_or_insert(failure);
+        self.gone.store(true, Ordering::Release);
+        self.control.wake_host();
+    }
+
+    /// A view that it reads gives nothing more.
+    pub(super) fn feed_ended(&self) {
+        self.ends(|inputs| inputs.feeds -= 1);
+    }
+
+    /// Notes what of its input ends; once all of it does, what is under way is the last.
+    fn ends(&self, note: impl FnOnce(&mut Inputs)) {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        note(&mut inputs);
+        if inputs.feeds == 0 && (inputs.is_drained || !inputs.is_endless) {
+            self.control.drain();
+        }
+    }
+
+    /// The rows that stand, those among them that are about to be replaced, and all that is given
+    /// from then on, until `left` and [`Self::unfollow`].
+    pub(super) fn follow(&self, left: &Arc<AtomicBool>) -> Result<Following> {
+        let (sender, inbox) = self.control.mailbox(SUBSCRIBER_BATCHES)?;
+        let mut state = self.lock();
+        let standing = state.rows(None)?;
+        let leaving = state.fold.leaving();
+        if !state.is_ended {
+            let follower = Subscriber::new(sender, Arc::clone(left));
+            state.joining.push(follower);
+        }
+        Ok((standing, leaving, inbox))
+    }
+
+    /// Has those who left see the end.
+    pub(super) fn unfollow(&self) {
+        self.lock().joining.retain(Subscriber::is_there);
+        self.control.wake_host();
     }
 
     /// Rows of results so far, and those that were not delivered.
