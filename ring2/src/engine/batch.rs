@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use trefoil_ring0::frame::Frame;
@@ -74,15 +72,6 @@ fn wrong(error: &ArrowError) -> Error {
 
 /// Rows that are known.
 pub(super) fn answer(answer: &Answer) -> Result<RecordBatch> {
-    let fields = answer
-        .columns
-        .iter()
-        .map(|name| Field::new(name, DataType::Utf8, true));
-    let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
-    let arrays = (0..answer.columns.len()).map(|column| {
-        let texts = answer.rows.iter().map(|row| row[column].as_deref());
-        Arc::new(texts.collect::<StringArray>()) as ArrayRef
-    });
     let wrong = |e| Error::engine("E0609", format!("an answer does not fit its columns: {e}"));
-    RecordBatch::try_new(schema, arrays.collect()).map_err(wrong)
+    answer.batch().map_err(wrong)
 }
