@@ -33,6 +33,7 @@ mod live;
 mod params;
 mod probe;
 mod query;
+mod rehearsal;
 mod results;
 mod row;
 mod shutdown;
@@ -59,6 +60,7 @@ pub use trefoil_ring0::runtime::{Executor, Idle};
 
 pub use self::appender::Appender;
 pub use self::builder::Builder;
+pub use self::rehearsal::Gives;
 pub use self::results::{Outcome, Results};
 pub use self::row::{FromValue, Row, rows};
 pub use self::shutdown::{Drain, Shutdown, ViewLeft};
@@ -120,6 +122,8 @@ pub struct ViewMetrics {
     pub name: String,
     /// Records that it has read, as its shards said when metrics were last asked for.
     pub rows_read: u64,
+    /// Those of them that are no rows, and were left out.
+    pub rows_bad: u64,
     /// The watermark (ns) that it has reached, as said then.
     pub watermark: Option<i64>,
     /// Rows of results.
@@ -303,6 +307,27 @@ impl Engine {
         }
     }
 
+    /// The views that have failed, and why.
+    pub fn failures(&self) -> Vec<(String, Error)> {
+        let inner = self.lock();
+        let views = inner.views.iter();
+        let failed = views.map(|(name, view)| Some((name.clone(), view.shared().failure()?)));
+        failed.flatten().collect()
+    }
+
+    /// Reads and plans the statements of files as if they ran, one behind the other, and begins
+    /// nothing. Says of each statement of each file what it would give.
+    ///
+    /// # Errors
+    /// The first refusal of a statement.
+    pub fn check(&self, files: &[SourceFile]) -> Result<Vec<Vec<Gives>>> {
+        let (session, kept) = {
+            let inner = self.lock();
+            (inner.session.clone(), inner.kept())
+        };
+        rehearsal::check(files, session, kept)
+    }
+
     /// A turn of all that runs, where the caller's own thread is the shard
     /// ([`Builder::on_this_thread`]); whether something moved.
     pub fn step(&self) -> bool {
@@ -346,11 +371,11 @@ impl Inner {
         }
     }
 
-    /// The columns of the views.
+    /// The views as statements see them.
     fn kept(&self) -> Kept {
         let views = self.views.iter();
         views
-            .map(|(name, view)| (name.clone(), view.columns()))
+            .map(|(name, view)| (name.clone(), view.kept().clone()))
             .collect()
     }
 

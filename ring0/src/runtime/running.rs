@@ -58,6 +58,7 @@ impl Control {
         let shards = || self.reached_by_shard();
         Reached {
             rows_read: shards().map(|shard| shard.rows_read).sum(),
+            rows_bad: shards().map(|shard| shard.rows_bad).sum(),
             watermark: shards().filter_map(|shard| shard.watermark).min(),
         }
     }

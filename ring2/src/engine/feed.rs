@@ -76,8 +76,9 @@ fn inlet(
     sources: &[usize],
     frame_rows: usize,
 ) -> Result<Inlet> {
-    let (columns, rows) = view.columns();
-    let held = columns.fields().iter().enumerate();
+    let kept = view.kept();
+    let rows = kept.rows;
+    let held = kept.columns.fields().iter().enumerate();
     let held = held.filter(|(_, field)| physical(field.data_type()).is_some());
     let (columns, fields): (Vec<usize>, Vec<Field>) = held
         .map(|(at, field)| (at, Field::new(field.name(), field.data_type().clone())))

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
@@ -11,26 +13,96 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::system;
+use trefoil_ring0::feed::Feed;
+use trefoil_ring0::program::SourceKind;
+use trefoil_ring1::connector::Stdin;
+
+use super::{batch, system};
+use crate::PlannedQuery;
 use crate::answer::type_name;
 use crate::catalog::{Catalog, ColumnDef, SourceDef, ViewRows};
 use crate::convert::is_json;
 use crate::error::SqlError;
 use crate::options::CHANNEL;
 use crate::place::Place;
-use crate::script::Session;
+use crate::script::{Select, Session};
 use crate::syntax::Kind;
 use crate::views;
 
-/// The columns of all views that are kept and what their rows are, by the views' names.
-pub(super) type Kept = BTreeMap<String, (SchemaRef, ViewRows)>;
+/// A view that is kept, as others see it.
+#[derive(Debug, Clone)]
+pub(super) struct KeptView {
+    /// The columns of its rows.
+    pub(super) columns: SchemaRef,
+    /// What these are to who reads them.
+    pub(super) rows: ViewRows,
+    /// The sources that it reads and nobody else can, and what they are of.
+    pub(super) alone: Vec<(String, PathBuf)>,
+}
+
+/// All views that are kept, by their names.
+pub(super) type Kept = BTreeMap<String, KeptView>;
+
+impl KeptView {
+    /// The view of a query.
+    pub(super) fn of(query: &PlannedQuery) -> Self {
+        let whole = batch::schema(&query.columns, &query.program.outputs[0].schema);
+        let first = usize::from(query.changes);
+        let fields: Vec<_> = whole.fields().iter().skip(first).cloned().collect();
+        Self {
+            columns: Arc::new(Schema::new(fields)),
+            rows: match query.changes {
+                true => ViewRows::Changing,
+                false => ViewRows::Coming,
+            },
+            alone: read_alone(query).collect(),
+        }
+    }
+}
+
+/// The sources that only one query can read at a time: what listens, and standard input.
+fn read_alone(query: &PlannedQuery) -> impl Iterator<Item = (String, PathBuf)> {
+    query.program.sources.iter().filter_map(|source| {
+        let of = match &source.kind {
+            SourceKind::Connections { listen, .. } => listen.name(),
+            SourceKind::Stream { feed, .. } => {
+                Some(feed.name()).filter(|name| *name == Stdin.name())?
+            }
+            _ => return None,
+        };
+        Some((source.name.clone(), of))
+    })
+}
+
+/// Refuses a query that reads what a view reads alone.
+pub(super) fn check_alone(
+    select: &Select<'_>,
+    query: &PlannedQuery,
+    kept: &Kept,
+) -> Result<(), SqlError> {
+    for (source, of) in read_alone(query) {
+        // A port that the system chooses is another one each time.
+        let chosen = of.to_string_lossy().ends_with(":0");
+        let is_it = |other: &(String, PathBuf)| other.0 == source || other.1 == of && !chosen;
+        let reader = kept.iter().find(|(_, view)| view.alone.iter().any(is_it));
+        let Some((reader, _)) = reader else { continue };
+        let mut names = Names(Vec::new());
+        let _: ControlFlow<()> = select.query.visit(&mut names);
+        let named = names.0.into_iter().find(|(name, _)| *name == source);
+        let at = named.map_or_else(|| select.chunk.start(), |(_, at)| at);
+        let message = format!("view \"{reader}\" reads {} already", of.display());
+        let hint = format!("it has one reader: make this a view over \"{reader}\", or DROP that");
+        return Err(select.place.hinted("E0301", at, message, hint));
+    }
+    Ok(())
+}
 
 /// The catalogue in which the views that are kept are relations whose rows are those that stand.
 pub(super) fn standing(catalog: &Catalog, kept: &Kept) -> Catalog {
     let mut readable = catalog.clone();
-    for (name, (columns, _)) in kept {
+    for (name, view) in kept {
         readable.views.remove(name);
-        let rows = relation(name, columns, ViewRows::Coming);
+        let rows = relation(name, &view.columns, ViewRows::Coming);
         let rows = SourceDef {
             bounded: true,
             ..rows
@@ -55,9 +127,9 @@ pub(super) fn reading<T>(
 ) -> Result<T, SqlError> {
     let catalog = &mut session.catalog;
     let mut views = Vec::new();
-    for (name, (columns, rows)) in kept {
+    for (name, view) in kept {
         views.extend(catalog.views.remove_entry(name));
-        let rows = relation(name, columns, *rows);
+        let rows = relation(name, &view.columns, view.rows);
         catalog.sources.insert(name.clone(), rows);
     }
     let given = read(session)?;

@@ -154,6 +154,7 @@ fn statement(
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }
+    kept::check_alone(&select, &query, kept)?;
     let Some(name) = name else {
         let sources = &session.catalog.sources;
         let read = query.program.sources.iter();

@@ -160,6 +160,7 @@ impl System {
             (None, false) => "running",
         };
         let rows_read = |job: &Job| job.shards.iter().map(|s| s.rows_read).sum();
+        let rows_bad = |job: &Job| job.shards.iter().map(|s| s.rows_bad).sum();
         let watermark = |job: &Job| job.shards.iter().filter_map(|s| s.watermark).min();
         vec![
             ("name", names(jobs().map(|job| job.name.as_str()))),
@@ -167,6 +168,7 @@ impl System {
             ("state", names(jobs().map(state))),
             ("error", texts(jobs().map(|job| job.failure.as_deref()))),
             ("rows_read", counts(jobs().map(rows_read))),
+            ("rows_bad", counts(jobs().map(rows_bad))),
             ("rows_out", counts(jobs().map(|job| job.rows_out))),
             ("watermark", times(jobs().map(watermark))),
         ]

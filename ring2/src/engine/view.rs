@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::arrow::error::ArrowError;
 use tokio::sync::oneshot;
 use trefoil_ring0::mailbox::Receiver;
@@ -19,12 +19,12 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::feed::{Feed, Inlet};
 use super::fold::{Fold, Layout, Snapshot};
 use super::keeper::{Given, Keeper, Subscriber};
+use super::kept::KeptView;
 use super::row::Row;
 use super::subscription::Subscription;
 use super::system::Job;
-use super::{Value, ViewMetrics, arrays, batch};
+use super::{Value, ViewMetrics, arrays};
 use crate::PlannedQuery;
-use crate::catalog::ViewRows;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
 use crate::partitioning::Stage;
@@ -35,8 +35,7 @@ pub(super) struct View {
     name: String,
     sql: String,
     stages: Arc<[Stage]>,
-    columns: SchemaRef,
-    rows: ViewRows,
+    kept: KeptView,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -115,14 +114,12 @@ impl View {
         inlets: Vec<Inlet>,
         is_endless: bool,
     ) -> Result<Self> {
-        let whole = batch::schema(&query.columns, &query.program.outputs[0].schema);
         let first = usize::from(query.changes);
-        let fields: Vec<_> = whole.fields().iter().skip(first).cloned().collect();
         let keys: Vec<usize> = query.keys.iter().map(|key| key - first).collect();
         let has_key = !keys.is_empty();
-        let columns: SchemaRef = Arc::new(ArrowSchema::new(fields));
+        let kept = KeptView::of(query);
         // What texts mean is for who reads them.
-        let plain = columns.fields().iter();
+        let plain = kept.columns.fields().iter();
         let plain = plain.map(|f| f.as_ref().clone().with_metadata(HashMap::new()));
         let schema = Arc::new(ArrowSchema::new(plain.collect::<Vec<_>>()));
         let shards = running.shards();
@@ -158,11 +155,7 @@ impl View {
             name,
             sql: query.sql.clone(),
             stages: query.stages.clone().into(),
-            columns,
-            rows: match query.changes {
-                true => ViewRows::Changing,
-                false => ViewRows::Coming,
-            },
+            kept,
             control,
             shared,
             thread: Some(thread),
@@ -178,9 +171,9 @@ impl View {
         &self.name
     }
 
-    /// The columns of its rows, and what these are to who reads them.
-    pub(super) fn columns(&self) -> (SchemaRef, ViewRows) {
-        (Arc::clone(&self.columns), self.rows)
+    /// What others see of it.
+    pub(super) fn kept(&self) -> &KeptView {
+        &self.kept
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -219,6 +212,7 @@ impl View {
         ViewMetrics {
             name: self.name.clone(),
             rows_read: reached.rows_read,
+            rows_bad: reached.rows_bad,
             watermark: reached.watermark,
             rows_out: self.shared.rows_out.load(Ordering::Relaxed),
         }
