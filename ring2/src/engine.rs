@@ -403,9 +403,7 @@ impl Inner {
     ) -> Result<()> {
         let mut running = self.start(session, query)?;
         let inlets = feed::inlets(&mut running, &self.views, frame_rows)?;
-        let sources = &session.catalog.sources;
-        let mut others = query.program.sources.iter().map(|s| sources.get(&s.name));
-        let is_endless = others.any(|source| source.is_some_and(|s| !s.bounded));
+        let is_endless = feed::has_others(&query.program, &self.views);
         let view = View::start(name.clone(), query, running, inlets, is_endless)?;
         self.views.insert(name, view);
         Ok(())

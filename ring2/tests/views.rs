@@ -316,3 +316,34 @@ fn what_no_query_over_views_does_is_refused_at_its_place() {
         );
     }
 }
+
+/// What a window, a struct, a list and JSON are in a view they are in views of it.
+#[test]
+fn values_of_all_kinds_go_through_views_of_views() {
+    let records = Records::new("kinds");
+    let (view, file) = both(&records, 2, 7);
+    view.execute(
+        "CREATE MATERIALIZED VIEW n AS
+           SELECT TUMBLE(ts, INTERVAL '1' MINUTE) AS w, k, COUNT(*) AS n FROM v
+           GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE);
+         CREATE MATERIALIZED VIEW o AS SELECT w, n, w['start'] AS s FROM n WHERE k = 'A';
+         CREATE MATERIALIZED VIEW p AS SELECT i, at, tags, raw, d, m, at['lot'] AS lot FROM v",
+    )
+    .unwrap();
+    wait(&view);
+    let windows = "SELECT TUMBLE(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) AS n FROM v
+                   WHERE k = 'A' GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)";
+    let wanted = file.execute(windows).unwrap();
+    let found = view.execute("SELECT w, n FROM o").unwrap();
+    assert_eq!(found[0].schema(), wanted[0].schema());
+    assert_eq!(texts(&found, ""), texts(&wanted, ""));
+    let starts = view
+        .execute("SELECT s = w['start'] AS same FROM o")
+        .unwrap();
+    assert_eq!(texts(&starts, ""), vec!["| true |"; 5]);
+    let plain = "SELECT i, at, tags, raw, d, m, at['lot'] AS lot FROM v";
+    let wanted = file.execute(plain).unwrap();
+    let found = view.execute("SELECT * FROM p").unwrap();
+    assert_eq!(found[0].schema(), wanted[0].schema());
+    assert_eq!(texts(&found, ""), texts(&wanted, ""));
+}

@@ -232,6 +232,30 @@ fn a_view_of_what_ended_has_all_of_it_and_ends() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// The end of a view that is read cuts nothing short that is read beside it.
+#[test]
+fn what_comes_beside_a_view_that_ended_is_read_to_its_end() {
+    let engine = Engine::builder().shards(2).frame_rows(7).open().unwrap();
+    let numbers = |name: &str, rows: i64| {
+        format!(
+            "CREATE SOURCE {name} (n BIGINT) WITH (connector = 'generator', rows = {rows},
+               fields.n.kind = 'sequence');"
+        )
+    };
+    let sql = numbers("few", 3)
+        + &numbers("many", 50_000)
+        + "CREATE MATERIALIZED VIEW v AS SELECT n FROM few;
+           CREATE MATERIALIZED VIEW w AS SELECT COUNT(*) AS c, SUM(many.n) AS s
+             FROM many JOIN v ON many.n % 3 = v.n";
+    engine.execute(&sql).unwrap();
+    becomes(
+        &engine,
+        "w",
+        &["| 50000 | 1249975000 |".to_owned()],
+        "all of them came",
+    );
+}
+
 #[test]
 fn a_view_that_is_read_is_not_dropped_alone() {
     let engine = open(2, 7);
@@ -297,6 +321,13 @@ fn what_fails_fails_all_that_read_it() {
     becomes(&engine, "d", &["| 1 |".to_owned()], "the others go on");
     let error = engine.query("SELECT * FROM c", &[]).unwrap_err();
     assert_eq!(error.code(), "E0607", "{error}");
+    let late = engine.execute("CREATE MATERIALIZED VIEW e AS SELECT s FROM b");
+    let told = late.unwrap_err().to_string();
+    assert!(
+        told.contains("view \"b\" has failed: view \"a\", which it reads"),
+        "{told}"
+    );
+    assert_eq!(engine.failures().len(), 3);
 }
 
 #[test]
@@ -342,6 +373,63 @@ fn what_a_view_of_a_view_cannot_be_is_refused_at_its_place() {
     engine
         .execute("CREATE MATERIALIZED VIEW w AS SELECT SUM(n) AS s FROM p")
         .unwrap();
+}
+
+/// Where one shard gives all changes, one for each row, these are in the order of the rows, and no
+/// update is parted.
+#[test]
+fn on_one_shard_a_read_is_batch_over_a_prefix() {
+    for frame_rows in [1, 7, 1024] {
+        let engine = open(1, frame_rows);
+        create(
+            &engine,
+            &[
+                (
+                    "a",
+                    "SELECT k, COUNT(*) AS n, SUM(v) AS t FROM t GROUP BY k",
+                ),
+                ("b", "SELECT k, n, t FROM a WHERE n > 0"),
+                ("c", "SELECT b.n + 0 AS n, b.t FROM b"),
+            ],
+        );
+        let mut appender = engine.appender("t").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || (0..ROWS).for_each(|n| appender.append_row(&row(n)).unwrap()));
+            let (mut total, mut keys) = (vec![0], vec![std::collections::BTreeSet::new()]);
+            for n in 0..ROWS {
+                let [k, v, _] = row(n);
+                let v = if let Value::I64(v) = v { v } else { 0 };
+                total.push(total[n as usize] + v);
+                let mut seen = keys[n as usize].clone();
+                if let Value::I64(k) = k {
+                    seen.insert(k);
+                }
+                keys.push(seen);
+            }
+            let mut before = 0;
+            while before < ROWS {
+                let sql = "SELECT COUNT(*) AS c, SUM(n) AS n, SUM(t) AS t FROM c HAVING SUM(n) > 0";
+                let found = engine.query(sql, &[]).unwrap();
+                let Some(row) = found.iter().flat_map(rows).next() else {
+                    continue;
+                };
+                let n: i64 = row.get("n").unwrap();
+                assert!(n >= before, "{n} behind {before}");
+                before = n;
+                assert_eq!(
+                    row.get::<i64>("c").unwrap(),
+                    keys[n as usize].len() as i64,
+                    "{n}"
+                );
+                let t: Option<i64> = row.get("t").unwrap();
+                assert_eq!(
+                    t.unwrap_or(0),
+                    total[n as usize],
+                    "{n} rows, frames of {frame_rows}"
+                );
+            }
+        });
+    }
 }
 
 /// The caller's own thread is the shard.

@@ -16,7 +16,7 @@ use datafusion::arrow::compute::concat;
 use trefoil_ring0::appender::{Appender, Channel, Pushed};
 use trefoil_ring0::changelog::{DELETE, INSERT, NAMES, UPDATE_BEFORE, UPDATE_ROWS, weighted};
 use trefoil_ring0::mailbox::Received;
-use trefoil_ring0::program::SourceKind;
+use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::runtime::Running;
 use trefoil_ring0::schema::{Field, Schema, physical};
 
@@ -69,6 +69,18 @@ pub(super) fn inlets(
     inlets.collect()
 }
 
+/// Whether a program has other input than views that would be cut short, were it to end with these.
+pub(super) fn has_others(program: &Program, views: &BTreeMap<String, View>) -> bool {
+    program.sources.iter().any(|source| {
+        // A file comes to its end whoever else does.
+        let is_file = matches!(
+            source.kind,
+            SourceKind::Files { .. } | SourceKind::Columnar { .. }
+        );
+        !is_file && !views.contains_key(&source.name)
+    })
+}
+
 fn inlet(
     running: &mut Running,
     name: &str,
@@ -105,6 +117,10 @@ fn inlet(
     }
     let left: Arc<AtomicBool> = Arc::default();
     let from = Arc::clone(view.shared());
+    if let Some(error) = from.failure() {
+        let message = format!("view \"{name}\" has failed: {error}");
+        return Err(Error::engine(error.code(), message));
+    }
     Ok(Inlet {
         name: name.to_owned(),
         following: from.follow(&left)?,
@@ -128,13 +144,13 @@ impl Inlet {
         let into = Arc::clone(into);
         let thread = std::thread::Builder::new()
             .name(format!("feed-{}", self.name))
-            .spawn(move || self.run(&into))
+            .spawn(move || self.run(&AtEnd(into)))
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
         let thread = Some(thread);
         Ok(Feed { from, left, thread })
     }
 
-    fn run(self, into: &Shared) {
+    fn run(self, AtEnd(into): &AtEnd) {
         let Self {
             name,
             from,
@@ -154,6 +170,18 @@ impl Inlet {
                 into.fail(&Error::engine(error.code(), message));
             }
             (Ok(()), None) => into.feed_ended(),
+        }
+    }
+}
+
+/// The reader is told of the end of the thread that feeds it, also of a bad one.
+struct AtEnd(Arc<Shared>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = "the thread that feeds the view panicked";
+            self.0.fail(&Error::engine("E0604", message));
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Shared {
 struct Inputs {
     /// Views.
     feeds: usize,
-    /// Whether there is other input without an end.
+    /// Whether there is other input that would be cut short, were it to end with these.
     is_endless: bool,
     /// Whether input without an end is to have one.
     is_drained: bool,
@@ -106,7 +106,7 @@ pub(super) fn wrong(error: &ArrowError) -> Error {
 pub(super) type Following = (Snapshot, Snapshot, Receiver<Given>);
 
 impl View {
-    /// A view of this program, which other views feed, and, if so, other input without an end.
+    /// A view of this program, which other views feed, and, if so, other input that goes on.
     pub(super) fn start(
         name: String,
         query: &PlannedQuery,
