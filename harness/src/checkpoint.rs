@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use arrow_schema::DataType;
 use trefoil::Answer;
 use trefoil_ring1::checkpoint::{Folder, Manifest, StoreError};
 
@@ -43,11 +44,16 @@ fn list(folder: &Folder) -> Result<Answer, StoreError> {
             Some(state),
         ]);
     }
+    let columns = [
+        ("epoch", DataType::UInt64),
+        ("time", DataType::Utf8),
+        ("bytes", DataType::UInt64),
+        ("pieces", DataType::UInt64),
+        ("state", DataType::Utf8),
+    ];
     Ok(Answer {
         sql: String::new(),
-        columns: ["epoch", "time", "bytes", "pieces", "state"]
-            .map(str::to_owned)
-            .to_vec(),
+        columns: columns.map(|(name, of)| (name.to_owned(), of)).to_vec(),
         rows,
     })
 }

@@ -22,7 +22,7 @@ pub(crate) fn run(args: SettingArgs, mut settings: Settings) -> Result<(), Failu
     let rows = rows.map(|row| vec![Some(row.name), row.value, Some(row.origin)]);
     let answer = Answer {
         sql: String::new(),
-        columns: ["name", "value", "origin"].map(str::to_owned).to_vec(),
+        columns: Answer::texts(&["name", "value", "origin"]),
         rows: rows.collect(),
     };
     let mut target = Target::open(None)?;

@@ -45,9 +45,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     };
     let answer = Answer {
         sql: String::new(),
-        columns: ["what", "verdict", "found", "advice"]
-            .map(str::to_owned)
-            .to_vec(),
+        columns: Answer::texts(&["what", "verdict", "found", "advice"]),
         rows: findings.into_iter().map(Finding::row).collect(),
     };
     print_answer(&answer, format_for(&target, Some(format))?, &mut target)

@@ -27,6 +27,7 @@ use self::schedule::{Extent, Schedule, Shape};
 use self::socket::SocketPeer;
 use crate::args::{LoadArgs, LoadSchedule, LoadTo};
 use crate::failure::Failure;
+use crate::output::Target;
 use crate::run::read;
 use crate::settings::Settings;
 
@@ -34,6 +35,8 @@ use crate::settings::Settings;
 const DURATION: Duration = Duration::from_secs(30);
 /// How long the warm-up is where nothing is said.
 const WARMUP: Duration = Duration::from_secs(5);
+/// Records a second where nothing is said.
+const RATE: u64 = 10_000;
 /// A burst is so much faster where nothing is said.
 const BURST: u64 = 10;
 /// Threads wake up this much late, and what is nearer is waited for awake.
@@ -66,14 +69,15 @@ impl Job {
         args.check()?;
         let cores_default = allowed_cores().len().saturating_sub(1).max(1);
         let period_ns = nanos(args.period);
+        let rate = args.rate.unwrap_or(RATE);
         let mut content = None;
         let shape = match args.schedule {
             LoadSchedule::Steady => Shape::Steady,
             LoadSchedule::Ramp => Shape::Ramp {
-                to: args.rate_to.unwrap_or(args.rate),
+                to: args.rate_to.unwrap_or(rate),
             },
             LoadSchedule::Burst => Shape::Burst {
-                to: args.rate_to.unwrap_or(args.rate.saturating_mul(BURST)),
+                to: args.rate_to.unwrap_or(rate.saturating_mul(BURST)),
                 period_ns,
             },
             LoadSchedule::Onoff => Shape::OnOff { period_ns },
@@ -81,7 +85,7 @@ impl Job {
                 let timing = Timing {
                     field: args.time_field,
                     unit_ns: args.time_unit.nanos(),
-                    speed: args.speed,
+                    speed: args.speed.unwrap_or(1.0),
                 };
                 let path = args.file.unwrap_or_default();
                 let replay = Arc::new(Replay::open(&path, &timing)?);
@@ -107,7 +111,7 @@ impl Job {
         Ok(Self {
             to: args.to,
             builder: Builder::from(config),
-            schedule: Schedule::new(shape, args.rate, extent, warmup),
+            schedule: Schedule::new(shape, rate, extent, warmup),
             content: content.unwrap_or_else(|| Content::Made(Arc::new(Records::new(&recipe)))),
             payload_bytes: args.payload_bytes,
             producers: args.producers,
@@ -142,6 +146,10 @@ fn sleep_most_of(ns: u64) {
 /// Sends it, and tells what it came to.
 pub(crate) fn run(job: Job) -> Result<(), Failure> {
     let answered = job.sql.is_none();
+    // Opened now: that one cannot be written is not found out behind a long run.
+    let json = Target::open(job.json.as_deref())?;
+    let hgrm = job.hgrm.as_deref().map(|path| Target::open(Some(path)));
+    let hgrm = hgrm.transpose()?;
     let (tally, ended) = match &job.to {
         LoadTo::Engine => {
             let (builder, sql) = (job.builder.clone(), job.sql.clone());
@@ -160,10 +168,10 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
         }
     };
     let report = Report::new(job.schedule.measured(), &tally, answered, ended.is_err());
-    report.write(job.json.as_deref())?;
+    report.write(json)?;
     ended?;
-    if let Some(path) = job.hgrm.as_deref().filter(|_| tally.kept_up()) {
-        write_hgrm(&tally.latency_ns, path)?;
+    if let Some(target) = hgrm.filter(|_| tally.kept_up()) {
+        write_hgrm(&tally.latency_ns, target)?;
     }
     report.verdict(&tally, &job.limits)
 }

@@ -1,14 +1,13 @@
 //! The rows of one result, printed in one of the formats. Rows are written as they come; only the
 //! table waits for the last, for its widths.
 
-use arrow_schema::DataType;
+use trefoil::convert::printable;
 use trefoil::{Answer, ResultColumn};
-use trefoil_ring0::column::Column;
 use trefoil_ring0::format::text::{
     write_cell, write_csv_string, write_csv_value, write_json_string, write_json_value,
 };
 use trefoil_ring0::frame::Frame;
-use trefoil_ring0::schema::{Field, Schema};
+use trefoil_ring0::schema::Schema;
 
 use crate::args::Format;
 use crate::arrow::Columnar;
@@ -49,13 +48,9 @@ pub(crate) fn print_answer(
     format: Format,
     target: &mut Target,
 ) -> Result<(), Failure> {
-    let field = |name: &String| Field::new(name, DataType::Utf8);
-    let schema = Schema::new(answer.columns.iter().map(field).collect());
-    let named = |(index, name): (usize, &String)| ResultColumn::Plain {
-        name: name.clone(),
-        index,
-    };
-    let columns: Vec<ResultColumn> = answer.columns.iter().enumerate().map(named).collect();
+    let wrong = |e| Failure::Running(format!("an answer cannot be printed: {e}"));
+    let batch = answer.batch().map_err(wrong)?;
+    let (columns, schema, frame) = printable(&batch).map_err(wrong)?;
     let shape = Shape {
         columns: &columns,
         schema: &schema,
@@ -63,18 +58,7 @@ pub(crate) fn print_answer(
     };
     let mut printer = Printer::new(format, u64::MAX);
     printer.begin(shape)?;
-    let mut frame = Frame::new(&schema, 1);
-    for row in &answer.rows {
-        frame.clear();
-        for (column, cell) in frame.columns.iter_mut().zip(row) {
-            match column {
-                Column::Utf8(texts) => texts.push(cell.as_deref()),
-                other => unreachable!("an answer is texts, not {:?}", other.physical()),
-            }
-        }
-        frame.commit_rows(1);
-        printer.print(shape, &frame, 0, target)?;
-    }
+    printer.print(shape, &frame, 0, target)?;
     printer.finish(target)
 }
 

@@ -120,6 +120,7 @@ mod tests {
     fn lines() {
         let reached = |rows_read, watermark| Reached {
             rows_read,
+            rows_bad: 0,
             watermark,
         };
         let second = 1_000_000_000;

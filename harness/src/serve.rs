@@ -4,13 +4,14 @@
 
 mod page;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tiny_http::{Header, Request, Response, Server};
-use trefoil::engine::{Builder, Drain, Outcome};
+use trefoil::engine::{Builder, Drain, Gives};
 use trefoil::{Engine, SourceFile};
 use trefoil_ring0::preflight::allowed_cores;
 
@@ -51,6 +52,7 @@ impl Job {
         if let Some((_, why)) = later.iter().find(|(is_asked, _)| *is_asked) {
             return Err(Failure::Usage((*why).to_owned()));
         }
+        check_address(&args.http)?;
         let mut files = Vec::new();
         for path in &args.files {
             files.push(read(path)?);
@@ -70,12 +72,25 @@ impl Job {
     }
 }
 
-/// Serves until a signal comes.
+/// Refuses what is no address.
+fn check_address(http: &str) -> Result<(), Failure> {
+    let port = http.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!(
+            "--http {http} is no address: HOST:PORT is, as in 127.0.0.1:8433"
+        ))),
+    }
+}
+
+/// Serves until a signal comes, or until no view is left that is well.
 pub(crate) fn run(job: Job) -> Result<(), Failure> {
     let stop = Stop::by_signals()?;
+    let engine = Arc::new(job.builder.open()?);
+    // All that is wrong with the text is said before anybody can connect.
+    check(&engine, &job.files)?;
     let open = |error| Failure::Open(format!("cannot listen on {}: {error}", job.http));
     let server = Server::http(&job.http).map_err(open)?;
-    let engine = Arc::new(job.builder.open()?);
     for file in &job.files {
         declare(&engine, file)?;
     }
@@ -83,34 +98,73 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
     writeln!(out, "ready http={}", server.server_addr())?;
     out.flush()?;
     drop(out);
+    let mut failed = BTreeSet::new();
     while !stop.is_asked() {
-        let failed = |error| Failure::Running(format!("HTTP: {error}"));
-        if let Some(request) = server.recv_timeout(LOOK).map_err(failed)? {
+        let unanswered = |error| Failure::Running(format!("HTTP: {error}"));
+        if let Some(request) = server.recv_timeout(LOOK).map_err(unanswered)? {
             answer(&engine, request);
+        }
+        if say_failures(&engine, &mut failed) == Left::Nothing {
+            break;
         }
     }
     drop(server);
+    say_failures(&engine, &mut failed);
     if let Some(engine) = Arc::into_inner(engine) {
-        end(engine);
+        engine.shutdown(Drain::Nothing, END);
+    }
+    match failed.len() {
+        0 => Ok(()),
+        count => Err(Failure::Running(format!("{count} of the views failed"))),
+    }
+}
+
+/// What there is to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// There are views that are well, or there are none at all.
+    Something,
+    /// All views have failed.
+    Nothing,
+}
+
+/// Says which views have failed that had not before.
+fn say_failures(engine: &Engine, failed: &mut BTreeSet<String>) -> Left {
+    let now = engine.failures();
+    for (name, why) in now {
+        if failed.insert(name.clone()) {
+            say(&format_args!("error: view {name} failed: {why}"));
+        }
+    }
+    let is_all = !failed.is_empty() && failed.len() == engine.metrics().views.len();
+    match is_all {
+        true => Left::Nothing,
+        false => Left::Something,
+    }
+}
+
+/// Refuses what cannot be served: what is wrong, and what gives rows that nobody would read.
+fn check(engine: &Engine, files: &[SourceFile]) -> Result<(), Failure> {
+    let given = engine.check(files)?;
+    for (file, given) in files.iter().zip(given) {
+        if let Some(number) = given.iter().position(|gives| *gives == Gives::Rows) {
+            let name = &file.name;
+            let why = format!(
+                "{name}: statement {} is a SELECT, whose rows nobody would read: CREATE \
+                 MATERIALIZED VIEW .. AS it",
+                number + 1
+            );
+            return Err(Failure::Usage(why));
+        }
     }
     Ok(())
 }
 
-/// Runs the statements of a file.
+/// Runs the statements of a file, which were checked.
 fn declare(engine: &Engine, file: &SourceFile) -> Result<(), Failure> {
     for number in 0.. {
-        match engine.statement(file, number)? {
-            None => break,
-            Some(Outcome::Done | Outcome::Rows(_)) => {}
-            Some(Outcome::Results(_)) => {
-                let name = &file.name;
-                let why = format!(
-                    "{name}: statement {} is a SELECT, whose rows nobody would read: CREATE \
-                     MATERIALIZED VIEW .. AS it",
-                    number + 1
-                );
-                return Err(Failure::Usage(why));
-            }
+        if engine.statement(file, number)?.is_none() {
+            break;
         }
     }
     Ok(())
@@ -125,14 +179,4 @@ fn answer(engine: &Engine, request: Request) {
         .with_status_code(status)
         .with_header(header);
     _ = request.respond(response);
-}
-
-/// Ends all views where they are.
-fn end(engine: Engine) {
-    let left = engine.shutdown(Drain::Nothing, END);
-    let failed = left.views.iter().filter_map(|view| {
-        let why = view.failure.as_ref()?;
-        Some(format!("view {} had failed: {why}", view.name))
-    });
-    failed.for_each(|text| say(&format_args!("note: {text}")));
 }

@@ -87,8 +87,8 @@ fn what_is_not_sound_is_named() {
     damaged(&folder, part, |content| content.truncate(50));
     let (code, listed, _) = said(&folder, &["ls", "state"]);
     let want = format!(
-        "{{\"epoch\":\"7\",\"time\":\"2023-09-18T10:00:00.123Z\",\"bytes\":\"503\",\
-         \"pieces\":\"3\",\"state\":\"state/{part} is damaged at byte 50: it has 50 bytes, \
+        "{{\"epoch\":7,\"time\":\"2023-09-18T10:00:00.123Z\",\"bytes\":503,\
+         \"pieces\":3,\"state\":\"state/{part} is damaged at byte 50: it has 50 bytes, \
          and had 360\"}}\n"
     );
     assert_eq!((code, listed), (0, want));

@@ -308,6 +308,18 @@ fn results_go_to_files_and_limits_are_kept() {
     }
 }
 
+/// That a file cannot be written is known before anything is sent.
+#[test]
+fn where_results_go_is_looked_at_first() {
+    let folder = Folder::new("load-paths");
+    for option in ["--hgrm", "--json"] {
+        let output = load(&folder, &[option, "no/such/r", "--duration", "1h"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("cannot write no/such/r"), "{told}");
+    }
+}
+
 #[test]
 fn what_is_of_no_use_is_refused() {
     let folder = Folder::new("load-usage");
@@ -323,6 +335,18 @@ fn what_is_of_no_use_is_refused() {
         (&["--schedule", "ramp"], "needs --rate-to"),
         (&["--rate-to", "5"], "--rate-to is for a ramp or a burst"),
         (&["--file", "f.ndjson"], "--file is for --schedule replay"),
+        (&["--speed", "2"], "--speed is for --schedule replay"),
+        (
+            &[
+                "--schedule",
+                "replay",
+                "--file",
+                "f.ndjson",
+                "--rate",
+                "10000",
+            ],
+            "a replay has its own timing, and no --rate",
+        ),
         (
             &["--to", "unix:s", "--sql", "q.sql"],
             "--sql is for --to engine",

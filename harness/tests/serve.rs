@@ -35,6 +35,15 @@ impl Server {
         Self { child, http }
     }
 
+    /// Asks it to end, and gives its exit code.
+    fn ends(&mut self) -> Option<i32> {
+        let killed = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(killed.unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+
     /// Asks for a page: its status and its text.
     fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.http).unwrap();
@@ -61,7 +70,11 @@ impl Server {
 
 const SQL: &str = "CREATE SOURCE s (k VARCHAR, n INT) WITH \
       (connector = 'unix', address = 'in.sock', format = 'json');
-    CREATE MATERIALIZED VIEW sums AS SELECT k, SUM(n) AS total FROM s GROUP BY k;";
+    CREATE SOURCE other (n INT) WITH \
+      (connector = 'unix', address = 'other.sock', format = 'json', bad_data = 'skip');
+    CREATE MATERIALIZED VIEW sums AS SELECT k, SUM(n) AS total FROM s GROUP BY k;
+    CREATE MATERIALIZED VIEW whole AS SELECT SUM(total) AS total FROM sums;
+    CREATE MATERIALIZED VIEW others AS SELECT SUM(n) AS total FROM other;";
 
 #[test]
 fn rows_come_in_and_are_counted() {
@@ -98,11 +111,58 @@ fn rows_come_in_and_are_counted() {
         metrics.contains("trefoil_view_up{view=\"sums\"} 0\n"),
         "{metrics}"
     );
-    let killed = Command::new("kill")
-        .arg(server.child.id().to_string())
-        .status();
-    assert!(killed.unwrap().success());
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    // It is said at once, and the others go on.
+    let mut told = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    let mut says = |what: &str| {
+        let line = told.by_ref().map(Result::unwrap).find(|l| l.contains(what));
+        assert!(line.is_some(), "{what}");
+    };
+    says("view sums failed: ");
+    says("view whole failed: view \"sums\", which it reads, has failed: ");
+    let mut client = UnixStream::connect(folder.0.join("other.sock")).unwrap();
+    client
+        .write_all(b"{\"n\":1}\nnothing\n{\"n\":2}\n")
+        .unwrap();
+    server.asks_until(
+        "/metrics",
+        "trefoil_view_rows_bad_total{view=\"others\"} 1\n",
+    );
+    server.asks_until(
+        "/metrics",
+        "trefoil_view_rows_read_total{view=\"others\"} 3\n",
+    );
+    assert_eq!(server.ends(), Some(1));
+    says("2 of the views failed");
+}
+
+#[test]
+fn a_server_that_is_well_ends_well() {
+    let folder = Folder::new("serve-well");
+    folder.write("q.sql", SQL);
+    let mut server = Server::start(&folder);
+    assert_eq!(server.ask("GET", "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(server.ends(), Some(0));
+}
+
+/// Nobody has to ask for the end of a server that serves nothing any more.
+#[test]
+fn a_server_ends_when_all_of_its_views_have_failed() {
+    let folder = Folder::new("serve-failed");
+    let sql = "CREATE SOURCE s (n INT) WITH (connector = 'unix', address = 'in.sock', \
+                 format = 'json');
+               CREATE MATERIALIZED VIEW v AS SELECT 10 / n AS q FROM s";
+    folder.write("q.sql", sql);
+    let mut server = Server::start(&folder);
+    let mut client = UnixStream::connect(folder.0.join("in.sock")).unwrap();
+    client.write_all(b"{\"n\":0}\n").unwrap();
+    assert_eq!(server.child.wait().unwrap().code(), Some(1));
+    let mut told = String::new();
+    let mut stderr = server.child.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert!(
+        told.contains("view v failed: ") && told.contains("division by zero"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -113,9 +173,24 @@ fn what_cannot_be_served_is_refused() {
     let busy = busy.local_addr().unwrap().to_string();
     let select = "CREATE SOURCE s (n INT) WITH (connector = 'unix', address = 'x', \
                   format = 'json'); SELECT n FROM s";
+    let twice = format!("{SQL} CREATE MATERIALIZED VIEW again AS SELECT k\n FROM s");
+    let late = format!("{SQL} SELECT total FROM sums");
     for (options, code, said) in [
+        (&["-c", twice.as_str()][..], 3, "view \"sums\" reads unix:"),
         (
-            &["q.sql", "--listen", "127.0.0.1:0"][..],
+            &["-c", twice.as_str()],
+            3,
+            "hint: it has one reader: make this a view over \"sums\"",
+        ),
+        (
+            &["-c", late.as_str()],
+            2,
+            "-c: statement 6 is a SELECT, whose rows nobody would read",
+        ),
+        (&["q.sql", "--http", "foo"], 2, "--http foo is no address"),
+        (&["q.sql", "--http", ":80"], 2, "--http :80 is no address"),
+        (
+            &["q.sql", "--listen", "127.0.0.1:0"],
             2,
             "the SQL port is not there yet",
         ),
@@ -137,5 +212,7 @@ fn what_cannot_be_served_is_refused() {
             told.contains(said) && output.stdout.is_empty(),
             "{options:?}: {told}"
         );
+        // Nobody could have connected.
+        assert!(!told.contains("listening on"), "{options:?}: {told}");
     }
 }

@@ -60,7 +60,7 @@ fn statements_through_a_pipe() {
         r#"{"odd":0,"s":20,"c":4}"#,
         r#"{"odd":1,"s":25,"c":5}"#,
         r#"{"value":"none"}"#,
-        r#"{"name":"n","type":"BIGINT","nullable":"true","note":null}"#,
+        r#"{"name":"n","type":"BIGINT","nullable":true,"note":null}"#,
         r#"{"value":"1 hour"}"#,
         r#"{"semicolon":";","n":0}"#,
     ];

@@ -190,12 +190,14 @@ impl Shard {
         self.sources.iter_mut().for_each(|slot| slot.source.drain());
     }
 
-    /// Records read, and the least watermark of the sources here that have one, else `i64::MIN`.
-    pub(crate) fn reached(&self) -> (u64, i64) {
+    /// Records read, those of them that are bad, and the least watermark of the sources here that
+    /// have one, else `i64::MIN`.
+    pub(crate) fn reached(&self) -> (u64, u64, i64) {
         let sources = self.sources.iter().map(|slot| &slot.source);
-        let rows = sources.clone().map(|s| s.counters().rows_read).sum();
+        let rows_read = sources.clone().map(|s| s.counters().rows_read).sum();
+        let rows_bad = sources.clone().map(|s| s.counters().rows_bad).sum();
         let watermarks = sources.filter_map(Source::reached);
-        (rows, watermarks.min().unwrap_or(i64::MIN))
+        (rows_read, rows_bad, watermarks.min().unwrap_or(i64::MIN))
     }
 
     /// Moves what can move.

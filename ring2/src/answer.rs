@@ -1,15 +1,52 @@
 //! SHOW and DESCRIBE: questions that the catalogue answers at once.
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::error::ArrowError;
 use datafusion::sql::sqlparser::ast::Ident;
 
+use crate::Answer;
 use crate::catalog::Catalog;
 use crate::error::{SqlError, meant};
 use crate::place::Place;
 use crate::script::Session;
 use crate::syntax::{Kind, Show, SourceKind};
 
+type Columns = Vec<(String, DataType)>;
 type Rows = Vec<Vec<Option<String>>>;
+
+impl Answer {
+    /// Columns of texts.
+    pub fn texts(names: &[&str]) -> Vec<(String, DataType)> {
+        let text = |name: &&str| ((*name).to_owned(), DataType::Utf8);
+        names.iter().map(text).collect()
+    }
+
+    /// The rows, of the types of the columns.
+    ///
+    /// # Errors
+    /// Where a text is no value of its column.
+    pub fn batch(&self) -> Result<RecordBatch, ArrowError> {
+        let fields = self.columns.iter();
+        let fields = fields.map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+        let arrays = self.columns.iter().enumerate().map(|(at, (_, data_type))| {
+            let texts = self.rows.iter().map(|row| row[at].as_deref());
+            let texts = texts.collect::<StringArray>();
+            let strict = CastOptions {
+                safe: false,
+                ..CastOptions::default()
+            };
+            cast_with_options(&texts, data_type, &strict)
+        });
+        let arrays = arrays.collect::<Result<_, _>>()?;
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
+        RecordBatch::try_new_with_options(schema, arrays, &rows)
+    }
+}
 
 fn some(texts: &[&str]) -> Vec<Option<String>> {
     texts.iter().map(|t| Some(t.to_string())).collect()
@@ -20,14 +57,14 @@ pub(crate) fn show(
     place: Place<'_>,
     show: &Show,
     session: &Session,
-) -> Result<(Vec<&'static str>, Rows), SqlError> {
+) -> Result<(Columns, Rows), SqlError> {
     let catalog = &session.catalog;
     let declared = |wanted: fn(SourceKind) -> bool| -> Rows {
         let sources = catalog.sources.values().filter(|s| wanted(s.kind));
         let row = |s: &crate::catalog::SourceDef| vec![Some(s.name.clone()), s.connector.clone()];
         sources.map(row).collect()
     };
-    Ok(match show {
+    let (columns, rows) = match show {
         Show::Sources => {
             let rows = declared(|k| k == SourceKind::Source);
             (vec!["name", "connector"], rows)
@@ -56,7 +93,8 @@ pub(crate) fn show(
             let value = session.settings.get(place, name)?;
             (vec!["value"], vec![vec![Some(value)]])
         }
-    })
+    };
+    Ok((Answer::texts(&columns), rows))
 }
 
 /// The columns of what has a name.
@@ -64,8 +102,9 @@ pub(crate) fn describe(
     place: Place<'_>,
     name: &Ident,
     catalog: &Catalog,
-) -> Result<(Vec<&'static str>, Rows), SqlError> {
-    let columns = vec!["name", "type", "nullable", "note"];
+) -> Result<(Columns, Rows), SqlError> {
+    let mut columns = Answer::texts(&["name", "type", "nullable", "note"]);
+    columns[2].1 = DataType::Boolean;
     let flag = |set: bool| match set {
         true => "true",
         false => "false",

@@ -81,7 +81,16 @@ impl Default for SourceFormat {
     }
 }
 
-/// A declared source or table.
+/// What the rows of a view are to who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewRows {
+    /// They only come.
+    Coming,
+    /// They come and go.
+    Changing,
+}
+
+/// A declared source or table, or what a materialized view is to a query that reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceDef {
     /// Its name.
@@ -125,6 +134,8 @@ pub struct SourceDef {
     pub generator: Option<GeneratorSpec>,
     /// What it listens to, where clients send its records.
     pub sockets: Option<Sockets>,
+    /// What its rows are, where it is a view.
+    pub view: Option<ViewRows>,
     /// What of it cannot run yet.
     pub later: Option<String>,
     /// What it becomes where it is written to: its use decides.
@@ -134,7 +145,8 @@ pub struct SourceDef {
 impl SourceDef {
     /// Whether its records are changes of rows, which come and go.
     pub fn has_changes(&self) -> bool {
-        matches!(self.format, SourceFormat::Records(FileFormat::Debezium(_)))
+        let captured = matches!(self.format, SourceFormat::Records(FileFormat::Debezium(_)));
+        captured || self.view == Some(ViewRows::Changing)
     }
 
     /// Index of the column with this name.
@@ -220,6 +232,9 @@ impl Catalog {
     /// What has this name.
     pub fn kind(&self, name: &str) -> Option<Kind> {
         if let Some(source) = self.sources.get(name) {
+            if source.view.is_some() {
+                return Some(Kind::MaterializedView);
+            }
             return Some(match source.kind {
                 SourceKind::Source => Kind::Source,
                 SourceKind::Table | SourceKind::AppendOnlyTable => Kind::Table,
@@ -259,6 +274,15 @@ impl Catalog {
         let reads =
             |(user, used): (&String, &BTreeSet<String>)| used.contains(name).then(|| user.clone());
         self.uses.iter().filter_map(reads).collect()
+    }
+
+    /// What `name` reads, directly.
+    pub fn used_by(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.uses
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Takes a name out, with what it is; who reads it is not looked at.

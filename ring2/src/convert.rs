@@ -11,6 +11,23 @@ use trefoil_ring0::schema::{self, Schema, physical};
 
 use crate::ResultColumn;
 
+/// What Arrow knows a column's meaning by, beyond its type, and texts that are JSON.
+const EXTENSION: &str = "ARROW:extension:name";
+const JSON: &str = "arrow.json";
+
+/// Whether the texts of a column are JSON: Arrow's canonical extension type.
+pub fn is_json(field: &Field) -> bool {
+    field
+        .metadata()
+        .get(EXTENSION)
+        .is_some_and(|name| name == JSON)
+}
+
+/// A column whose texts are JSON.
+pub(crate) fn json(field: Field) -> Field {
+    field.with_metadata([(EXTENSION.to_owned(), JSON.to_owned())].into())
+}
+
 /// The rows of a frame of `schema`.
 ///
 /// # Errors
@@ -57,7 +74,9 @@ pub fn printable(batch: &RecordBatch) -> Result<Printable, ArrowError> {
             data_type if physical(data_type).is_some() => arrays.push(Arc::clone(array)),
             _ => arrays.push(cast(array, &DataType::Utf8)?),
         }
-        fields.push(schema::Field::new(&name, arrays[index].data_type().clone()));
+        let mut held = schema::Field::new(&name, arrays[index].data_type().clone());
+        held.json = is_json(field);
+        fields.push(held);
         columns.push(ResultColumn::Plain { name, index });
     }
     let schema = Schema::new(fields);

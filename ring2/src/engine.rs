@@ -24,11 +24,16 @@
 mod appender;
 mod batch;
 mod builder;
+mod feed;
 mod fold;
+mod keeper;
+mod kept;
 pub(crate) mod keys;
 mod live;
+mod params;
 mod probe;
 mod query;
+mod rehearsal;
 mod results;
 mod row;
 mod shutdown;
@@ -55,11 +60,14 @@ pub use trefoil_ring0::runtime::{Executor, Idle};
 
 pub use self::appender::Appender;
 pub use self::builder::Builder;
+pub use self::rehearsal::Gives;
 pub use self::results::{Outcome, Results};
 pub use self::row::{FromValue, Row, rows};
 pub use self::shutdown::{Drain, Shutdown, ViewLeft};
 pub use self::subscription::{Received, Subscription};
 
+use self::kept::Kept;
+use self::query::Asked;
 use self::statement::{Endless, Planned, plan};
 use self::system::System;
 use self::view::{Moment, View};
@@ -114,6 +122,8 @@ pub struct ViewMetrics {
     pub name: String,
     /// Records that it has read, as its shards said when metrics were last asked for.
     pub rows_read: u64,
+    /// Those of them that are no rows, and were left out.
+    pub rows_bad: u64,
     /// The watermark (ns) that it has reached, as said then.
     pub watermark: Option<i64>,
     /// Rows of results.
@@ -165,7 +175,8 @@ impl Engine {
 
     fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
         let mut inner = self.lock();
-        let planned = plan(file, number, &inner.session, SystemTime::now(), endless)?;
+        let (kept, now) = (inner.kept(), SystemTime::now());
+        let planned = plan(file, number, &inner.session, &kept, now, endless)?;
         let Some((session, planned)) = planned else {
             return Ok(None);
         };
@@ -173,7 +184,7 @@ impl Engine {
             Planned::Done => Outcome::Done,
             Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
             Planned::View(name, query) => {
-                inner.create(&session, name, &query)?;
+                inner.create(&session, name, &query, self.frame_rows)?;
                 Outcome::Done
             }
             Planned::Select { query, is_endless } => {
@@ -181,10 +192,10 @@ impl Engine {
                 let results = Results::new(running, *query, is_endless);
                 return Ok(Some(Outcome::Results(Box::new(results))));
             }
-            Planned::Query(sql) => {
-                let tables = inner.tables(&sql);
+            Planned::Query(asked) => {
+                let tables = inner.tables(&asked.file.text);
                 drop(inner);
-                let rows = query::run(&self.workers, tables, &sql, &[])?;
+                let rows = query::run(&self.workers, tables, asked, &[])?;
                 return Ok(Some(Outcome::Rows(rows)));
             }
         };
@@ -265,11 +276,11 @@ impl Engine {
     /// runs on threads of its own, within a limit of memory.
     ///
     /// # Errors
-    /// What is wrong with its text, `E0608` with what DataFusion says of it, and `E0605` where it
-    /// needs more memory than one query may take.
+    /// What is wrong with its text, at its place; `E0607` where a row cannot be computed, and
+    /// `E0605` where it needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
         let tables = self.lock().tables(sql);
-        query::run(&self.workers, tables, sql, params)
+        query::run(&self.workers, tables, Asked::text(sql), params)
     }
 
     /// A materialized view as a table, for a session of your own: partition i is shard i. Each scan
@@ -294,6 +305,27 @@ impl Engine {
                 .collect(),
             views: inner.views.values().map(View::metrics).collect(),
         }
+    }
+
+    /// The views that have failed, and why.
+    pub fn failures(&self) -> Vec<(String, Error)> {
+        let inner = self.lock();
+        let views = inner.views.iter();
+        let failed = views.map(|(name, view)| Some((name.clone(), view.shared().failure()?)));
+        failed.flatten().collect()
+    }
+
+    /// Reads and plans the statements of files as if they ran, one behind the other, and begins
+    /// nothing. Says of each statement of each file what it would give.
+    ///
+    /// # Errors
+    /// The first refusal of a statement.
+    pub fn check(&self, files: &[SourceFile]) -> Result<Vec<Vec<Gives>>> {
+        let (session, kept) = {
+            let inner = self.lock();
+            (inner.session.clone(), inner.kept())
+        };
+        rehearsal::check(files, session, kept)
     }
 
     /// A turn of all that runs, where the caller's own thread is the shard
@@ -332,9 +364,19 @@ impl Inner {
         let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
         query::Tables {
             views: views.collect(),
+            kept: self.kept(),
             moment: self.moment(),
             system: system::may_be_named(sql).then(|| self.system()),
+            session: self.session.clone(),
         }
+    }
+
+    /// The views as statements see them.
+    fn kept(&self) -> Kept {
+        let views = self.views.iter();
+        views
+            .map(|(name, view)| (name.clone(), view.kept().clone()))
+            .collect()
     }
 
     fn system(&self) -> System {
@@ -352,9 +394,17 @@ impl Inner {
     }
 
     /// Starts a view, of which nobody knows yet.
-    fn create(&mut self, session: &Session, name: String, query: &PlannedQuery) -> Result<()> {
-        let running = self.start(session, query)?;
-        let view = View::start(name.clone(), query, running)?;
+    fn create(
+        &mut self,
+        session: &Session,
+        name: String,
+        query: &PlannedQuery,
+        frame_rows: usize,
+    ) -> Result<()> {
+        let mut running = self.start(session, query)?;
+        let inlets = feed::inlets(&mut running, &self.views, frame_rows)?;
+        let is_endless = feed::has_others(&query.program, &self.views);
+        let view = View::start(name.clone(), query, running, inlets, is_endless)?;
         self.views.insert(name, view);
         Ok(())
     }
@@ -363,7 +413,7 @@ impl Inner {
     fn start(&mut self, session: &Session, query: &PlannedQuery) -> Result<Running> {
         let mut running = self.runtime.add(&query.program)?;
         for (number, spec) in query.program.sources.iter().enumerate() {
-            if !matches!(spec.kind, SourceKind::Channel) {
+            if !matches!(spec.kind, SourceKind::Channel) || self.views.contains_key(&spec.name) {
                 continue;
             }
             let def = session.catalog.sources.get(&spec.name);

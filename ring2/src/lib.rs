@@ -36,6 +36,7 @@ mod later;
 mod views;
 mod window;
 
+mod alike;
 mod clock;
 mod plan_error;
 mod planner;
@@ -63,6 +64,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use datafusion::arrow::datatypes::DataType;
 use trefoil_ring0::program::Program;
 
 use crate::catalog::BadDataPolicy;
@@ -153,8 +155,8 @@ impl ResultColumn {
 pub struct Answer {
     /// The statement's text, without the semicolon.
     pub sql: String,
-    /// Names of the columns.
-    pub columns: Vec<String>,
+    /// Names of the columns, and what their texts are printed as.
+    pub columns: Vec<(String, DataType)>,
     /// The rows, all of them texts.
     pub rows: Vec<Vec<Option<String>>>,
 }

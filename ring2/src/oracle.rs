@@ -1,7 +1,7 @@
 //! Support for tests: the same SQL, run by DataFusion as a batch. What the engine gives is compared
 //! with it. Windows are computed by the functions they are rewritten to.
 
-mod normal;
+mod opaque;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::catalog::SourceDef;
 use crate::convert::record_batch;
 use crate::error::{Error, Result};
 use crate::lower_expr::Kernels;
-use crate::{PlannedQuery, ResultColumn, SourceFile, clock, planner, script};
+use crate::{PlannedQuery, ResultColumn, SourceFile, alike, clock, planner, script};
 
 /// What a query gives.
 #[derive(Debug)]
@@ -72,10 +72,10 @@ pub fn batch(
         })?;
         let planned = clock::stopped(planned, now).map_err(failed)?;
         let context = planner::session();
-        let plan = normal::zeros_alike(planned.plan).map_err(failed)?;
+        let plan = alike::zeros_alike(planned.plan).map_err(failed)?;
         let plan = match constants {
             Constants::Known => plan,
-            Constants::Opaque => normal::opaque(plan).map_err(failed)?,
+            Constants::Opaque => opaque::opaque(plan).map_err(failed)?,
         };
         let batches = runtime
             .block_on(async {

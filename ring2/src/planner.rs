@@ -235,7 +235,7 @@ fn keys_once(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
 /// # Errors
 /// Where the query is wrong, or cannot even be planned.
 pub(crate) fn plan_select(select: &Select<'_>) -> Result<Planned, SqlError> {
-    plan_over(select, &|source| (arrow_schema(source), vec![]))
+    plan_in(&session(), select)
 }
 
 /// The columns and rows of a declared table.
@@ -243,32 +243,34 @@ type Rows<'a> = &'a dyn Fn(&SourceDef) -> (SchemaRef, Vec<RecordBatch>);
 
 /// As [`plan_select`], over rows.
 pub(crate) fn plan_over(select: &Select<'_>, rows: Rows<'_>) -> Result<Planned, SqlError> {
+    planned(&session(), select, rows)
+}
+
+/// As [`plan_select`], in a session that is there.
+pub(crate) fn plan_in(context: &SessionContext, select: &Select<'_>) -> Result<Planned, SqlError> {
+    planned(context, select, &|source| (arrow_schema(source), vec![]))
+}
+
+fn planned(
+    context: &SessionContext,
+    select: &Select<'_>,
+    rows: Rows<'_>,
+) -> Result<Planned, SqlError> {
     let t = tree::rewrite(select).map_err(|error| later::instead(select, error))?;
-    let plan = plan_tables(select, &t.tables, rows, t.system, &t.query)?;
+    let refuse = |e: DataFusionError| refused(select, &e);
+    for table in &t.tables {
+        let (schema, batches) = match t.system && table.view.is_none() {
+            true => (with_system(&arrow_schema(table)), vec![]),
+            false => rows(table),
+        };
+        register(context, &table.name, schema, batches).map_err(refuse)?;
+    }
+    let plan = plan(context, &t.query).map_err(refuse)?;
     Ok(Planned {
         results: results(&plan),
         plan,
         tables: t.tables,
     })
-}
-
-fn plan_tables(
-    select: &Select<'_>,
-    tables: &[SourceDef],
-    rows: Rows<'_>,
-    system: bool,
-    query: &Query,
-) -> Result<LogicalPlan, SqlError> {
-    let context = session();
-    let refuse = |e: DataFusionError| refused(select, &e);
-    for table in tables {
-        let (schema, batches) = match system {
-            true => (with_system(&arrow_schema(table)), vec![]),
-            false => rows(table),
-        };
-        register(&context, &table.name, schema, batches).map_err(refuse)?;
-    }
-    plan(&context, query).map_err(refuse)
 }
 
 /// A source's columns, and those that every source has.

@@ -122,20 +122,13 @@ pub(crate) fn statement<'a>(
     let statement = syntax::read(place, &chunk)?;
     let end = chunk.tokens.last().map_or(chunk.end, |t| t.span.end);
     let sql = place.text(Span::new(chunk.start(), end));
-    let answer = |columns: &[&str], rows| {
-        let columns = columns.iter().map(ToString::to_string).collect();
+    let answer = |(columns, rows)| {
         let sql = sql.clone();
         Ok(Some(Step::Answer(Answer { sql, columns, rows })))
     };
     match &statement {
-        Statement::Show(show) => {
-            let (columns, rows) = answer::show(place, show, session)?;
-            answer(&columns, rows)
-        }
-        Statement::Describe(name) => {
-            let (columns, rows) = answer::describe(place, name, &session.catalog)?;
-            answer(&columns, rows)
-        }
+        Statement::Show(show) => answer(answer::show(place, show, session)?),
+        Statement::Describe(name) => answer(answer::describe(place, name, &session.catalog)?),
         Statement::Set { name, value, at } => {
             (session.settings).set(place, name, value.as_deref(), at.0)?;
             Ok(None)
@@ -185,7 +178,7 @@ fn is_kept(statement: &Statement) -> bool {
 }
 
 /// A checked query, ready to be planned.
-fn select<'a>(
+pub(crate) fn select<'a>(
     place: Place<'a>,
     mut chunk: Chunk,
     sql: String,

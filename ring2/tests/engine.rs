@@ -205,10 +205,6 @@ fn names_come_and_go() {
     assert_eq!(code("DROP SOURCE trades"), "E0210");
     assert_eq!(code("SELECT qty FROM trades"), "E0402");
     assert_eq!(code("SELECT nothing FROM trades"), "E0201");
-    assert_eq!(
-        code("CREATE MATERIALIZED VIEW w AS SELECT qty FROM v"),
-        "E0301"
-    );
     assert_eq!(code("ALTER VIEW v RENAME TO w"), "E0301");
     assert_eq!(engine.subscribe("w").unwrap_err().code(), "E0603");
     let mut appender = engine.appender("trades").unwrap();

@@ -91,7 +91,7 @@ fn a_query_is_one_select_of_this_sql() {
         ("", "E0303"),
         ("DROP MATERIALIZED VIEW v", "E0303"),
         ("SELECT k FROM v EMIT CHANGES", "E0303"),
-        ("SELECT nothing FROM v", "E0608"),
+        ("SELECT nothing FROM v", "E0201"),
     ];
     for (sql, code) in cases {
         let error = told(sql);

@@ -27,10 +27,9 @@ pub(crate) struct LoadArgs {
     /// How the rate goes with time
     #[arg(long, value_enum, default_value = "steady")]
     pub(crate) schedule: LoadSchedule,
-    /// Records a second
-    #[arg(long, value_name = "N", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
-    pub(crate) rate: u64,
+    /// Records a second [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
+    pub(crate) rate: Option<u64>,
     /// The last rate of a ramp, the rate of a burst [default of a burst: ten times the rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
     pub(crate) rate_to: Option<u64>,
@@ -74,9 +73,9 @@ pub(crate) struct LoadArgs {
     /// What it counts where it is a number
     #[arg(long, value_enum, default_value = "ms")]
     pub(crate) time_unit: LoadUnit,
-    /// How much faster than they were the records of a replay are sent
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
-    pub(crate) speed: f64,
+    /// How much faster than they were the records of a replay are sent [default: 1]
+    #[arg(long, value_name = "X", value_parser = speed)]
+    pub(crate) speed: Option<f64>,
     /// What an engine in this process runs: a source `load` with connector = 'channel', and at the
     /// end a SELECT with a column `seq` [default: SELECT seq FROM load]
     #[arg(long, value_name = "FILE")]
@@ -184,6 +183,14 @@ impl LoadArgs {
             (
                 !is_replay && self.file.is_some(),
                 "--file is for --schedule replay",
+            ),
+            (
+                !is_replay && self.speed.is_some(),
+                "--speed is for --schedule replay",
+            ),
+            (
+                is_replay && self.rate.is_some(),
+                "a replay has its own timing, and no --rate: --speed makes it faster",
             ),
             (
                 is_replay && self.warmup.is_some_and(|w| !w.is_zero()),

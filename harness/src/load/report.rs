@@ -1,7 +1,6 @@
 //! What a run of load came to. The numbers of a run that is no measurement are not told: neither
 //! where the peer failed, nor where the generator fell behind.
 
-use std::path::Path;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -91,9 +90,8 @@ impl Report {
     }
 
     /// Writes it as JSON, to a file or standard output.
-    pub(crate) fn write(&self, path: Option<&Path>) -> Result<(), Failure> {
+    pub(crate) fn write(&self, mut target: Target) -> Result<(), Failure> {
         let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
-        let mut target = Target::open(path)?;
         target.write((text + "\n").as_bytes())?;
         target.finish()
     }
@@ -127,8 +125,7 @@ impl Report {
 }
 
 /// Writes the distribution of latencies as plotters of HdrHistogram read it, in microseconds.
-pub(crate) fn write_hgrm(latency_ns: &Histogram<u64>, path: &Path) -> Result<(), Failure> {
-    let mut target = Target::open(Some(path))?;
+pub(crate) fn write_hgrm(latency_ns: &Histogram<u64>, mut target: Target) -> Result<(), Failure> {
     target.write(hgrm(latency_ns).as_bytes())?;
     target.finish()
 }

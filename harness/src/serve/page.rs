@@ -10,8 +10,8 @@ use tiny_http::Method;
 use trefoil::Engine;
 
 /// A view, as the engine's own table has it.
-const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark FROM trefoil.jobs \
-                    ORDER BY name";
+const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark, rows_bad \
+                    FROM trefoil.jobs ORDER BY name";
 
 /// What is answered.
 #[derive(Debug, PartialEq)]
@@ -42,6 +42,7 @@ struct Job {
     error: Option<String>,
     rows_read: i64,
     rows_out: i64,
+    rows_bad: i64,
     watermark_ns: Option<i64>,
 }
 
@@ -84,6 +85,7 @@ fn jobs(batch: &RecordBatch) -> Vec<Job> {
         error: text(2, row),
         rows_read: number(3, row).unwrap_or_default(),
         rows_out: number(4, row).unwrap_or_default(),
+        rows_bad: number(6, row).unwrap_or_default(),
         watermark_ns: times.is_valid(row).then(|| times.value(row)),
     };
     (0..batch.num_rows()).map(job).collect()
@@ -135,7 +137,7 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
         samples.map(|(name, value)| ("view", name, value)).collect()
     };
     type OfView = fn(&Job) -> Option<f64>;
-    let views: [(&str, &str, OfView); 5] = [
+    let views: [(&str, &str, OfView); 6] = [
         (
             "view_up",
             "Whether the view runs, or has come to its end.",
@@ -148,6 +150,11 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
             "view_rows_read_total",
             "Records that the view has read.",
             |job| Some(job.rows_read as f64),
+        ),
+        (
+            "view_rows_bad_total",
+            "Records of them that are no rows, and were left out.",
+            |job| Some(job.rows_bad as f64),
         ),
         (
             "view_rows_out_total",
@@ -198,6 +205,7 @@ mod tests {
             error: error.map(str::to_owned),
             rows_read: 5,
             rows_out: 2,
+            rows_bad: 0,
             watermark_ns: None,
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn relations(engine: &Engine) -> Result<Answer, Failure> {
     found.sort();
     Ok(Answer {
         sql: "\\d".to_owned(),
-        columns: ["name", "kind"].map(str::to_owned).to_vec(),
+        columns: Answer::texts(&["name", "kind"]),
         rows: found,
     })
 }

@@ -30,6 +30,7 @@ pub(super) struct Orders {
 #[derive(Debug)]
 struct Answer {
     rows_read: AtomicU64,
+    rows_bad: AtomicU64,
     /// `i64::MIN` where it has none.
     watermark: AtomicI64,
 }
@@ -38,6 +39,7 @@ impl Orders {
     pub(super) fn new(shards: usize) -> Self {
         let untold = || Answer {
             rows_read: AtomicU64::new(0),
+            rows_bad: AtomicU64::new(0),
             watermark: AtomicI64::new(i64::MIN),
         };
         Self {
@@ -78,9 +80,10 @@ impl Orders {
 
     /// Says how far a shard is.
     pub(super) fn tell(&self, number: usize, shard: &Shard) {
-        let (rows_read, watermark) = shard.reached();
+        let (rows_read, rows_bad, watermark) = shard.reached();
         let told = &self.told[number];
         told.rows_read.store(rows_read, Ordering::Relaxed);
+        told.rows_bad.store(rows_bad, Ordering::Relaxed);
         told.watermark.store(watermark, Ordering::Relaxed);
     }
 
@@ -90,6 +93,7 @@ impl Orders {
             let watermark = told.watermark.load(Ordering::Relaxed);
             Reached {
                 rows_read: told.rows_read.load(Ordering::Relaxed),
+                rows_bad: told.rows_bad.load(Ordering::Relaxed),
                 watermark: Some(watermark).filter(|w| *w > i64::MIN),
             }
         })
@@ -101,6 +105,8 @@ impl Orders {
 pub struct Reached {
     /// Records that were read.
     pub rows_read: u64,
+    /// Those of them that are no rows, and were left out.
+    pub rows_bad: u64,
     /// The least watermark (ns) that a shard has reached in what it reads.
     pub watermark: Option<i64>,
 }

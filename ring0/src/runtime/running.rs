@@ -13,6 +13,7 @@ use super::hosted::Part;
 use super::orders::{DRAIN, HALT, Orders, Reached, STOP};
 use super::wait::Deadline;
 use super::{Executor, Runtime, Seating, Shared};
+use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::failure;
 use crate::id::OutputId;
@@ -57,6 +58,7 @@ impl Control {
         let shards = || self.reached_by_shard();
         Reached {
             rows_read: shards().map(|shard| shard.rows_read).sum(),
+            rows_bad: shards().map(|shard| shard.rows_bad).sum(),
             watermark: shards().filter_map(|shard| shard.watermark).min(),
         }
     }
@@ -166,7 +168,16 @@ impl Running {
     /// The door of a source for appenders' lanes, once, and what these are like.
     pub(crate) fn take_door(&mut self, source: usize) -> Option<(Doorway, LaneShape, Arc<Bell>)> {
         let door = self.doors.get_mut(source)?.take()?;
-        Some((door, self.lane, Arc::clone(&self.control.bells[0])))
+        // An update is not cut in two.
+        let least = match is_weighted(&self.program.sources[source].schema) {
+            true => UPDATE_ROWS,
+            false => 1,
+        };
+        let lane = LaneShape {
+            frame_rows: self.lane.frame_rows.max(least),
+            ..self.lane
+        };
+        Some((door, lane, Arc::clone(&self.control.bells[0])))
     }
 
     /// The next results, if there are any now.

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::Schema;
 
-use crate::convert::record_batch;
+use crate::convert::{json, record_batch};
 use crate::error::{Error, Result};
 use crate::{Answer, ResultColumn};
 
@@ -17,7 +16,8 @@ use crate::{Answer, ResultColumn};
 pub(super) fn schema(columns: &[ResultColumn], schema: &Schema) -> SchemaRef {
     let plain = |name: &str, index: usize| {
         let field = &schema.fields[index];
-        Field::new(name, field.data_type.clone(), true)
+        let plain = Field::new(name, field.data_type.clone(), true);
+        if field.json { json(plain) } else { plain }
     };
     let fields = columns.iter().map(|column| match column {
         ResultColumn::Plain { name, index } => plain(name, *index),
@@ -29,15 +29,22 @@ pub(super) fn schema(columns: &[ResultColumn], schema: &Schema) -> SchemaRef {
     Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()))
 }
 
-/// Rows of results; a window is a struct of its start and its end.
+/// Rows of results, of a frame.
 pub(super) fn results(
     columns: &[ResultColumn],
     from: &Schema,
     frame: &Frame,
 ) -> Result<RecordBatch> {
-    let wrong = |e| Error::engine("E0609", format!("results do not fit their columns: {e}"));
-    let whole = record_batch(from, frame).map_err(wrong)?;
-    let schema = schema(columns, from);
+    let whole = record_batch(from, frame).map_err(|e| wrong(&e))?;
+    named(columns, &schema(columns, from), &whole)
+}
+
+/// Rows of results as their schema has them; a window is a struct of its start and its end.
+pub(super) fn named(
+    columns: &[ResultColumn],
+    schema: &SchemaRef,
+    whole: &RecordBatch,
+) -> Result<RecordBatch> {
     let arrays = columns.iter().zip(schema.fields()).map(|(column, field)| {
         let array: ArrayRef = match (column, field.data_type()) {
             (ResultColumn::Window { start, end, .. }, DataType::Struct(bounds)) => {
@@ -52,21 +59,19 @@ pub(super) fn results(
         array
     });
     let arrays = arrays.collect();
-    let rows = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
-    RecordBatch::try_new_with_options(schema, arrays, &rows).map_err(wrong)
+    let rows = RecordBatchOptions::new().with_row_count(Some(whole.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &rows).map_err(|e| wrong(&e))
+}
+
+fn wrong(error: &ArrowError) -> Error {
+    Error::engine(
+        "E0609",
+        format!("results do not fit their columns: {error}"),
+    )
 }
 
 /// Rows that are known.
 pub(super) fn answer(answer: &Answer) -> Result<RecordBatch> {
-    let fields = answer
-        .columns
-        .iter()
-        .map(|name| Field::new(name, DataType::Utf8, true));
-    let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
-    let arrays = (0..answer.columns.len()).map(|column| {
-        let texts = answer.rows.iter().map(|row| row[column].as_deref());
-        Arc::new(texts.collect::<StringArray>()) as ArrayRef
-    });
     let wrong = |e| Error::engine("E0609", format!("an answer does not fit its columns: {e}"));
-    RecordBatch::try_new(schema, arrays.collect()).map_err(wrong)
+    answer.batch().map_err(wrong)
 }

@@ -150,6 +150,19 @@ impl Fold {
         }
     }
 
+    /// The rows that stand until the ones come that replace them.
+    pub(super) fn leaving(&self) -> Snapshot {
+        let shards = self.shards.iter();
+        let leaving = |rows: &Rows| {
+            let leaving = rows.leaving.iter();
+            leaving.map(|(_, row)| (row.as_ref().into(), 1)).collect()
+        };
+        Snapshot {
+            layout: Arc::clone(&self.layout),
+            shards: shards.map(leaving).collect(),
+        }
+    }
+
     /// The rows with one of these keys, of each of which there is an array.
     pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
         let keys = self.layout.of_keys.convert_columns(keys)?;
@@ -215,6 +228,21 @@ impl Snapshot {
 
     /// Some rows of a shard.
     pub(super) fn batch(&self, shard: usize, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
+        self.weighed(shard, rows, times)
+    }
+
+    /// Those of them that went before they came.
+    pub(super) fn owed(&self, shard: usize, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
+        self.weighed(shard, rows, |weight| times(weight.saturating_neg()))
+    }
+
+    /// Some rows of a shard, each as often as its weight says.
+    fn weighed(
+        &self,
+        shard: usize,
+        rows: std::ops::Range<usize>,
+        times: fn(i64) -> usize,
+    ) -> Result<RecordBatch> {
         let Layout {
             schema, of_rows, ..
         } = &*self.layout;

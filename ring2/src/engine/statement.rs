@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use super::kept::{self, Kept};
+use super::query::Asked;
 use super::system;
-use crate::check::{self, Purpose};
 use crate::error::{Result, SqlError};
 use crate::lower_expr::Kernels;
 use crate::options::CHANNEL_LATER;
 use crate::place::{Chunk, Place};
 use crate::script::{self, Emit, Reading, Session, Step};
-use crate::syntax::{self, Kind, Show, Statement};
+use crate::syntax::{self, Show, Statement};
 use crate::{Answer, PlannedQuery, ResultColumn, SourceFile, limits, plan_select};
 
 /// What there is to do.
@@ -28,7 +29,7 @@ pub(super) enum Planned {
         is_endless: bool,
     },
     /// A query over views.
-    Query(String),
+    Query(Asked),
 }
 
 /// Whether a query over input without an end may be asked.
@@ -45,6 +46,7 @@ pub(super) fn plan(
     file: &SourceFile,
     number: usize,
     session: &Session,
+    kept: &Kept,
     now: SystemTime,
     endless: Endless,
 ) -> Result<Option<(Session, Planned)>> {
@@ -54,7 +56,15 @@ pub(super) fn plan(
             return Ok(None);
         };
         let mut session = session.clone();
-        let planned = statement(place, chunk, &mut session, now, endless)?;
+        let asked = || Asked {
+            file: file.clone(),
+            number: Some(number),
+        };
+        let planned = match over_views(place, &chunk, &session, kept)? {
+            Over::Views => Planned::Query(asked()),
+            Over::Jobs => Planned::Query(Asked::text(JOBS)),
+            Over::Nothing => statement(place, chunk, &mut session, kept, now, endless)?,
+        };
         // Here such a source has appenders.
         for source in session.catalog.sources.values_mut() {
             source.later.take_if(|why| why == CHANNEL_LATER);
@@ -63,10 +73,48 @@ pub(super) fn plan(
     })
 }
 
+/// What SHOW JOBS asks.
+const JOBS: &str = "SELECT name, query FROM trefoil.jobs ORDER BY name";
+
+/// What a statement reads of what is kept.
+enum Over {
+    /// The rows of views, or of the engine's own tables.
+    Views,
+    /// What runs.
+    Jobs,
+    Nothing,
+}
+
+fn over_views(
+    place: Place<'_>,
+    chunk: &Chunk,
+    session: &Session,
+    kept: &Kept,
+) -> Result<Over, SqlError> {
+    let query = match syntax::read(place, chunk)? {
+        Statement::Show(Show::Jobs) => return Ok(Over::Jobs),
+        Statement::Query(query) => query,
+        _ => return Ok(Over::Nothing),
+    };
+    // What cannot be written out is refused for it where it is checked.
+    let named = kept::named(place, &query.query, &session.catalog).unwrap_or_default();
+    let is_kept = |name: &str| kept.contains_key(name) || system::is_named(name);
+    if !named.iter().any(|(name, _)| is_kept(name)) {
+        return Ok(Over::Nothing);
+    }
+    if query.emit.is_some() {
+        let message = "EMIT over a materialized view is not runnable in an engine yet";
+        let hint = "CREATE MATERIALIZED VIEW .. AS this, and subscribe to it";
+        return Err(place.hinted("E0301", query.emit_at.0, message, hint));
+    }
+    Ok(Over::Views)
+}
+
 fn statement(
     place: Place<'_>,
     chunk: Chunk,
     session: &mut Session,
+    kept: &Kept,
     now: SystemTime,
     endless: Endless,
 ) -> Result<Planned> {
@@ -81,39 +129,19 @@ fn statement(
         Statement::CreateSink(_) => return Err(refuse("CREATE SINK").into()),
         Statement::Insert(_) => return Err(refuse("INSERT").into()),
         Statement::Rename(_) => return Err(refuse("ALTER .. RENAME").into()),
-        Statement::Show(Show::Jobs) => {
-            let jobs = format!(
-                "SELECT name, query FROM {}.jobs ORDER BY name",
-                system::SCHEMA
-            );
-            return Ok(Planned::Query(jobs));
-        }
-        Statement::Query(query) if query.emit.is_none() && system::is_named(&query.query) => {
-            return Ok(Planned::Query(query.query.to_string()));
-        }
-        Statement::Query(query) => {
-            // What stands in a view has an end, whatever the view reads.
-            let mut catalog = session.catalog.clone();
-            let views = catalog.views.values_mut();
-            let kept = views.filter(|view| view.kind == Kind::MaterializedView);
-            kept.for_each(|view| view.bounded = true);
-            let catalog = &catalog;
-            let checked = check::query(place, &chunk, catalog, query, Purpose::Print)?;
-            let kept = |name: &String| catalog.kind(name) == Some(Kind::MaterializedView);
-            if checked.uses.iter().any(kept) {
-                if query.emit.is_some() {
-                    return Err(refuse("EMIT over a materialized view").into());
-                }
-                return Ok(Planned::Query(query.query.to_string()));
-            }
-        }
         _ => {}
     }
     let name = match &read {
         Statement::CreateView(view) => Some(view.name.value.clone()),
         _ => None,
     };
-    let mut select = match script::statement(place, chunk, Reading::Engine, session)? {
+    let step = match name {
+        None => script::statement(place, chunk, Reading::Engine, session)?,
+        Some(_) => kept::reading(session, kept, |session| {
+            script::statement(place, chunk, Reading::Engine, session)
+        })?,
+    };
+    let mut select = match step {
         None => return Ok(Planned::Done),
         Some(Step::Answer(answer)) => return Ok(Planned::Answer(answer)),
         Some(Step::Refused(error)) => return Err(error.into()),
@@ -126,6 +154,7 @@ fn statement(
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }
+    kept::check_alone(&select, &query, kept)?;
     let Some(name) = name else {
         let sources = &session.catalog.sources;
         let read = query.program.sources.iter();

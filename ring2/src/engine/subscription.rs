@@ -8,6 +8,7 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use trefoil_ring0::mailbox::{Received as FromRing, Receiver};
 
+use super::keeper::Given;
 use super::view::Shared;
 use crate::error::Result;
 
@@ -25,12 +26,12 @@ pub enum Received {
 /// The results of a view. As an iterator it waits for each batch.
 #[derive(Debug)]
 pub struct Subscription {
-    inbox: Receiver<RecordBatch>,
+    inbox: Receiver<Given>,
     view: Arc<Shared>,
 }
 
 impl Subscription {
-    pub(super) fn new(inbox: Receiver<RecordBatch>, view: Arc<Shared>) -> Self {
+    pub(super) fn new(inbox: Receiver<Given>, view: Arc<Shared>) -> Self {
         Self { inbox, view }
     }
 
@@ -52,9 +53,9 @@ impl Subscription {
         self.received(received)
     }
 
-    fn received(&self, received: FromRing<RecordBatch>) -> Result<Received> {
+    fn received(&self, received: FromRing<Given>) -> Result<Received> {
         match received {
-            FromRing::Value(batch) => Ok(Received::Batch(batch)),
+            FromRing::Value(given) => Ok(Received::Batch(given.rows)),
             FromRing::Nothing => Ok(Received::Nothing),
             FromRing::End => self.view.failure().map_or(Ok(Received::End), Err),
         }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
 };
-use datafusion::catalog::MemorySchemaProvider;
-use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{Query, visit_relations};
+use datafusion::arrow::error::ArrowError;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, Query, TableAlias, TableFactor, VisitMut, VisitorMut,
+};
 use trefoil_ring0::appender::Counts;
 use trefoil_ring0::runtime::{Executor, Reached};
 
@@ -62,15 +61,51 @@ pub(super) fn may_be_named(sql: &str) -> bool {
     sql.to_ascii_lowercase().contains(SCHEMA)
 }
 
-/// Whether a query names one of the tables.
-pub(super) fn is_named(query: &Query) -> bool {
-    let found = visit_relations(query, |name| match &name.0[..] {
-        [schema, _] if schema.as_ident().is_some_and(|s| s.value == SCHEMA) => {
-            ControlFlow::Break(())
+/// Whether a name, as queries know it, is of the schema.
+pub(super) fn is_named(name: &str) -> bool {
+    name.strip_prefix(SCHEMA)
+        .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Gives what stands in the schema one name each, as other relations have.
+pub(super) fn named_plainly(query: &mut Query) {
+    _ = VisitMut::visit(query, &mut Plainly);
+}
+
+struct Plainly;
+
+impl VisitorMut for Plainly {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, .. } = factor
+            && let [schema, table] = &name.0[..]
+            && let (Some(schema), Some(table)) = (schema.as_ident(), table.as_ident())
+            && schema.value == SCHEMA
+        {
+            let own = Ident::with_quote('"', &table.value);
+            let mut whole = Ident::with_quote('"', format!("{SCHEMA}.{}", table.value));
+            whole.span = schema.span.union(&table.span);
+            *name = ObjectName::from(vec![whole]);
+            alias.get_or_insert(TableAlias {
+                explicit: true,
+                name: own,
+                columns: Vec::new(),
+                at: None,
+            });
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && parts.len() == 3
+            && parts[0].value == SCHEMA
+        {
+            parts.remove(0);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A column of a table.
@@ -98,11 +133,8 @@ fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
 }
 
 impl System {
-    /// Gives a session the tables.
-    pub(super) fn register(&self, context: &SessionContext) -> Result<(), DataFusionError> {
-        let schema = Arc::new(MemorySchemaProvider::new());
-        let catalog = context.catalog("datafusion").expect("a session has it");
-        catalog.register_schema(SCHEMA, schema)?;
+    /// The tables, by the names that queries know them by.
+    pub(super) fn tables(&self) -> Result<Vec<(String, RecordBatch)>, ArrowError> {
         let columns = [
             self.jobs(),
             self.operators(),
@@ -112,14 +144,12 @@ impl System {
             self.settings(),
             self.ledger(),
         ];
-        for (name, columns) in TABLES.into_iter().zip(columns) {
-            let batch = RecordBatch::try_from_iter_with_nullable(
-                columns.into_iter().map(|(name, array)| (name, array, true)),
-            )?;
-            let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
-            context.register_table(TableReference::partial(SCHEMA, name), Arc::new(table))?;
-        }
-        Ok(())
+        let tables = TABLES.into_iter().zip(columns).map(|(name, columns)| {
+            let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+            let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
+            Ok((format!("{SCHEMA}.{name}"), batch))
+        });
+        tables.collect()
     }
 
     fn jobs(&self) -> Vec<Column> {
@@ -130,6 +160,7 @@ impl System {
             (None, false) => "running",
         };
         let rows_read = |job: &Job| job.shards.iter().map(|s| s.rows_read).sum();
+        let rows_bad = |job: &Job| job.shards.iter().map(|s| s.rows_bad).sum();
         let watermark = |job: &Job| job.shards.iter().filter_map(|s| s.watermark).min();
         vec![
             ("name", names(jobs().map(|job| job.name.as_str()))),
@@ -137,6 +168,7 @@ impl System {
             ("state", names(jobs().map(state))),
             ("error", texts(jobs().map(|job| job.failure.as_deref()))),
             ("rows_read", counts(jobs().map(rows_read))),
+            ("rows_bad", counts(jobs().map(rows_bad))),
             ("rows_out", counts(jobs().map(|job| job.rows_out))),
             ("watermark", times(jobs().map(watermark))),
         ]

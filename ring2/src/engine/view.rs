@@ -1,30 +1,32 @@
-//! A materialized view that is kept: its program on the shards, and a thread that owns its results.
-//! The thread folds them into the rows that stand, and then hands them to every subscriber: so who
-//! was given a batch finds its rows. Who reads asks for a barrier, and is given the rows that stand
-//! when it comes: those of all that every shard had taken by then, and of nothing else.
+//! A materialized view that is kept: its program on the shards, and a thread that owns its results
+//! ([`keeper`](super::keeper)). Who reads asks for a barrier, and is given the rows that stand when
+//! it comes: those of all that every shard had taken by then, and of nothing else.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::arrow::error::ArrowError;
 use tokio::sync::oneshot;
-use trefoil_ring0::mailbox::Sender;
-use trefoil_ring0::runtime::{Control, Next, Running};
+use trefoil_ring0::mailbox::Receiver;
+use trefoil_ring0::runtime::{Control, Running};
 use trefoil_ring0::schema::{Field, Schema};
 
+use super::feed::{Feed, Inlet};
 use super::fold::{Fold, Layout, Snapshot};
+use super::keeper::{Given, Keeper, Subscriber};
+use super::kept::KeptView;
 use super::row::Row;
 use super::subscription::Subscription;
 use super::system::Job;
-use super::{Value, ViewMetrics, arrays, batch};
+use super::{Value, ViewMetrics, arrays};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
-use crate::limits::{READ_AHEAD_BATCHES, SUBSCRIBER_BATCHES};
+use crate::limits::SUBSCRIBER_BATCHES;
 use crate::partitioning::Stage;
 
 /// A view in the hands of the engine. Dropping it ends it.
@@ -33,9 +35,12 @@ pub(super) struct View {
     name: String,
     sql: String,
     stages: Arc<[Stage]>,
+    kept: KeptView,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// What it reads of other views.
+    feeds: Vec<Feed>,
 }
 
 /// What the view's thread shares.
@@ -44,23 +49,36 @@ pub(super) struct Shared {
     shards: usize,
     control: Control,
     state: Mutex<State>,
-    ended: Condvar,
+    pub(super) ended: Condvar,
     /// Nobody wants the view any more.
     gone: AtomicBool,
-    rows_out: AtomicU64,
+    pub(super) rows_out: AtomicU64,
     /// Rows that a subscriber was still to be given when the view was dropped.
-    rows_undelivered: AtomicU64,
+    pub(super) rows_undelivered: AtomicU64,
+    inputs: Mutex<Inputs>,
 }
 
+/// What a view reads that may still go on.
 #[derive(Debug)]
-struct State {
-    fold: Fold,
+struct Inputs {
+    /// Views.
+    feeds: usize,
+    /// Whether there is other input that would be cut short, were it to end with these.
+    is_endless: bool,
+    /// Whether input without an end is to have one.
+    is_drained: bool,
+}
+
+/// What is looked at by one thread at a time.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) fold: Fold,
     has_key: bool,
-    joining: Vec<Sender<RecordBatch>>,
+    pub(super) joining: Vec<Subscriber>,
     /// Those who wait for the rows of a barrier that is still to be asked for.
-    reading: Vec<Read>,
-    is_ended: bool,
-    failure: Option<(&'static str, String)>,
+    pub(super) reading: Vec<Read>,
+    pub(super) is_ended: bool,
+    pub(super) failure: Option<(&'static str, String)>,
 }
 
 /// When the rows that are read stood.
@@ -74,31 +92,36 @@ pub(super) enum Moment {
 
 /// Who reads.
 #[derive(Debug)]
-struct Read {
+pub(super) struct Read {
     /// An array for each column of the key, where only some rows are wanted.
-    keys: Option<Vec<ArrayRef>>,
-    reply: oneshot::Sender<Result<Arc<Snapshot>>>,
+    pub(super) keys: Option<Vec<ArrayRef>>,
+    pub(super) reply: oneshot::Sender<Result<Arc<Snapshot>>>,
 }
 
-/// A subscriber, and what it had no room for.
-#[derive(Debug)]
-struct Subscriber {
-    to: Sender<RecordBatch>,
-    waiting: VecDeque<RecordBatch>,
-}
-
-fn wrong(error: &ArrowError) -> Error {
+pub(super) fn wrong(error: &ArrowError) -> Error {
     Error::engine("E0609", format!("rows do not fit their view: {error}"))
 }
 
+/// What stands in a view, what of it is about to be replaced, and what it gives behind that.
+pub(super) type Following = (Snapshot, Snapshot, Receiver<Given>);
+
 impl View {
-    pub(super) fn start(name: String, query: &PlannedQuery, running: Running) -> Result<Self> {
-        let whole = batch::schema(&query.columns, &query.program.outputs[0].schema);
+    /// A view of this program, which other views feed, and, if so, other input that goes on.
+    pub(super) fn start(
+        name: String,
+        query: &PlannedQuery,
+        running: Running,
+        inlets: Vec<Inlet>,
+        is_endless: bool,
+    ) -> Result<Self> {
         let first = usize::from(query.changes);
-        let fields: Vec<_> = whole.fields().iter().skip(first).cloned().collect();
         let keys: Vec<usize> = query.keys.iter().map(|key| key - first).collect();
         let has_key = !keys.is_empty();
-        let schema = Arc::new(ArrowSchema::new(fields));
+        let kept = KeptView::of(query);
+        // What texts mean is for who reads them.
+        let plain = kept.columns.fields().iter();
+        let plain = plain.map(|f| f.as_ref().clone().with_metadata(HashMap::new()));
+        let schema = Arc::new(ArrowSchema::new(plain.collect::<Vec<_>>()));
         let shards = running.shards();
         let fold = Fold::new(schema, query.changes, keys, shards).map_err(|e| wrong(&e))?;
         let control = running.control();
@@ -117,31 +140,40 @@ impl View {
             gone: AtomicBool::new(false),
             rows_out: AtomicU64::new(0),
             rows_undelivered: AtomicU64::new(0),
+            inputs: Mutex::new(Inputs {
+                feeds: inlets.len(),
+                is_endless,
+                is_drained: false,
+            }),
         });
-        let keeper = Keeper {
-            running,
-            query: query.clone(),
-            subscribers: Vec::new(),
-            reads: Vec::new(),
-            epoch: 0,
-            shared: AtEnd(Arc::clone(&shared)),
-        };
+        let keeper = Keeper::new(running, query.clone(), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name(format!("view-{name}"))
             .spawn(move || keeper.run())
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
-        Ok(Self {
+        let mut view = Self {
             name,
             sql: query.sql.clone(),
             stages: query.stages.clone().into(),
+            kept,
             control,
             shared,
             thread: Some(thread),
-        })
+            feeds: Vec::new(),
+        };
+        for inlet in inlets {
+            view.feeds.push(inlet.start(&view.shared)?);
+        }
+        Ok(view)
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What others see of it.
+    pub(super) fn kept(&self) -> &KeptView {
+        &self.kept
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -153,7 +185,7 @@ impl View {
         let mut state = self.shared.lock();
         // Of a view that has ended there is nothing more.
         if !state.is_ended {
-            state.joining.push(sender);
+            state.joining.push(Subscriber::new(sender, Arc::default()));
         }
         drop(state);
         Ok(Subscription::new(inbox, Arc::clone(&self.shared)))
@@ -180,6 +212,7 @@ impl View {
         ViewMetrics {
             name: self.name.clone(),
             rows_read: reached.rows_read,
+            rows_bad: reached.rows_bad,
             watermark: reached.watermark,
             rows_out: self.shared.rows_out.load(Ordering::Relaxed),
         }
@@ -187,16 +220,17 @@ impl View {
 
     /// Lets its input end.
     pub(super) fn drain(&self) {
-        self.control.drain();
+        self.shared.ends(|inputs| inputs.is_drained = true);
     }
 
     /// Ends it, wherever it is; nobody waits for it.
     pub(super) fn leave(&self) {
+        self.feeds.iter().for_each(Feed::leave);
         self.shared.gone.store(true, Ordering::Release);
         self.control.wake_host();
     }
 
-    /// Ends it and waits until its thread has.
+    /// Ends it and waits until its threads have.
     pub(super) fn end(&mut self) {
         self.leave();
         if let Some(thread) = self.thread.take() {
@@ -213,7 +247,7 @@ impl Drop for View {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -222,13 +256,55 @@ impl Shared {
         self.shards
     }
 
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 
     /// What the view has failed with.
     pub(super) fn failure(&self) -> Option<Error> {
         self.lock().failure()
+    }
+
+    /// Ends the view with this failure.
+    pub(super) fn fail(&self, error: &Error) {
+        let failure = (error.code(), error.to_string());
+        self.lock().failure.get_or_insert(failure);
+        self.gone.store(true, Ordering::Release);
+        self.control.wake_host();
+    }
+
+    /// A view that it reads gives nothing more.
+    pub(super) fn feed_ended(&self) {
+        self.ends(|inputs| inputs.feeds -= 1);
+    }
+
+    /// Notes what of its input ends; once all of it does, what is under way is the last.
+    fn ends(&self, note: impl FnOnce(&mut Inputs)) {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        note(&mut inputs);
+        if inputs.feeds == 0 && (inputs.is_drained || !inputs.is_endless) {
+            self.control.drain();
+        }
+    }
+
+    /// The rows that stand, those among them that are about to be replaced, and all that is given
+    /// from then on, until `left` and [`Self::unfollow`].
+    pub(super) fn follow(&self, left: &Arc<AtomicBool>) -> Result<Following> {
+        let (sender, inbox) = self.control.mailbox(SUBSCRIBER_BATCHES)?;
+        let mut state = self.lock();
+        let standing = state.rows(None)?;
+        let leaving = state.fold.leaving();
+        if !state.is_ended {
+            let follower = Subscriber::new(sender, Arc::clone(left));
+            state.joining.push(follower);
+        }
+        Ok((standing, leaving, inbox))
+    }
+
+    /// Has those who left see the end.
+    pub(super) fn unfollow(&self) {
+        self.lock().joining.retain(Subscriber::is_there);
+        self.control.wake_host();
     }
 
     /// Rows of results so far, and those that were not delivered.
@@ -318,7 +394,7 @@ impl Shared {
 }
 
 impl State {
-    fn rows(&self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
+    pub(super) fn rows(&self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
         self.failure().map_or(Ok(()), Err)?;
         match keys {
             Some(keys) => self.fold.probe(keys).map_err(|e| wrong(&e)),
@@ -329,172 +405,5 @@ impl State {
     fn failure(&self) -> Option<Error> {
         let (code, message) = self.failure.as_ref()?;
         Some(Error::engine(code, message.clone()))
-    }
-}
-
-/// The view's thread says that it has ended, however it does.
-struct AtEnd(Arc<Shared>);
-
-impl Drop for AtEnd {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if std::thread::panicking() {
-            let message = "the thread of the view panicked".to_owned();
-            state.failure.get_or_insert(("E0604", message));
-        }
-        state.is_ended = true;
-        state.joining.clear();
-        state.reading.clear();
-        self.0.ended.notify_all();
-    }
-}
-
-/// The view's thread. Fields are dropped in order: who reads and subscribers see the end when its
-/// reason is known.
-struct Keeper {
-    running: Running,
-    query: PlannedQuery,
-    shared: AtEnd,
-    subscribers: Vec<Subscriber>,
-    /// Those whose barrier is under way.
-    reads: Vec<Read>,
-    /// The last barrier that was asked for.
-    epoch: u64,
-}
-
-impl Keeper {
-    fn run(mut self) {
-        let kept = self.keep();
-        let rows = self.subscribers.iter().flat_map(|s| &s.waiting);
-        let rows: usize = rows.map(RecordBatch::num_rows).sum();
-        let shared = &self.shared.0;
-        shared
-            .rows_undelivered
-            .fetch_add(rows as u64, Ordering::Relaxed);
-        if let Err(error) = kept {
-            let failure = (error.code(), error.to_string());
-            shared.lock().failure = Some(failure);
-        }
-    }
-
-    fn keep(&mut self) -> Result<()> {
-        while !self.shared.0.is_gone() {
-            self.begin_reads();
-            let is_behind = self.hand_on();
-            if is_behind && self.reads.is_empty() {
-                self.wait_for_room();
-                continue;
-            }
-            match self.running.next_block_timeout(Duration::MAX)? {
-                Next::Nothing => {}
-                Next::Barrier(output, epoch) if output.index() == 0 => self.end_reads(epoch),
-                // Not of the view's rows.
-                Next::Barrier(..) => {}
-                Next::End => {
-                    self.shared.0.lock().fold.end();
-                    self.end_reads(self.epoch);
-                    while !self.shared.0.is_gone() && self.hand_on() {
-                        self.begin_reads();
-                        self.end_reads(self.epoch);
-                        self.wait_for_room();
-                    }
-                    return Ok(());
-                }
-                Next::Block(block) => {
-                    let schema = &self.query.program.outputs[0].schema;
-                    let batch = batch::results(&self.query.columns, schema, block.rows());
-                    let shard = block.shard();
-                    self.running.give_back(block);
-                    self.take(shard, &batch?)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks for the barrier of those who have come to read, unless one is under way.
-    fn begin_reads(&mut self) {
-        if !self.reads.is_empty() {
-            return;
-        }
-        self.reads = std::mem::take(&mut self.shared.0.lock().reading);
-        let behind = self.subscribers.iter().map(|s| s.waiting.len()).max();
-        if behind.unwrap_or_default() > READ_AHEAD_BATCHES {
-            let message = "a subscriber does not take its rows, and the view waits for it";
-            for read in self.reads.drain(..) {
-                // Who has gone wants no answer.
-                _ = read
-                    .reply
-                    .send(Err(Error::engine("E0612", message.to_owned())));
-            }
-        }
-        if !self.reads.is_empty() {
-            self.epoch += 1;
-            self.running.ask_parting(self.epoch);
-        }
-    }
-
-    /// Gives those who read the rows that stand at this barrier.
-    fn end_reads(&mut self, epoch: u64) {
-        assert_eq!(epoch, self.epoch, "one barrier is under way at a time");
-        let mut all = None;
-        for read in self.reads.drain(..) {
-            if read.reply.is_closed() {
-                continue;
-            }
-            let state = self.shared.0.lock();
-            let rows = match read.keys {
-                Some(keys) => state.rows(Some(&keys)).map(Arc::new),
-                None => {
-                    let all = all.get_or_insert_with(|| Arc::new(state.fold.snapshot()));
-                    Ok(Arc::clone(all))
-                }
-            };
-            drop(state);
-            // Who has gone wants no answer.
-            _ = read.reply.send(rows);
-        }
-    }
-
-    fn take(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
-        let shared = &self.shared.0;
-        {
-            let mut state = shared.lock();
-            state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
-            let joining = state.joining.drain(..);
-            self.subscribers.extend(joining.map(|to| Subscriber {
-                to,
-                waiting: VecDeque::new(),
-            }));
-        }
-        let rows = batch.num_rows() as u64;
-        shared.rows_out.fetch_add(rows, Ordering::Relaxed);
-        let subscribers = self.subscribers.iter_mut();
-        subscribers.for_each(|s| s.waiting.push_back(batch.clone()));
-        Ok(())
-    }
-
-    /// Gives subscribers what they have room for. Whether one has too little.
-    fn hand_on(&mut self) -> bool {
-        let mut is_behind = false;
-        self.subscribers.retain_mut(|subscriber| {
-            while let Some(batch) = subscriber.waiting.pop_front() {
-                if let Err(batch) = subscriber.to.try_send(batch) {
-                    subscriber.waiting.push_front(batch);
-                    is_behind = true;
-                    break;
-                }
-            }
-            subscriber.to.is_wanted()
-        });
-        is_behind
-    }
-
-    /// Waits until a subscriber may have room, or somebody rings.
-    fn wait_for_room(&mut self) {
-        let full = self.subscribers.iter_mut().find(|s| !s.waiting.is_empty());
-        if let Some(subscriber) = full {
-            subscriber.to.wait_for_room();
-        }
     }
 }

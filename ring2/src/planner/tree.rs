@@ -84,7 +84,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         select,
         tables: BTreeMap::new(),
         with: Vec::new(),
-        system: names_system(&query),
+        system: names_system(&query) && select.catalog.sources.values().any(|s| s.view.is_none()),
         unnested: Vec::new(),
         merged: Vec::new(),
         hidden: Vec::new(),

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::filter::batch_filter;
 
@@ -18,7 +18,8 @@ use crate::planner;
 /// Filters and a projection over the batches of one source.
 #[derive(Debug)]
 pub(crate) struct Shape {
-    filter: Option<Arc<dyn PhysicalExpr>>,
+    /// One behind the other: what one leaves out the next ones do not look at.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
     projection: Option<Vec<usize>>,
     /// The columns after projection.
     schema: SchemaRef,
@@ -31,15 +32,11 @@ impl Shape {
         projection: Option<Vec<usize>>,
         filters: Vec<Expr>,
     ) -> Result<Self, DataFusionError> {
-        let filter = match conjunction(filters) {
-            Some(filter) => {
-                let columns = Arc::new(DFSchema::try_from(Arc::clone(source))?);
-                Some(planner::physical(filter, &columns)?)
-            }
-            None => None,
-        };
+        let columns = Arc::new(DFSchema::try_from(Arc::clone(source))?);
+        let filters = filters.iter().flat_map(split_conjunction);
+        let filters = filters.map(|filter| planner::physical(filter.clone(), &columns));
         Ok(Self {
-            filter,
+            filters: filters.collect::<Result<_, _>>()?,
             schema: projected(source, projection.as_deref())?,
             projection,
         })
@@ -52,15 +49,14 @@ impl Shape {
 
     /// Whether nothing of a row is looked at: it only counts.
     pub(crate) fn counts_only(&self) -> bool {
-        self.filter.is_none() && self.projection.as_ref().is_some_and(Vec::is_empty)
+        self.filters.is_empty() && self.projection.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// What comes out of a batch.
-    pub(crate) fn of(&self, batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
-        let batch = match &self.filter {
-            Some(filter) => batch_filter(&batch, filter)?,
-            None => batch,
-        };
+    pub(crate) fn of(&self, mut batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        for filter in &self.filters {
+            batch = batch_filter(&batch, filter)?;
+        }
         match &self.projection {
             Some(columns) => Ok(batch.project(columns)?),
             None => Ok(batch),

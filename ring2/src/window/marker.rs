@@ -14,6 +14,23 @@ pub(crate) fn is_own(function: &str) -> bool {
     function.starts_with("trefoil_")
 }
 
+/// Whether nothing but programs computes a function.
+pub(crate) fn is_computed_elsewhere(function: &str) -> bool {
+    function != CAST && ALL.iter().any(|(name, _)| *name == function)
+}
+
+/// The words by which a query asks for what a function stands for, and what that is called.
+pub(crate) fn written(function: &str) -> (&'static [&'static str], &'static str) {
+    match function {
+        HOP => (&["HOP", "SLIDING"], "HOP"),
+        SESSION | SESSION_END => (&["SESSION"], "SESSION"),
+        CUMULATE | CUMULATE_END => (&["CUMULATE"], "CUMULATE"),
+        ASOF => (&["ASOF"], "ASOF JOIN"),
+        AS_OF_TIME => (&["FOR"], "FOR SYSTEM_TIME AS OF"),
+        _ => (&["PROCTIME"], "PROCTIME()"),
+    }
+}
+
 /// Whether a call gives a row several windows.
 pub(crate) fn is_several(function: &str) -> bool {
     matches!(function, HOP | CUMULATE | CUMULATE_END)

@@ -1,27 +1,34 @@
-//! What a plan is made into before DataFusion runs it in batch, where it differs on purpose.
+//! A plan as DataFusion is to run it, where it would say something else than Ring 0: zeros of both
+//! signs are equal wherever values are compared, and integers do not wrap ([`checked`]). What the
+//! plan's columns are called, and their types, stay.
+
+pub(crate) mod checked;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
-};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, lit};
 
 /// Rewrites each expression of a plan, knowing the columns it is over.
-fn rewritten(
+pub(crate) fn rewritten(
     plan: LogicalPlan,
     rewrite: &dyn Fn(Expr, &DFSchema) -> PlanResult<Transformed<Expr>>,
 ) -> PlanResult<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
+        let named = |expr: Expr| {
             let name = names.save(&expr);
-            Ok(rewrite(expr, &schema)?.update_data(|expr| name.restore(expr)))
+            let rewritten = rewrite(expr, &schema)?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        };
+        node.map_expressions(|expr| match expr {
+            // Its keys have names, and it has none.
+            sets @ Expr::GroupingSet(_) => sets.map_children(named),
+            expr => named(expr),
         })
     })?;
     Ok(plan.data)
@@ -29,7 +36,7 @@ fn rewritten(
 
 /// NULLIF and IN over floating point, in comparisons: those find zeros of both signs equal. CASE x
 /// WHEN, too; and so WHEN is computed for all rows, also where x is NULL.
-pub(super) fn zeros_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+pub(crate) fn zeros_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     rewritten(plan, &|expr, schema| {
         expr.transform_up(|expr| Ok(compared(expr, schema)))
     })
@@ -75,47 +82,4 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         }
         other => Transformed::no(other),
     }
-}
-
-/// Its argument, which no rule knows.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Hidden(Signature);
-
-impl ScalarUDFImpl for Hidden {
-    fn name(&self) -> &str {
-        "trefoil_hidden"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
-        Ok(arguments[0].clone())
-    }
-
-    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
-        Ok(args.args.swap_remove(0))
-    }
-}
-
-/// Constants that no rule knows: what a NULL among them makes needless is computed all the same.
-pub(super) fn opaque(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
-    let hide = ScalarUDF::new_from_impl(Hidden(Signature::any(1, Volatility::Volatile)));
-    rewritten(plan, &|expr, _| {
-        expr.transform_down(|expr| {
-            Ok(match expr {
-                Expr::Literal(..) => {
-                    let hidden = hide.call(vec![expr]);
-                    Transformed::new(hidden, true, TreeNodeRecursion::Jump)
-                }
-                // Functions take units and patterns as literals; aggregates and windows, too.
-                Expr::ScalarFunction(ref f) if !matches!(f.name(), "nullif" | "coalesce") => {
-                    Transformed::new(expr, false, TreeNodeRecursion::Jump)
-                }
-                Expr::Like(_) => Transformed::new(expr, false, TreeNodeRecursion::Jump),
-                other => Transformed::no(other),
-            })
-        })
-    })
 }

@@ -1,0 +1,54 @@
+//! A plan whose constants nobody knows before it runs.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+use crate::alike::rewritten;
+
+/// Its argument, which no rule knows.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Hidden(Signature);
+
+impl ScalarUDFImpl for Hidden {
+    fn name(&self) -> &str {
+        "trefoil_hidden"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
+        Ok(arguments[0].clone())
+    }
+
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        Ok(args.args.swap_remove(0))
+    }
+}
+
+/// Constants that no rule knows: what a NULL among them makes needless is computed all the same.
+pub(super) fn opaque(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let hide = ScalarUDF::new_from_impl(Hidden(Signature::any(1, Volatility::Volatile)));
+    rewritten(plan, &|expr, _| {
+        expr.transform_down(|expr| {
+            Ok(match expr {
+                Expr::Literal(..) => {
+                    let hidden = hide.call(vec![expr]);
+                    Transformed::new(hidden, true, TreeNodeRecursion::Jump)
+                }
+                // Functions take units and patterns as literals; aggregates and windows, too.
+                Expr::ScalarFunction(ref f) if !matches!(f.name(), "nullif" | "coalesce") => {
+                    Transformed::new(expr, false, TreeNodeRecursion::Jump)
+                }
+                Expr::Like(_) => Transformed::new(expr, false, TreeNodeRecursion::Jump),
+                other => Transformed::no(other),
+            })
+        })
+    })
+}
