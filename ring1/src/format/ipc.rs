@@ -16,11 +16,14 @@ use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Dec
 use trefoil_ring0::schema::Schema;
 
 use super::conversion::Columns;
+use super::guarded;
 
 /// What a file begins and ends with; a stream does not.
 const MAGIC: &[u8] = b"ARROW1";
 /// The footer's length and the magic.
 const TRAILER_BYTES: u64 = 10;
+/// Longest column of a batch, decompressed.
+const BUFFER_BYTES_MAX: i64 = 1 << 30;
 /// What stands before the length of a message's head.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
@@ -50,35 +53,39 @@ struct Contents {
 
 impl ColumnarFormat for ArrowIpc {
     fn open(&self, file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
-        let bytes = Contained {
-            file,
-            size: file.metadata().map_err(|error| error.to_string())?.len(),
-        };
-        let start = bytes.read(0..bytes.size.min(MAGIC.len() as u64))?;
-        let contents = match start == MAGIC {
-            true => of_file(&bytes)?,
-            false => of_stream(&bytes)?,
-        };
-        let columns = Columns::new(schema, &contents.schema)?;
-        let mut chunks = vec![0];
-        let mut rows = 0_u64;
-        for block in &contents.batches {
-            let head = bytes.read(bytes.head(block)?)?;
-            let message = root_as_message(body_of_head(&head)?).map_err(|e| e.to_string())?;
-            let batch = message.header_as_record_batch();
-            let count = batch.and_then(|batch| u64::try_from(batch.length()).ok());
-            rows += count.ok_or("a record batch has no head")?;
-            chunks.push(rows);
-        }
-        Ok(Arc::new(IpcFile {
-            schema: contents.schema,
-            version: contents.version,
-            columns,
-            chunks,
-            batches: contents.batches,
-            dictionaries: contents.dictionaries,
-        }))
+        guarded(|| open(file, schema))
     }
+}
+
+fn open(file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
+    let bytes = Contained {
+        file,
+        size: file.metadata().map_err(|error| error.to_string())?.len(),
+    };
+    let start = bytes.read(0..bytes.size.min(MAGIC.len() as u64))?;
+    let contents = match start == MAGIC {
+        true => of_file(&bytes)?,
+        false => of_stream(&bytes)?,
+    };
+    let columns = Columns::new(schema, &contents.schema)?;
+    let mut chunks = vec![0];
+    let mut rows = 0_u64;
+    for block in &contents.batches {
+        let head = bytes.read(bytes.head(block)?)?;
+        let message = root_as_message(body_of_head(&head)?).map_err(|e| e.to_string())?;
+        let batch = message.header_as_record_batch();
+        let count = batch.and_then(|batch| u64::try_from(batch.length()).ok());
+        rows += count.ok_or("a record batch has no head")?;
+        chunks.push(rows);
+    }
+    Ok(Arc::new(IpcFile {
+        schema: contents.schema,
+        version: contents.version,
+        columns,
+        chunks,
+        batches: contents.batches,
+        dictionaries: contents.dictionaries,
+    }))
 }
 
 /// A file's bytes.
@@ -241,6 +248,7 @@ impl IpcDecoder {
 
     fn rows(&self, bytes: &Buffer) -> Result<Rows, String> {
         let block = &self.file.batches[self.batch];
+        check_lengths(block, bytes)?;
         let batch = self
             .decoder
             .read_record_batch(block, bytes)
@@ -248,6 +256,35 @@ impl IpcDecoder {
         let batch = batch.ok_or("a record batch has no head")?;
         self.file.columns.convert(&batch)
     }
+}
+
+/// Refuses what says that it is longer, once decompressed, than anything that fits: the crate takes
+/// as much memory as the bytes say.
+fn check_lengths(block: &Block, bytes: &[u8]) -> Result<(), String> {
+    let (head, body) = bytes
+        .split_at_checked(block.metaDataLength() as usize)
+        .ok_or("a message has no head")?;
+    let message = root_as_message(body_of_head(head)?).map_err(|e| e.to_string())?;
+    let batch = match message.header_type() {
+        MessageHeader::RecordBatch => message.header_as_record_batch(),
+        _ => message.header_as_dictionary_batch().and_then(|d| d.data()),
+    };
+    let Some(batch) = batch.filter(|batch| batch.compression().is_some()) else {
+        return Ok(());
+    };
+    for buffer in batch.buffers().into_iter().flatten() {
+        let from = usize::try_from(buffer.offset()).ok();
+        let said = from.and_then(|from| body.get(from..from.checked_add(8)?));
+        let said = said
+            .and_then(|said| said.try_into().ok())
+            .map(i64::from_le_bytes);
+        // Nothing is said of what is empty, and -1 of what is not compressed.
+        if buffer.length() > 0 && !said.is_some_and(|said| (-1..=BUFFER_BYTES_MAX).contains(&said))
+        {
+            return Err("it says wrong how long a column is".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn message(error: ArrowError) -> String {
@@ -261,6 +298,16 @@ impl Decoder for IpcDecoder {
     }
 
     fn decode(&mut self) -> Result<Decoded, String> {
+        guarded(|| self.step())
+    }
+
+    fn give(&mut self, _range: Range<u64>, bytes: Vec<u8>) {
+        self.state = State::Read(Buffer::from_vec(bytes));
+    }
+}
+
+impl IpcDecoder {
+    fn step(&mut self) -> Result<Decoded, String> {
         let next = self.wanted_dictionary();
         match std::mem::replace(&mut self.state, State::Done) {
             State::Done => Ok(Decoded::ChunkEnd),
@@ -272,19 +319,16 @@ impl Decoder for IpcDecoder {
             }
             State::Read(bytes) => match next {
                 Some(block) => {
+                    check_lengths(&block, &bytes)?;
                     self.decoder
                         .read_dictionary(&block, &bytes)
                         .map_err(message)?;
                     self.dictionary += 1;
                     self.state = State::Begun;
-                    self.decode()
+                    self.step()
                 }
                 None => self.rows(&bytes).map(Decoded::Rows),
             },
         }
-    }
-
-    fn give(&mut self, _range: Range<u64>, bytes: Vec<u8>) {
-        self.state = State::Read(Buffer::from_vec(bytes));
     }
 }

@@ -21,6 +21,7 @@ use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Dec
 use trefoil_ring0::schema::Schema;
 
 use super::conversion::Columns;
+use super::guarded;
 
 /// Most rows of a chunk.
 const CHUNK_ROWS: u64 = 16_384;
@@ -49,31 +50,35 @@ struct ParquetFile {
 
 impl ColumnarFormat for Parquet {
     fn open(&self, file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
-        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&**file, options).map_err(message)?;
-        let columns = Columns::new(schema, metadata.schema())?;
-        let metadata = plain(metadata, &columns.read);
-        let columns = Columns::new(schema, metadata.schema())?;
-        let (mut chunks, mut groups, mut rows) = (vec![0], Vec::new(), 0);
-        for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
-            let count = u64::try_from(group.num_rows()).map_err(|error| error.to_string())?;
-            if count > 0 {
-                groups.push((chunks.len() - 1, number));
-            }
-            let inner = (1..count.div_ceil(CHUNK_ROWS)).map(|chunk| rows + chunk * CHUNK_ROWS);
-            chunks.extend(inner);
-            rows += count;
-            if count > 0 {
-                chunks.push(rows);
-            }
-        }
-        Ok(Arc::new(ParquetFile {
-            metadata,
-            columns,
-            chunks,
-            groups,
-        }))
+        guarded(|| open(file, schema))
     }
+}
+
+fn open(file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
+    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+    let metadata = ArrowReaderMetadata::load(&**file, options).map_err(message)?;
+    let columns = Columns::new(schema, metadata.schema())?;
+    let metadata = plain(metadata, &columns.read);
+    let columns = Columns::new(schema, metadata.schema())?;
+    let (mut chunks, mut groups, mut rows) = (vec![0], Vec::new(), 0);
+    for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+        let count = u64::try_from(group.num_rows()).map_err(|error| error.to_string())?;
+        if count > 0 {
+            groups.push((chunks.len() - 1, number));
+        }
+        let inner = (1..count.div_ceil(CHUNK_ROWS)).map(|chunk| rows + chunk * CHUNK_ROWS);
+        chunks.extend(inner);
+        rows += count;
+        if count > 0 {
+            chunks.push(rows);
+        }
+    }
+    Ok(Arc::new(ParquetFile {
+        metadata,
+        columns,
+        chunks,
+        groups,
+    }))
 }
 
 /// The file's metadata with those columns that are read as texts and bytes in the form that frames
@@ -193,6 +198,22 @@ impl Decoder for ParquetDecoder {
     }
 
     fn decode(&mut self) -> Result<Decoded, String> {
+        guarded(|| self.step())
+    }
+
+    fn give(&mut self, range: Range<u64>, bytes: Vec<u8>) {
+        let bytes = Bytes::from(bytes);
+        let group = self.group.as_mut().expect("a chunk was begun");
+        for asked in self.asked.drain(..) {
+            let place = (asked.start - range.start) as usize..(asked.end - range.start) as usize;
+            let pushed = group.decoder.push_range(asked, bytes.slice(place));
+            pushed.expect("a range is as long as its bytes");
+        }
+    }
+}
+
+impl ParquetDecoder {
+    fn step(&mut self) -> Result<Decoded, String> {
         let group = self.group.as_mut().expect("a chunk was begun");
         if self.left == 0 {
             return Ok(Decoded::ChunkEnd);
@@ -210,16 +231,6 @@ impl Decoder for ParquetDecoder {
                 Ok(Decoded::Rows(rows))
             }
             DecodeResult::Finished => Ok(Decoded::ChunkEnd),
-        }
-    }
-
-    fn give(&mut self, range: Range<u64>, bytes: Vec<u8>) {
-        let bytes = Bytes::from(bytes);
-        let group = self.group.as_mut().expect("a chunk was begun");
-        for asked in self.asked.drain(..) {
-            let place = (asked.start - range.start) as usize..(asked.end - range.start) as usize;
-            let pushed = group.decoder.push_range(asked, bytes.slice(place));
-            pushed.expect("a range is as long as its bytes");
         }
     }
 }

@@ -13,6 +13,7 @@ mod endless;
 mod expressions;
 mod generate;
 mod joins;
+mod near;
 mod pairs;
 mod queries;
 mod tape;
