@@ -33,6 +33,10 @@ use crate::snapshot::Owned;
 /// Rows of the build side that are found anew, or looked at, in one slice.
 const SLICE_ROWS: usize = 4096;
 
+/// How many rows of the build side are tried in the first slices of a row of which one match says
+/// all.
+const TRIED_ROWS: [usize; 2] = [64, 512];
+
 /// A join on one shard.
 #[derive(Debug)]
 pub(crate) struct Join {
@@ -54,6 +58,8 @@ pub(crate) struct Join {
     looking: bool,
     row: usize,
     has_matched: bool,
+    /// The slices before that had pairs of this row.
+    slices: usize,
     /// The pairs of a slice: row of the frame, and of the build side. A row all of whose matches
     /// were given stands there once more, with none, where that is to be told.
     pairs: Vec<(u32, Match)>,
@@ -215,6 +221,7 @@ impl Join {
             looking: false,
             row: 0,
             has_matched: false,
+            slices: 0,
             pairs: Vec::new(),
             leaving: Leaving::default(),
             told: 0,
@@ -250,7 +257,7 @@ impl Join {
         }
         if !std::mem::replace(&mut self.looking, true) {
             self.kept.begin(frame);
-            (self.row, self.has_matched) = (0, false);
+            (self.row, self.has_matched, self.slices) = (0, false, 0);
         }
         self.gather(frame, out.room().min(SLICE_ROWS));
         let failed = self.pass(frame);
@@ -269,7 +276,14 @@ impl Join {
         // One match says all of a row of whose pairs none leaves.
         let one = ends && !matches!(self.spec.kind, JoinKind::Pairs { .. });
         let mut enough = one && self.has_matched;
-        while self.row < frame.rows() && self.pairs.len() < pairs_max {
+        // Where the condition may be true of the first of very many, few are tried at first.
+        let tried = one && self.condition.is_some();
+        let most = |slices: usize| match tried {
+            true => *TRIED_ROWS.get(slices).unwrap_or(&usize::MAX),
+            false => usize::MAX,
+        };
+        let mut left = most(self.slices);
+        while self.row < frame.rows() && self.pairs.len() < pairs_max && left > 0 {
             let found = match enough {
                 true => None,
                 false => self.kept.next(frame, self.row),
@@ -277,6 +291,7 @@ impl Join {
             if found.is_some() {
                 self.pairs.push((self.row as u32, found));
                 enough = one && self.condition.is_none();
+                left -= 1;
                 continue;
             }
             if ends {
@@ -285,7 +300,9 @@ impl Join {
             self.row += 1;
             self.kept.restart();
             enough = false;
+            (self.slices, left) = (0, most(0));
         }
+        self.slices += 1;
     }
 
     /// Leaves out the pairs for which the condition is not true.

@@ -357,12 +357,10 @@ impl Lowering<'_> {
             Way::One => Some(Routing::Single),
             Way::Broadcast => Some(Routing::Broadcast),
         };
-        let time = match (near, held) {
-            (Some(_), _) => at.pop(),
-            (None, _) => {
-                let time = kept.time(side);
-                time.and_then(|time| columns.iter().position(|c| *c == time))
-            }
+        let found = |time: usize| columns.iter().position(|c| *c == time);
+        let time = match near {
+            Some(_) => at.pop(),
+            None => kept.time(side).and_then(found),
         };
         let ties = self.ties();
         if let (Some(HeldBy::Instant(_)), Some(time)) = (held, time) {

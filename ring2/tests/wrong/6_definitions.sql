@@ -36,8 +36,6 @@ CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv',
 ---
 CREATE SOURCE s (a BIGINT, tags VARCHAR[]) WITH (connector = 'file', path = 'x', format = 'csv')
 ---
-CREATE SOURCE s (a BIGINT, j JSON) WITH (connector = 'file', path = 'x', format = 'csv')
----
 CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', path = 'y', format = 'json')
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = file, path = 'x', format = 'json')
