@@ -1,8 +1,6 @@
 //! Columns that are read from texts with a form of their own: INTERVAL, VARCHAR(n), JSON and BYTEA,
 //! out of every format that has them.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 mod common;
 
 use common::{Folder, run_script, text};
