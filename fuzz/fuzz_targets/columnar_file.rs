@@ -127,6 +127,10 @@ fuzz_target!(init: { std::panic::set_hook(Box::new(|_| {})); }, |data: &[u8]| {
     let Some(ours) = ours(format, &file, shards) else {
         return;
     };
+    // The crate takes any memory that a dictionary nobody uses asks for.
+    if ours.is_empty() {
+        return;
+    }
     // What the crate panics over is not compared; its panics within our way are found above.
     let theirs = std::panic::catch_unwind(|| theirs(is_parquet, bytes));
     let Ok(Some(theirs)) = theirs else { return };
