@@ -57,6 +57,16 @@ fn values_are_the_same_from_every_format() {
     }
 }
 
+/// A constant beside bytes is of their form.
+#[test]
+fn bytes_are_compared_with_digits() {
+    let folder = Folder::new("texts_bytes");
+    folder.write("r.json", &NDJSON.replace("\"A0\"", r#""\\xA0""#));
+    let some = r"SELECT id FROM r WHERE raw = '\xa0' OR raw IN ('\x', '\xff') OR '\x01' = raw;";
+    let rows = results(&folder, &(source("json", "") + some), &["--format", "csv"]);
+    assert_eq!(rows, "id\r\n2\r\n4\r\n");
+}
+
 #[test]
 fn intervals_are_keys_values_and_columns_of_files() {
     let folder = Folder::new("intervals");

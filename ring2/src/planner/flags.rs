@@ -1,4 +1,5 @@
-//! Constants in quotes beside booleans: `b = 'true'` compares with TRUE, as PostgreSQL reads it.
+//! Constants in quotes beside booleans and bytes, as PostgreSQL reads them: `b = 'true'` compares
+//! with TRUE, and `raw = '\xDEAD'` with two bytes.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -41,30 +42,44 @@ impl ExprPlanner for Beside {
     ) -> PlanResult<PlannerResult<RawBinaryExpr>> {
         use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
         if matches!(both.op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
-            if is_flag(&both.left, schema) {
-                flag(&mut both.right);
-            } else if is_flag(&both.right, schema) {
-                flag(&mut both.left);
+            if let Some(form) = form(&both.left, schema) {
+                said(&mut both.right, &form);
+            } else if let Some(form) = form(&both.right, schema) {
+                said(&mut both.left, &form);
             }
         }
         Ok(PlannerResult::Original(both))
     }
 }
 
-fn is_flag(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|t| t == DataType::Boolean)
+/// The type beside which a constant has a form of its own.
+fn form(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    let of = expr.get_type(schema).ok()?;
+    matches!(of, DataType::Boolean | DataType::Binary).then_some(of)
 }
 
-/// Makes a constant what it says. Returns whether it says something.
-fn flag(expr: &mut Expr) -> bool {
-    let value = match expr {
-        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => read(text),
-        _ => None,
+/// Makes a constant what it says beside this type. Returns whether it says something.
+fn said(expr: &mut Expr, beside: &DataType) -> bool {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr else {
+        return false;
     };
+    let value = match beside {
+        DataType::Boolean => read(text).map(lit),
+        _ => bytes(text).map(|bytes| lit(ScalarValue::Binary(Some(bytes)))),
+    };
+    let is_said = value.is_some();
     if let Some(value) = value {
-        *expr = lit(value);
+        *expr = value;
     }
-    value.is_some()
+    is_said
+}
+
+/// Pairs of hexadecimal digits behind `\x`; what is no such text stays as it is.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.strip_prefix("\\x")?.as_bytes().as_chunks::<2>();
+    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let pair = |[a, b]: &[u8; 2]| Some(digit(*a)? << 4 | digit(*b)?);
+    rest.is_empty().then(|| pairs.iter().map(pair).collect())?
 }
 
 /// Reads the others. One that says nothing stays a text, which is refused.
@@ -90,15 +105,16 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                 Operator::IsDistinctFrom | Operator::IsNotDistinctFrom
             ) =>
         {
-            if is_flag(&both.left, schema) {
-                changed = flag(&mut both.right);
-            } else if is_flag(&both.right, schema) {
-                changed = flag(&mut both.left);
+            if let Some(form) = form(&both.left, schema) {
+                changed = said(&mut both.right, &form);
+            } else if let Some(form) = form(&both.right, schema) {
+                changed = said(&mut both.left, &form);
             }
         }
-        Expr::InList(list) if is_flag(&list.expr, schema) => {
-            for item in &mut list.list {
-                changed |= flag(item);
+        Expr::InList(list) => {
+            let form = form(&list.expr, schema);
+            for (item, form) in list.list.iter_mut().zip(std::iter::repeat(form)) {
+                changed |= form.is_some_and(|form| said(item, &form));
             }
         }
         _ => {}

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result as PlanResult};
+use datafusion::common::{Column, DFSchema, Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, Join, LogicalPlan, Subquery};
+use datafusion::logical_expr::{
+    Distinct, Expr, ExprSchemable, Filter, Join, LogicalPlan, Subquery,
+};
 
 /// Rewrites those that no join knows, before subqueries become joins.
 pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
@@ -52,17 +54,32 @@ fn is_plain(plan: &LogicalPlan) -> bool {
 
 /// A NOT IN over columns of this schema.
 fn rewritten(found: InSubquery, schema: &DFSchema) -> PlanResult<Expr> {
-    let rows = &found.subquery.subquery;
+    let is_correlated = !found.subquery.outer_ref_columns.is_empty();
+    let mut rows = &found.subquery.subquery;
+    // Whether there is a row does not depend on how often it is there.
+    while let (true, LogicalPlan::Distinct(Distinct::All(input))) = (is_correlated, &**rows) {
+        rows = input;
+    }
     let (of_rows, field) = rows.schema().qualified_field(0);
-    let is_one = found.subquery.outer_ref_columns.is_empty()
-        && found
-            .expr
-            .column_refs()
-            .iter()
-            .any(|c| schema.has_column(c));
+    let columns = found.expr.column_refs();
     let nullable = [found.expr.nullable(schema)?, field.is_nullable()];
-    if is_one || nullable == [false; 2] || !is_plain(rows) {
+    // A join is told of NULL where a column may be NULL, whatever is computed of it.
+    let may_be = |column: &&Column| {
+        let found = schema.qualified_field_from_column(column);
+        found.is_ok_and(|(_, field)| field.is_nullable())
+    };
+    let is_told = nullable[1] || columns.iter().any(may_be);
+    let is_one = !is_correlated && columns.iter().any(|c| schema.has_column(c));
+    if !is_correlated && nullable == [false; 2] || is_one && is_told {
         return Ok(Expr::InSubquery(found));
+    }
+    if is_correlated && !is_plain(rows) {
+        return match nullable {
+            [false, false] if !columns.is_empty() => Ok(Expr::InSubquery(found)),
+            _ => not_impl_err!(
+                "NOT IN of a subquery that names columns from around it, over groups or the like"
+            ),
+        };
     }
     let mut around = found.subquery.outer_ref_columns.clone();
     let outer = found.expr.transform(|e| match e {

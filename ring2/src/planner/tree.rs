@@ -8,6 +8,7 @@ mod from;
 mod literals;
 mod owners;
 mod select;
+mod stars;
 mod unnest;
 mod visit;
 mod windows;

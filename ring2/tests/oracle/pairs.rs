@@ -87,6 +87,43 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
                                + INTERVAL '2' MINUTE THEN 0 ELSE 1 END AS apart FROM r) AS p) AS q \
          GROUP BY s, island HAVING COUNT(DISTINCT k) > 0",
     ),
+    // Of what USING made one column `*` gives the left side's, whatever relations are called.
+    (
+        "SELECT * FROM (SELECT i, k FROM r) AS z LEFT JOIN (SELECT i, s FROM r WHERE k > 2) AS a \
+         USING (i)",
+        "SELECT z.i, z.k, a.s FROM (SELECT i, k FROM r) AS z LEFT JOIN \
+         (SELECT i, s FROM r WHERE k > 2) AS a ON z.i = a.i",
+    ),
+    (
+        "SELECT *, 1 AS one FROM (SELECT i, k FROM r) AS z LEFT JOIN (SELECT i, s FROM r WHERE b) \
+         AS y USING (i) LEFT JOIN (SELECT k, i, x FROM r WHERE k > 2) AS a USING (k, i)",
+        "SELECT z.i, z.k, y.s, a.x, 1 AS one FROM (SELECT i, k FROM r) AS z LEFT JOIN \
+         (SELECT i, s FROM r WHERE b) AS y ON z.i = y.i LEFT JOIN \
+         (SELECT k, i, x FROM r WHERE k > 2) AS a ON z.k = a.k AND z.i = a.i",
+    ),
+    // NULL that is computed, of columns that are not NULL.
+    (
+        "SELECT ts FROM r WHERE NULLIF(ts, TIMESTAMP '2025-11-06T00:00:00.271') NOT IN \
+         (SELECT ts FROM r WHERE k = 1)",
+        "SELECT ts FROM r WHERE ts <> TIMESTAMP '2025-11-06T00:00:00.271' \
+         AND ts NOT IN (SELECT ts FROM r WHERE k = 1)",
+    ),
+    (
+        "SELECT ts FROM r WHERE CAST(NULL AS TIMESTAMP(3)) NOT IN (SELECT DISTINCT ts FROM r)",
+        "SELECT ts FROM r WHERE FALSE",
+    ),
+    (
+        "SELECT ts, k FROM r AS a WHERE TIMESTAMP '2025-11-06T00:00:00.271' NOT IN \
+         (SELECT ts FROM r AS c WHERE c.k = a.k)",
+        "SELECT ts, k FROM r AS a WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = a.k \
+         AND c.ts = TIMESTAMP '2025-11-06T00:00:00.271')",
+    ),
+    (
+        "SELECT ts, k FROM r AS a WHERE ts NOT IN (SELECT DISTINCT ts FROM r AS c \
+         WHERE c.k = a.i)",
+        "SELECT ts, k FROM r AS a WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = a.i \
+         AND c.ts = a.ts)",
+    ),
     // What USING made one column is the left side's, wherever it is named.
     (
         "SELECT k, i, other FROM r AS a JOIN r AS c USING (k, i) \

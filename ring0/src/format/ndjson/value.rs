@@ -208,10 +208,11 @@ pub fn is_within(text: &str, length_max: u32) -> bool {
     text.len() <= length_max || text.chars().count() <= length_max
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// The bytes that hexadecimal digits stand for, perhaps with `\x` before them.
 pub(in crate::format) fn bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digits = text.strip_prefix("\\x").unwrap_or(text);
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     let pair = |[a, b]: &[u8; 2]| Some(digit(*a)? << 4 | digit(*b)?);
     rest.is_empty().then(|| pairs.iter().map(pair).collect())?
 }

@@ -22,7 +22,9 @@ enum Unit {
 /// Where `text` is none, or beyond what months, days and nanoseconds hold.
 pub fn parse_span(text: &str) -> Result<Interval, String> {
     let trimmed = text.trim_ascii();
-    let sum = match trimmed.strip_prefix(['P', 'p']) {
+    let unsigned = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+    let sum = match unsigned.strip_prefix(['P', 'p']) {
+        Some(rest) if trimmed.starts_with('-') => iso(rest).map(Sum::negated),
         Some(rest) => iso(rest),
         None => words(trimmed),
     };
@@ -46,6 +48,14 @@ struct Sum {
 }
 
 impl Sum {
+    fn negated(self) -> Self {
+        Self {
+            months: -self.months,
+            days: -self.days,
+            nanos: -self.nanos,
+        }
+    }
+
     /// Adds so many billionths of a unit.
     fn add(&mut self, billionths: i128, unit: Unit) -> Option<()> {
         let (whole, rest) = (billionths / SECOND, billionths % SECOND);
@@ -114,12 +124,7 @@ fn words(text: &str) -> Option<Sum> {
     let (mut has_clock, mut has_part) = (false, false);
     while let Some(word) = words.next() {
         if word.eq_ignore_ascii_case("ago") {
-            let negated = Sum {
-                months: -sum.months,
-                days: -sum.days,
-                nanos: -sum.nanos,
-            };
-            return (has_part && words.next().is_none()).then_some(negated);
+            return (has_part && words.next().is_none()).then_some(sum.negated());
         }
         has_part = true;
         if word.contains(':') {
@@ -225,6 +230,9 @@ mod tests {
             ),
             ("pt0.5s", Some((0, 0, SEC / 2))),
             ("P2W", Some((0, 14, 0))),
+            ("-P1YT1S", Some((-12, 0, -SEC))),
+            ("+P1D", Some((0, 1, 0))),
+            ("-", None),
             ("-.5 s", Some((0, 0, -SEC / 2))),
             ("", None),
             ("@", None),

@@ -67,6 +67,11 @@ pub(super) fn marked(name: &str, argument: Expr) -> Expr {
 }
 
 /// The condition of a join.
+pub(super) fn constraint_of(operator: &JoinOperator) -> Option<JoinConstraint> {
+    constraint(&mut operator.clone()).map(|found| found.clone())
+}
+
+/// The condition of a join, to be written anew.
 fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     use JoinOperator as J;
     match operator {

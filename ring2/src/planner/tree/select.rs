@@ -49,6 +49,7 @@ impl Tree<'_> {
         let scope = self.from(&mut select.from)?;
         let from = std::mem::take(&mut select.from);
         of_using(select, &scope.merged);
+        self.stars_of_using(select, &from)?;
         keep_names(&mut select.projection, &scope.unnested);
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);
@@ -145,11 +146,17 @@ impl Tree<'_> {
                 SelectItem::UnnamedExpr(expr) => (default_name(expr), false),
                 SelectItem::ExprWithAlias { alias, .. } => (normal(alias), true),
                 SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
-                    if self.system && scope.declared && options.opt_exclude.is_none() {
+                    if self.system && scope.declared {
                         let names = SYSTEM
                             .iter()
                             .map(|s| ObjectName::from(vec![Ident::new(*s)]));
-                        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names.collect()));
+                        let mut names: Vec<_> = names.collect();
+                        match options.opt_exclude.take() {
+                            None => {}
+                            Some(ExcludeSelectItem::Single(name)) => names.push(name),
+                            Some(ExcludeSelectItem::Multiple(more)) => names.extend(more),
+                        }
+                        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
                     }
                     (String::new(), false)
                 }
