@@ -84,6 +84,11 @@ impl Interval {
         }
     }
 
+    /// Length of a stretch of time, in nanoseconds: what a row matches lies in two at the most.
+    pub fn stretch_ns(&self) -> i128 {
+        (i128::from(self.lower_ns) + i128::from(self.upper_ns)).max(0) + 1
+    }
+
     /// How far they end behind it.
     pub fn behind_ns(&self, side: Side) -> i64 {
         self.before_ns(side.other())

@@ -67,8 +67,7 @@ impl IntervalJoin {
         check(spec)?;
         check_interval(spec, &interval)?;
         let keys = [Side::Left, Side::Right].map(|side| SideKeys::of(spec, side));
-        let span = i128::from(interval.lower_ns) + i128::from(interval.upper_ns);
-        let held = [0, 1].map(|side: usize| Held::new(&keys[side], span.max(0) + 1));
+        let held = [0, 1].map(|side: usize| Held::new(&keys[side], interval.stretch_ns()));
         Ok(Self {
             interval,
             side: Side::Left,

@@ -20,8 +20,9 @@ pub(super) type Match = Option<u32>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Start,
-    /// Behind this row, which was found in this stretch of time.
-    Behind(usize, i128),
+    /// Behind this row, which was found in the first of these stretches of time; the last one is
+    /// where the search ends.
+    Behind(usize, [i128; 2]),
     End,
 }
 
@@ -36,10 +37,9 @@ struct Near {
 impl Near {
     fn new(spec: &JoinSpec) -> Option<Self> {
         let interval = spec.near?;
-        let span = i128::from(interval.lower_ns) + i128::from(interval.upper_ns);
         Some(Self {
             interval,
-            stretch_ns: span.max(0) + 1,
+            stretch_ns: interval.stretch_ns(),
         })
     }
 
@@ -137,10 +137,11 @@ impl Kept {
     fn append_keys(&mut self, frame: &Frame) {
         self.build.hash(frame, self.seed);
         let near = self.near.as_ref();
-        let time = |row: usize| near.map(|near| near.time(frame, self.side, row));
-        for (row, hash) in self.build.hashes.iter_mut().enumerate() {
-            if let (Some(near), Some(Some(time))) = (near, time(row)) {
-                *hash = hash_at(*hash, time.div_euclid(near.stretch_ns));
+        if let Some(near) = near {
+            for (row, hash) in self.build.hashes.iter_mut().enumerate() {
+                if let Some(time) = near.time(frame, self.side, row) {
+                    *hash = hash_at(*hash, time.div_euclid(near.stretch_ns));
+                }
             }
         }
         for start in (0..frame.rows()).step_by(BATCH_ROWS) {
@@ -149,7 +150,8 @@ impl Kept {
             let all = self.nulls_equal;
             let known = |row: usize| {
                 let row = start + row;
-                (all || self.build.known(frame, row)) && time(row) != Some(None)
+                let is_timed = near.is_none_or(|near| near.time(frame, self.side, row).is_some());
+                (all || self.build.known(frame, row)) && is_timed
             };
             let hashes = &self.build.hashes[start..start + count];
             self.index.append(&self.build.batch, hashes, known);
@@ -204,7 +206,7 @@ impl Kept {
             At::End => return At::End,
         };
         match next < self.rows {
-            true => At::Behind(next, 0),
+            true => At::Behind(next, [0, 0]),
             false => At::End,
         }
     }
@@ -217,16 +219,14 @@ impl Kept {
             (self.start, self.count) = (row, BATCH_ROWS.min(frame.rows() - row));
             self.probe.fill(frame, self.start, self.count);
         }
-        let stretches = self.near.as_ref().map_or(Some([0, 0]), |near| {
-            near.stretches(frame, self.side.other(), row)
-        });
-        let Some([first, last]) = stretches else {
-            return At::End;
+        let (stretches, mut before) = match (self.at, &self.near) {
+            (At::Start, None) => (Some([0, 0]), None),
+            (At::Start, Some(near)) => (near.stretches(frame, self.side.other(), row), None),
+            (At::Behind(before, stretches), _) => (Some(stretches), Some(before)),
+            (At::End, _) => (None, None),
         };
-        let (mut stretch, mut before) = match self.at {
-            At::Start => (first, None),
-            At::Behind(before, stretch) => (stretch, Some(before)),
-            At::End => return At::End,
+        let Some([mut stretch, last]) = stretches else {
+            return At::End;
         };
         while stretch <= last {
             let hash = self.probe.hashes[row];
@@ -245,7 +245,7 @@ impl Kept {
                 found = self.index.next(at, &looked);
             }
             if let Some(found) = found {
-                return At::Behind(found, stretch);
+                return At::Behind(found, [stretch, last]);
             }
             stretch += 1;
         }

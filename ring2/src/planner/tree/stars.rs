@@ -31,11 +31,11 @@ fn relation(factor: &TableFactor, without: Vec<ObjectName>, all: &mut Vec<Listed
             table_with_joins,
             alias: None,
         } => {
-            let first = all.len();
+            // Which of several relations has the column only their columns say.
+            if !without.is_empty() {
+                return None;
+            }
             joined(table_with_joins, all)?;
-            // The first that has such a column is the one whose value is compared.
-            let inner = all.get_mut(first)?;
-            inner.without.extend(without);
         }
         factor => all.push(Listed {
             relation: named(factor)?,
@@ -59,15 +59,12 @@ fn joined(tables: &TableWithJoins, all: &mut Vec<Listed>) -> Option<()> {
             Some(JoinConstraint::Using(columns)) => columns.clone(),
             _ => Vec::new(),
         };
-        let bracketed = matches!(factor, TableFactor::NestedJoin { .. });
         match join_operator {
             J::Semi(_) | J::LeftSemi(_) | J::Anti(_) | J::LeftAnti(_) => {}
             J::RightSemi(_) | J::RightAnti(_) => {
                 all.truncate(first);
                 relation(factor, Vec::new(), all)?;
             }
-            // Which of several relations has the column only their columns say.
-            _ if bracketed && !without.is_empty() => return None,
             _ => relation(factor, without, all)?,
         }
     }
