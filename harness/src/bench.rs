@@ -96,7 +96,7 @@ impl Benchmark {
         match self {
             Self::Roofline => Vec::new(),
             Self::Keyed => keyed::ratios(setting),
-            Self::Files => files::ratios(),
+            Self::Files => files::ratios(setting),
             Self::Latency => latency::ratios(setting),
             Self::Windows => windows::ratios(),
             Self::Categories => categories::ratios(setting),

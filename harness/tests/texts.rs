@@ -27,6 +27,9 @@ fn source(format: &str, more: &str) -> String {
     )
 }
 
+const TEXTS: &str = "CREATE SOURCE r (id BIGINT, body VARCHAR) WITH (
+    connector = 'file', format = 'json', path = 'r.json');\n";
+
 fn results(folder: &Folder, script: &str, options: &[&str]) -> String {
     let output = run_script(folder, script, options);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -102,6 +105,110 @@ fn intervals_are_keys_values_and_columns_of_files() {
         results(&folder, &(skipped + codes), &options),
         "id\r\n2\r\n3\r\n"
     );
+}
+
+/// A text of a file of columns is JSON where the column is declared so, or a bad row.
+#[test]
+fn json_of_files_of_columns_is_as_of_others() {
+    let folder = Folder::new("texts_columns");
+    let texts = [
+        r#"{"id":1,"body":" {\"a\":[1, 2]} "}"#,
+        r#"{"id":2,"body":"\"x\""}"#,
+        r#"{"id":3,"body":"null"}"#,
+        r#"{"id":4,"body":"{\"a\":"}"#,
+    ];
+    folder.write("r.json", &texts.join("\n"));
+    let copies = ["arrow", "parquet"].map(|format| {
+        format!(
+            "CREATE SINK c{format} WITH (connector = 'file', path = 'r.{format}', \
+             format = '{format}') AS SELECT id, body FROM r;\n"
+        )
+    });
+    results(&folder, &(TEXTS.to_owned() + &copies.concat()), &[]);
+    let all = "SELECT id, body->'a'->1 AS a, body FROM r;";
+    let want = [
+        r#"{"id":1,"a":2,"body":{"a":[1, 2]}}"#,
+        r#"{"id":2,"a":null,"body":"x"}"#,
+        r#"{"id":3,"a":null,"body":null}"#,
+        "",
+    ]
+    .join("\n");
+    for format in ["arrow", "parquet"] {
+        let script = |more: &str| {
+            format!(
+                "CREATE SOURCE r (id BIGINT, body JSON) WITH (connector = 'file', \
+                 format = '{format}', path = 'r.{format}'{more});\n{all}"
+            )
+        };
+        let skipped = script(", bad_data = 'skip'");
+        assert_eq!(results(&folder, &skipped, &["--format", "ndjson"]), want);
+        let output = run_script(&folder, &script(""), &[]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("column body: a text is no JSON"), "{error}");
+    }
+}
+
+#[test]
+fn lists_and_structs_of_csv_are_json() {
+    let folder = Folder::new("texts_nested");
+    let csv = "id,tags,lot\r\n\
+        1,\"[\"\"a\"\",null,\"\"b,c\"\"]\",\"{\"\"size\"\":7,\"\"venue\"\":\"\"x\"\"}\"\r\n\
+        2,[],{}\r\n\
+        3,,null\r\n\
+        4,\"[\"\"d\"\"]\",\r\n";
+    folder.write("r.csv", csv);
+    let source = |more: &str| {
+        format!(
+            "CREATE SOURCE r (id BIGINT, tags VARCHAR[], lot STRUCT<venue VARCHAR, size INT>) \
+             WITH (connector = 'file', format = 'csv', path = 'r.csv'{more});\n"
+        )
+    };
+    let all = "SELECT id, tags, lot FROM r;";
+    let want = [
+        r#"{"id":1,"tags":["a",null,"b,c"],"lot":{"venue":"x","size":7}}"#,
+        r#"{"id":2,"tags":[],"lot":{"venue":null,"size":null}}"#,
+        r#"{"id":3,"tags":null,"lot":null}"#,
+        r#"{"id":4,"tags":["d"],"lot":null}"#,
+        "",
+    ]
+    .join("\n");
+    for cores in ["1", "2"] {
+        let options = ["--format", "ndjson", "--cores", cores];
+        assert_eq!(results(&folder, &(source("") + all), &options), want);
+    }
+    let tags = "SELECT u.tag, COUNT(*) AS n FROM r, UNNEST(r.tags) AS u(tag) GROUP BY u.tag \
+                ORDER BY u.tag NULLS LAST;";
+    let counted = results(&folder, &(source("") + tags), &["--format", "csv"]);
+    assert_eq!(counted, "tag,n\r\na,1\r\n\"b,c\",1\r\nd,1\r\n,1\r\n");
+
+    // What was written is read again.
+    let written = results(&folder, &(source("") + all), &["--format", "csv"]);
+    folder.write("r.csv", &written);
+    let options = ["--format", "ndjson"];
+    assert_eq!(results(&folder, &(source("") + all), &options), want);
+
+    for (bad, why) in [
+        ("5,[1],", "column tags: expected VARCHAR, found 1"),
+        ("5,a,", "column tags: expected value at byte 1"),
+        (
+            "5,[],\"{\"\"size\"\":1e9}\"",
+            "column lot: expected INTEGER, found",
+        ),
+        ("5,[] [],", "column tags: trailing characters at byte 4"),
+        ("5,{},", "column tags: expected an array, found an object"),
+    ] {
+        folder.write("r.csv", &format!("{csv}{bad}\r\n"));
+        let output = run_script(&folder, &(source("") + all), &[]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains(why) && error.contains("r.csv:6:"),
+            "{why}: {error}"
+        );
+        let skipped = source(", bad_data = 'skip'") + all;
+        assert_eq!(results(&folder, &skipped, &options), want);
+    }
 }
 
 #[test]

@@ -24,12 +24,16 @@ use crate::stats::{Rows, Stats};
 const ROWS: usize = 4_000_000;
 const QUICK_ROWS: usize = 400_000;
 
-/// The ratios that a run gives; those to peers only where these are there.
-pub(super) fn ratios() -> Vec<String> {
+/// The ratios that a run gives; those to peers only where these are there, those beside shards on
+/// their own only where there are several.
+pub(super) fn ratios(setting: &Setting) -> Vec<String> {
+    let most = setting.config.shards;
     let each = FileKind::ALL.iter().flat_map(|kind| {
         let peers = peers::NAMES.iter().copied();
         let others = std::iter::once(kind.bare()).chain(peers);
-        others.map(|other| format!("engine/{other}@{}", kind.name()))
+        let others = others.map(|other| format!("engine/{other}@{}", kind.name()));
+        let apart = (most > 1).then(|| format!("engine/apart@{},{most}", kind.name()));
+        others.chain(apart)
     });
     each.collect()
 }
@@ -63,7 +67,7 @@ fn measure(files: &Files, kind: FileKind, setting: &Setting, run: &mut Run) -> R
             let cores = config.cores.len();
             run.invalid(format!("more shards ({shards}) than cores ({cores})"));
         }
-        let seconds = engine(files, kind, &config, run)?;
+        let seconds = engine(files, kind, &config)?.told(kind, shards, run);
         let label = match shards {
             1 => at.to_owned(),
             _ => format!("{at},{shards}"),
@@ -81,6 +85,11 @@ fn measure(files: &Files, kind: FileKind, setting: &Setting, run: &mut Run) -> R
     }
     let ratio = format!("engine/{}@{at}", kind.bare());
     run.add(ratio, Unit::Ratio, alone / bare);
+    if most > 1 {
+        let rate = apart(files, kind, setting, run)?;
+        run.add(format!("apart@{at},{most}"), Unit::RowsPerSecond, rate);
+        run.add(format!("engine/apart@{at},{most}"), Unit::Ratio, all / rate);
+    }
     for peer in peers::NAMES {
         let Some(answer) = peers::run(peer, kind, &path, most)? else {
             continue;
@@ -116,8 +125,52 @@ fn on_core<T: Send>(
     }
 }
 
-/// The engine's answer; gives seconds, from before its shards start until the last result is here.
-fn engine(files: &Files, kind: FileKind, config: &Config, run: &mut Run) -> Result<f64, Failure> {
+/// What engines of one shard each do at the same time, each on its core and over all of the file:
+/// what as many shards would at best, had they nothing to tell each other.
+fn apart(files: &Files, kind: FileKind, setting: &Setting, run: &mut Run) -> Result<f64, Failure> {
+    let all = setting.config(setting.config.shards);
+    let alone = |core: usize| Config {
+        shards: 1,
+        cores: vec![core],
+        ..all.clone()
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let each = all.cores.iter().map(|core| {
+            let config = alone(*core);
+            scope.spawn(move || engine(files, kind, &config))
+        });
+        let each: Vec<_> = each.collect();
+        each.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut rate = 0.0;
+    for outcome in outcomes {
+        let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        rate += files.rows as f64 / outcome.told(kind, 1, run);
+    }
+    Ok(rate)
+}
+
+/// A run of the engine.
+struct Outcome {
+    /// From before its shards start until the last result is here.
+    seconds: f64,
+    executor: &'static str,
+    is_right: bool,
+}
+
+impl Outcome {
+    /// Its seconds, all else being told.
+    fn told(self, kind: FileKind, shards: usize, run: &mut Run) -> f64 {
+        run.executor(self.executor);
+        if !self.is_right {
+            let at = kind.name();
+            run.wrong(format!("results differ over {at} on {shards} shards"));
+        }
+        self.seconds
+    }
+}
+
+fn engine(files: &Files, kind: FileKind, config: &Config) -> Result<Outcome, Failure> {
     let script = SourceFile {
         name: "bench files".to_owned(),
         text: kind.sql(),
@@ -145,7 +198,6 @@ fn engine(files: &Files, kind: FileKind, config: &Config, run: &mut Run) -> Resu
     }
     let seconds = clock.elapsed().as_secs_f64();
     let executor = executor_name(running.executor());
-    run.executor(executor);
     let reports = running.finish()?;
     let groups = got.len() as u64;
     let rows = Rows {
@@ -154,9 +206,9 @@ fn engine(files: &Files, kind: FileKind, config: &Config, run: &mut Run) -> Resu
     };
     Stats::new(config.shards).add(&program, &reports, executor, rows)?;
     got.sort_by(|a, b| a.0.cmp(&b.0));
-    if got != files.groups() {
-        let (at, shards) = (kind.name(), config.shards);
-        run.wrong(format!("results differ over {at} on {shards} shards"));
-    }
-    Ok(seconds)
+    Ok(Outcome {
+        seconds,
+        executor,
+        is_right: got == files.groups(),
+    })
 }

@@ -26,9 +26,10 @@ pub use self::dialect::{Blanks, Dialect, Terminator};
 use self::quick::Walker;
 use self::quotes::Grammar;
 use self::split::{Fields, Found, split};
-use super::ndjson::Op;
+use super::ndjson::{Nested, Op};
 use super::record::{Chunk, Parsed, Steps, Stop, Tail, fill};
 use super::time::shorten;
+use crate::column::Column;
 use crate::frame::Frame;
 use crate::schema::{Field, Schema, sql_name};
 
@@ -37,7 +38,34 @@ use crate::schema::{Field, Schema, sql_name};
 struct Target {
     column: usize,
     op: Op,
+    /// How its lists or structs are read.
+    nested: Option<Nested>,
     nullable: bool,
+}
+
+impl Target {
+    /// How a field becomes a value of a column.
+    fn new(column: usize, field: &Field) -> Result<Self, String> {
+        let (op, nested) = (Op::of(field), Nested::of(field));
+        if op == Op::Doubt && nested.is_none() {
+            let of = sql_name(&field.data_type);
+            return Err(format!("column {}: {of} is not read from csv", field.name));
+        }
+        Ok(Self {
+            column,
+            op,
+            nested,
+            nullable: field.nullable,
+        })
+    }
+
+    /// Appends the text of a field that is not NULL.
+    fn append(&self, text: &str, column: &mut Column) -> Result<(), String> {
+        match &self.nested {
+            Some(nested) => nested.append(text, column),
+            None => value::append(self.op, text, column),
+        }
+    }
 }
 
 /// Parses the records of one source into frames of its schema.
@@ -102,25 +130,12 @@ fn listed<N: AsRef<str>>(names: &[N]) -> String {
 const NAMES_SHOWN: usize = 20;
 const NAME_BYTES_SHOWN: usize = 64;
 
-/// How a column is read.
-fn readable(field: &Field) -> Result<Op, String> {
-    let op = Op::of(field);
-    if value::is_known(op) {
-        return Ok(op);
-    }
-    let of = match field.json {
-        true => "JSON".to_owned(),
-        false => sql_name(&field.data_type),
-    };
-    Err(format!("column {}: {of} is not read from csv", field.name))
-}
-
 /// Checks that a column can be read from CSV.
 ///
 /// # Errors
-/// Where its type has no text that stands for a value, as lists; the text names column and type.
+/// Where its type has no text that stands for a value; the text names column and type.
 pub fn check_column(field: &Field) -> Result<(), String> {
-    readable(field).map(|_| ())
+    Target::new(0, field).map(|_| ())
 }
 
 impl CsvParser {
@@ -158,12 +173,7 @@ impl CsvParser {
                     field.name
                 ));
             }
-            let op = readable(field)?;
-            let target = Target {
-                column,
-                op,
-                nullable: field.nullable,
-            };
+            let target = Target::new(column, field)?;
             if targets[place].replace(target).is_some() {
                 return Err(format!("column {}: wanted twice", field.name));
             }
@@ -257,7 +267,7 @@ impl CsvParser {
                     column.push_null();
                     Ok(())
                 }
-                Ok(text) => value::append(target.op, text, column),
+                Ok(text) => target.append(text, column),
                 // An escape before a letter of more than one byte takes none of it away.
                 Err(_) => Err("invalid utf-8".to_owned()),
             };

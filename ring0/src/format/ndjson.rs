@@ -10,6 +10,7 @@
 //! -0 counts as the BIGINT 0, and so does -0.0, which serde_json does not tell apart.
 
 mod names;
+mod nested;
 mod value;
 
 mod layout;
@@ -22,6 +23,7 @@ mod fallback;
 use std::sync::Arc;
 
 use self::names::Names;
+pub(super) use self::nested::Nested;
 use self::value::Kind;
 pub use self::value::is_within;
 pub(super) use self::value::{Op, bytes, float, push_integer, within};

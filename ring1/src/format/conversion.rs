@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StructArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, ListArray, RecordBatch, StringArray, StructArray, new_null_array,
+};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Fields, IntervalUnit, Schema as ArrowSchema, TimeUnit};
 use trefoil_ring0::format::columnar::Rows;
@@ -30,6 +32,8 @@ struct Wanted {
     conversion: Conversion,
     /// Characters of a text at most.
     length_max: Option<u32>,
+    /// Texts that have to be JSON.
+    json: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,7 @@ impl Columns {
             at: read.partition_point(|c| *c < column),
             conversion,
             length_max: field.length_max,
+            json: field.json,
         });
         Ok(Self {
             wanted: wanted.collect(),
@@ -99,12 +104,31 @@ impl Columns {
                 );
                 rows.bad.extend(long.map(|(row, _)| (row, reason.clone())));
             }
+            let to = match wanted.json {
+                true => json(&wanted.name, &to, &mut rows.bad),
+                false => to,
+            };
             rows.columns.push(to);
         }
         rows.bad.sort();
         rows.bad.dedup_by_key(|(row, _)| *row);
         Ok(rows)
     }
+}
+
+/// Texts as JSON has them in the other formats: without blanks around them, and NULL where they say
+/// null. What is no JSON is a bad row.
+fn json(name: &str, texts: &ArrayRef, bad: &mut Vec<(usize, String)>) -> ArrayRef {
+    let texts = texts.as_string::<i32>();
+    let one = |(row, text): (usize, Option<&str>)| {
+        let text = text?.trim_ascii();
+        if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            bad.push((row, format!("column {name}: a text is no JSON")));
+            return None;
+        }
+        (text != "null").then(|| text.to_owned())
+    };
+    Arc::new(texts.iter().enumerate().map(one).collect::<StringArray>())
 }
 
 /// Whether values below a list or struct are meant: one of them cannot be told to be bad.
@@ -123,20 +147,16 @@ fn find(field: &Field, file: &ArrowSchema) -> Result<(usize, Conversion), String
             names.join(", ")
         ));
     };
-    if field.json {
-        let hint = "a VARCHAR takes its text";
-        return Err(format!(
-            "column {}: JSON is not read here; {hint}",
-            field.name
-        ));
-    }
     match conversion(found.data_type(), &field.data_type, Depth::Top) {
         Some(conversion) => Ok((column, conversion)),
         None => Err(format!(
             "column {} is {}, and declared as {}",
             field.name,
             sql_name(found.data_type()),
-            sql_name(&field.data_type)
+            match field.json {
+                true => "JSON".to_owned(),
+                false => sql_name(&field.data_type),
+            }
         )),
     }
 }

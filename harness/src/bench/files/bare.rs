@@ -23,7 +23,7 @@ struct Record<'a> {
 /// Reads a file; gives the sum of its values, so that none is left out.
 pub(super) fn parse(kind: FileKind, path: &Path) -> Result<f64, String> {
     match kind {
-        FileKind::Ndjson => ndjson(path).map_err(|error| error.to_string()),
+        FileKind::Ndjson | FileKind::Mixed => ndjson(path).map_err(|error| error.to_string()),
         FileKind::Csv => csv(path).map_err(|error| error.to_string()),
         FileKind::Parquet => parquet(path),
     }

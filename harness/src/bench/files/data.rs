@@ -28,16 +28,19 @@ const GROUP_ROWS: usize = 122_880;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     Ndjson,
+    /// NDJSON of which no two records look alike: members in any order, some missing, and escapes.
+    Mixed,
     Csv,
     Parquet,
 }
 
 impl FileKind {
-    pub(super) const ALL: [Self; 3] = [Self::Ndjson, Self::Csv, Self::Parquet];
+    pub(super) const ALL: [Self; 4] = [Self::Ndjson, Self::Mixed, Self::Csv, Self::Parquet];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ndjson => "ndjson",
+            Self::Mixed => "mixed",
             Self::Csv => "csv",
             Self::Parquet => "parquet",
         }
@@ -46,7 +49,7 @@ impl FileKind {
     /// The parser that does nothing else.
     pub(super) fn bare(self) -> &'static str {
         match self {
-            Self::Ndjson => "serde_json",
+            Self::Ndjson | Self::Mixed => "serde_json",
             Self::Csv => "csv",
             Self::Parquet => "parquet",
         }
@@ -54,7 +57,7 @@ impl FileKind {
 
     pub(super) fn sql(self) -> String {
         let format = match self {
-            Self::Ndjson => "json",
+            Self::Ndjson | Self::Mixed => "json",
             Self::Csv => "csv",
             Self::Parquet => "parquet",
         };
@@ -83,6 +86,18 @@ impl Drop for Files {
     }
 }
 
+/// Numbers in no order, the same each time.
+fn random() -> impl FnMut() -> u64 {
+    let mut state = SEED;
+    move || {
+        // splitmix64 (public domain).
+        state = state.wrapping_add(SEED);
+        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
 impl Files {
     pub(super) fn make(rows: usize) -> Result<Self, Failure> {
         let folder = format!("trefoil-bench-files-{}", std::process::id());
@@ -95,20 +110,14 @@ impl Files {
         };
         let records = files.records();
         files.write_texts(&records)?;
+        files.write_mixed(&records)?;
         files.write_parquet(&records)?;
         Ok(files)
     }
 
     /// Device and value of each record; the same each time.
     fn records(&mut self) -> Vec<(u64, f64)> {
-        let mut state = SEED;
-        let mut random = move || {
-            // splitmix64 (public domain).
-            state = state.wrapping_add(SEED);
-            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ z >> 31
-        };
+        let mut random = random();
         let records = (0..self.rows).map(|_| {
             let bits = random();
             let device = ((u128::from(bits) * u128::from(KEYS)) >> 64) as u64;
@@ -139,6 +148,36 @@ impl Files {
         json.flush()?;
         csv.flush()?;
         Ok(())
+    }
+
+    /// The records as texts again, each in another order of its members. A quarter of them has no
+    /// `n`, an eighth no `at`, and of a quarter the device's name has an escape.
+    fn write_mixed(&self, records: &[(u64, f64)]) -> Result<(), Failure> {
+        let mut json = BufWriter::new(File::create(self.path(FileKind::Mixed))?);
+        let (mut random, mut at) = (random(), Vec::new());
+        for (n, (device, value)) in records.iter().enumerate() {
+            let bits = random();
+            at.clear();
+            let ms = arrow_schema::TimeUnit::Millisecond;
+            write_timestamp(START_MS + n as i64, ms, &mut at);
+            let escape = if bits & 0b11 == 0 { "\\u002d" } else { "-" };
+            let mut members = vec![
+                format!("\"device\":\"dev{escape}{device:04}\""),
+                format!("\"value\":{value:?}"),
+            ];
+            if bits >> 2 & 0b11 != 0 {
+                members.push(format!("\"n\":{n}"));
+            }
+            if bits >> 4 & 0b111 != 0 {
+                members.push(format!("\"at\":\"{}\"", String::from_utf8_lossy(&at)));
+            }
+            let places = members.len();
+            for place in 1..places {
+                members.swap(place, (bits >> (8 * place)) as usize % (place + 1));
+            }
+            writeln!(json, "{{{}}}", members.join(","))?;
+        }
+        Ok(json.flush()?)
     }
 
     fn write_parquet(&self, records: &[(u64, f64)]) -> Result<(), Failure> {

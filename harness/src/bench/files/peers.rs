@@ -17,7 +17,7 @@ source = {
     'ndjson': f\"read_json('{path}', format='newline_delimited', columns={columns})\",
     'csv': f\"read_csv('{path}', header=true, columns={columns})\",
     'parquet': f\"read_parquet('{path}')\",
-}[kind]
+}['ndjson' if kind == 'mixed' else kind]
 begin = time.perf_counter()
 rows = db.execute(f'SELECT device, COUNT(*), SUM(value) FROM {source} GROUP BY device').fetchall()
 seconds = time.perf_counter() - begin
@@ -35,7 +35,7 @@ source = {
     'ndjson': lambda: pl.scan_ndjson(path, schema=schema),
     'csv': lambda: pl.scan_csv(path, schema=schema),
     'parquet': lambda: pl.scan_parquet(path),
-}[kind]()
+}['ndjson' if kind == 'mixed' else kind]()
 rows = source.group_by('device').agg(pl.len().alias('c'), pl.col('value').sum()).collect()
 seconds = time.perf_counter() - begin
 print(json.dumps({'seconds': seconds, 'groups': len(rows), 'rows': int(rows['c'].sum())}))

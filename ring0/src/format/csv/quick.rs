@@ -1,9 +1,9 @@
 //! The quick way through a record: delimiters, quotes and ends of lines are marked 64 bytes at a
 //! time, and fields are what is between marks. It accepts nothing that [`super::split`] and
-//! [`super::value::append`] refuse, and finds the same values; where it is in doubt it gives up.
+//! [`Target::append`] refuse, and finds the same values; where it is in doubt it gives up.
 
 use super::dialect::{Blanks, Dialect, Terminator};
-use super::value::{append, append_quickly};
+use super::value::append_quickly;
 use super::{Target, null};
 use crate::format::record::Tail;
 use crate::format::scan::marks;
@@ -244,7 +244,7 @@ impl Walker {
         } else {
             text
         };
-        append(target.op, std::str::from_utf8(text).ok()?, column).ok()
+        target.append(std::str::from_utf8(text).ok()?, column).ok()
     }
 }
 

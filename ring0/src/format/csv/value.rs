@@ -5,7 +5,8 @@
 //! VARCHAR(n) has at most so many characters; JSON is any JSON value, BYTEA hexadecimal digits,
 //! INTERVAL what PostgreSQL prints, or ISO 8601. BOOLEAN is `true` or `false` in any case; integers
 //! have digits and may have a sign; FLOAT and DOUBLE are decimal, or one of `NaN`, `Infinity` and
-//! `-Infinity`; so is DECIMAL without these words; dates, times and timestamps are as in JSON.
+//! `-Infinity`; so is DECIMAL without these words; dates, times and timestamps are as in JSON. Lists
+//! and structs are JSON arrays and objects, and all that is inside of them is as there.
 
 use std::num::IntErrorKind;
 
@@ -106,11 +107,6 @@ fn double(text: &str, name: &str) -> Result<f64, String> {
         return Err(out_of_range(name, text));
     }
     Ok(value)
-}
-
-/// Whether fields of a file can become values of the type.
-pub(super) fn is_known(op: Op) -> bool {
-    !matches!(op, Op::Skip | Op::End | Op::Doubt)
 }
 
 /// What a column of integers is called in SQL.

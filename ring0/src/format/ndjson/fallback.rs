@@ -26,11 +26,7 @@ pub(super) fn append(
 ) -> Result<(), String> {
     let text = std::str::from_utf8(line)
         .map_err(|e| format!("invalid utf-8 at byte {}", e.valid_up_to()))?;
-    if is_too_deep(line) {
-        return Err(format!(
-            "more than {DEPTH_MAX} levels of objects and arrays"
-        ));
-    }
+    too_deep(line)?;
     let row = frame.rows();
     let mut at = None;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -60,7 +56,7 @@ pub(super) fn append(
 }
 
 /// What serde_json says, with the column it happened in and the byte instead of line and column.
-fn message(error: &serde_json::Error, column: Option<&str>) -> String {
+pub(super) fn message(error: &serde_json::Error, column: Option<&str>) -> String {
     let text = error.to_string();
     let text = match text.rfind(" at line ") {
         Some(end) if error.line() > 0 => &text[..end],
@@ -82,6 +78,16 @@ fn lowercase_start(text: &str) -> String {
     match text.strip_prefix("EOF") {
         Some(rest) => format!("unexpected end{rest}"),
         None => text.to_owned(),
+    }
+}
+
+/// Refuses a text whose nesting goes beyond the limit.
+pub(super) fn too_deep(text: &[u8]) -> Result<(), String> {
+    match is_too_deep(text) {
+        true => Err(format!(
+            "more than {DEPTH_MAX} levels of objects and arrays"
+        )),
+        false => Ok(()),
     }
 }
 

@@ -90,6 +90,16 @@ impl Kind {
         }
     }
 
+    /// Whether there is JSON for its values, and those inside of it.
+    pub(super) fn is_read(&self) -> bool {
+        match self {
+            Self::List(item) => item.is_read(),
+            Self::Struct(members) => members.iter().all(|(_, kind)| kind.is_read()),
+            Self::Unread(_) => false,
+            _ => true,
+        }
+    }
+
     fn sql_name(&self) -> String {
         match self {
             Self::Boolean => "BOOLEAN".to_owned(),
