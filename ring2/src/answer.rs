@@ -110,12 +110,17 @@ pub(crate) fn describe(
         false => "false",
     };
     if let Some(source) = catalog.sources.get(&name.value) {
-        let rows = source.columns.iter().enumerate().map(|(i, c)| {
+        let rows = source.declared().into_iter().map(|c| {
             let mut notes = Vec::new();
-            if source.primary_key.contains(&i) {
-                notes.push("primary key");
+            match source.index_of(&c.name) {
+                Some(i) if source.primary_key.contains(&i) => notes.push("primary key"),
+                Some(_) => {}
+                None => notes.push("generated"),
             }
-            if source.event_time == Some(i) {
+            if source
+                .event_time
+                .is_some_and(|i| source.columns[i].name == c.name)
+            {
                 notes.push("event time");
             }
             let note = (!notes.is_empty()).then(|| notes.join(", "));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::sql::sqlparser::ast::Expr;
 use trefoil_ring0::program::{FileFormat, GeneratorSpec, Splits};
 use trefoil_ring0::schema::Field;
 use trefoil_ring1::connector::Sockets;
@@ -49,6 +50,17 @@ impl ColumnDef {
             ..Field::new(&self.name, self.data_type.clone())
         }
     }
+}
+
+/// A column that is computed from those that are read of its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GeneratedDef {
+    /// The column.
+    pub column: ColumnDef,
+    /// How many columns of the declaration stand before it.
+    pub at: usize,
+    /// What it is.
+    pub expr: Expr,
 }
 
 /// What becomes of records that cannot be read.
@@ -97,8 +109,10 @@ pub struct SourceDef {
     pub name: String,
     /// Source or table.
     pub kind: SourceKind,
-    /// Its columns, in order.
+    /// The columns that are read, in order.
     pub columns: Vec<ColumnDef>,
+    /// Those that are computed from them, in order.
+    pub generated: Vec<GeneratedDef>,
     /// The event time's column, if it has one.
     pub event_time: Option<usize>,
     /// How far the watermark stays behind, in nanoseconds, allowed lateness included; `None`: no
@@ -149,7 +163,16 @@ impl SourceDef {
         captured || self.view == Some(ViewRows::Changing)
     }
 
-    /// Index of the column with this name.
+    /// All columns as they are declared, those that are computed among them.
+    pub fn declared(&self) -> Vec<&ColumnDef> {
+        let mut all: Vec<&ColumnDef> = self.columns.iter().collect();
+        for generated in &self.generated {
+            all.insert(generated.at, &generated.column);
+        }
+        all
+    }
+
+    /// Index of the column that is read by this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)
     }

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUn
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use crate::catalog::{ColumnDef, SourceDef};
+use crate::catalog::{ColumnDef, GeneratedDef, SourceDef};
 use crate::error::{SqlError, meant, nearest};
 use crate::interval;
 use crate::options;
@@ -40,9 +40,31 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
     let mut def = SourceDef {
         name: create.name.value.clone(),
         kind: create.kind,
-        columns: columns(place, &create.columns)?,
         ..SourceDef::default()
     };
+    let all = columns(place, &create.columns)?;
+    for (at, (column, spec)) in all.into_iter().zip(&create.columns).enumerate() {
+        match &spec.generated {
+            None => def.columns.push(column),
+            Some(_) if spec.not_null => {
+                let what = "NOT NULL of a GENERATED column";
+                return Err(place.unsupported(spec.generated_at.0, what));
+            }
+            Some(expr) => def.generated.push(GeneratedDef {
+                column,
+                at,
+                expr: expr.clone(),
+            }),
+        }
+    }
+    if def.columns.is_empty() {
+        let at = create.columns[0].generated_at.0;
+        return Err(place.error(
+            "E0105",
+            at,
+            "a relation has at least one column that is read",
+        ));
+    }
     for key in &create.primary_key {
         let index = column(place, &def, key)?;
         if def.primary_key.contains(&index) {
@@ -61,9 +83,6 @@ pub(crate) fn define(place: Place<'_>, create: &CreateSource) -> Result<SourceDe
         let index = column(place, &def, &watermark.column)?;
         let lag = lag(place, watermark)?;
         set_watermark(place, &mut def, index, lag, watermark.column.span.start)?;
-    }
-    if let Some(generated) = create.columns.iter().find(|c| c.generated.is_some()) {
-        def.later = Some(format!("column \"{}\" is GENERATED", generated.name.value));
     }
     if !create.has_options {
         if create.kind == SourceKind::Source {
@@ -128,6 +147,10 @@ pub(crate) fn named_column(
     name: &str,
     at: Location,
 ) -> Result<usize, SqlError> {
+    if def.generated.iter().any(|g| g.column.name == name) {
+        let what = format!("\"{name}\" is GENERATED: a key or an event time that is computed");
+        return Err(place.unsupported(at, what));
+    }
     def.index_of(name).ok_or_else(|| {
         let message = format!("column \"{name}\" does not exist");
         let mut error = place.error("E0201", at, message);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{AssignmentTarget, Ident, Spanned};
-use datafusion::sql::sqlparser::tokenizer::Location;
+use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use crate::catalog::{Catalog, IndexDef, SinkDef, ViewColumn, ViewDef};
 use crate::check::{self, Checked, Purpose};
@@ -204,7 +204,7 @@ impl Definer<'_> {
     fn columns(&self, name: &str) -> Option<Columns> {
         if let Some(source) = self.catalog.sources.get(name) {
             let typed = |c: &crate::catalog::ColumnDef| (c.name.clone(), Some(c.data_type.clone()));
-            return Some(source.columns.iter().map(typed).collect());
+            return Some(source.declared().into_iter().map(typed).collect());
         }
         let view = self.catalog.views.get(name)?;
         let columns = view.columns.iter();
@@ -255,9 +255,14 @@ impl Definer<'_> {
             .collect();
         for column in &create.columns {
             if let Some(expr) = &column.generated {
-                let others = columns.iter().filter(|(n, _)| *n != column.name.value);
-                self.over(&others.cloned().collect(), expr)?;
+                self.over(&columns, expr)?;
             }
+        }
+        if !def.generated.is_empty() {
+            let text = self
+                .place
+                .text(Span::new(self.chunk.start(), self.chunk.end));
+            crate::planner::generated::check(self.place, self.chunk, text, &def)?;
         }
         if self.free(&create.name, create.if_not_exists)? {
             self.catalog.sources.insert(def.name.clone(), def);

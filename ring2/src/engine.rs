@@ -226,7 +226,7 @@ impl Engine {
     pub fn names(&self) -> Vec<String> {
         let inner = self.lock();
         let catalog = &inner.session.catalog;
-        let columns = catalog.sources.values().flat_map(|s| &s.columns);
+        let columns = catalog.sources.values().flat_map(|s| s.declared());
         let of_sources = columns.map(|c| c.name.as_str());
         let columns = catalog.views.values().flat_map(|v| &v.columns);
         let of_views = columns.map(|c| c.name.as_str());

@@ -262,7 +262,7 @@ fn below(select: &Select, catalog: &Catalog) -> Option<Vec<String>> {
     };
     let name = name.0.first()?.as_ident()?;
     let source = catalog.sources.get(&name.value)?;
-    Some(source.columns.iter().map(|c| c.name.clone()).collect())
+    Some(source.declared().iter().map(|c| c.name.clone()).collect())
 }
 
 fn columns(select: &Select, catalog: &Catalog) -> Option<Vec<Given>> {

@@ -5,6 +5,7 @@
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
 mod flags;
+pub(crate) mod generated;
 mod mixed;
 mod not_in;
 mod rules;
@@ -52,6 +53,7 @@ use crate::ordinals::Ordinals;
 use crate::script::Select;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
+use generated::Computed;
 use mixed::Mixed;
 use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
 use types::SecondDigits;
@@ -198,12 +200,13 @@ pub(crate) fn register(
     Ok(())
 }
 
-/// Plans and analyzes.
-pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<LogicalPlan> {
+/// Plans and analyzes, tables with columns that are computed being these.
+fn plan(context: &SessionContext, query: &Query, computed: &[Computed]) -> PlanResult<LogicalPlan> {
     let state = context.state();
     let statement = Statement::Query(Box::new(query.clone()));
     let statement = PlanStatement::Statement(Box::new(statement));
-    let plan = keys_once(ready(state.statement_to_plan(statement))?)?;
+    let plan = generated::put(ready(state.statement_to_plan(statement))?, computed)?;
+    let plan = keys_once(plan)?;
     mixed::check(&plan)?;
     let plan = flags::rewrite(plan)?;
     let plan = state
@@ -258,14 +261,21 @@ fn planned(
 ) -> Result<Planned, SqlError> {
     let t = tree::rewrite(select).map_err(|error| later::instead(select, error))?;
     let refuse = |e: DataFusionError| refused(select, &e);
+    let mut computed = Vec::new();
     for table in &t.tables {
         let (schema, batches) = match t.system && table.view.is_none() {
             true => (with_system(&arrow_schema(table)), vec![]),
             false => rows(table),
         };
-        register(context, &table.name, schema, batches).map_err(refuse)?;
+        if table.generated.is_empty() {
+            register(context, &table.name, schema, batches).map_err(refuse)?;
+            continue;
+        }
+        let whole = Computed::new(select, table, schema, batches)?;
+        register(context, &table.name, whole.schema(), vec![]).map_err(refuse)?;
+        computed.push(whole);
     }
-    let plan = plan(context, &t.query).map_err(refuse)?;
+    let plan = plan(context, &t.query, &computed).map_err(refuse)?;
     Ok(Planned {
         results: results(&plan),
         plan,

@@ -260,7 +260,7 @@ impl Checker<'_> {
         }
         if let Some(source) = self.catalog.sources.get(&text) {
             self.uses.insert(text.clone());
-            let columns = source.columns.iter();
+            let columns = source.declared().into_iter();
             let output = Output {
                 columns: columns
                     .map(|c| (c.name.clone(), Some(c.data_type.clone())))

@@ -75,8 +75,9 @@ pub(super) fn generator(
             }
         },
     };
+    let read = create.columns.iter().filter(|c| c.generated.is_none());
     let mut columns = Vec::new();
-    for (number, (column, spec)) in def.columns.iter().zip(&create.columns).enumerate() {
+    for (number, (column, spec)) in def.columns.iter().zip(read).enumerate() {
         let prefix = format!("fields.{}.", column.name);
         let own = options
             .iter()

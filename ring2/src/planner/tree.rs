@@ -4,7 +4,7 @@
 //! left to lowering. Nothing is evaluated here.
 
 mod casts;
-mod from;
+pub(super) mod from;
 mod literals;
 mod owners;
 mod select;

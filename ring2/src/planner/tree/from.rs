@@ -33,7 +33,7 @@ pub(super) struct Scope {
 }
 
 /// A query that this crate writes.
-pub(super) fn parse_query(text: &str) -> Query {
+pub(in crate::planner) fn parse_query(text: &str) -> Query {
     (Parser::new(&DIALECT).try_with_sql(text))
         .and_then(|mut p| p.parse_query())
         .map(|q| *q)
@@ -328,7 +328,7 @@ impl Tree<'_> {
         *name = ObjectName::from(vec![quoted]);
         scope
             .columns
-            .extend(source.columns.iter().map(|c| c.name.clone()));
+            .extend(source.declared().iter().map(|c| c.name.clone()));
         if let Some(time) = source.event_time {
             let relation = alias.map_or_else(|| text.clone(), |a| normal(&a.name));
             scope.event_time = Some(Expr::CompoundIdentifier(vec![

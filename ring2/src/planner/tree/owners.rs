@@ -126,7 +126,7 @@ impl Tree<'_> {
                     .tables
                     .get(&name)
                     .filter(|_| !self.with.contains(&name))?;
-                Some(table.columns.iter().map(|c| c.name.clone()).collect())
+                Some(table.declared().iter().map(|c| c.name.clone()).collect())
             }
             TableFactor::Derived {
                 subquery, alias, ..

@@ -145,7 +145,7 @@ impl Tree<'_> {
             Expr::Identifier(ident) => {
                 only || named_table(c)
                     .and_then(|t| self.tables.get(&t))
-                    .is_some_and(|t| t.index_of(&normal(ident)).is_some())
+                    .is_some_and(|t| t.declared().iter().any(|c| c.name == normal(ident)))
             }
             _ => only,
         });
