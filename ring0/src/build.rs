@@ -29,7 +29,9 @@ use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Consumer, ExchangePart, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
-use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
+use crate::source::{
+    Door, Doorway, Files, Live, Reader, Source, StreamPosition, open, open_stream, pace,
+};
 use crate::stage::{Chain, ChainInput, Place, Sink, routes};
 use crate::table::store::Addresses;
 use crate::wake::{self, Bell};
@@ -81,6 +83,7 @@ fn part(
     host: &Arc<Bell>,
     files: &[Files],
     begun: i64,
+    from: Option<&Restore>,
 ) -> Result<(Vec<Parts>, HostEnds)> {
     let runs = Arc::new(());
     keep_time(program, &runs, bells)?;
@@ -101,7 +104,10 @@ fn part(
     }
     let mut doors = Vec::with_capacity(program.sources.len());
     for (number, spec) in program.sources.iter().enumerate() {
-        parts[0].live[number] = open_stream(spec, &bells[0], config.tell)?;
+        let from = from.map(|from| from.position(number as u32)).transpose()?;
+        let stream = from.flatten().and_then(|position| position.stream);
+        let at = stream.as_ref().map(StreamPosition::feed);
+        parts[0].live[number] = open_stream(spec, &bells[0], config.tell, at)?;
         let is_channel = matches!(spec.kind, SourceKind::Channel);
         let (doorway, door) = is_channel.then(Door::new).unzip();
         doors.push(doorway);
@@ -156,7 +162,7 @@ pub(crate) fn wire(
         .map(|spec| open(spec, config.chunk_bytes, bells, &mut sizes))
         .collect::<Result<Vec<_>>>()?;
     let begun = from.map_or_else(config.now, Restore::begun);
-    let (mut parts, mut ends) = part(program, config, bells, host, &files, begun)?;
+    let (mut parts, mut ends) = part(program, config, bells, host, &files, begun, from)?;
     ends.sizes = sizes;
     let messages = config
         .ring_messages

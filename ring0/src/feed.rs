@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use serde::{Deserialize, Serialize};
 
 pub use self::listen::{Arrivals, Listen, Listener};
 pub(crate) use self::listen::{Arrived, Arriving};
@@ -31,6 +32,28 @@ pub trait Feed: Debug + Send + Sync {
     /// # Errors
     /// Why it cannot be opened.
     fn open(&self) -> Result<Box<dyn Feeder>, String>;
+
+    /// Whether it can be read on from a place that it came to in a run before.
+    fn goes_on(&self) -> bool {
+        false
+    }
+
+    /// Opens it at such a place.
+    ///
+    /// # Errors
+    /// Why it cannot be read on from there.
+    fn open_at(&self, _place: &FeedPlace) -> Result<Box<dyn Feeder>, String> {
+        Err("it cannot be read again".to_owned())
+    }
+}
+
+/// A place in what a feed reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedPlace {
+    /// Bytes before it, in the file that is read by now.
+    pub at: u64,
+    /// The first bytes of that file, as many as are known.
+    pub head: Vec<u8>,
 }
 
 /// An open stream.
@@ -46,6 +69,8 @@ pub trait Feeder: Send {
 #[derive(Debug)]
 enum Fed {
     Bytes(Vec<u8>),
+    /// What follows is of another file, of which this is the first block.
+    Begin(Vec<u8>),
     Failed(String),
 }
 
@@ -89,6 +114,11 @@ impl Blocks {
         self.push(Fed::Bytes(block));
     }
 
+    /// Sends the first block of another file, which has bytes: what was before is complete.
+    pub fn begin(&mut self, block: Vec<u8>) {
+        self.push(Fed::Begin(block));
+    }
+
     /// Says something that the user should know.
     pub fn tell(&self, note: &str) {
         (self.tell)(note);
@@ -124,6 +154,8 @@ pub(crate) struct Blocked {
 #[derive(Debug)]
 pub(crate) enum Block {
     Bytes(Vec<u8>),
+    /// The first bytes of another file.
+    Begin(Vec<u8>),
     /// Nothing yet.
     Pending,
     End,
@@ -181,6 +213,7 @@ impl Blocked {
         let ended = self.full.is_abandoned();
         match self.full.pop() {
             Ok(Fed::Bytes(bytes)) => Block::Bytes(bytes),
+            Ok(Fed::Begin(bytes)) => Block::Begin(bytes),
             Ok(Fed::Failed(message)) => Block::Failed(message),
             Err(_) if ended => Block::End,
             Err(_) => Block::Pending,

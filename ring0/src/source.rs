@@ -34,6 +34,7 @@ use crate::snapshot::SourcePosition;
 
 pub(crate) use self::columns::{check as check_columns, fitting};
 pub(crate) use self::open::{Files, file_schema, open, open_stream};
+pub(crate) use self::stream::StreamPosition;
 
 pub(crate) use self::channel::{Door, Doorway, Inlet};
 
@@ -287,15 +288,13 @@ impl Source {
             Self::Files(source) => source.at_barrier(),
             Self::Columnar(source) => source.at_barrier(),
             Self::Generator(source) => source.at_barrier(),
+            Self::Stream(source) => return source.at_barrier(),
             // Nothing goes on behind it.
-            Self::Stream(_)
-            | Self::Connections(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_) => {
+            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
                 return SourcePosition {
                     chunks: 0,
                     split: None,
+                    stream: None,
                 };
             }
             Self::Elsewhere => unreachable!("it came to no barrier"),
@@ -303,7 +302,11 @@ impl Source {
         let (_, chunks) = numbers.at_barrier().expect("it came to one");
         numbers.pass();
         let split = clock.and_then(|clock| clock.split(ends));
-        SourcePosition { chunks, split }
+        SourcePosition {
+            chunks,
+            split,
+            stream: None,
+        }
     }
 
     /// Goes on from where it was, before it is polled.
@@ -315,11 +318,8 @@ impl Source {
             Self::Files(source) => source.go_on(at.chunks)?,
             Self::Columnar(source) => source.go_on(at.chunks),
             Self::Generator(source) => source.go_on(at.chunks),
-            Self::Stream(_)
-            | Self::Connections(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_) => {
+            Self::Stream(source) => source.go_on(at.stream)?,
+            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => None,
@@ -336,11 +336,8 @@ impl Source {
             Self::Files(source) => source.chunks.numbers().go_to_end(),
             Self::Columnar(source) => source.chunks.numbers().go_to_end(),
             Self::Generator(source) => source.numbers.go_to_end(),
-            Self::Stream(_)
-            | Self::Connections(_)
-            | Self::Channel(_)
-            | Self::Columns(_)
-            | Self::Memory(_) => {
+            Self::Stream(source) => source.go_to_end(),
+            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => {}

@@ -271,6 +271,12 @@ impl Definer<'_> {
     }
 
     fn sink<'s>(&mut self, create: &'s CreateSink) -> Result<Written<'s>, SqlError> {
+        if let Some(column) = create.columns.iter().find(|c| c.generated.is_some()) {
+            let message = "a sink has no GENERATED column";
+            let hint = "compute it in the query that writes there";
+            let at = column.generated_at.0;
+            return Err(self.place.hinted("E0105", at, message, hint));
+        }
         let columns = match create.columns.is_empty() {
             true => Vec::new(),
             false => ddl::columns(self.place, &create.columns)?,

@@ -124,21 +124,12 @@ impl Walk<'_> {
                 self.body(left);
                 self.body(right);
             }
-            SetExpr::Values(_) => {
-                let at = self.word(&["VALUES"], self.select.chunk.start());
-                let hint = "a file that holds the rows, and CREATE SOURCE or CREATE TABLE";
-                self.hinted(at, "VALUES as a query", hint);
-            }
             _ => {}
         }
     }
 
     fn plain(&mut self, select: &Plain) {
         let at = select.select_token.0.span.start;
-        if select.from.is_empty() {
-            let hint = "a query reads a source, a table or a view: SELECT .. FROM t";
-            self.hinted(at, "SELECT without FROM", hint);
-        }
         let mut unnests = Vec::new();
         for (number, table) in select.from.iter().enumerate() {
             if is_unnest(&table.relation) && number == 0 {

@@ -18,6 +18,7 @@ mod place;
 pub mod syntax;
 
 pub mod catalog;
+mod constants;
 mod ddl;
 mod define;
 mod functions;

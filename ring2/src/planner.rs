@@ -46,6 +46,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
+use crate::constants;
 use crate::error::{SqlError, nearest};
 use crate::json;
 use crate::later;
@@ -267,6 +268,7 @@ fn planned(
             true => (with_system(&arrow_schema(table)), vec![]),
             false => rows(table),
         };
+        let batches = constants::rows(table, &schema).unwrap_or(batches);
         if table.generated.is_empty() {
             register(context, &table.name, schema, batches).map_err(refuse)?;
             continue;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Piece, Place};
 use crate::error::{Error, Result};
+use crate::source::StreamPosition;
 
 /// What is known of the splits of a source behind a number of chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +19,15 @@ pub(crate) struct Split {
 }
 
 /// Where a source goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourcePosition {
     /// Chunks that were read, of the size that the program ran with.
     pub(crate) chunks: u64,
     /// What its one reader knows of its splits. Of several each knows its chunks only.
     pub(crate) split: Option<Split>,
+    /// Where it is in a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stream: Option<StreamPosition>,
 }
 
 /// The snapshots of all shards of a program, to go on from with any number of them.
@@ -97,7 +101,7 @@ impl Restore {
             return Err(Error::Restore(message));
         }
         let known = all.iter().find(|position| position.split.is_some());
-        Ok(Some(*known.unwrap_or(first)))
+        Ok(Some(known.unwrap_or(first).clone()))
     }
 
     /// What the receivers of an exchange knew of the splits of its source.
@@ -122,8 +126,8 @@ pub(super) fn write<T: Serialize>(value: &T) -> Vec<u8> {
 
 impl SourcePosition {
     /// Its bytes.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        write(&self)
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        write(self)
     }
 }
 

@@ -85,6 +85,7 @@ pub fn refusal(program: &Program) -> Option<String> {
                 continue;
             }
             _ if *remade => continue,
+            SourceKind::Stream { feed, .. } if feed.goes_on() => continue,
             SourceKind::Stream { .. } | SourceKind::Connections { .. } => {
                 "reads a stream that cannot be read again"
             }

@@ -12,7 +12,7 @@ use super::board::Board;
 use super::cut::Cut;
 use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
-use crate::feed::{Arriving, Blocked};
+use crate::feed::{Arriving, Blocked, FeedPlace};
 use crate::format::columnar::{ColumnarFile, ColumnarFormat};
 use crate::format::csv::{CsvParser, header};
 use crate::format::debezium::DebeziumParser;
@@ -80,17 +80,25 @@ impl Files {
     }
 }
 
-/// Opens what comes to a source at its own time from outside, if that is what it reads, and starts
-/// the thread that brings it, which rings the bell of the shard that parses.
+/// Opens what comes to a source at its own time from outside, if that is what it reads, where it
+/// goes on, and starts the thread that brings it, which rings the bell of the shard that parses.
 pub(crate) fn open_stream(
     spec: &SourceSpec,
     bell: &Arc<Bell>,
     tell: fn(&str),
+    at: Option<&FeedPlace>,
 ) -> Result<Option<Live>> {
     let bell = Arc::clone(bell);
     let (path, opened) = match &spec.kind {
         SourceKind::Stream { feed, .. } => {
-            let started = feed.open().and_then(|feeder| {
+            let feeder = match at {
+                None => feed.open(),
+                Some(at) => Ok(feed.open_at(at).map_err(|why| {
+                    let (source, path) = (&spec.name, feed.name());
+                    Error::Restore(format!("source {source}: {}: {why}", path.display()))
+                })?),
+            };
+            let started = feeder.and_then(|feeder| {
                 Blocked::start(feeder, bell, tell).map_err(|error| error.to_string())
             });
             (feed.name(), started.map(Live::Blocks))

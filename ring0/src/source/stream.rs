@@ -2,8 +2,12 @@
 //! what has ended in them. The bytes of the frame in hand stay where they are until the next frame
 //! is asked for, so that a row on which an expression fails is told with its record.
 
+mod place;
+
 use std::path::PathBuf;
 
+use self::place::Parts;
+pub(crate) use self::place::StreamPosition;
 use super::bad::{BadRecord, BadRecords};
 use super::clock::Clock;
 use super::open::{BYTE_ORDER_MARK, file_schema, parser_of};
@@ -19,6 +23,7 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::SourceCounters;
 use crate::program::{BadData, FileFormat, Header, SourceSpec};
 use crate::schema::Schema;
+use crate::snapshot::SourcePosition;
 use crate::source::{Polled, Reader};
 
 /// Records of a stream.
@@ -29,6 +34,10 @@ pub(crate) struct StreamSource {
     blocks: Blocked,
     format: FileFormat,
     schema: Schema,
+    /// The files that it is made of.
+    parts: Parts,
+    /// The names of fields, once the header was there.
+    names: Option<Vec<String>>,
     /// The parser, once the header was there.
     parser: Option<RecordParser>,
     /// Bytes of the stream from `base` on, those before `at` being parsed.
@@ -76,6 +85,8 @@ impl StreamSource {
             path,
             blocks,
             format: format.clone(),
+            parts: Parts::default(),
+            names: None,
             parser: None,
             bytes: Vec::new(),
             base: 0,
@@ -130,6 +141,9 @@ impl StreamSource {
         self.out.clear();
         self.starts.clear();
         while self.failed.is_none() && self.raw.rows() == 0 && !self.bad.is_full() {
+            if self.parts.pass(self.base + self.at as u64) {
+                (self.parser, self.names, self.skipping) = (None, None, false);
+            }
             if self.parser.is_none() && self.state != State::Stopped {
                 self.begin()?;
             }
@@ -139,7 +153,8 @@ impl StreamSource {
                 break;
             }
             let moved = before != (self.at, self.bytes.len());
-            if !moved && !self.receive()? {
+            let ends = self.parts.next() == Some(self.base + self.at as u64);
+            if !moved && !ends && !self.receive()? {
                 break;
             }
         }
@@ -178,24 +193,71 @@ impl StreamSource {
                 self.state = State::Ended;
                 Ok(true)
             }
+            Block::Begin(block) => {
+                self.parts.begin(self.base + self.bytes.len() as u64);
+                self.take(block);
+                Ok(true)
+            }
             Block::Bytes(block) => {
-                self.counters.bytes_read += block.len() as u64;
-                self.base += self.at as u64;
-                if let Some(lines) = &mut self.lines {
-                    let passed = &self.bytes[..self.at];
-                    *lines += memchr::memchr_iter(b'\n', passed).count() as u64;
-                }
-                self.bytes.drain(..self.at);
-                self.at = 0;
-                let mut used = block;
-                match self.bytes.is_empty() {
-                    true => std::mem::swap(&mut self.bytes, &mut used),
-                    false => self.bytes.extend_from_slice(&used),
-                }
-                self.blocks.give_back(used);
+                self.take(block);
                 Ok(true)
             }
         }
+    }
+
+    fn take(&mut self, block: Vec<u8>) {
+        self.parts.note(self.base + self.bytes.len() as u64, &block);
+        self.counters.bytes_read += block.len() as u64;
+        self.base += self.at as u64;
+        if let Some(lines) = &mut self.lines {
+            let passed = &self.bytes[..self.at];
+            *lines += memchr::memchr_iter(b'\n', passed).count() as u64;
+        }
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        let mut used = block;
+        match self.bytes.is_empty() {
+            true => std::mem::swap(&mut self.bytes, &mut used),
+            false => self.bytes.extend_from_slice(&used),
+        }
+        self.blocks.give_back(used);
+    }
+
+    /// The bytes up to the end of the file in hand, and whether more of it may come.
+    fn in_hand(&self) -> (usize, Tail) {
+        match self.parts.next() {
+            Some(next) => ((next - self.base) as usize, Tail::End),
+            None => (self.bytes.len(), self.tail()),
+        }
+    }
+
+    /// Where it is, behind the last frame.
+    pub(super) fn at_barrier(&self) -> SourcePosition {
+        let names = self.parser.as_ref().and(self.names.clone());
+        let at = self.base + self.at as u64;
+        SourcePosition {
+            chunks: 0,
+            split: self.clock.as_ref().and_then(|clock| clock.split(false)),
+            stream: Some(self.parts.position(at, names, self.skipping)),
+        }
+    }
+
+    /// Goes on from where it was, before it is polled.
+    pub(super) fn go_on(&mut self, at: Option<StreamPosition>) -> Result<Option<&mut Clock>> {
+        let missing = || Error::Restore(format!("source {} was no stream", self.name));
+        let (base, names, skipping) = self.parts.go_on(at.ok_or_else(missing)?);
+        (self.base, self.skipping) = (base, skipping);
+        if let Some(names) = names {
+            let parser = parser_of(&self.format, &self.schema, &names);
+            self.parser = Some(parser.map_err(|message| self.unreadable(message))?);
+            self.names = Some(names);
+        }
+        Ok(self.clock.as_mut())
+    }
+
+    /// Has no record any more.
+    pub(super) fn go_to_end(&mut self) {
+        self.state = State::Ended;
     }
 
     /// Nothing comes any more, and what had begun is no record. Its feeder has told why.
@@ -217,11 +279,14 @@ impl StreamSource {
 
     /// Reads what stands before the records, once it is there.
     fn begin(&mut self) -> Result<()> {
-        if self.base == 0 && self.at == 0 {
+        let (end, tail) = self.in_hand();
+        if self.base + self.at as u64 == self.parts.start() {
             let mark = BYTE_ORDER_MARK.len();
-            match self.bytes.starts_with(BYTE_ORDER_MARK) {
-                true => self.at = mark,
-                false if self.bytes.len() < mark && self.state == State::Open => return Ok(()),
+            match self.bytes[self.at..end].starts_with(BYTE_ORDER_MARK) {
+                true => self.at += mark,
+                false if end - self.at < mark && tail == Tail::Cut && self.state == State::Open => {
+                    return Ok(());
+                }
                 false => {}
             }
         }
@@ -232,11 +297,11 @@ impl StreamSource {
                 ..
             } => names.clone(),
             FileFormat::Csv { dialect, .. } => {
-                let start = &self.bytes[self.at..];
+                let start = &self.bytes[self.at..end];
                 let chunk = Chunk {
                     bytes: start,
                     begin_before: start.len(),
-                    tail: self.tail(),
+                    tail,
                 };
                 match header(dialect, &chunk) {
                     Ok((names, next)) => {
@@ -245,7 +310,7 @@ impl StreamSource {
                     }
                     Err(Stop::NeedsMore) if start.len() <= self.record_bytes_max => return Ok(()),
                     Err(Stop::ChunkDone) => {
-                        self.at = self.bytes.len();
+                        self.at = end;
                         return Ok(());
                     }
                     Err(Stop::Bad { message, .. }) => {
@@ -262,6 +327,7 @@ impl StreamSource {
         };
         let parser = parser_of(&self.format, &self.schema, &names);
         self.parser = Some(parser.map_err(|message| self.unreadable(message))?);
+        self.names = Some(names);
         Ok(())
     }
 
@@ -270,19 +336,19 @@ impl StreamSource {
         if self.state == State::Stopped {
             return;
         }
+        let (end, tail) = self.in_hand();
         if self.skipping {
-            let newline = memchr::memchr(b'\n', &self.bytes[self.at..]);
+            let newline = memchr::memchr(b'\n', &self.bytes[self.at..end]);
             self.skipping = newline.is_none();
-            self.at = newline.map_or(self.bytes.len(), |newline| self.at + newline + 1);
+            self.at = newline.map_or(end, |newline| self.at + newline + 1);
         }
         while !self.raw.is_full() && !self.bad.is_full() && self.failed.is_none() {
-            let tail = self.tail();
             let Some(parser) = &mut self.parser else {
                 return;
             };
             let chunk = Chunk {
-                bytes: &self.bytes,
-                begin_before: self.bytes.len(),
+                bytes: &self.bytes[..end],
+                begin_before: end,
                 tail,
             };
             let first = self.raw.rows();
@@ -295,10 +361,10 @@ impl StreamSource {
                 Stop::FrameFull if parsed.rows == 0 => return,
                 Stop::FrameFull => continue,
                 Stop::ChunkDone => return,
-                Stop::NeedsMore if self.bytes.len() - self.at <= self.record_bytes_max => return,
+                Stop::NeedsMore if end - self.at <= self.record_bytes_max => return,
                 Stop::NeedsMore => {
                     self.skipping = true;
-                    (self.bytes.len(), too_long(self.record_bytes_max))
+                    (end, too_long(self.record_bytes_max))
                 }
                 Stop::Bad { next, message } => (next, message),
             };

@@ -1,12 +1,13 @@
 //! A file that grows. Its end is looked at several times a second; where the file became shorter,
 //! or another one took its name, it is read again from the beginning, and that is told. What stands
-//! behind the last newline by then is a record of its own.
+//! behind the last newline by then is a record of its own. A run that goes on reads on in the file
+//! that begins as the one before did.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
-use trefoil_ring0::feed::{BLOCK_BYTES, Blocks, Feed, Feeder};
+use trefoil_ring0::feed::{BLOCK_BYTES, Blocks, Feed, FeedPlace, Feeder};
 
 /// Time between two looks.
 const LOOK_MS: i32 = 20;
@@ -34,6 +35,39 @@ impl Feed for Tail {
             path: self.path.clone(),
             file,
             at: 0,
+            begins: false,
+            ended_line: true,
+        }))
+    }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn open_at(&self, place: &FeedPlace) -> Result<Box<dyn Feeder>, String> {
+        let failed = |error: std::io::Error| error.to_string();
+        let file = File::open(&self.path).map_err(failed)?;
+        let facts = file.metadata().map_err(failed)?;
+        let mut head = vec![0; place.head.len()];
+        let reads = (facts.len() >= head.len() as u64)
+            .then(|| file.read_exact_at(&mut head, 0).map_err(failed));
+        if reads.transpose()?.is_none() || head != place.head {
+            return Err(format!(
+                "it is not the file that was read, of which {} bytes were",
+                place.at
+            ));
+        }
+        if facts.len() < place.at {
+            return Err(format!(
+                "it became shorter than the {} bytes that were read",
+                place.at
+            ));
+        }
+        Ok(Box::new(Following {
+            path: self.path.clone(),
+            file,
+            at: place.at,
+            begins: false,
             ended_line: true,
         }))
     }
@@ -44,6 +78,8 @@ struct Following {
     file: File,
     /// How much of it was read.
     at: u64,
+    /// It took the place of another one, and nothing of it was sent.
+    begins: bool,
     /// The last byte sent was a newline.
     ended_line: bool,
 }
@@ -72,7 +108,10 @@ impl Feeder for Following {
                 block.truncate(count);
                 self.at += count as u64;
                 self.ended_line = block.ends_with(b"\n");
-                blocks.send(block);
+                match std::mem::take(&mut self.begins) {
+                    true => blocks.begin(block),
+                    false => blocks.send(block),
+                }
                 continue;
             }
             let seen = self.look().map_err(|error| error.to_string())?;
@@ -91,7 +130,7 @@ impl Feeder for Following {
                     self.file = file;
                 }
             }
-            self.at = 0;
+            (self.at, self.begins) = (0, true);
             block.clear();
             match self.ended_line {
                 true => spare = Some(block),

@@ -27,7 +27,9 @@ pub(super) fn role<'c>(place: Place<'_>, create: &'c CreateSource) -> Result<Rol
     let Some(role) = option("type") else {
         let connector = option("connector").map(|o| o.value.as_str());
         let is_sink = matches!(connector, Some("stdout" | "blackhole" | "print"));
-        let has_use = create.primary_key.is_empty() && create.watermarks.is_empty();
+        let computes = create.columns.iter().any(|c| c.generated.is_some());
+        let is_read = computes || !create.watermarks.is_empty();
+        let has_use = create.primary_key.is_empty() && !is_read;
         return Ok(match (is_sink, has_use) {
             (true, true) => Role::Sink(sink(create)),
             (false, true) => Role::ByUse(sink(create)),

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor,
 };
 
-use super::tree::from::parse_query;
+use super::tree::parse_query;
 use super::{Select, SqlError, ready, refused, register, session, tree};
 use crate::catalog::{Catalog, ColumnDef, SourceDef};
 use crate::place::{Chunk, Place};

@@ -4,7 +4,7 @@
 //! left to lowering. Nothing is evaluated here.
 
 mod casts;
-pub(super) mod from;
+mod from;
 mod literals;
 mod owners;
 mod select;
@@ -21,10 +21,12 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
+pub(crate) use self::from::parse_query;
 use self::owners::{Owned, of_input, of_using};
 use self::unnest::{Unnested, of_owner};
 use self::windows::Window;
 use crate::catalog::SourceDef;
+use crate::constants;
 use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
 use crate::functions::BOUNDS;
@@ -62,6 +64,8 @@ enum Level {
 
 struct Tree<'a> {
     select: &'a Select<'a>,
+    /// Sources of rows that the query states itself.
+    stated: Vec<SourceDef>,
     tables: BTreeMap<String, SourceDef>,
     /// Names of WITH, innermost last.
     with: Vec<String>,
@@ -80,9 +84,20 @@ struct Tree<'a> {
 pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     let mut query = select.query.clone();
     literals::rewrite(select.place, &mut query)?;
+    let stated = constants::rewrite(&mut query).map_err(|rows| {
+        let at = select.chunk.start();
+        let message = format!("VALUES of {rows} rows is not supported yet");
+        (select.place).hinted(
+            "E0301",
+            at,
+            message,
+            "a file that holds the rows, and CREATE SOURCE",
+        )
+    })?;
     crate::flatten::query(&mut query, &select.catalog);
     let mut tree = Tree {
         select,
+        stated,
         tables: BTreeMap::new(),
         with: Vec::new(),
         system: names_system(&query) && select.catalog.sources.values().any(|s| s.view.is_none()),

@@ -51,6 +51,14 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
      GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
     "SELECT k, window_start, window_end, SUM(i), MAX(s) FROM r \
      GROUP BY k, TUMBLE(ts, INTERVAL '7' MINUTE) HAVING COUNT(*) > 1",
+    "SELECT 1 AS one, 'x' AS x, CAST(NULL AS INT) AS n, 2 + 3.5 AS f WHERE 1 < 2",
+    "VALUES (1, 'a', NULL), (2, NULL, 2.5), (NULL, 'c', 1)",
+    "SELECT v.name, COUNT(*) AS n, SUM(r.i) AS i FROM r JOIN \
+     (VALUES (1, 'one'), (2, 'two'), (NULL, 'none'), (2, 'again')) AS v(k, name) ON r.k = v.k \
+     GROUP BY v.name",
+    "SELECT name, s FROM (VALUES (1, 'one'), (99999, 'far')) AS v(k, name) LEFT JOIN r ON r.k = v.k",
+    "SELECT k, s FROM r WHERE k IN (VALUES (1), (3)) OR k = (SELECT 2)",
+    "SELECT SUM(a) AS s, COUNT(*) AS n FROM (SELECT 1 AS a UNION ALL SELECT 2 UNION ALL VALUES (3), (4)) AS q",
     "SELECT s, TUMBLE_START(ts, INTERVAL '1' HOUR) AS h, COUNT(x) FROM r \
      GROUP BY s, TUMBLE(ts, INTERVAL '1' HOUR)",
 ];

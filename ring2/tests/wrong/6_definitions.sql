@@ -34,7 +34,7 @@ CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv',
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', format = 'csv', line_end = 'cr')
 ---
-CREATE SOURCE s (a BIGINT, tags VARCHAR[]) WITH (connector = 'file', path = 'x', format = 'csv')
+CREATE SOURCE s (a BIGINT, b BIGINT GENERATED ALWAYS AS (c + 1) STORED) WITH (connector = 'file', path = 'x', format = 'csv')
 ---
 CREATE SOURCE s (a BIGINT) WITH (connector = 'file', path = 'x', path = 'y', format = 'json')
 ---

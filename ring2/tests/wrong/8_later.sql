@@ -52,10 +52,6 @@ SELECT tag FROM UNNEST(ARRAY['a', 'b']) AS tag
 ---
 SELECT symbol FROM trades MINUS SELECT symbol FROM quotes
 ---
-VALUES (1, 2)
----
-SELECT 1
----
 SELECT map(ARRAY['a'], ARRAY[price]) FROM trades
 ---
 SELECT APPROX_DISTINCT(price) FROM trades

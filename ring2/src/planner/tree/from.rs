@@ -33,7 +33,7 @@ pub(super) struct Scope {
 }
 
 /// A query that this crate writes.
-pub(in crate::planner) fn parse_query(text: &str) -> Query {
+pub(crate) fn parse_query(text: &str) -> Query {
     (Parser::new(&DIALECT).try_with_sql(text))
         .and_then(|mut p| p.parse_query())
         .map(|q| *q)
@@ -311,7 +311,8 @@ impl Tree<'_> {
             return Ok(());
         }
         let sources = &self.select.catalog.sources;
-        let Some(source) = sources.get(&text) else {
+        let stated = self.stated.iter().find(|source| source.name == text);
+        let Some(source) = stated.or_else(|| sources.get(&text)) else {
             if self.select.catalog.views.contains_key(&text) {
                 let what = "reading a materialized view";
                 return Err(self.select.place.unsupported(name.span().start, what));

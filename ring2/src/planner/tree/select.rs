@@ -128,12 +128,8 @@ impl Tree<'_> {
             (!select.distribute_by.is_empty(), "DISTRIBUTE"),
             (!select.sort_by.is_empty(), "SORT"),
             (odd, "SELECT"),
-            (select.from.is_empty(), "SELECT"),
         ];
         match refused.iter().find(|(found, _)| *found) {
-            Some((_, "SELECT")) if select.from.is_empty() => {
-                Err(self.no(&["SELECT"], "SELECT without FROM"))
-            }
             Some((_, word)) => Err(self.no(&[word], word)),
             None => Ok(()),
         }
