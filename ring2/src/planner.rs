@@ -8,6 +8,7 @@ mod flags;
 mod mixed;
 mod not_in;
 mod rules;
+pub(crate) mod state_ttl;
 mod subqueries;
 pub(crate) mod tree;
 mod types;
@@ -266,6 +267,10 @@ fn planned(
         register(context, &table.name, schema, batches).map_err(refuse)?;
     }
     let plan = plan(context, &t.query).map_err(refuse)?;
+    let plan = match select.settings.state_ttl_ns {
+        Some(ttl_ns) => state_ttl::rewrite(plan, &t.tables, ttl_ns).map_err(refuse)?,
+        None => plan,
+    };
     Ok(Planned {
         results: results(&plan),
         plan,

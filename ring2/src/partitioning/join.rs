@@ -17,6 +17,7 @@ use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
 use crate::catalog::SourceDef;
+use crate::planner::state_ttl::{self, forgets};
 use crate::window::marker::ASOF;
 
 /// The declared table that a side is, if it is one and nothing more.
@@ -343,8 +344,12 @@ impl Walk<'_> {
                 self.watermark(),
             ),
             Shape::Interval => {
-                let bound = format!("{} and the interval", self.watermark());
+                let bound = format!("{} and {}", self.watermark(), self.distance(join));
                 ("interval", "rows of both sides that can still match", bound)
+            }
+            Shape::Regular if changing && forgets(join, tables) => {
+                let bound = format!("{} and {}", self.watermark(), self.distance(join));
+                ("regular", "rows of both sides that can still change", bound)
             }
             Shape::Regular => {
                 let bound = "nothing but the end of input: it grows".to_owned();
@@ -398,7 +403,8 @@ fn conditions(join: &Join) -> String {
             (a, b) => format!("{a} = {b}"),
         })
         .collect();
-    all.extend(join.filter.as_ref().map(|f| match interval(f) {
+    let filter = join.filter.as_ref().and_then(|f| state_ttl::parted(f).0);
+    all.extend(filter.map(|f| match interval(f) {
         Some(within) => within,
         None => text(f),
     }));

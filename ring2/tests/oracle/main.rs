@@ -11,6 +11,7 @@ mod crash;
 mod data;
 mod endless;
 mod expressions;
+mod forgotten;
 mod generate;
 mod joins;
 mod near;

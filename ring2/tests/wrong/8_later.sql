@@ -25,8 +25,10 @@ CREATE SOURCE b (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
   WITH (connector = 'file', path = 'b', format = 'json', follow = true);
 SELECT k FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.ts < a.ts)
 ---
+CREATE SOURCE a (k BIGINT) WITH (connector = 'file', path = 'a', format = 'json', follow = true);
+CREATE SOURCE b (k BIGINT) WITH (connector = 'file', path = 'b', format = 'json', follow = true);
 SET state_ttl = '1 hour';
-SELECT symbol FROM trades INTERSECT SELECT symbol FROM quotes EMIT CHANGES
+SELECT k FROM a INTERSECT SELECT k FROM b EMIT CHANGES
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
 UNION ALL SELECT symbol, COUNT(*) FROM quotes GROUP BY symbol EMIT CHANGES
