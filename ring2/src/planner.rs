@@ -4,6 +4,9 @@
 //! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
+mod all_rows;
+mod correlated;
+mod extremes;
 mod flags;
 mod mixed;
 mod not_in;
@@ -50,7 +53,7 @@ use crate::error::{SqlError, nearest};
 use crate::json;
 use crate::later;
 use crate::ordinals::Ordinals;
-use crate::script::Select;
+use crate::script::{Emit, Select};
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
 use mixed::Mixed;
@@ -206,11 +209,12 @@ pub(crate) fn plan(context: &SessionContext, query: &Query) -> PlanResult<Logica
     let statement = PlanStatement::Statement(Box::new(statement));
     let plan = keys_once(ready(state.statement_to_plan(statement))?)?;
     mixed::check(&plan)?;
-    let plan = flags::rewrite(plan)?;
+    let plan = all_rows::rewrite(flags::rewrite(plan)?)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
     subqueries::check(&plan)?;
+    let plan = correlated::rewrite(subqueries::named(plan)?)?;
     let plan = rules::rewrite(not_in::rewrite(plan)?, state.config_options())?;
     window_keys::rewrite(not_in::known(plan)?)
 }
@@ -270,6 +274,11 @@ fn planned(
     let plan = match select.settings.state_ttl_ns {
         Some(ttl_ns) => state_ttl::rewrite(plan, &t.tables, ttl_ns).map_err(refuse)?,
         None => plan,
+    };
+    let at_end = matches!(select.emit, Emit::Default | Emit::Final(_));
+    let plan = match at_end && t.tables.iter().all(|table| table.bounded) {
+        true => extremes::rewrite(plan).map_err(refuse)?,
+        false => plan,
     };
     Ok(Planned {
         results: results(&plan),

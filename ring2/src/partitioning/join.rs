@@ -325,6 +325,7 @@ impl Walk<'_> {
         let kind = kind(join.join_type);
         let tables = self.facts.tables;
         let changing = self.changes_come(&join.left) || self.changes_come(&join.right);
+        let endless = !ends(&join.left, tables) && !ends(&join.right, tables);
         let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
             _ if changing => None,
             (true, _) => Some("the right side"),
@@ -347,7 +348,7 @@ impl Walk<'_> {
                 let bound = format!("{} and {}", self.watermark(), self.distance(join));
                 ("interval", "rows of both sides that can still match", bound)
             }
-            Shape::Regular if changing && forgets(join, tables) => {
+            Shape::Regular if endless && changing && forgets(join, tables) => {
                 let bound = format!("{} and {}", self.watermark(), self.distance(join));
                 ("regular", "rows of both sides that can still change", bound)
             }
@@ -366,6 +367,14 @@ impl Walk<'_> {
         let state = match kept {
             Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
             None => (state.to_owned(), bound),
+        };
+        let asks = !matches!(kind, "inner" | "left" | "right" | "full");
+        let state = match asks && join.filter.is_some() {
+            true => (
+                format!("{}, and tries those of a key until one matches", state.0),
+                state.1,
+            ),
+            false => state,
         };
         self.operator(stage, name, native(join), Some(state));
     }

@@ -2,7 +2,7 @@ SELECT symbol FROM trades t WHERE price > (SELECT bid FROM quotes q WHERE q.symb
 ---
 SELECT symbol FROM trades WHERE price > (SELECT bid FROM quotes)
 ---
-SELECT symbol, (SELECT MAX(bid) FROM quotes q WHERE q.bid > t.price) AS m FROM trades t
+SELECT symbol, (SELECT bid FROM quotes q WHERE q.bid > t.price LIMIT 1) AS m FROM trades t
 ---
 SELECT symbol, (SELECT MAX(bid) FROM quotes) AS m, EXISTS (SELECT 1 FROM quotes) AS e FROM trades
 ---
