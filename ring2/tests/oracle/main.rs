@@ -247,6 +247,11 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
+/// How many joins of each kind are generated: `TREFOIL_JOIN_CASES`, else so many.
+fn join_cases(otherwise: u32) -> u32 {
+    setting("TREFOIL_JOIN_CASES", otherwise.into()) as u32
+}
+
 /// Any query over any records. `TREFOIL_ORACLE_CASES` says how many, `TREFOIL_ORACLE_SEED` where to
 /// begin: case n of a seed is the first one of seed + n.
 #[test]
