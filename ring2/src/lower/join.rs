@@ -21,7 +21,7 @@ use super::branch::Branch;
 use super::interval::{HeldBy, Within};
 use super::nearest::Closest;
 use super::union::Part;
-use super::window_join::{meets_windows, windows_behind};
+use super::window_join::{equal_windows, meets_windows, windows_behind};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
 use crate::partitioning::{Way, changes_come, ends};
@@ -237,6 +237,19 @@ impl Lowering<'_> {
         let endless = self.sides_end(join) == [false, false];
         let held =
             endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
+        let before = held.then(|| (self.program.clone(), self.aggregates, self.joins));
+        let parts = self.both_parts(join, held)?;
+        match before {
+            // What is late is late for windows by which rows are held, and for no others.
+            Some(before) if equal_windows(join, [&parts[0], &parts[1]]).is_none() => {
+                (self.program, self.aggregates, self.joins) = before;
+                self.both_parts(join, false)
+            }
+            _ => Ok(parts),
+        }
+    }
+
+    fn both_parts(&mut self, join: &Join, held: bool) -> Result<[Part; 2], Refusal> {
         let around = std::mem::replace(&mut self.held_by_window, held);
         let left = self.part(&join.left)?;
         let right = self.part(&join.right)?;
