@@ -286,7 +286,7 @@ fn records(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Record>> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: crate::join_cases(40), ..ProptestConfig::default() })]
+    #![proptest_config(crate::join_cases(40))]
 
     /// The right side ends: anything is compared, and the answer is that of the batch.
     #[test]

@@ -256,7 +256,7 @@ fn records(count: std::ops::Range<usize>, late: bool) -> impl Strategy<Value = V
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: crate::join_cases(30), ..ProptestConfig::default() })]
+    #![proptest_config(crate::join_cases(30))]
 
     #[test]
     fn joins_within_a_setting(

@@ -211,7 +211,7 @@ fn query(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: crate::join_cases(60), ..ProptestConfig::default() })]
+    #![proptest_config(crate::join_cases(60))]
 
     /// Any sides, any kind, any conditions, any data; joined once more or grouped.
     #[test]

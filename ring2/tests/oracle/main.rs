@@ -248,8 +248,11 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 }
 
 /// How many joins of each kind are generated: `TREFOIL_JOIN_CASES`, else so many.
-fn join_cases(otherwise: u32) -> u32 {
-    setting("TREFOIL_JOIN_CASES", otherwise.into()) as u32
+fn join_cases(otherwise: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: setting("TREFOIL_JOIN_CASES", otherwise.into()) as u32,
+        ..ProptestConfig::default()
+    }
 }
 
 /// Any query over any records. `TREFOIL_ORACLE_CASES` says how many, `TREFOIL_ORACLE_SEED` where to
