@@ -6,6 +6,7 @@ mod categories;
 mod compare;
 mod data;
 mod files;
+mod joins;
 mod keyed;
 mod latency;
 mod peer;
@@ -38,15 +39,17 @@ enum Benchmark {
     Latency,
     Windows,
     Categories,
+    Joins,
 }
 
-const ALL: [Benchmark; 6] = [
+const ALL: [Benchmark; 7] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
     Benchmark::Latency,
     Benchmark::Windows,
     Benchmark::Categories,
+    Benchmark::Joins,
 ];
 
 impl Benchmark {
@@ -58,6 +61,7 @@ impl Benchmark {
             Self::Latency => "latency",
             Self::Windows => "windows",
             Self::Categories => "categories",
+            Self::Joins => "joins",
         }
     }
 
@@ -88,6 +92,10 @@ impl Benchmark {
                 "projection, GROUP BY, windows, global totals and joins over NDJSON on 1..N \
                  shards, beside what the partitionability analysis hoped for on 8 cores"
             }
+            Self::Joins => {
+                "joins of all shapes over columns in memory on 1..N shards: interval, window, \
+                 lookup, ASOF and regular ones, beside DuckDB where Python has it"
+            }
         }
     }
 
@@ -100,6 +108,7 @@ impl Benchmark {
             Self::Latency => latency::ratios(setting),
             Self::Windows => windows::ratios(),
             Self::Categories => categories::ratios(setting),
+            Self::Joins => joins::ratios(setting),
         }
     }
 
@@ -111,6 +120,7 @@ impl Benchmark {
             Self::Latency => latency::once(setting),
             Self::Windows => windows::once(setting),
             Self::Categories => categories::once(setting),
+            Self::Joins => joins::once(setting),
         }
     }
 }

@@ -51,6 +51,13 @@ struct InputStats {
     rows_late: u64,
     rows_late_idle: u64,
     rows_applied: u64,
+    /// Of these, those that a join kept and forgot as watermarks passed.
+    #[serde(skip_serializing_if = "is_none")]
+    rows_forgotten: u64,
+}
+
+fn is_none(rows: &u64) -> bool {
+    *rows == 0
 }
 
 /// Rows of a result: those that came from the shards, and those of them that were printed. They
@@ -182,6 +189,7 @@ fn input_stats(source: &str, counters: &QueryCounters) -> InputStats {
         rows_late: counters.rows_late,
         rows_late_idle: 0,
         rows_applied: counters.rows_applied,
+        rows_forgotten: counters.rows_forgotten,
     }
 }
 

@@ -281,3 +281,62 @@ fn a_window_join_of_streams_drops_what_is_late() {
         }
     }
 }
+
+/// Rows match whose times are no further apart than the setting says, whenever they come; those
+/// that match nothing any more are forgotten, which is counted, and leave where their side is kept.
+#[test]
+fn a_setting_says_how_long_rows_match() {
+    let folder = Folder::new("state-ttl");
+    let at = |minute: u32, n: u32| {
+        format!(
+            "{{\"ts\": \"2025-01-01T00:{minute:02}:00\", \"k\": {}, \"n\": {n}}}\n",
+            n % 2
+        )
+    };
+    let times = [0, 10, 20, 30, 40, 50];
+    let rows = |add: u32| {
+        let rows = (add..).zip(times).map(|(n, minute)| at(minute, n));
+        rows.collect::<String>()
+    };
+    folder.write("a.ndjson", &rows(0));
+    folder.write("b.ndjson", &rows(10));
+    let source = |name: &str| {
+        format!(
+            "CREATE SOURCE {name} (ts TIMESTAMP(3), k BIGINT, n BIGINT, WATERMARK FOR ts) WITH \
+             (connector = 'file', path = '{name}.ndjson', format = 'json', follow = true);\n"
+        )
+    };
+    folder.write("schema.sql", &(source("a") + &source("b")));
+    // Those 0 and 20 minutes apart, and not those 40.
+    let query = "SET state_ttl = '20 minutes'; SELECT a.n, b.n AS m FROM a JOIN b ON a.k = b.k";
+    let mut wanted = Vec::new();
+    for (n, one) in times.iter().enumerate() {
+        for (m, other) in times.iter().enumerate().filter(|(m, _)| m % 2 == n % 2) {
+            if one.abs_diff(*other) <= 20 {
+                wanted.push(format!("{n},{}", m + 10));
+            }
+        }
+    }
+    wanted.sort();
+    for cores in ["1", "2"] {
+        let output = trefoil(&folder)
+            .args(["run", "schema.sql", "-c", query, "--format", "csv"])
+            .args(["--limit", &wanted.len().to_string(), "--cores", cores])
+            .args(["--stats", "stats.json"])
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.contains("warning"), "{said}");
+        let got = lines(&text(&output.stdout));
+        let got: Vec<String> = got.iter().map(|l| l.join(",")).collect();
+        assert_eq!(got, wanted, "{cores}");
+        let stats = folder.json("stats.json");
+        let inputs = stats["queries"][0]["inputs"].as_array().unwrap();
+        let forgotten = |input: &serde_json::Value| input["rows_forgotten"].as_u64();
+        let forgotten: Vec<u64> = inputs.iter().filter_map(forgotten).collect();
+        // What is at least 20 minutes behind the last watermark, if that came before the limit.
+        assert!(forgotten.iter().all(|rows| *rows <= 3), "{forgotten:?}");
+        assert!(forgotten.iter().sum::<u64>() > 0, "{stats}");
+    }
+}

@@ -30,6 +30,9 @@ pub struct QueryCounters {
     pub rows_late: u64,
     /// Rows that reached the query's state or, without state, its output.
     pub rows_applied: u64,
+    /// Of these, rows that a join kept and forgot, since by the watermark nothing that comes can
+    /// match them. How many that is by the end depends on how far watermarks had come.
+    pub rows_forgotten: u64,
 }
 
 impl SourceCounters {
@@ -50,6 +53,7 @@ impl QueryCounters {
         self.rows_failed += other.rows_failed;
         self.rows_late += other.rows_late;
         self.rows_applied += other.rows_applied;
+        self.rows_forgotten += other.rows_forgotten;
     }
 }
 

@@ -246,7 +246,7 @@ impl Chain {
             Some(Operator::Join(join)) => join.take_from(port),
             Some(Operator::IntervalJoin(join)) => join.take_from(port, self.ports.reached()),
             Some(Operator::NearestJoin(join)) => join.take_from(port, self.ports.reached()),
-            Some(Operator::RegularJoin(join)) => join.take_from(port),
+            Some(Operator::RegularJoin(join)) => join.take_from(port, self.ports.reached()),
             Some(_) | None => {}
         }
         let mut end = End {
@@ -271,6 +271,9 @@ impl Chain {
             }
         };
         let flow = drive(levels, &mut end, merged, fuel)?;
+        if let Some(level) = self.levels.first_mut() {
+            self.ports.forgot(level.operator.take_forgotten());
+        }
         self.ports.end(port, item, flow);
         self.ticks.is_amid = flow == Flow::Full;
         if flow == Flow::Done {
@@ -385,6 +388,7 @@ impl Level {
             (Item::Mark(Mark::Watermark(_) | Mark::End), Operator::NearestJoin(join)) => {
                 Ok(join.settle(&mut self.out))
             }
+            (Item::Mark(Mark::Watermark(_)), Operator::RegularJoin(join)) => Ok(join.forget()),
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
             (Item::Mark(mark), Operator::MarkFirst(state)) => {
                 state.forget(mark);

@@ -289,3 +289,82 @@ fn a_key_with_very_many_matches() {
         );
     }
 }
+
+/// One row that matches a million, whose pairs nobody takes: rows of other keys are joined
+/// meanwhile, on the other shard, and what waits is no more than the host's ring holds.
+#[test]
+fn a_row_with_a_million_matches_holds_up_no_other_shard() {
+    const HOT: i64 = 1_000_000;
+    let others = || (1..100).map(|key| [Some(key), Some(key)]);
+    let case = Case {
+        sides: [
+            std::iter::once([Some(0), Some(0)])
+                .chain(others())
+                .collect(),
+            others()
+                .chain((0..HOT).map(|n| [Some(0), Some(n)]))
+                .collect(),
+        ],
+        kind: JoinKind::Pairs {
+            left: true,
+            right: false,
+        },
+        build: Side::Right,
+        by_key: true,
+        nulls_equal: false,
+        not_in: false,
+        condition: false,
+        routing: [Routing::Hash(vec![0]), Routing::Hash(vec![0])],
+    };
+    let config = Config {
+        shards: 2,
+        ..Config::default()
+    };
+    let program = case.program();
+    let key = |rows: &Frame, row: usize| match &rows.columns[0] {
+        Column::I64(keys) => keys.get(row).unwrap(),
+        other => panic!("{other:?} is no BIGINT"),
+    };
+    // Which shard has which keys.
+    let mut running = start(&program, &config).unwrap();
+    let (mut hot, mut rows, mut cold) = (None, 0, [Vec::new(), Vec::new()]);
+    while let Some(block) = running.next_block().unwrap() {
+        for row in 0..block.rows().rows() {
+            rows += 1;
+            match key(block.rows(), row) {
+                0 => hot = Some(block.shard()),
+                other => cold[block.shard()].push(other),
+            }
+        }
+        running.give_back(block);
+    }
+    running.finish().unwrap();
+    let hot = hot.expect("the hot key has matches");
+    assert_eq!(rows, HOT + 99);
+    assert!(cold[1 - hot].len() > 10, "{cold:?}");
+    // What the hot one's shard gives is kept, so that it can give no more.
+    let mut running = start(&program, &config).unwrap();
+    let (mut kept, mut waiting, mut found) = (Vec::new(), 0, Vec::new());
+    while found.len() < cold[1 - hot].len() {
+        let block = running.next_block().unwrap().expect("there are more");
+        if block.shard() == hot {
+            waiting += block.rows().rows();
+            kept.push(block);
+            continue;
+        }
+        found.extend((0..block.rows().rows()).map(|row| key(block.rows(), row)));
+        running.give_back(block);
+    }
+    found.sort_unstable();
+    cold[1 - hot].sort_unstable();
+    assert_eq!(found, cold[1 - hot]);
+    assert!(waiting < HOT as usize / 2, "{waiting} rows wait");
+    kept.into_iter().for_each(|block| running.give_back(block));
+    let mut rows = waiting + found.len();
+    while let Some(block) = running.next_block().unwrap() {
+        rows += block.rows().rows();
+        running.give_back(block);
+    }
+    running.finish().unwrap();
+    assert_eq!(rows, HOT as usize + 99);
+}

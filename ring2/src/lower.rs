@@ -52,9 +52,10 @@ use crate::script::{Emit, Select};
 use crate::{ResultColumn, ordinals};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
-pub(crate) use self::interval::ENDLESS_JOIN;
+pub(crate) use self::interval::{ENDLESS_JOIN, is_bounded, unit_of};
 pub(crate) use self::join::without_versions;
 pub(crate) use self::order::is_ordered;
+pub(crate) use self::window_join::{is_start, meets_windows, starts};
 
 /// The output of what is told about bad records, where a source does.
 pub(crate) const DEAD_LETTERS: OutputId = OutputId(1);
@@ -112,9 +113,10 @@ pub(crate) fn lower_planned(
     };
     let told = changes::asked(select, planned, analysis.changes)?;
     let lowered = lower(planned, analysis, kernels, every_ns, told);
-    let lowered = lowered.and_then(|program| match select.settings.state_ttl {
-        true if regular::is_in(&program) => {
-            let message = "JOIN whose rows are forgotten after state_ttl is not supported yet";
+    let lowered = lowered.and_then(|program| match select.settings.state_ttl_ns {
+        Some(_) if !regular::warnings(&program, &planned.tables).is_empty() => {
+            let message = "JOIN whose rows are forgotten after state_ttl, and have no time, is \
+                           not supported yet";
             Err(("E0301", message.to_owned()))
         }
         _ => Ok(program),

@@ -4,11 +4,15 @@
 //! Any query that passes the checks is planned, so that it can be explained: [`tree`] writes it
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
+mod all_rows;
+mod correlated;
+mod extremes;
 mod flags;
 pub(crate) mod generated;
 mod mixed;
 mod not_in;
 mod rules;
+pub(crate) mod state_ttl;
 mod subqueries;
 pub(crate) mod tree;
 mod types;
@@ -51,7 +55,7 @@ use crate::error::{SqlError, nearest};
 use crate::json;
 use crate::later;
 use crate::ordinals::Ordinals;
-use crate::script::Select;
+use crate::script::{Emit, Select};
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
 use generated::Computed;
@@ -209,11 +213,12 @@ fn plan(context: &SessionContext, query: &Query, computed: &[Computed]) -> PlanR
     let plan = generated::put(ready(state.statement_to_plan(statement))?, computed)?;
     let plan = keys_once(plan)?;
     mixed::check(&plan)?;
-    let plan = flags::rewrite(plan)?;
+    let plan = all_rows::rewrite(flags::rewrite(plan)?)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
     subqueries::check(&plan)?;
+    let plan = correlated::rewrite(subqueries::named(plan)?)?;
     let plan = rules::rewrite(not_in::rewrite(plan)?, state.config_options())?;
     window_keys::rewrite(not_in::known(plan)?)
 }
@@ -278,6 +283,15 @@ fn planned(
         computed.push(whole);
     }
     let plan = plan(context, &t.query, &computed).map_err(refuse)?;
+    let plan = match select.settings.state_ttl_ns {
+        Some(ttl_ns) => state_ttl::rewrite(plan, &t.tables, ttl_ns).map_err(refuse)?,
+        None => plan,
+    };
+    let at_end = matches!(select.emit, Emit::Default | Emit::Final(_));
+    let plan = match at_end && t.tables.iter().all(|table| table.bounded) {
+        true => extremes::rewrite(plan).map_err(refuse)?,
+        false => plan,
+    };
     Ok(Planned {
         results: results(&plan),
         plan,

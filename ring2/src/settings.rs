@@ -51,7 +51,7 @@ const SETTINGS: [Known; 4] = [
         name: "state_ttl",
         default: "none",
         value: Value::Duration,
-        meaning: "how long regular joins keep rows",
+        meaning: "how far apart in time rows of regular joins may be, and how long they are kept",
     },
 ];
 
@@ -131,8 +131,8 @@ impl Settings {
             .get("broadcast_max_bytes")
             .and_then(|b| b.parse().ok());
         settings.broadcast_max_bytes = bytes.unwrap_or(settings.broadcast_max_bytes);
-        let ttl = self.set.get("state_ttl");
-        settings.state_ttl = ttl.is_some_and(|ttl| ttl != "none");
+        let ttl = self.set.get("state_ttl").filter(|ttl| *ttl != "none");
+        settings.state_ttl_ns = ttl.and_then(|ttl| text_nanos(ttl));
         settings
     }
 

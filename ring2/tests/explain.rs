@@ -185,6 +185,59 @@ fn joins_say_what_they_keep() {
     }
 }
 
+/// A setting bounds what would grow, by times that rows have; and windows do without it.
+#[test]
+fn joins_say_what_they_forget() {
+    let source = |name: &str| {
+        format!(
+            "CREATE SOURCE {name} (k BIGINT, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - \
+             INTERVAL '5' SECOND) \
+             WITH (connector = 'file', path = '{name}', format = 'json', follow = true);\n"
+        )
+    };
+    let groups = |name: &str| {
+        format!(
+            "(SELECT k, window_start, COUNT(*) AS n FROM {name} \
+             GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE))"
+        )
+    };
+    for (name, text) in [
+        (
+            "join_with_state_ttl",
+            "SET state_ttl = '1 hour';\nSELECT a.n, b.k FROM a LEFT JOIN b ON a.k = b.k \
+             AND a.n < b.n"
+                .to_owned(),
+        ),
+        (
+            "join_of_changing_windows",
+            format!(
+                "SELECT x.k, y.n FROM {} AS x FULL JOIN {} AS y \
+                 ON x.k = y.k AND x.window_start = y.window_start EMIT CHANGES",
+                groups("a"),
+                groups("b")
+            ),
+        ),
+        (
+            "join_of_changing_windows_with_state_ttl",
+            format!(
+                "SET state_ttl = '90 minutes';\nSELECT x.k, y.n FROM {} AS x JOIN {} AS y \
+                 ON x.k = y.k EMIT CHANGES",
+                groups("a"),
+                groups("b")
+            ),
+        ),
+        (
+            "join_with_state_ttl_without_time",
+            "SET state_ttl = '1 hour';\nSELECT x.n, b.n FROM (SELECT k, COUNT(*) AS n FROM a \
+             GROUP BY k) AS x JOIN b ON x.k = b.k EMIT CHANGES"
+                .to_owned(),
+        ),
+    ] {
+        let text = format!("{}{}{text}", source("a"), source("b"));
+        insta::assert_snapshot!(name, shown_script(&text));
+    }
+}
+
 #[test]
 fn drawings() {
     let query = explain(ALIGNED).unwrap();

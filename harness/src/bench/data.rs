@@ -17,6 +17,31 @@ const QUICK_ROWS: usize = 1 << 23;
 const VALUE_MAX: u64 = 1 << 20;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Numbers that look random, the same each time: splitmix64 (public domain).
+#[derive(Debug, Default)]
+pub(super) struct Random(Option<u64>);
+
+impl Random {
+    /// The next one.
+    pub(super) fn bits(&mut self) -> u64 {
+        let state = self.0.unwrap_or(SEED).wrapping_add(SEED);
+        self.0 = Some(state);
+        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// The next one below `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        scaled(self.bits(), end)
+    }
+}
+
+/// Of evenly distributed bits an evenly distributed number below `end`.
+pub(super) fn scaled(bits: u64, end: u64) -> u64 {
+    ((u128::from(bits) * u128::from(end)) >> 64) as u64
+}
+
 /// How much data there is for one number of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
@@ -68,20 +93,13 @@ impl Data {
     /// Makes the columns; the same each time.
     pub(super) fn new(size: Size) -> Self {
         let keys = size.keys.count() as u64;
-        let mut state = SEED;
-        let mut random = move || {
-            // splitmix64 (public domain).
-            state = state.wrapping_add(SEED);
-            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ z >> 31
-        };
+        let mut random = Random::default();
         let (mut k, mut v) = (Vec::new(), Vec::new());
         k.reserve_exact(size.rows);
         v.reserve_exact(size.rows);
         for _ in 0..size.rows {
-            let bits = random();
-            k.push(((u128::from(bits) * u128::from(keys)) >> 64) as i64);
+            let bits = random.bits();
+            k.push(scaled(bits, keys) as i64);
             v.push((bits % VALUE_MAX) as f64);
         }
         Self {

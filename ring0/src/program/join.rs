@@ -21,8 +21,10 @@ pub struct JoinSpec {
     pub not_in: bool,
     /// What else has to be true, over the columns of both sides.
     pub condition: Option<Expr>,
-    /// Between which times of both sides, of any TIMESTAMP columns, the condition can be true where
-    /// a side is kept wholly: no other rows are looked at. `None`: any.
+    /// Between which times of both sides the condition can be true: where a side is kept wholly, of
+    /// any TIMESTAMP columns, and no other rows are looked at; where changes are joined, of times
+    /// that watermarks follow, and rows are forgotten once no change can come that concerns them.
+    /// `None`: any.
     pub near: Option<Interval>,
     /// Which rows leave.
     pub kind: JoinKind,
@@ -52,8 +54,9 @@ pub enum Keep {
     Interval(Interval),
     /// Versions of the right side, of which each row of the left one takes the nearest.
     Nearest(Nearest),
-    /// All rows that stand. Both sides are changelogs, and so is what leaves; of the columns of
-    /// both sides the last ones, which say what a row does, are none that a condition asks for.
+    /// All rows that stand, or those of them that something can still happen to, where times say
+    /// so. Both sides are changelogs, and so is what leaves; of the columns of both sides the last
+    /// ones, which say what a row does, are none that a condition asks for.
     Changes,
 }
 
@@ -76,6 +79,11 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// The column of a side's time, and nanoseconds of one unit of it.
+    pub fn time(&self, side: Side) -> (usize, i64) {
+        (self.times[side.port()], self.unit_ns[side.port()])
+    }
+
     /// How far the times that a row of this side matches begin before its own.
     pub fn before_ns(&self, side: Side) -> i64 {
         match side {

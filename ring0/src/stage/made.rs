@@ -97,6 +97,15 @@ impl Operator {
         }
     }
 
+    /// How many rows of both sides a join forgot since this was asked before.
+    pub(super) fn take_forgotten(&mut self) -> [u64; 2] {
+        match self {
+            Self::IntervalJoin(join) => join.take_forgotten(),
+            Self::RegularJoin(join) => join.take_forgotten(),
+            _ => [0; 2],
+        }
+    }
+
     /// Takes rows of state up.
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {
         match self {

@@ -153,6 +153,13 @@ impl Ports {
         }
     }
 
+    /// Rows of two sides were forgotten that were kept for each other.
+    pub(super) fn forgot(&mut self, rows: [u64; 2]) {
+        for (port, rows) in self.ports.iter_mut().zip(rows) {
+            port.counters.rows_forgotten += rows;
+        }
+    }
+
     /// The port of the side that is kept.
     pub(super) fn kept(&self) -> Option<usize> {
         match self.meeting {

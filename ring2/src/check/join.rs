@@ -81,7 +81,10 @@ impl Checker<'_> {
             J::Semi(_) | J::LeftSemi(_) | J::Anti(_) | J::LeftAnti(_) => {
                 scope.hide(before..scope.len());
             }
-            J::RightSemi(_) | J::RightAnti(_) => scope.hide(0..before),
+            J::RightSemi(_) | J::RightAnti(_) => {
+                scope.hide(0..before);
+                scope.part(before);
+            }
             _ => {}
         }
         let versioned = matches!(

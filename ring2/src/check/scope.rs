@@ -113,6 +113,13 @@ impl<'p> Scope<'p> {
         }
     }
 
+    /// Columns of the relations from this one on are themselves again, which others stood for.
+    pub(crate) fn part(&mut self, from: usize) {
+        for relation in &mut self.relations[from..] {
+            relation.columns.iter_mut().for_each(|c| c.merged = false);
+        }
+    }
+
     /// Whether a relation from `from` on, or before it, has the column.
     pub(crate) fn side_has(&self, name: &str, right_from: usize, right: Side) -> bool {
         let relations = match right {

@@ -26,8 +26,9 @@ pub(super) struct Within {
     pub(super) times: [usize; 2],
     lower_ns: i64,
     upper_ns: i64,
-    /// Of windows: how far their starts lag behind watermarks.
-    lag_ns: Option<[i64; 2]>,
+    /// How far times lag behind watermarks that follow them without their sources: the starts of
+    /// windows, and times of rows that were joined before. `None` of event times.
+    lag_ns: [Option<i64>; 2],
     /// What else has to be true.
     pub(super) rest: Option<PlanExpr>,
 }
@@ -37,7 +38,7 @@ pub(super) struct Within {
 pub(super) enum HeldBy {
     /// Event time: rows behind their watermark are dropped on the way.
     Instant(usize),
-    /// The start of a window: rows of closed ones are gone.
+    /// The start of a window, or the time of joined rows: those behind it are gone.
     Window(usize),
 }
 
@@ -89,7 +90,7 @@ impl Bounds {
 }
 
 /// Nanoseconds of one unit of a TIMESTAMP.
-pub(super) fn unit_of(data_type: &DataType) -> Option<i64> {
+pub(crate) fn unit_of(data_type: &DataType) -> Option<i64> {
     match data_type {
         DataType::Timestamp(unit, None) => Some(unit_nanos(*unit)),
         _ => None,
@@ -99,6 +100,7 @@ pub(super) fn unit_of(data_type: &DataType) -> Option<i64> {
 /// The sides of a join, as its conditions name them.
 struct Sides<'a> {
     plans: [&'a LogicalPlan; 2],
+    /// Whether a column of a side is one of the times that are compared.
     is_time: &'a dyn Fn(Side, usize) -> bool,
 }
 
@@ -180,7 +182,7 @@ impl Sides<'_> {
 
     /// Takes a condition in, if it says nothing but how far the times are apart.
     fn take(&self, expr: &PlanExpr, bounds: &mut Bounds, times: &mut [Option<usize>; 2]) -> bool {
-        let pairs: Vec<(&PlanExpr, Operator, &PlanExpr)> = match expr {
+        let pairs: Vec<(&PlanExpr, Operator, &PlanExpr)> = match unaliased(expr) {
             PlanExpr::Between(b) if !b.negated => vec![
                 (&b.expr, Operator::GtEq, &b.low),
                 (&b.expr, Operator::LtEq, &b.high),
@@ -241,10 +243,19 @@ impl Sides<'_> {
             times: [left, right],
             lower_ns,
             upper_ns,
-            lag_ns: None,
+            lag_ns: [None; 2],
             rest: conjunction(rest),
         })
     }
+}
+
+/// Whether a join's conditions say on both sides how far times of both sides are apart.
+pub(crate) fn is_bounded(join: &Join, is_time: &dyn Fn(Side, usize) -> bool) -> bool {
+    let sides = Sides {
+        plans: [&join.left, &join.right],
+        is_time,
+    };
+    sides.within(join).is_some()
 }
 
 /// A constant length of time.
@@ -273,7 +284,7 @@ impl Within {
             times,
             lower_ns: 0,
             upper_ns: 0,
-            lag_ns: Some(lag_ns),
+            lag_ns: lag_ns.map(Some),
             rest,
         }
     }
@@ -281,16 +292,17 @@ impl Within {
     /// By which column of a side its rows are held.
     pub(super) fn held(&self, side: Side) -> HeldBy {
         let column = self.times[side.port()];
-        match self.lag_ns {
+        match self.lag_ns[side.port()] {
             None => HeldBy::Instant(column),
             Some(_) => HeldBy::Window(column),
         }
     }
 
-    /// How long after its start, in nanoseconds, a joined window is closed for both sides.
-    pub(super) fn size_ns(&self) -> Option<i64> {
-        let [left, right] = self.lag_ns?;
-        Some(left.max(right) + 1)
+    /// How long after its time, in nanoseconds, no joined row with such a time can come: of windows
+    /// that is their size.
+    pub(super) fn size_ns(&self) -> i64 {
+        let [left, right] = self.lag_ns.map(Option::unwrap_or_default);
+        left.max(right) + 1
     }
 
     /// By which rows are found, where both times come to the join.
@@ -311,7 +323,7 @@ impl Within {
             unit_ns: [unit_ns(0), unit_ns(1)],
             lower_ns: self.lower_ns,
             upper_ns: self.upper_ns,
-            lag_ns: self.lag_ns.unwrap_or([0, 0]),
+            lag_ns: self.lag_ns.map(Option::unwrap_or_default),
         }
     }
 }
@@ -326,12 +338,16 @@ impl Lowering<'_> {
         if let Some(windows) = equal_windows(join, parts) {
             return Ok(Some(windows));
         }
-        let is_time = |side: Side, column: usize| self.is_event_time(parts[side.port()], column);
+        let known = |side: Side, column| self.follows(parts[side.port()], column);
         let sides = Sides {
             plans: [&join.left, &join.right],
-            is_time: &is_time,
+            is_time: &|side, column| known(side, column).is_some(),
         };
-        Ok(sides.within(join))
+        Ok(sides.within(join).map(|within| {
+            let lag = |side: Side| known(side, within.times[side.port()]).flatten();
+            let lag_ns = [Side::Left, Side::Right].map(lag);
+            Within { lag_ns, ..within }
+        }))
     }
 
     /// How far times of both sides are apart, of any TIMESTAMP columns, where a side is kept wholly
@@ -347,10 +363,15 @@ impl Lowering<'_> {
             .filter(|near| near.lower_ns.checked_add(near.upper_ns) != Some(0))
     }
 
-    /// Whether a column of these rows is their sources' event time, and has a watermark.
-    fn is_event_time(&self, part: &Part, column: usize) -> bool {
-        let at = part.columns.iter().position(|c| *c == column);
-        at.is_some_and(|at| self.is_timed(&part.branches, at))
+    /// Whether watermarks follow a column of these rows: `Some(None)` where it is their sources'
+    /// event time, else by how much it lags behind at the most.
+    fn follows(&self, part: &Part, column: usize) -> Option<Option<i64>> {
+        let at = part.columns.iter().position(|c| *c == column)?;
+        if self.is_timed(&part.branches, at) {
+            return Some(None);
+        }
+        let size_ns = part.windows.get(at).copied().flatten()?;
+        Some(Some(size_ns - 1))
     }
 
     /// Whether one of the columns of rows is their sources' event time, and has a watermark.

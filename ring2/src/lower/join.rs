@@ -21,7 +21,7 @@ use super::branch::Branch;
 use super::interval::{HeldBy, Within};
 use super::nearest::Closest;
 use super::union::Part;
-use super::window_join::{meets_windows, windows_behind};
+use super::window_join::{equal_windows, meets_windows, windows_behind};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
 use crate::partitioning::{Way, changes_come, ends};
@@ -57,8 +57,9 @@ enum Kept {
     Within(Within),
     /// Versions of the right side as long as they may be the nearest.
     Nearest(Closest),
-    /// All rows that stand.
-    Changes,
+    /// All rows that stand; where it is known how far times of both are apart, those that something
+    /// can still happen to.
+    Changes(Option<Within>),
 }
 
 impl Kept {
@@ -67,7 +68,8 @@ impl Kept {
         match self {
             Self::Within(within) => Some(within.held(side)),
             Self::Nearest(closest) => closest.held(side),
-            Self::Side(..) | Self::Changes => None,
+            Self::Changes(within) => within.as_ref().map(|within| within.held(side)),
+            Self::Side(..) => None,
         }
     }
 
@@ -164,7 +166,7 @@ impl Lowering<'_> {
         let condition = match &kept {
             Kept::Within(within) => within.rest.clone(),
             Kept::Nearest(_) => None,
-            Kept::Side(..) | Kept::Changes => join.filter.as_ref().and_then(without_versions),
+            Kept::Side(..) | Kept::Changes(_) => join.filter.as_ref().and_then(without_versions),
         };
         let (on_left, on_right) = join.on.iter().cloned().unzip();
         let left = self.come((left, &join.left), on_left, &left_way, (Side::Left, &kept))?;
@@ -190,10 +192,10 @@ impl Lowering<'_> {
                 closest.windows(sides),
             ),
             Kept::Side(side, _) => (Keep::Side(*side), Vec::new()),
-            Kept::Changes => (Keep::Changes, Vec::new()),
+            Kept::Changes(_) => (Keep::Changes, Vec::new()),
         };
         let near = match &kept {
-            Kept::Side(_, Some(near)) => near.near(sides),
+            Kept::Side(_, Some(near)) | Kept::Changes(Some(near)) => near.near(sides),
             _ => None,
         };
         let output = match keep {
@@ -235,6 +237,19 @@ impl Lowering<'_> {
         let endless = self.sides_end(join) == [false, false];
         let held =
             endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
+        let before = held.then(|| (self.program.clone(), self.aggregates, self.joins));
+        let parts = self.both_parts(join, held)?;
+        match before {
+            // What is late is late for windows by which rows are held, and for no others.
+            Some(before) if equal_windows(join, [&parts[0], &parts[1]]).is_none() => {
+                (self.program, self.aggregates, self.joins) = before;
+                self.both_parts(join, false)
+            }
+            _ => Ok(parts),
+        }
+    }
+
+    fn both_parts(&mut self, join: &Join, held: bool) -> Result<[Part; 2], Refusal> {
         let around = std::mem::replace(&mut self.held_by_window, held);
         let left = self.part(&join.left)?;
         let right = self.part(&join.right)?;
@@ -264,13 +279,13 @@ impl Lowering<'_> {
             let side = self.build(join, kind, ways)?;
             return Ok(Kept::Side(side, Self::near(join)));
         }
-        let within = match changing {
-            true => None,
-            false => self.within(join, parts)?,
+        let within = match endless {
+            true => self.within(join, parts)?,
+            false => None,
         };
         match within {
-            Some(within) => Ok(Kept::Within(within)),
-            None => self.check_regular(kind, ways).map(|()| Kept::Changes),
+            Some(within) if !changing => Ok(Kept::Within(within)),
+            within => (self.check_regular(kind, ways)).map(|()| Kept::Changes(within)),
         }
     }
 
@@ -367,8 +382,8 @@ impl Lowering<'_> {
             to = self.on_time(time, to)?;
         }
         match (kept, self.weighted) {
-            (Kept::Changes, true) => self.part_updates(&at),
-            (Kept::Changes, false) => self.weigh(),
+            (Kept::Changes(_), true) => self.part_updates(&at),
+            (Kept::Changes(_), false) => self.weigh(),
             (Kept::Within(_) | Kept::Nearest(_) | Kept::Side(..), _) => {}
         }
         let own = self.schema.fields[..self.visible()].to_vec();

@@ -14,10 +14,10 @@ use crate::partitioning::Way;
 const GROWS: &str = "a regular join keeps all rows of both of its sides, and grows as long as it \
                      runs: an interval of event time, or equal windows, would bound it";
 
-/// Whether a program has a regular join.
-pub(super) fn is_in(program: &Program) -> bool {
+/// Whether a program has a regular join that forgets nothing.
+fn grows(program: &Program) -> bool {
     let regular = |operator: &OperatorSpec| match operator {
-        OperatorSpec::Join(spec) => spec.keep == Keep::Changes,
+        OperatorSpec::Join(spec) => spec.keep == Keep::Changes && spec.near.is_none(),
         _ => false,
     };
     let mut operators = program.stages.iter().flat_map(|stage| &stage.operators);
@@ -27,7 +27,7 @@ pub(super) fn is_in(program: &Program) -> bool {
 /// What to warn of before a program runs over inputs without end.
 pub(crate) fn warnings(program: &Program, tables: &[SourceDef]) -> Vec<String> {
     let endless = tables.iter().any(|table| !table.bounded);
-    Vec::from_iter((endless && is_in(program)).then(|| GROWS.to_owned()))
+    Vec::from_iter((endless && grows(program)).then(|| GROWS.to_owned()))
 }
 
 impl Lowering<'_> {

@@ -21,7 +21,7 @@ use crate::window::START;
 use crate::window::marker::{CUMULATE, CUMULATE_END, HOP};
 
 /// Whether an expression is the start of windows, or the bound by which they close.
-fn is_start(expr: &PlanExpr, input: &LogicalPlan) -> bool {
+pub(crate) fn is_start(expr: &PlanExpr, input: &LogicalPlan) -> bool {
     match unaliased(expr) {
         PlanExpr::ScalarFunction(f) => [START, HOP, CUMULATE, CUMULATE_END].contains(&f.name()),
         PlanExpr::Column(column) => {
@@ -33,7 +33,7 @@ fn is_start(expr: &PlanExpr, input: &LogicalPlan) -> bool {
 }
 
 /// Whether a column of a plan may be the start of windows.
-fn starts(plan: &LogicalPlan, at: usize) -> bool {
+pub(crate) fn starts(plan: &LogicalPlan, at: usize) -> bool {
     match plan {
         LogicalPlan::Projection(of) => of.expr.get(at).is_some_and(|e| is_start(e, &of.input)),
         LogicalPlan::Aggregate(of) => match of.group_expr.first() {
@@ -64,7 +64,7 @@ fn starts(plan: &LogicalPlan, at: usize) -> bool {
 }
 
 /// Whether a join asks that windows of both sides are equal, as far as the plan says what they are.
-pub(super) fn meets_windows(join: &Join) -> bool {
+pub(crate) fn meets_windows(join: &Join) -> bool {
     let mut pairs = join.on.iter();
     pairs.any(|(l, r)| {
         let is_column = |e| matches!(unaliased(e), PlanExpr::Column(_));
@@ -94,15 +94,14 @@ pub(super) fn equal_windows(join: &Join, parts: [&Part; 2]) -> Option<Within> {
 }
 
 /// Of which columns of joined rows windows close once a watermark has passed their end, and the
-/// size of these: a side's that is never missing.
+/// size of these: a side's that is never missing. Event times are as the starts of windows of one
+/// nanosecond.
 pub(super) fn windows_behind(
     kind: JoinKind,
     sides: [&Coming; 2],
     within: &Within,
 ) -> Vec<Option<i64>> {
-    let Some(size_ns) = within.size_ns() else {
-        return Vec::new();
-    };
+    let size_ns = within.size_ns();
     let is_there = |side: Side| match kind.asked() {
         None => !kind.tells(side.other()),
         Some(asked) => asked == side,

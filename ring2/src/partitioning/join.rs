@@ -17,6 +17,7 @@ use super::distribution::{Key, Spread, class, core};
 use super::graph::ExchangeKind;
 use super::names::{duration, text};
 use crate::catalog::SourceDef;
+use crate::planner::state_ttl::{self, forgets};
 use crate::window::marker::ASOF;
 
 /// The declared table that a side is, if it is one and nothing more.
@@ -324,6 +325,7 @@ impl Walk<'_> {
         let kind = kind(join.join_type);
         let tables = self.facts.tables;
         let changing = self.changes_come(&join.left) || self.changes_come(&join.right);
+        let endless = !ends(&join.left, tables) && !ends(&join.right, tables);
         let kept = match (ends(&join.right, tables), ends(&join.left, tables)) {
             _ if changing => None,
             (true, _) => Some("the right side"),
@@ -343,8 +345,12 @@ impl Walk<'_> {
                 self.watermark(),
             ),
             Shape::Interval => {
-                let bound = format!("{} and the interval", self.watermark());
+                let bound = format!("{} and {}", self.watermark(), self.distance(join));
                 ("interval", "rows of both sides that can still match", bound)
+            }
+            Shape::Regular if endless && changing && forgets(join, tables) => {
+                let bound = format!("{} and {}", self.watermark(), self.distance(join));
+                ("regular", "rows of both sides that can still change", bound)
             }
             Shape::Regular => {
                 let bound = "nothing but the end of input: it grows".to_owned();
@@ -361,6 +367,14 @@ impl Walk<'_> {
         let state = match kept {
             Some(side) => (format!("all rows of {side}"), format!("the end of {side}")),
             None => (state.to_owned(), bound),
+        };
+        let asks = !matches!(kind, "inner" | "left" | "right" | "full");
+        let state = match asks && join.filter.is_some() {
+            true => (
+                format!("{}, and tries those of a key until one matches", state.0),
+                state.1,
+            ),
+            false => state,
         };
         self.operator(stage, name, native(join), Some(state));
     }
@@ -398,7 +412,8 @@ fn conditions(join: &Join) -> String {
             (a, b) => format!("{a} = {b}"),
         })
         .collect();
-    all.extend(join.filter.as_ref().map(|f| match interval(f) {
+    let filter = join.filter.as_ref().and_then(|f| state_ttl::parted(f).0);
+    all.extend(filter.map(|f| match interval(f) {
         Some(within) => within,
         None => text(f),
     }));

@@ -10,8 +10,8 @@ pub struct Settings {
     pub auto_select_strategy: bool,
     /// Up to this size a table is replicated to every shard.
     pub broadcast_max_bytes: u64,
-    /// Whether rows of regular joins are to be forgotten after a time.
-    pub state_ttl: bool,
+    /// How far apart times of rows may be that match in regular joins, in nanoseconds.
+    pub state_ttl_ns: Option<i64>,
 }
 
 impl Default for Settings {
@@ -19,7 +19,7 @@ impl Default for Settings {
         Self {
             auto_select_strategy: true,
             broadcast_max_bytes: BROADCAST_BYTES_MAX,
-            state_ttl: false,
+            state_ttl_ns: None,
         }
     }
 }

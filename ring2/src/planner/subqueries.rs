@@ -1,9 +1,14 @@
 //! Subqueries in expressions that as a join would mean something else: they are refused. A join
 //! tells whether there is a match, and not that a comparison with NULL left it open.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, not_impl_err};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::expr::InSubquery;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, Operator, Subquery, SubqueryAlias,
+};
 
 /// Refuses such subqueries, and a value that may be several: as a join it would multiply rows. Of
 /// one that names columns from around it the analyzer knows.
@@ -24,6 +29,33 @@ pub(super) fn check(plan: &LogicalPlan) -> PlanResult<()> {
         })
     };
     plan.apply_with_subqueries(node).map(|_| ())
+}
+
+/// Gives the column of IN a relation, where it has none, as that of a UNION: DataFusion would find
+/// it twice beside OR.
+pub(super) fn named(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|expr| {
+            expr.transform_up(|e| match e {
+                Expr::InSubquery(mut found) if is_nameless(&found) => {
+                    let rows = Arc::clone(&found.subquery.subquery);
+                    let rows = SubqueryAlias::try_new(rows, "__trefoil_in")?;
+                    found.subquery = Subquery {
+                        subquery: Arc::new(LogicalPlan::SubqueryAlias(rows)),
+                        ..found.subquery
+                    };
+                    Ok(Transformed::yes(Expr::InSubquery(found)))
+                }
+                e => Ok(Transformed::no(e)),
+            })
+        })
+    });
+    plan.map(|plan| plan.data)
+}
+
+fn is_nameless(found: &InSubquery) -> bool {
+    let (relation, _) = found.subquery.subquery.schema().qualified_field(0);
+    relation.is_none() && found.subquery.outer_ref_columns.is_empty()
 }
 
 /// What is wrong wherever it stands.

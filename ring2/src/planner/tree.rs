@@ -16,7 +16,7 @@ mod windows;
 use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, OrderByKind, Query, SetExpr, SetOperator, SetQuantifier, Value, visit_expressions,
+    Expr, OrderByKind, Query, SetExpr, Value, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -220,17 +220,6 @@ impl Tree<'_> {
         match body {
             SetExpr::Select(select) => self.plain(select, level),
             SetExpr::Query(query) => self.query(query, level).map(|()| Vec::new()),
-            SetExpr::SetOperation {
-                op: op @ (SetOperator::Intersect | SetOperator::Except),
-                set_quantifier: SetQuantifier::All,
-                ..
-            } => {
-                let word = op.to_string();
-                let at = find_word(&self.select.chunk.tokens, &[&word], self.start());
-                let message = format!("{word} ALL is not supported yet");
-                let hint = format!("{word} without ALL: each row once");
-                Err(self.select.place.hinted("E0301", at, message, hint))
-            }
             SetExpr::SetOperation { left, right, .. } => {
                 self.body(left, level)?;
                 self.body(right, level)?;

@@ -106,10 +106,16 @@ impl Query {
             let (Asof { op, right, .. }, c) = (join, format!("c{number}"));
             let (a, b) = join.times;
             let on = join.on(column, &c);
-            let on = if on.is_empty() {
-                on
-            } else {
-                format!(" ON {on}")
+            // The left side has the names of the first one's keys once.
+            let alike = join.keys.iter().all(|(l, r)| l == r);
+            let using = number == 1 && op.len() == 2 && alike && !join.null_equal;
+            let on = match (on.is_empty(), using) {
+                (true, _) => on,
+                (false, true) => {
+                    let names = join.keys.iter().map(|(name, _)| *name);
+                    format!(" USING ({})", names.collect::<Vec<_>>().join(", "))
+                }
+                (false, false) => format!(" ON {on}"),
             };
             write!(
                 from,
@@ -280,7 +286,7 @@ fn records(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Record>> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(crate::join_cases(40))]
 
     /// The right side ends: anything is compared, and the answer is that of the batch.
     #[test]

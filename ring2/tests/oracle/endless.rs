@@ -68,6 +68,14 @@ fn windows_beside_a_regular_join() {
             "SELECT a.i, a.window_start, c.window_start AS w, c.i AS j FROM {tumble} AS a \
              JOIN {hop} AS c ON a.k = c.k AND a.i < c.i AND a.window_start <= c.window_start"
         ),
+        // Equal windows, of rows of which nothing says when they close.
+        format!(
+            "SELECT a.i, c.i AS j FROM (SELECT window_start, k, i FROM {tumble} AS x UNION ALL \
+             SELECT window_start, k, i FROM {p} AS y) AS a JOIN {r} AS c \
+             ON a.k = c.k AND a.window_start = c.window_start",
+            p = tumble.replace('q', "p"),
+            r = tumble.replace('q', "r"),
+        ),
     ] {
         let config = Config {
             shards: 2,

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
+use crate::changelog::compare_prefixes;
 use crate::check_pair;
-use crate::compare::Order;
-use crate::data::lines;
+use crate::compare::{Case, Changes, Lenient, Order};
+use crate::data::{COLUMNS, lines};
 
 /// Over every record and over none.
 pub(crate) const UNIONS: &[&str] = &[
@@ -176,8 +177,41 @@ const KEYS: [&str; 6] = [
     "(a.k IS NOT DISTINCT FROM c.k)",
 ];
 
+/// A join of these sides, joined once more or grouped.
+fn query(
+    (left, right): (&str, &str),
+    kind: &str,
+    (key, condition): (&str, &str),
+    above: u32,
+    more: (&str, &str),
+) -> String {
+    let from = format!("{left} AS a {kind} {right} AS c ON {key}{condition}");
+    let both = !kind.contains("SEMI") && !kind.contains("ANTI");
+    let one = if kind.starts_with("RIGHT ") && !both {
+        "c"
+    } else {
+        "a"
+    };
+    match (above, both) {
+        (0, _) => {
+            let calls = format!("COUNT(*), SUM({one}.i)");
+            format!("SELECT {one}.s, {calls} FROM {from} GROUP BY {one}.s")
+        }
+        (1, _) => format!("SELECT COUNT(*), MIN({one}.k), MAX({one}.i) FROM {from}"),
+        (2, true) => {
+            let (kind, side) = more;
+            format!(
+                "SELECT a.k, a.s, c.i, e.k FROM {from} {kind} {side} AS e ON c.i = e.k \
+                         AND a.s = e.s"
+            )
+        }
+        (_, true) => format!("SELECT a.k, a.i, a.s, c.k, c.s, c.x FROM {from}"),
+        (_, false) => format!("SELECT {one}.k, {one}.i, {one}.s FROM {from}"),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(crate::join_cases(60))]
 
     /// Any sides, any kind, any conditions, any data; joined once more or grouped.
     #[test]
@@ -191,25 +225,35 @@ proptest! {
         above in 0..4u32,
         more in (prop::sample::select(&KINDS[..4]), prop::sample::select(&SIDES[..])),
     ) {
-        let (left, right) = sides;
-        let from = format!("{left} AS a {kind} {right} AS c ON {key}{condition}");
-        let both = !kind.contains("SEMI") && !kind.contains("ANTI");
-        let one = if kind.starts_with("RIGHT ") && !both { "c" } else { "a" };
-        let query = match (above, both) {
-            (0, _) => {
-                let calls = format!("COUNT(*), SUM({one}.i)");
-                format!("SELECT {one}.s, {calls} FROM {from} GROUP BY {one}.s")
-            }
-            (1, _) => format!("SELECT COUNT(*), MIN({one}.k), MAX({one}.i) FROM {from}"),
-            (2, true) => {
-                let (kind, side) = more;
-                format!("SELECT a.k, a.s, c.i, e.k FROM {from} {kind} {side} AS e ON c.i = e.k \
-                         AND a.s = e.s")
-            }
-            (_, true) => format!("SELECT a.k, a.i, a.s, c.k, c.s, c.x FROM {from}"),
-            (_, false) => format!("SELECT {one}.k, {one}.i, {one}.s FROM {from}"),
-        };
+        let query = query(sides, kind, (key, condition), above, more);
         let (name, lines) = (format!("joined-{seed}"), lines(count, seed));
         check_pair(&name, &lines, &(&query, &query), Order::Any).unwrap();
+    }
+
+    /// The same under EMIT CHANGES, and what stands after each record.
+    #[test]
+    fn generated_joins_after_each_record(
+        seed in any::<u64>(),
+        count in 1..12u64,
+        sides in (prop::sample::select(&SIDES[..]), prop::sample::select(&SIDES[..])),
+        kind in prop::sample::select(&KINDS[..]),
+        key in prop::sample::select(&KEYS[..]),
+        condition in prop::sample::select(&CONDITIONS[..]),
+        above in 0..4u32,
+        more in (prop::sample::select(&KINDS[..4]), prop::sample::select(&SIDES[..])),
+    ) {
+        let query = query(sides, kind, (key, condition), above, more);
+        let case = Case {
+            name: &format!("joined-each-{seed}"),
+            columns: COLUMNS,
+            lines: &lines(count, seed),
+            query: &query,
+            batch: &query,
+            lenient: Lenient::default(),
+            changes: Changes::Any,
+            keyless: false,
+            order: Order::Any,
+        };
+        compare_prefixes(&case).unwrap();
     }
 }

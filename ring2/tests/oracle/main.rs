@@ -11,6 +11,7 @@ mod crash;
 mod data;
 mod endless;
 mod expressions;
+mod forgotten;
 mod generate;
 mod joins;
 mod near;
@@ -244,6 +245,14 @@ proptest! {
 /// The number that an environment variable holds.
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// How many joins of each kind are generated: `TREFOIL_JOIN_CASES`, else so many.
+fn join_cases(otherwise: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: setting("TREFOIL_JOIN_CASES", otherwise.into()) as u32,
+        ..ProptestConfig::default()
+    }
 }
 
 /// Any query over any records. `TREFOIL_ORACLE_CASES` says how many, `TREFOIL_ORACLE_SEED` where to

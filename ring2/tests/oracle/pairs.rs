@@ -143,6 +143,142 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
         "SELECT a.i, a.k, c.s FROM r AS a LEFT JOIN \
          (r AS b JOIN (SELECT i, s FROM r WHERE k > 0) AS c ON b.i = c.i) ON a.i = b.i",
     ),
+    // That of a right join is the right side's, of a full one the first that is not NULL.
+    (
+        "SELECT i, z.k, a.s FROM (SELECT i, k FROM r WHERE b) AS z \
+         RIGHT JOIN (SELECT i, s FROM r WHERE k > 0) AS a USING (i) WHERE i <> 7",
+        "SELECT a.i, z.k, a.s FROM (SELECT i, k FROM r WHERE b) AS z \
+         RIGHT JOIN (SELECT i, s FROM r WHERE k > 0) AS a ON z.i = a.i WHERE a.i <> 7",
+    ),
+    (
+        "SELECT * FROM (SELECT x, k FROM r WHERE b) AS z RIGHT JOIN \
+         (SELECT s, k FROM r WHERE i > 0) AS a USING (k)",
+        "SELECT z.x, a.k, a.s FROM (SELECT x, k FROM r WHERE b) AS z RIGHT JOIN \
+         (SELECT s, k FROM r WHERE i > 0) AS a ON z.k = a.k",
+    ),
+    (
+        "SELECT *, k + 1 AS next FROM (SELECT x, k FROM r WHERE b AND k > 0) AS z FULL JOIN \
+         (SELECT s, k FROM r WHERE k < 2) AS a USING (k)",
+        "SELECT z.x, COALESCE(z.k, a.k) AS k, a.s, COALESCE(z.k, a.k) + 1 AS next FROM \
+         (SELECT x, k FROM r WHERE b AND k > 0) AS z FULL JOIN \
+         (SELECT s, k FROM r WHERE k < 2) AS a ON z.k = a.k",
+    ),
+    (
+        "SELECT k, i FROM (SELECT k, i FROM r WHERE b) AS z FULL JOIN \
+         (SELECT k, i FROM r WHERE k < 2) AS a USING (k, i) ORDER BY k, i",
+        "SELECT COALESCE(z.k, a.k) AS k, COALESCE(z.i, a.i) AS i FROM \
+         (SELECT k, i FROM r WHERE b) AS z FULL JOIN (SELECT k, i FROM r WHERE k < 2) AS a \
+         ON z.k = a.k AND z.i = a.i",
+    ),
+    (
+        "SELECT k, e.s FROM (SELECT k FROM r WHERE k > 0) AS z FULL JOIN \
+         (SELECT k FROM r WHERE k < 2) AS a USING (k) LEFT JOIN r AS e USING (k) WHERE k <> -1",
+        "SELECT y.k, e.s FROM (SELECT COALESCE(z.k, a.k) AS k FROM (SELECT k FROM r WHERE k > 0) \
+         AS z FULL JOIN (SELECT k FROM r WHERE k < 2) AS a ON z.k = a.k) AS y \
+         LEFT JOIN r AS e ON y.k = e.k WHERE y.k <> -1",
+    ),
+    (
+        "SELECT * FROM (SELECT k, i FROM r WHERE k > 1) AS z FULL JOIN \
+         (SELECT k FROM r WHERE k < 1) AS a USING (k) FULL JOIN \
+         (SELECT x, k FROM r WHERE b) AS e USING (k)",
+        "SELECT COALESCE(y.k, e.k) AS k, y.i, e.x FROM (SELECT COALESCE(z.k, a.k) AS k, z.i FROM \
+         (SELECT k, i FROM r WHERE k > 1) AS z FULL JOIN (SELECT k FROM r WHERE k < 1) AS a \
+         ON z.k = a.k) AS y FULL JOIN (SELECT x, k FROM r WHERE b) AS e ON y.k = e.k",
+    ),
+    (
+        "SELECT i, c.k, b.s FROM r AS c JOIN ((SELECT i, s FROM r WHERE k > 0) AS b FULL JOIN \
+         (SELECT i FROM r WHERE b) AS d USING (i)) USING (i)",
+        "SELECT c.i, c.k, y.s FROM r AS c JOIN (SELECT COALESCE(b.i, d.i) AS i, b.s FROM \
+         (SELECT i, s FROM r WHERE k > 0) AS b FULL JOIN (SELECT i FROM r WHERE b) AS d \
+         ON b.i = d.i) AS y ON c.i = y.i",
+    ),
+    (
+        "SELECT k, s FROM (SELECT k FROM r WHERE b) AS z RIGHT SEMI JOIN r AS a USING (k)",
+        "SELECT k, s FROM r AS a WHERE k IN (SELECT k FROM r WHERE b)",
+    ),
+    // Rows that are there n and m times: n - m stay of EXCEPT ALL, the lesser of INTERSECT ALL.
+    (
+        "SELECT k, b FROM r EXCEPT ALL SELECT k, b FROM r WHERE i > 0",
+        "SELECT q.k, q.b FROM (SELECT a.k, a.b, a.n - COALESCE(c.n, 0) AS n FROM \
+         (SELECT k, b, COUNT(*) AS n FROM r GROUP BY k, b) AS a LEFT JOIN \
+         (SELECT k, b, COUNT(*) AS n FROM r WHERE i > 0 GROUP BY k, b) AS c \
+         ON (a.k IS NOT DISTINCT FROM c.k) AND (a.b IS NOT DISTINCT FROM c.b)) AS q \
+         CROSS JOIN UNNEST(generate_series(1, q.n)) AS z",
+    ),
+    (
+        "SELECT k, b FROM r INTERSECT ALL SELECT k, NOT b FROM r",
+        "SELECT q.k, q.b FROM (SELECT a.k, a.b, LEAST(a.n, c.n) AS n FROM \
+         (SELECT k, b, COUNT(*) AS n FROM r GROUP BY k, b) AS a JOIN \
+         (SELECT k, NOT b AS b, COUNT(*) AS n FROM r GROUP BY k, NOT b) AS c \
+         ON (a.k IS NOT DISTINCT FROM c.k) AND (a.b IS NOT DISTINCT FROM c.b)) AS q \
+         CROSS JOIN UNNEST(generate_series(1, q.n)) AS z",
+    ),
+    (
+        "SELECT s, COUNT(*) AS n FROM (SELECT s FROM r WHERE b EXCEPT ALL SELECT s FROM r \
+         WHERE NOT b AND k = 1) AS q GROUP BY s",
+        "SELECT a.s, a.n - COALESCE(c.n, 0) AS n FROM \
+         (SELECT s, COUNT(*) AS n FROM r WHERE b GROUP BY s) AS a LEFT JOIN \
+         (SELECT s, COUNT(*) AS n FROM r WHERE NOT b AND k = 1 GROUP BY s) AS c \
+         ON (a.s IS NOT DISTINCT FROM c.s) WHERE a.n > COALESCE(c.n, 0)",
+    ),
+    (
+        "SELECT COUNT(*) FROM (SELECT CAST(k AS DOUBLE) AS k FROM r INTERSECT ALL \
+         SELECT i FROM r) AS q",
+        "SELECT COALESCE(SUM(LEAST(a.n, c.n)), 0) FROM \
+         (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a JOIN \
+         (SELECT i, COUNT(*) AS n FROM r GROUP BY i) AS c ON (a.k IS NOT DISTINCT FROM c.i)",
+    ),
+    // Values that meet the outer columns by more than equalities.
+    (
+        "SELECT a.i, (SELECT COUNT(*) FROM r AS c WHERE c.k = a.k AND c.i <= a.i) AS n, \
+         (SELECT MAX(c.i) - 1 FROM r AS c WHERE c.i < a.i AND (c.s = a.s OR a.b)) AS m FROM r AS a \
+         WHERE a.k = 1",
+        "SELECT y.i, y.n, MAX(c.i) - 1 AS m FROM (SELECT a.z, a.i, a.s, a.b, COUNT(c.one) AS n \
+         FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY ts, i, k, s) AS z FROM r WHERE k = 1) AS a \
+         LEFT JOIN (SELECT k, i, 1 AS one FROM r) AS c ON c.k = a.k AND c.i <= a.i \
+         GROUP BY a.z, a.i, a.s, a.b) AS y LEFT JOIN r AS c ON c.i < y.i AND (c.s = y.s OR y.b) \
+         GROUP BY y.z, y.i, y.n",
+    ),
+    (
+        "SELECT a.i, a.s FROM r AS a WHERE 2 > (SELECT COUNT(c.x) FROM r AS c \
+         WHERE c.s = a.s AND c.i > a.i) AND a.i > (SELECT SUM(c.k) FROM r AS c WHERE c.k < a.k)",
+        "SELECT y.i, y.s FROM (SELECT a.z, a.i, a.s, a.k, COUNT(c.x) AS n \
+         FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY ts, i, k, s) AS z FROM r) AS a \
+         LEFT JOIN r AS c ON c.s = a.s AND c.i > a.i GROUP BY a.z, a.i, a.s, a.k) AS y \
+         JOIN r AS c ON c.k < y.k WHERE 2 > y.n GROUP BY y.z, y.i, y.s HAVING y.i > SUM(c.k)",
+    ),
+    // Whether there is a greater one, a lesser one or another one.
+    (
+        "SELECT a.i, a.x FROM r AS a WHERE EXISTS (SELECT 1 FROM r AS c WHERE c.k = a.k \
+         AND c.x > a.x)",
+        "SELECT a.i, a.x FROM r AS a JOIN (SELECT k, MAX(x) AS m FROM r GROUP BY k) AS c \
+         ON a.k = c.k WHERE c.m > a.x",
+    ),
+    (
+        "SELECT a.i, a.s FROM r AS a WHERE NOT EXISTS (SELECT 1 FROM r AS c WHERE c.k = a.k \
+         AND c.b AND c.s <> a.s)",
+        "SELECT a.i, a.s FROM r AS a LEFT JOIN (SELECT k, COUNT(DISTINCT s) AS n, MIN(s) AS m \
+         FROM r WHERE b GROUP BY k) AS c ON a.k = c.k \
+         WHERE a.s IS NULL OR COALESCE(c.n, 0) = 0 OR c.n = 1 AND c.m = a.s",
+    ),
+    (
+        "SELECT i FROM r AS a WHERE a.b OR EXISTS (SELECT 1 FROM r AS c WHERE c.k = a.k \
+         AND a.i >= c.i + 0 AND a.x <> c.y) OR EXISTS (SELECT 1 FROM r AS c WHERE c.s = a.s \
+         AND c.ts < a.ts)",
+        "SELECT i FROM (SELECT a.i, a.b, a.ts, a.x, c.m, d.one FROM \
+         (SELECT *, ROW_NUMBER() OVER (ORDER BY ts, i, k, s) AS z FROM r) AS a \
+         LEFT JOIN (SELECT s, MIN(ts) AS m FROM r GROUP BY s) AS c ON c.s = a.s \
+         LEFT JOIN (SELECT DISTINCT a.z, 1 AS one FROM (SELECT *, ROW_NUMBER() OVER \
+         (ORDER BY ts, i, k, s) AS z FROM r) AS a JOIN r AS c ON c.k = a.k AND a.i >= c.i \
+         AND a.x <> c.y) AS d ON a.z = d.z) AS q WHERE b OR m < ts OR one = 1",
+    ),
+    // IN of a UNION beside OR.
+    (
+        "SELECT i, b FROM r WHERE b OR ts IN (SELECT ts FROM r WHERE k = 1 UNION ALL \
+         SELECT ts + INTERVAL '1' SECOND FROM r WHERE k = 2)",
+        "SELECT i, b FROM r WHERE b OR ts IN (SELECT ts FROM r WHERE k = 1) OR ts IN \
+         (SELECT ts + INTERVAL '1' SECOND AS ts FROM r WHERE k = 2)",
+    ),
     // No call counts rows, and the changelog does.
     (
         "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \

@@ -243,16 +243,6 @@ SELECT symbol FROM trades WHERE symbol LIKE symbol ESCAPE '!'
 ---
 SELECT symbol FROM trades WHERE symbol LIKE 'a' ESCAPE '!!'
 ---
-SELECT t.price FROM trades t ASOF JOIN quotes q MATCH_CONDITION (t.event_time >= q.event_time) USING (symbol)
----
-SELECT symbol FROM trades RIGHT JOIN quotes USING (symbol)
----
-SELECT symbol FROM trades FULL JOIN quotes USING (symbol)
----
-SELECT symbol FROM trades EXCEPT ALL SELECT symbol FROM quotes
----
-SELECT symbol FROM trades INTERSECT ALL SELECT symbol FROM quotes
----
 SELECT price FROM trades t WHERE EXISTS (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol)
 ---
 SELECT price FROM trades WHERE NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)

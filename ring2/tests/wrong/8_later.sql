@@ -2,7 +2,7 @@ SELECT symbol FROM trades t WHERE price > (SELECT bid FROM quotes q WHERE q.symb
 ---
 SELECT symbol FROM trades WHERE price > (SELECT bid FROM quotes)
 ---
-SELECT symbol, (SELECT MAX(bid) FROM quotes q WHERE q.bid > t.price) AS m FROM trades t
+SELECT symbol, (SELECT bid FROM quotes q WHERE q.bid > t.price LIMIT 1) AS m FROM trades t
 ---
 SELECT symbol, (SELECT MAX(bid) FROM quotes) AS m, EXISTS (SELECT 1 FROM quotes) AS e FROM trades
 ---
@@ -25,8 +25,10 @@ CREATE SOURCE b (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
   WITH (connector = 'file', path = 'b', format = 'json', follow = true);
 SELECT k FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.ts < a.ts)
 ---
+CREATE SOURCE a (k BIGINT) WITH (connector = 'file', path = 'a', format = 'json', follow = true);
+CREATE SOURCE b (k BIGINT) WITH (connector = 'file', path = 'b', format = 'json', follow = true);
 SET state_ttl = '1 hour';
-SELECT symbol FROM trades INTERSECT SELECT symbol FROM quotes EMIT CHANGES
+SELECT k FROM a INTERSECT SELECT k FROM b EMIT CHANGES
 ---
 SELECT symbol, COUNT(*) FROM trades GROUP BY symbol
 UNION ALL SELECT symbol, COUNT(*) FROM quotes GROUP BY symbol EMIT CHANGES

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use arrow_schema::TimeUnit;
 use trefoil_ring0::format::time::write_timestamp;
 
+use crate::bench::data::Random;
 use crate::failure::Failure;
 
 pub(super) const SCHEMA: &str = "
@@ -34,7 +35,6 @@ const STEP_MS: i64 = 10;
 const DISORDER_MS: u64 = 2000;
 /// The time of the first record, in milliseconds since 1970.
 const START_MS: i64 = 1_704_067_200_000;
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Files in a folder that goes with this.
 #[derive(Debug)]
@@ -61,14 +61,8 @@ impl Files {
         let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder)?;
         let files = Self { folder, rows };
-        let mut state = SEED;
-        let mut below = move |end: u64| {
-            // splitmix64 (public domain).
-            state = state.wrapping_add(SEED);
-            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((u128::from(z ^ z >> 31) * u128::from(end)) >> 64) as u64
-        };
+        let mut random = Random::default();
+        let mut below = move |end: u64| random.below(end);
         let mut readings = files.file("readings")?;
         let mut checks = files.file("checks")?;
         for n in 0..rows as i64 {

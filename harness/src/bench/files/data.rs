@@ -12,13 +12,13 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use trefoil_ring0::format::time::write_timestamp;
 
+use crate::bench::data::{Random, scaled};
 use crate::failure::Failure;
 
 /// Devices, each as often as any other.
 pub(super) const KEYS: u64 = 1000;
 /// Values are quarters below this, so that sums are exact whatever their order.
 const VALUE_MAX: u64 = 4000;
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The time of the first record, in milliseconds since 1970.
 const START_MS: i64 = 1_704_067_200_000;
 /// Rows of a row group, as DuckDB and Polars write them.
@@ -86,18 +86,6 @@ impl Drop for Files {
     }
 }
 
-/// Numbers in no order, the same each time.
-fn random() -> impl FnMut() -> u64 {
-    let mut state = SEED;
-    move || {
-        // splitmix64 (public domain).
-        state = state.wrapping_add(SEED);
-        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
-
 impl Files {
     pub(super) fn make(rows: usize) -> Result<Self, Failure> {
         let folder = format!("trefoil-bench-files-{}", std::process::id());
@@ -117,10 +105,10 @@ impl Files {
 
     /// Device and value of each record; the same each time.
     fn records(&mut self) -> Vec<(u64, f64)> {
-        let mut random = random();
+        let mut random = Random::default();
         let records = (0..self.rows).map(|_| {
-            let bits = random();
-            let device = ((u128::from(bits) * u128::from(KEYS)) >> 64) as u64;
+            let bits = random.bits();
+            let device = scaled(bits, KEYS);
             let value = (bits % VALUE_MAX) as f64 / 4.0;
             let group = &mut self.groups[device as usize];
             *group = (group.0 + 1, group.1 + value);
@@ -154,9 +142,9 @@ impl Files {
     /// `n`, an eighth no `at`, and of a quarter the device's name has an escape.
     fn write_mixed(&self, records: &[(u64, f64)]) -> Result<(), Failure> {
         let mut json = BufWriter::new(File::create(self.path(FileKind::Mixed))?);
-        let (mut random, mut at) = (random(), Vec::new());
+        let (mut random, mut at) = (Random::default(), Vec::new());
         for (n, (device, value)) in records.iter().enumerate() {
-            let bits = random();
+            let bits = random.bits();
             at.clear();
             let ms = arrow_schema::TimeUnit::Millisecond;
             write_timestamp(START_MS + n as i64, ms, &mut at);

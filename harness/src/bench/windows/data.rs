@@ -8,11 +8,11 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
 use trefoil::{SourceFile, plan_script};
 use trefoil_ring0::program::{Program, SourceKind};
 
+use crate::bench::data::{Random, scaled};
 use crate::failure::Failure;
 
 /// The time of the first record, in milliseconds since 1970: a whole number of all windows.
 const START_MS: i64 = 1_704_067_000_000;
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Length of tumbling windows.
 const MINUTE_MS: i64 = 60_000;
 /// Length of windows that hop.
@@ -107,16 +107,9 @@ pub(super) struct Data {
 impl Data {
     /// The same each time.
     pub(super) fn new(rows: usize, keys: u64) -> Self {
-        let mut state = SEED;
-        let mut random = move || {
-            // splitmix64 (public domain).
-            state = state.wrapping_add(SEED);
-            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ z >> 31
-        };
-        let bits: Vec<u64> = (0..rows).map(|_| random()).collect();
-        let key = |bits: &u64| ((u128::from(*bits) * u128::from(keys)) >> 64) as i64;
+        let mut random = Random::default();
+        let bits: Vec<u64> = (0..rows).map(|_| random.bits()).collect();
+        let key = |bits: &u64| scaled(*bits, keys) as i64;
         Self {
             keys: bits.iter().map(key).collect(),
             values: bits.iter().map(|bits| (bits % 1000) as i64).collect(),

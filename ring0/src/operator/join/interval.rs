@@ -58,6 +58,8 @@ pub(crate) struct IntervalJoin {
     owned: [Option<Owned>; 2],
     /// Where handing on the rows to a snapshot stands: the side, and how many of it are handed on.
     saving: (usize, usize),
+    /// How many rows of each side were forgotten before the end, and not told of yet.
+    gone: [u64; 2],
 }
 
 impl IntervalJoin {
@@ -88,6 +90,7 @@ impl IntervalJoin {
             alone: Vec::new(),
             owned: [None, None],
             saving: (0, 0),
+            gone: [0; 2],
             spec: Arc::clone(spec),
         })
     }
@@ -280,6 +283,11 @@ impl IntervalJoin {
         }
     }
 
+    /// How many rows of each side were forgotten since this was asked before.
+    pub(crate) fn take_forgotten(&mut self) -> [u64; 2] {
+        std::mem::take(&mut self.gone)
+    }
+
     fn forget(&mut self, side: Side, out: &mut Frame) -> Flow {
         let other = side.other();
         let below = match self.reached[other.port()] {
@@ -299,6 +307,9 @@ impl IntervalJoin {
             self.tell(side, out);
         }
         self.held[side.port()].forget(&self.forgotten);
+        if below != ENDED {
+            self.gone[side.port()] += self.forgotten.len() as u64;
+        }
         match self.forgotten.len() == most {
             true => Flow::Full,
             false => Flow::Done,

@@ -1,7 +1,7 @@
-//! Joins of rows that come and go on either side, of which nothing says when they match no more:
-//! all rows that stand are kept. Each change is looked for among the rows of the other side as it
-//! comes, and gives the changes of the result that it makes: pairs that come or go, and rows that
-//! match none any more, or again.
+//! Joins of rows that come and go on either side: all rows that stand are kept, but where times
+//! say that nothing can happen to them any more ([`forgotten`]). Each change is looked for among
+//! the rows of the other side as it comes, and gives the changes of the result that it makes: pairs
+//! that come or go, and rows that match none any more, or again.
 //!
 //! A row is kept by its key, and behind that by its values, as sort keys: which rows match is a
 //! range of one ordered map. How many rows one matches is counted, by the key where nothing else is
@@ -11,6 +11,7 @@
 //! A change gives its results by slices. An update whose key stays is one change, and where each of
 //! its two rows has just one result, these are an update, too.
 
+mod forgotten;
 mod given;
 mod saved;
 mod standing;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use self::given::{Given, Row};
 use self::standing::{Rows, Standing};
-use super::{Condition, SLICE_ROWS, check, own_fields};
+use super::{Condition, SLICE_ROWS, check, check_interval, own_fields};
 use crate::changelog::{self, is_weighted};
 use crate::error::{Result, refuse};
 use crate::frame::Frame;
@@ -73,6 +74,10 @@ pub(crate) struct RegularJoin {
     seed: u64,
     /// Where handing on to a snapshot stands: the side, and the last of its rows.
     saving: (usize, Option<Box<[u8]>>),
+    /// Each input's watermark, where it has one.
+    reached: [Option<i128>; 2],
+    /// How many rows of each side were forgotten, and not told of yet.
+    forgotten: [u64; 2],
 }
 
 impl RegularJoin {
@@ -83,11 +88,15 @@ impl RegularJoin {
         if !spec.inputs.iter().all(|input| is_weighted(input)) {
             return refuse("a join of changes that are none".to_owned());
         }
+        if let Some(near) = &spec.near {
+            check_interval(spec, near)?;
+        }
         let condition = Condition::new(spec)?;
         let rows = [Side::Left, Side::Right].map(|side| {
             let counted = condition.is_none() && spec.kind.tells(side.other());
             let schema = Schema::new(own_fields(spec, side).to_vec());
-            Rows::new(&spec.keys[side.port()], schema, counted)
+            let time = spec.near.map(|near| near.time(side));
+            Rows::new(&spec.keys[side.port()], schema, counted, time)
         });
         let others = rows.each_ref();
         Ok(Self {
@@ -104,6 +113,8 @@ impl RegularJoin {
             batch: Vec::new(),
             seed,
             saving: (0, None),
+            reached: [None; 2],
+            forgotten: [0; 2],
             spec: Arc::clone(spec),
         })
     }
@@ -115,9 +126,10 @@ impl RegularJoin {
         self
     }
 
-    /// The next frame comes from this port.
-    pub(crate) fn take_from(&mut self, port: usize) {
+    /// The next item comes from this port, and the inputs' watermarks are these.
+    pub(crate) fn take_from(&mut self, port: usize, reached: [Option<i128>; 2]) {
         self.side = if port == 0 { Side::Left } else { Side::Right };
+        self.reached = reached;
     }
 
     /// Takes a frame as far as there is room for what it gives, and for no longer than a slice
@@ -136,7 +148,7 @@ impl RegularJoin {
                     return (Flow::Done, failed);
                 }
                 None => self.begin(frame),
-                Some(change) if change.looked => self.end(change),
+                Some(change) if change.looked => self.end(frame, change),
                 Some(change) => {
                     // The slice before is given.
                     self.flush(frame, out);
@@ -340,7 +352,7 @@ impl RegularJoin {
     }
 
     /// Says what becomes of the change's own rows, and keeps them.
-    fn end(&mut self, change: Change) {
+    fn end(&mut self, frame: &Frame, change: Change) {
         let side = self.side;
         let counted = self.condition.is_some() && self.spec.kind.tells(side);
         let parts = [&change.before, &change.after];
@@ -362,8 +374,9 @@ impl RegularJoin {
             (change.before, -1, change.matches[0]),
             (change.after, 1, change.matches[1]),
         ] {
-            if let Some((_, bytes)) = part {
-                rows.weigh(bytes, weight, if counted { matches } else { 0 });
+            if let Some((row, bytes)) = part {
+                let time = rows.time(frame, row as usize);
+                rows.weigh(bytes, time, weight, if counted { matches } else { 0 });
             }
         }
         let [before, behind] = change.totals;

@@ -12,6 +12,8 @@ use crate::catalog::SourceDef;
 use crate::lower_expr::unaliased;
 use crate::partitioning::analyze::Walk;
 use crate::partitioning::distribution::core;
+use crate::partitioning::names::duration;
+use crate::planner::state_ttl;
 use crate::window::marker::{AS_OF_TIME, ASOF, is_own};
 
 /// Shapes of joins, by what they keep.
@@ -155,5 +157,15 @@ impl Walk<'_> {
     /// Whether rows of a plan come and go.
     pub(super) fn changes_come(&self, plan: &LogicalPlan) -> bool {
         self.facts.changes && changes_come(plan, self.facts.tables)
+    }
+
+    /// What says how far apart times are of rows that match.
+    pub(super) fn distance(&self, join: &Join) -> String {
+        let added = join.filter.as_ref().is_some_and(|f| state_ttl::parted(f).1);
+        match self.facts.settings.state_ttl_ns.filter(|_| added) {
+            Some(ttl_ns) => format!("state_ttl, {}", duration(ttl_ns)),
+            None if Shape::of(join, &[]) == Shape::Interval => "the interval".to_owned(),
+            None => "the windows".to_owned(),
+        }
     }
 }

@@ -36,10 +36,11 @@ pub(super) const SHAPES: &[Shape] = &[
          event time, ON .. AND r.ts BETWEEN l.ts - INTERVAL '1' SECOND AND l.ts",
     ),
     shape(
-        "JOIN whose rows are forgotten after state_ttl",
+        "JOIN whose rows are forgotten after state_ttl, and have no time,",
         At::Called(JOINS),
-        " whose rows are forgotten after state_ttl is not supported yet",
-        "SET state_ttl = none",
+        " whose rows are forgotten after state_ttl, and have no time, is not supported yet",
+        "a WATERMARK of each source, and of groups a window among their keys; or SET state_ttl = \
+         none",
     ),
     wrong(
         "E0403",

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::owners::{Owned, of_using};
+use super::owners::{Owned, Taken, of_using};
 use super::unnest::Unnested;
 use super::{Level, Tree, visit, windows};
 use crate::dialect::{DIALECT, find_word};
@@ -142,7 +142,10 @@ impl Tree<'_> {
                 continue;
             }
             let time = self.relation(&mut join.relation, scope)?;
-            self.using(&mut join.join_operator, time.is_some())?;
+            let mut left = vec![&tables.relation];
+            left.extend(joins.iter().map(|j: &Join| &j.relation));
+            let operator = (&mut join.join_operator, &join.relation);
+            self.using(operator, left, time.is_some(), &mut scope.merged)?;
             if let JoinOperator::AsOf {
                 match_condition,
                 constraint,
@@ -173,28 +176,47 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Refuses USING where its column is not the left side's, or where there are more conditions.
-    fn using(&self, operator: &mut JoinOperator, timed: bool) -> Result<(), SqlError> {
+    /// Writes USING as ON where its column is not simply the left side's.
+    fn using<'f>(
+        &self,
+        (operator, right): (&mut JoinOperator, &'f TableFactor),
+        left: Vec<&'f TableFactor>,
+        timed: bool,
+        merged: &mut Vec<Owned>,
+    ) -> Result<(), SqlError> {
         use JoinOperator as J;
-        let what = match operator {
-            J::AsOf { .. } => "USING of an ASOF JOIN",
-            J::Right(_) | J::RightOuter(_) | J::RightSemi(_) | J::RightAnti(_) => {
-                "USING of a RIGHT JOIN"
-            }
-            J::FullOuter(_) => "USING of a FULL JOIN",
-            _ if timed => "USING of a join with FOR SYSTEM_TIME",
-            _ => return Ok(()),
+        let taken = match operator {
+            J::Right(_) | J::RightOuter(_) => Taken::Right,
+            J::RightSemi(_) | J::RightAnti(_) => Taken::OnlyRight,
+            J::FullOuter(_) => Taken::Either,
+            _ => Taken::Left,
         };
-        match constraint(operator) {
-            Some(JoinConstraint::Using(_)) => {
-                let tokens = &self.select.chunk.tokens;
-                let at = find_word(tokens, &["USING"], self.start());
-                let message = format!("{what} is not supported yet");
-                let hint = "ON a.key = b.key, and in the select list the one that is meant";
-                Err(self.select.place.hinted("E0301", at, message, hint))
-            }
-            _ => Ok(()),
+        let is_asof = matches!(operator, J::AsOf { .. });
+        let Some(constraint) = constraint(operator) else {
+            return Ok(());
+        };
+        let JoinConstraint::Using(columns) = &*constraint else {
+            return Ok(());
+        };
+        let written = |column: &ObjectName| {
+            let name = column.0.last().and_then(|p| p.as_ident()).map(normal);
+            let mut merged = merged.iter().filter(|m| !m.hidden.is_empty());
+            merged.any(|m| Some(&m.column) == name.as_ref())
+        };
+        let plain = taken == Taken::Left && !is_asof && !timed;
+        if plain && !columns.iter().any(written) {
+            return Ok(());
         }
+        let Some(on) = self.using_on(columns, taken, (left, right), merged) else {
+            let tokens = &self.select.chunk.tokens;
+            let at = find_word(tokens, &["USING"], self.start());
+            let message =
+                "USING of columns of which the relation is not known is not supported yet";
+            let hint = "ON a.key = b.key, and in the select list the one that is meant";
+            return Err(self.select.place.hinted("E0301", at, message, hint));
+        };
+        *constraint = JoinConstraint::On(on);
+        Ok(())
     }
 
     /// Gives the time of FOR SYSTEM_TIME AS OF.

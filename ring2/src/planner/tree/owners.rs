@@ -4,19 +4,64 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, SelectItem, SetExpr, TableFactor, VisitMut, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, ObjectName,
+    Select, SelectItem, SetExpr, TableFactor, VisitMut, visit_expressions_mut,
 };
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::from::{named, named_table};
 use super::{Tree, visit};
 use crate::functions::{FunctionKind, kind};
 use crate::syntax::{default_name, normal};
+use crate::window::parse;
 
-/// A column, and the relation that it is of.
+/// A column, and the relation that it is of; of several that USING made one: the first of these in
+/// which it is not NULL.
 #[derive(Debug, Clone)]
 pub(super) struct Owned {
-    column: String,
-    relation: String,
+    pub(super) column: String,
+    pub(super) of: Vec<String>,
+    /// The relation in whose place `*` has it.
+    pub(super) listed: String,
+    /// Those in which `*` leaves it out, as far as the syntax tree does not say it.
+    pub(super) hidden: Vec<String>,
+}
+
+impl Owned {
+    fn by(column: String, relation: String) -> Self {
+        Self {
+            column,
+            of: vec![relation.clone()],
+            listed: relation,
+            hidden: Vec::new(),
+        }
+    }
+
+    /// The column with its relation; `at`: where it is named.
+    pub(super) fn expr(&self, at: Span) -> Expr {
+        let of = |relation: &String| {
+            let mut relation = Ident::with_quote('"', relation);
+            let mut column = Ident::with_quote('"', &self.column);
+            [relation.span, column.span] = [at; 2];
+            Expr::CompoundIdentifier(vec![relation, column])
+        };
+        match self.of.as_slice() {
+            [one] => of(one),
+            several => coalesced(several.iter().map(of).collect()),
+        }
+    }
+}
+
+/// The first of these that is not NULL.
+fn coalesced(values: Vec<Expr>) -> Expr {
+    let mut call = parse("COALESCE(0)");
+    if let Expr::Function(f) = &mut call
+        && let FunctionArguments::List(list) = &mut f.args
+    {
+        let unnamed = |e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e));
+        list.args = values.into_iter().map(unnamed).collect();
+    }
+    call
 }
 
 /// Writes these columns with their relations.
@@ -24,10 +69,19 @@ fn qualify(expr: &mut Expr, owned: &[Owned]) {
     if let Expr::Identifier(ident) = expr
         && let Some(of) = owned.iter().find(|o| o.column == normal(ident))
     {
-        let mut relation = Ident::with_quote('"', &of.relation);
-        let mut column = Ident::with_quote('"', &of.column);
-        [relation.span, column.span] = [ident.span; 2];
-        *expr = Expr::CompoundIdentifier(vec![relation, column]);
+        *expr = of.expr(ident.span);
+    }
+}
+
+/// Gives what is selected by the name of such a column that name.
+pub(super) fn keep_merged(select: &mut Select, merged: &[Owned]) {
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(Expr::Identifier(ident)) = item
+            && (merged.iter()).any(|m| m.of.len() > 1 && m.column == normal(ident))
+        {
+            let (expr, alias) = (Expr::Identifier(ident.clone()), ident.clone());
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
     }
 }
 
@@ -57,6 +111,26 @@ pub(super) fn of_input(expr: &mut Expr, hidden: &[Owned]) {
     });
 }
 
+/// Which side's column is the one of a join with USING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Left,
+    Right,
+    /// Either of them, the left one first.
+    Either,
+    /// The right side's, and there is no other.
+    OnlyRight,
+}
+
+/// Both conditions.
+fn both(one: Expr, other: Expr) -> Expr {
+    let mut both = parse("0 AND 1");
+    if let Expr::BinaryOp { left, right, .. } = &mut both {
+        (**left, **right) = (one, other);
+    }
+    both
+}
+
 impl Tree<'_> {
     /// What USING makes one column: the left side's.
     pub(super) fn merge<'f>(
@@ -75,7 +149,7 @@ impl Tree<'_> {
             if let Some(at) = merged.iter().position(|m| m.column == name) {
                 let mut relations = Vec::new();
                 left.clone().for_each(|f| flat(f, &mut relations));
-                let is_left = |f| named(f).as_ref() == Some(&merged[at].relation);
+                let is_left = |f| named(f).as_ref() == Some(&merged[at].listed);
                 if relations.into_iter().any(is_left) {
                     continue;
                 }
@@ -84,14 +158,59 @@ impl Tree<'_> {
             }
             let owner = match left.clone().collect::<Vec<_>>().as_slice() {
                 [TableFactor::NestedJoin { .. }] => self.owner(&name, left.clone()),
-                [only] => named(only).map(|relation| Owned {
-                    column: name,
-                    relation,
-                }),
+                [only] => named(only).map(|relation| Owned::by(name, relation)),
                 _ => self.owner(&name, left.clone()),
             };
             merged.extend(owner);
         }
+    }
+
+    /// USING of a join whose column is not simply the left side's, as a condition of it; what the
+    /// column is from here on is noted. `None` where it cannot be told which relations have it.
+    pub(super) fn using_on<'f>(
+        &self,
+        columns: &[ObjectName],
+        taken: Taken,
+        (left, right): (Vec<&'f TableFactor>, &'f TableFactor),
+        merged: &mut Vec<Owned>,
+    ) -> Option<Expr> {
+        let mut on: Option<Expr> = None;
+        for column in columns {
+            let ident = column.0.last().and_then(|p| p.as_ident())?;
+            let name = normal(ident);
+            let of = |factors: &[&'f TableFactor], merged: &mut Vec<Owned>| {
+                let mut relations = Vec::new();
+                factors.iter().for_each(|f| flat(f, &mut relations));
+                let names: Vec<String> = relations.iter().filter_map(|f| named(f)).collect();
+                let known = |m: &Owned| m.column == name && names.contains(&m.listed);
+                match (merged.iter().position(known), relations.as_slice()) {
+                    (Some(at), _) => Some(merged.remove(at)),
+                    (None, [only]) => Some(Owned::by(name.clone(), named(only)?)),
+                    (None, _) => self.owner(&name, factors.iter().copied()),
+                }
+            };
+            let (l, r) = (of(&left, merged)?, of(&[right], merged)?);
+            let mut equal = parse("0 = 1");
+            if let Expr::BinaryOp { left, right, .. } = &mut equal {
+                (**left, **right) = (l.expr(ident.span), r.expr(ident.span));
+            }
+            on = Some(match on {
+                None => equal,
+                Some(before) => both(before, equal),
+            });
+            let mut one = l.clone();
+            one.hidden.push(r.listed);
+            one.hidden.extend(r.hidden);
+            match taken {
+                Taken::Left => {}
+                Taken::Right => one.of = r.of,
+                Taken::Either => one.of.extend(r.of),
+                // The left side is no relation any more.
+                Taken::OnlyRight => continue,
+            }
+            merged.push(one);
+        }
+        on
     }
 
     /// The relation that has a column, as far as that can be told.
@@ -106,10 +225,7 @@ impl Tree<'_> {
             let columns = self.columns(f);
             columns.is_some_and(|columns| columns.iter().any(|c| c == column))
         });
-        Some(Owned {
-            column: column.to_owned(),
-            relation: named(known.next()?)?,
-        })
+        Some(Owned::by(column.to_owned(), named(known.next()?)?))
     }
 
     /// The columns of a relation; `None` where its query has to be planned to tell.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::from::Scope;
-use super::owners::of_using;
+use super::owners::{keep_merged, of_using};
 use super::unnest::{keep_names, of_owner, stars};
 use super::windows::{self, Window};
 use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, visit};
@@ -48,8 +48,9 @@ impl Tree<'_> {
         casts::tell_apart(select);
         let scope = self.from(&mut select.from)?;
         let from = std::mem::take(&mut select.from);
+        keep_merged(select, &scope.merged);
         of_using(select, &scope.merged);
-        self.stars_of_using(select, &from)?;
+        self.stars_of_using(select, &from, &scope.merged)?;
         keep_names(&mut select.projection, &scope.unnested);
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);

@@ -2,12 +2,15 @@
 //! one in whose relation's name comes first, whichever side it is, and the other's may be NULL.
 
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, WildcardAdditionalOptions,
+    ExcludeSelectItem, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ReplaceSelectElement,
+    ReplaceSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
+    TableWithJoins, WildcardAdditionalOptions,
 };
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Tree;
 use super::from::{constraint_of, named};
+use super::owners::Owned;
 use crate::error::SqlError;
 
 /// A relation, and its columns that `*` leaves out.
@@ -86,15 +89,26 @@ fn has_using(tables: &TableWithJoins) -> bool {
     nested(&tables.relation) || tables.joins.iter().any(using)
 }
 
+/// What stands in the place of a relation's own column.
+fn replacement(of: &Owned) -> Box<ReplaceSelectElement> {
+    Box::new(ReplaceSelectElement {
+        expr: of.expr(Span::empty()),
+        column_name: Ident::with_quote('"', &of.column),
+        as_keyword: true,
+    })
+}
+
 impl Tree<'_> {
     /// Writes `*` over joins with USING as all columns of each relation but those left out.
     pub(super) fn stars_of_using(
         &self,
         select: &mut Select,
         from: &[TableWithJoins],
+        merged: &[Owned],
     ) -> Result<(), SqlError> {
         let is_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
-        if !select.projection.iter().any(is_star) || !from.iter().any(has_using) {
+        let using = from.iter().any(has_using) || merged.iter().any(|m| !m.hidden.is_empty());
+        if !select.projection.iter().any(is_star) || !using {
             return Ok(());
         }
         let mut written = Vec::new();
@@ -111,9 +125,22 @@ impl Tree<'_> {
             let Some(relations) = relations else {
                 return Err(self.no(&["*"], "this * over a JOIN .. USING"));
             };
-            for Listed { relation, without } in relations {
+            for Listed {
+                relation,
+                mut without,
+            } in relations
+            {
+                let hidden = merged.iter().filter(|m| m.hidden.contains(&relation));
+                let hidden = hidden.map(|m| Ident::with_quote('"', &m.column));
+                without.extend(hidden.map(|column| ObjectName::from(vec![column])));
+                let replaced = merged.iter().filter(|m| m.listed == relation);
+                let replaced = replaced.filter(|m| m.of != [relation.clone()]);
+                let replaced: Vec<_> = replaced.map(replacement).collect();
                 let name = ObjectName::from(vec![Ident::with_quote('"', relation)]);
                 let mut options = plain.clone();
+                if !replaced.is_empty() {
+                    options.opt_replace = Some(ReplaceSelectItem { items: replaced });
+                }
                 if !without.is_empty() {
                     options.opt_exclude = Some(ExcludeSelectItem::Multiple(without));
                 }

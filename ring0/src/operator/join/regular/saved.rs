@@ -91,7 +91,8 @@ impl RegularJoin {
             put_key(&mut bytes, &frame, row, &to.keys);
             let key = bytes.clone();
             put_row(&mut bytes, &frame.columns, row);
-            to.weigh(bytes.into(), weights.value(row), matches.value(row));
+            let time = to.time(&frame, row);
+            to.weigh(bytes.into(), time, weights.value(row), matches.value(row));
             to.add_total(&key, weights.value(row));
         }
         Ok(())

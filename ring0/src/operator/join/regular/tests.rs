@@ -159,7 +159,7 @@ fn feed(case: &Case, join: &mut RegularJoin, port: usize, rows: &[(Pair, i8)]) -
     let frame = frame(rows);
     let schema = case.join().1;
     let mut out = Frame::new(&schema, case.frame_rows);
-    join.take_from(port);
+    join.take_from(port, [None; 2]);
     loop {
         let (flow, failed) = join.take(&frame, &mut out);
         assert!(failed.is_empty());
@@ -355,7 +355,7 @@ fn a_row_with_very_many_matches() {
             add(&mut stands, feed(&case, &mut join, 0, rows));
         }
         let row = ((Some(1), ROWS), INSERT);
-        join.take_from(1);
+        join.take_from(1, [None; 2]);
         let (frame, mut out) = (frame(&[row]), Frame::new(&schema, 256));
         let mut steps = 0;
         loop {
@@ -395,7 +395,7 @@ fn updates_stay_updates() {
     let (mut join, schema) = case.join();
     let mut ops = |port: usize, rows: &[(Pair, i8)]| {
         let mut out = Frame::new(&schema, 64);
-        join.take_from(port);
+        join.take_from(port, [None; 2]);
         assert_eq!(join.take(&frame(rows), &mut out).0, Flow::Done);
         changelog::given(&out).to_vec()
     };
