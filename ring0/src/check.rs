@@ -94,6 +94,7 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     }
     check_columns(source)?;
     check_system(source)?;
+    check_told_late(source, program)?;
     let BadData::DeadLetters(OutputId(output)) = source.bad_data else {
         return Ok(());
     };
@@ -105,6 +106,31 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
             refuse(format!("output {output} takes no dead letters"))
         }
         Some(_) => Ok(()),
+    }
+}
+
+/// Checks that late rows have somewhere to go, and that who reads them knows that they are late.
+fn check_told_late(source: &SourceSpec, program: &Program) -> Result<()> {
+    let Some(OutputId(number)) = source.late else {
+        return Ok(());
+    };
+    let name = &source.name;
+    let Some(output) = program.outputs.get(number as usize) else {
+        return refuse(format!(
+            "source {name} tells of late rows in output {number}"
+        ));
+    };
+    let columns = source.schema.types().take(output.schema.fields.len());
+    if !output.schema.types().eq(columns) {
+        return refuse(format!(
+            "output {number} takes other columns than the first of source {name}"
+        ));
+    }
+    match source.reading {
+        Reading::InOrder => Ok(()),
+        Reading::Chunks => refuse(format!(
+            "source {name} tells of late rows, and its shards do not know which are"
+        )),
     }
 }
 

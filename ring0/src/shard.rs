@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 mod barriers;
+mod late;
 mod letters;
 mod parts;
 
+pub(crate) use self::late::Late;
 pub(crate) use self::letters::Letters;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
 
@@ -66,6 +68,7 @@ pub(crate) struct Consumer {
 struct SourceSlot {
     source: Source,
     letters: Letters,
+    late: Late,
     consumers: Vec<Consumer>,
     hand: Hand,
     /// Rows of the source's frame on which expressions failed.
@@ -148,6 +151,7 @@ impl Shard {
             .map(|part| SourceSlot {
                 source: part.source,
                 letters: part.letters,
+                late: part.late,
                 consumers: part.consumers,
                 hand: Hand::Empty,
                 failed: Vec::new(),
@@ -223,7 +227,7 @@ impl Shard {
     fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.sources {
-            let free = slot.letters.send(&mut slot.source, &mut moved);
+            let free = slot.send_told(&mut moved);
             if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
                 let polled = match slot.asked.take() {
                     Some(epoch) => Polled::Barrier(epoch),
@@ -245,9 +249,10 @@ impl Shard {
                         self.stopped = true;
                     }
                 }
-                slot.letters.send(&mut slot.source, &mut moved);
+                slot.send_told(&mut moved);
             }
             moved |= slot.hand_on(&mut self.chains, &mut self.recorder)?;
+            slot.late.send(&mut moved);
         }
         Ok(moved)
     }
@@ -298,7 +303,7 @@ impl Shard {
             .for_each(|slot| slot.receiver.end_turn());
         let letters = self.sources.iter_mut().fold(false, |staged, slot| {
             slot.source.end_turn();
-            slot.letters.end_turn() | staged
+            slot.letters.end_turn() | slot.late.end_turn() | staged
         });
         self.chains
             .iter_mut()
@@ -353,6 +358,12 @@ impl SourceSlot {
     fn end_chunk(&mut self, mark: Mark) {
         self.hand = Hand::Mark(mark, 0);
         self.letters.mark = Some(mark);
+        self.late.mark = Some(mark);
+    }
+
+    /// Sends what is told besides of its rows. Returns whether all of it was taken.
+    fn send_told(&mut self, moved: &mut bool) -> bool {
+        self.letters.send(&mut self.source, moved) & self.late.send(moved)
     }
 
     /// Offers what is in hand. Returns whether something moved.
@@ -377,6 +388,7 @@ impl SourceSlot {
                         self.failed.append(&mut chains[to.chain].failed);
                     }
                     self.failed.sort_by_key(|error| error.row);
+                    self.late.take(&self.source, chains, &self.consumers);
                     self.hand = Hand::Failed;
                 }
                 Hand::Failed => {

@@ -445,6 +445,22 @@ impl Source {
         }
     }
 
+    /// Of each row of the last frame the watermark of its own split, where the rows carry another
+    /// one; else none.
+    pub(crate) fn own_bounds(&self) -> &[i64] {
+        match self {
+            Self::Connections(source) => source.own_bounds(),
+            Self::Channel(source) => source.own_bounds(),
+            Self::Files(_)
+            | Self::Columnar(_)
+            | Self::Stream(_)
+            | Self::Generator(_)
+            | Self::Columns(_)
+            | Self::Memory(_)
+            | Self::Elsewhere => &[],
+        }
+    }
+
     pub(crate) fn counters(&self) -> SourceCounters {
         match self {
             Self::Files(source) => source.counters,

@@ -34,6 +34,7 @@ fn program(path: &Path) -> Program {
             splits: Default::default(),
             max_ahead_ns: None,
             policy: None,
+            late: None,
         },
         Vec::new(),
         OutputSpec::free(schema),

@@ -12,6 +12,7 @@ mod grouping;
 mod interval;
 mod join;
 mod kernel;
+mod late;
 mod nearest;
 mod order;
 mod over;
@@ -188,6 +189,7 @@ fn lower(
         });
     }
     lowering.seal(StageOutput::Output(OutputId(0)));
+    lowering.tell_late();
     Ok(lowering.program)
 }
 

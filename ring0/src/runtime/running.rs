@@ -257,6 +257,11 @@ impl Running {
         self.control.ring();
     }
 
+    /// Whether all rows of an output were given; it has no barrier any more.
+    pub fn has_given_all(&self, output: OutputId) -> bool {
+        self.outputs[output.index()].is_ended()
+    }
+
     /// What a shard has told of its snapshot, with its number.
     pub fn next_told(&mut self) -> Option<(usize, Told)> {
         let mut shards = self.told.iter_mut().enumerate();

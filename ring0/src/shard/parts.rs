@@ -1,6 +1,6 @@
 //! What a shard is made of.
 
-use super::{Consumer, Letters};
+use super::{Consumer, Late, Letters};
 use crate::exchange::ExchangeReceiver;
 use crate::source::Source;
 
@@ -9,6 +9,7 @@ use crate::source::Source;
 pub(crate) struct SourcePart {
     pub(crate) source: Source,
     pub(crate) letters: Letters,
+    pub(crate) late: Late,
     pub(crate) consumers: Vec<Consumer>,
     /// It fills the side of a join that is made again.
     pub(crate) is_remade: bool,

@@ -201,6 +201,11 @@ impl ConnectionsSource {
         self.joint.advance()
     }
 
+    /// Of each row of the last frame its own split's watermark, where rows carry another one.
+    pub(super) fn own_bounds(&self) -> &[i64] {
+        self.joint.own_bounds()
+    }
+
     /// The greatest watermark that was reached.
     pub(super) fn reached(&self) -> Option<i64> {
         self.joint.reached()

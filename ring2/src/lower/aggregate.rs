@@ -62,6 +62,8 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
+        let rule = bound.and_then(|bound| windows.as_ref()?.late(bound));
+        let on_time = rule.is_some_and(|rule| self.drop_at_source(rule));
         self.repeat(sets.as_ref());
         let window = match windows.as_ref().and_then(Windows::key) {
             _ if changing || sessions => None,
@@ -79,7 +81,9 @@ impl Lowering<'_> {
             if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
-            self.pass_windows(windows, bound);
+            if !on_time || windows.multiply() {
+                self.pass_windows(windows, bound);
+            }
         }
         let (calls, first_by) = match sessions {
             true => by_sessions(calls),

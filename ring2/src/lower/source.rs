@@ -119,6 +119,23 @@ fn fields(
     Ok((fields, system))
 }
 
+/// The columns that a query names of a source, and those that it needs besides.
+fn with_needed(source: &SourceDef, columns: Vec<usize>, time: Option<usize>) -> Vec<usize> {
+    let mut columns = columns;
+    // Late rows go on whole.
+    let own = match source.late_sink.is_some() {
+        true => 0..source.columns.len(),
+        false => 0..0,
+    };
+    let keys = source.primary_key.iter().copied();
+    for more in keys.chain(time).chain(own) {
+        if !columns.contains(&more) {
+            columns.insert(columns.partition_point(|c| *c < more), more);
+        }
+    }
+    columns
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
@@ -132,13 +149,8 @@ impl Lowering<'_> {
         // Rows that are alike stand by event time, and replace each other by a key.
         let is_ordered = order::is_ordered(&self.query.plan);
         let time = source.event_time.filter(|_| is_ordered);
-        let mut columns = columns;
-        for &more in source.primary_key.iter().chain(&time) {
-            if !columns.contains(&more) {
-                columns.insert(columns.partition_point(|c| *c < more), more);
-            }
-        }
-        let keyed = !source.primary_key.is_empty();
+        let columns = with_needed(source, columns, time);
+        let (keyed, told) = (!source.primary_key.is_empty(), source.late_sink.is_some());
         let at = |key: &usize| columns.iter().position(|c| c == key);
         let keys: Vec<usize> = source.primary_key.iter().filter_map(at).collect();
         let (fields, system) = fields(source, scan, &columns)?;
@@ -157,7 +169,7 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match (&kind, self.analysis.in_order || keyed || changes) {
+            reading: match (&kind, self.analysis.in_order || keyed || changes || told) {
                 (
                     SourceKind::Stream { .. }
                     | SourceKind::Connections { .. }
@@ -173,6 +185,7 @@ impl Lowering<'_> {
             max_ahead_ns: source.max_ahead_ns,
             policy: (source.patience != Patience::default())
                 .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
+            late: None,
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
                 BadDataPolicy::Skip => BadData::Skip,
@@ -222,6 +235,10 @@ impl Lowering<'_> {
         );
         if comes && before.iter().any(|s| s.name == *name) {
             return no(format!("reading the stream {name} twice in one query"));
+        }
+        if source.late_sink.is_some() && before.iter().any(|s| s.name == *name) {
+            let why = "whose late rows go to a sink";
+            return no(format!("reading {name}, {why}, twice in one query"));
         }
         let tells = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
         if matches!(source.bad_data, BadDataPolicy::DeadLetters(_)) && before.iter().any(tells) {
