@@ -18,7 +18,7 @@ use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::limits::{KEY_GROUPS, PACE_MS_MAX, PACE_PARTS};
+use crate::limits::{KEY_GROUPS, pace_ms};
 use crate::limits::{RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
@@ -31,7 +31,9 @@ use crate::runtime::Config;
 use crate::schema::Schema;
 use crate::shard::{Consumer, ExchangePart, Late, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
-use crate::source::{Door, Doorway, Files, Live, Reader, Source, open, open_stream, pace};
+use crate::source::{
+    Door, Doorway, Files, Live, Processing, Reader, Source, open, open_stream, pace,
+};
 use crate::stage::{Chain, ChainInput, Place, Sink, routes};
 use crate::table::store::Addresses;
 use crate::wake::{self, Bell};
@@ -122,8 +124,8 @@ fn part(
     Ok((parts, ends))
 }
 
-/// Where changes wait for their time, or splits may be idle, wakes the shards as long as the
-/// program runs: one that sleeps has no clock.
+/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the
+/// shards as long as the program runs: one that sleeps has no clock.
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let every_ns = operators.filter_map(|operator| match operator {
@@ -132,11 +134,12 @@ fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<(
     });
     let policies = program.sources.iter().filter_map(|s| s.policy.as_ref());
     let looks_ns = policies.filter_map(|policy| policy.looks_every_ns());
-    let Some(least_ns) = every_ns.chain(looks_ns).min() else {
+    let clocks = program.sources.iter().filter_map(|s| s.processing);
+    let clocks_ns = clocks.map(|clock| clock.every_ns);
+    let Some(least_ns) = every_ns.chain(looks_ns).chain(clocks_ns).min() else {
         return Ok(());
     };
-    let every_ms = (least_ns / 1_000_000 / PACE_PARTS).clamp(1, PACE_MS_MAX);
-    wake::pace(runs, every_ms as i32, bells).map_err(|error| Error::Preflight {
+    wake::pace(runs, pace_ms(least_ns) as i32, bells).map_err(|error| Error::Preflight {
         what: format!("no thread keeps the time: {error}"),
         hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
     })
@@ -405,6 +408,7 @@ pub(crate) fn build(
             source: Source::new(first_source + number, spec, files, live, reader),
             letters,
             late,
+            processing: Processing::of(spec, config.now),
             consumers: readers(program, StageInput::Source(SourceId(number as u32))),
             is_remade: remade.sources[number],
         });

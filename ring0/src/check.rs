@@ -11,8 +11,8 @@ use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
     AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, OperatorSpec, Order, Phase,
-    Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
-    dead_letter_schema,
+    ProcessingTime, Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec, SystemColumn, dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
 use crate::source::{check_columns, check_system, file_schema, is_made};
@@ -95,6 +95,7 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     check_columns(source)?;
     check_system(source)?;
     check_told_late(source, program)?;
+    check_processing(source)?;
     let BadData::DeadLetters(OutputId(output)) = source.bad_data else {
         return Ok(());
     };
@@ -132,6 +133,25 @@ fn check_told_late(source: &SourceSpec, program: &Program) -> Result<()> {
             "source {name} tells of late rows, and its shards do not know which are"
         )),
     }
+}
+
+/// Checks that one shard knows when rows are read, and has where to write it.
+fn check_processing(source: &SourceSpec) -> Result<()> {
+    let Some(ProcessingTime { column, every_ns }) = source.processing else {
+        return Ok(());
+    };
+    let name = &source.name;
+    let first = file_schema(source).fields.len();
+    let system = column
+        .checked_sub(first)
+        .and_then(|at| source.system.get(at));
+    if system != Some(&SystemColumn::Ingested) || every_ns <= 0 {
+        return refuse(format!("source {name} has no such processing time"));
+    }
+    if source.event_time.is_some() || source.reading != Reading::InOrder {
+        return refuse(format!("source {name} has no one clock"));
+    }
+    Ok(())
 }
 
 /// Checks that each column that is made can be: event time in every row.

@@ -118,6 +118,9 @@ pub struct SourceSpec {
     /// Who decides which splits are idle or too far ahead, where they come at their own time;
     /// `None`: all are waited for.
     pub policy: Option<Arc<dyn SplitPolicy>>,
+    /// The time by which rows are told, where that is when they were read; [`Self::event_time`] is
+    /// of no use then.
+    pub processing: Option<ProcessingTime>,
     /// The output that takes rows which [`OperatorSpec::DropLate`] drops in stages that read the
     /// source, each row once: of its columns the first, as many as the output has. One shard reads
     /// the source then. `None`: they are counted.
@@ -148,6 +151,7 @@ impl SourceSpec {
             splits: Splits::One,
             max_ahead_ns: None,
             policy: None,
+            processing: None,
             late: None,
         }
     }
@@ -184,6 +188,17 @@ pub struct EventTime {
     /// The column (BIGINT, the schema's last, filled by the source and not read from the file)
     /// that takes each row's watermark in nanoseconds, where an operator needs it.
     pub bound: Option<usize>,
+}
+
+/// Processing time of a source that one shard reads: the watermark is that shard's clock, and goes
+/// on while nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessingTime {
+    /// The column that takes it, of [`SystemColumn::Ingested`].
+    pub column: usize,
+    /// The shortest length of time after which something happens, in nanoseconds: the clock is
+    /// looked at a few times in it.
+    pub every_ns: i64,
 }
 
 /// What becomes of a record that cannot be parsed, or on which an expression fails in a stage that

@@ -11,10 +11,12 @@ mod barriers;
 mod late;
 mod letters;
 mod parts;
+mod report;
 
 pub(crate) use self::late::Late;
 pub(crate) use self::letters::Letters;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
+pub use self::report::ShardReport;
 
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
@@ -23,10 +25,9 @@ use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
-use crate::metrics::{QueryCounters, SourceCounters};
 use crate::snapshot::{Recorder, SourcePosition, Split};
-use crate::source::{Polled, Source, TAGS};
-use crate::stage::{Chain, Item, Sink};
+use crate::source::{Polled, Processing, Source, TAGS};
+use crate::stage::{Chain, Item};
 
 /// Messages taken from one exchange in one turn.
 const MESSAGES_PER_TURN: usize = 8;
@@ -69,6 +70,7 @@ struct SourceSlot {
     source: Source,
     letters: Letters,
     late: Late,
+    processing: Option<Processing>,
     consumers: Vec<Consumer>,
     hand: Hand,
     /// Rows of the source's frame on which expressions failed.
@@ -90,34 +92,6 @@ struct ExchangeSlot {
     number: u32,
     /// What was known of splits at the barrier that is under way.
     split: Option<Split>,
-}
-
-/// What a shard counted.
-#[derive(Debug, Clone, Default)]
-pub struct ShardReport {
-    /// For each source of the program.
-    pub sources: Vec<SourceCounters>,
-    /// For each stage of the program that reads a source: stage and counts, also of what became of
-    /// its rows behind exchanges; where an exchange has several readers, in the first of them.
-    pub inputs: Vec<(usize, QueryCounters)>,
-    /// For each stage that sends into an exchange: stage and rows that crossed each lane.
-    pub crossed: Vec<(usize, Vec<u64>)>,
-    /// Rows of results that left.
-    pub rows_out: u64,
-    /// How often the shard went to sleep for want of work.
-    pub sleeps: u64,
-    /// Whether a source was stopped before its end.
-    pub stopped: bool,
-}
-
-impl ShardReport {
-    /// With the stages' numbers in the program, given those of the chains' first stages.
-    pub(crate) fn renumbered(mut self, stages: &[usize]) -> Self {
-        let inputs = self.inputs.iter_mut().map(|(stage, _)| stage);
-        let crossed = self.crossed.iter_mut().map(|(stage, _)| stage);
-        inputs.chain(crossed).for_each(|s| *s = stages[*s]);
-        self
-    }
 }
 
 /// One shard.
@@ -152,6 +126,7 @@ impl Shard {
                 source: part.source,
                 letters: part.letters,
                 late: part.late,
+                processing: part.processing,
                 consumers: part.consumers,
                 hand: Hand::Empty,
                 failed: Vec::new(),
@@ -194,16 +169,6 @@ impl Shard {
         self.sources.iter_mut().for_each(|slot| slot.source.drain());
     }
 
-    /// Records read, those of them that are bad, and the least watermark of the sources here that
-    /// have one, else `i64::MIN`.
-    pub(crate) fn reached(&self) -> (u64, u64, i64) {
-        let sources = self.sources.iter().map(|slot| &slot.source);
-        let rows_read = sources.clone().map(|s| s.counters().rows_read).sum();
-        let rows_bad = sources.clone().map(|s| s.counters().rows_bad).sum();
-        let watermarks = sources.filter_map(Source::reached);
-        (rows_read, rows_bad, watermarks.min().unwrap_or(i64::MIN))
-    }
-
     /// Moves what can move.
     pub(crate) fn turn(&mut self, io: &mut Io) -> Result<Turn> {
         let mut moved = self.poll_sources(io)?;
@@ -234,13 +199,25 @@ impl Shard {
                     None => slot.source.poll(io)?,
                 };
                 match polled {
-                    Polled::Frame => slot.hand = Hand::SourceFrame(0),
+                    Polled::Frame => {
+                        if let Some(clock) = &mut slot.processing {
+                            clock.stamp(slot.source.frame_mut());
+                        }
+                        slot.hand = Hand::SourceFrame(0);
+                    }
                     Polled::Marked => slot.hand = Hand::Failed,
-                    Polled::Pending => {}
+                    Polled::Pending => {
+                        if slot.processing.as_mut().is_some_and(Processing::passes) {
+                            slot.hand = Hand::Failed;
+                        }
+                    }
                     Polled::ChunkEnd => slot.end_chunk(Mark::ChunkEnd),
                     Polled::SplitEnd => slot.end_chunk(Mark::SplitEnd),
                     Polled::Barrier(epoch) => {
-                        slot.position = Some(slot.source.pass_barrier());
+                        let mut position = slot.source.pass_barrier();
+                        let clock = slot.processing.as_ref().map(Processing::split);
+                        position.split = clock.or(position.split);
+                        slot.position = Some(position);
                         slot.end_chunk(Mark::Barrier(epoch));
                     }
                     Polled::End => slot.end(Mark::End),
@@ -324,28 +301,6 @@ impl Shard {
             (false, false) => Turn::Idle,
         }
     }
-
-    pub(crate) fn report(&self) -> ShardReport {
-        let mut report = ShardReport {
-            sources: self.sources.iter().map(|s| s.source.counters()).collect(),
-            sleeps: self.sleeps,
-            stopped: self.stopped,
-            ..ShardReport::default()
-        };
-        for (stage, chain) in self.chains.iter().enumerate() {
-            for port in chain.ports.iter() {
-                match report.inputs.iter_mut().find(|(s, _)| *s == port.origin) {
-                    Some((_, counters)) => counters.add(&port.counters),
-                    None => report.inputs.push((port.origin, port.counters)),
-                }
-            }
-            match &chain.sink {
-                Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
-                Sink::Output { lane, .. } => report.rows_out += lane.rows,
-            }
-        }
-        report
-    }
 }
 
 impl SourceSlot {
@@ -400,7 +355,11 @@ impl SourceSlot {
                     if !self.failed.is_empty() {
                         return Ok(moved);
                     }
-                    self.hand = match self.source.watermark() {
+                    let watermark = match &mut self.processing {
+                        Some(clock) => clock.watermark(),
+                        None => self.source.watermark(),
+                    };
+                    self.hand = match watermark {
                         Some(time) => Hand::Mark(Mark::Watermark(time), 0),
                         None => Hand::Empty,
                     };

@@ -17,6 +17,7 @@ mod nearest;
 mod order;
 mod over;
 mod paced;
+mod processing;
 pub(crate) mod regular;
 mod sets;
 mod source;

@@ -180,3 +180,37 @@ fn a_view_tells_from_time_to_time() {
         assert_eq!(sum, 6, "{shards} shards");
     }
 }
+
+/// Who is furthest behind is named, until it is gone.
+#[test]
+fn who_holds_the_watermark_back_is_named() {
+    let engine = Engine::builder().on_this_thread().open().unwrap();
+    declare(&engine, "");
+    let [mut quiet, mut busy] = [(); 2].map(|()| engine.appender("r").unwrap());
+    let held_by = || {
+        while engine.step() {}
+        // The question is answered in the next turn.
+        engine.metrics();
+        while engine.step() {}
+        let held_by = engine.metrics().views[0].held_by.clone();
+        let asked = "SELECT held_by_source, held_by_split FROM trefoil.watermarks";
+        let told = engine.query(asked, &[]).unwrap();
+        let told = rows(&told[0]).map(|row| {
+            let source: Option<String> = row.get("held_by_source").unwrap();
+            let split: Option<i64> = row.get("held_by_split").unwrap();
+            source.zip(split.map(|split| u32::try_from(split).unwrap()))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [held_by.clone()]);
+        held_by
+    };
+    let split = |number| Some(("r".to_owned(), number));
+    assert_eq!(held_by(), None);
+    append(&mut busy, "busy", 5);
+    assert_eq!(held_by(), split(1));
+    append(&mut quiet, "quiet", 3);
+    assert_eq!(held_by(), split(0));
+    append(&mut quiet, "quiet", 7);
+    assert_eq!(held_by(), split(1));
+    drop(busy);
+    assert_eq!(held_by(), split(0));
+}

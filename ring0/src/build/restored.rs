@@ -67,6 +67,9 @@ pub(super) fn go_on(
             Some(mut position) => {
                 position.split = position.split.or(splits[number]);
                 splits[number] = position.split;
+                if let (Some(processing), Some(split)) = (&mut part.processing, position.split) {
+                    processing.go_on(split);
+                }
                 part.source.go_on(position)?;
             }
             None => part.source.go_to_end(),

@@ -60,6 +60,9 @@ impl Control {
             rows_read: shards().map(|shard| shard.rows_read).sum(),
             rows_bad: shards().map(|shard| shard.rows_bad).sum(),
             watermark: shards().filter_map(|shard| shard.watermark).min(),
+            held_by: (shards().filter_map(|shard| Some((shard.watermark?, shard.held_by?))))
+                .min()
+                .map(|(_, holder)| holder),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Consumer, Late, Letters};
 use crate::exchange::ExchangeReceiver;
-use crate::source::Source;
+use crate::source::{Processing, Source};
 
 /// A source of a shard, as it is made.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub(crate) struct SourcePart {
     pub(crate) source: Source,
     pub(crate) letters: Letters,
     pub(crate) late: Late,
+    /// Its clock, where rows are told by when they are read.
+    pub(crate) processing: Option<Processing>,
     pub(crate) consumers: Vec<Consumer>,
     /// It fills the side of a join that is made again.
     pub(crate) is_remade: bool,

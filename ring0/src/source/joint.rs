@@ -88,6 +88,17 @@ impl Joint {
         self.watermark > before
     }
 
+    /// Which split holds the watermark back, of those that were judged last: one whose first rows
+    /// wait, or, of those that are not idle, the one furthest behind.
+    pub(super) fn holder(&self) -> Option<usize> {
+        let is_awaited = |at: usize| self.standings.get(at) != Some(&Standing::Idle);
+        let awaited = self.facts.iter().enumerate();
+        let awaited = awaited
+            .filter(|(at, split)| is_awaited(*at) && (split.watermark_ns.is_some() || split.waits));
+        let least = awaited.min_by_key(|(_, split)| split.watermark_ns);
+        least.map(|(at, _)| at)
+    }
+
     /// A row's watermark is that of its own split, but what was told for all holds for each.
     pub(super) fn raise_bounds(&mut self, rows: &mut Frame) {
         self.own.clear();

@@ -40,9 +40,12 @@ impl Lowering<'_> {
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let nested = self.nested(&bounds);
-        let bound = match bounds.iter().flatten().next() {
-            Some(key) if !changing && nested.is_none() => self.event_time(key.column)?,
-            _ => None,
+        let first = bounds.iter().flatten().next();
+        let first = first.filter(|_| !changing && nested.is_none());
+        let by_clock = self.on_processing_time(first)?;
+        let bound = match first.filter(|_| !by_clock) {
+            Some(key) => self.event_time(key.column)?,
+            None => None,
         };
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
@@ -78,6 +81,7 @@ impl Lowering<'_> {
         self.meet(route, input, order, single)?;
         if let Some(windows) = &mut windows {
             let plain = sets.is_none() && !self.changes && !changing && nested.is_none();
+            let plain = plain && !by_clock;
             if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }

@@ -185,6 +185,7 @@ impl Lowering<'_> {
             max_ahead_ns: source.max_ahead_ns,
             policy: (source.patience != Patience::default())
                 .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
+            processing: None,
             late: None,
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
@@ -252,11 +253,12 @@ impl Lowering<'_> {
         self.query.tables.iter().find(|t| t.name == *name)
     }
 
-    /// Whether records carry event time this far.
+    /// Whether records carry event time, or processing time, this far.
     pub(super) fn timed(&self) -> bool {
         let timed = |branch: &Branch| {
             let source = branch.source();
-            source.is_some_and(|s| self.program.sources[s].event_time.is_some())
+            let source = source.map(|s| &self.program.sources[s]);
+            source.is_some_and(|s| s.event_time.is_some() || s.processing.is_some())
         };
         self.branches.iter().all(timed)
     }
@@ -274,6 +276,13 @@ impl Lowering<'_> {
             }
             return Ok(None);
         };
+        if sources
+            .iter()
+            .any(|&s| self.program.sources[s].processing.is_some())
+        {
+            let message = "event time beside a window on processing time is not supported yet";
+            return Err(("E0301", message.to_owned()));
+        }
         let mut timed = Vec::new();
         for (branch, &source) in self.branches.iter().zip(&sources) {
             let origin = column.and_then(|c| branch.origins.get(c).copied().flatten());

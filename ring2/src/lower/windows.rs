@@ -130,6 +130,19 @@ pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow
 }
 
 impl KeyWindow {
+    /// The shortest length of time behind which one of its windows ends, in nanoseconds.
+    pub(super) fn shortest_ns(&self) -> i64 {
+        let units = match self.kind {
+            Kind::Tumbling { size, .. } => size,
+            Kind::Overlapping(shape) | Kind::Panes(shape) => match shape {
+                WindowShape::Hopping { slide, .. } => slide,
+                WindowShape::Cumulating { step, .. } => step,
+            },
+            Kind::Session { gap } => gap,
+        };
+        units.saturating_mul(self.unit_ns)
+    }
+
     /// Whether it is a session's bound.
     pub(super) fn is_session(&self) -> bool {
         matches!(self.kind, Kind::Session { .. })
