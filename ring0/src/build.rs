@@ -29,7 +29,7 @@ use crate::program::{
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::{Consumer, ExchangePart, Late, Letters, Shard, SourcePart};
+use crate::shard::{Among, Consumer, ExchangePart, Late, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{
     Door, Doorway, Files, Live, Processing, Reader, Source, open, open_stream, pace,
@@ -124,8 +124,8 @@ fn part(
     Ok((parts, ends))
 }
 
-/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the
-/// shards as long as the program runs: one that sleeps has no clock.
+/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the shards as long as the
+/// program runs: one that sleeps has no clock.
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let every_ns = operators.filter_map(|operator| match operator {
@@ -409,6 +409,7 @@ pub(crate) fn build(
             letters,
             late,
             processing: Processing::of(spec, config.now),
+            among: Among::new(spec, begun),
             consumers: readers(program, StageInput::Source(SourceId(number as u32))),
             is_remade: remade.sources[number],
         });

@@ -156,10 +156,11 @@ impl SourceSpec {
         }
     }
 
-    /// Whether it has to know which of its rows were late: they go to an output, or splits that
-    /// come at their own time share a watermark, for which alone a row may be late.
+    /// Whether it has to know which of its rows were late: they go to an output, or it shares a
+    /// watermark with others that come at their own time, for which alone a row may be late.
     pub(crate) fn wants_late(&self) -> bool {
         self.late.is_some()
+            || self.policy.is_some()
             || matches!(
                 self.kind,
                 SourceKind::Channel | SourceKind::Connections { .. }

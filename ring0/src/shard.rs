@@ -7,12 +7,15 @@
 
 use std::sync::Arc;
 
+mod among;
 mod barriers;
 mod late;
 mod letters;
 mod parts;
 mod report;
 
+pub(crate) use self::among::Among;
+use self::among::Judge;
 pub(crate) use self::late::Late;
 pub(crate) use self::letters::Letters;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
@@ -71,6 +74,7 @@ struct SourceSlot {
     letters: Letters,
     late: Late,
     processing: Option<Processing>,
+    among: Among,
     consumers: Vec<Consumer>,
     hand: Hand,
     /// Rows of the source's frame on which expressions failed.
@@ -100,6 +104,11 @@ pub(crate) struct Shard {
     /// The number of the first source, in the tags of reads.
     first_source: usize,
     sources: Vec<SourceSlot>,
+    /// Whether sources are judged among each other, and who does.
+    judges: bool,
+    judge: Judge,
+    /// Sources are stopped, or drained: nobody waits any more.
+    is_ending: bool,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
     recorder: Recorder,
@@ -127,6 +136,7 @@ impl Shard {
                 letters: part.letters,
                 late: part.late,
                 processing: part.processing,
+                among: part.among,
                 consumers: part.consumers,
                 hand: Hand::Empty,
                 failed: Vec::new(),
@@ -135,7 +145,7 @@ impl Shard {
                 asked: None,
                 position: None,
             })
-            .collect();
+            .collect::<Vec<_>>();
         let exchanges = exchanges
             .into_iter()
             .map(|part| ExchangeSlot {
@@ -148,6 +158,9 @@ impl Shard {
             .collect();
         Self {
             first_source,
+            judges: Self::has_judged(&sources),
+            judge: Judge::default(),
+            is_ending: false,
             sources,
             exchanges,
             chains,
@@ -161,11 +174,13 @@ impl Shard {
 
     /// Reads no further record; those that were read go on to their end.
     pub(crate) fn stop(&mut self) {
+        self.is_ending = true;
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
     }
 
     /// Lets input without an end have one, behind what was handed in.
     pub(crate) fn drain(&mut self) {
+        self.is_ending = true;
         self.sources.iter_mut().for_each(|slot| slot.source.drain());
     }
 
@@ -191,15 +206,25 @@ impl Shard {
 
     fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
+        if self.judges {
+            self.judge();
+        }
         for slot in &mut self.sources {
             let free = slot.send_told(&mut moved);
-            if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
+            let may_go_on = !slot.ended && !slot.among.is_ahead;
+            if free && matches!(slot.hand, Hand::Empty) && may_go_on {
                 let polled = match slot.asked.take() {
                     Some(epoch) => Polled::Barrier(epoch),
                     None => slot.source.poll(io)?,
                 };
+                if self.judges && matches!(polled, Polled::Frame | Polled::Marked) {
+                    slot.among.moved_ns = (self.now)();
+                }
                 match polled {
                     Polled::Frame => {
+                        if self.judges {
+                            slot.among.raise_bounds(&mut slot.source);
+                        }
                         if let Some(clock) = &mut slot.processing {
                             clock.stamp(slot.source.frame_mut());
                         }
@@ -207,7 +232,8 @@ impl Shard {
                     }
                     Polled::Marked => slot.hand = Hand::Failed,
                     Polled::Pending => {
-                        if slot.processing.as_mut().is_some_and(Processing::passes) {
+                        let passes = slot.processing.as_mut().is_some_and(Processing::passes);
+                        if passes || slot.among.lags() {
                             slot.hand = Hand::Failed;
                         }
                     }
@@ -343,7 +369,11 @@ impl SourceSlot {
                         self.failed.append(&mut chains[to.chain].failed);
                     }
                     self.failed.sort_by_key(|error| error.row);
-                    self.late.take(&self.source, chains, &self.consumers);
+                    let own = match self.source.own_bounds() {
+                        [] => self.among.own_bounds(),
+                        own => own,
+                    };
+                    self.late.take((&self.source, own), chains, &self.consumers);
                     self.hand = Hand::Failed;
                 }
                 Hand::Failed => {
@@ -357,7 +387,7 @@ impl SourceSlot {
                     }
                     let watermark = match &mut self.processing {
                         Some(clock) => clock.watermark(),
-                        None => self.source.watermark(),
+                        None => self.among.watermark(self.source.watermark()),
                     };
                     self.hand = match watermark {
                         Some(time) => Hand::Mark(Mark::Watermark(time), 0),

@@ -190,6 +190,7 @@ fn lower(
         });
     }
     lowering.seal(StageOutput::Output(OutputId(0)));
+    lowering.compare_watermarks();
     lowering.tell_late();
     Ok(lowering.program)
 }

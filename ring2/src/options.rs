@@ -340,15 +340,6 @@ fn of_watermark(
         let hint = format!("{} = '5 seconds'", option.name);
         return Err(place.hinted("E0104", option.value_at.0, message, hint));
     }
-    let side_by_side = |connector: &str| connector == CHANNEL || sockets::is_socket(connector);
-    if is_of_splits && !def.connector.as_deref().is_some_and(side_by_side) {
-        let name = &option.name;
-        later(
-            def,
-            format!("{name} of other than connector = 'channel', 'tcp' or 'unix' cannot run yet"),
-        );
-        return Ok(());
-    }
     match (def.lag_ns, option.name.as_str()) {
         (None, _) => return Err(without_watermark(place, option)),
         (Some(_), "max_ahead") => def.max_ahead_ns = Some(length),

@@ -34,9 +34,14 @@ impl Late {
     }
 
     /// Takes what chains say of the frame that they took.
-    pub(super) fn take(&mut self, source: &Source, chains: &mut [Chain], consumers: &[Consumer]) {
+    /// `own` are the watermarks of rows' own splits, where they carry others.
+    pub(super) fn take(
+        &mut self,
+        (source, own): (&Source, &[i64]),
+        chains: &mut [Chain],
+        consumers: &[Consumer],
+    ) {
         self.rows.clear();
-        let own = source.own_bounds();
         for to in consumers {
             let chain = &mut chains[to.chain];
             let Some(late) = chain.late.as_mut().filter(|late| !late.is_empty()) else {

@@ -1,6 +1,6 @@
 //! What a shard is made of.
 
-use super::{Consumer, Late, Letters};
+use super::{Among, Consumer, Late, Letters};
 use crate::exchange::ExchangeReceiver;
 use crate::source::{Processing, Source};
 
@@ -12,6 +12,8 @@ pub(crate) struct SourcePart {
     pub(crate) late: Late,
     /// Its clock, where rows are told by when they are read.
     pub(crate) processing: Option<Processing>,
+    /// How it stands among the others.
+    pub(crate) among: Among,
     pub(crate) consumers: Vec<Consumer>,
     /// It fills the side of a join that is made again.
     pub(crate) is_remade: bool,

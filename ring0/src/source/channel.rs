@@ -294,6 +294,11 @@ impl ChannelSource {
         split.map(|split| split.number)
     }
 
+    /// Whether something is there that was not taken.
+    pub(super) fn waits(&self) -> bool {
+        self.splits.iter().any(|split| !split.inlet.lane.is_empty())
+    }
+
     /// Of each row of the last frame its own split's watermark, where rows carry another one.
     pub(super) fn own_bounds(&self) -> &[i64] {
         self.joint.own_bounds()

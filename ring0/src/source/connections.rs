@@ -218,6 +218,11 @@ impl ConnectionsSource {
         split.map(|split| split.number)
     }
 
+    /// Whether something is there that was not taken.
+    pub(super) fn waits(&self) -> bool {
+        self.splits.iter().any(|split| split.stream.waits())
+    }
+
     /// Of each row of the last frame its own split's watermark, where rows carry another one.
     pub(super) fn own_bounds(&self) -> &[i64] {
         self.joint.own_bounds()

@@ -4,6 +4,18 @@ use super::Source;
 use super::clock::Clock;
 
 impl Source {
+    /// Whether something of it is there that was not read. What is on a disk is, to its end.
+    pub(crate) fn waits(&self) -> bool {
+        match self {
+            Self::Files(_) | Self::Columnar(_) | Self::Columns(_) | Self::Memory(_) => true,
+            Self::Generator(source) => !source.is_paced(),
+            Self::Stream(source) => source.waits(),
+            Self::Connections(source) => source.waits(),
+            Self::Channel(source) => source.waits(),
+            Self::Elsewhere => false,
+        }
+    }
+
     /// The watermark behind that frame, if it moved.
     pub(crate) fn watermark(&mut self) -> Option<i64> {
         match self {

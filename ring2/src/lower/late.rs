@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use trefoil_ring0::id::{OutputId, SourceId};
-use trefoil_ring0::program::{LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, StageInput};
+use trefoil_ring0::program::{
+    LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, SourceSpec, StageInput,
+};
 use trefoil_ring0::schema::Schema;
 
 use super::Lowering;
@@ -36,7 +38,19 @@ impl Lowering<'_> {
             SourceKind::Channel | SourceKind::Connections { .. }
         );
         let is_told = self.declared(source).is_some_and(|s| s.late_sink.is_some());
-        is_joint || is_told && spec.reading == Reading::InOrder
+        is_joint || (is_told || spec.policy.is_some()) && spec.reading == Reading::InOrder
+    }
+
+    /// Has sources read by one shard whose watermarks are to be compared: where several meet, and one
+    /// of them may be idle, or too far ahead.
+    pub(super) fn compare_watermarks(&mut self) {
+        let timed = |s: &&mut SourceSpec| s.event_time.is_some_and(|time| time.lag_ns.is_some());
+        let sources = &mut self.program.sources;
+        let is_judged = sources.iter_mut().filter(timed).any(|s| s.policy.is_some());
+        if is_judged && sources.iter_mut().filter(timed).count() > 1 {
+            let sources = sources.iter_mut().filter(timed);
+            sources.for_each(|source| source.reading = Reading::InOrder);
+        }
     }
 
     /// Gives sources an output for their late rows, whose late rows go to a sink, as far as any of

@@ -150,7 +150,9 @@ impl Lowering<'_> {
         let is_ordered = order::is_ordered(&self.query.plan);
         let time = source.event_time.filter(|_| is_ordered);
         let columns = with_needed(source, columns, time);
-        let (keyed, told) = (!source.primary_key.is_empty(), source.late_sink.is_some());
+        let keyed = !source.primary_key.is_empty();
+        let is_judged = source.patience != Patience::default();
+        let told = source.late_sink.is_some() || is_judged;
         let at = |key: &usize| columns.iter().position(|c| c == key);
         let keys: Vec<usize> = source.primary_key.iter().filter_map(at).collect();
         let (fields, system) = fields(source, scan, &columns)?;
@@ -183,8 +185,7 @@ impl Lowering<'_> {
             system,
             splits: source.splits,
             max_ahead_ns: source.max_ahead_ns,
-            policy: (source.patience != Patience::default())
-                .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
+            policy: is_judged.then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
             processing: None,
             late: None,
             bad_data: match source.bad_data {

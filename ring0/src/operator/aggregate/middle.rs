@@ -80,9 +80,9 @@ impl Middle {
                 .expect("values that are not less stand behind");
             self.at = next.0.clone();
         }
-        let is_there = |(value, count): (&'v Box<[u8]>, &i64)| (*count > 0).then_some(&value[..]);
         let from = (Bound::Included(&self.at[..]), Bound::Unbounded);
-        let mut found = values.range::<[u8], _>(from).filter_map(is_there);
+        let there = values.range::<[u8], _>(from);
+        let mut found = there.filter_map(|(value, count)| (*count > 0).then_some(&value[..]));
         let first = found.next().expect("the value in the middle stands");
         let upper = self.total / 2;
         match upper > lower {

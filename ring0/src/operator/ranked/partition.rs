@@ -118,13 +118,9 @@ impl Partition {
         match &spec.functions {
             Functions::Ranks(ranks) => {
                 self.count_on(spec, ranks, &from, pending);
-                let is_unknown = |key: &Box<[u8]>| {
-                    let entry = self.rows.get(key);
-                    entry.is_some_and(|entry| !entry.is_known(spec))
-                };
                 // Without a limit counting may have ended before the row that came.
                 if let Some(key) = come.as_ref().filter(|_| spec.limit.is_none())
-                    && is_unknown(key)
+                    && self.rows.get(key).is_some_and(|row| !row.is_known(spec))
                 {
                     self.count_on(spec, ranks, key, pending);
                 }
