@@ -120,12 +120,14 @@ fn outputs<'a>(
     }
     let (mut sinks, mut letters) = (Vec::new(), Vec::new());
     for query in queries {
-        if let Some(sink) = &query.sink
-            && let SinkConnector::File { path, .. } = &sink.connector
-            && !sinks.contains(&sink)
-        {
-            sinks.push(sink);
-            add(format!("sink {}", sink.name), By::Script, path);
+        let late = query.late.iter().map(|late| &late.sink);
+        for sink in query.sink.iter().chain(late) {
+            if let SinkConnector::File { path, .. } = &sink.connector
+                && !sinks.contains(&sink)
+            {
+                sinks.push(sink);
+                add(format!("sink {}", sink.name), By::Script, path);
+            }
         }
         if let Some(path) = &query.dead_letters
             && !letters.contains(&path)

@@ -4,6 +4,7 @@
 
 mod args;
 mod failure;
+mod late;
 mod letters;
 mod machine;
 mod say;

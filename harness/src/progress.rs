@@ -122,6 +122,7 @@ mod tests {
             rows_read,
             rows_bad: 0,
             watermark,
+            held_by: None,
         };
         let second = 1_000_000_000;
         for (reached, rate, want) in [

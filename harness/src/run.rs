@@ -13,6 +13,7 @@ use trefoil_ring0::runtime::{Next, Running, start_from};
 use crate::args::{Format, RunArgs, RunSettings, Setting};
 use crate::collisions;
 use crate::failure::{Failure, needed};
+use crate::late::LateWays;
 use crate::letters::{Letter, Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::Target;
@@ -21,7 +22,7 @@ use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
 use crate::sinks::{Outlet, Sinks, is_printed};
-use crate::state::{Keeper, State};
+use crate::state::{Keeper, RESULTS, State};
 use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
 
@@ -271,6 +272,11 @@ impl Script<'_> {
         let progress = (!silent)
             .then(|| Progress::begin(control.clone()))
             .flatten();
+        let keeper = match &mut self.state {
+            Some(state) => Some(state.keeper(step, query, &program, &running, &config)?),
+            None => None,
+        };
+        let late = LateWays::begin(query, &mut self.sinks)?;
         let sink = query.sink.as_ref();
         let outlet = match sink.and_then(|sink| self.sinks.outlet(sink)) {
             Some(outlet) => outlet,
@@ -280,14 +286,11 @@ impl Script<'_> {
                 &mut self.results
             }
         };
-        let keeper = match &mut self.state {
-            Some(state) => Some(state.keeper(step, query, &program, &running, &config)?),
-            None => None,
-        };
         let mut flow = Flow {
             query,
             stop: &self.stop,
             letters: self.letters.begin(query),
+            late,
             outlet,
             keeper,
             received: 0,
@@ -295,7 +298,8 @@ impl Script<'_> {
         };
         let printed = flow.run(&mut running)?;
         drop(progress);
-        let (received, is_left) = (flow.received, flow.is_left);
+        let (received, is_left, late) = (flow.received, flow.is_left, flow.late);
+        late.end(&mut self.sinks)?;
         if is_printed(query) {
             self.results.end_result()?;
         }
@@ -311,10 +315,11 @@ impl Script<'_> {
 }
 
 /// The results of a query, on their way.
-struct Flow<'a> {
+struct Flow<'a, 'q> {
     query: &'a PlannedQuery,
     stop: &'a Stop,
     letters: Option<&'a mut Letter>,
+    late: LateWays<'q>,
     outlet: &'a mut Outlet,
     keeper: Option<Keeper<'a>>,
     /// Rows that came.
@@ -323,7 +328,7 @@ struct Flow<'a> {
     is_left: bool,
 }
 
-impl Flow<'_> {
+impl Flow<'_, '_> {
     /// Takes all results. Gives how many rows were printed.
     fn run(&mut self, running: &mut Running) -> Result<u64, Failure> {
         let control = running.control();
@@ -344,6 +349,7 @@ impl Flow<'_> {
             }
             let mut wait = WAIT_MAX;
             if let Some(keeper) = &mut self.keeper {
+                self.late.meet_ended(running, keeper)?;
                 keeper.turn(running)?;
                 if self.stop.is_asked() {
                     keeper.stop(running);
@@ -360,8 +366,11 @@ impl Flow<'_> {
                     running.give_back(block);
                 }
                 Next::Barrier(output, epoch) => {
-                    if let (0, Some(keeper)) = (output.index(), &mut self.keeper) {
-                        keeper.met(epoch, self.outlet.cut(epoch)?);
+                    if let Some(keeper) = &mut self.keeper {
+                        match output {
+                            RESULTS => keeper.met(output, epoch, self.outlet.cut(epoch)?),
+                            _ => self.late.met(output, epoch, keeper)?,
+                        }
                     }
                 }
                 Next::Nothing => {}
@@ -370,8 +379,9 @@ impl Flow<'_> {
         }
         if let Some(keeper) = &mut self.keeper
             && !is_stopped
-            && !keeper.takes_rows()
+            && !keeper.takes_rows(RESULTS)
         {
+            self.late.meet_ended(running, keeper)?;
             keeper.end_stopped(running)?;
             is_stopped = true;
             say(&"note: stopped before the end of the results; the next run gives the others");
@@ -380,20 +390,23 @@ impl Flow<'_> {
             && !is_stopped
         {
             let epoch = keeper.end(running)?;
-            keeper.finish(epoch, self.outlet.cut(epoch)?)?;
+            keeper.met(RESULTS, epoch, self.outlet.cut(epoch)?);
+            self.late.finish(epoch, &mut keeper)?;
+            keeper.finish(epoch)?;
         }
         Ok(self.outlet.rows() - before)
     }
 
     fn take(&mut self, shape: Shape<'_>, block: &Block, is_live: bool) -> Result<(), Failure> {
-        match (block.output().index(), &mut self.letters) {
-            (0, _) => {
+        let keeper = self.keeper.as_ref();
+        let rows = (block.rows(), block.shard());
+        if self.late.take(block.output(), rows, keeper)? {
+            return Ok(());
+        }
+        match (block.output(), &mut self.letters) {
+            (RESULTS, _) => {
                 self.received += block.rows().rows() as u64;
-                if self
-                    .keeper
-                    .as_ref()
-                    .is_some_and(|keeper| !keeper.takes_rows())
-                {
+                if keeper.is_some_and(|keeper| !keeper.takes_rows(RESULTS)) {
                     // The next run gives them.
                     return Ok(());
                 }
@@ -404,7 +417,7 @@ impl Flow<'_> {
                 }
             }
             (_, Some(letters)) => letters.write(block.rows()),
-            (output, None) => unreachable!("nothing is told in output {output}"),
+            (output, None) => unreachable!("nothing is told in output {output:?}"),
         }
     }
 }

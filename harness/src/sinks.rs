@@ -169,7 +169,7 @@ impl Outlet {
     }
 }
 
-/// The sinks that queries of a script feed.
+/// The sinks that queries of a script feed, and late rows.
 pub(crate) struct Sinks(Vec<(Sink, Outlet)>);
 
 impl Sinks {
@@ -177,12 +177,15 @@ impl Sinks {
     pub(crate) fn open(steps: &[Step], state: Option<&State>) -> Result<Self, Failure> {
         let mut sinks = Self(Vec::new());
         for step in steps {
-            if let Step::Query(query) = step
-                && let Some(sink) = &query.sink
-                && sinks.outlet(sink).is_none()
-                && let Some(outlet) = open(sink, state)?
-            {
-                sinks.0.push((sink.clone(), outlet));
+            if let Step::Query(query) = step {
+                let late = query.late.iter().map(|late| &late.sink);
+                for sink in query.sink.iter().chain(late) {
+                    if sinks.outlet(sink).is_none()
+                        && let Some(outlet) = open(sink, state)?
+                    {
+                        sinks.0.push((sink.clone(), outlet));
+                    }
+                }
             }
         }
         Ok(sinks)
@@ -192,6 +195,16 @@ impl Sinks {
     pub(crate) fn outlet(&mut self, sink: &Sink) -> Option<&mut Outlet> {
         let found = self.0.iter_mut().find(|(other, _)| other == sink);
         found.map(|(_, outlet)| outlet)
+    }
+
+    /// As [`Self::outlet`], to be put back.
+    pub(crate) fn take(&mut self, sink: &Sink) -> Option<Outlet> {
+        let found = self.0.iter().position(|(other, _)| other == sink)?;
+        Some(self.0.swap_remove(found).1)
+    }
+
+    pub(crate) fn put_back(&mut self, sink: &Sink, outlet: Outlet) {
+        self.0.push((sink.clone(), outlet));
     }
 
     /// A query has fed its sink.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use trefoil::{PlannedQuery, SourceFile, Step, statements};
+use trefoil_ring0::id::OutputId;
 use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::runtime::{Config, HASH_SEED};
 use trefoil_ring0::snapshot::{Piece, Place, Restore, refusal};
@@ -56,6 +57,9 @@ fn outline(program: &Program) -> String {
     }
     format!("{:016x}", checksum(text.as_bytes()))
 }
+
+/// The output of a query's results.
+pub(crate) const RESULTS: OutputId = OutputId(0);
 
 /// The state directory of a run.
 pub(crate) struct State {
@@ -270,12 +274,15 @@ impl State {
             counters: serde_json::to_value(times).unwrap_or_default(),
         };
         let sink = query.sink.as_ref().map(|sink| sink.name.clone());
+        let late = query.late.iter();
+        let late = late.map(|late| keeper::Output::new(late.output, Some(late.sink.name.clone())));
+        let results = keeper::Output::new(RESULTS, sink);
         Ok(Keeper::new(
             &self.writer,
             &mut self.next_epoch,
             self.every,
             data,
-            sink,
+            std::iter::once(results).chain(late).collect(),
         ))
     }
 }

@@ -1,6 +1,6 @@
 //! What a run counted, and the ledger: in each source read = passed + bad; what a source passed
-//! its query took in; in each input of a query in = filtered + failed + late + applied. A run in
-//! which it does not balance has lost or doubled a record, and fails.
+//! its query took in; in each input of a query in = filtered + failed + late + late idle + applied.
+//! A run in which it does not balance has lost or doubled a record, and fails.
 
 use std::time::Duration;
 
@@ -187,7 +187,7 @@ fn input_stats(source: &str, counters: &QueryCounters) -> InputStats {
         rows_filtered: counters.rows_filtered,
         rows_failed: counters.rows_failed,
         rows_late: counters.rows_late,
-        rows_late_idle: 0,
+        rows_late_idle: counters.rows_late_idle,
         rows_applied: counters.rows_applied,
         rows_forgotten: counters.rows_forgotten,
     }
@@ -215,10 +215,11 @@ fn balance_input(
             from.rows_passed, c.rows_in
         )));
     }
-    if c.rows_filtered + c.rows_failed + c.rows_late + c.rows_applied != c.rows_in {
+    let late = c.rows_late + c.rows_late_idle;
+    if c.rows_filtered + c.rows_failed + late + c.rows_applied != c.rows_in {
         return Err(unbalanced(format!(
-            "{query}: of {} rows of {source}, {} were filtered, {} failed, {} late, {} applied",
-            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_late, c.rows_applied
+            "{query}: of {} rows of {source}, {} were filtered, {} failed, {late} late, {} applied",
+            c.rows_in, c.rows_filtered, c.rows_failed, c.rows_applied
         )));
     }
     Ok(())

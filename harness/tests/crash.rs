@@ -49,6 +49,8 @@ struct Case {
     table_bytes: Option<u64>,
     /// Whether runs are stopped rather than killed.
     stopped: bool,
+    /// Whether late rows go to a sink, too.
+    late: bool,
     query: &'static str,
 }
 
@@ -59,6 +61,7 @@ impl Case {
             splits: false,
             table_bytes: None,
             stopped: false,
+            late: false,
             query,
         }
     }
@@ -128,9 +131,12 @@ fn script(sink: &str, case: &Case) -> String {
              WITH (connector = 'file', format = 'json', path = 'names.json');\n"
         ),
     };
+    let late = [", late = 'sink:l'", ""][usize::from(!case.late)];
     format!(
-        "{splits}{table}CREATE SOURCE r ({columns}, {more}) \
-         WITH (connector = 'file', format = '{format}', path = 'r.json');\n\
+        "{splits}{table}\
+         CREATE SINK l WITH (connector = 'file', format = 'json', path = 'late-{sink}');\n\
+         CREATE SOURCE r ({columns}, {more}) \
+         WITH (connector = 'file', format = '{format}', path = 'r.json'{late});\n\
          CREATE SINK o WITH (connector = 'file', format = 'json', path = '{sink}') AS {query};"
     )
 }
@@ -213,10 +219,10 @@ fn killed(folder: &Folder, case: &Case, random: &mut Random) -> u64 {
     unreachable!("a run comes to its end")
 }
 
-/// The rows of all files that were committed.
-fn committed(folder: &Folder) -> Vec<String> {
+/// The rows of all files of a sink that were committed.
+fn committed(folder: &Folder, sink: &str) -> Vec<String> {
     let mut rows = Vec::new();
-    for entry in fs::read_dir(folder.0.join("out")).unwrap() {
+    for entry in fs::read_dir(folder.0.join(sink)).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         assert!(name.starts_with("part-"), "{name} was left");
@@ -281,7 +287,7 @@ fn check_case(name: &str, case: &Case) {
         .map(|file| fs::metadata(file).map_or(0, |facts| facts.len()));
     let mut kills = 0;
     while kills < wanted {
-        for folder in ["state", "out"].map(|name| folder.0.join(name)) {
+        for folder in ["state", "out", "late-out"].map(|name| folder.0.join(name)) {
             if folder.exists() {
                 fs::remove_dir_all(folder).unwrap();
             }
@@ -291,7 +297,16 @@ fn check_case(name: &str, case: &Case) {
             file.unwrap().set_len(size).unwrap();
         }
         kills += killed(&folder, case, &mut random);
-        let mut rows = committed(&folder);
+        let mut rows = committed(&folder, "out");
+        if case.late {
+            let of = folder.read("late-plain.json");
+            let mut want: Vec<&str> = of.lines().collect();
+            assert!(!want.is_empty(), "there are late rows");
+            let mut late = committed(&folder, "late-out");
+            late.sort_unstable();
+            want.sort_unstable();
+            assert!(late == want, "{} of {} late rows", late.len(), want.len());
+        }
         if query.contains("EMIT") {
             assert_eq!(collapsed(&rows), collapsed(&plain), "{query}");
         } else {
@@ -343,6 +358,18 @@ fn changes_of_groups() {
         "crash-changes",
         "SELECT k, COUNT(*) AS n, SUM(v) AS total FROM r WHERE k < 5 GROUP BY k EMIT CHANGES",
     );
+}
+
+/// Late rows are committed with what is left of them.
+#[test]
+fn late_rows() {
+    let query = "SELECT window_start, k, COUNT(*) AS n, SUM(v) AS total FROM r WHERE v > 500 \
+                 GROUP BY k, TUMBLE(t, INTERVAL '0.5' SECOND)";
+    let mut case = Case::of(query);
+    case.late = true;
+    check_case("crash-late", &case);
+    case.stopped = true;
+    check_case("crash-late-stopped", &case);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! sources and chains.
 
 mod fused;
+mod restored;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,26 +12,27 @@ use rtrb::Consumer as Ring;
 
 pub use self::fused::fuse;
 pub(crate) use self::fused::{Origin, fuse_numbered};
+use self::restored::{chunks_read, fed_in_order, go_on};
 
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::exchange::{ExchangeReceiver, ExchangeSender};
 use crate::id::{ExchangeId, OutputId, SourceId};
-use crate::limits::{KEY_GROUPS, PACE_MS_MAX, PACE_PARTS};
+use crate::limits::{KEY_GROUPS, pace_ms};
 use crate::limits::{RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
 use crate::lineage::{Lineage, OfInput, lineages};
 use crate::mesh::{LaneReceiver, LaneSender, lane};
 use crate::output::HostLanes;
 use crate::program::{
     BadData, ChangesSpec, OperatorSpec, Order, Program, Reading, Routing, Side, SourceKind,
-    StageInput, StageOutput, StageSpec,
+    SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::{Consumer, ExchangePart, Letters, Shard, SourcePart};
+use crate::shard::{Among, Consumer, ExchangePart, Late, Letters, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{
-    Door, Doorway, Files, Live, Reader, Source, StreamPosition, open, open_stream, pace,
+    Door, Doorway, Files, Live, Processing, Reader, Source, StreamPosition, open, open_stream, pace,
 };
 use crate::stage::{Chain, ChainInput, Place, Sink, routes};
 use crate::table::store::Addresses;
@@ -126,7 +128,7 @@ fn part(
     Ok((parts, ends))
 }
 
-/// Where changes wait for their time, or splits may be idle, wakes the shards as long as the
+/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the shards as long as the
 /// program runs: one that sleeps has no clock.
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
@@ -136,11 +138,12 @@ fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<(
     });
     let policies = program.sources.iter().filter_map(|s| s.policy.as_ref());
     let looks_ns = policies.filter_map(|policy| policy.looks_every_ns());
-    let Some(least_ns) = every_ns.chain(looks_ns).min() else {
+    let clocks = program.sources.iter().filter_map(|s| s.processing);
+    let clocks_ns = clocks.map(|clock| clock.every_ns);
+    let Some(least_ns) = every_ns.chain(looks_ns).chain(clocks_ns).min() else {
         return Ok(());
     };
-    let every_ms = (least_ns / 1_000_000 / PACE_PARTS).clamp(1, PACE_MS_MAX);
-    wake::pace(runs, every_ms as i32, bells).map_err(|error| Error::Preflight {
+    wake::pace(runs, pace_ms(least_ns) as i32, bells).map_err(|error| Error::Preflight {
         what: format!("no thread keeps the time: {error}"),
         hint: "see the limits on files, threads and memory (ulimit -a)".to_owned(),
     })
@@ -218,84 +221,6 @@ pub(crate) fn wire(
     Ok((parts, ends))
 }
 
-/// The source whose chunks an output takes in order.
-fn fed_in_order(program: &Program, output: OutputId) -> Option<usize> {
-    let stage = program
-        .stages
-        .iter()
-        .find(|s| s.output == StageOutput::Output(output));
-    match stage.map(|stage| stage.input) {
-        Some(StageInput::Source(source)) => Some(source.index()),
-        Some(StageInput::Exchange(_)) => None,
-        None => {
-            let letters = BadData::DeadLetters(output);
-            program.sources.iter().position(|s| s.bad_data == letters)
-        }
-    }
-}
-
-/// The source whose chunks an exchange takes in order, also where the chain that is made of these
-/// stages holds the exchange.
-fn sends_in_order(program: &Program, origins: &[Origin], exchange: usize) -> Option<usize> {
-    let id = ExchangeId(exchange as u32);
-    let mut chains = program.stages.iter().zip(origins);
-    let sends = |(stage, origin): &(&StageSpec, &Origin)| {
-        stage.output == StageOutput::Exchange(id) || origin.exchanges.contains(&id)
-    };
-    let (sender, _) = chains.find(sends)?;
-    match (sender.input, program.exchanges[exchange].order) {
-        (StageInput::Source(source), Order::Chunks { .. }) => Some(source.index()),
-        (_, _) => None,
-    }
-}
-
-/// How many chunks of a source the shards have read in turn when they go on.
-fn chunks_read(program: &Program, from: &Restore, source: usize) -> Result<u64> {
-    let position = from.position(source as u32)?;
-    Ok(match (program.sources[source].reading, position) {
-        (Reading::Chunks, Some(position)) => position.chunks,
-        // One reads all of them, or there are no others.
-        (Reading::InOrder, _) | (_, None) => 0,
-    })
-}
-
-/// What goes on from snapshots goes to where it was.
-fn go_on(
-    (program, origins): (&Program, &[Origin]),
-    from: &Restore,
-    (shard, shards): (usize, usize),
-    (sources, exchanges, chains): (&mut [SourcePart], &mut [ExchangePart], &mut [Chain]),
-) -> Result<()> {
-    let mut splits = vec![None; program.sources.len()];
-    for exchange in 0..program.exchanges.len() {
-        if let Some(source) = sends_in_order(program, origins, exchange) {
-            splits[source] = splits[source].or(from.split(exchange as u32)?);
-        }
-    }
-    for (number, part) in sources.iter_mut().enumerate().filter(|(_, p)| !p.is_remade) {
-        match from.position(number as u32)? {
-            Some(mut position) => {
-                position.split = position.split.or(splits[number]);
-                splits[number] = position.split;
-                part.source.go_on(position)?;
-            }
-            None => part.source.go_to_end(),
-        }
-    }
-    for part in exchanges {
-        if let Some(source) = sends_in_order(program, origins, part.number as usize)
-            && !sources[source].is_remade
-        {
-            let chunks = chunks_read(program, from, source)?;
-            // One shard that reads all knows the splits itself, as where it begins.
-            let split = splits[source].filter(|_| shards > 1);
-            part.receiver.go_on(chunks, split);
-        }
-    }
-    let mut chains = chains.iter_mut();
-    chains.try_for_each(|chain| chain.go_on(from, (shard, shards)))
-}
-
 /// How records come to a stage. Of several inputs what all of them have in common: a table that is
 /// on every shard says nothing of where the joined rows are.
 fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
@@ -305,7 +230,7 @@ fn chain_input<'a>(program: &'a Program, stage: &StageSpec) -> ChainInput<'a> {
     };
     if let StageInput::Source(id) = stage.input {
         let source = &program.sources[id.index()];
-        return ChainInput::Source(source.reading, source.bad_data);
+        return ChainInput::Source(source);
     }
     let mut routings: Vec<_> = stage.inputs().filter_map(routing).collect();
     if let Some(OperatorSpec::Join(spec)) = stage.operators.first()
@@ -347,6 +272,23 @@ fn output_sink(program: &Program, outputs: &mut [Option<LaneSender>], id: Output
         ordered: program.outputs[id.index()].order != Order::Free,
         next: 0,
     }
+}
+
+/// Where a source tells of bad records, and of late rows.
+fn told(
+    program: &Program,
+    spec: &SourceSpec,
+    outputs: &mut [Option<LaneSender>],
+) -> (Letters, Late) {
+    let letters = match spec.bad_data {
+        BadData::Fail | BadData::Skip => None,
+        BadData::DeadLetters(id) => Some(output_sink(program, outputs, id)),
+    };
+    let late = spec.late.map(|id| {
+        let schema = &*program.outputs[id.index()].schema;
+        (output_sink(program, outputs, id), schema)
+    });
+    (Letters::new(letters), Late::new(late))
 }
 
 fn aggregations(program: &Program) -> usize {
@@ -465,13 +407,13 @@ pub(crate) fn build(
             now: config.now,
             begun,
         };
-        let letters = match spec.bad_data {
-            BadData::Fail | BadData::Skip => None,
-            BadData::DeadLetters(id) => Some(output_sink(program, &mut outputs, id)),
-        };
+        let (letters, late) = told(program, spec, &mut outputs);
         sources.push(SourcePart {
             source: Source::new(first_source + number, spec, files, live, reader),
-            letters: Letters::new(letters),
+            letters,
+            late,
+            processing: Processing::of(spec, config.now),
+            among: Among::new(spec, begun),
             consumers: readers(program, StageInput::Source(SourceId(number as u32))),
             is_remade: remade.sources[number],
         });

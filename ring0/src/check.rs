@@ -11,8 +11,8 @@ use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
     AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, OperatorSpec, Order, Phase,
-    Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
-    dead_letter_schema,
+    ProcessingTime, Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput,
+    StageOutput, StageSpec, SystemColumn, dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
 use crate::source::{check_columns, check_system, file_schema, is_made};
@@ -94,6 +94,8 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     }
     check_columns(source)?;
     check_system(source)?;
+    check_told_late(source, program)?;
+    check_processing(source)?;
     let BadData::DeadLetters(OutputId(output)) = source.bad_data else {
         return Ok(());
     };
@@ -106,6 +108,50 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Checks that late rows have somewhere to go, and that who reads them knows that they are late.
+fn check_told_late(source: &SourceSpec, program: &Program) -> Result<()> {
+    let Some(OutputId(number)) = source.late else {
+        return Ok(());
+    };
+    let name = &source.name;
+    let Some(output) = program.outputs.get(number as usize) else {
+        return refuse(format!(
+            "source {name} tells of late rows in output {number}"
+        ));
+    };
+    let columns = source.schema.types().take(output.schema.fields.len());
+    if !output.schema.types().eq(columns) {
+        return refuse(format!(
+            "output {number} takes other columns than the first of source {name}"
+        ));
+    }
+    match source.reading {
+        Reading::InOrder => Ok(()),
+        Reading::Chunks => refuse(format!(
+            "source {name} tells of late rows, and its shards do not know which are"
+        )),
+    }
+}
+
+/// Checks that one shard knows when rows are read, and has where to write it.
+fn check_processing(source: &SourceSpec) -> Result<()> {
+    let Some(ProcessingTime { column, every_ns }) = source.processing else {
+        return Ok(());
+    };
+    let name = &source.name;
+    let first = file_schema(source).fields.len();
+    let system = column
+        .checked_sub(first)
+        .and_then(|at| source.system.get(at));
+    if system != Some(&SystemColumn::Ingested) || every_ns <= 0 {
+        return refuse(format!("source {name} has no such processing time"));
+    }
+    if source.event_time.is_some() || source.reading != Reading::InOrder {
+        return refuse(format!("source {name} has no one clock"));
+    }
+    Ok(())
 }
 
 /// Checks that each column that is made can be: event time in every row.

@@ -43,6 +43,11 @@ pub const REPLICATED_UPDATES_MAX: usize = 4;
 pub const PACE_PARTS: i64 = 4;
 /// Most milliseconds between two such looks.
 pub const PACE_MS_MAX: i64 = 50;
+
+/// Milliseconds between two looks at the clock, where something happens after so much time.
+pub(crate) fn pace_ms(every_ns: i64) -> i64 {
+    (every_ns / 1_000_000 / PACE_PARTS).clamp(1, PACE_MS_MAX)
+}
 /// Deepest nesting of an expression.
 pub const EXPR_DEPTH_MAX: usize = 256;
 /// Lists and structs inside each other.

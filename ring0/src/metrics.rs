@@ -17,7 +17,7 @@ pub struct SourceCounters {
     pub rows_bad: u64,
 }
 
-/// What the query did with one input. In = filtered + failed + late + applied.
+/// What the query did with one input. In = filtered + failed + late + late idle + applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueryCounters {
     /// Rows from the source.
@@ -26,8 +26,11 @@ pub struct QueryCounters {
     pub rows_filtered: u64,
     /// Rows on which an expression failed.
     pub rows_failed: u64,
-    /// Rows behind the watermark.
+    /// Rows behind their own split's watermark.
     pub rows_late: u64,
+    /// Rows behind the watermark of splits that came at their own time, which had gone on while
+    /// theirs was idle, or before it was there.
+    pub rows_late_idle: u64,
     /// Rows that reached the query's state or, without state, its output.
     pub rows_applied: u64,
     /// Of these, rows that a join kept and forgot, since by the watermark nothing that comes can
@@ -52,6 +55,7 @@ impl QueryCounters {
         self.rows_filtered += other.rows_filtered;
         self.rows_failed += other.rows_failed;
         self.rows_late += other.rows_late;
+        self.rows_late_idle += other.rows_late_idle;
         self.rows_applied += other.rows_applied;
         self.rows_forgotten += other.rows_forgotten;
     }

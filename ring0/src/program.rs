@@ -79,14 +79,16 @@ impl Program {
         program
     }
 
-    /// How many stages, and sources with dead letters, send there.
+    /// How many stages, and sources with dead letters or late rows, send there.
     pub fn senders(&self, to: StageOutput) -> usize {
-        let tells = |s: &&SourceSpec| match (s.bad_data, to) {
-            (BadData::DeadLetters(id), StageOutput::Output(output)) => id == output,
-            _ => false,
+        let letters = |s: &SourceSpec| match s.bad_data {
+            BadData::DeadLetters(id) => Some(id),
+            BadData::Fail | BadData::Skip => None,
         };
-        let stages = self.stages.iter().filter(|s| s.output == to);
-        stages.count() + self.sources.iter().filter(tells).count()
+        let sources = self.sources.iter().flat_map(|s| [letters(s), s.late]);
+        let told = sources.flatten().map(StageOutput::Output);
+        let stages = self.stages.iter().map(|s| s.output);
+        stages.chain(told).filter(|output| *output == to).count()
     }
 }
 
@@ -116,6 +118,13 @@ pub struct SourceSpec {
     /// Who decides which splits are idle or too far ahead, where they come at their own time;
     /// `None`: all are waited for.
     pub policy: Option<Arc<dyn SplitPolicy>>,
+    /// The time by which rows are told, where that is when they were read; [`Self::event_time`] is
+    /// of no use then.
+    pub processing: Option<ProcessingTime>,
+    /// The output that takes rows which [`OperatorSpec::DropLate`] drops in stages that read the
+    /// source, each row once: of its columns the first, as many as the output has. One shard reads
+    /// the source then. `None`: they are counted.
+    pub late: Option<OutputId>,
 }
 
 /// What the splits of a source are: each has a watermark of its own, by which its rows are late.
@@ -142,7 +151,20 @@ impl SourceSpec {
             splits: Splits::One,
             max_ahead_ns: None,
             policy: None,
+            processing: None,
+            late: None,
         }
+    }
+
+    /// Whether it has to know which of its rows were late: they go to an output, or it shares a
+    /// watermark with others that come at their own time, for which alone a row may be late.
+    pub(crate) fn wants_late(&self) -> bool {
+        self.late.is_some()
+            || self.policy.is_some()
+            || matches!(
+                self.kind,
+                SourceKind::Channel | SourceKind::Connections { .. }
+            )
     }
 }
 
@@ -167,6 +189,17 @@ pub struct EventTime {
     /// The column (BIGINT, the schema's last, filled by the source and not read from the file)
     /// that takes each row's watermark in nanoseconds, where an operator needs it.
     pub bound: Option<usize>,
+}
+
+/// Processing time of a source that one shard reads: the watermark is that shard's clock, and goes
+/// on while nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessingTime {
+    /// The column that takes it, of [`SystemColumn::Ingested`].
+    pub column: usize,
+    /// The shortest length of time after which something happens, in nanoseconds: the clock is
+    /// looked at a few times in it.
+    pub every_ns: i64,
 }
 
 /// What becomes of a record that cannot be parsed, or on which an expression fails in a stage that

@@ -35,7 +35,7 @@ pub(crate) use self::running::LaneShape;
 use self::seat::{Seat, thread_io};
 pub(crate) use self::wait::Deadline;
 
-pub use self::orders::Reached;
+pub use self::orders::{Holder, Reached};
 pub use self::running::{Control, Next, Running};
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;

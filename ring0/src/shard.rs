@@ -7,12 +7,19 @@
 
 use std::sync::Arc;
 
+mod among;
 mod barriers;
+mod late;
 mod letters;
 mod parts;
+mod report;
 
+pub(crate) use self::among::Among;
+use self::among::Judge;
+pub(crate) use self::late::Late;
 pub(crate) use self::letters::Letters;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
+pub use self::report::ShardReport;
 
 use crate::error::Result;
 use crate::exchange::{ExchangeReceiver, Received};
@@ -21,10 +28,9 @@ use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::mesh::Flow;
 use crate::message::Mark;
-use crate::metrics::{QueryCounters, SourceCounters};
 use crate::snapshot::{Recorder, SourcePosition, Split};
-use crate::source::{Polled, Source, TAGS};
-use crate::stage::{Chain, Item, Sink};
+use crate::source::{Polled, Processing, Source, TAGS};
+use crate::stage::{Chain, Item};
 
 /// Messages taken from one exchange in one turn.
 const MESSAGES_PER_TURN: usize = 8;
@@ -66,6 +72,9 @@ pub(crate) struct Consumer {
 struct SourceSlot {
     source: Source,
     letters: Letters,
+    late: Late,
+    processing: Option<Processing>,
+    among: Among,
     consumers: Vec<Consumer>,
     hand: Hand,
     /// Rows of the source's frame on which expressions failed.
@@ -89,40 +98,17 @@ struct ExchangeSlot {
     split: Option<Split>,
 }
 
-/// What a shard counted.
-#[derive(Debug, Clone, Default)]
-pub struct ShardReport {
-    /// For each source of the program.
-    pub sources: Vec<SourceCounters>,
-    /// For each stage of the program that reads a source: stage and counts, also of what became of
-    /// its rows behind exchanges; where an exchange has several readers, in the first of them.
-    pub inputs: Vec<(usize, QueryCounters)>,
-    /// For each stage that sends into an exchange: stage and rows that crossed each lane.
-    pub crossed: Vec<(usize, Vec<u64>)>,
-    /// Rows of results that left.
-    pub rows_out: u64,
-    /// How often the shard went to sleep for want of work.
-    pub sleeps: u64,
-    /// Whether a source was stopped before its end.
-    pub stopped: bool,
-}
-
-impl ShardReport {
-    /// With the stages' numbers in the program, given those of the chains' first stages.
-    pub(crate) fn renumbered(mut self, stages: &[usize]) -> Self {
-        let inputs = self.inputs.iter_mut().map(|(stage, _)| stage);
-        let crossed = self.crossed.iter_mut().map(|(stage, _)| stage);
-        inputs.chain(crossed).for_each(|s| *s = stages[*s]);
-        self
-    }
-}
-
 /// One shard.
 #[derive(Debug)]
 pub(crate) struct Shard {
     /// The number of the first source, in the tags of reads.
     first_source: usize,
     sources: Vec<SourceSlot>,
+    /// Whether sources are judged among each other, and who does.
+    judges: bool,
+    judge: Judge,
+    /// Sources are stopped, or drained: nobody waits any more.
+    is_ending: bool,
     exchanges: Vec<ExchangeSlot>,
     chains: Vec<Chain>,
     recorder: Recorder,
@@ -148,6 +134,9 @@ impl Shard {
             .map(|part| SourceSlot {
                 source: part.source,
                 letters: part.letters,
+                late: part.late,
+                processing: part.processing,
+                among: part.among,
                 consumers: part.consumers,
                 hand: Hand::Empty,
                 failed: Vec::new(),
@@ -156,7 +145,7 @@ impl Shard {
                 asked: None,
                 position: None,
             })
-            .collect();
+            .collect::<Vec<_>>();
         let exchanges = exchanges
             .into_iter()
             .map(|part| ExchangeSlot {
@@ -169,6 +158,9 @@ impl Shard {
             .collect();
         Self {
             first_source,
+            judges: Self::has_judged(&sources),
+            judge: Judge::default(),
+            is_ending: false,
             sources,
             exchanges,
             chains,
@@ -182,22 +174,14 @@ impl Shard {
 
     /// Reads no further record; those that were read go on to their end.
     pub(crate) fn stop(&mut self) {
+        self.is_ending = true;
         self.sources.iter_mut().for_each(|slot| slot.source.stop());
     }
 
     /// Lets input without an end have one, behind what was handed in.
     pub(crate) fn drain(&mut self) {
+        self.is_ending = true;
         self.sources.iter_mut().for_each(|slot| slot.source.drain());
-    }
-
-    /// Records read, those of them that are bad, and the least watermark of the sources here that
-    /// have one, else `i64::MIN`.
-    pub(crate) fn reached(&self) -> (u64, u64, i64) {
-        let sources = self.sources.iter().map(|slot| &slot.source);
-        let rows_read = sources.clone().map(|s| s.counters().rows_read).sum();
-        let rows_bad = sources.clone().map(|s| s.counters().rows_bad).sum();
-        let watermarks = sources.filter_map(Source::reached);
-        (rows_read, rows_bad, watermarks.min().unwrap_or(i64::MIN))
     }
 
     /// Moves what can move.
@@ -222,21 +206,44 @@ impl Shard {
 
     fn poll_sources(&mut self, io: &mut Io) -> Result<bool> {
         let mut moved = false;
+        if self.judges {
+            self.judge();
+        }
         for slot in &mut self.sources {
-            let free = slot.letters.send(&mut slot.source, &mut moved);
-            if free && matches!(slot.hand, Hand::Empty) && !slot.ended {
+            let free = slot.send_told(&mut moved);
+            let may_go_on = !slot.ended && !slot.among.is_ahead;
+            if free && matches!(slot.hand, Hand::Empty) && may_go_on {
                 let polled = match slot.asked.take() {
                     Some(epoch) => Polled::Barrier(epoch),
                     None => slot.source.poll(io)?,
                 };
+                if self.judges && matches!(polled, Polled::Frame | Polled::Marked) {
+                    slot.among.moved_ns = (self.now)();
+                }
                 match polled {
-                    Polled::Frame => slot.hand = Hand::SourceFrame(0),
+                    Polled::Frame => {
+                        if self.judges {
+                            slot.among.raise_bounds(&mut slot.source);
+                        }
+                        if let Some(clock) = &mut slot.processing {
+                            clock.stamp(slot.source.frame_mut());
+                        }
+                        slot.hand = Hand::SourceFrame(0);
+                    }
                     Polled::Marked => slot.hand = Hand::Failed,
-                    Polled::Pending => {}
+                    Polled::Pending => {
+                        let passes = slot.processing.as_mut().is_some_and(Processing::passes);
+                        if passes || slot.among.lags() {
+                            slot.hand = Hand::Failed;
+                        }
+                    }
                     Polled::ChunkEnd => slot.end_chunk(Mark::ChunkEnd),
                     Polled::SplitEnd => slot.end_chunk(Mark::SplitEnd),
                     Polled::Barrier(epoch) => {
-                        slot.position = Some(slot.source.pass_barrier());
+                        let mut position = slot.source.pass_barrier();
+                        let clock = slot.processing.as_ref().map(Processing::split);
+                        position.split = clock.or(position.split);
+                        slot.position = Some(position);
                         slot.end_chunk(Mark::Barrier(epoch));
                     }
                     Polled::End => slot.end(Mark::End),
@@ -245,9 +252,10 @@ impl Shard {
                         self.stopped = true;
                     }
                 }
-                slot.letters.send(&mut slot.source, &mut moved);
+                slot.send_told(&mut moved);
             }
             moved |= slot.hand_on(&mut self.chains, &mut self.recorder)?;
+            slot.late.send(&mut moved);
         }
         Ok(moved)
     }
@@ -298,7 +306,7 @@ impl Shard {
             .for_each(|slot| slot.receiver.end_turn());
         let letters = self.sources.iter_mut().fold(false, |staged, slot| {
             slot.source.end_turn();
-            slot.letters.end_turn() | staged
+            slot.letters.end_turn() | slot.late.end_turn() | staged
         });
         self.chains
             .iter_mut()
@@ -319,28 +327,6 @@ impl Shard {
             (false, false) => Turn::Idle,
         }
     }
-
-    pub(crate) fn report(&self) -> ShardReport {
-        let mut report = ShardReport {
-            sources: self.sources.iter().map(|s| s.source.counters()).collect(),
-            sleeps: self.sleeps,
-            stopped: self.stopped,
-            ..ShardReport::default()
-        };
-        for (stage, chain) in self.chains.iter().enumerate() {
-            for port in chain.ports.iter() {
-                match report.inputs.iter_mut().find(|(s, _)| *s == port.origin) {
-                    Some((_, counters)) => counters.add(&port.counters),
-                    None => report.inputs.push((port.origin, port.counters)),
-                }
-            }
-            match &chain.sink {
-                Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
-                Sink::Output { lane, .. } => report.rows_out += lane.rows,
-            }
-        }
-        report
-    }
 }
 
 impl SourceSlot {
@@ -353,6 +339,12 @@ impl SourceSlot {
     fn end_chunk(&mut self, mark: Mark) {
         self.hand = Hand::Mark(mark, 0);
         self.letters.mark = Some(mark);
+        self.late.mark = Some(mark);
+    }
+
+    /// Sends what is told besides of its rows. Returns whether all of it was taken.
+    fn send_told(&mut self, moved: &mut bool) -> bool {
+        self.letters.send(&mut self.source, moved) & self.late.send(moved)
     }
 
     /// Offers what is in hand. Returns whether something moved.
@@ -377,6 +369,11 @@ impl SourceSlot {
                         self.failed.append(&mut chains[to.chain].failed);
                     }
                     self.failed.sort_by_key(|error| error.row);
+                    let own = match self.source.own_bounds() {
+                        [] => self.among.own_bounds(),
+                        own => own,
+                    };
+                    self.late.take((&self.source, own), chains, &self.consumers);
                     self.hand = Hand::Failed;
                 }
                 Hand::Failed => {
@@ -388,7 +385,11 @@ impl SourceSlot {
                     if !self.failed.is_empty() {
                         return Ok(moved);
                     }
-                    self.hand = match self.source.watermark() {
+                    let watermark = match &mut self.processing {
+                        Some(clock) => clock.watermark(),
+                        None => self.among.watermark(self.source.watermark()),
+                    };
+                    self.hand = match watermark {
                         Some(time) => Hand::Mark(Mark::Watermark(time), 0),
                         None => Hand::Empty,
                     };

@@ -17,8 +17,10 @@ mod joint;
 mod kind;
 mod memory;
 mod open;
+mod processing;
 mod stream;
 mod system;
+mod timed;
 
 use arrow_schema::DataType;
 
@@ -37,6 +39,7 @@ pub(crate) use self::open::{Files, file_schema, open, open_stream};
 pub(crate) use self::stream::StreamPosition;
 
 pub(crate) use self::channel::{Door, Doorway, Inlet};
+pub(crate) use self::processing::Processing;
 
 use self::channel::ChannelSource;
 use self::columnar::ColumnarSource;
@@ -366,31 +369,18 @@ impl Source {
         }
     }
 
-    /// The watermark behind that frame, if it moved.
-    pub(crate) fn watermark(&mut self) -> Option<i64> {
+    /// The same, to be changed before anybody has seen it.
+    pub(crate) fn frame_mut(&mut self) -> &mut Frame {
         match self {
-            Self::Files(source) => source.watermark(),
-            Self::Columnar(source) => source.watermark(),
-            Self::Stream(source) => source.watermark(),
-            Self::Connections(source) => source.watermark(),
-            Self::Channel(source) => source.watermark(),
-            Self::Generator(source) => source.watermark(),
-            Self::Columns(source) => source.watermark(),
-            Self::Memory(_) | Self::Elsewhere => None,
-        }
-    }
-
-    /// The greatest watermark that was reached in what is read here.
-    pub(crate) fn reached(&self) -> Option<i64> {
-        match self {
-            Self::Files(source) => source.reached(),
-            Self::Columnar(source) => source.reached(),
-            Self::Stream(source) => source.reached(),
-            Self::Connections(source) => source.reached(),
-            Self::Channel(source) => source.reached(),
-            Self::Generator(source) => source.reached(),
-            Self::Columns(source) => source.reached(),
-            Self::Memory(_) | Self::Elsewhere => None,
+            Self::Files(source) => &mut source.out,
+            Self::Columnar(source) => &mut source.out,
+            Self::Stream(source) => &mut source.out,
+            Self::Connections(source) => source.frame_mut(),
+            Self::Channel(source) => &mut source.out,
+            Self::Generator(source) => &mut source.out,
+            Self::Columns(_) | Self::Memory(_) | Self::Elsewhere => {
+                unreachable!("a source without system columns is not told by when it is read")
+            }
         }
     }
 

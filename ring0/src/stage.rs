@@ -9,6 +9,7 @@ mod changes;
 mod changing;
 mod failing;
 mod grouping;
+mod late;
 mod made;
 mod ordered;
 mod ports;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use self::barriers::Barriers;
 use self::failing::{End, OnError};
+pub(crate) use self::late::LateRow;
 use self::made::{Making, Operator};
 use self::ports::{Merged, Ports, meeting, of_ports};
 use self::routed::Routed;
@@ -37,7 +39,7 @@ use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
 use crate::operator::aggregate::Progress;
-use crate::program::{BadData, OperatorSpec, Reading, Routing};
+use crate::program::{OperatorSpec, Reading, Routing, SourceSpec};
 use crate::schema::Schema;
 use crate::snapshot::{self, Recorder, Restore};
 use crate::table::store::Addresses;
@@ -117,15 +119,17 @@ pub(crate) struct Chain {
     /// Rows of the source's frame in hand on which an expression failed, and that were left out;
     /// to be taken once the frame is.
     pub(crate) failed: Vec<RowError>,
+    /// The same of rows that were late, where the source wants to know.
+    pub(crate) late: Option<Vec<LateRow>>,
     ticks: Ticks,
     pub(crate) barriers: Barriers,
 }
 
 /// Where a chain's records come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum ChainInput<'a> {
-    /// A source, read so; and what becomes of its rows on which an expression fails.
-    Source(Reading, BadData),
+    /// A source.
+    Source(&'a SourceSpec),
     /// The mesh, which routed them so.
     Exchange(&'a Routing),
 }
@@ -133,10 +137,10 @@ pub(crate) enum ChainInput<'a> {
 impl ChainInput<'_> {
     /// Whether shard 0 has all of them.
     fn is_single(self) -> bool {
-        matches!(
-            self,
-            Self::Source(Reading::InOrder, _) | Self::Exchange(Routing::Single)
-        )
+        match self {
+            Self::Source(source) => source.reading == Reading::InOrder,
+            Self::Exchange(routing) => *routing == Routing::Single,
+        }
     }
 }
 
@@ -197,6 +201,10 @@ impl Chain {
             of_input: making.of_input,
             ports: Ports::new(lineages, meeting, of_input),
             failed: Vec::new(),
+            late: match input {
+                ChainInput::Source(source) => source.wants_late().then(Vec::new),
+                ChainInput::Exchange(_) => None,
+            },
             barriers: Barriers {
                 stages: origin.stages.clone(),
                 is_remade,
@@ -255,6 +263,7 @@ impl Chain {
             counters: &mut self.ports[port].counters,
             of_input: self.of_input,
             failed: &mut self.failed,
+            late: self.late.as_mut(),
             recorder,
         };
         let levels = match (self.barriers.is_over, merged) {
@@ -301,10 +310,10 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
     };
     loop {
         if level.out.rows() > 0 {
-            let noted = end.failed.len();
+            let noted = end.noted();
             let flow = drive(rest, end, Item::Frame(&level.out), fuel)?;
-            if end.failed.len() > noted {
-                level.trace(item, &mut end.failed[noted..]);
+            if end.noted() != noted {
+                level.trace(item, end, noted);
             }
             if flow == Flow::Full {
                 return Ok(Flow::Full);

@@ -13,8 +13,8 @@ use trefoil_ring0::appender::{Appender, Channel, Pushed, Value};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::error::Error;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, OperatorSpec,
-    OutputSpec, Phase, Program, Reading, SourceKind, SourceSpec, WindowKey,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, ExchangeSpec, LateRule,
+    OperatorSpec, OutputSpec, Phase, Program, Reading, SourceKind, SourceSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, Idle, Next, Running, Runtime};
 use trefoil_ring0::schema::{Field, Schema};
@@ -356,6 +356,59 @@ fn lanes_are_splits_with_watermarks() {
         silent.append_row(&[Value::Null]),
         Err(Error::Append { .. })
     ));
+}
+
+/// A row behind the watermark of others, and not behind its own lane's, is late for their sake.
+#[test]
+fn rows_late_for_others_are_counted_apart() {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let read = schema(&[("time", time.clone()), ("bound", DataType::Int64)]);
+    let mut spec = source(Arc::clone(&read));
+    spec.event_time = Some(EventTime {
+        column: 0,
+        lag_ns: Some(0),
+        bound: Some(1),
+    });
+    let second = OperatorSpec::DropLate(LateRule {
+        time: 0,
+        unit_ns: 1_000_000,
+        bound: 1,
+        size: 1_000,
+        slide: 1_000,
+        offset: 0,
+    });
+    let program = Program::chain(spec, vec![second], OutputSpec::free(read));
+    for frame_rows in [1, 3] {
+        let config = config(1, frame_rows, 8);
+        let mut runtime = Runtime::open(&config).unwrap();
+        let times = schema(&[("time", time.clone())]);
+        let mut channel = Channel::new("times", times, Some(0), frame_rows);
+        let mut running = runtime.add(&program).unwrap();
+        channel.attach(&mut running, 0, &[0]).unwrap();
+        let [mut a, mut b] = [(); 2].map(|()| channel.appender().unwrap());
+        let mut push = |appender: &mut Appender, rows: &[i64], on_time: &[i64]| {
+            for row in rows {
+                appender.append_row(&[Value::I64(*row)]).unwrap();
+            }
+            appender.flush().unwrap();
+            let mut given = Vec::new();
+            while given.len() < on_time.len() {
+                let block = running.next_block().unwrap().unwrap();
+                given.extend_from_slice(values(&block.rows().columns[0]));
+                running.give_back(block);
+            }
+            assert_eq!(given, on_time);
+        };
+        push(&mut a, &[0, 5_000], &[0, 5_000]);
+        push(&mut b, &[100, 4_500, 5_500, 4_999, 6_000], &[5_500, 6_000]);
+        drop((a, b));
+        running.control().drain();
+        while running.next_block().unwrap().is_some() {}
+        let reports = running.finish().unwrap();
+        let (_, counted) = reports[0].inputs[0];
+        let late = (counted.rows_late, counted.rows_late_idle);
+        assert_eq!((late, counted.rows_applied), ((1, 2), 4));
+    }
 }
 
 /// Whatever goes first, nobody waits for ever and nobody panics.

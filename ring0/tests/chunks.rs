@@ -50,6 +50,8 @@ fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> S
         splits: Default::default(),
         max_ahead_ns: None,
         policy: None,
+        processing: None,
+        late: None,
     }
 }
 

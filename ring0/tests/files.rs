@@ -34,6 +34,8 @@ fn program(path: &Path) -> Program {
             splits: Default::default(),
             max_ahead_ns: None,
             policy: None,
+            processing: None,
+            late: None,
         },
         Vec::new(),
         OutputSpec::free(schema),

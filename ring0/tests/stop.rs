@@ -57,6 +57,8 @@ fn program(path: &Path) -> Program {
         splits: Default::default(),
         max_ahead_ns: None,
         policy: None,
+        processing: None,
+        late: None,
     };
     let count = AggregateSpec {
         input: numbers(),

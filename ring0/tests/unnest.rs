@@ -79,6 +79,8 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             splits: Default::default(),
             max_ahead_ns: None,
             policy: None,
+            processing: None,
+            late: None,
         },
         vec![
             OperatorSpec::Unnest {

@@ -114,6 +114,9 @@ fn what_is_not_there() {
     check("source s tells of bad records in output 7", |p| {
         p.sources[0].bad_data = BadData::DeadLetters(OutputId(7));
     });
+    check("source s tells of late rows in output 7", |p| {
+        p.sources[0].late = Some(OutputId(7));
+    });
     check("exchange 0 by column 7 of 3", |p| {
         p.exchanges[0].routing = Routing::Hash(vec![0, 7]);
     });
@@ -180,6 +183,17 @@ fn what_is_of_another_type() {
     });
     check("output 0 takes no dead letters", |p| {
         p.sources[0].bad_data = BadData::DeadLetters(OutputId(0));
+    });
+    let late_rows = |p: &mut Program, types: &[DataType]| {
+        p.outputs.push(OutputSpec::free(schema(types)));
+        p.sources[0].late = Some(OutputId(1));
+    };
+    check("other columns than the first of source s", |p| {
+        late_rows(p, &[DataType::Utf8]);
+    });
+    check("its shards do not know which are", |p| {
+        let first = p.sources[0].schema.fields[0].data_type.clone();
+        late_rows(p, &[first]);
     });
 }
 

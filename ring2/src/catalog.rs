@@ -144,6 +144,8 @@ pub struct SourceDef {
     pub max_ahead_ns: Option<i64>,
     /// How long its splits are waited for, and how far they may part.
     pub patience: Patience,
+    /// The sink that its late rows go into; `None`: they are counted.
+    pub late_sink: Option<String>,
     /// How its records are made, all declared columns, where they are not read.
     pub generator: Option<GeneratorSpec>,
     /// What it listens to, where clients send its records.

@@ -126,6 +126,8 @@ pub struct ViewMetrics {
     pub rows_bad: u64,
     /// The watermark (ns) that it has reached, as said then.
     pub watermark: Option<i64>,
+    /// The source, and the number of its split, that holds the watermark back.
+    pub held_by: Option<(String, u32)>,
     /// Rows of results.
     pub rows_out: u64,
 }

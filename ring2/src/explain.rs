@@ -99,14 +99,19 @@ fn event_times(planned: &Planned) -> Vec<String> {
     let timed = planned.tables.iter().filter_map(|table| {
         let time = &table.columns[table.event_time?].name;
         let name = &table.name;
-        Some(match table.lag_ns {
+        let told = match &table.late_sink {
+            Some(sink) => format!("; late rows into sink {sink}"),
+            None => String::new(),
+        };
+        let mark = match table.lag_ns {
             Some(0) => format!("{name}.{time}, watermark without lag"),
             Some(lag) => {
                 let lag = crate::partitioning::duration(lag);
                 format!("{name}.{time}, watermark {lag} behind the greatest")
             }
             None => format!("{name}.{time}, no watermark before the end of input"),
-        })
+        };
+        Some(mark + &told)
     });
     timed.collect()
 }

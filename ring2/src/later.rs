@@ -14,7 +14,7 @@ use crate::error::SqlError;
 use crate::functions::CLOCKS;
 use crate::place::{find_word, word};
 use crate::script::Select;
-use crate::syntax::normal;
+use crate::syntax::{normal, processing_time};
 use crate::window::marker::PROCTIME;
 
 /// The words that stand before JOIN.
@@ -29,6 +29,7 @@ pub(crate) fn first(select: &Select<'_>) -> Option<SqlError> {
         found: Vec::new(),
         clocks: Vec::new(),
         bounded: true,
+        of_windows: Vec::new(),
     };
     let _: ControlFlow<()> = select.query.visit(&mut walk);
     if !walk.bounded {
@@ -51,6 +52,8 @@ struct Walk<'a> {
     /// What reads a clock, which runs over input that ends.
     clocks: Vec<SqlError>,
     bounded: bool,
+    /// Where PROCTIME() is the time of a window.
+    of_windows: Vec<Location>,
 }
 
 impl Visitor for Walk<'_> {
@@ -80,6 +83,12 @@ impl Visitor for Walk<'_> {
         let at = self.start(expr);
         if let Expr::Function(f) = expr {
             let name = f.name.to_string();
+            if let Some(time) = processing_time(expr) {
+                self.of_windows.push(self.start(time));
+            }
+            if name == PROCTIME && self.of_windows.contains(&at) {
+                return ControlFlow::Continue(());
+            }
             if CLOCKS.contains(&name.as_str()) {
                 let what = format!("function {}", name.to_uppercase());
                 match name == PROCTIME {

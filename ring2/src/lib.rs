@@ -83,7 +83,7 @@ pub use scan::{
     ChannelStreamSource, SourceSnapshotProvider, StreamSource, StreamingScanExec,
     StreamingTableProvider, create_partitioned_streaming_context, create_streaming_context,
 };
-pub use sink::{Sink, SinkConnector, SinkFormat};
+pub use sink::{LateRows, Sink, SinkConnector, SinkFormat};
 
 /// A file of a script.
 #[derive(Debug, Clone)]
@@ -107,6 +107,8 @@ pub struct PlannedQuery {
     pub paths: Vec<std::path::PathBuf>,
     /// The file for what is told about bad records, the program's second output.
     pub dead_letters: Option<std::path::PathBuf>,
+    /// The sinks that late rows of its sources go into, each with an output of the program.
+    pub late: Vec<LateRows>,
     /// How the output's columns are printed, in order.
     pub columns: Vec<ResultColumn>,
     /// Whether the rows are a changelog: the first column says what each does.
@@ -253,6 +255,13 @@ fn steps_with(
                     }
                     query.sink = Some(sink);
                 }
+                for late in &query.late {
+                    let now = sink::fed(late, &query.program);
+                    match fed.iter().find(|(other, _)| *other == late.sink) {
+                        Some((_, before)) => sink::check_alike(&select, before, &now)?,
+                        None => fed.push((late.sink.clone(), now)),
+                    }
+                }
                 Ok(Step::Query(Box::new(query)))
             }
         });
@@ -308,6 +317,7 @@ fn plan_select(
     Ok(PlannedQuery {
         sql: select.sql.clone(),
         warnings: lower::regular::warnings(&program, &plan.tables),
+        late: sink::late_rows(select, &program, &plan.tables)?,
         program,
         paths: plan.tables.iter().map(|t| t.path.clone()).collect(),
         dead_letters: plan.tables.iter().find_map(|t| match &t.bad_data {

@@ -12,10 +12,12 @@ mod grouping;
 mod interval;
 mod join;
 mod kernel;
+mod late;
 mod nearest;
 mod order;
 mod over;
 mod paced;
+mod processing;
 pub(crate) mod regular;
 mod sets;
 mod source;
@@ -190,6 +192,8 @@ fn lower(
         });
     }
     lowering.seal(StageOutput::Output(OutputId(0)));
+    lowering.compare_watermarks();
+    lowering.tell_late();
     Ok(lowering.program)
 }
 

@@ -288,9 +288,12 @@ fn source_option(
             of_watermark(place, def, option)?;
         }
         "late" => match value.strip_prefix("sink:") {
-            Some(_) => later(def, "late = 'sink:..' cannot run yet".into()),
+            Some(name) if !name.is_empty() && def.lag_ns.is_none() => {
+                return Err(without_watermark(place, option));
+            }
+            Some(name) if !name.is_empty() => def.late_sink = Some(name.to_owned()),
             None if value == "drop" => {}
-            None => return Err(wrong(place, option, &["drop", "sink:NAME"])),
+            Some(_) | None => return Err(wrong(place, option, &["drop", "sink:NAME"])),
         },
         "bad_data" | "dlq_path" => bad_data(place, def, option)?,
         "partitioning" => {
@@ -337,27 +340,20 @@ fn of_watermark(
         let hint = format!("{} = '5 seconds'", option.name);
         return Err(place.hinted("E0104", option.value_at.0, message, hint));
     }
-    let side_by_side = |connector: &str| connector == CHANNEL || sockets::is_socket(connector);
-    if is_of_splits && !def.connector.as_deref().is_some_and(side_by_side) {
-        let name = &option.name;
-        later(
-            def,
-            format!("{name} of other than connector = 'channel', 'tcp' or 'unix' cannot run yet"),
-        );
-        return Ok(());
-    }
     match (def.lag_ns, option.name.as_str()) {
-        (None, name) => {
-            let message = format!("{name} needs a watermark");
-            let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND";
-            return Err(place.hinted("E0104", option.value_at.0, message, hint));
-        }
+        (None, _) => return Err(without_watermark(place, option)),
         (Some(_), "max_ahead") => def.max_ahead_ns = Some(length),
         (Some(_), "idle_timeout") => def.patience.idle_timeout_ns = Some(length),
         (Some(_), "max_drift") => def.patience.max_drift_ns = Some(length),
         (Some(lag), _) => def.lag_ns = Some(lag.saturating_add(length)),
     }
     Ok(())
+}
+
+fn without_watermark(place: Place<'_>, option: &OptionSpec) -> SqlError {
+    let message = format!("{} needs a watermark", option.name);
+    let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND";
+    place.hinted("E0104", option.value_at.0, message, hint)
 }
 
 /// The options that say where a connector of a network connects to.

@@ -1,6 +1,8 @@
 //! Sinks that run: where the rows of a query go that are not printed, and whether the query's
 //! columns are the sink's. What is declared and has no runtime yet is refused when it is fed.
 
+mod late;
+
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
@@ -12,6 +14,9 @@ use crate::ResultColumn;
 use crate::catalog::SinkDef;
 use crate::error::SqlError;
 use crate::script::{Select, Target};
+
+pub use self::late::LateRows;
+pub(crate) use self::late::{fed, late_rows};
 
 /// A sink.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use trefoil::engine::{Appender, Drain, Idle, rows};
+use trefoil::engine::{Appender, Builder, Drain, Idle, rows};
 use trefoil::{Engine, params};
+use trefoil_ring0::runtime::Config;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -111,6 +113,109 @@ fn who_is_ahead_waits() {
     );
 }
 
+thread_local! {
+    /// Nanoseconds since the epoch, on the thread that is the shard.
+    static NOW: Cell<i64> = const { Cell::new(0) };
+}
+
+/// Two sources that meet in a union, with a clock that the test sets, on its own thread.
+fn two(options: [&str; 2]) -> Engine {
+    let config = Config {
+        now: || NOW.get(),
+        ..Config::default()
+    };
+    let engine = Builder::from(config).on_this_thread().open().unwrap();
+    for (name, options) in ["a", "b"].into_iter().zip(options) {
+        let sql = format!(
+            "CREATE SOURCE {name} (k VARCHAR, ts TIMESTAMP(3) NOT NULL, WATERMARK FOR ts)
+                WITH (connector = 'channel'{options})"
+        );
+        engine.execute(&sql).unwrap();
+    }
+    let sql = "CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n
+        FROM (SELECT k, ts FROM a UNION ALL SELECT k, ts FROM b) AS u
+        GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE";
+    engine.execute(sql).unwrap();
+    engine
+}
+
+/// A source whose splits are all idle does not hold back what it meets; what it says later is late
+/// where the windows of both are gone.
+#[test]
+fn nobody_waits_for_an_idle_source() {
+    let engine = two(["", ", idle_timeout = '10 seconds'"]);
+    let mut closed = engine.subscribe("v").unwrap();
+    // What is given once so many seconds more have passed, behind all that was before.
+    let mut told = |seconds: i64, wanted: &[(&str, i64)]| {
+        NOW.set(NOW.get() + seconds * 1_000_000_000);
+        while engine.step() {}
+        let mut told = Vec::new();
+        while told.len() < wanted.len() {
+            let batch = closed.next().unwrap().unwrap();
+            told.extend(rows(&batch).map(|row| {
+                let (key, n): (String, i64) = (row.get("k").unwrap(), row.get("n").unwrap());
+                (key, n)
+            }));
+        }
+        told.sort();
+        let told: Vec<_> = told.iter().map(|(k, n)| (k.as_str(), *n)).collect();
+        assert_eq!(told, wanted);
+    };
+    let [mut a, mut b] = ["a", "b"].map(|name| engine.appender(name).unwrap());
+    append(&mut a, "a", 0);
+    append(&mut b, "b", 0);
+    append(&mut a, "a", 2);
+    // It is at the first hour.
+    told(0, &[]);
+    told(9, &[]);
+    told(1, &[("a", 1), ("b", 1)]);
+    append(&mut b, "late", 1);
+    append(&mut b, "b", 2);
+    append(&mut a, "a", 9);
+    // It is awake, at the third hour.
+    told(0, &[]);
+    told(10, &[("a", 1), ("b", 1)]);
+    append(&mut b, "b", 12);
+    // The other one is never idle.
+    told(0, &[]);
+    append(&mut a, "a", 13);
+    told(0, &[("a", 1)]);
+}
+
+/// A source that is too far ahead of another one waits, at a barrier, too, and is read at the end.
+#[test]
+fn a_source_that_is_ahead_waits() {
+    let engine = two([", max_drift = '90 minutes'", ""]);
+    let read = || {
+        while engine.step() {}
+        engine.metrics();
+        while engine.step() {}
+        engine.metrics().views[0].rows_read
+    };
+    let [mut fast, mut slow] = ["a", "b"].map(|name| engine.appender(name).unwrap());
+    append(&mut slow, "slow", 0);
+    append(&mut fast, "fast", 1);
+    assert_eq!(read(), 2);
+    append(&mut fast, "fast", 2);
+    assert_eq!(read(), 3, "an hour ahead it is still read");
+    append(&mut fast, "fast", 3);
+    assert_eq!(read(), 3, "two hours ahead it waits");
+    append(&mut slow, "slow", 1);
+    assert_eq!(read(), 5);
+    append(&mut fast, "fast", 9);
+    assert_eq!(read(), 5);
+    append(&mut slow, "slow", 7);
+    assert_eq!(read(), 7, "the one behind may go as far as it likes");
+    append(&mut slow, "slow", 20);
+    append(&mut fast, "fast", 10);
+    assert_eq!(read(), 9);
+    append(&mut fast, "fast", 30);
+    append(&mut fast, "fast", 31);
+    assert_eq!(read(), 10);
+    let report = engine.shutdown(Drain::Input, Duration::from_secs(60));
+    assert_eq!((report.rows_unread, report.rows_staged), (0, 0));
+}
+
 #[test]
 fn lengths_are_above_nothing() {
     let engine = Engine::builder().open().unwrap();
@@ -179,4 +284,38 @@ fn a_view_tells_from_time_to_time() {
             .unwrap();
         assert_eq!(sum, 6, "{shards} shards");
     }
+}
+
+/// Who is furthest behind is named, until it is gone.
+#[test]
+fn who_holds_the_watermark_back_is_named() {
+    let engine = Engine::builder().on_this_thread().open().unwrap();
+    declare(&engine, "");
+    let [mut quiet, mut busy] = [(); 2].map(|()| engine.appender("r").unwrap());
+    let held_by = || {
+        while engine.step() {}
+        // The question is answered in the next turn.
+        engine.metrics();
+        while engine.step() {}
+        let held_by = engine.metrics().views[0].held_by.clone();
+        let asked = "SELECT held_by_source, held_by_split FROM trefoil.watermarks";
+        let told = engine.query(asked, &[]).unwrap();
+        let told = rows(&told[0]).map(|row| {
+            let source: Option<String> = row.get("held_by_source").unwrap();
+            let split: Option<i64> = row.get("held_by_split").unwrap();
+            source.zip(split.map(|split| u32::try_from(split).unwrap()))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [held_by.clone()]);
+        held_by
+    };
+    let split = |number| Some(("r".to_owned(), number));
+    assert_eq!(held_by(), None);
+    append(&mut busy, "busy", 5);
+    assert_eq!(held_by(), split(1));
+    append(&mut quiet, "quiet", 3);
+    assert_eq!(held_by(), split(0));
+    append(&mut quiet, "quiet", 7);
+    assert_eq!(held_by(), split(1));
+    drop(busy);
+    assert_eq!(held_by(), split(0));
 }

@@ -170,6 +170,12 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
     for (name, help, of) in views {
         metric(&mut text, name, help, &of_views(&of));
     }
+    let held: Vec<_> = engine.metrics().views;
+    let held = held.iter();
+    let held = held.filter_map(|v| Some((v.name.as_str(), f64::from(v.held_by.as_ref()?.1))));
+    let held: Vec<_> = held.map(|(name, split)| ("view", name, split)).collect();
+    let help = "The number of the split that holds the watermark of the view back.";
+    metric(&mut text, "view_watermark_split", help, &held);
     let channels = engine.metrics().channels;
     let of = |count: fn(&trefoil::engine::Counts) -> u64| -> Vec<(&str, &str, f64)> {
         channels

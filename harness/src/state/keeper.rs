@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use trefoil_ring0::id::OutputId;
 use trefoil_ring0::runtime::Running;
 use trefoil_ring0::snapshot::{Piece, Told};
 use trefoil_ring1::checkpoint::{
@@ -36,6 +37,36 @@ impl Wake {
     }
 }
 
+/// An output that goes into a sink, if it does.
+pub(super) struct Output {
+    number: OutputId,
+    sink: Option<String>,
+    /// Files of the sink that no checkpoint has committed.
+    prepared: Vec<Prepared>,
+    /// The last barrier that was met in it.
+    behind: u64,
+}
+
+impl Output {
+    pub(super) fn new(number: OutputId, sink: Option<String>) -> Self {
+        Self {
+            number,
+            sink,
+            prepared: Vec::new(),
+            behind: 0,
+        }
+    }
+
+    fn print(&self) -> Option<SinkPrint> {
+        let first = self.prepared.first()?;
+        Some(SinkPrint {
+            name: self.sink.clone()?,
+            path: first.name.parent().map(Into::into).unwrap_or_default(),
+            prepared: self.prepared.clone(),
+        })
+    }
+}
+
 /// Takes the checkpoints of one query.
 pub(crate) struct Keeper<'a> {
     writer: &'a Writer,
@@ -43,11 +74,8 @@ pub(crate) struct Keeper<'a> {
     coordinator: Coordinator,
     clock: Instant,
     data: ManifestData,
-    sink: Option<String>,
-    /// Files of the sink that no checkpoint has committed.
-    prepared: Vec<Prepared>,
-    /// The last barrier that was met in the results.
-    behind: u64,
+    /// The results first.
+    outputs: Vec<Output>,
     /// By shard, the last epoch of which it has told all.
     done: Vec<u64>,
     /// All shards have told of this epoch.
@@ -68,7 +96,7 @@ impl<'a> Keeper<'a> {
         next_epoch: &'a mut u64,
         every: Duration,
         data: ManifestData,
-        sink: Option<String>,
+        outputs: Vec<Output>,
     ) -> Self {
         let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX);
         Self {
@@ -78,9 +106,7 @@ impl<'a> Keeper<'a> {
             next_epoch,
             done: vec![0; data.shards as usize],
             data,
-            sink,
-            prepared: Vec::new(),
-            behind: 0,
+            outputs,
             told: None,
             last: None,
         }
@@ -155,22 +181,16 @@ impl<'a> Keeper<'a> {
 
     /// Commits what all shards have told of, once its rows are in the sink's files.
     fn commit(&mut self) {
-        let behind = self.behind;
+        let behind = self.outputs.iter().map(|output| output.behind);
+        let behind = behind.min().unwrap_or_default();
         if let Some(epoch) = self.told.take_if(|epoch| *epoch <= behind) {
             self.writer.commit(epoch, self.manifest());
         }
     }
 
     fn manifest(&self) -> ManifestData {
-        let sink = self.sink.iter().map(|name| SinkPrint {
-            name: name.clone(),
-            path: self.prepared.first().map_or_else(Default::default, |p| {
-                p.name.parent().map(Into::into).unwrap_or_default()
-            }),
-            prepared: self.prepared.clone(),
-        });
         ManifestData {
-            sinks: sink.filter(|sink| !sink.prepared.is_empty()).collect(),
+            sinks: self.outputs.iter().filter_map(Output::print).collect(),
             ..self.data.clone()
         }
     }
@@ -207,17 +227,33 @@ impl<'a> Keeper<'a> {
 
     fn written(&mut self, epoch: u64) {
         // Files of later epochs are not in it.
-        self.prepared.retain(|prepared| !prepared.name.exists());
+        for output in &mut self.outputs {
+            output.prepared.retain(|prepared| !prepared.name.exists());
+        }
         if let Some((last, written)) = &mut self.last {
             *written |= *last <= epoch;
         }
     }
 
-    /// The barrier of an epoch was met in the results; these files hold what is before it.
-    pub(crate) fn met(&mut self, epoch: u64, prepared: Vec<Prepared>) {
-        self.behind = epoch;
-        self.prepared.extend(prepared);
+    /// The barrier of an epoch was met in an output; these files hold what is before it.
+    pub(crate) fn met(&mut self, output: OutputId, epoch: u64, prepared: Vec<Prepared>) {
+        if let Some(output) = self.outputs.iter_mut().find(|o| o.number == output) {
+            output.behind = epoch;
+            output.prepared.extend(prepared);
+        }
         self.commit();
+    }
+
+    /// The last barrier that was met in the results.
+    pub(crate) fn last_met(&self) -> Option<u64> {
+        let behind = self.outputs.first().map(|output| output.behind);
+        behind.filter(|epoch| *epoch > 0)
+    }
+
+    /// Whether the barrier of an epoch was not met in an output.
+    pub(crate) fn waits_for(&self, output: OutputId, epoch: u64) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|o| o.number == output && o.behind < epoch)
     }
 
     /// Takes one more checkpoint, behind which the run is stopped.
@@ -229,9 +265,10 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Whether rows are still of a checkpoint that will be taken.
-    pub(crate) fn takes_rows(&self) -> bool {
-        self.last.is_none_or(|(last, _)| self.behind < last)
+    /// Whether rows of an output are still of a checkpoint that will be taken.
+    pub(crate) fn takes_rows(&self, output: OutputId) -> bool {
+        self.last
+            .is_none_or(|(last, _)| self.waits_for(output, last))
     }
 
     /// Whether the last checkpoint was taken.
@@ -271,9 +308,9 @@ impl<'a> Keeper<'a> {
         Ok(self.coordinator.next_epoch())
     }
 
-    /// Commits all that the query gave; the next run goes on with the next step.
-    pub(crate) fn finish(mut self, epoch: u64, prepared: Vec<Prepared>) -> Result<(), Failure> {
-        self.prepared.extend(prepared);
+    /// Commits all that the query gave, as was told of each output; the next run goes on with the
+    /// next step.
+    pub(crate) fn finish(mut self, epoch: u64) -> Result<(), Failure> {
         self.data.step += 1;
         self.data.created_ns = nanos(SystemTime::now());
         self.data.sources.clear();

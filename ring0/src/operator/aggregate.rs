@@ -11,6 +11,7 @@ mod extremes;
 mod fused;
 mod generic;
 mod merging;
+mod middle;
 mod moments;
 pub mod panes;
 pub(crate) mod retract;

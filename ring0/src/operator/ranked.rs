@@ -73,6 +73,8 @@ pub struct RankedSpec {
     pub functions: Functions,
     /// Of rows whose rank is greater nothing is given; where there are ranks alone.
     pub limit: Option<(Rank, u64)>,
+    /// Of so many rows, the first of each partition, nothing is given; where there are ranks alone.
+    pub skip: u64,
     /// Which of the partition's columns is the start of a window that watermarks close.
     pub window: Option<WindowKey>,
     /// [`Phase::Changes`], or [`Phase::Complete`]: partitions leave once they are closed.
@@ -122,7 +124,8 @@ impl Ranked {
         if let Some(key) = (spec.partition.iter().copied().chain(keys)).find(|&k| k >= columns) {
             return refuse(format!("OVER by column {key} of {columns}"));
         }
-        if spec.limit.is_some() && matches!(spec.functions, Functions::Any(_)) {
+        let bounds = spec.limit.is_some() || spec.skip > 0;
+        if bounds && matches!(spec.functions, Functions::Any(_)) {
             return refuse("a limit of what is no rank".to_owned());
         }
         let closes = match spec.window {

@@ -111,6 +111,16 @@ impl LateRule {
         }));
     }
 
+    /// The least watermark, in nanoseconds, for which a row of `frame` is late that is late.
+    pub(crate) fn late_from_ns(&self, frame: &Frame, row: u32) -> i64 {
+        let Column::I64(times) = &frame.columns[self.time] else {
+            panic!("event time is a 64-bit column");
+        };
+        let end = self.window_end_ns(times.values[row as usize]);
+        // It is not behind the watermark that the row carries.
+        i64::try_from(end).unwrap_or(i64::MIN)
+    }
+
     /// The end of the last window that holds `time`. It may lie beyond what a BIGINT of nanoseconds
     /// holds, as that of a time in coarser units may; then the window never closes before the end
     /// of the input.

@@ -33,6 +33,22 @@ struct Answer {
     rows_bad: AtomicU64,
     /// `i64::MIN` where it has none.
     watermark: AtomicI64,
+    /// As in [`holder_word`].
+    held_by: AtomicU64,
+}
+
+/// A source in the upper half of a word, and its split in the lower one; all ones without any.
+fn holder_word(holder: Option<Holder>) -> u64 {
+    holder.map_or(u64::MAX, |holder| {
+        (holder.source as u64) << 32 | u64::from(holder.split)
+    })
+}
+
+fn holder_of(word: u64) -> Option<Holder> {
+    (word < u64::MAX).then_some(Holder {
+        source: (word >> 32) as usize,
+        split: word as u32,
+    })
 }
 
 impl Orders {
@@ -41,6 +57,7 @@ impl Orders {
             rows_read: AtomicU64::new(0),
             rows_bad: AtomicU64::new(0),
             watermark: AtomicI64::new(i64::MIN),
+            held_by: AtomicU64::new(u64::MAX),
         };
         Self {
             given: AtomicU32::new(0),
@@ -80,11 +97,14 @@ impl Orders {
 
     /// Says how far a shard is.
     pub(super) fn tell(&self, number: usize, shard: &Shard) {
-        let (rows_read, rows_bad, watermark) = shard.reached();
+        let reached = shard.reached();
         let told = &self.told[number];
-        told.rows_read.store(rows_read, Ordering::Relaxed);
-        told.rows_bad.store(rows_bad, Ordering::Relaxed);
+        told.rows_read.store(reached.rows_read, Ordering::Relaxed);
+        told.rows_bad.store(reached.rows_bad, Ordering::Relaxed);
+        let watermark = reached.watermark.unwrap_or(i64::MIN);
         told.watermark.store(watermark, Ordering::Relaxed);
+        let holder = holder_word(reached.held_by);
+        told.held_by.store(holder, Ordering::Relaxed);
     }
 
     /// How far each shard was when it was last asked.
@@ -95,6 +115,7 @@ impl Orders {
                 rows_read: told.rows_read.load(Ordering::Relaxed),
                 rows_bad: told.rows_bad.load(Ordering::Relaxed),
                 watermark: Some(watermark).filter(|w| *w > i64::MIN),
+                held_by: holder_of(told.held_by.load(Ordering::Relaxed)),
             }
         })
     }
@@ -109,4 +130,15 @@ pub struct Reached {
     pub rows_bad: u64,
     /// The least watermark (ns) that a shard has reached in what it reads.
     pub watermark: Option<i64>,
+    /// The split that holds it back: of those that are waited for the one that is furthest behind.
+    pub held_by: Option<Holder>,
+}
+
+/// A split that others wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// The number of its source in the program.
+    pub source: usize,
+    /// Its own number: which file, or which of the appenders or clients so far.
+    pub split: u32,
 }

@@ -60,6 +60,9 @@ impl Control {
             rows_read: shards().map(|shard| shard.rows_read).sum(),
             rows_bad: shards().map(|shard| shard.rows_bad).sum(),
             watermark: shards().filter_map(|shard| shard.watermark).min(),
+            held_by: (shards().filter_map(|shard| Some((shard.watermark?, shard.held_by?))))
+                .min()
+                .map(|(_, holder)| holder),
         }
     }
 
@@ -255,6 +258,11 @@ impl Running {
     fn ask(&self, epoch: u64, is_kept: bool) {
         self.orders().ask_barrier(epoch, is_kept);
         self.control.ring();
+    }
+
+    /// Whether all rows of an output were given; it has no barrier any more.
+    pub fn has_given_all(&self, output: OutputId) -> bool {
+        self.outputs[output.index()].is_ended()
     }
 
     /// What a shard has told of its snapshot, with its number.

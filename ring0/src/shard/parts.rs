@@ -1,14 +1,19 @@
 //! What a shard is made of.
 
-use super::{Consumer, Letters};
+use super::{Among, Consumer, Late, Letters};
 use crate::exchange::ExchangeReceiver;
-use crate::source::Source;
+use crate::source::{Processing, Source};
 
 /// A source of a shard, as it is made.
 #[derive(Debug)]
 pub(crate) struct SourcePart {
     pub(crate) source: Source,
     pub(crate) letters: Letters,
+    pub(crate) late: Late,
+    /// Its clock, where rows are told by when they are read.
+    pub(crate) processing: Option<Processing>,
+    /// How it stands among the others.
+    pub(crate) among: Among,
     pub(crate) consumers: Vec<Consumer>,
     /// It fills the side of a join that is made again.
     pub(crate) is_remade: bool,

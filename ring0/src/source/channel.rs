@@ -73,6 +73,8 @@ impl Drop for Door {
 
 #[derive(Debug)]
 struct Split {
+    /// Which of those that came so far.
+    number: usize,
     inlet: Inlet,
     clock: Option<Clock>,
     rows: u64,
@@ -98,6 +100,8 @@ pub(crate) struct ChannelSource {
     /// Gone once nothing more is taken.
     door: Option<Door>,
     splits: Vec<Split>,
+    /// Splits so far.
+    arrived: usize,
     joint: Joint,
     /// When they were judged.
     now_ns: i64,
@@ -129,6 +133,7 @@ impl ChannelSource {
             reader,
             door: Some(door),
             splits: Vec::new(),
+            arrived: 0,
             joint: Joint::new(spec),
             now_ns: reader.begun,
             next: 0,
@@ -212,7 +217,9 @@ impl ChannelSource {
     fn admit(&mut self) {
         let Some(door) = &mut self.door else { return };
         while let Ok(inlet) = door.lanes.pop() {
+            self.arrived += 1;
             self.splits.push(Split {
+                number: self.arrived - 1,
                 inlet,
                 clock: Clock::new(&self.spec, self.reader, 1),
                 rows: 0,
@@ -279,6 +286,22 @@ impl ChannelSource {
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.joint.advance()
+    }
+
+    /// The split that holds the watermark back.
+    pub(super) fn holder(&self) -> Option<usize> {
+        let split = self.joint.holder().and_then(|at| self.splits.get(at));
+        split.map(|split| split.number)
+    }
+
+    /// Whether something is there that was not taken.
+    pub(super) fn waits(&self) -> bool {
+        self.splits.iter().any(|split| !split.inlet.lane.is_empty())
+    }
+
+    /// Of each row of the last frame its own split's watermark, where rows carry another one.
+    pub(super) fn own_bounds(&self) -> &[i64] {
+        self.joint.own_bounds()
     }
 
     /// The greatest watermark that was reached.

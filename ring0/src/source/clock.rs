@@ -135,6 +135,11 @@ impl Clock {
         }
     }
 
+    /// The number of the split in hand, if one has begun.
+    pub(super) fn split_in_hand(&self) -> Option<usize> {
+        self.split
+    }
+
     /// The greatest watermark so far.
     pub(super) fn reached(&self) -> Option<i64> {
         Some(self.before.max(self.watermark())).filter(|w| *w > i64::MIN)

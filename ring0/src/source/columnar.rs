@@ -330,6 +330,10 @@ impl ColumnarSource {
         self.chunks.stop();
     }
 
+    pub(super) fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
     /// The greatest watermark that was reached.
     pub(super) fn reached(&self) -> Option<i64> {
         self.clock.as_ref()?.reached()

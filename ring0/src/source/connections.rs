@@ -16,6 +16,8 @@ use crate::source::{Polled, Reader};
 /// A connection.
 #[derive(Debug)]
 struct Split {
+    /// Which of those that came so far.
+    number: usize,
     stream: StreamSource,
     /// When something came from it last.
     moved_ns: i64,
@@ -156,6 +158,7 @@ impl ConnectionsSource {
             stream.is_connection(self.arrived, door.record_bytes_max);
             self.arrived += 1;
             self.splits.push(Split {
+                number: self.arrived - 1,
                 stream,
                 moved_ns: self.now_ns,
             });
@@ -184,6 +187,14 @@ impl ConnectionsSource {
         }
     }
 
+    /// The same, to be changed.
+    pub(super) fn frame_mut(&mut self) -> &mut Frame {
+        match self.current {
+            Some(at) => &mut self.splits[at].stream.out,
+            None => &mut self.empty,
+        }
+    }
+
     /// Rows that tell of bad records of the connection in hand.
     pub(super) fn letters(&mut self) -> Option<&mut Frame> {
         let at = self.current?;
@@ -199,6 +210,22 @@ impl ConnectionsSource {
     /// The watermark behind the last frame, if it moved.
     pub(super) fn watermark(&mut self) -> Option<i64> {
         self.joint.advance()
+    }
+
+    /// The connection that holds the watermark back.
+    pub(super) fn holder(&self) -> Option<usize> {
+        let split = self.joint.holder().and_then(|at| self.splits.get(at));
+        split.map(|split| split.number)
+    }
+
+    /// Whether something is there that was not taken.
+    pub(super) fn waits(&self) -> bool {
+        self.splits.iter().any(|split| split.stream.waits())
+    }
+
+    /// Of each row of the last frame its own split's watermark, where rows carry another one.
+    pub(super) fn own_bounds(&self) -> &[i64] {
+        self.joint.own_bounds()
     }
 
     /// The greatest watermark that was reached.

@@ -454,6 +454,10 @@ impl FileSource {
         seal(&mut self.raw, &mut self.out, system, &mut self.clock);
     }
 
+    pub(super) fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
     /// The greatest watermark that was reached.
     pub(super) fn reached(&self) -> Option<i64> {
         self.clock.as_ref()?.reached()

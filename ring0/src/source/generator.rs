@@ -58,6 +58,11 @@ pub(crate) struct GeneratorSource {
 }
 
 impl GeneratorSource {
+    /// Whether rows come at their own time.
+    pub(super) fn is_paced(&self) -> bool {
+        self.rate.is_some()
+    }
+
     pub(super) fn new(
         spec: &SourceSpec,
         made: &GeneratorSpec,

@@ -23,6 +23,9 @@ pub(super) struct Joint {
     /// The watermark of all splits, and the one that was told.
     watermark: i64,
     announced: i64,
+    /// Of each row of the last frame the watermark of its own split, where that is not what the
+    /// row carries.
+    own: Vec<i64>,
 }
 
 impl Joint {
@@ -35,6 +38,7 @@ impl Joint {
             standings: Vec::new(),
             watermark: i64::MIN,
             announced: i64::MIN,
+            own: Vec::new(),
         }
     }
 
@@ -84,14 +88,36 @@ impl Joint {
         self.watermark > before
     }
 
+    /// Which split holds the watermark back, of those that were judged last: one whose first rows
+    /// wait, or, of those that are not idle, the one furthest behind.
+    pub(super) fn holder(&self) -> Option<usize> {
+        let is_awaited = |at: usize| self.standings.get(at) != Some(&Standing::Idle);
+        let awaited = self.facts.iter().enumerate();
+        let awaited = awaited
+            .filter(|(at, split)| is_awaited(*at) && (split.watermark_ns.is_some() || split.waits));
+        let least = awaited.min_by_key(|(_, split)| split.watermark_ns);
+        least.map(|(at, _)| at)
+    }
+
     /// A row's watermark is that of its own split, but what was told for all holds for each.
-    pub(super) fn raise_bounds(&self, rows: &mut Frame) {
+    pub(super) fn raise_bounds(&mut self, rows: &mut Frame) {
+        self.own.clear();
         let Some(bound) = self.bound else { return };
         let Column::I64(bounds) = &mut rows.columns[bound] else {
             panic!("a watermark is a BIGINT")
         };
         let least = self.watermark;
-        bounds.values.iter_mut().for_each(|b| *b = (*b).max(least));
+        // They never go back, so that the first one is the least.
+        if bounds.values.first().is_some_and(|first| *first < least) {
+            self.own.extend_from_slice(&bounds.values);
+            bounds.values.iter_mut().for_each(|b| *b = (*b).max(least));
+        }
+    }
+
+    /// Of each row of the last frame the watermark of its own split, where that is not what all of
+    /// them carry.
+    pub(super) fn own_bounds(&self) -> &[i64] {
+        &self.own
     }
 
     /// The watermark behind the last frame, if it moved.

@@ -3,7 +3,7 @@
 //! of rows are led back through the operators, from what leaves each to what it was given; nothing
 //! is kept for this as long as no row fails.
 
-use super::{ChainInput, Item, Level, Operator, Sink};
+use super::{ChainInput, Item, LateRow, Level, Operator, Sink};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::kernel::RowError;
@@ -31,8 +31,10 @@ impl OnError {
     pub(super) fn of(input: ChainInput<'_>) -> Self {
         match input {
             ChainInput::Exchange(_) => Self::End,
-            ChainInput::Source(_, BadData::Fail) => Self::Stop,
-            ChainInput::Source(_, BadData::Skip | BadData::DeadLetters(_)) => Self::LeaveOut,
+            ChainInput::Source(source) => match source.bad_data {
+                BadData::Fail => Self::Stop,
+                BadData::Skip | BadData::DeadLetters(_) => Self::LeaveOut,
+            },
         }
     }
 }
@@ -55,8 +57,8 @@ impl OnError {
             ) => Self::End,
             (
                 OperatorSpec::Unnest { .. } | OperatorSpec::Windows(_) | OperatorSpec::Repeat(_),
-                ChainInput::Source(_, BadData::Skip),
-            ) => Self::EndUntold,
+                ChainInput::Source(source),
+            ) if source.bad_data == BadData::Skip => Self::EndUntold,
             _ => self,
         }
     }
@@ -70,6 +72,8 @@ pub(super) struct End<'a> {
     pub(super) counters: &'a mut QueryCounters,
     pub(super) of_input: OfInput,
     pub(super) failed: &'a mut Vec<RowError>,
+    /// Rows that were late, where they are told.
+    pub(super) late: Option<&'a mut Vec<LateRow>>,
     pub(super) recorder: &'a mut Recorder,
 }
 
@@ -121,10 +125,37 @@ impl End<'_> {
     }
 }
 
+impl End<'_> {
+    /// How many rows were noted so far.
+    pub(super) fn noted(&self) -> Noted {
+        Noted {
+            failed: self.failed.len(),
+            late: self.late.as_ref().map_or(0, |late| late.len()),
+        }
+    }
+
+    /// The numbers of the rows that were noted since.
+    fn rows_since(&mut self, noted: Noted) -> impl Iterator<Item = &mut u32> {
+        let failed = self.failed[noted.failed..].iter_mut();
+        let late = self.late.as_mut().map(|late| &mut late[noted.late..]);
+        let late = late.into_iter().flatten().map(|late| &mut late.row);
+        failed.map(|error| &mut error.row).chain(late)
+    }
+}
+
+/// How many rows were noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    failed: usize,
+    late: usize,
+}
+
 impl Level {
-    /// Leads rows of what was last written back to those of the item in hand.
+    /// Leads rows of what was last written, which were noted since, back to those of the item in
+    /// hand.
     #[cold]
-    pub(super) fn trace(&self, item: Item<'_>, failed: &mut [RowError]) {
+    pub(super) fn trace(&self, item: Item<'_>, end: &mut End<'_>, noted: Noted) {
+        let found = end.rows_since(noted);
         let Item::Frame(frame) = item else {
             unreachable!("what a mark or the time sets free is no row of a source")
         };
@@ -141,8 +172,8 @@ impl Level {
                     windows.len()
                 };
                 let first = end - self.out.rows();
-                for error in failed {
-                    error.row = windows.row_of(first + error.row as usize) as u32;
+                for row in found {
+                    *row = windows.row_of(first + *row as usize) as u32;
                 }
                 return;
             }
@@ -160,9 +191,9 @@ impl Level {
         let all = rows.map_or(frame.rows(), <[u32]>::len);
         let end = if self.taken > 0 { self.taken } else { all };
         let first = end - self.out.rows();
-        for error in failed {
-            let at = first + error.row as usize;
-            error.row = rows.map_or(at as u32, |rows| rows[at]);
+        for row in found {
+            let at = first + *row as usize;
+            *row = rows.map_or(at as u32, |rows| rows[at]);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Level;
 use super::failing::{End, OnError};
+use super::late::drop_late;
 use super::made::Operator;
 use super::rows::{append, pass, resume, spread_out};
 use crate::error::Result;
@@ -10,7 +11,6 @@ use crate::kernel::{Evaluator, Projection, RowError, has_failed};
 use crate::lineage::OfInput;
 use crate::mesh::Flow;
 use crate::operator::windows::Windows;
-use crate::program::LateRule;
 
 impl Level {
     /// Takes as much of a frame as there is room for its results.
@@ -34,7 +34,7 @@ impl Level {
                 of_input,
             } => {
                 if begins {
-                    end.counters.rows_late += late(rule, *of_input, frame, rows);
+                    drop_late(rule, *of_input, frame, rows, end);
                 }
                 Ok(append(out, frame, rows, taken))
             }
@@ -143,13 +143,6 @@ fn append_results(
         Some(rows) => projection.append_rows(frame, &rows[*taken..upto], out),
     }
     resume(taken, upto, all)
-}
-
-/// Finds the rows that are on time. Gives how many of the source's are not.
-fn late(rule: &LateRule, of_input: OfInput, frame: &Frame, rows: &mut Vec<u32>) -> u64 {
-    rows.clear();
-    rule.on_time(frame, rows);
-    of_input.of(frame) - of_input.of_rows(frame, rows)
 }
 
 /// Puts the rows of a frame into windows.

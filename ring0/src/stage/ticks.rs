@@ -91,6 +91,7 @@ impl Chain {
             counters: &mut self.ports[0].counters,
             of_input: self.of_input,
             failed: &mut self.failed,
+            late: self.late.as_mut(),
             recorder,
         };
         let flow = drive(levels, &mut end, Item::Tick, fuel)?;

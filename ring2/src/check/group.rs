@@ -12,7 +12,8 @@ use super::scope::{Ctes, Found, Scope};
 use super::select::Item;
 use crate::error::SqlError;
 use crate::functions::WINDOWS;
-use crate::syntax::call;
+use crate::planner::tree::INGESTED;
+use crate::syntax::{call, processing_time};
 
 /// The keys of a grouped query.
 #[derive(Debug, Clone, Default)]
@@ -20,11 +21,17 @@ pub(crate) struct Grouping {
     keys: Vec<String>,
     /// Its windows: kind and arguments as texts, and where they stand.
     windows: Vec<(String, String, Location)>,
+    by_clock: bool,
 }
 
 impl Grouping {
     pub(super) fn has_window(&self) -> bool {
         !self.windows.is_empty()
+    }
+
+    /// Whether its window is on processing time.
+    pub(super) fn is_by_clock(&self) -> bool {
+        self.by_clock
     }
 
     /// Where a window stands that is not the first one.
@@ -61,6 +68,12 @@ impl Grouping {
             && WINDOWS.contains(&name)
         {
             let arguments = arguments(&args, scope);
+            let ingested = |name: &Ident| crate::syntax::normal(name) == INGESTED;
+            self.by_clock |= match args.first() {
+                Some(Expr::Identifier(name)) => ingested(name),
+                Some(Expr::CompoundIdentifier(names)) => names.last().is_some_and(ingested),
+                _ => processing_time(unnested(expr)).is_some(),
+            };
             self.windows
                 .push((name.to_string(), arguments, expr.span().start));
         }

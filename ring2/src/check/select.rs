@@ -208,6 +208,7 @@ impl Checker<'_> {
         if aggregated {
             output.window |= grouping.has_window();
             output.watermark &= grouping.has_window() || output.window;
+            output.watermark |= grouping.is_by_clock();
         }
         output.columns = items.into_iter().map(|i| (i.name, i.data_type)).collect();
         Ok(output)

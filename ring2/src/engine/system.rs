@@ -54,6 +54,8 @@ pub(super) struct Job {
     /// How far each shard is.
     pub(super) shards: Vec<Reached>,
     pub(super) stages: Arc<[Stage]>,
+    /// Names of the program's sources.
+    pub(super) sources: Arc<[String]>,
 }
 
 /// Whether a text can name one of the tables.
@@ -253,6 +255,17 @@ impl System {
             (
                 "watermark",
                 times(all().map(|(.., reached)| reached.watermark)),
+            ),
+            (
+                "held_by_source",
+                texts(all().map(|(job, _, reached)| {
+                    let source = job.sources.get(reached.held_by?.source);
+                    source.map(String::as_str)
+                })),
+            ),
+            (
+                "held_by_split",
+                numbers(all().map(|(.., reached)| Some(u64::from(reached.held_by?.split)))),
             ),
         ]
     }

@@ -35,6 +35,8 @@ pub(super) struct View {
     name: String,
     sql: String,
     stages: Arc<[Stage]>,
+    /// The names of its sources, in the order of the program.
+    sources: Arc<[String]>,
     kept: KeptView,
     control: Control,
     shared: Arc<Shared>,
@@ -155,6 +157,12 @@ impl View {
             name,
             sql: query.sql.clone(),
             stages: query.stages.clone().into(),
+            sources: query
+                .program
+                .sources
+                .iter()
+                .map(|s| s.name.clone())
+                .collect(),
             kept,
             control,
             shared,
@@ -203,6 +211,7 @@ impl View {
             rows_out: metrics.rows_out,
             shards: self.control.reached_by_shard().collect(),
             stages: Arc::clone(&self.stages),
+            sources: Arc::clone(&self.sources),
         }
     }
 
@@ -214,6 +223,8 @@ impl View {
             rows_read: reached.rows_read,
             rows_bad: reached.rows_bad,
             watermark: reached.watermark,
+            held_by: (reached.held_by)
+                .and_then(|h| Some((self.sources.get(h.source)?.clone(), h.split))),
             rows_out: self.shared.rows_out.load(Ordering::Relaxed),
         }
     }

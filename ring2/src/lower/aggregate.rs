@@ -40,9 +40,12 @@ impl Lowering<'_> {
         let changing = self.weighted;
         check_windows(windows.as_ref(), changing)?;
         let nested = self.nested(&bounds);
-        let bound = match bounds.iter().flatten().next() {
-            Some(key) if !changing && nested.is_none() => self.event_time(key.column)?,
-            _ => None,
+        let first = bounds.iter().flatten().next();
+        let first = first.filter(|_| !changing && nested.is_none());
+        let by_clock = self.on_processing_time(first)?;
+        let bound = match first.filter(|_| !by_clock) {
+            Some(key) => self.event_time(key.column)?,
+            None => None,
         };
         let timed = self.timed();
         let route = self.analysis.routes.get(self.aggregates);
@@ -62,6 +65,8 @@ impl Lowering<'_> {
             exprs.len() - 1
         });
         self.project(exprs, Schema::new(fields));
+        let rule = bound.and_then(|bound| windows.as_ref()?.late(bound));
+        let on_time = rule.is_some_and(|rule| self.drop_at_source(rule));
         self.repeat(sets.as_ref());
         let window = match windows.as_ref().and_then(Windows::key) {
             _ if changing || sessions => None,
@@ -76,10 +81,13 @@ impl Lowering<'_> {
         self.meet(route, input, order, single)?;
         if let Some(windows) = &mut windows {
             let plain = sets.is_none() && !self.changes && !changing && nested.is_none();
+            let plain = plain && !by_clock;
             if plain && calls.iter().all(|(call, _)| call.merges()) {
                 windows.divide();
             }
-            self.pass_windows(windows, bound);
+            if !on_time || windows.multiply() {
+                self.pass_windows(windows, bound);
+            }
         }
         let (calls, first_by) = match sessions {
             true => by_sessions(calls),

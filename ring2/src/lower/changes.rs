@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use trefoil_ring0::changelog;
@@ -18,6 +19,7 @@ use crate::error::SqlError;
 use crate::lower_expr::unaliased;
 use crate::partitioning::takes_back;
 use crate::planner::Planned;
+use crate::planner::tree::INGESTED;
 use crate::script::{Emit, Select};
 use crate::sink;
 use crate::window::marker;
@@ -88,7 +90,10 @@ pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
             }
             let endless = planned.tables.iter().any(|t| !t.bounded);
             match is_grouped(&planned.plan, |_| true) {
-                true => endless && !(timed && is_grouped(&planned.plan, is_window)),
+                true => {
+                    let timed = timed || is_grouped(&planned.plan, is_by_clock);
+                    endless && !(timed && is_grouped(&planned.plan, is_window))
+                }
                 false => endless && takes_back(&planned.plan, &planned.tables),
             }
         }
@@ -111,6 +116,12 @@ pub(crate) fn is_grouped(plan: &LogicalPlan, by: fn(&PlanExpr) -> bool) -> bool 
 /// Whether a key is a window's bound.
 pub(crate) fn is_window(key: &PlanExpr) -> bool {
     matches!(unaliased(key), PlanExpr::ScalarFunction(f) if marker::is_own(f.name()))
+}
+
+/// Whether a key is the bound of a window on processing time.
+pub(crate) fn is_by_clock(key: &PlanExpr) -> bool {
+    let clock = |c: &Column| c.name == INGESTED;
+    is_window(key) && key.column_refs().into_iter().any(clock)
 }
 
 /// The printed columns of a changelog.

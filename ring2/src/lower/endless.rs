@@ -4,7 +4,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use trefoil_ring0::program::WindowKey;
 
-use super::changes::{is_grouped, is_window};
+use super::changes::{is_by_clock, is_grouped, is_window};
 use super::windows::KeyWindow;
 use super::{Lowering, Refusal};
 use crate::error::SqlError;
@@ -39,7 +39,8 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
         let hint = "GROUP BY window_start, or window_end, as well; or EMIT CHANGES";
         return Err(select.place.hinted("E0402", at, message, hint));
     }
-    if let Some(table) = without_lag {
+    let by_clock = is_grouped(&planned.plan, is_by_clock);
+    if let Some(table) = without_lag.filter(|_| !by_clock) {
         let message = format!("no window ever closes: \"{}\" has no watermark", table.name);
         let hint = "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND in CREATE SOURCE, or EMIT CHANGES";
         return Err(select.place.hinted("E0402", at, message, hint));

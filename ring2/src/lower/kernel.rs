@@ -127,6 +127,10 @@ impl AggregateKernel for Kernel {
         &self.data_type
     }
 
+    fn takes_middle(&self) -> bool {
+        self.function.fun().name() == "median" && self.inputs.len() == 1
+    }
+
     fn states(&self, phase: Phase) -> Result<Box<dyn GroupStates>, String> {
         let kernel = self.clone();
         Ok(match phase {

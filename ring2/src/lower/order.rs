@@ -111,13 +111,9 @@ impl Lowering<'_> {
         input: &LogicalPlan,
     ) -> Result<(), Refusal> {
         self.node(input)?;
-        let rows = match (skip, fetch) {
-            (0, Some(fetch)) => Some(fetch as u64),
-            _ => None,
-        };
-        if (self.weighted || self.changes) && rows.is_none() {
-            let message = "ORDER BY without LIMIT, and OFFSET, under EMIT CHANGES are not \
-                           supported yet";
+        if (self.weighted || self.changes) && skip == 0 && fetch.is_none() {
+            let message =
+                "ORDER BY without LIMIT or OFFSET under EMIT CHANGES is not supported yet";
             return Err(("E0301", message.to_owned()));
         }
         if keys.is_empty() && self.sorted && !self.weighted && !self.changes {
@@ -154,8 +150,8 @@ impl Lowering<'_> {
             self.weigh();
         }
         self.exchange(Arc::clone(&self.schema), Routing::Single, lanes);
-        if let (true, Some(rows)) = (self.weighted, rows) {
-            self.add_top(sort_keys, ties, rows);
+        if self.weighted {
+            self.add_top((sort_keys, ties), skip, fetch);
             self.behind_order(visible, columns);
             return Ok(());
         }

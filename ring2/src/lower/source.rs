@@ -119,6 +119,23 @@ fn fields(
     Ok((fields, system))
 }
 
+/// The columns that a query names of a source, and those that it needs besides.
+fn with_needed(source: &SourceDef, columns: Vec<usize>, time: Option<usize>) -> Vec<usize> {
+    let mut columns = columns;
+    // Late rows go on whole.
+    let own = match source.late_sink.is_some() {
+        true => 0..source.columns.len(),
+        false => 0..0,
+    };
+    let keys = source.primary_key.iter().copied();
+    for more in keys.chain(time).chain(own) {
+        if !columns.contains(&more) {
+            columns.insert(columns.partition_point(|c| *c < more), more);
+        }
+    }
+    columns
+}
+
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, columns: Vec<usize>) -> Result<(), Refusal> {
         let name = scan.table_name.table();
@@ -132,13 +149,10 @@ impl Lowering<'_> {
         // Rows that are alike stand by event time, and replace each other by a key.
         let is_ordered = order::is_ordered(&self.query.plan);
         let time = source.event_time.filter(|_| is_ordered);
-        let mut columns = columns;
-        for &more in source.primary_key.iter().chain(&time) {
-            if !columns.contains(&more) {
-                columns.insert(columns.partition_point(|c| *c < more), more);
-            }
-        }
+        let columns = with_needed(source, columns, time);
         let keyed = !source.primary_key.is_empty();
+        let is_judged = source.patience != Patience::default();
+        let told = source.late_sink.is_some() || is_judged;
         let at = |key: &usize| columns.iter().position(|c| c == key);
         let keys: Vec<usize> = source.primary_key.iter().filter_map(at).collect();
         let (fields, system) = fields(source, scan, &columns)?;
@@ -157,7 +171,7 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
-            reading: match (&kind, self.analysis.in_order || keyed || changes) {
+            reading: match (&kind, self.analysis.in_order || keyed || changes || told) {
                 (
                     SourceKind::Stream { .. }
                     | SourceKind::Connections { .. }
@@ -171,8 +185,9 @@ impl Lowering<'_> {
             system,
             splits: source.splits,
             max_ahead_ns: source.max_ahead_ns,
-            policy: (source.patience != Patience::default())
-                .then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
+            policy: is_judged.then(|| Arc::new(source.patience) as Arc<dyn SplitPolicy>),
+            processing: None,
+            late: None,
             bad_data: match source.bad_data {
                 BadDataPolicy::Fail => BadData::Fail,
                 BadDataPolicy::Skip => BadData::Skip,
@@ -223,6 +238,10 @@ impl Lowering<'_> {
         if comes && before.iter().any(|s| s.name == *name) {
             return no(format!("reading the stream {name} twice in one query"));
         }
+        if source.late_sink.is_some() && before.iter().any(|s| s.name == *name) {
+            let why = "whose late rows go to a sink";
+            return no(format!("reading {name}, {why}, twice in one query"));
+        }
         let tells = |s: &SourceSpec| matches!(s.bad_data, BadData::DeadLetters(_));
         if matches!(source.bad_data, BadDataPolicy::DeadLetters(_)) && before.iter().any(tells) {
             return no(format!("a second input with bad_data = 'dlq', {name},"));
@@ -235,11 +254,12 @@ impl Lowering<'_> {
         self.query.tables.iter().find(|t| t.name == *name)
     }
 
-    /// Whether records carry event time this far.
+    /// Whether records carry event time, or processing time, this far.
     pub(super) fn timed(&self) -> bool {
         let timed = |branch: &Branch| {
             let source = branch.source();
-            source.is_some_and(|s| self.program.sources[s].event_time.is_some())
+            let source = source.map(|s| &self.program.sources[s]);
+            source.is_some_and(|s| s.event_time.is_some() || s.processing.is_some())
         };
         self.branches.iter().all(timed)
     }
@@ -257,6 +277,13 @@ impl Lowering<'_> {
             }
             return Ok(None);
         };
+        if sources
+            .iter()
+            .any(|&s| self.program.sources[s].processing.is_some())
+        {
+            let message = "event time beside a window on processing time is not supported yet";
+            return Err(("E0301", message.to_owned()));
+        }
         let mut timed = Vec::new();
         for (branch, &source) in self.branches.iter().zip(&sources) {
             let origin = column.and_then(|c| branch.origins.get(c).copied().flatten());

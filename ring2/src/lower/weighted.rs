@@ -112,6 +112,7 @@ impl Lowering<'_> {
             ties: ties.to_vec(),
             functions,
             limit,
+            skip: 0,
             phase,
             output,
         };
@@ -132,15 +133,22 @@ impl Lowering<'_> {
         Some(WindowKey { key, size_ns })
     }
 
-    /// The first rows of all by an order.
-    pub(super) fn add_top(&mut self, order: Vec<SortKey>, ties: Vec<SortKey>, rows: u64) {
+    /// The rows of all by an order behind the first `skip`, and of these at most `fetch`.
+    pub(super) fn add_top(
+        &mut self,
+        (order, ties): (Vec<SortKey>, Vec<SortKey>),
+        skip: usize,
+        fetch: Option<usize>,
+    ) {
+        let upto = fetch.map(|fetch| skip.saturating_add(fetch) as u64);
         let spec = RankedSpec {
             input: Arc::clone(&self.schema),
             partition: Vec::new(),
             order,
             ties,
             functions: Functions::Ranks(Vec::new()),
-            limit: Some((Rank::RowNumber, rows)),
+            limit: upto.map(|rows| (Rank::RowNumber, rows)),
+            skip: skip as u64,
             window: None,
             phase: Phase::Changes,
             output: Arc::clone(&self.schema),

@@ -130,6 +130,19 @@ pub(super) fn read(key: &PlanExpr, scope: &Scope<'_>) -> Result<Option<KeyWindow
 }
 
 impl KeyWindow {
+    /// The shortest length of time behind which one of its windows ends, in nanoseconds.
+    pub(super) fn shortest_ns(&self) -> i64 {
+        let units = match self.kind {
+            Kind::Tumbling { size, .. } => size,
+            Kind::Overlapping(shape) | Kind::Panes(shape) => match shape {
+                WindowShape::Hopping { slide, .. } => slide,
+                WindowShape::Cumulating { step, .. } => step,
+            },
+            Kind::Session { gap } => gap,
+        };
+        units.saturating_mul(self.unit_ns)
+    }
+
     /// Whether it is a session's bound.
     pub(super) fn is_session(&self) -> bool {
         matches!(self.kind, Kind::Session { .. })
@@ -211,6 +224,11 @@ impl Windows {
         }
     }
 
+    /// Whether a row is put into each of several windows.
+    pub(super) fn multiply(&self) -> bool {
+        matches!(self.kind, Kind::Overlapping(_))
+    }
+
     /// How windows lie that are made from panes.
     pub(super) fn panes(&self) -> Option<WindowShape> {
         match self.kind {
@@ -219,32 +237,41 @@ impl Windows {
         }
     }
 
+    /// Which rows have no open window any more. `bound` is the column of the rows' watermarks.
+    pub(super) fn late(&self, bound: usize) -> Option<LateRule> {
+        let (size, slide, offset) = match self.kind {
+            Kind::Tumbling { size, offset } => (size, size, offset),
+            Kind::Overlapping(shape) | Kind::Panes(shape) => match shape {
+                WindowShape::Hopping {
+                    size,
+                    slide,
+                    offset,
+                } => (size, slide, offset),
+                // The longest of those that hold a row begins and ends where all of them do.
+                WindowShape::Cumulating { size, offset, .. } => (size, size, offset),
+            },
+            Kind::Session { .. } => (0, 0, 0),
+        };
+        Some(LateRule {
+            time: self.start.or(self.end)?,
+            unit_ns: self.unit_ns,
+            bound,
+            size,
+            slide,
+            offset,
+        })
+    }
+
     /// What stands before the aggregation: rows that are late go, and those of several windows
     /// are multiplied. `bound` is the column of the rows' watermarks.
     fn operator(&self, bound: Option<usize>, schema: &Arc<Schema>) -> Option<OperatorSpec> {
-        let time = self.start.or(self.end)?;
-        let late = |size, slide, offset, bound| {
-            let unit_ns = self.unit_ns;
-            OperatorSpec::DropLate(LateRule {
-                time,
-                unit_ns,
-                bound,
-                size,
-                slide,
-                offset,
-            })
-        };
         match self.kind {
-            Kind::Tumbling { size, offset } => bound.map(|bound| late(size, size, offset, bound)),
-            Kind::Panes(WindowShape::Hopping {
-                size,
-                slide,
-                offset,
-            }) => bound.map(|bound| late(size, slide, offset, bound)),
-            Kind::Session { .. } => bound.map(|bound| late(0, 0, 0, bound)),
+            Kind::Tumbling { .. }
+            | Kind::Panes(WindowShape::Hopping { .. })
+            | Kind::Session { .. } => Some(OperatorSpec::DropLate(self.late(bound?)?)),
             Kind::Overlapping(shape) | Kind::Panes(shape) => {
                 Some(OperatorSpec::Windows(Arc::new(WindowsSpec {
-                    time,
+                    time: self.start.or(self.end)?,
                     start: self.start,
                     end: self.end,
                     unit_ns: self.unit_ns,
@@ -324,6 +351,9 @@ impl Lowering<'_> {
             all.len() - 1
         });
         self.project(all, Schema::new(fields));
+        if let Some(rule) = bound.and_then(|bound| windows.late(bound)) {
+            self.drop_at_source(rule);
+        }
         self.pass_windows(&windows, bound);
         if let (Some(_), Some(window)) = (bound, windows.key()) {
             self.windows[window.key] = Some(window.size_ns);
@@ -354,9 +384,8 @@ impl Lowering<'_> {
 
     /// Has rows pass what stands before an aggregation by these windows.
     pub(super) fn pass_windows(&mut self, windows: &Windows, bound: Option<usize>) {
-        let multiplies = matches!(windows.kind, Kind::Overlapping(_));
         // Groups are no rows of a source, and nobody counts them.
-        if multiplies && !self.apart && !self.grouped {
+        if windows.multiply() && !self.apart && !self.grouped {
             self.schema = flagged(Schema::clone(&self.schema));
             self.apart = true;
         }

@@ -399,16 +399,17 @@ impl Walk<'_> {
 
     /// What keeps windows from staying.
     pub(super) fn watermark(&self) -> String {
-        let timed = self.facts.tables.iter().find_map(|t| {
+        let marks = self.facts.tables.iter().filter_map(|t| {
             let column = &t.columns[t.event_time?].name;
-            Some(format!("{}.{column}", t.name))
+            Some(match t.lag_ns? {
+                0 => format!("{}.{column}", t.name),
+                lag => format!("{}.{column} - {}", t.name, super::names::duration(lag)),
+            })
         });
-        let lag = self.facts.tables.iter().find_map(|t| t.lag_ns);
-        match (timed, lag) {
-            (Some(time), Some(lag)) => {
-                format!("watermark {time} - {}", super::names::duration(lag))
-            }
-            _ => "end of input".to_owned(),
+        let marks: Vec<_> = marks.collect();
+        match marks.is_empty() {
+            true => "end of input".to_owned(),
+            false => format!("watermark {}", marks.join(" and ")),
         }
     }
 

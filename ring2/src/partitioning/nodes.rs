@@ -9,6 +9,7 @@ use super::decide::Decision;
 use super::distribution::{Spread, core};
 use super::graph::ExchangeKind;
 use super::names::{self, text};
+use crate::lower::changes::is_by_clock;
 use crate::lower::is_mergeable;
 
 /// Keys of an operator by what they are for.
@@ -124,7 +125,7 @@ impl Walk<'_> {
             true => format!("distinct{all}"),
             false => format!("aggregate {}{all}", calls.join(", ")),
         };
-        let state = Some(self.groups(&shown, window.is_some()));
+        let state = Some(self.groups(&shown, &aggregate.group_expr, window.is_some()));
         let reason = decision.reason.clone();
         let stage = match decision.route {
             Route::Stay => edge.stage,
@@ -173,7 +174,7 @@ impl Walk<'_> {
     }
 
     /// What a grouping keeps, and until when.
-    fn groups(&self, shown: &[String], windowed: bool) -> (String, String) {
+    fn groups(&self, shown: &[String], keys: &[Expr], windowed: bool) -> (String, String) {
         let rows = match (shown.is_empty(), windowed) {
             (true, false) => "one row".to_owned(),
             (true, true) => "one row per window".to_owned(),
@@ -181,6 +182,7 @@ impl Walk<'_> {
             (false, true) => format!("one row per ({}) and window", shown.join(", ")),
         };
         let bound = match windowed {
+            true if keys.iter().any(is_by_clock) => "the clock".to_owned(),
             true => self.watermark(),
             false => "end of input".to_owned(),
         };

@@ -155,7 +155,7 @@ const SHAPES: &[Shape] = &[
         "UNNEST takes one list",
     ),
     shape(
-        "ORDER BY without LIMIT, and OFFSET, under EMIT CHANGES",
+        "ORDER BY without LIMIT or OFFSET under EMIT CHANGES",
         At::Words(&[&["OFFSET"], &["ORDER"]]),
         "",
         "ORDER BY .. LIMIT n, or leave EMIT CHANGES out",

@@ -16,7 +16,8 @@ mod windows;
 use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, OrderByKind, Query, SetExpr, Value, visit_expressions,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByKind, Query, SetExpr,
+    Spanned, Value, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -31,10 +32,12 @@ use crate::dialect::find_word;
 use crate::error::{SqlError, nearest};
 use crate::functions::BOUNDS;
 use crate::script::Select;
-use crate::syntax::normal;
+use crate::syntax::{normal, processing_time};
 
 /// The columns that every source has besides its own.
-pub(crate) const SYSTEM: [&str; 3] = ["_timestamp", "_partition", "_offset"];
+pub(crate) const SYSTEM: [&str; 3] = [INGESTED, "_partition", "_offset"];
+/// The one that says when a row was read.
+pub(crate) const INGESTED: &str = "_timestamp";
 /// Behind the name of a result: the start of a window.
 pub(crate) const RESULT_START: &str = ".start";
 /// Behind the name of a result: the end of a window.
@@ -95,6 +98,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         )
     })?;
     crate::flatten::query(&mut query, &select.catalog);
+    on_processing_time(&mut query);
     let mut tree = Tree {
         select,
         stated,
@@ -115,6 +119,20 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         tables,
         system,
     })
+}
+
+/// Has windows on processing time name the column that says when a row was read.
+fn on_processing_time(query: &mut Query) {
+    let _: ControlFlow<()> = visit_expressions_mut(query, |e| {
+        if processing_time(e).is_some()
+            && let Expr::Function(f) = e
+            && let FunctionArguments::List(list) = &mut f.args
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(time))) = list.args.first_mut()
+        {
+            *time = Expr::Identifier(Ident::with_span(time.span(), INGESTED));
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 fn names_system(query: &Query) -> bool {

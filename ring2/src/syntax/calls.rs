@@ -5,6 +5,9 @@ use datafusion::sql::sqlparser::ast::{
     UnaryOperator, Value,
 };
 
+use crate::functions::{BOUNDS, WINDOWS};
+use crate::window::marker::PROCTIME;
+
 pub(crate) fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         None => ident.value.to_lowercase(),
@@ -41,9 +44,18 @@ pub(crate) fn arguments(f: &Function) -> Vec<&Expr> {
     list.args.iter().filter_map(expr).collect()
 }
 
+/// PROCTIME() where it is the time of a window, or of a window's bound.
+pub(crate) fn processing_time(expr: &Expr) -> Option<&Expr> {
+    let (name, _) = call(expr)?;
+    let Expr::Function(f) = expr else { return None };
+    let of_window = WINDOWS.contains(&name) || BOUNDS.contains(&name);
+    let time = arguments(f).into_iter().next().filter(|_| of_window)?;
+    matches!(call(time), Some((PROCTIME, args)) if args.is_empty()).then_some(time)
+}
+
 /// Whether a window stands in the expression.
 pub(crate) fn has_window_call(expr: &Expr) -> bool {
-    call(expr).is_some_and(|(name, _)| crate::functions::WINDOWS.contains(&name))
+    call(expr).is_some_and(|(name, _)| WINDOWS.contains(&name))
 }
 
 /// A key that is an integer, written so that it is no position.

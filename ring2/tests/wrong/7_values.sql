@@ -221,7 +221,7 @@ CREATE SOURCE a (k BIGINT, ts TIMESTAMP(3), us TIMESTAMP(3), WATERMARK FOR ts)
 
 SELECT t.price, a.k FROM trades t ASOF JOIN a MATCH_CONDITION (t.event_time >= a.us) ON t.volume = a.k;
 ---
-SELECT COUNT(*) FROM trades GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND);
+SELECT COUNT(*) FROM trades WHERE event_time < PROCTIME();
 ---
 SELECT symbol ~ volume FROM trades;
 ---

@@ -40,7 +40,7 @@ SELECT symbol, ARRAY_AGG(DISTINCT price ORDER BY volume) FROM trades GROUP BY sy
 ---
 SELECT symbol, NTH_VALUE(price, 2 ORDER BY price) FROM trades GROUP BY symbol
 ---
-SELECT symbol FROM trades ORDER BY price LIMIT 3 OFFSET 1 EMIT CHANGES
+SELECT n FROM (SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol) AS t ORDER BY n EMIT CHANGES
 ---
 SELECT symbol, COUNT(*) FROM (SELECT symbol, event_time + INTERVAL '1' SECOND AS ts FROM trades) t
 GROUP BY symbol, TUMBLE(ts, INTERVAL '1' MINUTE)

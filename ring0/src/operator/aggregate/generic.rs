@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::cells::Output;
+use super::middle::Middles;
 use super::update;
 use crate::column::Column;
 use crate::error::{Error, Result};
@@ -22,6 +23,12 @@ pub(super) const NONE: u64 = u64::MAX;
 pub trait AggregateKernel: Debug + Send + Sync {
     /// The type of its results, one that [`crate::schema::physical`] knows.
     fn data_type(&self) -> &DataType;
+
+    /// Whether its result is that of the values in the middle: by size of those of its one argument
+    /// that are not NULL, of an even number both that stand there.
+    fn takes_middle(&self) -> bool {
+        false
+    }
 
     /// The states of the groups of one table, of which there are none yet. With
     /// [`Phase::Changes`] [`GroupStates::result`] is asked for, else [`GroupStates::results`].
@@ -120,7 +127,13 @@ fn failed(message: String) -> Error {
 
 impl Generic {
     pub(super) fn new(spec: &AggregateSpec) -> Result<Self> {
-        let states = calls(spec).map(|call| call.kernel.states(spec.phase).map_err(failed));
+        let states = calls(spec).map(|call| match (spec.phase, &call.args[..]) {
+            (Phase::Changes, &[arg]) if call.kernel.takes_middle() => {
+                let data_type = &spec.input.fields[arg].data_type;
+                Ok(Box::new(Middles::new(&call.kernel, data_type)) as Box<dyn GroupStates>)
+            }
+            _ => call.kernel.states(spec.phase).map_err(failed),
+        });
         Ok(Self {
             states: states.collect::<Result<_>>()?,
             ..Self::default()

@@ -116,7 +116,15 @@ impl Partition {
         let Some(from) = from else { return Ok(()) };
         let others = pending.len();
         match &spec.functions {
-            Functions::Ranks(ranks) => self.count_on(spec, ranks, &from, pending),
+            Functions::Ranks(ranks) => {
+                self.count_on(spec, ranks, &from, pending);
+                // Without a limit counting may have ended before the row that came.
+                if let Some(key) = come.as_ref().filter(|_| spec.limit.is_none())
+                    && self.rows.get(key).is_some_and(|row| !row.is_known(spec))
+                {
+                    self.count_on(spec, ranks, key, pending);
+                }
+            }
             Functions::Any(kernel) => self.compute(spec, kernel.as_ref(), pending)?,
         }
         // A row in another's place is one change, and the first that is given.
@@ -199,7 +207,7 @@ impl Partition {
             .range::<[u8], _>((Bound::Unbounded, Bound::Excluded(from)));
         let mut last: Option<(Box<[u8]>, [u64; 3])> = None;
         if let Some((key, entry)) = before.last() {
-            if spec.limit.is_some() && entry.given.is_none() {
+            if spec.limit.is_some() && !entry.is_known(spec) {
                 return;
             }
             last = Some((key[..entry.order_bytes].into(), entry.numbers));
@@ -230,7 +238,12 @@ impl Partition {
             if is_beyond && entry.given.is_none() {
                 return;
             }
-            let results = (!is_beyond).then(|| {
+            let is_skipped = entry.numbers[0] <= spec.skip;
+            if !is_skipped && spec.limit.is_none() && ranks.is_empty() && entry.given.is_some() {
+                // Those behind it are given, too, and have no rank that could be another.
+                return;
+            }
+            let results = (!is_beyond && !is_skipped).then(|| {
                 let mut bytes = Vec::with_capacity(9 * ranks.len());
                 for rank in ranks {
                     bytes.push(1);
@@ -283,6 +296,11 @@ impl Partition {
 }
 
 impl Entry {
+    /// Whether its numbers are those that it has: it is given, or skipped.
+    fn is_known(&self, spec: &RankedSpec) -> bool {
+        self.given.is_some() || (1..=spec.skip).contains(&self.numbers[0])
+    }
+
     /// Adds what other results give.
     fn give(&mut self, results: Option<Box<[u8]>>, pending: &mut Vec<Change>) {
         if results == self.given {

@@ -81,6 +81,7 @@ fn spec(functions: Functions, limit: Option<(Rank, u64)>, phase: Phase) -> Arc<R
         ties: vec![SortKey::ascending(2)],
         functions,
         limit,
+        skip: 0,
         window: Some(WindowKey {
             key: 0,
             size_ns: 10,
@@ -140,8 +141,36 @@ fn wanted(stands: &[Row], ranks: bool, limit: Option<u64>) -> Vec<Vec<i64>> {
 fn check(functions: Functions, limit: Option<(Rank, u64)>, steps: &[(u8, Row)], frame_rows: usize) {
     let ranks = matches!(functions, Functions::Ranks(_));
     let spec = spec(functions, limit, Phase::Changes);
+    let wanted = |stands: &[Row]| wanted(stands, ranks, limit.map(|(_, max)| max));
+    check_spec(&spec, steps, frame_rows, &wanted);
+}
+
+/// The rows of each partition behind the first `skip`, and of these at most `fetch`.
+fn check_skipped(skip: usize, fetch: Option<usize>, steps: &[(u8, Row)], frame_rows: usize) {
+    let limit = fetch.map(|fetch| (Rank::RowNumber, (skip + fetch) as u64));
+    let spec = spec(Functions::Ranks(Vec::new()), limit, Phase::Changes);
+    let mut spec = RankedSpec::clone(&spec);
+    spec.skip = skip as u64;
+    let wanted = |stands: &[Row]| {
+        let mut rows = stands.to_vec();
+        rows.sort_by_key(|&(p, v, n)| (p, -v, n));
+        let parts = rows.chunk_by(|a, b| a.0 == b.0);
+        let behind = parts.flat_map(|p| p.iter().skip(skip).take(fetch.unwrap_or(p.len())));
+        let mut rows: Vec<Vec<i64>> = behind.map(|&(p, v, n)| vec![p, v, n]).collect();
+        rows.sort();
+        rows
+    };
+    check_spec(&Arc::new(spec), steps, frame_rows, &wanted);
+}
+
+fn check_spec(
+    spec: &Arc<RankedSpec>,
+    steps: &[(u8, Row)],
+    frame_rows: usize,
+    wanted: &dyn Fn(&[Row]) -> Vec<Vec<i64>>,
+) {
     let columns = spec.output.fields.len() - 1;
-    let mut state = Ranked::new(&spec).expect("a program");
+    let mut state = Ranked::new(spec).expect("a program");
     let (mut stands, mut given) = (Vec::<Row>::new(), BTreeMap::<Vec<i64>, i64>::new());
     let mut frame = Frame::new(&spec.input, 64);
     for (step, (kind, row)) in steps.iter().enumerate() {
@@ -185,15 +214,11 @@ fn check(functions: Functions, limit: Option<(Rank, u64)>, steps: &[(u8, Row)], 
             .iter()
             .flat_map(|(row, &count)| vec![row.clone(); count as usize]);
         let got: Vec<Vec<i64>> = got.collect();
-        assert_eq!(
-            got,
-            wanted(&stands, ranks, limit.map(|(_, max)| max)),
-            "{step}"
-        );
+        assert_eq!(got, wanted(&stands), "{step}");
         // A row that went without having come is no row of state.
         assert_eq!(state.rows(), stands.len());
         if step % 3 == 0 {
-            state = handed_on(&state, &spec);
+            state = handed_on(&state, spec);
         }
     }
 }
@@ -244,6 +269,16 @@ proptest! {
         check(Functions::Ranks(RANKS.to_vec()), limit, &steps, frame_rows);
         let running = Running(vec![DataType::Int64; 2]);
         check(Functions::Any(Arc::new(running)), None, &steps, frame_rows);
+    }
+
+    #[test]
+    fn what_is_behind_an_offset_is_given(
+        steps in prop::collection::vec((0u8..5, (0i64..2, 0i64..6, 0i64..4)), 0..60),
+        skip in 0usize..5,
+        fetch in prop::option::of(0usize..4),
+        frame_rows in prop::sample::select(vec![1usize, 2, 7]),
+    ) {
+        check_skipped(skip, fetch, &steps, frame_rows);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::operator::aggregate::cells::{Cell, Kind, Plan};
 use crate::operator::aggregate::generic::{GenericCall, calls};
+use crate::operator::aggregate::middle::{Middle, result_over};
 use crate::operator::aggregate::{emit, update};
 use crate::order::{Rows, SortKey, count, put_key, put_row, take};
 use crate::program::{AggregateFunction as F, AggregateSpec, Phase};
@@ -29,6 +30,8 @@ enum Side {
 struct Kept {
     rows: Rows,
     result: Option<Column>,
+    /// What stands in the middle, where that is asked for and was once.
+    middle: Option<Middle>,
 }
 
 #[derive(Debug)]
@@ -134,7 +137,10 @@ impl State {
                     call.args.iter().map(|&a| &frame.columns[a]),
                     row,
                 );
-                count(&mut kept.rows, bytes, weight);
+                let stood = count(&mut kept.rows, bytes.clone(), weight);
+                if let Some(middle) = &mut kept.middle {
+                    middle.note(&bytes, stood, weight);
+                }
                 kept.result = None;
             }
         }
@@ -258,7 +264,15 @@ fn push_kept(
     to: &mut Column,
 ) -> Result<()> {
     if kept.result.is_none() {
-        let result = evaluate(spec, call, &kept.rows);
+        let result = match (call.kernel.takes_middle(), &call.args[..]) {
+            (true, &[arg]) => {
+                let rows = &kept.rows;
+                let middle = kept.middle.get_or_insert_with(|| Middle::of(rows));
+                let data_type = &spec.input.fields[arg].data_type;
+                result_over(&*call.kernel, data_type, &middle.find(rows))
+            }
+            _ => evaluate(spec, call, &kept.rows),
+        };
         let result = result.map_err(|message| Error::Row { message })?;
         assert_eq!(result.len(), 1, "a result for the one group");
         kept.result = Some(Column::from_array(result));

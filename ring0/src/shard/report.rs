@@ -1,0 +1,81 @@
+//! What a shard says of itself: how far it is, while it runs, and at the end what it counted.
+
+use super::{Shard, SourceSlot};
+use crate::metrics::{QueryCounters, SourceCounters};
+use crate::runtime::{Holder, Reached};
+use crate::stage::Sink;
+
+/// What a shard counted.
+#[derive(Debug, Clone, Default)]
+pub struct ShardReport {
+    /// For each source of the program.
+    pub sources: Vec<SourceCounters>,
+    /// For each stage of the program that reads a source: stage and counts, also of what became of
+    /// its rows behind exchanges; where an exchange has several readers, in the first of them.
+    pub inputs: Vec<(usize, QueryCounters)>,
+    /// For each stage that sends into an exchange: stage and rows that crossed each lane.
+    pub crossed: Vec<(usize, Vec<u64>)>,
+    /// Rows of results that left.
+    pub rows_out: u64,
+    /// How often the shard went to sleep for want of work.
+    pub sleeps: u64,
+    /// Whether a source was stopped before its end.
+    pub stopped: bool,
+}
+
+impl ShardReport {
+    /// With the stages' numbers in the program, given those of the chains' first stages.
+    pub(crate) fn renumbered(mut self, stages: &[usize]) -> Self {
+        let inputs = self.inputs.iter_mut().map(|(stage, _)| stage);
+        let crossed = self.crossed.iter_mut().map(|(stage, _)| stage);
+        inputs.chain(crossed).for_each(|s| *s = stages[*s]);
+        self
+    }
+}
+
+impl Shard {
+    /// How far the sources here are: the least watermark of those that have one.
+    pub(crate) fn reached(&self) -> Reached {
+        let counters = self.sources.iter().map(|slot| slot.source.counters());
+        let mut all = SourceCounters::default();
+        counters.for_each(|counters| all.add(&counters));
+        let watermark = |slot: &SourceSlot| match &slot.processing {
+            Some(clock) => clock.reached(),
+            None => slot.source.reached(),
+        };
+        let least = self.sources.iter().enumerate();
+        let least = least.filter_map(|(source, slot)| Some((watermark(slot)?, source)));
+        let least = least.min();
+        Reached {
+            rows_read: all.rows_read,
+            rows_bad: all.rows_bad,
+            watermark: least.map(|(watermark, _)| watermark),
+            held_by: least.map(|(_, source)| Holder {
+                source,
+                split: self.sources[source].source.holder(),
+            }),
+        }
+    }
+
+    pub(crate) fn report(&self) -> ShardReport {
+        let mut report = ShardReport {
+            sources: self.sources.iter().map(|s| s.source.counters()).collect(),
+            sleeps: self.sleeps,
+            stopped: self.stopped,
+            ..ShardReport::default()
+        };
+        for (stage, chain) in self.chains.iter().enumerate() {
+            for port in chain.ports.iter() {
+                match report.inputs.iter_mut().find(|(s, _)| *s == port.origin) {
+                    Some((_, counters)) => counters.add(&port.counters),
+                    None => report.inputs.push((port.origin, port.counters)),
+                }
+            }
+            match &chain.sink {
+                Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
+                Sink::Output { lane, .. } => report.rows_out += lane.rows,
+            }
+        }
+        report
+    }
+}
