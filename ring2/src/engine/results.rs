@@ -6,7 +6,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use trefoil_ring0::runtime::{Next, Running};
 
-use super::{Received, batch};
+use super::{Feeding, Received, batch};
 use crate::PlannedQuery;
 use crate::error::Result;
 
@@ -17,6 +17,8 @@ pub enum Outcome {
     Done,
     /// All its rows: those of SHOW, DESCRIBE, and SELECT over views.
     Rows(Vec<RecordBatch>),
+    /// A query over input that ends, which has begun to feed a sink.
+    Feeding(Feeding),
     /// A query over sources, which has begun.
     Results(Box<Results>),
 }
