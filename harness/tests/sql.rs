@@ -387,3 +387,26 @@ fn plans_are_told() {
     let stats = folder.json("stats.json");
     assert_eq!(stats["queries"][0]["inputs"][0]["rows_applied"], 10);
 }
+
+/// Changes of a view are shown as they come, and fetched bit by bit.
+#[test]
+fn subscriptions_and_cursors() {
+    let folder = Folder::new("sql-subscribe");
+    let typed = numbers("s", None)
+        + "CREATE MATERIALIZED VIEW v AS SELECT n FROM s WHERE n % 2 = 0;
+           DECLARE c CURSOR FOR SUBSCRIBE v;
+           CLOSE c;
+           SUBSCRIBE v WHERE n % 4 = 0;\n";
+    let output = piped(&folder, &typed, &["--limit", "3", "--cores", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown: Vec<u64> = text(&output.stdout)
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["n"].as_u64().unwrap()
+        })
+        .collect();
+    let first = shown[0];
+    assert_eq!(first % 4, 0);
+    assert_eq!(shown, [first, first + 4, first + 8]);
+}

@@ -324,8 +324,8 @@ impl Catalog {
         self.uses.remove(name);
     }
 
-    /// Gives what is called `from` the name `to`, also for those that read it; what their definitions
-    /// say of it is not looked at.
+    /// Gives what is called `from` the name `to`, also for those that read it; what their
+    /// definitions say of it is not looked at.
     pub fn rename(&mut self, from: &str, to: &str) {
         fn moved<T>(map: &mut BTreeMap<String, T>, from: &str, to: &str, name: impl Fn(&mut T)) {
             if let Some(mut def) = map.remove(from) {

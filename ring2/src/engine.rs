@@ -39,6 +39,7 @@ mod query;
 mod rehearsal;
 mod results;
 mod row;
+mod session;
 mod shutdown;
 mod sink;
 mod statement;
@@ -47,6 +48,7 @@ mod subscription;
 mod system;
 mod view;
 mod wakers;
+mod wanted;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -181,6 +183,22 @@ impl Engine {
             Planned::Rename(from, to) => {
                 inner.rename(&from, &to);
                 Outcome::Done
+            }
+            Planned::Subscribe(view, wanted) => {
+                let results = Results::of_view(inner.listen(&view, wanted)?);
+                return Ok(Some(Outcome::Results(Box::new(results))));
+            }
+            Planned::Declare(cursor, view, wanted) => {
+                inner.declare(cursor, view, wanted)?;
+                return Ok(Some(Outcome::Done));
+            }
+            Planned::Fetch(rows, cursor) => {
+                let rows = inner.fetch(rows, &cursor)?;
+                return Ok(Some(Outcome::Rows(vec![rows])));
+            }
+            Planned::Close(cursor) => {
+                inner.close(&cursor)?;
+                return Ok(Some(Outcome::Done));
             }
             Planned::Flush => {
                 drop(inner);

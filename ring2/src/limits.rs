@@ -8,6 +8,10 @@ pub const SUBSCRIBER_BATCHES: usize = 64;
 /// Batches that a view holds back for a subscriber, beyond [`SUBSCRIBER_BATCHES`], so that others
 /// can read it.
 pub const READ_AHEAD_BATCHES: usize = 1024;
+/// Batches that wait for who has subscribed in SQL, before it is told that it fell behind.
+pub const SESSION_BATCHES: usize = 1024;
+/// Cursors of one engine.
+pub const CURSORS_MAX: usize = 256;
 /// Batches that the channel of one partition holds before who sends waits, where nothing is said.
 pub const BRIDGE_BATCHES: usize = 1024;
 /// Partitions in which one query may work.

@@ -226,10 +226,14 @@ pub(crate) fn explained<'a>(
     printed(place, chunk, sql, &explain.query, session)
 }
 
-/// Whether it is a view that an engine keeps.
+/// Whether it makes or follows a view that an engine keeps.
 fn is_kept(statement: &Statement) -> bool {
     match statement {
         Statement::CreateView(view) => view.kind == syntax::ViewKind::Materialized,
+        Statement::Subscribe(_)
+        | Statement::Declare { .. }
+        | Statement::Fetch { .. }
+        | Statement::Close(_) => true,
         _ => false,
     }
 }

@@ -1,5 +1,5 @@
-//! Waiting for room in lanes without being a thread that does: a descriptor that says when there may
-//! be some, for poll(2) and event loops.
+//! Waiting for room in lanes without being a thread that does: a descriptor that says when there
+//! may be some, for poll(2) and event loops.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;

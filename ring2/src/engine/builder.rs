@@ -152,6 +152,7 @@ impl Builder {
                 views: BTreeMap::new(),
                 channels: BTreeMap::new(),
                 sinks: BTreeMap::new(),
+                cursors: BTreeMap::new(),
                 temporaries: Arc::default(),
                 made: 0,
                 cores,

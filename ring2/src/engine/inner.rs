@@ -4,18 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use trefoil_ring0::appender::Channel;
 use trefoil_ring0::program::SourceKind;
 use trefoil_ring0::runtime::{Running, Runtime};
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use super::kept::{FedSink, Kept, There, renamed};
+use super::session::{Cursor, Listening};
 use super::sink::{Feeding, OpenSink};
 use super::system::{self, System};
 use super::view::{Moment, View};
+use super::wanted::Wanted;
 use super::{feed, query};
 use crate::catalog::SourceDef;
 use crate::error::{Error, Result};
+use crate::limits::CURSORS_MAX;
 use crate::options::CHANNEL;
 use crate::output::Temporaries;
 use crate::script::Session;
@@ -31,6 +35,8 @@ pub(super) struct Inner {
     pub(super) channels: BTreeMap<String, Channel>,
     /// Those that were fed.
     pub(super) sinks: BTreeMap<String, OpenSink>,
+    /// By their names.
+    pub(super) cursors: BTreeMap<String, Cursor>,
     /// Files of sinks that have no name yet.
     pub(super) temporaries: Arc<Temporaries>,
     /// Views that were ever made.
@@ -212,6 +218,43 @@ impl Inner {
         Ok(running)
     }
 
+    /// What a view gives from now on, those rows that are wanted.
+    pub(super) fn listen(&self, view: &str, wanted: Wanted) -> Result<Listening> {
+        let view = self.view(view)?;
+        Ok(Listening::new(view.shared(), view.columns(), wanted))
+    }
+
+    /// Makes a cursor.
+    pub(super) fn declare(&mut self, name: String, view: String, wanted: Wanted) -> Result<()> {
+        if self.cursors.contains_key(&name) {
+            let message = format!("there is a cursor \"{name}\" already: CLOSE it");
+            return Err(Error::engine("E0603", message));
+        }
+        if self.cursors.len() == CURSORS_MAX {
+            let message = format!("there are {CURSORS_MAX} cursors already");
+            return Err(Error::engine("E0605", message));
+        }
+        let listening = self.listen(&view, wanted)?;
+        self.cursors.insert(name, Cursor::new(view, listening));
+        Ok(())
+    }
+
+    /// Rows of a cursor, so many at most.
+    pub(super) fn fetch(&mut self, rows: u64, name: &str) -> Result<RecordBatch> {
+        match self.cursors.get_mut(name) {
+            Some(cursor) => cursor.fetch(rows),
+            None => Err(no_cursor(name)),
+        }
+    }
+
+    /// Takes a cursor away.
+    pub(super) fn close(&mut self, name: &str) -> Result<()> {
+        match self.cursors.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(no_cursor(name)),
+        }
+    }
+
     /// What is called so is called so; who reads or feeds it goes on.
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         renamed(&mut self.views, from, to);
@@ -282,4 +325,11 @@ fn channel(def: &SourceDef, frame_rows: usize) -> Result<Channel> {
     let schema = Arc::new(Schema::new(fields));
     let event_time = def.event_time.filter(|_| def.lag_ns.is_some());
     Ok(Channel::new(&def.name, schema, event_time, frame_rows))
+}
+
+fn no_cursor(name: &str) -> Error {
+    Error::engine(
+        "E0603",
+        format!("there is no cursor \"{name}\": DECLARE it"),
+    )
 }

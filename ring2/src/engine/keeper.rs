@@ -12,6 +12,7 @@ use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Next, Running};
 
 use super::batch;
+use super::session::Listener;
 use super::sink::Entry;
 use super::view::{Read, Shared, wrong};
 use crate::PlannedQuery;
@@ -108,6 +109,7 @@ impl Drop for AtEnd {
         }
         state.is_ended = true;
         state.joining.clear();
+        state.listening.clear();
         state.reading.clear();
         state.flushing.clear();
         self.0.ended.notify_all();
@@ -123,6 +125,7 @@ pub(super) struct Keeper {
     into: Option<Entry>,
     shared: AtEnd,
     subscribers: Vec<Subscriber>,
+    listeners: Vec<Listener>,
     /// Those whose barrier is under way.
     reads: Vec<Read>,
     flushes: Vec<Flushing>,
@@ -139,6 +142,7 @@ impl Keeper {
             into: None,
             shared: AtEnd(shared),
             subscribers: Vec::new(),
+            listeners: Vec::new(),
             reads: Vec::new(),
             flushes: Vec::new(),
             epoch: 0,
@@ -289,7 +293,10 @@ impl Keeper {
             let mut state = shared.lock();
             state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
             self.subscribers.append(&mut state.joining);
+            self.listeners.append(&mut state.listening);
         }
+        self.listeners
+            .retain(|listener| listener.give(shard, batch));
         let rows = batch.num_rows() as u64;
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);
         for subscriber in &mut self.subscribers {

@@ -32,7 +32,11 @@ pub(super) fn check(
         };
         while let Some((after, planned)) = planned(gives.len(), &session, &there)? {
             gives.push(match planned {
-                Planned::Done | Planned::Flush | Planned::Answer(_) => Gives::Nothing,
+                Planned::Done
+                | Planned::Flush
+                | Planned::Declare(..)
+                | Planned::Close(_)
+                | Planned::Answer(_) => Gives::Nothing,
                 Planned::Rename(from, to) => {
                     there.rename(&from, &to);
                     Gives::Nothing
@@ -48,6 +52,7 @@ pub(super) fn check(
                     }
                     Gives::Nothing
                 }
+                Planned::Subscribe(..) | Planned::Fetch(..) => Gives::Rows,
                 Planned::Select { .. } | Planned::Query(_) | Planned::Analyze(_) => Gives::Rows,
             });
             let catalog = &after.catalog;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::kept::{self, Kept, There};
 use super::query::Asked;
 use super::system;
+use super::wanted::{Wanted, wanted};
 use crate::error::{Result, SqlError};
 use crate::explain::{self, Analyze, Format};
 use crate::lower_expr::Kernels;
@@ -24,6 +25,14 @@ pub(super) enum Planned {
     Done,
     /// What is called so is called so.
     Rename(String, String),
+    /// What a view gives from now on, and which rows of it.
+    Subscribe(String, Wanted),
+    /// A cursor over that.
+    Declare(String, String, Wanted),
+    /// So many rows of a cursor.
+    Fetch(u64, String),
+    /// A cursor that is not wanted any more.
+    Close(String),
     /// All that was appended is to be in the views.
     Flush,
     /// Rows that are known.
@@ -155,6 +164,7 @@ fn statement(
         read,
         Statement::CreateView(_) | Statement::CreateSink(_) | Statement::Insert(_)
     );
+    let tokens = chunk.clone();
     let step = match follows {
         false => script::statement(place, chunk, Reading::Engine, session)?,
         true => kept::reading(session, &there.kept, |session| {
@@ -166,6 +176,25 @@ fn statement(
             let (from, to) = (rename.name.value.clone(), rename.to.value.clone());
             return Ok(Planned::Rename(from, to));
         }
+        (None, Statement::Subscribe(subscribe)) => {
+            let view = subscribe.view.value.clone();
+            if endless == Endless::Refused {
+                let message = format!("SUBSCRIBE of \"{view}\" never ends");
+                let hint = "DECLARE c CURSOR FOR SUBSCRIBE, and FETCH; or Engine::subscribe";
+                return Err(place.hinted("E0402", at, message, hint).into());
+            }
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            return Ok(Planned::Subscribe(view, wanted));
+        }
+        (None, Statement::Declare { cursor, subscribe }) => {
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            let view = subscribe.view.value.clone();
+            return Ok(Planned::Declare(cursor.value.clone(), view, wanted));
+        }
+        (None, Statement::Fetch { rows, cursor }) => {
+            return Ok(Planned::Fetch(*rows, cursor.value.clone()));
+        }
+        (None, Statement::Close(cursor)) => return Ok(Planned::Close(cursor.value.clone())),
         (None, _) => return Ok(Planned::Done),
         (Some(Step::Answer(answer)), _) => return Ok(Planned::Answer(answer)),
         (Some(Step::Refused(error)), _) => return Err(error.into()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use datafusion::arrow::datatypes::Schema as ArrowSchema;
+use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use futures::task::AtomicWaker;
 use trefoil_ring0::mailbox::Receiver;
@@ -17,7 +17,6 @@ use trefoil_ring0::runtime::{Control, Running};
 
 pub(super) use self::shared::{Moment, Read, Shared, State};
 
-use super::ViewMetrics;
 use super::feed::{Feed, Inlet};
 use super::fold::{Fold, Snapshot};
 use super::keeper::{Given, Keeper, Subscriber};
@@ -25,6 +24,7 @@ use super::kept::KeptView;
 use super::sink::Entry;
 use super::subscription::Subscription;
 use super::system::Job;
+use super::{ViewMetrics, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
@@ -40,6 +40,7 @@ pub(super) struct View {
     /// The names of its sources, in the order of the program.
     sources: Arc<[String]>,
     kept: KeptView,
+    columns: SchemaRef,
     control: Control,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -125,6 +126,7 @@ impl View {
                 .map(|s| s.name.clone())
                 .collect(),
             kept: KeptView::of(query),
+            columns: batch::schema(&query.columns, &query.program.outputs[0].schema),
             control: shared.control.clone(),
             shared,
             thread: Some(thread),
@@ -171,6 +173,11 @@ impl View {
         }
         drop(state);
         Ok(Subscription::new(inbox, Arc::clone(&self.shared), waker))
+    }
+
+    /// What a batch of it looks like.
+    pub(super) fn columns(&self) -> SchemaRef {
+        Arc::clone(&self.columns)
     }
 
     /// What the system tables say of it.

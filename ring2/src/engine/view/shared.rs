@@ -12,6 +12,7 @@ use trefoil_ring0::schema::{Field, Schema};
 use super::super::fold::{Fold, Layout, Snapshot};
 use super::super::keeper::{Flushing, Subscriber};
 use super::super::row::Row;
+use super::super::session::Listener;
 use super::super::{Value, arrays};
 use super::{Following, wrong};
 use crate::error::{Error, Result};
@@ -53,6 +54,8 @@ pub(in crate::engine) struct State {
     pub(in crate::engine) fold: Fold,
     pub(super) has_key: bool,
     pub(in crate::engine) joining: Vec<Subscriber>,
+    /// And in SQL.
+    pub(in crate::engine) listening: Vec<Listener>,
     /// Those who wait for the rows of a barrier that is still to be asked for.
     pub(in crate::engine) reading: Vec<Read>,
     /// And those who wait until what was pushed before is in the rows.
@@ -112,6 +115,15 @@ impl Shared {
 
     pub(in crate::engine) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody listens from now on.
+    pub(in crate::engine) fn listen(&self, listener: Listener) {
+        let mut state = self.lock();
+        // Of a view that has ended there is nothing more.
+        if !state.is_ended {
+            state.listening.push(listener);
+        }
     }
 
     /// How many shards give rows.
@@ -297,6 +309,7 @@ impl State {
             fold,
             has_key: false,
             joining: Vec::new(),
+            listening: Vec::new(),
             reading: Vec::new(),
             flushing: Vec::new(),
             is_ended: false,
