@@ -35,6 +35,7 @@ fn outcome(text: String) -> Option<String> {
         Ok(steps) => {
             let told = steps.into_iter().map(|step| match step {
                 Step::Query(q) => format!("{:?} {:?} {:?}", q.program, q.columns, q.sink),
+                Step::Analyze(a) => format!("{:?} {:?}", a.query.program, a.query.columns),
                 Step::Answer(answer) => format!("{:?} {:?}", answer.columns, answer.rows),
             });
             Some(told.collect())

@@ -11,12 +11,12 @@ use trefoil_ring1::checkpoint::{Folder, Manifest, StoreError};
 
 use crate::args::CheckpointCommand;
 use crate::failure::Failure;
-use crate::output::Target;
+use crate::output::{self, Target};
 use crate::print::{format_for, print_answer};
 
 /// Runs the command.
 pub(crate) fn run(command: &CheckpointCommand) -> Result<(), Failure> {
-    let mut target = Target::open(None)?;
+    let mut target = output::open(None)?;
     match command {
         CheckpointCommand::Ls { dir, format } => {
             let format = format_for(&target, *format)?;
@@ -66,7 +66,7 @@ fn show(dir: &Path, epoch: Option<u64>, target: &mut Target) -> Result<(), Failu
     };
     let json = serde_json::to_string_pretty(&folder.manifest(epoch)?);
     let json = json.map_err(|error| Failure::Running(error.to_string()))?;
-    target.write(format!("{json}\n").as_bytes())
+    Ok(target.write(format!("{json}\n").as_bytes())?)
 }
 
 fn verify(dir: &Path, target: &mut Target) -> Result<(), Failure> {

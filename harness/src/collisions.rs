@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use trefoil::output::{FileLocation, Location};
 use trefoil::{PlannedQuery, SinkConnector, Step, would_read};
 use trefoil_ring0::program::{BadData, SourceKind};
 
 use crate::args::RunSettings;
 use crate::failure::Failure;
-use crate::location::{FileLocation, Location};
 
 /// A file that the run writes.
 struct Output<'a> {
@@ -35,6 +35,7 @@ pub(crate) fn check(
     let queries = || {
         steps.iter().filter_map(|step| match step {
             Step::Query(query) => Some(&**query),
+            Step::Analyze(analyze) => Some(&analyze.query),
             Step::Answer(_) => None,
         })
     };

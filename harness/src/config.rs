@@ -5,7 +5,7 @@ use trefoil::Answer;
 
 use crate::args::SettingArgs;
 use crate::failure::Failure;
-use crate::output::Target;
+use crate::output;
 use crate::print::{format_for, print_answer};
 use crate::say::say;
 use crate::settings::Settings;
@@ -25,6 +25,6 @@ pub(crate) fn run(args: SettingArgs, mut settings: Settings) -> Result<(), Failu
         columns: Answer::texts(&["name", "value", "origin"]),
         rows: rows.collect(),
     };
-    let mut target = Target::open(None)?;
+    let mut target = output::open(None)?;
     print_answer(&answer, format_for(&target, format)?, &mut target)
 }

@@ -9,7 +9,7 @@ use trefoil_ring0::preflight::{MEMLOCK_MIN_BYTES, allowed_cores, check_uring, me
 use crate::args::DoctorArgs;
 use crate::failure::Failure;
 use crate::machine::read;
-use crate::output::Target;
+use crate::output;
 use crate::print::{format_for, print_answer};
 
 /// Time over which the pauses of a core are watched.
@@ -38,10 +38,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         huge_pages(),
         timer(),
     ];
-    let mut target = Target::open(None)?;
+    let mut target = output::open(None)?;
     let Some(format) = args.format else {
         let lines: String = findings.iter().map(Finding::lines).collect();
-        return target.write(lines.as_bytes());
+        return Ok(target.write(lines.as_bytes())?);
     };
     let answer = Answer {
         sql: String::new(),

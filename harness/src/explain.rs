@@ -3,18 +3,15 @@
 //! it and the folder's own `schema.sql`, and a summary ends it. Explaining goes on behind a
 //! refused query; the exit code is then 3.
 
-mod json;
-mod summary;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use trefoil::{Error, Explanation, SourceFile, SqlError, explain_script};
+use trefoil::explain::{Explained, Format, Summary, render};
+use trefoil::{Error, SourceFile, explain_script};
 
 use crate::args::{ExplainArgs, ExplainFormat};
 use crate::failure::Failure;
 use crate::run::read;
-use summary::Summary;
 
 /// What is to be explained: scripts, and whether a summary ends it.
 #[derive(Debug)]
@@ -30,9 +27,6 @@ struct Script {
     files: Vec<SourceFile>,
     title: Option<String>,
 }
-
-/// An explained query, or why there is none.
-pub(crate) type Explained = Result<Explanation, SqlError>;
 
 impl Job {
     /// Reads the files.
@@ -115,12 +109,13 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
             all.push((script.title.clone(), one));
         }
     }
-    let text = match job.format {
-        ExplainFormat::Text => text(&all, job.folder.then_some(&summary)),
-        ExplainFormat::Json => json::render(&all, job.folder.then_some(&summary))?,
-        ExplainFormat::Mermaid => drawing(&all, "flowchart LR\n", "", Explanation::mermaid),
-        ExplainFormat::Dot => drawing(&all, "digraph plan {\n", "}\n", Explanation::dot),
+    let format = match job.format {
+        ExplainFormat::Text => Format::Text,
+        ExplainFormat::Json => Format::Json,
+        ExplainFormat::Mermaid => Format::Mermaid,
+        ExplainFormat::Dot => Format::Dot,
     };
+    let text = render(&all, format, job.folder.then_some(&summary));
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
@@ -131,46 +126,4 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::Sql(refused.join("\n\n"))),
     }
-}
-
-fn text(all: &[(Option<String>, Explained)], summary: Option<&Summary>) -> String {
-    let mut out = String::new();
-    for (number, (title, one)) in all.iter().enumerate() {
-        if number > 0 {
-            out.push('\n');
-        }
-        if let Some(title) = title {
-            out.push_str(&format!("-- {title}\n"));
-        }
-        match one {
-            Ok(query) => {
-                if title.is_none() {
-                    out.push_str(&format!("{}\n\n", query.sql));
-                }
-                out.push_str(&query.text());
-            }
-            Err(error) => out.push_str(&format!(
-                "refused     {}:{}:{}: error[{}]: {}\n",
-                error.file, error.line, error.column, error.code, error.message
-            )),
-        }
-    }
-    if let Some(summary) = summary {
-        out.push_str(&format!("\n{summary}"));
-    }
-    out
-}
-
-fn drawing(
-    all: &[(Option<String>, Explained)],
-    head: &str,
-    tail: &str,
-    draw: fn(&Explanation, &str) -> String,
-) -> String {
-    let mut out = head.to_owned();
-    let queries = all.iter().filter_map(|(_, e)| e.as_ref().ok());
-    for (number, query) in queries.enumerate() {
-        out.push_str(&draw(query, &format!("q{}", number + 1)));
-    }
-    out + tail
 }

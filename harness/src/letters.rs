@@ -5,6 +5,7 @@ mod lines;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::DataType;
+use trefoil::output::{Format, Printer, Shape};
 use trefoil::{PlannedQuery, ResultColumn, Step};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
@@ -14,10 +15,8 @@ use trefoil_ring0::runtime::ShardReport;
 use trefoil_ring0::schema::{Field, Schema};
 
 use self::lines::Lines;
-use crate::args::Format;
 use crate::failure::{Failure, needed};
 use crate::output::{Target, open_file};
-use crate::print::{Printer, Shape};
 use crate::say::say;
 
 /// Says which sources had records that could not be read, or rows on which an expression failed.
@@ -107,7 +106,7 @@ impl Letters {
     /// Gives files their names.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         let mut used = self.0.iter().filter(|letter| letter.is_used);
-        used.try_for_each(|letter| letter.target.finish())
+        Ok(used.try_for_each(|letter| letter.target.finish())?)
     }
 }
 
@@ -143,7 +142,7 @@ impl Letter {
         let mut printer = Printer::new(Format::Ndjson, u64::MAX);
         let printed = printer.print(shape, &numbered, 0, &mut self.target);
         let written = printed.and_then(|()| printer.finish(&mut self.target));
-        needed(written, &self.path)
+        needed(written.map_err(Failure::from), &self.path)
     }
 
     /// The line of each row's record; `None` where there is no text whose lines could be counted.

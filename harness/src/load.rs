@@ -27,7 +27,7 @@ use self::schedule::{Extent, Schedule, Shape};
 use self::socket::SocketPeer;
 use crate::args::{LoadArgs, LoadSchedule, LoadTo};
 use crate::failure::Failure;
-use crate::output::Target;
+use crate::output;
 use crate::run::read;
 use crate::settings::Settings;
 
@@ -147,8 +147,8 @@ fn sleep_most_of(ns: u64) {
 pub(crate) fn run(job: Job) -> Result<(), Failure> {
     let answered = job.sql.is_none();
     // Opened now: that one cannot be written is not found out behind a long run.
-    let json = Target::open(job.json.as_deref())?;
-    let hgrm = job.hgrm.as_deref().map(|path| Target::open(Some(path)));
+    let json = output::open(job.json.as_deref())?;
+    let hgrm = job.hgrm.as_deref().map(|path| output::open(Some(path)));
     let hgrm = hgrm.transpose()?;
     let (tally, ended) = match &job.to {
         LoadTo::Engine => {

@@ -10,16 +10,12 @@ mod machine;
 mod say;
 mod settings;
 
-mod arrow;
-mod envelope;
-mod location;
 mod output;
 mod print;
 mod progress;
 mod sinks;
 mod stats;
 mod stop;
-mod table;
 
 mod collisions;
 mod run;

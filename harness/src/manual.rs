@@ -4,13 +4,13 @@ use clap::{Command, CommandFactory};
 
 use crate::args::Args;
 use crate::failure::Failure;
-use crate::output::Target;
+use crate::output;
 
 /// Prints what completes commands in a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "trefoil", &mut text);
-    Target::open(None)?.write(&text)
+    Ok(output::open(None)?.write(&text)?)
 }
 
 /// Prints the manual page of the program, or of one of its commands.
@@ -23,7 +23,7 @@ pub(crate) fn page(name: Option<&str>) -> Result<(), Failure> {
     };
     let mut text = Vec::new();
     clap_mangen::Man::new(command).render(&mut text)?;
-    Target::open(None)?.write(&text)
+    Ok(output::open(None)?.write(&text)?)
 }
 
 fn named(program: &Command, name: &str) -> Result<Command, Failure> {

@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use trefoil::explain::{Analyze, Measured};
+use trefoil::output::Shape;
 use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_again};
 use trefoil_ring0::output::Block;
 use trefoil_ring0::program::SourceKind;
@@ -16,8 +18,8 @@ use crate::failure::{Failure, needed};
 use crate::late::LateWays;
 use crate::letters::{Letter, Letters, say_bad};
 use crate::machine::executor_name;
-use crate::output::Target;
-use crate::print::{Shape, format_for, print_answer};
+use crate::output::{self, Target};
+use crate::print::{format_for, print_answer};
 use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
@@ -115,12 +117,12 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         state.check(&steps, &job.files)?;
     }
     collisions::check(settings, &job.paths, &steps)?;
-    let target = Target::open(settings.output.as_deref())?;
+    let target = output::open(settings.output.as_deref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = settings
         .stats
         .as_deref()
-        .map(|path| Target::open(Some(path)));
+        .map(|path| output::open(Some(path)));
     let counts = counts.transpose()?;
     let format = format_for(&target, settings.format)?;
     let stop = Stop::by_signals()?;
@@ -176,15 +178,16 @@ fn say_without_files(query: &PlannedQuery) {
 
 fn write_counts(stats: &Stats, mut target: Target, path: &Path) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(stats).map_err(std::io::Error::from)?;
-    needed(target.write((text + "\n").as_bytes()), path)?;
-    target.finish()
+    let written = target.write((text + "\n").as_bytes());
+    needed(written.map_err(Failure::from), path)?;
+    Ok(target.finish()?)
 }
 
 /// Whether what a step gives is printed.
 fn is_shown(step: &Step) -> bool {
     match step {
         Step::Query(query) => is_printed(query),
-        Step::Answer(_) => true,
+        Step::Analyze(_) | Step::Answer(_) => true,
     }
 }
 
@@ -228,6 +231,7 @@ impl Script<'_> {
             }
             match step {
                 Step::Query(query) => ledger = ledger.and(self.query(number, query)?),
+                Step::Analyze(analyze) => ledger = ledger.and(self.analyze(analyze)?),
                 Step::Answer(answer) => self.answer(answer)?,
             }
         }
@@ -244,6 +248,37 @@ impl Script<'_> {
         }
         let printed = print_answer(answer, self.format, self.results.target());
         self.results.note(printed)
+    }
+
+    /// Runs a query without its rows, and prints its plan with what that measured. The inner result
+    /// says whether its ledger balances.
+    fn analyze(&mut self, analyze: &Analyze) -> Result<Result<(), Failure>, Failure> {
+        let query = &analyze.query;
+        let begun = Instant::now();
+        let mut running = start_from(&query.program, &self.settings.config, None)?;
+        self.stop.runs(running.control());
+        let executor = running.executor();
+        let mut received = 0;
+        while let Some(block) = running.next_block()? {
+            // Of the others it is told what bad records there were.
+            if block.output().index() == 0 {
+                received += block.rows().rows() as u64;
+            }
+            running.give_back(block);
+        }
+        let elapsed = begun.elapsed();
+        let reports = running.finish()?;
+        if reports.iter().any(|r| r.stopped) {
+            say(&"note: stopped before the end of input; the plan tells of what was read");
+        }
+        let measured = Measured::of(&query.program, &reports, executor, elapsed);
+        self.answer(&analyze.clone().answer(measured))?;
+        let rows = Rows {
+            received,
+            printed: 0,
+        };
+        let executor = executor_name(executor);
+        Ok(self.stats.add(&query.program, &reports, executor, rows))
     }
 
     /// Runs one query, which is this step. The inner result says whether its ledger balances.
@@ -282,7 +317,7 @@ impl Script<'_> {
             Some(outlet) => outlet,
             None => {
                 let rows_max = self.settings.limit.unwrap_or(u64::MAX);
-                self.results.begin_result(self.format, rows_max);
+                self.results.begin_result(self.format.into(), rows_max);
                 &mut self.results
             }
         };

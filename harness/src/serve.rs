@@ -110,12 +110,26 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
     }
     drop(server);
     say_failures(&engine, &mut failed);
+    let mut lost = 0;
     if let Some(engine) = Arc::into_inner(engine) {
-        engine.shutdown(Drain::Nothing, END);
+        for sink in engine.shutdown(Drain::Nothing, END).sinks {
+            let why = sink
+                .failure
+                .as_deref()
+                .unwrap_or("it did not come to its end");
+            say(&format_args!(
+                "error: sink {} has no file: {why}",
+                sink.name
+            ));
+            lost += 1;
+        }
     }
-    match failed.len() {
-        0 => Ok(()),
-        count => Err(Failure::Running(format!("{count} of the views failed"))),
+    match (failed.len(), lost) {
+        (0, 0) => Ok(()),
+        (count, 0) => Err(Failure::Running(format!("{count} of the views failed"))),
+        (count, lost) => Err(Failure::Running(format!(
+            "{count} of the views and sinks failed, {lost} sinks have no file"
+        ))),
     }
 }
 
@@ -131,12 +145,17 @@ enum Left {
 /// Says which views have failed that had not before.
 fn say_failures(engine: &Engine, failed: &mut BTreeSet<String>) -> Left {
     let now = engine.failures();
+    let views = engine.metrics().views;
     for (name, why) in now {
         if failed.insert(name.clone()) {
-            say(&format_args!("error: view {name} failed: {why}"));
+            let kind = match views.iter().any(|view| view.name == name) {
+                true => "view",
+                false => "sink",
+            };
+            say(&format_args!("error: {kind} {name} failed: {why}"));
         }
     }
-    let is_all = !failed.is_empty() && failed.len() == engine.metrics().views.len();
+    let is_all = !views.is_empty() && views.iter().all(|view| failed.contains(&view.name));
     match is_all {
         true => Left::Nothing,
         false => Left::Something,

@@ -3,14 +3,13 @@
 
 use std::path::PathBuf;
 
+use trefoil::output::{Format, Printer, Shape};
 use trefoil::{PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring1::checkpoint::Prepared;
 
-use crate::args::Format;
 use crate::failure::{Failure, needed};
 use crate::output::{Target, open_file};
-use crate::print::{Printer, Shape};
 use crate::state::{Parts, State};
 
 /// A way out for rows.
@@ -44,7 +43,7 @@ impl Outlet {
 
     fn with_printer(target: Target, format: SinkFormat) -> Self {
         Self {
-            printer: Some(Printer::new(printed_as(format), u64::MAX)),
+            printer: Some(Printer::new(format.into(), u64::MAX)),
             ..Self::new(target)
         }
     }
@@ -52,7 +51,7 @@ impl Outlet {
     fn with_parts(parts: Parts, path: PathBuf, format: SinkFormat) -> Self {
         Self {
             parts: Some(parts),
-            format: Some(printed_as(format)),
+            format: Some(format.into()),
             path: Some(path),
             ..Self::new(Target::Stdout)
         }
@@ -111,7 +110,7 @@ impl Outlet {
         match self.parts {
             // A file begins with its first row.
             Some(_) => Ok(()),
-            None => self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape)),
+            None => Ok(self.printer.as_mut().map_or(Ok(()), |p| p.begin(shape))?),
         }
     }
 
@@ -138,7 +137,7 @@ impl Outlet {
                 Ok(())
             }
         };
-        self.note(printed)
+        self.note(printed.map_err(Failure::from))
     }
 
     /// Rows that were taken.
@@ -156,7 +155,7 @@ impl Outlet {
             Some(printer) if self.is_read => printer.flush(&mut self.target),
             Some(_) | None => Ok(()),
         };
-        self.note(flushed)
+        self.note(flushed.map_err(Failure::from))
     }
 
     /// Ends what was begun.
@@ -165,7 +164,7 @@ impl Outlet {
             Some(printer) if self.is_read => printer.finish(&mut self.target),
             Some(_) | None => Ok(()),
         };
-        self.note(finished)
+        self.note(finished.map_err(Failure::from))
     }
 }
 
@@ -230,17 +229,6 @@ impl Sinks {
 pub(crate) fn is_printed(query: &PlannedQuery) -> bool {
     let connector = query.sink.as_ref().map(|sink| &sink.connector);
     connector.is_none_or(|connector| *connector == SinkConnector::Print)
-}
-
-/// How the rows of a sink are printed.
-fn printed_as(format: SinkFormat) -> Format {
-    match format {
-        SinkFormat::Json => Format::Ndjson,
-        SinkFormat::Csv => Format::Csv,
-        SinkFormat::Arrow => Format::Arrow,
-        SinkFormat::Parquet => Format::Parquet,
-        SinkFormat::Debezium => Format::Debezium,
-    }
 }
 
 fn open(sink: &Sink, state: Option<&State>) -> Result<Option<Outlet>, Failure> {

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGINT;
-use trefoil::engine::{Builder, Outcome, Received, Results};
+use trefoil::engine::{Builder, Drain, Feeding, Outcome, Received, Results};
 use trefoil::{Engine, SourceFile};
 
 use crate::args::{RunSettings, Setting, SqlArgs};
 use crate::failure::Failure;
-use crate::output::Target;
+use crate::output::{self, Target};
 use crate::print::format_for;
 use crate::say::say;
 use crate::settings::Settings;
@@ -28,6 +28,8 @@ use self::show::{Rows, Shown};
 
 /// How long rows are waited for before it is looked whether they are still wanted.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long sinks are waited for at the end.
+const END: Duration = Duration::from_secs(3600);
 /// Rows without an end that one table shows at most.
 const TABLE_ROWS_MAX: usize = 1000;
 
@@ -71,7 +73,7 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("--{name} is for trefoil run")));
         }
     }
-    let target = Target::open(output.as_deref())?;
+    let target = output::open(output.as_deref())?;
     let engine = Arc::new(Builder::from(config).open()?);
     let mut input = Input::open(&engine)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -92,8 +94,10 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
     }
     let ended = shell.take(&mut input);
     input.close();
-    ended?;
-    shell.target.finish()
+    drop(input);
+    // What was not ended is ended now, also behind an error.
+    let left = shell.end();
+    ended.and(left)
 }
 
 /// What statements are run in.
@@ -165,6 +169,7 @@ impl Shell {
                     }
                     shown.end(&mut self.target)?;
                 }
+                Outcome::Feeding(feeding) => self.feeding(&feeding)?,
                 Outcome::Results(results) => self.results(*results)?,
             }
             if self.is_timed {
@@ -173,6 +178,38 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// Waits until a sink has the rows of a query, or they are not wanted any more.
+    fn feeding(&self, feeding: &Feeding) -> Result<(), Failure> {
+        while !feeding.wait_timeout(LOOK)? {
+            if self.stop.swap(false, Ordering::Relaxed) {
+                say(&"note: stopped; the sink has what was read");
+                feeding.stop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what runs. Sinks have their files then, or it is said why not.
+    fn end(self) -> Result<(), Failure> {
+        self.target.finish()?;
+        let Some(engine) = Arc::into_inner(self.engine) else {
+            unreachable!("the editor that knew its names is gone")
+        };
+        let left = engine.shutdown(Drain::Input, END).sinks;
+        let left = left.iter().map(|sink| {
+            let why = sink
+                .failure
+                .as_deref()
+                .unwrap_or("its query has not come to its end");
+            format!("sink {} has no file: {why}", sink.name)
+        });
+        let left: Vec<String> = left.collect();
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Running(left.join("\n"))),
+        }
     }
 
     /// Shows rows as they come, until they end or are not wanted any more.

@@ -295,3 +295,118 @@ fn a_person_at_a_terminal() {
     terminal.keys("\\q\r");
     assert_eq!(terminal.shell.wait().unwrap().code(), Some(0));
 }
+
+/// What a sink was fed with is in its file when the shell has ended, also behind an error.
+#[test]
+fn sinks_have_their_files_at_the_end() {
+    for (rest, code) in [
+        ("", 0),
+        ("SELECT nothing FROM s;", 3),
+        ("DROP SINK out;", 0),
+    ] {
+        let folder = Folder::new("sql-sinks");
+        let typed = numbers("s", Some(10))
+            + "CREATE SINK out WITH (connector = 'file', path = 'out.csv', format = 'csv')
+                 AS SELECT n FROM s WHERE n > 7;
+               SELECT COUNT(*) AS jobs FROM trefoil.jobs;\n"
+            + rest;
+        let output = piped(&folder, &typed, &["--cores", "2"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert_eq!(text(&output.stdout).trim_end(), r#"{"jobs":1}"#);
+        let written = folder.read("out.csv");
+        let mut lines: Vec<&str> = written.lines().collect();
+        lines[1..].sort_unstable();
+        assert_eq!(lines, ["n", "8", "9"]);
+    }
+    let folder = Folder::new("sql-sinks-failed");
+    let typed = numbers("s", Some(10))
+        + "CREATE SINK out WITH (connector = 'file', path = 'out.csv', format = 'csv');
+           INSERT INTO out SELECT 1 / (n - 5) AS x FROM s;";
+    let output = piped(&folder, &typed, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!folder.exists("out.csv"));
+    assert!(
+        text(&output.stderr).contains("division"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// EXPLAIN tells of a query what `trefoil explain` does; ANALYZE also what it measured.
+#[test]
+fn plans_are_told() {
+    let folder = Folder::new("sql-explain");
+    let query = "SELECT n % 2 AS odd, COUNT(*) AS c FROM s GROUP BY n % 2";
+    let declared = numbers("s", Some(10));
+    folder.write("q.sql", &format!("{declared}{query}"));
+    let explained = trefoil(&folder)
+        .args(["explain", "q.sql"])
+        .output()
+        .unwrap();
+    let explained = text(&explained.stdout);
+    let wanted = explained.strip_prefix(&format!("{query}\n\n")).unwrap();
+    let plan = |output: &Output| -> String {
+        let lines = text(&output.stdout);
+        let lines = lines.lines().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["plan"].as_str().unwrap().to_owned() + "\n"
+        });
+        lines.collect()
+    };
+    let script = format!("{declared}EXPLAIN {query};");
+    let typed = piped(&folder, &script, &[]);
+    assert_eq!(plan(&typed), wanted);
+    let ran = trefoil(&folder)
+        .args(["run", "-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(plan(&ran), wanted);
+    let script = format!("{declared}EXPLAIN ANALYZE {query};");
+    let typed = piped(&folder, &script, &["--cores", "2"]);
+    let args = [
+        "run",
+        "--cores",
+        "2",
+        "--stats",
+        "stats.json",
+        "-c",
+        &script,
+    ];
+    let ran = trefoil(&folder).args(args).output().unwrap();
+    for output in [typed, ran] {
+        let plan = plan(&output);
+        assert!(plan.starts_with(wanted), "{plan}");
+        for part in [
+            "measured    2 rows of results, 2 shards",
+            "read        s: 10 rows",
+        ] {
+            assert!(plan.contains(part), "{part} is not in\n{plan}");
+        }
+    }
+    let stats = folder.json("stats.json");
+    assert_eq!(stats["queries"][0]["inputs"][0]["rows_applied"], 10);
+}
+
+/// Changes of a view are shown as they come, and fetched bit by bit.
+#[test]
+fn subscriptions_and_cursors() {
+    let folder = Folder::new("sql-subscribe");
+    let typed = numbers("s", None)
+        + "CREATE MATERIALIZED VIEW v AS SELECT n FROM s WHERE n % 2 = 0;
+           DECLARE c CURSOR FOR SUBSCRIBE v;
+           CLOSE c;
+           SUBSCRIBE v WHERE n % 4 = 0;\n";
+    let output = piped(&folder, &typed, &["--limit", "3", "--cores", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown: Vec<u64> = text(&output.stdout)
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["n"].as_u64().unwrap()
+        })
+        .collect();
+    let first = shown[0];
+    assert_eq!(first % 4, 0);
+    assert_eq!(shown, [first, first + 4, first + 8]);
+}

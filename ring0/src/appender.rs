@@ -38,6 +38,7 @@
 //! [`SourceKind::Channel`]: crate::program::SourceKind::Channel
 
 mod channel;
+mod readiness;
 mod value;
 
 use std::ops::Range;
@@ -49,6 +50,7 @@ use arrow_array::{Array, ArrayRef};
 use rtrb::Consumer;
 
 pub use self::channel::{Channel, Counts};
+pub use self::readiness::{Readiness, wait_readable};
 pub use self::value::{Value, row_frame};
 
 use self::channel::Counters;

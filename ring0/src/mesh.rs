@@ -282,6 +282,11 @@ impl LaneReceiver {
         self.ring.is_empty()
     }
 
+    /// How many messages are waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.ring.slots()
+    }
+
     /// Whether the sender is gone. What it sent before is still there.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.ring.is_abandoned()

@@ -38,6 +38,19 @@ pub struct QueryCounters {
     pub rows_forgotten: u64,
 }
 
+/// What one operator did on one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperatorCounters {
+    /// The stage of the program, as it was made.
+    pub stage: usize,
+    /// The operator's number in it.
+    pub operator: usize,
+    /// Rows that it took.
+    pub rows_in: u64,
+    /// Rows that it gave.
+    pub rows_out: u64,
+}
+
 impl SourceCounters {
     /// Adds another shard's.
     pub fn add(&mut self, other: &Self) {

@@ -211,9 +211,11 @@ impl Shard {
         }
         for slot in &mut self.sources {
             let free = slot.send_told(&mut moved);
-            let may_go_on = !slot.ended && !slot.among.is_ahead;
+            // A barrier that was asked for waits for no other source.
+            let may_go_on = !slot.ended && (!slot.among.is_ahead || slot.asked.is_some());
             if free && matches!(slot.hand, Hand::Empty) && may_go_on {
-                let polled = match slot.asked.take() {
+                let source = &slot.source;
+                let polled = match slot.asked.take_if(|_| source.has_taken_pushed()) {
                     Some(epoch) => Polled::Barrier(epoch),
                     None => slot.source.poll(io)?,
                 };

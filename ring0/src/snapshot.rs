@@ -145,21 +145,36 @@ pub(crate) struct Recorder {
     pub(crate) barrier: Option<u64>,
 }
 
-/// The number of a barrier in marks: twice its epoch, and one where what is before it is told to
-/// the host; else it only parts the results. A mark says all of it, as it may come to a shard
-/// before the shard was asked.
-pub(crate) fn barrier_of(epoch: u64, is_kept: bool) -> u64 {
-    epoch * 2 + u64::from(is_kept)
+/// What a barrier is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// It parts the results, wherever it lies.
+    Results,
+    /// What is before it is told to the host.
+    State,
+    /// It parts the results, behind all that appenders had pushed when it was asked for.
+    Pushed,
+}
+
+/// The number of a barrier in marks: four times its epoch, and what it is for. A mark says all of
+/// it, as it may come to a shard before the shard was asked.
+pub(crate) fn barrier_of(epoch: u64, parts: Parts) -> u64 {
+    epoch * 4 + parts as u64
 }
 
 /// The epoch of a barrier.
 pub(crate) fn epoch_of(barrier: u64) -> u64 {
-    barrier / 2
+    barrier / 4
 }
 
 /// Whether what is before a barrier is told to the host.
 pub(crate) fn is_kept(barrier: u64) -> bool {
-    barrier % 2 == 1
+    barrier % 4 == Parts::State as u64
+}
+
+/// Whether a barrier lies behind all that appenders had pushed.
+pub(crate) fn is_behind_pushed(barrier: u64) -> bool {
+    barrier % 4 == Parts::Pushed as u64
 }
 
 impl Recorder {

@@ -285,6 +285,21 @@ impl Source {
         }
     }
 
+    /// Is to take what appenders have pushed by now before it comes to a barrier.
+    pub(crate) fn take_pushed(&mut self) {
+        if let Self::Channel(source) = self {
+            source.take_pushed();
+        }
+    }
+
+    /// Whether it has taken that.
+    pub(crate) fn has_taken_pushed(&self) -> bool {
+        match self {
+            Self::Channel(source) => source.has_taken_pushed(),
+            _ => true,
+        }
+    }
+
     /// Where it is, at the barrier that it has come to; it goes on behind it.
     pub(crate) fn pass_barrier(&mut self) -> SourcePosition {
         let (numbers, clock, ends) = match self {

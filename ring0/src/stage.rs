@@ -38,6 +38,7 @@ use crate::kernel::RowError;
 use crate::lineage::{Lineage, OfInput};
 use crate::mesh::{Flow, LaneSender};
 use crate::message::Mark;
+use crate::metrics::OperatorCounters;
 use crate::operator::aggregate::Progress;
 use crate::program::{OperatorSpec, Reading, Routing, SourceSpec};
 use crate::schema::Schema;
@@ -106,6 +107,9 @@ struct Level {
     finished: bool,
     /// The stage of the program and the operator in it.
     origin: (u32, u32),
+    /// Rows that were taken and given; both are counted by the frame.
+    rows_in: u64,
+    rows_out: u64,
 }
 
 /// The operators of a stage and their sink.
@@ -190,6 +194,8 @@ impl Chain {
                 taken: 0,
                 finished: false,
                 origin,
+                rows_in: 0,
+                rows_out: 0,
             });
             // What an operator is given is not what it gives.
             on_error = on_error.behind(spec, input);
@@ -295,6 +301,16 @@ impl Chain {
         Ok(flow)
     }
 
+    /// What each of its operators did.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorCounters> + '_ {
+        self.levels.iter().map(|level| OperatorCounters {
+            stage: level.origin.0 as usize,
+            operator: level.origin.1 as usize,
+            rows_in: level.rows_in,
+            rows_out: level.rows_out,
+        })
+    }
+
     /// End of a turn. Returns whether rows are still staged here.
     pub(crate) fn end_turn(&mut self) -> bool {
         match &mut self.sink {
@@ -318,6 +334,7 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             if flow == Flow::Full {
                 return Ok(Flow::Full);
             }
+            level.rows_out += level.out.rows() as u64;
             level.out.clear();
             // A frame's results are bounded by the frame; what a mark sets free is not.
             *fuel = fuel.saturating_sub(1);
@@ -333,6 +350,9 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
                 return Ok(Flow::Full);
             }
             level.finished = false;
+            if let Item::Frame(frame) = item {
+                level.rows_in += frame.rows() as u64;
+            }
             return Ok(Flow::Done);
         }
         level.finished = level.step(item, end)? == Flow::Done;

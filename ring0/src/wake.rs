@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use eventfd::Machine;
 
+pub(crate) use eventfd::wait_any;
 pub(crate) use pace::pace;
 
 /// What the protocol needs: a flag, a fence, and an alarm that remembers.

@@ -294,6 +294,11 @@ impl Catalog {
         self.uses.insert(name.to_string(), used);
     }
 
+    /// Notes that `name` reads these, too.
+    pub fn note_more_uses(&mut self, name: &str, used: impl Iterator<Item = String>) {
+        self.uses.entry(name.to_string()).or_default().extend(used);
+    }
+
     /// Who reads `name`, directly, in order.
     pub fn users(&self, name: &str) -> Vec<String> {
         let reads =
@@ -319,7 +324,8 @@ impl Catalog {
         self.uses.remove(name);
     }
 
-    /// Gives what is called `from` the name `to`. Nobody may read it.
+    /// Gives what is called `from` the name `to`, also for those that read it; what their
+    /// definitions say of it is not looked at.
     pub fn rename(&mut self, from: &str, to: &str) {
         fn moved<T>(map: &mut BTreeMap<String, T>, from: &str, to: &str, name: impl Fn(&mut T)) {
             if let Some(mut def) = map.remove(from) {
@@ -327,10 +333,25 @@ impl Catalog {
                 map.insert(to.to_string(), def);
             }
         }
-        moved(&mut self.sources, from, to, |d| d.name = to.into());
+        moved(&mut self.sources, from, to, |d| {
+            d.name = to.into();
+            // What it becomes where it is written to.
+            if let Some(sink) = &mut d.as_sink {
+                sink.name.value = to.into();
+            }
+        });
         moved(&mut self.views, from, to, |d| d.name = to.into());
         moved(&mut self.sinks, from, to, |d| d.name = to.into());
         moved(&mut self.indexes, from, to, |d| d.name = to.into());
         moved(&mut self.uses, from, to, |_| {});
+        for used in self.uses.values_mut() {
+            if used.remove(from) {
+                used.insert(to.to_string());
+            }
+        }
+        let indexes = self.indexes.values_mut();
+        indexes
+            .filter(|i| i.on == from)
+            .for_each(|i| i.on = to.into());
     }
 }

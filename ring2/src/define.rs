@@ -81,15 +81,12 @@ impl Definer<'_> {
                 selection.clone().try_for_each(|s| self.over(&columns, s))?;
                 Ok(None)
             }
-            Statement::Explain(explain) => {
-                self.check(&explain.query, Purpose::Print)?;
-                Ok(None)
-            }
             Statement::Flush
             | Statement::Checkpoint
             | Statement::Fetch { .. }
             | Statement::Close(_)
             | Statement::Query(_)
+            | Statement::Explain(_)
             | Statement::Show(_)
             | Statement::Describe(_)
             | Statement::Set { .. } => Ok(None),
@@ -104,6 +101,7 @@ impl Definer<'_> {
             | Statement::Drop(_)
             | Statement::Rename(_)
             | Statement::Query(_)
+            | Statement::Explain(_)
             | Statement::Show(_)
             | Statement::Describe(_)
             | Statement::Set { .. } => return None,
@@ -126,14 +124,12 @@ impl Definer<'_> {
             Statement::Declare { .. } => "DECLARE",
             Statement::Fetch { .. } => "FETCH",
             Statement::Close(_) => "CLOSE",
-            Statement::Explain(_) => "EXPLAIN in a script",
         };
         let hint = match statement {
             Statement::CreateFunction(_) => "user functions come from the embedding API first",
             Statement::CreateView(_) => {
                 "CREATE VIEW runs, and queries over it; embedded, an engine keeps such views"
             }
-            Statement::Explain(_) => "trefoil explain FILE.sql",
             Statement::CreateIndex(_) => "nothing needs it to run: leave it out",
             Statement::Insert(_) | Statement::Update { .. } | Statement::Delete { .. } => {
                 "a table's rows come from its file: WITH (connector = 'file', path = '..', ..)"
@@ -475,15 +471,19 @@ impl Definer<'_> {
             };
         }
         self.free(&rename.to, false)?;
-        let users = self.catalog.users(&rename.name.value);
-        if !users.is_empty() {
-            let message = format!("\"{}\" is read by {}", rename.name.value, users.join(", "));
-            let hint = "their definitions name it: DROP these first";
-            return Err(self
-                .place
-                .hinted("E0210", rename.name.span.start, message, hint));
+        let (from, to) = (&rename.name.value, &rename.to.value);
+        // Who reads it goes on to do so: their definitions name it by its new name.
+        for user in self.catalog.users(from) {
+            let Some(view) = self.catalog.views.get_mut(&user) else {
+                continue;
+            };
+            if !views::rename(&mut view.query.query, from, to) {
+                let message = format!("\"{to}\" is a name of WITH in view \"{user}\"");
+                let hint = format!("the view reads \"{from}\": give that another name");
+                return Err((self.place).hinted("E0205", rename.to.span.start, message, hint));
+            }
         }
-        self.catalog.rename(&rename.name.value, &rename.to.value);
+        self.catalog.rename(from, to);
         Ok(())
     }
 }

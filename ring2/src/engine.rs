@@ -25,35 +25,41 @@ mod appender;
 mod batch;
 mod builder;
 mod feed;
+mod flush;
 mod fold;
+mod inner;
 mod keeper;
 mod kept;
 pub(crate) mod keys;
 mod live;
+mod measure;
 mod params;
 mod probe;
 mod query;
 mod rehearsal;
 mod results;
 mod row;
+mod session;
 mod shutdown;
+mod sink;
 mod statement;
+mod stream;
 mod subscription;
 mod system;
 mod view;
+mod wakers;
+mod wanted;
 mod workers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::TableProvider;
-use trefoil_ring0::appender::{Channel, row_frame};
-use trefoil_ring0::program::SourceKind;
-use trefoil_ring0::runtime::{Running, Runtime};
-use trefoil_ring0::schema::{Field, Schema, physical};
+use trefoil_ring0::appender::row_frame;
+use trefoil_ring0::schema::Schema;
 
 pub use trefoil_ring0::appender::{Counts, Pushed, Value};
 pub use trefoil_ring0::runtime::{Executor, Idle};
@@ -63,20 +69,19 @@ pub use self::builder::Builder;
 pub use self::rehearsal::Gives;
 pub use self::results::{Outcome, Results};
 pub use self::row::{FromValue, Row, rows};
-pub use self::shutdown::{Drain, Shutdown, ViewLeft};
+pub use self::shutdown::{Drain, Shutdown, SinkLeft, ViewLeft};
+pub use self::sink::Feeding;
+pub use self::stream::Changes;
 pub use self::subscription::{Received, Subscription};
 
-use self::kept::Kept;
+use self::inner::Inner;
 use self::query::Asked;
 use self::statement::{Endless, Planned, plan};
-use self::system::System;
-use self::view::{Moment, View};
+use self::view::View;
+use self::wakers::Wakers;
 use self::workers::Workers;
-use crate::catalog::SourceDef;
+use crate::SourceFile;
 use crate::error::{Error, Result};
-use crate::options::CHANNEL;
-use crate::script::Session;
-use crate::{PlannedQuery, SourceFile, limits};
 
 /// Values of a row, each of which becomes a [`Value`].
 #[macro_export]
@@ -92,18 +97,8 @@ pub struct Engine {
     inner: Mutex<Inner>,
     frame_rows: usize,
     workers: Workers,
-}
-
-#[derive(Debug)]
-struct Inner {
-    /// Taken out only while it is dropped.
-    session: Session,
-    /// Before the runtime, so that views end first.
-    views: BTreeMap<String, View>,
-    channels: BTreeMap<String, Channel>,
-    /// Of each shard its core, where it is pinned.
-    cores: Vec<Option<usize>>,
-    runtime: Runtime,
+    /// Who waits for room in a task.
+    wakers: Arc<Wakers>,
 }
 
 /// What an engine has done so far.
@@ -161,6 +156,7 @@ impl Engine {
                 Some(Outcome::Done) => {}
                 Some(Outcome::Rows(rows)) => results.extend(rows),
                 Some(Outcome::Results(rows)) => results.extend(self.collect(*rows)?),
+                Some(Outcome::Feeding(feeding)) => self.wait_for(&feeding)?,
             }
         }
         Ok(results)
@@ -177,22 +173,59 @@ impl Engine {
 
     fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
         let mut inner = self.lock();
-        let (kept, now) = (inner.kept(), SystemTime::now());
-        let planned = plan(file, number, &inner.session, &kept, now, endless)?;
+        let (there, now) = (inner.there(), SystemTime::now());
+        let planned = plan(file, number, &inner.session, &there, now, endless)?;
         let Some((session, planned)) = planned else {
             return Ok(None);
         };
         let outcome = match planned {
             Planned::Done => Outcome::Done,
+            Planned::Rename(from, to) => {
+                inner.rename(&from, &to);
+                Outcome::Done
+            }
+            Planned::Subscribe(view, wanted) => {
+                let results = Results::of_view(inner.listen(&view, wanted)?);
+                return Ok(Some(Outcome::Results(Box::new(results))));
+            }
+            Planned::Declare(cursor, view, wanted) => {
+                inner.declare(cursor, view, wanted)?;
+                return Ok(Some(Outcome::Done));
+            }
+            Planned::Fetch(rows, cursor) => {
+                let rows = inner.fetch(rows, &cursor)?;
+                return Ok(Some(Outcome::Rows(vec![rows])));
+            }
+            Planned::Close(cursor) => {
+                inner.close(&cursor)?;
+                return Ok(Some(Outcome::Done));
+            }
+            Planned::Flush => {
+                drop(inner);
+                self.flush()?;
+                return Ok(Some(Outcome::Done));
+            }
             Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
             Planned::View(name, query) => {
                 inner.create(&session, name, &query, self.frame_rows)?;
                 Outcome::Done
             }
+            Planned::Sink(query, fed) => {
+                match inner.feed(&session, &query, fed, self.frame_rows)? {
+                    Some(feeding) => Outcome::Feeding(feeding),
+                    None => Outcome::Done,
+                }
+            }
             Planned::Select { query, is_endless } => {
                 let running = inner.start(&session, &query)?;
                 let results = Results::new(running, *query, is_endless);
                 return Ok(Some(Outcome::Results(Box::new(results))));
+            }
+            Planned::Analyze(analyze) => {
+                let running = inner.start(&session, &analyze.query)?;
+                drop(inner);
+                let answer = self.measure(running, *analyze)?;
+                return Ok(Some(Outcome::Rows(vec![batch::answer(&answer)?])));
             }
             Planned::Query(asked) => {
                 let tables = inner.tables(&asked.file.text);
@@ -201,26 +234,11 @@ impl Engine {
                 return Ok(Some(Outcome::Rows(rows)));
             }
         };
-        inner.commit(session, self.frame_rows)?;
+        let mut gone = inner.commit(session, self.frame_rows)?;
+        drop(inner);
+        // Views that went with them end behind them.
+        self.end_sinks(std::mem::take(&mut gone.sinks))?;
         Ok(Some(outcome))
-    }
-
-    /// All rows of a query over input that ends. Where the caller's own thread is the shard nothing
-    /// is waited for.
-    fn collect(&self, mut results: Results) -> Result<Vec<RecordBatch>> {
-        let wait = match self.lock().runtime.is_here() {
-            true => Duration::ZERO,
-            false => Duration::MAX,
-        };
-        let mut rows = Vec::new();
-        loop {
-            self.step();
-            match results.next_timeout(wait)? {
-                Received::End => return Ok(rows),
-                Received::Nothing => {}
-                Received::Batch(batch) => rows.push(batch),
-            }
-        }
     }
 
     /// All that a query can name, for who completes what is typed: relations and their columns,
@@ -235,7 +253,8 @@ impl Engine {
         let declared = catalog.names().chain(of_sources).chain(of_views);
         let declared: BTreeSet<&str> = declared.collect();
         let system = system::TABLES.map(|table| format!("{}.{table}", system::SCHEMA));
-        let mut functions = crate::planner::function_names();
+        let known = &inner.session.functions;
+        let mut functions = known.within(crate::planner::function_names);
         functions.sort_unstable();
         let declared = declared.into_iter().map(str::to_owned);
         declared.chain(system).chain(functions).collect()
@@ -251,7 +270,7 @@ impl Engine {
             let message = format!("there is no source \"{source}\" with connector 'channel'");
             return Err(Error::engine("E0603", message));
         };
-        Ok(Appender::new(channel.appender()?))
+        Ok(Appender::new(channel.appender()?, Arc::clone(&self.wakers)))
     }
 
     /// What a materialized view gives from now on. Its first column, `op`, says what a row does,
@@ -309,11 +328,11 @@ impl Engine {
         }
     }
 
-    /// The views that have failed, and why.
+    /// The views, and queries of sinks, that have failed, and why.
     pub fn failures(&self) -> Vec<(String, Error)> {
         let inner = self.lock();
-        let views = inner.views.iter();
-        let failed = views.map(|(name, view)| Some((name.clone(), view.shared().failure()?)));
+        let failed = inner.jobs();
+        let failed = failed.map(|job| Some((job.name().to_owned(), job.shared().failure()?)));
         failed.flatten().collect()
     }
 
@@ -323,11 +342,11 @@ impl Engine {
     /// # Errors
     /// The first refusal of a statement.
     pub fn check(&self, files: &[SourceFile]) -> Result<Vec<Vec<Gives>>> {
-        let (session, kept) = {
+        let (session, there) = {
             let inner = self.lock();
-            (inner.session.clone(), inner.kept())
+            (inner.session.clone(), inner.there())
         };
-        rehearsal::check(files, session, kept)
+        rehearsal::check(files, session, there)
     }
 
     /// A turn of all that runs, where the caller's own thread is the shard
@@ -341,150 +360,6 @@ impl Engine {
     pub fn shutdown(self, drain: Drain, deadline: Duration) -> Shutdown {
         shutdown::run(&self, drain, deadline)
     }
-}
-
-impl Inner {
-    fn view(&self, name: &str) -> Result<&View> {
-        self.views.get(name).ok_or_else(|| {
-            let message = format!("there is no materialized view \"{name}\"");
-            Error::engine("E0603", message)
-        })
-    }
-
-    /// When rows stood that are read. Where the caller's own thread is the shard, nothing comes to
-    /// a barrier while it waits.
-    fn moment(&self) -> Moment {
-        match self.runtime.is_here() || self.session.settings.reads_latest() {
-            true => Moment::Now,
-            false => Moment::Barrier,
-        }
-    }
-
-    /// What a query can name.
-    fn tables(&self, sql: &str) -> query::Tables {
-        let views = self.views.iter();
-        let views = views.map(|(name, v)| (name.clone(), Arc::clone(v.shared())));
-        query::Tables {
-            views: views.collect(),
-            kept: self.kept(),
-            moment: self.moment(),
-            system: system::may_be_named(sql).then(|| self.system()),
-            session: self.session.clone(),
-        }
-    }
-
-    /// The views as statements see them.
-    fn kept(&self) -> Kept {
-        let views = self.views.iter();
-        views
-            .map(|(name, view)| (name.clone(), view.kept().clone()))
-            .collect()
-    }
-
-    fn system(&self) -> System {
-        let channels = self.channels.iter();
-        let splits = |channel: &Channel| channel.counts_by_appender().collect();
-        System {
-            jobs: self.views.values().map(View::job).collect(),
-            channels: channels
-                .map(|(name, c)| (name.clone(), c.counts(), splits(c)))
-                .collect(),
-            cores: self.cores.clone(),
-            executor: self.runtime.executor(),
-            settings: self.session.settings.rows(),
-        }
-    }
-
-    /// Starts a view, of which nobody knows yet.
-    fn create(
-        &mut self,
-        session: &Session,
-        name: String,
-        query: &PlannedQuery,
-        frame_rows: usize,
-    ) -> Result<()> {
-        let mut running = self.start(session, query)?;
-        let inlets = feed::inlets(&mut running, &self.views, frame_rows)?;
-        let is_endless = feed::has_others(&query.program, &self.views);
-        let view = View::start(name.clone(), query, running, inlets, is_endless)?;
-        self.views.insert(name, view);
-        Ok(())
-    }
-
-    /// Starts a query, and has appenders feed it.
-    fn start(&mut self, session: &Session, query: &PlannedQuery) -> Result<Running> {
-        let mut running = self.runtime.add(&query.program)?;
-        for (number, spec) in query.program.sources.iter().enumerate() {
-            if !matches!(spec.kind, SourceKind::Channel) || self.views.contains_key(&spec.name) {
-                continue;
-            }
-            let def = session.catalog.sources.get(&spec.name);
-            let (Some(def), Some(channel)) = (def, self.channels.get_mut(&spec.name)) else {
-                unreachable!("a channel that is read was declared")
-            };
-            let bound = spec.event_time.and_then(|e| e.bound);
-            let end = bound.unwrap_or(spec.schema.fields.len()) - spec.system.len();
-            let fields = spec.schema.fields[..end].iter();
-            let columns: Option<Vec<usize>> = fields.map(|f| def.index_of(&f.name)).collect();
-            let columns = columns.expect("a source gives columns that it has");
-            channel.attach(&mut running, number, &columns)?;
-        }
-        Ok(running)
-    }
-
-    /// Makes what was declared, and ends what was dropped.
-    fn commit(&mut self, session: Session, frame_rows: usize) -> Result<()> {
-        let catalog = &session.catalog;
-        self.views
-            .retain(|name, _| catalog.views.contains_key(name));
-        self.channels.retain(|name, channel| {
-            let stays = catalog.sources.contains_key(name);
-            if !stays {
-                channel.close();
-            }
-            stays
-        });
-        let is_channel = |s: &&SourceDef| s.connector.as_deref() == Some(CHANNEL);
-        for def in catalog.sources.values().filter(is_channel) {
-            if !self.channels.contains_key(&def.name) {
-                self.channels
-                    .insert(def.name.clone(), channel(def, frame_rows)?);
-            }
-        }
-        self.drop_session(session);
-        Ok(())
-    }
-
-    /// Takes another session for the one there is, which may be deep.
-    fn drop_session(&mut self, session: Session) {
-        let before = std::mem::replace(&mut self.session, session);
-        limits::with_stack(move || drop(before));
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.drop_session(Session::default());
-    }
-}
-
-fn channel(def: &SourceDef, frame_rows: usize) -> Result<Channel> {
-    let mut fields = Vec::new();
-    for column in &def.columns {
-        let data_type = physical(&column.data_type);
-        if data_type.is_none() || column.length_max().is_some() {
-            let (name, declared) = (&column.name, &column.declared);
-            let message = format!("column \"{name}\": no {declared} can be appended yet");
-            return Err(Error::engine("E0603", message));
-        }
-        fields.push(Field {
-            nullable: column.nullable,
-            ..Field::new(&column.name, column.data_type.clone())
-        });
-    }
-    let schema = Arc::new(Schema::new(fields));
-    let event_time = def.event_time.filter(|_| def.lag_ns.is_some());
-    Ok(Channel::new(&def.name, schema, event_time, frame_rows))
 }
 
 /// A row of values as arrays.

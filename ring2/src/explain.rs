@@ -2,8 +2,12 @@
 //! also for queries that are planned and do not run yet.
 
 mod graph;
+mod json;
+mod measured;
+mod summary;
 mod text;
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result, SqlError};
@@ -13,7 +17,45 @@ use crate::partitioning::{Analysis, Facts, Stage, Verdict, analyze};
 use crate::place::find_word;
 use crate::planner::{self, Planned};
 use crate::script::{self, Emit, Reading, Select, Step};
-use crate::{SourceFile, clock, limits, lower, plan_error};
+use crate::{Answer, PlannedQuery, SourceFile, clock, limits, lower, plan_error};
+
+pub use self::measured::{
+    Measured, MeasuredExchange, MeasuredInput, MeasuredOperator, MeasuredSource, MeasuredStage,
+};
+pub use self::summary::Summary;
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A tree of stages and exchanges.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// A Graphviz digraph.
+    Dot,
+}
+
+impl Format {
+    const ALL: [Self; 4] = [Self::Text, Self::Json, Self::Mermaid, Self::Dot];
+
+    /// Its name in `EXPLAIN (FORMAT ..)`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Mermaid => "mermaid",
+            Self::Dot => "dot",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
 
 /// A query, explained.
 #[derive(Debug, Clone)]
@@ -32,6 +74,30 @@ pub struct Explanation {
     pub refusal: Option<SqlError>,
     /// What is to be known before it runs.
     pub warnings: Vec<String>,
+    /// What a run of it measured, if it ran.
+    pub measured: Option<Measured>,
+}
+
+/// An explained query, or why there is none.
+pub type Explained = Result<Explanation, SqlError>;
+
+/// A query that is to run, so that its plan can be told with what was measured.
+#[derive(Debug, Clone)]
+pub struct Analyze {
+    /// The query.
+    pub query: PlannedQuery,
+    /// Its plan.
+    pub explanation: Explanation,
+    /// How that is shown.
+    pub format: Format,
+}
+
+impl Analyze {
+    /// The plan, as it ran.
+    pub fn answer(mut self, measured: Measured) -> Answer {
+        self.explanation.measured = Some(measured);
+        self.explanation.answer(self.format)
+    }
 }
 
 /// Reads a script and explains its queries, one by one.
@@ -43,7 +109,7 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
     limits::with_stack(|| {
         let (steps, _) = script::steps(files, Reading::Plan).map_err(Error::from)?;
         let explained = steps.iter().filter_map(|step| match step {
-            Step::Select(select) => Some(explain(select)),
+            Step::Select(select) | Step::Explain(select, ..) => Some(explain(select)),
             Step::Refused(error) => Some(Err(error.clone())),
             Step::Answer(_) => None,
         });
@@ -51,7 +117,11 @@ pub fn explain_script(files: &[SourceFile]) -> Result<Vec<Result<Explanation, Sq
     })
 }
 
-fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
+/// Explains a query of a script.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     let planned = planner::plan_select(select)?;
     let analysis = analysis(select, &planned)?;
     // Whether it runs is the same at any instant.
@@ -64,6 +134,7 @@ fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
     };
     Ok(Explanation {
         warnings,
+        measured: None,
         sql: select.sql.clone(),
         event_time: event_times(&planned),
         emit: emit(select, &planned, &analysis),
@@ -71,6 +142,46 @@ fn explain(select: &Select<'_>) -> Result<Explanation, SqlError> {
         stages: analysis.stages,
         refusal,
     })
+}
+
+/// What EXPLAIN comes to before anything runs.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Answer(Answer),
+    Analyze(Box<Analyze>),
+}
+
+/// What EXPLAIN tells of a query, or what is to run for it.
+///
+/// # Errors
+/// What is wrong with it; to be measured it has to come to an end.
+pub(crate) fn tell(
+    select: &Select<'_>,
+    format: Format,
+    told: script::Told,
+    kernels: Kernels,
+    now: SystemTime,
+) -> Result<Told> {
+    let explanation = explain(select)?;
+    if told == script::Told::Plan {
+        return Ok(Told::Answer(explanation.answer(format)));
+    }
+    let query = crate::plan_select(select, kernels, now, &HashMap::new())?;
+    let sources = &select.catalog.sources;
+    let mut read = query.program.sources.iter().map(|s| &s.name);
+    let unbounded = |name: &&String| sources.get(*name).is_some_and(|s| !s.bounded);
+    if let Some(source) = read.find(unbounded) {
+        let at = select.chunk.start();
+        let message = format!("EXPLAIN ANALYZE of a query over \"{source}\", which has no end");
+        let hint = "it tells what was measured when the query has come to its end: leave ANALYZE \
+                    out";
+        return Err(select.place.hinted("E0402", at, message, hint).into());
+    }
+    Ok(Told::Analyze(Box::new(Analyze {
+        query,
+        explanation,
+        format,
+    })))
 }
 
 /// The analysis of a planned query.
@@ -135,7 +246,46 @@ fn emit(select: &Select<'_>, planned: &Planned, analysis: &Analysis) -> &'static
     }
 }
 
+/// Queries in a format, with their titles where they have some; `summary` ends them.
+pub fn render(
+    all: &[(Option<String>, Explained)],
+    format: Format,
+    summary: Option<&Summary>,
+) -> String {
+    match format {
+        Format::Text => text::all(all, summary),
+        Format::Json => json::render(all, summary),
+        Format::Mermaid => drawing(all, "flowchart LR\n", "", Explanation::mermaid),
+        Format::Dot => drawing(all, "digraph plan {\n", "}\n", Explanation::dot),
+    }
+}
+
+fn drawing(
+    all: &[(Option<String>, Explained)],
+    head: &str,
+    tail: &str,
+    draw: fn(&Explanation, &str) -> String,
+) -> String {
+    let mut out = head.to_owned();
+    let queries = all.iter().filter_map(|(_, e)| e.as_ref().ok());
+    for (number, query) in queries.enumerate() {
+        out.push_str(&draw(query, &format!("q{}", number + 1)));
+    }
+    out + tail
+}
+
 impl Explanation {
+    /// What EXPLAIN gives: a row for each line.
+    pub fn answer(self, format: Format) -> Answer {
+        let sql = self.sql.clone();
+        let text = match format {
+            // Its text stands in the statement.
+            Format::Text => self.text(),
+            _ => render(&[(None, Ok(self))], format, None),
+        };
+        lines(sql, &text)
+    }
+
     /// As a person reads it.
     pub fn text(&self) -> String {
         text::render(self)
@@ -149,5 +299,17 @@ impl Explanation {
     /// As a cluster of a Graphviz digraph; `prefix` keeps the nodes of several queries apart.
     pub fn dot(&self, prefix: &str) -> String {
         graph::dot(self, prefix)
+    }
+}
+
+/// A text as EXPLAIN gives it, line by line.
+pub(crate) fn lines(sql: String, text: &str) -> Answer {
+    Answer {
+        sql,
+        columns: Answer::texts(&["plan"]),
+        rows: text
+            .lines()
+            .map(|line| vec![Some(line.to_owned())])
+            .collect(),
     }
 }

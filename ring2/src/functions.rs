@@ -1,6 +1,8 @@
 //! Which functions there are, and of what kind: DataFusion's, and those that come with parts of it
 //! that are not built in yet.
 
+mod own;
+
 use std::sync::LazyLock;
 
 use datafusion::execution::FunctionRegistry;
@@ -9,6 +11,9 @@ use datafusion::prelude::SessionContext;
 use crate::error::nearest;
 use crate::planner;
 use crate::window::marker::is_own;
+
+pub use self::own::Functions;
+pub(crate) use self::own::known;
 
 /// What a function works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +103,13 @@ const AGGREGATES: [&str; 12] = [
     "approx_median",
 ];
 
-static SESSION: LazyLock<SessionContext> = LazyLock::new(planner::session);
+static SESSION: LazyLock<SessionContext> = LazyLock::new(planner::own_session);
 
 /// What kind of function this is, if there is one.
 pub(crate) fn kind(name: &str) -> Option<FunctionKind> {
+    if let Some(kind) = known().kind(name) {
+        return Some(kind);
+    }
     let state = SESSION.state_ref();
     let state = state.read();
     if state.udaf(name).is_ok() || AGGREGATES.contains(&name) {
@@ -129,7 +137,9 @@ pub(crate) fn meant(name: &str) -> Option<String> {
         .chain(&CLOCKS)
         .chain(&WINDOWS)
         .chain(&BOUNDS);
-    let mut all: Vec<&str> = own.copied().chain(registered).collect();
+    let brought = known();
+    let all = own.copied().chain(registered).chain(brought.names());
+    let mut all: Vec<&str> = all.collect();
     all.sort_unstable();
     nearest(name, all.into_iter()).map(str::to_uppercase)
 }

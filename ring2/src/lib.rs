@@ -21,7 +21,7 @@ pub mod catalog;
 mod constants;
 mod ddl;
 mod define;
-mod functions;
+pub mod functions;
 mod json;
 mod options;
 mod settings;
@@ -55,6 +55,7 @@ pub mod explain;
 
 pub mod convert;
 pub mod engine;
+pub mod output;
 pub mod scan;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
@@ -74,6 +75,7 @@ use crate::lower_expr::Kernels;
 
 use script::Reading;
 
+pub use datafusion;
 pub use engine::Engine;
 pub use error::{Error, Result, SqlError};
 pub use explain::{Explanation, explain_script};
@@ -169,6 +171,8 @@ pub struct Answer {
 pub enum Step {
     /// A query to run.
     Query(Box<PlannedQuery>),
+    /// A query to run without its rows: what it measured is told with its plan.
+    Analyze(Box<explain::Analyze>),
     /// Rows to print.
     Answer(Answer),
 }
@@ -184,7 +188,7 @@ pub fn plan_script(files: &[SourceFile]) -> Result<Vec<PlannedQuery>> {
 fn queries(steps: Vec<Step>) -> Vec<PlannedQuery> {
     let queries = steps.into_iter().filter_map(|step| match step {
         Step::Query(query) => Some(*query),
-        Step::Answer(_) => None,
+        Step::Analyze(_) | Step::Answer(_) => None,
     });
     queries.collect()
 }
@@ -231,29 +235,26 @@ fn steps_with(
         let steps = steps.into_iter().map(|step| match step {
             script::Step::Answer(answer) => Ok(Step::Answer(answer)),
             script::Step::Refused(error) => Err(error.into()),
+            script::Step::Explain(select, format, told) => {
+                let told = explain::tell(&select, format, told, kernels, now);
+                Ok(match told? {
+                    explain::Told::Answer(answer) => Step::Answer(answer),
+                    explain::Told::Analyze(analyze) => Step::Analyze(analyze),
+                })
+            }
             script::Step::Select(select) => {
                 let planned = plan_select(&select, kernels, now, read_upto);
                 let mut query = planned.map_err(|error| match error {
                     Error::Sql(error) => views::named(&select, *error).into(),
                     other => other,
                 })?;
-                if let Some(target) = &select.target {
-                    let schema = &query.program.outputs[0].schema;
-                    // A sink is declared with the columns of the rows, without what these do.
-                    let op = query.changes.then(|| query.columns.remove(0));
-                    let (sink, mut now) = sink::feed(&select, target, schema, &mut query.columns)?;
-                    if let Some(op) = op {
-                        now.insert(
-                            0,
-                            (op.name().to_owned(), schema.fields[0].data_type.clone()),
-                        );
-                        query.columns.insert(0, op);
-                    }
-                    match fed.iter().find(|(other, _)| *other == sink) {
+                if select.target.is_some() {
+                    let now = sink::into(&select, &mut query)?;
+                    let sink = query.sink.as_ref();
+                    match fed.iter().find(|(other, _)| Some(other) == sink) {
                         Some((_, before)) => sink::check_alike(&select, before, &now)?,
-                        None => fed.push((sink.clone(), now)),
+                        None => fed.extend(sink.cloned().map(|sink| (sink, now))),
                     }
-                    query.sink = Some(sink);
                 }
                 for late in &query.late {
                     let now = sink::fed(late, &query.program);
@@ -279,7 +280,7 @@ pub fn check_script(files: &[SourceFile]) -> Result<catalog::Catalog> {
         let (steps, session) = script::steps(files, Reading::Plan)?;
         let refused = steps.into_iter().find_map(|step| match step {
             script::Step::Refused(error) => Some(error),
-            script::Step::Select(_) | script::Step::Answer(_) => None,
+            script::Step::Select(_) | script::Step::Explain(..) | script::Step::Answer(_) => None,
         });
         refused.map_or(Ok(session.catalog), |error| Err(error.into()))
     })

@@ -1,11 +1,17 @@
 //! Limits on what is read: a statement that would need more is refused with E0106 before anything
 //! recurses over it. Nothing here runs per record.
 
+use crate::functions;
+
 /// Batches that a subscriber has not taken yet before its view is held back.
 pub const SUBSCRIBER_BATCHES: usize = 64;
 /// Batches that a view holds back for a subscriber, beyond [`SUBSCRIBER_BATCHES`], so that others
 /// can read it.
 pub const READ_AHEAD_BATCHES: usize = 1024;
+/// Batches that wait for who has subscribed in SQL, before it is told that it fell behind.
+pub const SESSION_BATCHES: usize = 1024;
+/// Cursors of one engine.
+pub const CURSORS_MAX: usize = 256;
 /// Batches that the channel of one partition holds before who sends waits, where nothing is said.
 pub const BRIDGE_BATCHES: usize = 1024;
 /// Partitions in which one query may work.
@@ -57,11 +63,12 @@ const _: () = {
 
 /// Runs `work` where trees of the depths above can be walked, dropped and planned.
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let functions = functions::known();
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("trefoil-plan".into())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work);
+            .spawn_scoped(scope, || functions.within(work));
         match thread.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => std::panic::resume_unwind(panic),

@@ -52,6 +52,7 @@ use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::constants;
 use crate::error::{SqlError, nearest};
+use crate::functions;
 use crate::json;
 use crate::later;
 use crate::ordinals::Ordinals;
@@ -86,6 +87,17 @@ pub(crate) fn session_of(partitions: usize) -> SessionContext {
 
 /// As [`session_of`], within the memory of `environment`.
 pub(crate) fn session_within(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
+    let context = bare(partitions, environment);
+    functions::known().register(&context);
+    context
+}
+
+/// As [`session`], without what the host brings.
+pub(crate) fn own_session() -> SessionContext {
+    bare(1, Arc::default())
+}
+
+fn bare(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(partitions)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
@@ -131,7 +143,7 @@ pub(crate) fn session_within(partitions: usize, environment: Arc<RuntimeEnv>) ->
 }
 
 fn known() -> &'static SessionContext {
-    static SESSION: LazyLock<SessionContext> = LazyLock::new(session);
+    static SESSION: LazyLock<SessionContext> = LazyLock::new(own_session);
     &SESSION
 }
 
@@ -174,14 +186,17 @@ pub(crate) fn function_names() -> Vec<String> {
     let own = |name: &String| !name.starts_with("trefoil_");
     let names = state.scalar_functions().keys();
     let names = names.chain(state.aggregate_functions().keys());
-    names.filter(|n| own(n)).cloned().collect()
+    let mut names: Vec<String> = names.filter(|n| own(n)).cloned().collect();
+    names.extend(functions::known().names().map(str::to_owned));
+    names
 }
 
 /// Whether DataFusion knows a function of this name, of any kind.
 pub(crate) fn is_function(name: &str) -> bool {
     let state = known().state_ref();
     let state = state.read();
-    state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok()
+    let has = state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
+    has || functions::known().kind(name).is_some()
 }
 
 /// A source's columns as Arrow has them.

@@ -2,6 +2,8 @@
 //! asks about it is answered, queries are checked and their views expanded. What is read is either
 //! run or refused with its place; nothing is ignored.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
@@ -9,9 +11,11 @@ use crate::catalog::Catalog;
 use crate::check::{self, Purpose};
 use crate::define::Definer;
 use crate::error::SqlError;
+use crate::explain::Format;
+use crate::functions::Functions;
 use crate::place::{Chunk, Place};
 use crate::settings::Settings;
-use crate::syntax::{self, EmitQuery, Statement};
+use crate::syntax::{self, EmitQuery, Explain, Statement};
 use crate::{Answer, SourceFile, answer, interval, partitioning, views};
 
 /// When results appear.
@@ -72,10 +76,21 @@ pub(crate) enum Reading {
 pub(crate) enum Step<'a> {
     /// A query.
     Select(Box<Select<'a>>),
+    /// A query whose plan is told.
+    Explain(Box<Select<'a>>, Format, Told),
     /// Rows that are known.
     Answer(Answer),
     /// A wrong query of a script that is only planned: the others go on.
     Refused(SqlError),
+}
+
+/// What is told of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The plan.
+    Plan,
+    /// And what a run of it measured.
+    Measured,
 }
 
 /// What is known between two statements.
@@ -83,6 +98,8 @@ pub(crate) enum Step<'a> {
 pub(crate) struct Session {
     pub(crate) catalog: Catalog,
     pub(crate) settings: Settings,
+    /// What functions there are besides the engine's own.
+    pub(crate) functions: Arc<Functions>,
 }
 
 /// The bare queries of a script that is to run.
@@ -90,7 +107,7 @@ pub(crate) fn read(files: &[SourceFile]) -> Result<Vec<Select<'_>>, SqlError> {
     let (steps, _) = steps(files, Reading::Run)?;
     let selects = steps.into_iter().filter_map(|step| match step {
         Step::Select(select) => Some(*select),
-        Step::Answer(_) | Step::Refused(_) => None,
+        Step::Explain(..) | Step::Answer(_) | Step::Refused(_) => None,
     });
     Ok(selects.collect())
 }
@@ -134,15 +151,17 @@ pub(crate) fn statement<'a>(
             Ok(None)
         }
         Statement::Query(query) => {
-            let checked = check::query(place, &chunk, &session.catalog, query, Purpose::Print);
-            match (checked, reading) {
-                (Ok(_), _) => {
-                    let select = select(place, chunk, sql, query, session, None)?;
-                    Ok(Some(Step::Select(Box::new(select))))
-                }
-                (Err(error), Reading::Run | Reading::Engine) => Err(error),
-                (Err(error), Reading::Plan) => Ok(Some(Step::Refused(error))),
-            }
+            let select = printed(place, chunk, sql, query, session);
+            of_query(select.map(|select| Step::Select(Box::new(select))), reading)
+        }
+        Statement::Explain(explain) => {
+            let told = match explain.analyze {
+                true => Told::Measured,
+                false => Told::Plan,
+            };
+            let select = explained(place, chunk, explain, session);
+            let step = |select| Step::Explain(Box::new(select), explain.format, told);
+            of_query(select.map(step), reading)
         }
         _ => {
             let mut definer = Definer {
@@ -169,10 +188,52 @@ pub(crate) fn statement<'a>(
     }
 }
 
-/// Whether it is a view that an engine keeps.
+/// A step that is a query: a wrong one ends a script that is to run.
+fn of_query<'a>(
+    step: Result<Step<'a>, SqlError>,
+    reading: Reading,
+) -> Result<Option<Step<'a>>, SqlError> {
+    match (step, reading) {
+        (Ok(step), _) => Ok(Some(step)),
+        (Err(error), Reading::Run | Reading::Engine) => Err(error),
+        (Err(error), Reading::Plan) => Ok(Some(Step::Refused(error))),
+    }
+}
+
+/// A query whose rows are printed.
+fn printed<'a>(
+    place: Place<'a>,
+    chunk: Chunk,
+    sql: String,
+    query: &EmitQuery,
+    session: &Session,
+) -> Result<Select<'a>, SqlError> {
+    check::query(place, &chunk, &session.catalog, query, Purpose::Print)?;
+    select(place, chunk, sql, query, session, None)
+}
+
+/// The query that EXPLAIN is of, as if it stood alone.
+pub(crate) fn explained<'a>(
+    place: Place<'a>,
+    mut chunk: Chunk,
+    explain: &Explain,
+    session: &Session,
+) -> Result<Select<'a>, SqlError> {
+    let start = explain.query_at.0;
+    chunk.tokens.retain(|t| t.span.start >= start);
+    let end = chunk.tokens.last().map_or(chunk.end, |t| t.span.end);
+    let sql = place.text(Span::new(start, end));
+    printed(place, chunk, sql, &explain.query, session)
+}
+
+/// Whether it makes or follows a view that an engine keeps.
 fn is_kept(statement: &Statement) -> bool {
     match statement {
         Statement::CreateView(view) => view.kind == syntax::ViewKind::Materialized,
+        Statement::Subscribe(_)
+        | Statement::Declare { .. }
+        | Statement::Fetch { .. }
+        | Statement::Close(_) => true,
         _ => false,
     }
 }

@@ -10,10 +10,10 @@ use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Spanned};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use trefoil_ring0::schema::{Schema, sql_name};
 
-use crate::ResultColumn;
 use crate::catalog::SinkDef;
 use crate::error::SqlError;
 use crate::script::{Select, Target};
+use crate::{PlannedQuery, ResultColumn};
 
 pub use self::late::LateRows;
 pub(crate) use self::late::{fed, late_rows};
@@ -66,8 +66,26 @@ pub enum SinkFormat {
 /// Names and types of what a sink was fed with.
 pub(crate) type Fed = Vec<(String, DataType)>;
 
+/// Leads the rows of a planned query into the sink that it names.
+pub(crate) fn into(select: &Select<'_>, query: &mut PlannedQuery) -> Result<Fed, SqlError> {
+    let Some(target) = &select.target else {
+        unreachable!("the query names one")
+    };
+    let schema = &query.program.outputs[0].schema;
+    // A sink is declared with the columns of the rows, without what these do.
+    let op = query.changes.then(|| query.columns.remove(0));
+    let (sink, mut fed) = feed(select, target, schema, &mut query.columns)?;
+    if let Some(op) = op {
+        let data_type = schema.fields[0].data_type.clone();
+        fed.insert(0, (op.name().to_owned(), data_type));
+        query.columns.insert(0, op);
+    }
+    query.sink = Some(sink);
+    Ok(fed)
+}
+
 /// The sink that a query's rows go into, its columns named as the sink says, and their types.
-pub(crate) fn feed(
+fn feed(
     select: &Select<'_>,
     target: &Target,
     schema: &Schema,

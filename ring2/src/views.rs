@@ -1,6 +1,8 @@
 //! Plain views and WITH, expanded: a name becomes the query behind it, as a subquery in FROM. What
 //! comes out names sources, tables and materialized views only.
 
+mod rename;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -18,6 +20,8 @@ use crate::place::{Chunk, Place, word};
 use crate::script::{Emit, Select};
 use crate::syntax::{EmitQuery, Kind};
 use crate::{ResultColumn, planner};
+
+pub(crate) use self::rename::rename;
 
 /// A query that stands for a name.
 #[derive(Clone)]

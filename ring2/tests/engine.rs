@@ -205,7 +205,7 @@ fn names_come_and_go() {
     assert_eq!(code("DROP SOURCE trades"), "E0210");
     assert_eq!(code("SELECT qty FROM trades"), "E0402");
     assert_eq!(code("SELECT nothing FROM trades"), "E0201");
-    assert_eq!(code("ALTER VIEW v RENAME TO w"), "E0301");
+    assert_eq!(code("ALTER VIEW v RENAME TO w"), "E0211");
     assert_eq!(engine.subscribe("w").unwrap_err().code(), "E0603");
     let mut appender = engine.appender("trades").unwrap();
     let mut changes = engine.subscribe("v").unwrap();

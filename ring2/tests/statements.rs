@@ -125,6 +125,41 @@ fn views_are_what_they_stand_for() {
     }
 }
 
+/// A view goes on to read what was renamed, and columns are named by it as before.
+#[test]
+fn views_follow_names() {
+    let named = [
+        (
+            "CREATE VIEW v AS SELECT trades.symbol AS s, t.price AS p FROM trades \
+             JOIN trades AS t ON trades.symbol = t.symbol WHERE trades.volume > 1;",
+            "SELECT s, p FROM v",
+        ),
+        (
+            "CREATE VIEW v AS SELECT symbol, window_end, COUNT(*) AS n \
+             FROM TUMBLE(trades, event_time, INTERVAL '1' MINUTE) \
+             GROUP BY symbol, window_start, window_end;",
+            "SELECT * FROM v",
+        ),
+        (
+            "CREATE VIEW v AS SELECT symbol FROM trades WHERE price > (SELECT AVG(price) FROM trades);",
+            "SELECT * FROM v",
+        ),
+        (
+            "CREATE VIEW v AS WITH trades AS (SELECT symbol FROM trades) SELECT * FROM trades;",
+            "SELECT * FROM v",
+        ),
+    ];
+    let defined = VIEWS.iter().map(|(define, query, _)| (*define, *query));
+    let own = defined.filter(|(define, query)| !define.is_empty() && !query.contains("trades"));
+    for (define, query) in named.into_iter().chain(own) {
+        let before = plan(&format!("{define}{query};"));
+        let rename = "ALTER SOURCE trades RENAME TO \"Moved\"; CREATE VIEW trades AS \
+                      SELECT 1 AS one FROM \"Moved\";";
+        let after = plan(&format!("{define}{rename}{query};"));
+        assert_eq!(shape(&before[0]), shape(&after[0]), "{query}");
+    }
+}
+
 #[test]
 fn what_a_view_hides_does_not_exist() {
     let define = "CREATE VIEW v AS SELECT symbol AS s FROM trades;\n";
@@ -268,6 +303,7 @@ fn questions_are_answered() {
                 answer.rows.iter().map(row).collect()
             }
             Step::Query(query) => panic!("{}", query.sql),
+            Step::Analyze(analyze) => panic!("{}", analyze.query.sql),
         })
         .collect();
     let view = "v|view|SELECT symbol AS s, count(*) AS n FROM trades GROUP BY symbol";

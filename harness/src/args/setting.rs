@@ -367,10 +367,17 @@ pub(crate) enum Format {
     Markdown,
     /// A stream of Arrow IPC
     Arrow,
-    /// Parquet, which sinks write
-    #[value(skip)]
-    Parquet,
-    /// Changes as Debezium has them, which sinks write
-    #[value(skip)]
-    Debezium,
+}
+
+impl From<Format> for trefoil::output::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Json => Self::Json,
+            Format::Ndjson => Self::Ndjson,
+            Format::Csv => Self::Csv,
+            Format::Markdown => Self::Markdown,
+            Format::Arrow => Self::Arrow,
+        }
+    }
 }

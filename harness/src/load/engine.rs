@@ -175,6 +175,8 @@ fn last_query(engine: &Engine, file: &SourceFile) -> Result<Results, Failure> {
                 break;
             }
             Some(Outcome::Done | Outcome::Rows(_)) => {}
+            // It goes on by itself.
+            Some(Outcome::Feeding(_)) => {}
             Some(Outcome::Results(results)) => last = Some(*results),
         }
     }

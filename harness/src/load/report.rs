@@ -93,7 +93,7 @@ impl Report {
     pub(crate) fn write(&self, mut target: Target) -> Result<(), Failure> {
         let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
         target.write((text + "\n").as_bytes())?;
-        target.finish()
+        Ok(target.finish()?)
     }
 
     /// What makes the run no success: first that the peer failed, then that the generator fell
@@ -127,7 +127,7 @@ impl Report {
 /// Writes the distribution of latencies as plotters of HdrHistogram read it, in microseconds.
 pub(crate) fn write_hgrm(latency_ns: &Histogram<u64>, mut target: Target) -> Result<(), Failure> {
     target.write(hgrm(latency_ns).as_bytes())?;
-    target.finish()
+    Ok(target.finish()?)
 }
 
 fn hgrm(latency_ns: &Histogram<u64>) -> String {

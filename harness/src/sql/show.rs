@@ -4,11 +4,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use trefoil::Answer;
 use trefoil::convert::printable;
+use trefoil::output::{Printer, Shape};
 
 use crate::args::Format;
 use crate::failure::Failure;
 use crate::output::Target;
-use crate::print::{Printer, Shape, print_answer};
+use crate::print::print_answer;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ impl Rows {
     /// A result.
     pub(super) fn begin(self) -> Shown {
         Shown {
-            printer: Printer::new(self.format, self.rows_max),
+            printer: Printer::new(self.format.into(), self.rows_max),
             rows_max: self.rows_max,
         }
     }
@@ -66,7 +67,7 @@ impl Shown {
             // Shown as they are.
             changes: false,
         };
-        self.printer.begin(shape)
+        Ok(self.printer.begin(shape)?)
     }
 
     /// Prints rows.
@@ -79,7 +80,7 @@ impl Shown {
             changes: false,
         };
         self.printer.begin(shape)?;
-        self.printer.print(shape, &frame, 0, target)
+        Ok(self.printer.print(shape, &frame, 0, target)?)
     }
 
     /// Rows so far.
@@ -94,13 +95,13 @@ impl Shown {
 
     /// Writes what is there.
     pub(super) fn flush(&mut self, target: &mut Target) -> Result<(), Failure> {
-        self.printer.flush(target)
+        Ok(self.printer.flush(target)?)
     }
 
     /// Prints what stands behind the last row.
     pub(super) fn end(self, target: &mut Target) -> Result<(), Failure> {
         match self.printer.has_begun() {
-            true => self.printer.finish(target),
+            true => Ok(self.printer.finish(target)?),
             false => Ok(()),
         }
     }

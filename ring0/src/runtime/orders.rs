@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use crate::shard::Shard;
-use crate::snapshot::{barrier_of, epoch_of};
+use crate::snapshot::{Parts, barrier_of, epoch_of};
 
 /// To end at once, whatever is in hand.
 pub(super) const HALT: u32 = 1;
@@ -89,8 +89,8 @@ impl Orders {
     }
 
     /// Asks for a barrier.
-    pub(super) fn ask_barrier(&self, epoch: u64, is_kept: bool) {
-        let barrier = barrier_of(epoch, is_kept);
+    pub(super) fn ask_barrier(&self, epoch: u64, parts: Parts) {
+        let barrier = barrier_of(epoch, parts);
         let before = self.barrier.swap(barrier, Ordering::Release);
         assert!(epoch_of(before) < epoch, "epochs ascend from 1");
     }

@@ -21,7 +21,7 @@ use crate::mailbox::{Receiver, Sender, mailbox};
 use crate::output::{Block, Gives, HostLanes};
 use crate::program::Program;
 use crate::shard::ShardReport;
-use crate::snapshot::{Told, epoch_of, refusal};
+use crate::snapshot::{Parts, Told, epoch_of, refusal};
 use crate::source::Doorway;
 use crate::wake::Bell;
 
@@ -244,7 +244,7 @@ impl Running {
             None,
             "programs without snapshots have no barriers"
         );
-        self.ask(epoch, true);
+        self.ask(epoch, Parts::State);
     }
 
     /// Asks for a barrier that only parts the results: those of all that is read before from those
@@ -252,11 +252,17 @@ impl Running {
     /// in memory it lies behind what the shards have taken. Any program has them; the next one is
     /// asked for when every output has had this one. A program that has ended by then has none.
     pub fn ask_parting(&self, epoch: u64) {
-        self.ask(epoch, false);
+        self.ask(epoch, Parts::Results);
     }
 
-    fn ask(&self, epoch: u64, is_kept: bool) {
-        self.orders().ask_barrier(epoch, is_kept);
+    /// As [`Running::ask_parting`], where the barrier lies behind all rows that appenders had
+    /// pushed before this call, also those that no shard has taken.
+    pub fn ask_flushing(&self, epoch: u64) {
+        self.ask(epoch, Parts::Pushed);
+    }
+
+    fn ask(&self, epoch: u64, parts: Parts) {
+        self.orders().ask_barrier(epoch, parts);
         self.control.ring();
     }
 

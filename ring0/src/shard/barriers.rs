@@ -1,7 +1,7 @@
 //! Barriers as a shard cuts them, and what it says of them.
 
 use super::{Shard, SourceSlot};
-use crate::snapshot::{Piece, Place, Told, epoch_of, is_kept};
+use crate::snapshot::{Piece, Place, Told, epoch_of, is_behind_pushed, is_kept};
 
 impl Shard {
     /// Cuts a barrier in all that is read, and tells the host of what is before it where that is to
@@ -14,7 +14,12 @@ impl Shard {
         let open = self.sources.iter_mut();
         let open = open.filter(|slot| !slot.ended && !slot.is_remade);
         open.for_each(|slot| match slot.source.is_cut_anywhere() {
-            true => slot.asked = Some(barrier),
+            true => {
+                slot.asked = Some(barrier);
+                if is_behind_pushed(barrier) {
+                    slot.source.take_pushed();
+                }
+            }
             false => slot.source.ask_barrier(barrier),
         });
         true

@@ -1,7 +1,7 @@
 //! What a shard says of itself: how far it is, while it runs, and at the end what it counted.
 
 use super::{Shard, SourceSlot};
-use crate::metrics::{QueryCounters, SourceCounters};
+use crate::metrics::{OperatorCounters, QueryCounters, SourceCounters};
 use crate::runtime::{Holder, Reached};
 use crate::stage::Sink;
 
@@ -15,6 +15,8 @@ pub struct ShardReport {
     pub inputs: Vec<(usize, QueryCounters)>,
     /// For each stage that sends into an exchange: stage and rows that crossed each lane.
     pub crossed: Vec<(usize, Vec<u64>)>,
+    /// For each operator of the program that this shard has.
+    pub operators: Vec<OperatorCounters>,
     /// Rows of results that left.
     pub rows_out: u64,
     /// How often the shard went to sleep for want of work.
@@ -71,6 +73,7 @@ impl Shard {
                     None => report.inputs.push((port.origin, port.counters)),
                 }
             }
+            report.operators.extend(chain.operators());
             match &chain.sink {
                 Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
                 Sink::Output { lane, .. } => report.rows_out += lane.rows,

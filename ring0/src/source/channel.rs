@@ -80,6 +80,8 @@ struct Split {
     rows: u64,
     /// When something came from it last.
     moved_ns: i64,
+    /// Messages to be taken before a barrier that was asked for.
+    due: usize,
 }
 
 impl Split {
@@ -164,8 +166,8 @@ impl ChannelSource {
         let mut looked = 0;
         while looked < self.splits.len() {
             let at = self.next % self.splits.len();
-            // At the end all that is there is taken.
-            let may_wait = self.ending == Ending::Open;
+            // At the end all that is there is taken, and before a barrier what is due.
+            let may_wait = self.ending == Ending::Open && self.splits[at].due == 0;
             if may_wait && self.joint.is_ahead(at) {
                 self.next = at + 1;
                 looked += 1;
@@ -174,7 +176,11 @@ impl ChannelSource {
             let split = &mut self.splits[at];
             // Asked first: what was sent before the end is seen then.
             let gone = split.inlet.lane.is_abandoned();
-            match split.inlet.lane.pop() {
+            let message = split.inlet.lane.pop();
+            if message.is_some() {
+                split.due = split.due.saturating_sub(1);
+            }
+            match message {
                 Some(Message::Frame(frame)) => {
                     self.next = at + 1;
                     self.take(at, frame);
@@ -213,6 +219,19 @@ impl ChannelSource {
         }
     }
 
+    /// What was pushed by now is to be taken before a barrier.
+    pub(super) fn take_pushed(&mut self) {
+        self.admit();
+        for split in &mut self.splits {
+            split.due = split.inlet.lane.len();
+        }
+    }
+
+    /// Whether it has been.
+    pub(super) fn has_taken_pushed(&self) -> bool {
+        self.splits.iter().all(|split| split.due == 0)
+    }
+
     /// Takes lanes that are new.
     fn admit(&mut self) {
         let Some(door) = &mut self.door else { return };
@@ -224,6 +243,7 @@ impl ChannelSource {
                 clock: Clock::new(&self.spec, self.reader, 1),
                 rows: 0,
                 moved_ns: self.now_ns,
+                due: 0,
             });
         }
     }

@@ -1,6 +1,6 @@
 //! What the wake protocol runs on: the processor's atomics, and an eventfd for each thread.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use super::Platform;
@@ -19,6 +19,19 @@ pub(super) fn make() -> std::io::Result<(AtomicBool, OwnedFd)> {
     // SAFETY: `fd` was just made, is open, and nobody else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok((AtomicBool::new(false), fd))
+}
+
+/// Waits until one of these descriptors is readable, or gone; says which are.
+pub(crate) fn wait_any(fds: &[RawFd]) -> Vec<bool> {
+    let poll = |&fd: &RawFd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut polls: Vec<libc::pollfd> = fds.iter().map(poll).collect();
+    // SAFETY: the pointer and the length are those of the vector, which nobody else refers to.
+    unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, -1) };
+    polls.iter().map(|poll| poll.revents != 0).collect()
 }
 
 impl Platform for Machine {

@@ -1,13 +1,16 @@
 //! How an engine is to run.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use trefoil_ring0::runtime::{Config, Executor, Idle, Runtime};
 
+use super::Engine;
+use super::inner::Inner;
 use super::workers::Workers;
-use super::{Engine, Inner};
 use crate::error::Result;
+use crate::functions::Functions;
 use crate::limits::QUERY_BYTES;
 use crate::script::Session;
 
@@ -17,6 +20,8 @@ pub struct Builder {
     config: Config,
     here: bool,
     query_bytes: Option<usize>,
+    scalars: Vec<ScalarUDF>,
+    aggregates: Vec<AggregateUDF>,
 }
 
 /// As programs without SQL are configured.
@@ -96,11 +101,34 @@ impl Builder {
         self
     }
 
+    /// A function of one row that SQL can call by its name. It runs on the shards, beside the
+    /// engine's own: what it allocates, waits for or panics over is theirs to bear.
+    #[must_use]
+    pub fn function(mut self, function: ScalarUDF) -> Self {
+        self.scalars.push(function);
+        self
+    }
+
+    /// A function of a group that SQL can call by its name, as [`Self::function`].
+    #[must_use]
+    pub fn aggregate(mut self, function: AggregateUDF) -> Self {
+        self.aggregates.push(function);
+        self
+    }
+
     /// Starts the shards.
     ///
     /// # Errors
+    /// `E0603` where a function has no name of its own.
     /// `E0606` where the machine does not allow it.
     pub fn open(self) -> Result<Engine> {
+        let mut functions = Functions::default();
+        for function in self.scalars {
+            functions.scalar(function)?;
+        }
+        for function in self.aggregates {
+            functions.aggregate(function)?;
+        }
         let runtime = match self.here {
             true => Runtime::open_here(&self.config)?,
             false => Runtime::open(&self.config)?,
@@ -115,10 +143,18 @@ impl Builder {
         Ok(Engine {
             workers: Workers::new(&taken, self.query_bytes.unwrap_or(QUERY_BYTES)),
             frame_rows: self.config.frame_rows,
+            wakers: Arc::default(),
             inner: Mutex::new(Inner {
-                session: Session::default(),
+                session: Session {
+                    functions: Arc::new(functions),
+                    ..Session::default()
+                },
                 views: BTreeMap::new(),
                 channels: BTreeMap::new(),
+                sinks: BTreeMap::new(),
+                cursors: BTreeMap::new(),
+                temporaries: Arc::default(),
+                made: 0,
                 cores,
                 runtime,
             }),

@@ -21,6 +21,7 @@ use trefoil_ring0::runtime::Running;
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use super::fold::Snapshot;
+use super::keeper::Given;
 use super::view::{Following, Shared, View, wrong};
 use crate::catalog::ViewRows;
 use crate::error::{Error, Result};
@@ -187,6 +188,16 @@ impl Drop for AtEnd {
 }
 
 impl Feed {
+    /// Whether all that there will ever be is in the lanes.
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Whether the view that is read gives nothing more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.from.lock().is_ended
+    }
+
     /// Nobody wants it any more.
     pub(super) fn leave(&self) {
         self.left.store(true, Ordering::Release);
@@ -233,7 +244,9 @@ impl Carrier {
         self.leaving(&leaving)?;
         while !self.left.load(Ordering::Acquire) {
             match inbox.receive(None) {
-                Received::Value(given) => self.given(given.shard, &given.rows)?,
+                Received::Value(Given::Rows { shard, rows }) => self.given(shard, &rows)?,
+                // All before it is in the lanes.
+                Received::Value(Given::Flushed(flushing)) => drop(flushing),
                 Received::Nothing => {}
                 Received::End => return self.end(),
             }

@@ -7,20 +7,45 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
+use futures::task::AtomicWaker;
 use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Next, Running};
 
 use super::batch;
+use super::session::Listener;
+use super::sink::Entry;
 use super::view::{Read, Shared, wrong};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::READ_AHEAD_BATCHES;
 
-/// Rows that a view gives, of one shard.
+/// What a view gives.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
-    pub(super) shard: usize,
-    pub(super) rows: RecordBatch,
+pub(super) enum Given {
+    /// Rows of one shard.
+    Rows { shard: usize, rows: RecordBatch },
+    /// To a view that reads it: all rows before a barrier were given. It is dropped when they are
+    /// in that view's lanes.
+    Flushed(Flushing),
+}
+
+impl Given {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Rows { rows, .. } => rows.num_rows(),
+            Self::Flushed(_) => 0,
+        }
+    }
+}
+
+/// Held by who has something to do before a FLUSH is done; told with it is what went wrong.
+pub(super) type Flushing = std::sync::mpsc::Sender<Error>;
+
+/// Who subscribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Host,
+    View,
 }
 
 /// A subscriber, and what it had no room for.
@@ -30,14 +55,39 @@ pub(super) struct Subscriber {
     waiting: VecDeque<Given>,
     /// It wants no more, and is to see the end.
     left: Arc<AtomicBool>,
+    who: Who,
+    /// Dropped last: the task that waits for a batch sees that none comes any more.
+    waker: WokenAtEnd,
+}
+
+/// The task that waits for a batch, if there is one.
+#[derive(Debug)]
+struct WokenAtEnd(Arc<AtomicWaker>);
+
+impl Drop for WokenAtEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
 }
 
 impl Subscriber {
-    pub(super) fn new(to: Sender<Given>, left: Arc<AtomicBool>) -> Self {
+    /// The host.
+    pub(super) fn host(to: Sender<Given>, waker: Arc<AtomicWaker>) -> Self {
         Self {
             to,
             waiting: VecDeque::new(),
+            left: Arc::default(),
+            who: Who::Host,
+            waker: WokenAtEnd(waker),
+        }
+    }
+
+    /// A view, until it has left.
+    pub(super) fn view(to: Sender<Given>, left: Arc<AtomicBool>) -> Self {
+        Self {
             left,
+            who: Who::View,
+            ..Self::host(to, Arc::default())
         }
     }
 
@@ -59,7 +109,9 @@ impl Drop for AtEnd {
         }
         state.is_ended = true;
         state.joining.clear();
+        state.listening.clear();
         state.reading.clear();
+        state.flushing.clear();
         self.0.ended.notify_all();
     }
 }
@@ -69,30 +121,44 @@ impl Drop for AtEnd {
 pub(super) struct Keeper {
     running: Running,
     query: PlannedQuery,
+    /// Where rows go that are not kept.
+    into: Option<Entry>,
     shared: AtEnd,
     subscribers: Vec<Subscriber>,
+    listeners: Vec<Listener>,
     /// Those whose barrier is under way.
     reads: Vec<Read>,
+    flushes: Vec<Flushing>,
     /// The last barrier that was asked for.
     epoch: u64,
 }
 
 impl Keeper {
+    /// Of a program whose rows are kept.
     pub(super) fn new(running: Running, query: PlannedQuery, shared: Arc<Shared>) -> Self {
         Self {
             running,
             query,
+            into: None,
             shared: AtEnd(shared),
             subscribers: Vec::new(),
+            listeners: Vec::new(),
             reads: Vec::new(),
+            flushes: Vec::new(),
             epoch: 0,
         }
+    }
+
+    /// Of one whose rows go there.
+    pub(super) fn into(self, entry: Entry) -> Self {
+        let into = Some(entry);
+        Self { into, ..self }
     }
 
     pub(super) fn run(mut self) {
         let kept = self.keep();
         let rows = self.subscribers.iter().flat_map(|s| &s.waiting);
-        let rows: usize = rows.map(|given| given.rows.num_rows()).sum();
+        let rows: usize = rows.map(Given::rows).sum();
         let shared = &self.shared.0;
         shared
             .rows_undelivered
@@ -107,7 +173,8 @@ impl Keeper {
         while !self.shared.0.is_gone() {
             self.begin_reads();
             let is_behind = self.hand_on();
-            if is_behind && self.reads.is_empty() {
+            let is_asked = !self.reads.is_empty() || !self.flushes.is_empty();
+            if is_behind && !is_asked && !self.hurries() {
                 self.wait_for_room();
                 continue;
             }
@@ -126,6 +193,13 @@ impl Keeper {
                     }
                     return Ok(());
                 }
+                Next::Block(block) if let Some(into) = &self.into => {
+                    let rows = block.rows().rows() as u64;
+                    let taken = into.take(&self.query, block.rows(), block.shard());
+                    self.running.give_back(block);
+                    taken?;
+                    self.shared.0.rows_out.fetch_add(rows, Ordering::Relaxed);
+                }
                 Next::Block(block) => {
                     let schema = &self.query.program.outputs[0].schema;
                     let batch = batch::results(&self.query.columns, schema, block.rows());
@@ -138,23 +212,48 @@ impl Keeper {
         Ok(())
     }
 
-    /// Asks for the barrier of those who have come to read, unless one is under way.
+    /// Whether rows are taken that a subscriber has no room for, so that a FLUSH comes to its end.
+    fn hurries(&self) -> bool {
+        let shared = &self.shared.0;
+        if !shared.is_hurried() {
+            return false;
+        }
+        let is_over = self.behind() > READ_AHEAD_BATCHES;
+        if is_over {
+            shared.hold_back();
+        }
+        !is_over
+    }
+
+    /// Batches that a subscriber had no room for.
+    fn behind(&self) -> usize {
+        let behind = self.subscribers.iter().map(|s| s.waiting.len());
+        behind.max().unwrap_or_default()
+    }
+
+    /// Asks for the barrier of those who have come to read, or to flush, unless one is under way.
     fn begin_reads(&mut self) {
-        if !self.reads.is_empty() {
+        if !self.reads.is_empty() || !self.flushes.is_empty() {
             return;
         }
-        self.reads = std::mem::take(&mut self.shared.0.lock().reading);
-        let behind = self.subscribers.iter().map(|s| s.waiting.len()).max();
-        if behind.unwrap_or_default() > READ_AHEAD_BATCHES {
-            let message = "a subscriber does not take its rows, and the view waits for it";
+        {
+            let mut state = self.shared.0.lock();
+            self.reads = std::mem::take(&mut state.reading);
+            self.flushes = std::mem::take(&mut state.flushing);
+        }
+        if self.behind() > READ_AHEAD_BATCHES {
+            // Who has gone wants no answer.
             for read in self.reads.drain(..) {
-                // Who has gone wants no answer.
-                _ = read
-                    .reply
-                    .send(Err(Error::engine("E0612", message.to_owned())));
+                _ = read.reply.send(Err(held_back()));
+            }
+            for flush in self.flushes.drain(..) {
+                _ = flush.send(held_back());
             }
         }
-        if !self.reads.is_empty() {
+        if !self.flushes.is_empty() {
+            self.epoch += 1;
+            self.running.ask_flushing(self.epoch);
+        } else if !self.reads.is_empty() {
             self.epoch += 1;
             self.running.ask_parting(self.epoch);
         }
@@ -163,6 +262,12 @@ impl Keeper {
     /// Gives those who read the rows that stand at this barrier.
     fn end_reads(&mut self, epoch: u64) {
         assert_eq!(epoch, self.epoch, "one barrier is under way at a time");
+        for flush in self.flushes.drain(..) {
+            // Those that have just come were given the rows that stood then.
+            self.subscribers.append(&mut self.shared.0.lock().joining);
+            let views = self.subscribers.iter_mut().filter(|s| s.who == Who::View);
+            views.for_each(|view| view.waiting.push_back(Given::Flushed(flush.clone())));
+        }
         let mut all = None;
         for read in self.reads.drain(..) {
             if read.reply.is_closed() {
@@ -188,12 +293,15 @@ impl Keeper {
             let mut state = shared.lock();
             state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
             self.subscribers.append(&mut state.joining);
+            self.listeners.append(&mut state.listening);
         }
+        self.listeners
+            .retain(|listener| listener.give(shard, batch));
         let rows = batch.num_rows() as u64;
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);
         for subscriber in &mut self.subscribers {
             let rows = batch.clone();
-            subscriber.waiting.push_back(Given { shard, rows });
+            subscriber.waiting.push_back(Given::Rows { shard, rows });
         }
         Ok(())
     }
@@ -205,12 +313,16 @@ impl Keeper {
             if !subscriber.is_there() {
                 return false;
             }
+            let waiting = subscriber.waiting.len();
             while let Some(given) = subscriber.waiting.pop_front() {
                 if let Err(given) = subscriber.to.try_send(given) {
                     subscriber.waiting.push_front(given);
                     is_behind = true;
                     break;
                 }
+            }
+            if subscriber.waiting.len() < waiting {
+                subscriber.waker.0.wake();
             }
             subscriber.to.is_wanted()
         });
@@ -224,4 +336,10 @@ impl Keeper {
             subscriber.to.wait_for_room();
         }
     }
+}
+
+/// Why a view that waits for a subscriber cannot come to a barrier.
+pub(super) fn held_back() -> Error {
+    let message = "a subscriber does not take its rows, and the view waits for it";
+    Error::engine("E0612", message.to_owned())
 }

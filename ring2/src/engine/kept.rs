@@ -26,6 +26,7 @@ use crate::error::SqlError;
 use crate::options::CHANNEL;
 use crate::place::Place;
 use crate::script::{Select, Session};
+use crate::sink::Fed;
 use crate::syntax::Kind;
 use crate::views;
 
@@ -42,6 +43,62 @@ pub(super) struct KeptView {
 
 /// All views that are kept, by their names.
 pub(super) type Kept = BTreeMap<String, KeptView>;
+
+/// A sink that queries feed, as others see it.
+#[derive(Debug, Clone)]
+pub(super) struct FedSink {
+    /// Its columns.
+    pub(super) fed: Fed,
+    /// The sources that its queries read and nobody else can, and what they are of.
+    pub(super) alone: Vec<(String, PathBuf)>,
+}
+
+impl FedSink {
+    /// The sink of a query.
+    pub(super) fn of(query: &PlannedQuery, fed: Fed) -> Self {
+        Self {
+            fed,
+            alone: read_alone(query).collect(),
+        }
+    }
+}
+
+/// Gives what has a name another one.
+pub(super) fn renamed<T>(of: &mut BTreeMap<String, T>, from: &str, to: &str) {
+    if let Some(found) = of.remove(from) {
+        of.insert(to.to_owned(), found);
+    }
+}
+
+/// What goes on in an engine.
+#[derive(Debug, Clone, Default)]
+pub(super) struct There {
+    pub(super) kept: Kept,
+    pub(super) sinks: BTreeMap<String, FedSink>,
+}
+
+impl There {
+    /// What is called so is called so.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        renamed(&mut self.kept, from, to);
+        renamed(&mut self.sinks, from, to);
+        let views = self.kept.values_mut().map(|view| &mut view.alone);
+        let sinks = self.sinks.values_mut().map(|sink| &mut sink.alone);
+        for (source, _) in views.chain(sinks).flatten() {
+            if source == from {
+                *source = to.to_owned();
+            }
+        }
+    }
+
+    /// Who reads a source that only one can read, by what it is and is called.
+    fn alone(&self) -> impl Iterator<Item = (&'static str, &String, &[(String, PathBuf)])> {
+        let views = self.kept.iter();
+        let views = views.map(|(name, view)| ("view", name, &view.alone[..]));
+        let sinks = self.sinks.iter();
+        views.chain(sinks.map(|(name, sink)| ("sink", name, &sink.alone[..])))
+    }
+}
 
 impl KeptView {
     /// The view of a query.
@@ -74,24 +131,31 @@ fn read_alone(query: &PlannedQuery) -> impl Iterator<Item = (String, PathBuf)> {
     })
 }
 
-/// Refuses a query that reads what a view reads alone.
+/// Refuses a query that reads what a view, or a query of a sink, reads alone.
 pub(super) fn check_alone(
     select: &Select<'_>,
     query: &PlannedQuery,
-    kept: &Kept,
+    there: &There,
 ) -> Result<(), SqlError> {
     for (source, of) in read_alone(query) {
         // A port that the system chooses is another one each time.
         let chosen = of.to_string_lossy().ends_with(":0");
         let is_it = |other: &(String, PathBuf)| other.0 == source || other.1 == of && !chosen;
-        let reader = kept.iter().find(|(_, view)| view.alone.iter().any(is_it));
-        let Some((reader, _)) = reader else { continue };
+        let reader = there.alone().find(|(_, _, alone)| alone.iter().any(is_it));
+        let Some((kind, reader, _)) = reader else {
+            continue;
+        };
         let mut names = Names(Vec::new());
         let _: ControlFlow<()> = select.query.visit(&mut names);
         let named = names.0.into_iter().find(|(name, _)| *name == source);
         let at = named.map_or_else(|| select.chunk.start(), |(_, at)| at);
-        let message = format!("view \"{reader}\" reads {} already", of.display());
-        let hint = format!("it has one reader: make this a view over \"{reader}\", or DROP that");
+        let message = format!("{kind} \"{reader}\" reads {} already", of.display());
+        let hint = match kind {
+            "view" => {
+                format!("it has one reader: make this a view over \"{reader}\", or DROP that")
+            }
+            _ => "it has one reader: a view, which any number of others read".to_owned(),
+        };
         return Err(select.place.hinted("E0301", at, message, hint));
     }
     Ok(())

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema};
@@ -14,6 +14,8 @@ use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::{displayable, execute_stream};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 use futures::StreamExt;
@@ -32,7 +34,7 @@ use crate::error::{Error, Result, SqlError};
 use crate::lower_expr::{Kernels, as_type, cause};
 use crate::place::{Chunk, Place, find_word};
 use crate::planner::Planned;
-use crate::script::{self, Select, Session};
+use crate::script::{self, Select, Session, Told};
 use crate::syntax::{self, EmitQuery, Statement};
 use crate::window::marker;
 use crate::{ResultColumn, SourceFile, alike, clock, explain, lower, plan_error, planner};
@@ -74,6 +76,7 @@ impl Asked {
 
 /// A query that can run.
 struct Ready {
+    sql: String,
     plan: LogicalPlan,
     columns: Vec<ResultColumn>,
     /// Of the plan's rows, as results hold them.
@@ -88,11 +91,16 @@ pub(super) fn run(
     params: &[Value<'_>],
 ) -> Result<Vec<RecordBatch>> {
     let params: Vec<Parameter> = params.iter().map(params::constant).collect();
-    let context = planner::session_within(workers.width(), workers.environment()?);
+    let functions = Arc::clone(&tables.session.functions);
+    let environment = workers.environment()?;
+    let context = functions.within(|| planner::session_within(workers.width(), environment));
     let bytes = workers.query_bytes();
     workers.run(async move {
-        let ready = ready(&context, tables, &asked, &params)?;
-        rows(&context, ready, bytes).await
+        let (ready, told) = functions.within(|| ready(&context, tables, &asked, &params))?;
+        match told {
+            None => rows(&context, ready, bytes).await,
+            Some(told) => plan(&context, ready, told, bytes).await,
+        }
     })
 }
 
@@ -102,10 +110,10 @@ fn ready(
     tables: Tables,
     asked: &Asked,
     params: &[Parameter],
-) -> Result<Ready> {
+) -> Result<(Ready, Option<Told>)> {
     let place = Place { file: &asked.file };
-    let chunk = chunk(place, asked.number)?;
-    let mut query = select(place, &chunk)?;
+    let mut chunk = chunk(place, asked.number)?;
+    let (mut query, told) = select(place, &mut chunk)?;
     params::bind(place, &mut query.query, params)?;
     let read = kept::named(place, &query.query, &tables.session.catalog);
     system::named_plainly(&mut query.query);
@@ -133,11 +141,13 @@ fn ready(
     let Planned { plan, results, .. } = planned;
     let plan = alike::zeros_alike(plan).and_then(alike::checked::integers);
     let plan = plan.and_then(|plan| scanning(plan, &providers));
-    Ok(Ready {
+    let ready = Ready {
+        sql: select.sql.clone(),
         plan: plan.map_err(refuse)?,
         columns: results,
         held,
-    })
+    };
+    Ok((ready, told))
 }
 
 /// The statement that is asked for.
@@ -156,21 +166,31 @@ fn chunk(place: Place<'_>, number: Option<usize>) -> Result<Chunk, SqlError> {
     Ok(chunks.swap_remove(number))
 }
 
-/// The SELECT that a statement is.
-fn select(place: Place<'_>, chunk: &Chunk) -> Result<EmitQuery, SqlError> {
-    match syntax::read(place, chunk)? {
-        Statement::Query(query) if query.emit.is_none() => Ok(query),
-        Statement::Query(query) => {
-            let message = "a query gives the rows that stand, and no changes";
-            let hint = "subscribe to the view";
-            Err(place.hinted("E0303", query.emit_at.0, message, hint))
+/// The SELECT that a statement is, or is to tell the plan of; the tokens are left to it alone.
+fn select(place: Place<'_>, chunk: &mut Chunk) -> Result<(EmitQuery, Option<Told>), SqlError> {
+    let (query, told) = match syntax::read(place, chunk)? {
+        Statement::Query(query) => (query, None),
+        Statement::Explain(explain) => {
+            let start = explain.query_at.0;
+            chunk.tokens.retain(|token| token.span.start >= start);
+            let told = match explain.analyze {
+                true => Told::Measured,
+                false => Told::Plan,
+            };
+            (explain.query, Some(told))
         }
         _ => {
             let message = "a query is a SELECT";
             let hint = "execute runs any number of statements";
-            Err(place.hinted("E0303", chunk.start(), message, hint))
+            return Err(place.hinted("E0303", chunk.start(), message, hint));
         }
+    };
+    if query.emit.is_some() {
+        let message = "a query gives the rows that stand, and no changes";
+        let hint = "subscribe to the view";
+        return Err(place.hinted("E0303", query.emit_at.0, message, hint));
     }
+    Ok((query, told))
 }
 
 /// What can be read, by name.
@@ -263,6 +283,41 @@ async fn rows(context: &SessionContext, ready: Ready, bytes: usize) -> Result<Ve
         rows.push(RecordBatch::new_empty(schema));
     }
     Ok(rows)
+}
+
+/// The plan of a query, as DataFusion runs it, and what a run of it measured.
+async fn plan(
+    context: &SessionContext,
+    ready: Ready,
+    told: Told,
+    bytes: usize,
+) -> Result<Vec<RecordBatch>> {
+    let failed = |e: DataFusionError| failed(&e, bytes);
+    let frame = context.execute_logical_plan(ready.plan).await;
+    let plan = frame.map_err(failed)?.create_physical_plan().await;
+    let plan = plan.map_err(failed)?;
+    let mut text = "runs        in DataFusion, over the rows that stand in views\n".to_owned();
+    let shown = match told {
+        Told::Plan => displayable(&*plan).indent(false).to_string(),
+        Told::Measured => {
+            let begun = Instant::now();
+            let stream = execute_stream(Arc::clone(&plan), context.task_ctx());
+            let mut stream = stream.map_err(failed)?;
+            let mut count = 0;
+            while let Some(batch) = stream.next().await {
+                count += batch.map_err(failed)?.num_rows();
+            }
+            let elapsed_s = begun.elapsed().as_secs_f64();
+            text += &format!("measured    {count} rows of results, {elapsed_s:.6} s\n");
+            let shown = DisplayableExecutionPlan::with_metrics(&*plan);
+            shown.indent(false).to_string()
+        }
+    };
+    text += "result\n";
+    shown
+        .lines()
+        .for_each(|line| text += &format!("  {line}\n"));
+    Ok(vec![batch::answer(&explain::lines(ready.sql, &text))?])
 }
 
 /// A batch in the types that results have.

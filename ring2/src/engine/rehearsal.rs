@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::kept::{Kept, KeptView};
+use super::kept::{FedSink, KeptView, There};
 use super::statement::{Endless, Planned, plan};
 use crate::error::Result;
 use crate::script::Session;
@@ -21,25 +21,47 @@ pub enum Gives {
 pub(super) fn check(
     files: &[SourceFile],
     mut session: Session,
-    mut kept: Kept,
+    mut there: There,
 ) -> Result<Vec<Vec<Gives>>> {
     let now = SystemTime::now();
     let mut all = Vec::with_capacity(files.len());
     for file in files {
         let mut gives = Vec::new();
-        let planned = |number, session: &Session, kept: &Kept| {
-            plan(file, number, session, kept, now, Endless::Allowed)
+        let planned = |number, session: &Session, there: &There| {
+            plan(file, number, session, there, now, Endless::Allowed)
         };
-        while let Some((after, planned)) = planned(gives.len(), &session, &kept)? {
+        while let Some((after, planned)) = planned(gives.len(), &session, &there)? {
             gives.push(match planned {
-                Planned::Done | Planned::Answer(_) => Gives::Nothing,
-                Planned::View(name, query) => {
-                    kept.insert(name, KeptView::of(&query));
+                Planned::Done
+                | Planned::Flush
+                | Planned::Declare(..)
+                | Planned::Close(_)
+                | Planned::Answer(_) => Gives::Nothing,
+                Planned::Rename(from, to) => {
+                    there.rename(&from, &to);
                     Gives::Nothing
                 }
-                Planned::Select { .. } | Planned::Query(_) => Gives::Rows,
+                Planned::View(name, query) => {
+                    there.kept.insert(name, KeptView::of(&query));
+                    Gives::Nothing
+                }
+                Planned::Sink(query, fed) => {
+                    if let Some(sink) = &query.sink {
+                        let fed = FedSink::of(&query, fed);
+                        there.sinks.insert(sink.name.clone(), fed);
+                    }
+                    Gives::Nothing
+                }
+                Planned::Subscribe(..) | Planned::Fetch(..) => Gives::Rows,
+                Planned::Select { .. } | Planned::Query(_) | Planned::Analyze(_) => Gives::Rows,
             });
-            kept.retain(|name, _| after.catalog.views.contains_key(name));
+            let catalog = &after.catalog;
+            there
+                .kept
+                .retain(|name, _| catalog.views.contains_key(name));
+            there
+                .sinks
+                .retain(|name, _| catalog.sinks.contains_key(name));
             let before = std::mem::replace(&mut session, after);
             limits::with_stack(move || drop(before));
         }

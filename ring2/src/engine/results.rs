@@ -6,7 +6,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use trefoil_ring0::runtime::{Next, Running};
 
-use super::{Received, batch};
+use super::session::Listening;
+use super::{Feeding, Received, batch};
 use crate::PlannedQuery;
 use crate::error::Result;
 
@@ -17,13 +18,24 @@ pub enum Outcome {
     Done,
     /// All its rows: those of SHOW, DESCRIBE, and SELECT over views.
     Rows(Vec<RecordBatch>),
-    /// A query over sources, which has begun.
+    /// A query over input that ends, which has begun to feed a sink.
+    Feeding(Feeding),
+    /// A query over sources, which has begun, or a SUBSCRIBE.
     Results(Box<Results>),
 }
 
-/// The results of a query over sources, as they come. Dropping it ends the query.
+/// The results of a query over sources, or of SUBSCRIBE, as they come. Dropping it ends them.
 #[derive(Debug)]
-pub struct Results {
+pub struct Results(Of);
+
+#[derive(Debug)]
+enum Of {
+    Query(Box<Query>),
+    View(Listening),
+}
+
+#[derive(Debug)]
+struct Query {
     running: Running,
     query: PlannedQuery,
     is_endless: bool,
@@ -31,45 +43,63 @@ pub struct Results {
 
 impl Results {
     pub(super) fn new(running: Running, query: PlannedQuery, is_endless: bool) -> Self {
-        Self {
+        Self(Of::Query(Box::new(Query {
             running,
             query,
             is_endless,
-        }
+        })))
+    }
+
+    /// Of a SUBSCRIBE.
+    pub(super) fn of_view(listening: Listening) -> Self {
+        Self(Of::View(listening))
     }
 
     /// Their columns. The first one is `op` where rows are changes.
     pub fn schema(&self) -> SchemaRef {
-        batch::schema(&self.query.columns, &self.query.program.outputs[0].schema)
+        match &self.0 {
+            Of::Query(of) => batch::schema(&of.query.columns, &of.query.program.outputs[0].schema),
+            Of::View(listening) => SchemaRef::clone(listening.columns()),
+        }
     }
 
     /// Whether its input has no end, so that it ends when it is dropped.
     pub fn is_endless(&self) -> bool {
-        self.is_endless
+        match &self.0 {
+            Of::Query(of) => of.is_endless,
+            Of::View(_) => true,
+        }
     }
 
     /// Lets input without an end have one: what appenders have pushed is still taken, and then the
-    /// rows end.
+    /// rows end. A view goes on.
     pub fn drain(&self) {
-        self.running.control().drain();
+        match &self.0 {
+            Of::Query(of) => of.running.control().drain(),
+            Of::View(_) => {}
+        }
     }
 
     /// The next rows; waits so long at most.
     ///
     /// # Errors
-    /// What the query has failed with.
+    /// What the query, or the view, has failed with; `E0614` where who has subscribed fell behind.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Received> {
+        let Query { running, query, .. } = match &mut self.0 {
+            Of::Query(of) => &mut **of,
+            Of::View(listening) => return listening.next_timeout(timeout),
+        };
         let next = match timeout.is_zero() {
-            true => self.running.try_next_block()?,
-            false => self.running.next_block_timeout(timeout)?,
+            true => running.try_next_block()?,
+            false => running.next_block_timeout(timeout)?,
         };
         Ok(match next {
             Next::Nothing | Next::Barrier(..) => Received::Nothing,
             Next::End => Received::End,
             Next::Block(block) => {
-                let schema = &self.query.program.outputs[0].schema;
-                let rows = batch::results(&self.query.columns, schema, block.rows());
-                self.running.give_back(block);
+                let schema = &query.program.outputs[0].schema;
+                let rows = batch::results(&query.columns, schema, block.rows());
+                running.give_back(block);
                 Received::Batch(rows?)
             }
         })

@@ -20,6 +20,8 @@ pub enum Drain {
 pub struct Shutdown {
     /// The views that had not come to the end of their input.
     pub views: Vec<ViewLeft>,
+    /// The sinks whose files did not get their names.
+    pub sinks: Vec<SinkLeft>,
     /// Rows that were staged in appenders that are still there.
     pub rows_staged: u64,
     /// Rows that no view read, as there was none.
@@ -39,21 +41,37 @@ pub struct ViewLeft {
     pub rows_undelivered: u64,
 }
 
+/// A sink whose file did not get its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkLeft {
+    /// Its name.
+    pub name: String,
+    /// What it failed with; `None` where its queries had not come to their end by the deadline.
+    pub failure: Option<String>,
+}
+
 /// Ends all that runs.
 pub(super) fn run(engine: &Engine, drain: Drain, deadline: Duration) -> Shutdown {
     let now = Instant::now();
     // One that no clock reaches is a long one.
     let far = Duration::from_secs(365 * 24 * 3600);
     let deadline = now.checked_add(deadline).unwrap_or(now + far);
-    let (mut views, is_here) = {
+    let (mut views, sinks, is_here) = {
         let mut inner = engine.lock();
         inner
             .channels
             .values_mut()
             .for_each(|channel| channel.close());
         let views = std::mem::take(&mut inner.views);
-        (views, inner.runtime.is_here())
+        let sinks = std::mem::take(&mut inner.sinks);
+        (views, sinks, inner.runtime.is_here())
     };
+    let feeds = || sinks.values().flat_map(|sink| &sink.feeds);
+    match drain {
+        Drain::Input => feeds().for_each(View::drain),
+        // What was given so far is in their files.
+        Drain::Nothing => feeds().for_each(|feed| feed.shared().stop()),
+    }
     if drain == Drain::Input {
         views.values().for_each(View::drain);
     }
@@ -67,6 +85,17 @@ pub(super) fn run(engine: &Engine, drain: Drain, deadline: Duration) -> Shutdown
                 failure,
                 rows_undelivered: 0,
             });
+        }
+    }
+    for (name, sink) in sinks {
+        let mut feeds = sink.feeds.iter();
+        let ended = feeds.all(|feed| ended(engine, feed, is_here, deadline));
+        let failure = match ended {
+            true => sink.finish().err().map(|e| e.to_string()),
+            false => sink.failure().map(|e| e.to_string()),
+        };
+        if !ended || failure.is_some() {
+            report.sinks.push(SinkLeft { name, failure });
         }
     }
     // All are told before the first is waited for.

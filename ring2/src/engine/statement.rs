@@ -1,28 +1,46 @@
 //! What a statement asks an engine to do. The session it leaves behind counts once that is done.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::kept::{self, Kept};
+use super::kept::{self, Kept, There};
 use super::query::Asked;
 use super::system;
+use super::wanted::{Wanted, wanted};
 use crate::error::{Result, SqlError};
+use crate::explain::{self, Analyze, Format};
 use crate::lower_expr::Kernels;
 use crate::options::CHANNEL_LATER;
 use crate::place::{Chunk, Place};
-use crate::script::{self, Emit, Reading, Session, Step};
+use crate::script::{self, Emit, Reading, Select, Session, Step};
+use crate::sink::{self, Fed};
 use crate::syntax::{self, Show, Statement};
-use crate::{Answer, PlannedQuery, ResultColumn, SourceFile, limits, plan_select};
+use crate::{Answer, PlannedQuery, ResultColumn, SinkConnector, SourceFile, limits, plan_select};
 
 /// What there is to do.
 #[derive(Debug)]
 pub(super) enum Planned {
     /// Nothing but to take the session.
     Done,
+    /// What is called so is called so.
+    Rename(String, String),
+    /// What a view gives from now on, and which rows of it.
+    Subscribe(String, Wanted),
+    /// A cursor over that.
+    Declare(String, String, Wanted),
+    /// So many rows of a cursor.
+    Fetch(u64, String),
+    /// A cursor that is not wanted any more.
+    Close(String),
+    /// All that was appended is to be in the views.
+    Flush,
     /// Rows that are known.
     Answer(Answer),
     /// A view to keep, by its name.
     View(String, Box<PlannedQuery>),
+    /// A query that feeds a sink, with what.
+    Sink(Box<PlannedQuery>, Fed),
     /// A query over sources.
     Select {
         query: Box<PlannedQuery>,
@@ -30,6 +48,8 @@ pub(super) enum Planned {
     },
     /// A query over views.
     Query(Asked),
+    /// A query over sources, to be told of.
+    Analyze(Box<Analyze>),
 }
 
 /// Whether a query over input without an end may be asked.
@@ -46,11 +66,12 @@ pub(super) fn plan(
     file: &SourceFile,
     number: usize,
     session: &Session,
-    kept: &Kept,
+    there: &There,
     now: SystemTime,
     endless: Endless,
 ) -> Result<Option<(Session, Planned)>> {
-    limits::with_stack(|| {
+    let functions = Arc::clone(&session.functions);
+    let planned = || {
         let place = Place { file };
         let Some(chunk) = place.chunks()?.into_iter().nth(number) else {
             return Ok(None);
@@ -60,17 +81,18 @@ pub(super) fn plan(
             file: file.clone(),
             number: Some(number),
         };
-        let planned = match over_views(place, &chunk, &session, kept)? {
+        let planned = match over_views(place, &chunk, &session, &there.kept)? {
             Over::Views => Planned::Query(asked()),
             Over::Jobs => Planned::Query(Asked::text(JOBS)),
-            Over::Nothing => statement(place, chunk, &mut session, kept, now, endless)?,
+            Over::Nothing => statement(place, chunk, &mut session, there, now, endless)?,
         };
         // Here such a source has appenders.
         for source in session.catalog.sources.values_mut() {
             source.later.take_if(|why| why == CHANNEL_LATER);
         }
         Ok(Some((session, planned)))
-    })
+    };
+    functions.within(|| limits::with_stack(planned))
 }
 
 /// What SHOW JOBS asks.
@@ -91,9 +113,10 @@ fn over_views(
     session: &Session,
     kept: &Kept,
 ) -> Result<Over, SqlError> {
-    let query = match syntax::read(place, chunk)? {
+    let (query, format) = match syntax::read(place, chunk)? {
         Statement::Show(Show::Jobs) => return Ok(Over::Jobs),
-        Statement::Query(query) => query,
+        Statement::Query(query) => (query, Format::Text),
+        Statement::Explain(explain) => (explain.query, explain.format),
         _ => return Ok(Over::Nothing),
     };
     // What cannot be written out is refused for it where it is checked.
@@ -107,6 +130,11 @@ fn over_views(
         let hint = "CREATE MATERIALIZED VIEW .. AS this, and subscribe to it";
         return Err(place.hinted("E0301", query.emit_at.0, message, hint));
     }
+    if format != Format::Text {
+        let message = "EXPLAIN of a query over materialized views is a text so far";
+        let hint = "leave FORMAT out";
+        return Err(place.hinted("E0301", chunk.start(), message, hint));
+    }
     Ok(Over::Views)
 }
 
@@ -114,7 +142,7 @@ fn statement(
     place: Place<'_>,
     chunk: Chunk,
     session: &mut Session,
-    kept: &Kept,
+    there: &There,
     now: SystemTime,
     endless: Endless,
 ) -> Result<Planned> {
@@ -125,27 +153,62 @@ fn statement(
         let message = format!("{what} is not runnable in an engine yet");
         place.hinted("E0301", at, message, hint)
     };
-    match &read {
-        Statement::CreateSink(_) => return Err(refuse("CREATE SINK").into()),
-        Statement::Insert(_) => return Err(refuse("INSERT").into()),
-        Statement::Rename(_) => return Err(refuse("ALTER .. RENAME").into()),
-        _ => {}
+    if read == Statement::Flush {
+        return Ok(Planned::Flush);
     }
     let name = match &read {
         Statement::CreateView(view) => Some(view.name.value.clone()),
         _ => None,
     };
-    let step = match name {
-        None => script::statement(place, chunk, Reading::Engine, session)?,
-        Some(_) => kept::reading(session, kept, |session| {
+    let follows = matches!(
+        read,
+        Statement::CreateView(_) | Statement::CreateSink(_) | Statement::Insert(_)
+    );
+    let tokens = chunk.clone();
+    let step = match follows {
+        false => script::statement(place, chunk, Reading::Engine, session)?,
+        true => kept::reading(session, &there.kept, |session| {
             script::statement(place, chunk, Reading::Engine, session)
         })?,
     };
-    let mut select = match step {
-        None => return Ok(Planned::Done),
-        Some(Step::Answer(answer)) => return Ok(Planned::Answer(answer)),
-        Some(Step::Refused(error)) => return Err(error.into()),
-        Some(Step::Select(select)) => select,
+    let mut select = match (step, &read) {
+        (None, Statement::Rename(rename)) => {
+            let (from, to) = (rename.name.value.clone(), rename.to.value.clone());
+            return Ok(Planned::Rename(from, to));
+        }
+        (None, Statement::Subscribe(subscribe)) => {
+            let view = subscribe.view.value.clone();
+            if endless == Endless::Refused {
+                let message = format!("SUBSCRIBE of \"{view}\" never ends");
+                let hint = "DECLARE c CURSOR FOR SUBSCRIBE, and FETCH; or Engine::subscribe";
+                return Err(place.hinted("E0402", at, message, hint).into());
+            }
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            return Ok(Planned::Subscribe(view, wanted));
+        }
+        (None, Statement::Declare { cursor, subscribe }) => {
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            let view = subscribe.view.value.clone();
+            return Ok(Planned::Declare(cursor.value.clone(), view, wanted));
+        }
+        (None, Statement::Fetch { rows, cursor }) => {
+            return Ok(Planned::Fetch(*rows, cursor.value.clone()));
+        }
+        (None, Statement::Close(cursor)) => return Ok(Planned::Close(cursor.value.clone())),
+        (None, _) => return Ok(Planned::Done),
+        (Some(Step::Answer(answer)), _) => return Ok(Planned::Answer(answer)),
+        (Some(Step::Refused(error)), _) => return Err(error.into()),
+        (Some(Step::Explain(select, format, told)), _) => {
+            let told = explain::tell(&select, format, told, Kernels::Native, now)?;
+            return Ok(match told {
+                explain::Told::Answer(answer) => Planned::Answer(answer),
+                explain::Told::Analyze(analyze) => {
+                    kept::check_alone(&select, &analyze.query, there)?;
+                    Planned::Analyze(analyze)
+                }
+            });
+        }
+        (Some(Step::Select(select)), _) => select,
     };
     if name.is_some() && select.emit == Emit::Default {
         select.emit = Emit::Changes(at);
@@ -154,7 +217,10 @@ fn statement(
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }
-    kept::check_alone(&select, &query, kept)?;
+    kept::check_alone(&select, &query, there)?;
+    if name.is_none() && select.target.is_some() {
+        return sink(session, &select, query, there);
+    }
     let Some(name) = name else {
         let sources = &session.catalog.sources;
         let read = query.program.sources.iter();
@@ -171,6 +237,34 @@ fn statement(
     };
     rename(session, &name, &mut query);
     Ok(Planned::View(name, Box::new(query)))
+}
+
+/// A query whose rows go into a sink.
+fn sink(
+    session: &mut Session,
+    select: &Select<'_>,
+    mut query: PlannedQuery,
+    there: &There,
+) -> Result<Planned> {
+    let fed = sink::into(select, &mut query)?;
+    let name = query.sink.as_ref().map(|sink| sink.name.clone());
+    let name = name.unwrap_or_default();
+    if query
+        .sink
+        .as_ref()
+        .is_some_and(|s| s.connector == SinkConnector::Print)
+    {
+        let message = "a sink with connector = 'print' is not runnable in an engine yet";
+        let hint = "connector = 'stdout'; a SELECT gives its rows to who asks";
+        let at = sink::named_at(select, &name);
+        return Err(select.place.hinted("E0301", at, message, hint).into());
+    }
+    if let Some(before) = there.sinks.get(&name) {
+        sink::check_alike(select, &before.fed, &fed)?;
+    }
+    let read = query.program.sources.iter().map(|s| s.name.clone());
+    session.catalog.note_more_uses(&name, read);
+    Ok(Planned::Sink(Box::new(query), fed))
 }
 
 /// Gives the columns of a view the names that it declares.

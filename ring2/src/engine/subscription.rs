@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
+use futures::task::AtomicWaker;
 use trefoil_ring0::mailbox::{Received as FromRing, Receiver};
 
 use super::keeper::Given;
+use super::stream::Changes;
 use super::view::Shared;
 use crate::error::Result;
 
@@ -28,11 +30,19 @@ pub enum Received {
 pub struct Subscription {
     inbox: Receiver<Given>,
     view: Arc<Shared>,
+    /// The task that waits for a batch.
+    waker: Arc<AtomicWaker>,
 }
 
 impl Subscription {
-    pub(super) fn new(inbox: Receiver<Given>, view: Arc<Shared>) -> Self {
-        Self { inbox, view }
+    pub(super) fn new(inbox: Receiver<Given>, view: Arc<Shared>, waker: Arc<AtomicWaker>) -> Self {
+        Self { inbox, view, waker }
+    }
+
+    /// As a stream, for a task of any executor.
+    pub fn changes(self) -> Changes {
+        let waker = Arc::clone(&self.waker);
+        Changes::new(self, waker)
     }
 
     /// The next batch, if there is one now.
@@ -55,8 +65,8 @@ impl Subscription {
 
     fn received(&self, received: FromRing<Given>) -> Result<Received> {
         match received {
-            FromRing::Value(given) => Ok(Received::Batch(given.rows)),
-            FromRing::Nothing => Ok(Received::Nothing),
+            FromRing::Value(Given::Rows { rows, .. }) => Ok(Received::Batch(rows)),
+            FromRing::Value(Given::Flushed(_)) | FromRing::Nothing => Ok(Received::Nothing),
             FromRing::End => self.view.failure().map_or(Ok(Received::End), Err),
         }
     }

@@ -1,9 +1,10 @@
-//! The plan as a drawing: Mermaid and Graphviz. A node is a stage, an edge an exchange.
+//! The plan as a drawing: Mermaid and Graphviz. A node is a stage, an edge an exchange. Of a plan
+//! that ran the stages are those that did, with their rows.
 
 use std::fmt::Write;
 
-use super::Explanation;
-use crate::partitioning::{Exchange, ExchangeKind, Stage};
+use super::{Explanation, measured};
+use crate::partitioning::{Exchange, ExchangeKind};
 
 fn label(exchange: &Exchange) -> String {
     match &exchange.kind {
@@ -15,9 +16,42 @@ fn label(exchange: &Exchange) -> String {
     }
 }
 
-fn operators(stage: &Stage, separator: &str, escape: fn(&str) -> String) -> String {
-    let names: Vec<String> = stage.operators.iter().map(|o| escape(&o.name)).collect();
-    names.join(separator)
+/// What is drawn.
+struct Drawing {
+    /// Of each stage its operators.
+    stages: Vec<Vec<String>>,
+    /// From a stage to another one, and how; without one: to the result.
+    edges: Vec<(usize, Option<(usize, String)>)>,
+}
+
+impl Drawing {
+    fn of(query: &Explanation) -> Self {
+        match &query.measured {
+            Some(measured) => Self {
+                stages: measured.stages.iter().map(measured::labels).collect(),
+                edges: measured::edges(measured),
+            },
+            None => {
+                let stages = query.stages.iter();
+                let edges = stages.clone().enumerate().map(|(number, stage)| {
+                    let to = stage.exchange.as_ref().map(|e| (e.to, label(e)));
+                    (number, to)
+                });
+                let names = |s: &crate::partitioning::Stage| -> Vec<String> {
+                    s.operators.iter().map(|o| o.name.clone()).collect()
+                };
+                Self {
+                    edges: edges.collect(),
+                    stages: stages.map(names).collect(),
+                }
+            }
+        }
+    }
+
+    fn node(&self, number: usize, separator: &str, escape: fn(&str) -> String) -> String {
+        let names: Vec<String> = self.stages[number].iter().map(|n| escape(n)).collect();
+        names.join(separator)
+    }
 }
 
 fn title(query: &Explanation) -> String {
@@ -38,22 +72,23 @@ fn for_dot(text: &str) -> String {
 
 /// A subgraph of a flowchart.
 pub(super) fn mermaid(query: &Explanation, prefix: &str) -> String {
+    let drawing = Drawing::of(query);
     let mut out = String::new();
     let title = for_mermaid(&title(query));
     // Writing into a String does not fail.
     let _ = writeln!(out, "  subgraph {prefix}[\"{title}\"]");
-    for (number, stage) in query.stages.iter().enumerate() {
-        let text = operators(stage, "<br/>", for_mermaid);
+    for number in 0..drawing.stages.len() {
+        let text = drawing.node(number, "<br/>", for_mermaid);
         let _ = writeln!(out, "    {prefix}_{number}[\"{text}\"]");
     }
-    for (number, stage) in query.stages.iter().enumerate() {
-        match &stage.exchange {
-            Some(exchange) => {
-                let (to, text) = (exchange.to, for_mermaid(&label(exchange)));
-                let _ = writeln!(out, "    {prefix}_{number} -->|\"{text}\"| {prefix}_{to}");
+    for (from, to) in &drawing.edges {
+        match to {
+            Some((to, text)) => {
+                let text = for_mermaid(text);
+                let _ = writeln!(out, "    {prefix}_{from} -->|\"{text}\"| {prefix}_{to}");
             }
             None => {
-                let _ = writeln!(out, "    {prefix}_{number} --> {prefix}_out((result))");
+                let _ = writeln!(out, "    {prefix}_{from} --> {prefix}_out((result))");
             }
         }
     }
@@ -63,31 +98,32 @@ pub(super) fn mermaid(query: &Explanation, prefix: &str) -> String {
 
 /// A cluster of a digraph.
 pub(super) fn dot(query: &Explanation, prefix: &str) -> String {
+    let drawing = Drawing::of(query);
     let mut out = String::new();
     let title = for_dot(&title(query));
     let _ = writeln!(
         out,
         "  subgraph cluster_{prefix} {{\n    label=\"{title}\";"
     );
-    for (number, stage) in query.stages.iter().enumerate() {
-        let text = operators(stage, "\\l", for_dot);
+    for number in 0..drawing.stages.len() {
+        let text = drawing.node(number, "\\l", for_dot);
         let _ = writeln!(
             out,
             "    {prefix}_{number} [shape=box, label=\"{text}\\l\"];"
         );
     }
     let _ = writeln!(out, "    {prefix}_out [shape=oval, label=\"result\"];");
-    for (number, stage) in query.stages.iter().enumerate() {
-        match &stage.exchange {
-            Some(exchange) => {
-                let (to, text) = (exchange.to, for_dot(&label(exchange)));
+    for (from, to) in &drawing.edges {
+        match to {
+            Some((to, text)) => {
+                let text = for_dot(text);
                 let _ = writeln!(
                     out,
-                    "    {prefix}_{number} -> {prefix}_{to} [label=\"{text}\"];"
+                    "    {prefix}_{from} -> {prefix}_{to} [label=\"{text}\"];"
                 );
             }
             None => {
-                let _ = writeln!(out, "    {prefix}_{number} -> {prefix}_out;");
+                let _ = writeln!(out, "    {prefix}_{from} -> {prefix}_out;");
             }
         }
     }

@@ -2,10 +2,39 @@
 
 use std::fmt::Write;
 
-use super::Explanation;
+use super::{Explained, Explanation, Summary, measured};
 use crate::partitioning::{ExchangeKind, PartitionStrategy, RoutingStrategy, Stage};
 
 const CATEGORIES: [&str; 5] = ["projection", "GROUP BY", "windows", "global", "join"];
+
+/// Renders queries, each below its title or its text.
+pub(super) fn all(all: &[(Option<String>, Explained)], summary: Option<&Summary>) -> String {
+    let mut out = String::new();
+    for (number, (title, one)) in all.iter().enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        if let Some(title) = title {
+            out.push_str(&format!("-- {title}\n"));
+        }
+        match one {
+            Ok(query) => {
+                if title.is_none() {
+                    out.push_str(&format!("{}\n\n", query.sql));
+                }
+                out.push_str(&query.text());
+            }
+            Err(error) => out.push_str(&format!(
+                "refused     {}:{}:{}: error[{}]: {}\n",
+                error.file, error.line, error.column, error.code, error.message
+            )),
+        }
+    }
+    if let Some(summary) = summary {
+        out.push_str(&format!("\n{summary}"));
+    }
+    out
+}
 
 /// Renders it.
 pub(super) fn render(query: &Explanation) -> String {
@@ -65,6 +94,9 @@ pub(super) fn render(query: &Explanation) -> String {
     out.push_str("result\n");
     if let Some(last) = last {
         stage(&query.stages, last, "", &mut out);
+    }
+    if let Some(measured) = &query.measured {
+        measured::render(measured, &mut out);
     }
     out
 }

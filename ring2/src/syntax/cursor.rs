@@ -1,5 +1,8 @@
 //! Reads SUBSCRIBE, and the cursors over it.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, visit_expressions_mut};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::reader::Reader;
@@ -11,7 +14,17 @@ impl Reader<'_> {
         self.expect("SUBSCRIBE")?;
         self.take("TO");
         let view = self.ident()?;
-        let selection = self.selection()?;
+        let mut selection = self.selection()?;
+        // There is no other relation that a column could be of.
+        let _: ControlFlow<()> = visit_expressions_mut(&mut selection, |expr| {
+            if let Expr::CompoundIdentifier(parts) = expr
+                && let [of, column] = &mut parts[..]
+                && *of == view
+            {
+                *expr = Expr::Identifier(column.clone());
+            }
+            ControlFlow::Continue(())
+        });
         Ok(Subscribe { view, selection })
     }
 

@@ -10,6 +10,7 @@ use super::statement::{
     ColumnSpec, CreateIndex, CreateSink, CreateSource, CreateView, Drop, Emit, EmitQuery, Explain,
     Insert, Kind, OptionSpec, Rename, Show, SourceKind, Statement, Subscribe, ViewKind, Watermark,
 };
+use crate::explain::Format;
 
 fn list<T: Display>(items: &[T]) -> String {
     let texts: Vec<_> = items.iter().map(ToString::to_string).collect();
@@ -313,9 +314,14 @@ impl Display for Subscribe {
 impl Display for Explain {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let analyze = flag(self.analyze, "ANALYZE ");
-        match self.format.as_str() {
-            "text" => write!(f, "EXPLAIN {analyze}{}", self.query),
-            format => write!(f, "EXPLAIN {analyze}(FORMAT {format}) {}", self.query),
+        match self.format {
+            Format::Text => write!(f, "EXPLAIN {analyze}{}", self.query),
+            format => write!(
+                f,
+                "EXPLAIN {analyze}(FORMAT {}) {}",
+                format.name(),
+                self.query
+            ),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::canonical::{self, Rows};
 use super::statement::{At, Drop, Emit, EmitQuery, Explain, Insert, Kind, Rename, Show, Statement};
 use crate::dialect::parser;
 use crate::error::{SqlError, nearest};
+use crate::explain::Format;
 use crate::place::{Chunk, Place, word};
 
 /// A statement being read.
@@ -432,7 +433,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn explain(&mut self) -> Result<Explain, SqlError> {
         self.expect("EXPLAIN")?;
         let mut analyze = self.take("ANALYZE");
-        let mut format = "text".to_string();
+        let mut format = Format::default();
         let options = matches!(self.peek_word(1).as_str(), "FORMAT" | "ANALYZE");
         if options && self.parser.consume_token(&Token::LParen) {
             loop {
@@ -441,12 +442,12 @@ impl<'a> Reader<'a> {
                 } else {
                     self.expect("FORMAT")?;
                     let at = self.at();
-                    format = self.value("text, json, mermaid or dot")?.to_lowercase();
-                    if !["text", "json", "mermaid", "dot"].contains(&format.as_str()) {
+                    let name = self.value("text, json, mermaid or dot")?.to_lowercase();
+                    format = Format::named(&name).ok_or_else(|| {
                         let hint = "text, json, mermaid or dot";
-                        let message = format!("EXPLAIN has no format \"{format}\"");
-                        return Err(self.place.hinted("E0104", at, message, hint));
-                    }
+                        let message = format!("EXPLAIN has no format \"{name}\"");
+                        self.place.hinted("E0104", at, message, hint)
+                    })?;
                 }
                 if !self.parser.consume_token(&Token::Comma) {
                     break;
@@ -458,11 +459,13 @@ impl<'a> Reader<'a> {
         if !matches!(word.as_str(), "SELECT" | "WITH" | "VALUES") && !word.is_empty() {
             return Err(self.unexpected("SELECT"));
         }
+        let query_at = At(self.at());
         let query = self.emit_query(Rows::Told)?;
         Ok(Explain {
             analyze,
             format,
             query,
+            query_at,
         })
     }
 }

@@ -8,6 +8,7 @@ use super::function::CreateFunction;
 use super::reader::Reader;
 use super::types::TypeName;
 use crate::error::{SqlError, nearest};
+use crate::explain::Format;
 use crate::place::{Chunk, Place, word};
 
 /// A place that two equal trees may differ in.
@@ -338,15 +339,17 @@ pub struct Subscribe {
     pub selection: Option<Expr>,
 }
 
-/// Formats of EXPLAIN.
+/// `EXPLAIN [ANALYZE] [(FORMAT ..)] SELECT ..`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explain {
     /// `ANALYZE`.
     pub analyze: bool,
-    /// `FORMAT ..`: text, json, mermaid or dot.
-    pub format: String,
+    /// `FORMAT ..`.
+    pub format: Format,
     /// The query.
     pub query: EmitQuery,
+    /// Where that stands.
+    pub query_at: At,
 }
 
 const STATEMENTS: [&str; 24] = [

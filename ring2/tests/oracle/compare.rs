@@ -112,7 +112,7 @@ pub(super) fn plan_native(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQu
     let steps = plan_steps_at(files, now())?;
     let queries = steps.into_iter().filter_map(|step| match step {
         Step::Query(query) => Some(*query),
-        Step::Answer(_) => None,
+        Step::Analyze(_) | Step::Answer(_) => None,
     });
     Ok(queries.collect())
 }

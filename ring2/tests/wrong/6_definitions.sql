@@ -136,6 +136,7 @@ DROP VIEW big
 ---
 DROP DATABASE x
 ---
+CREATE VIEW x AS WITH t AS (SELECT symbol FROM quotes) SELECT t.symbol FROM t JOIN trades ON t.symbol = trades.symbol;
 ALTER SOURCE trades RENAME TO t
 ---
 ALTER TABLE notes RENAME TO customers
@@ -182,7 +183,8 @@ SUBSCRIBE trades
 ---
 SUBSCRIBE big WHERE total > 1
 ---
-EXPLAIN SELECT symbol FROM trades
+CREATE SOURCE endless (n BIGINT) WITH (connector = 'generator');
+EXPLAIN ANALYZE SELECT n FROM endless
 ---
 FLUSH
 ---

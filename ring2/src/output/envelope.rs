@@ -3,22 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use trefoil::ResultColumn;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 
-use crate::print::{Shape, write_object};
+use super::print::{Shape, write_object};
+use crate::ResultColumn;
 
 /// What was read of updates whose second row has not come.
 #[derive(Debug, Default)]
-pub(crate) struct Envelopes {
+pub(super) struct Envelopes {
     /// By shard, what stood before.
     before: BTreeMap<usize, Vec<u8>>,
 }
 
 impl Envelopes {
     /// Writes a row of a changelog, or one that only comes.
-    pub(crate) fn write(
+    pub(super) fn write(
         &mut self,
         shape: Shape<'_>,
         frame: &Frame,

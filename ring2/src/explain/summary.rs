@@ -11,7 +11,7 @@ const CATEGORIES: [&str; 5] = ["projection", "GROUP BY", "windows", "global", "j
 
 /// Counts over queries.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Summary {
+pub struct Summary {
     queries: usize,
     refused: usize,
     runnable: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Counts one.
-    pub(crate) fn add(&mut self, one: &Explained) {
+    pub fn add(&mut self, one: &Explained) {
         self.queries += 1;
         match one {
             Ok(query) => {

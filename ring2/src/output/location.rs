@@ -10,7 +10,7 @@ const LINKS_MAX: usize = 40;
 
 /// What stands behind a path.
 #[derive(Debug)]
-pub(crate) enum Location {
+pub enum Location {
     /// Standard output, named as a file.
     Stdout,
     /// Standard error, named as a file.
@@ -23,7 +23,7 @@ pub(crate) enum Location {
 
 /// A file.
 #[derive(Debug)]
-pub(crate) struct FileLocation {
+pub struct FileLocation {
     links: Vec<PathBuf>,
     file: PathBuf,
     /// Device and number, where it is there.
@@ -32,7 +32,7 @@ pub(crate) struct FileLocation {
 
 impl Location {
     /// Follows the links of a path.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    pub fn of(path: &Path) -> io::Result<Self> {
         let (stdout, stderr) = (descriptor(1), descriptor(2));
         let mut links = Vec::new();
         let mut file = in_real_folder(path)?;
@@ -66,17 +66,17 @@ impl Location {
 
 impl FileLocation {
     /// The file itself, its folder named without links.
-    pub(crate) fn file(&self) -> &Path {
+    pub fn file(&self) -> &Path {
         &self.file
     }
 
     /// The file and all links to it that were followed.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Path> {
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.links.iter().chain([&self.file]).map(PathBuf::as_path)
     }
 
     /// Whether both are one file.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.file == other.file || (self.inode.is_some() && self.inode == other.inode)
     }
 }

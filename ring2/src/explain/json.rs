@@ -1,12 +1,12 @@
 //! `explain --format json`: the shape that programs read. Fields that do not apply are null.
 
 use serde::Serialize;
-use trefoil::partitioning::{ExchangeKind, PartitionStrategy, Stage};
-use trefoil::{Explanation, SqlError};
 
-use super::Explained;
+use super::measured::Measured;
 use super::summary::Summary;
-use crate::failure::Failure;
+use super::{Explained, Explanation};
+use crate::error::SqlError;
+use crate::partitioning::{ExchangeKind, PartitionStrategy, Stage};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -32,6 +32,8 @@ struct Query<'a> {
     reason: Option<&'a str>,
     stages: Vec<StageShape<'a>>,
     runnable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<&'a Measured>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refused<'a>>,
 }
@@ -70,10 +72,7 @@ struct Refused<'a> {
 }
 
 /// One document for all queries.
-pub(super) fn render(
-    all: &[(Option<String>, Explained)],
-    summary: Option<&Summary>,
-) -> Result<String, Failure> {
+pub(super) fn render(all: &[(Option<String>, Explained)], summary: Option<&Summary>) -> String {
     let queries = all.iter().map(|(title, one)| Query {
         file: title.as_deref(),
         ..match one {
@@ -86,9 +85,9 @@ pub(super) fn render(
         queries: queries.collect(),
         summary,
     };
-    serde_json::to_string_pretty(&document)
-        .map(|text| text + "\n")
-        .map_err(|e| Failure::Running(format!("cannot write JSON: {e}")))
+    let text = serde_json::to_string_pretty(&document);
+    // Its maps have texts as keys, and numbers, which are written as such.
+    text.expect("a document of texts and numbers is JSON") + "\n"
 }
 
 fn accepted(query: &Explanation) -> Query<'_> {
@@ -117,6 +116,7 @@ fn accepted(query: &Explanation) -> Query<'_> {
         reason: Some(&verdict.reason),
         stages: query.stages.iter().map(stage).collect(),
         runnable: query.refusal.is_none(),
+        measured: query.measured.as_ref(),
         error: None,
     }
 }

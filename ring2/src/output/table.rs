@@ -5,13 +5,13 @@ use unicode_width::UnicodeWidthStr;
 
 /// The side on which a column's cells begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(super) enum Side {
     Left,
     Right,
 }
 
 /// Text of which no character breaks a line or drives a terminal.
-pub(crate) fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         match c {
             c if c.is_control() => out.extend(c.escape_default()),
@@ -23,7 +23,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// A table of escaped texts.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub(super) struct Table {
     names: Vec<String>,
     sides: Vec<Side>,
     rows: Vec<Vec<String>>,
@@ -31,18 +31,18 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table without rows.
-    pub(crate) fn new(names: Vec<String>, sides: Vec<Side>) -> Self {
+    pub(super) fn new(names: Vec<String>, sides: Vec<Side>) -> Self {
         let rows = Vec::new();
         Self { names, sides, rows }
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, cells: Vec<String>) {
+    pub(super) fn push(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// Draws it.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].width());
             cells.chain([self.names[column].width()]).max().unwrap_or(0)

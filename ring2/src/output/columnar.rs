@@ -4,20 +4,19 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use trefoil::ResultColumn;
-use trefoil::convert::record_batch;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::Schema;
 
-use crate::args::Format;
-use crate::failure::Failure;
-use crate::print::Shape;
+use super::print::Shape;
+use super::{Format, WriteError};
+use crate::ResultColumn;
+use crate::convert::record_batch;
 
 /// Rows of a row group of Parquet, which are gathered before they are written.
 const GROUP_ROWS: usize = 128 * 1024;
@@ -29,18 +28,18 @@ enum Writer {
 }
 
 /// Columns being written.
-pub(crate) struct Columnar {
+pub(super) struct Columnar {
     writer: Writer,
     schema: Arc<ArrowSchema>,
 }
 
 impl Columnar {
     /// Begins one of these columns of frames of `schema`; `None` for a format of rows.
-    pub(crate) fn begin(
+    pub(super) fn begin(
         format: Format,
         columns: &[ResultColumn],
         schema: &Schema,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, WriteError> {
         let fields: Fields = columns.iter().map(|c| field(c, schema)).collect();
         let arrow = Arc::new(ArrowSchema::new(fields));
         let writer = match format {
@@ -66,13 +65,13 @@ impl Columnar {
     }
 
     /// Appends the first rows of a frame.
-    pub(crate) fn write(
+    pub(super) fn write(
         &mut self,
         shape: Shape<'_>,
         frame: &Frame,
         rows: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), WriteError> {
         let batch = record_batch(shape.schema, frame).map_err(failed)?;
         let arrays = shape.columns.iter().zip(self.schema.fields());
         let arrays = arrays.map(|(column, field)| array(column, field, &batch));
@@ -95,7 +94,7 @@ impl Columnar {
     }
 
     /// Ends it.
-    pub(crate) fn end(self, out: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(super) fn end(self, out: &mut Vec<u8>) -> Result<(), WriteError> {
         match self.writer {
             Writer::Stream(mut writer) => {
                 writer.finish().map_err(failed)?;
@@ -107,8 +106,8 @@ impl Columnar {
     }
 }
 
-fn failed(error: impl Display) -> Failure {
-    Failure::Running(format!("cannot write results as columns: {error}"))
+fn failed(error: impl Display) -> WriteError {
+    WriteError::Failed(format!("cannot write results as columns: {error}"))
 }
 
 fn field(column: &ResultColumn, schema: &Schema) -> Field {
