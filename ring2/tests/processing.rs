@@ -140,10 +140,18 @@ fn a_view_holds_what_is_open_and_what_was() {
 #[test]
 fn every_shard_has_the_one_clock() {
     let path = std::env::temp_dir().join(format!("trefoil-clock-{}.ndjson", std::process::id()));
-    let line = |n: i64| format!("{{\"k\":\"{}\",\"v\":{n}}}\n", ["a", "b", "c"][n as usize % 3]);
+    let line = |n: i64| {
+        format!(
+            "{{\"k\":\"{}\",\"v\":{n}}}\n",
+            ["a", "b", "c"][n as usize % 3]
+        )
+    };
     std::fs::write(&path, (0..300).map(line).collect::<String>()).unwrap();
     for (window, bounds) in [
-        ("TUMBLE(PROCTIME(), INTERVAL '10' SECOND)", &[(120, 130)][..]),
+        (
+            "TUMBLE(PROCTIME(), INTERVAL '10' SECOND)",
+            &[(120, 130)][..],
+        ),
         (
             "HOP(PROCTIME(), INTERVAL '5' SECOND, INTERVAL '10' SECOND)",
             &[(115, 125), (120, 130)],
