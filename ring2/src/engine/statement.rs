@@ -217,6 +217,14 @@ fn statement(
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }
+    if query
+        .program
+        .sources
+        .iter()
+        .any(|source| source.late.is_some())
+    {
+        return Err(refuse("late = 'sink:..'").into());
+    }
     kept::check_alone(&select, &query, there)?;
     if name.is_none() && select.target.is_some() {
         return sink(session, &select, query, there);
