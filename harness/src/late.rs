@@ -1,13 +1,13 @@
 //! Late rows on their way into sinks: each source that has one has an output of its own, beside
 //! the results of the query.
 
+use trefoil::output::Shape;
 use trefoil::{LateRows, PlannedQuery};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::id::OutputId;
 use trefoil_ring0::runtime::Running;
 
 use crate::failure::Failure;
-use crate::print::Shape;
 use crate::sinks::{Outlet, Sinks};
 use crate::state::Keeper;
 

@@ -217,6 +217,9 @@ fn statement(
     if query.dead_letters.is_some() {
         return Err(refuse("bad_data = 'dlq'").into());
     }
+    if !query.late.is_empty() {
+        return Err(refuse("late = 'sink:..'").into());
+    }
     kept::check_alone(&select, &query, there)?;
     if name.is_none() && select.target.is_some() {
         return sink(session, &select, query, there);
