@@ -8,7 +8,6 @@ use trefoil_ring0::id::OutputId;
 use trefoil_ring0::runtime::Running;
 
 use crate::failure::Failure;
-
 use crate::sinks::{Outlet, Sinks};
 use crate::state::Keeper;
 

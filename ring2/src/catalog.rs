@@ -344,6 +344,15 @@ impl Catalog {
         moved(&mut self.sinks, from, to, |d| d.name = to.into());
         moved(&mut self.indexes, from, to, |d| d.name = to.into());
         moved(&mut self.uses, from, to, |_| {});
+        for late in self
+            .sources
+            .values_mut()
+            .filter_map(|s| s.late_sink.as_mut())
+        {
+            if late == from || late.to_lowercase() == from {
+                to.clone_into(late);
+            }
+        }
         for used in self.uses.values_mut() {
             if used.remove(from) {
                 used.insert(to.to_string());

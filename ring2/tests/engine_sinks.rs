@@ -323,6 +323,18 @@ fn what_is_refused() {
         let error = engine.execute(&sql).unwrap_err();
         assert_eq!(error.code(), code, "{sql}: {error}");
     }
+    // Late rows have no way out of an engine yet.
+    engine
+        .execute(&format!(
+            "{}; CREATE SOURCE t (k BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+             WITH (connector = 'channel', late = 'sink:late')",
+            sink("late", &folder.path("late"), "json")
+        ))
+        .unwrap();
+    let windows = "SELECT COUNT(*) AS n FROM t GROUP BY TUMBLE(ts, INTERVAL '1' SECOND)";
+    let view = format!("CREATE MATERIALIZED VIEW w AS {windows} EMIT ON WINDOW CLOSE");
+    assert_eq!(engine.execute(&view).unwrap_err().code(), "E0301");
+    engine.execute("DROP SOURCE t; DROP SINK late").unwrap();
     // What was refused is not declared.
     let shown = engine.execute("SHOW SINKS").unwrap();
     assert_eq!(shown.iter().map(|b| b.num_rows()).sum::<usize>(), 1);
