@@ -19,7 +19,11 @@ struct Way<'a> {
 }
 
 /// The ways of all late rows of a query that runs.
-pub(crate) struct LateWays<'a>(Vec<Way<'a>>);
+pub(crate) struct LateWays<'a> {
+    ways: Vec<Way<'a>>,
+    /// Rows come at their own time, and each is wanted at once.
+    is_live: bool,
+}
 
 impl<'a> LateWays<'a> {
     /// Takes the outlets of a query's sinks for late rows.
@@ -41,12 +45,14 @@ impl<'a> LateWays<'a> {
                 outlet,
             });
         }
-        Ok(Self(ways))
+        let mut sources = query.program.sources.iter();
+        let is_live = sources.any(|source| source.kind.is_live());
+        Ok(Self { ways, is_live })
     }
 
     /// Gives the outlets back.
     pub(crate) fn end(self, sinks: &mut Sinks) -> Result<(), Failure> {
-        for mut way in self.0 {
+        for mut way in self.ways {
             way.outlet.flush()?;
             sinks.put_back(&way.rows.sink, way.outlet);
         }
@@ -54,7 +60,7 @@ impl<'a> LateWays<'a> {
     }
 
     fn way(&mut self, output: OutputId) -> Option<&mut Way<'a>> {
-        self.0.iter_mut().find(|way| way.rows.output == output)
+        self.ways.iter_mut().find(|way| way.rows.output == output)
     }
 
     /// Takes rows of an output, if it is one of late rows: behind the last checkpoint of a run that
@@ -65,11 +71,15 @@ impl<'a> LateWays<'a> {
         (rows, shard): (&Frame, usize),
         keeper: Option<&Keeper<'_>>,
     ) -> Result<bool, Failure> {
+        let is_live = self.is_live;
         let Some(way) = self.way(output) else {
             return Ok(false);
         };
         if keeper.is_none_or(|keeper| keeper.takes_rows(output)) {
             way.outlet.take(way.shape, rows, shard)?;
+            if is_live {
+                way.outlet.flush()?;
+            }
         }
         Ok(true)
     }
@@ -96,7 +106,7 @@ impl<'a> LateWays<'a> {
         let Some(epoch) = keeper.last_met() else {
             return Ok(());
         };
-        for way in &mut self.0 {
+        for way in &mut self.ways {
             let output = way.rows.output;
             if keeper.waits_for(output, epoch) && running.has_given_all(output) {
                 keeper.met(output, epoch, way.outlet.cut(epoch)?);
@@ -107,7 +117,7 @@ impl<'a> LateWays<'a> {
 
     /// All rows were taken, and are of this epoch.
     pub(crate) fn finish(&mut self, epoch: u64, keeper: &mut Keeper<'_>) -> Result<(), Failure> {
-        for way in &mut self.0 {
+        for way in &mut self.ways {
             keeper.met(way.rows.output, epoch, way.outlet.cut(epoch)?);
         }
         Ok(())

@@ -128,8 +128,8 @@ fn part(
     Ok((parts, ends))
 }
 
-/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the shards as long as the
-/// program runs: one that sleeps has no clock.
+/// Where changes wait for their time, splits may be idle, or windows close by the clock, wakes the
+/// shards as long as the program runs: one that sleeps has no clock.
 fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<()> {
     let operators = program.stages.iter().flat_map(|stage| &stage.operators);
     let every_ns = operators.filter_map(|operator| match operator {

@@ -305,7 +305,7 @@ fn who_holds_the_watermark_back_is_named() {
             let split: Option<i64> = row.get("held_by_split").unwrap();
             source.zip(split.map(|split| u32::try_from(split).unwrap()))
         });
-        assert_eq!(told.collect::<Vec<_>>(), [held_by.clone()]);
+        assert_eq!(told.collect::<Vec<_>>(), std::slice::from_ref(&held_by));
         held_by
     };
     let split = |number| Some(("r".to_owned(), number));

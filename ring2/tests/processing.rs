@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::cell::Cell;
+use std::path::PathBuf;
 
-use trefoil::Engine;
 use trefoil::engine::{Appender, Builder, Subscription, rows};
-use trefoil::params;
-use trefoil_ring0::runtime::Config;
+use trefoil::{Engine, SourceFile, convert, params, plan_script};
+use trefoil_ring0::runtime::{Config, start};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -134,4 +134,60 @@ fn a_view_holds_what_is_open_and_what_was() {
     let update = [row("a", 100, 110, 1), row("a", 100, 110, 2)];
     bench.at(101, &["a"], &update);
     bench.at(112, &["a"], &[row("a", 110, 120, 1)]);
+}
+
+/// Over input that ends, on any number of shards, all rows are read at one time.
+#[test]
+fn every_shard_has_the_one_clock() {
+    let path = std::env::temp_dir().join(format!("trefoil-clock-{}.ndjson", std::process::id()));
+    let line = |n: i64| format!("{{\"k\":\"{}\",\"v\":{n}}}\n", ["a", "b", "c"][n as usize % 3]);
+    std::fs::write(&path, (0..300).map(line).collect::<String>()).unwrap();
+    for (window, bounds) in [
+        ("TUMBLE(PROCTIME(), INTERVAL '10' SECOND)", &[(120, 130)][..]),
+        (
+            "HOP(PROCTIME(), INTERVAL '5' SECOND, INTERVAL '10' SECOND)",
+            &[(115, 125), (120, 130)],
+        ),
+        ("SESSION(PROCTIME(), INTERVAL '5' SECOND)", &[(123, 128)]),
+    ] {
+        let file = SourceFile {
+            name: "q.sql".to_owned(),
+            text: format!(
+                "CREATE SOURCE r (k VARCHAR, v BIGINT)
+                 WITH (connector = 'file', path = '{}', format = 'json');
+                 SELECT k, {BOUNDS} FROM r GROUP BY k, {window};",
+                path.display()
+            ),
+            base: PathBuf::new(),
+        };
+        let planned = plan_script(&[file]).unwrap();
+        let wanted = |key: &'static str| bounds.iter().map(move |(a, b)| row(key, *a, *b, 100));
+        let wanted: Vec<Row> = ["a", "b", "c"].into_iter().flat_map(wanted).collect();
+        for (shards, frame_rows) in [(1, 1), (1, 1024), (2, 7), (4, 1), (4, 1024)] {
+            let config = Config {
+                shards,
+                frame_rows,
+                chunk_bytes: 100,
+                now: || 123 * SECOND,
+                ..Config::default()
+            };
+            let program = &planned[0].program;
+            let mut running = start(program, &config).unwrap();
+            let mut got = Vec::new();
+            while let Some(block) = running.next_block().unwrap() {
+                let schema = &program.outputs[0].schema;
+                let batch = convert::record_batch(schema, block.rows()).unwrap();
+                got.extend(rows(&batch).map(|row| {
+                    let number = |name: &str| row.get::<i64>(name).unwrap();
+                    let key: String = row.get("k").unwrap();
+                    (key, number("a"), number("b"), number("n"))
+                }));
+                running.give_back(block);
+            }
+            running.finish().unwrap();
+            got.sort();
+            assert_eq!(got, wanted, "{window}, {shards} shards, {frame_rows}");
+        }
+    }
+    std::fs::remove_file(path).unwrap();
 }

@@ -156,9 +156,9 @@ fn what_a_source_asks_for_and_cannot_get_is_refused() {
     for (connector, format, more) in [
         ("file", "avro", ""),
         (
-            "file",
+            "kafka",
             "json",
-            ", event_time_field = 'ts', idle_timeout = '1 second'",
+            ", topic = 't', bootstrap_servers = 'localhost:9092'",
         ),
     ] {
         let path = match connector {

@@ -41,8 +41,8 @@ impl Lowering<'_> {
         is_joint || (is_told || spec.policy.is_some()) && spec.reading == Reading::InOrder
     }
 
-    /// Has sources read by one shard whose watermarks are to be compared: where several meet, and one
-    /// of them may be idle, or too far ahead.
+    /// Has sources read by one shard whose watermarks are to be compared: where several meet, and
+    /// one of them may be idle, or too far ahead.
     pub(super) fn compare_watermarks(&mut self) {
         let timed = |s: &&mut SourceSpec| s.event_time.is_some_and(|time| time.lag_ns.is_some());
         let sources = &mut self.program.sources;

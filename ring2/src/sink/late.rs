@@ -123,9 +123,9 @@ fn columns(
     sink: &SinkDef,
 ) -> Result<Vec<ResultColumn>, SqlError> {
     let fits = || {
-        let pairs = sink.columns.iter().zip(&source.columns);
+        let mut pairs = sink.columns.iter().zip(&source.columns);
         sink.columns.len() == source.columns.len()
-            && pairs.into_iter().all(|(to, from)| {
+            && pairs.all(|(to, from)| {
                 let alike = to.data_type.equals_datatype(&from.data_type);
                 alike && to.is_json() == from.is_json() && to.length_max().is_none() && to.nullable
             })
