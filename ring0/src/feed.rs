@@ -54,6 +54,8 @@ pub struct FeedPlace {
     pub at: u64,
     /// The first bytes of that file, as many as are known.
     pub head: Vec<u8>,
+    /// Those right before the place.
+    pub before: Vec<u8>,
 }
 
 /// An open stream.
@@ -69,7 +71,7 @@ pub trait Feeder: Send {
 #[derive(Debug)]
 enum Fed {
     Bytes(Vec<u8>),
-    /// What follows is of another file, of which this is the first block.
+    /// What follows is of another file, of which these are the first bytes, if it has any.
     Begin(Vec<u8>),
     Failed(String),
 }
@@ -114,7 +116,8 @@ impl Blocks {
         self.push(Fed::Bytes(block));
     }
 
-    /// Sends the first block of another file, which has bytes: what was before is complete.
+    /// Sends the first block of another file, which may have no bytes yet: what was before is
+    /// complete.
     pub fn begin(&mut self, block: Vec<u8>) {
         self.push(Fed::Begin(block));
     }

@@ -245,6 +245,7 @@ impl Shard {
                         let mut position = slot.source.pass_barrier();
                         let clock = slot.processing.as_ref().map(Processing::split);
                         position.split = clock.or(position.split);
+                        position.followed = slot.among.followed();
                         slot.position = Some(position);
                         slot.end_chunk(Mark::Barrier(epoch));
                     }

@@ -313,6 +313,7 @@ impl Source {
                     chunks: 0,
                     split: None,
                     stream: None,
+                    followed: None,
                 };
             }
             Self::Elsewhere => unreachable!("it came to no barrier"),
@@ -324,6 +325,7 @@ impl Source {
             chunks,
             split,
             stream: None,
+            followed: None,
         }
     }
 

@@ -4,13 +4,16 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, WildcardAdditionalOptions, visit_expressions_mut,
+    TableFactor, TableWithJoins, WildcardAdditionalOptions, visit_expressions,
+    visit_expressions_mut,
 };
 
 use crate::catalog::Catalog;
 use crate::functions::{self, FunctionKind};
+use crate::planner::{self, tree::function_name};
 use crate::syntax::{default_name, has_window_call};
 
 /// Flattens a query as far as it goes.
@@ -62,6 +65,10 @@ fn merge(
     catalog: &Catalog,
 ) -> Option<Select> {
     let inner = plain(query)?;
+    // What is named twice would be two values.
+    if is_volatile(inner) {
+        return None;
+    }
     let columns = columns(inner, catalog)?;
     let grouped = is_grouped(inner);
     let keys = keys(inner)?;
@@ -204,6 +211,17 @@ fn plain(query: &Query) -> Option<&Select> {
         && select.named_window.is_empty()
         && select.lateral_views.is_empty();
     (bare && one && simple).then_some(select)
+}
+
+/// Whether a function in it gives another value each time.
+fn is_volatile(select: &Select) -> bool {
+    let flow = visit_expressions(select, |e| match function_name(e) {
+        Some(name) if planner::volatility(&name) == Some(Volatility::Volatile) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    flow.is_break()
 }
 
 /// Whether a key is a window, by itself or by the name of an item.

@@ -38,7 +38,7 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF};
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, ScalarUDF, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
@@ -197,6 +197,14 @@ pub(crate) fn is_function(name: &str) -> bool {
     let state = state.read();
     let has = state.udf(name).is_ok() || state.udaf(name).is_ok() || state.udwf(name).is_ok();
     has || functions::known().kind(name).is_some()
+}
+
+/// How sure a scalar function gives the same for the same; `None` of one that is not known.
+pub(crate) fn volatility(name: &str) -> Option<Volatility> {
+    let state = known().state_ref();
+    let state = state.read();
+    let function = state.udf(&name.to_lowercase()).ok()?;
+    Some(function.signature().volatility)
 }
 
 /// A source's columns as Arrow has them.

@@ -282,7 +282,7 @@ fn what_is_refused() {
     let late = format!(
         "CREATE SOURCE l (n BIGINT, t TIMESTAMP(3), WATERMARK FOR t) WITH (connector = 'file', \
          path = '{}', format = 'json', late = 'sink:out')",
-        folder.path("in.ndjson")
+        folder.path("in.ndjson").display()
     );
     engine.execute(&late).unwrap();
     let own = sink("own", &folder.path("in.ndjson"), "json");

@@ -70,6 +70,7 @@ pub(super) fn go_on(
                 if let (Some(processing), Some(split)) = (&mut part.processing, position.split) {
                     processing.go_on(split);
                 }
+                part.among.go_on(position.followed);
                 part.source.go_on(position)?;
             }
             None => part.source.go_to_end(),

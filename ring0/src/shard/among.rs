@@ -45,6 +45,16 @@ impl Among {
         }
     }
 
+    /// What others came to while it was idle, if it was, for a snapshot.
+    pub(super) fn followed(&self) -> Option<i64> {
+        (self.followed > i64::MIN).then_some(self.followed)
+    }
+
+    /// Goes on behind that.
+    pub(crate) fn go_on(&mut self, followed: Option<i64>) {
+        self.followed = followed.unwrap_or(i64::MIN);
+    }
+
     /// What rows carry holds for all: what others had come to before they were read.
     pub(super) fn raise_bounds(&mut self, source: &mut Source) {
         self.own.clear();
@@ -122,7 +132,10 @@ impl Shard {
             let is_idle = judge.standing(now_ns, &slot.among, at) == Standing::Idle;
             judge.idle.push(is_idle);
         }
-        let shared = judge.shared();
+        // Where all are idle that go on, what has come furthest holds, though it has ended.
+        let all = sources.iter().filter(|slot| is_among(slot));
+        let furthest = all.filter_map(|slot| slot.source.reached()).max();
+        let shared = judge.shared(furthest);
         // Who is idle is not waited for.
         for (facts, is_idle) in judge.facts.iter_mut().zip(&judge.idle) {
             facts.watermark_ns = facts.watermark_ns.filter(|_| !is_idle);
@@ -139,8 +152,12 @@ impl Shard {
 }
 
 impl Judge {
-    /// The watermark of all that are waited for. One that has had nothing yet holds it back.
-    fn shared(&self) -> Option<i64> {
+    /// The watermark of all that are waited for. One that has had nothing yet holds it back. Where
+    /// nobody is waited for it is `furthest`.
+    fn shared(&self, furthest: Option<i64>) -> Option<i64> {
+        if self.idle.iter().all(|is_idle| *is_idle) {
+            return furthest;
+        }
         let awake = self
             .facts
             .iter()

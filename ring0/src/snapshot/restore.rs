@@ -28,6 +28,9 @@ pub(crate) struct SourcePosition {
     /// Where it is in a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stream: Option<StreamPosition>,
+    /// The watermark (ns) that other sources came to while it was idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) followed: Option<i64>,
 }
 
 /// The snapshots of all shards of a program, to go on from with any number of them.

@@ -213,6 +213,7 @@ impl StreamSource {
             let passed = &self.bytes[..self.at];
             *lines += memchr::memchr_iter(b'\n', passed).count() as u64;
         }
+        self.parts.leave(&self.bytes[..self.at]);
         self.bytes.drain(..self.at);
         self.at = 0;
         let mut used = block;
@@ -238,7 +239,11 @@ impl StreamSource {
         SourcePosition {
             chunks: 0,
             split: self.clock.as_ref().and_then(|clock| clock.split(false)),
-            stream: Some(self.parts.position(at, names, self.skipping)),
+            stream: Some(
+                self.parts
+                    .position((at, &self.bytes[..self.at]), names, self.skipping),
+            ),
+            followed: None,
         }
     }
 

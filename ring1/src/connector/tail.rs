@@ -35,8 +35,7 @@ impl Feed for Tail {
             path: self.path.clone(),
             file,
             at: 0,
-            begins: false,
-            ended_line: true,
+            next: None,
         }))
     }
 
@@ -48,14 +47,24 @@ impl Feed for Tail {
         let failed = |error: std::io::Error| error.to_string();
         let file = File::open(&self.path).map_err(failed)?;
         let facts = file.metadata().map_err(failed)?;
+        let other = format!(
+            "it is not the file that was read, of which {} bytes were",
+            place.at
+        );
         let mut head = vec![0; place.head.len()];
         let reads = (facts.len() >= head.len() as u64)
             .then(|| file.read_exact_at(&mut head, 0).map_err(failed));
         if reads.transpose()?.is_none() || head != place.head {
-            return Err(format!(
-                "it is not the file that was read, of which {} bytes were",
-                place.at
-            ));
+            return Err(other);
+        }
+        let mut before = vec![0; place.before.len()];
+        if let Some(from) = place.at.checked_sub(before.len() as u64)
+            && facts.len() >= place.at
+        {
+            file.read_exact_at(&mut before, from).map_err(failed)?;
+            if before != place.before {
+                return Err(other);
+            }
         }
         if facts.len() < place.at {
             return Err(format!(
@@ -67,8 +76,7 @@ impl Feed for Tail {
             path: self.path.clone(),
             file,
             at: place.at,
-            begins: false,
-            ended_line: true,
+            next: None,
         }))
     }
 }
@@ -78,10 +86,8 @@ struct Following {
     file: File,
     /// How much of it was read.
     at: u64,
-    /// It took the place of another one, and nothing of it was sent.
-    begins: bool,
-    /// The last byte sent was a newline.
-    ended_line: bool,
+    /// What took its place, once it was read up to its end.
+    next: Option<File>,
 }
 
 /// What became of the file at whose end we are.
@@ -107,11 +113,14 @@ impl Feeder for Following {
             if count > 0 {
                 block.truncate(count);
                 self.at += count as u64;
-                self.ended_line = block.ends_with(b"\n");
-                match std::mem::take(&mut self.begins) {
-                    true => blocks.begin(block),
-                    false => blocks.send(block),
-                }
+                blocks.send(block);
+                continue;
+            }
+            block.clear();
+            // It was written to before it gave way, and that was read by now.
+            if let Some(file) = self.next.take() {
+                (self.file, self.at) = (file, 0);
+                blocks.begin(block);
                 continue;
             }
             let seen = self.look().map_err(|error| error.to_string())?;
@@ -122,24 +131,19 @@ impl Feeder for Following {
                     blocks.wait(LOOK_MS);
                     continue;
                 }
-                Seen::Shorter => blocks.tell(&format!(
-                    "{name} became shorter: it is read again from its beginning"
-                )),
+                Seen::Shorter => {
+                    blocks.tell(&format!(
+                        "{name} became shorter: it is read again from its beginning"
+                    ));
+                    self.at = 0;
+                    blocks.begin(block);
+                }
                 Seen::Replaced(file) => {
                     blocks.tell(&format!("{name} was replaced: the new file is read"));
-                    self.file = file;
+                    self.next = Some(file);
+                    spare = Some(block);
                 }
             }
-            (self.at, self.begins) = (0, true);
-            block.clear();
-            match self.ended_line {
-                true => spare = Some(block),
-                false => {
-                    block.push(b'\n');
-                    blocks.send(block);
-                }
-            }
-            self.ended_line = true;
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ fn hosted(node: LogicalPlan, taken: &mut usize) -> PlanResult<Transformed<Logica
             let Expr::ScalarSubquery(subquery) = &e else {
                 return Ok(Transformed::no(e));
             };
-            match value(subquery, &input, taken)? {
+            match value(subquery, &before, &input, taken)? {
                 None => Ok(Transformed::no(e)),
                 Some((joined, value)) => {
                     input = joined;
@@ -97,6 +97,19 @@ fn is_open(plan: &LogicalPlan) -> bool {
     .unwrap_or(true)
 }
 
+/// Whether a plan's rows are others each time.
+fn is_volatile(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| {
+        let mut volatile = false;
+        node.apply_expressions(|e| {
+            volatile |= e.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(volatile)
+    })
+    .unwrap_or(true)
+}
+
 impl<'a> Parts<'a> {
     /// `None` of one that DataFusion makes a join of, or that is another one.
     fn of(subquery: &'a Subquery) -> Option<Self> {
@@ -135,18 +148,24 @@ impl<'a> Parts<'a> {
 }
 
 /// The outer rows with the subquery's value, and that value; `None` where it is left as it is.
+/// `before` is these rows without the values of other subqueries.
 fn value(
     subquery: &Subquery,
+    before: &LogicalPlan,
     outer: &LogicalPlan,
     taken: &mut usize,
 ) -> PlanResult<Option<(LogicalPlan, Expr)>> {
     let Some(parts) = Parts::of(subquery) else {
         return Ok(None);
     };
+    // They are computed twice, and would not be the same rows.
+    if is_volatile(before) {
+        return Ok(None);
+    }
     let mut named: Vec<Column> = Vec::new();
     for column in &subquery.outer_ref_columns {
         match column {
-            Expr::OuterReferenceColumn(_, column) if outer.schema().has_column(column) => {
+            Expr::OuterReferenceColumn(_, column) if before.schema().has_column(column) => {
                 if !named.contains(column) {
                     named.push(column.clone());
                 }
@@ -161,7 +180,7 @@ fn value(
     // Each combination of the outer columns once.
     let each = named.iter().enumerate();
     let each = each.map(|(at, column)| Expr::Column(column.clone()).alias(name(at)));
-    let each = project(each.collect(), outer.clone())?;
+    let each = project(each.collect(), before.clone())?;
     let each = LogicalPlan::Distinct(Distinct::All(Arc::new(each)));
     // Its rows, and a mark by which they are told from none.
     let mark = format!("{NAME}_{taken}_row");

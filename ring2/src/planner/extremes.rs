@@ -3,6 +3,7 @@
 //! key is, so that each row is compared with one, whatever the number of those that have the key.
 //! Over inputs that end: there the greatest are known before they are asked for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -48,6 +49,11 @@ fn compared(join: &Join) -> Option<(Column, Operator, Column)> {
     use JoinType as J;
     let asks = matches!(join.join_type, J::LeftSemi | J::LeftAnti | J::LeftMark);
     if !asks || join.null_aware || join.on.is_empty() {
+        return None;
+    }
+    // Groups have each key once.
+    let keys: HashSet<&Expr> = join.on.iter().map(|(_, right)| right).collect();
+    if keys.len() < join.on.len() {
         return None;
     }
     let Expr::BinaryExpr(both) = join.filter.as_ref()? else {

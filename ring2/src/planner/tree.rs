@@ -26,6 +26,7 @@ pub(crate) use self::from::parse_query;
 use self::owners::{Owned, of_input, of_using};
 use self::unnest::{Unnested, of_owner};
 use self::windows::Window;
+pub(crate) use self::windows::function_name;
 use crate::catalog::SourceDef;
 use crate::constants;
 use crate::dialect::find_word;

@@ -7,6 +7,8 @@ use crate::feed::FeedPlace;
 
 /// Bytes that a file is known by.
 const HEAD_BYTES: usize = 512;
+/// Bytes before a place that it is known by.
+const BEFORE_BYTES: usize = 64;
 
 /// Where a stream goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +42,16 @@ struct Part {
 #[derive(Debug)]
 pub(super) struct Parts {
     parts: Vec<Part>,
+    /// The last bytes that were read.
+    before: Vec<u8>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        let parts = vec![Part::default()];
-        Self { parts }
+        Self {
+            parts: vec![Part::default()],
+            before: Vec::new(),
+        }
     }
 }
 
@@ -57,6 +63,14 @@ impl Parts {
             let more = bytes.len().min(HEAD_BYTES - part.head.len());
             part.head.extend_from_slice(&bytes[..more]);
         }
+    }
+
+    /// Bytes were read that are not kept.
+    pub(super) fn leave(&mut self, bytes: &[u8]) {
+        let last = &bytes[bytes.len().saturating_sub(BEFORE_BYTES)..];
+        self.before.extend_from_slice(last);
+        let more = self.before.len().saturating_sub(BEFORE_BYTES);
+        self.before.drain(..more);
     }
 
     /// Another file begins at this byte of the stream.
@@ -84,10 +98,10 @@ impl Parts {
         passed
     }
 
-    /// Where the stream is at this byte of it.
+    /// Where the stream is at this byte of it, behind `bytes` that are kept.
     pub(super) fn position(
         &self,
-        at: u64,
+        (at, bytes): (u64, &[u8]),
         names: Option<Vec<String>>,
         skipping: bool,
     ) -> StreamPosition {
@@ -97,9 +111,13 @@ impl Parts {
             .head
             .len()
             .min(usize::try_from(behind).unwrap_or(usize::MAX));
+        let kept = &bytes[bytes.len().saturating_sub(BEFORE_BYTES)..];
+        let before = [&self.before, kept].concat();
+        let of_file = BEFORE_BYTES.min(usize::try_from(behind).unwrap_or(usize::MAX));
         let file = FeedPlace {
             at: behind,
             head: part.head[..known].to_vec(),
+            before: before[before.len().saturating_sub(of_file)..].to_vec(),
         };
         StreamPosition {
             at,
@@ -114,6 +132,7 @@ impl Parts {
     pub(super) fn go_on(&mut self, from: StreamPosition) -> (u64, Option<Vec<String>>, bool) {
         let (start, head) = (from.at - from.file.at, from.file.head);
         self.parts = vec![Part { start, head }];
+        self.before = from.file.before;
         (from.at, from.names, from.skipping)
     }
 }

@@ -186,7 +186,7 @@ impl Tree<'_> {
                 match (merged.iter().position(known), relations.as_slice()) {
                     (Some(at), _) => Some(merged.remove(at)),
                     (None, [only]) => Some(Owned::by(name.clone(), named(only)?)),
-                    (None, _) => self.owner(&name, factors.iter().copied()),
+                    (None, _) => self.sole_owner(&name, factors),
                 }
             };
             let (l, r) = (of(&left, merged)?, of(&[right], merged)?);
@@ -211,6 +211,20 @@ impl Tree<'_> {
             merged.push(one);
         }
         on
+    }
+
+    /// The relation that has a column; `None` where several have it, too.
+    fn sole_owner(&self, column: &str, factors: &[&TableFactor]) -> Option<Owned> {
+        let mut relations = Vec::new();
+        factors.iter().for_each(|f| flat(f, &mut relations));
+        let owners = relations.into_iter().filter(|f| {
+            let columns = self.columns(f);
+            columns.is_some_and(|columns| columns.iter().any(|c| c == column))
+        });
+        match owners.count() {
+            1 => self.owner(column, factors.iter().copied()),
+            _ => None,
+        }
     }
 
     /// The relation that has a column, as far as that can be told.

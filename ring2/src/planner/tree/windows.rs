@@ -78,7 +78,7 @@ fn invoke(name: &str, time: Expr, lengths: &[i64]) -> Expr {
 }
 
 /// The small name of a function.
-pub(super) fn function_name(expr: &Expr) -> Option<String> {
+pub(crate) fn function_name(expr: &Expr) -> Option<String> {
     let Expr::Function(f) = expr else { return None };
     match f.name.0.as_slice() {
         [part] => part.as_ident().map(normal),
