@@ -1,5 +1,5 @@
-//! SUBSCRIBE and cursors in SQL: the changes that a subscription of the host is given, those rows of
-//! them that are wanted, and nothing held back for who takes too little.
+//! SUBSCRIBE and cursors in SQL: the changes that a subscription of the host is given, those rows
+//! of them that are wanted, and nothing held back for who takes too little.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 

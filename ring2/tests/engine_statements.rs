@@ -96,37 +96,38 @@ fn sum(rows: &Json) -> u64 {
         .sum()
 }
 
+/// Queries, their rows of results, rows that reach their state, and a kernel of theirs.
+const MEASURED: [(&str, u64, u64, &str); 4] = [
+    (
+        "SELECT k, COUNT(*) AS c FROM s WHERE n >= 1000 GROUP BY k",
+        7,
+        4000,
+        "native",
+    ),
+    ("SELECT n FROM s WHERE n < 30", 30, 30, "native"),
+    (
+        "SELECT COUNT(*) AS c FROM s WHERE reverse(CAST(n AS VARCHAR)) < '1'",
+        1,
+        500,
+        "generic",
+    ),
+    (
+        "SELECT k, n FROM s WHERE k = 3 ORDER BY n DESC LIMIT 5",
+        5,
+        714,
+        "native",
+    ),
+];
+
 /// What is measured is what the query does, on any number of shards.
 #[test]
 fn what_a_run_measured() {
     const ROWS: u64 = 5000;
     let (path, source) = numbers("measured", ROWS);
-    let queries = [
-        // Rows of results, rows that reach the state.
-        (
-            "SELECT k, COUNT(*) AS c FROM s WHERE n >= 1000 GROUP BY k",
-            7,
-            4000,
-            "native",
-        ),
-        ("SELECT n FROM s WHERE n < 30", 30, 30, "native"),
-        (
-            "SELECT COUNT(*) AS c FROM s WHERE reverse(CAST(n AS VARCHAR)) < '1'",
-            1,
-            500,
-            "generic",
-        ),
-        (
-            "SELECT k, n FROM s WHERE k = 3 ORDER BY n DESC LIMIT 5",
-            5,
-            714,
-            "native",
-        ),
-    ];
     for shards in [1, 2, 4] {
         let engine = engine(shards);
         engine.execute(&source).unwrap();
-        for (query, results, applied, kernel) in queries {
+        for (query, results, applied, kernel) in MEASURED {
             let sql = format!("EXPLAIN ANALYZE (FORMAT json) {query}");
             let told = lines(&engine.execute(&sql).unwrap());
             let told: Json = serde_json::from_str(&told).unwrap();
@@ -171,9 +172,20 @@ fn what_a_run_measured() {
                 assert_eq!(sum(&last["rows_out"]), results, "{sql}");
             }
         }
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// It is told in every format, also where the caller's thread is the shard.
+#[test]
+fn what_was_measured_is_told() {
+    let (path, source) = numbers("told", 5000);
+    for shards in [1, 2] {
+        let engine = engine(shards);
+        engine.execute(&source).unwrap();
         let text = lines(
             &engine
-                .execute(&format!("EXPLAIN ANALYZE {}", queries[0].0))
+                .execute(&format!("EXPLAIN ANALYZE {}", MEASURED[0].0))
                 .unwrap(),
         );
         for part in [
@@ -183,14 +195,14 @@ fn what_a_run_measured() {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         for (format, part) in [("mermaid", "filter (native)"), ("dot", "filter (native)")] {
-            let sql = format!("EXPLAIN ANALYZE (FORMAT {format}) {}", queries[0].0);
+            let sql = format!("EXPLAIN ANALYZE (FORMAT {format}) {}", MEASURED[0].0);
             let text = lines(&engine.execute(&sql).unwrap());
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
     let here = Engine::builder().on_this_thread().open().unwrap();
     here.execute(&source).unwrap();
-    let sql = format!("EXPLAIN ANALYZE {}", queries[0].0);
+    let sql = format!("EXPLAIN ANALYZE {}", MEASURED[0].0);
     let text = lines(&here.execute(&sql).unwrap());
     assert!(text.contains("7 rows of results, 1 shard"), "{text}");
     std::fs::remove_file(path).unwrap();
@@ -252,7 +264,8 @@ fn flush_waits_for_what_was_pushed() {
         engine.execute(CHANNEL).unwrap();
         engine
             .execute(
-                "CREATE MATERIALIZED VIEW a AS SELECT k, COUNT(*) AS n, SUM(v) AS s FROM c GROUP BY k;
+                "CREATE MATERIALIZED VIEW a AS
+                   SELECT k, COUNT(*) AS n, SUM(v) AS s FROM c GROUP BY k;
                  CREATE MATERIALIZED VIEW b AS SELECT n, COUNT(*) AS keys FROM a GROUP BY n;
                  CREATE MATERIALIZED VIEW z AS SELECT COUNT(*) AS groups, SUM(keys) AS keys FROM b;
                  CREATE MATERIALIZED VIEW j AS SELECT a.k AS k, b.keys AS keys

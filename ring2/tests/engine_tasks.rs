@@ -146,7 +146,8 @@ fn a_push_that_is_dropped_took_nothing() {
     assert!(matches!(nothing, Poll::Pending));
 }
 
-/// A task that waits for room learns that its source was dropped, one that reads that its view failed.
+/// A task that waits for room learns that its source was dropped, one that reads that its view
+/// failed.
 #[test]
 fn who_waits_learns_of_the_end() {
     let engine = engine(1);

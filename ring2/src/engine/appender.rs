@@ -69,8 +69,8 @@ impl Appender {
         Ok(())
     }
 
-    /// As [`Self::append_batch`], in a task of any executor, as [`Self::push`]. Dropped before it is
-    /// done, some rows may have been taken, in order.
+    /// As [`Self::append_batch`], in a task of any executor, as [`Self::push`]. Dropped before it
+    /// is done, some rows may have been taken, in order.
     ///
     /// # Errors
     /// As [`Self::append_batch`].

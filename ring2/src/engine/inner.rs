@@ -1,5 +1,5 @@
-//! What an engine holds, looked at by one thread at a time: what is declared, what runs, and how one
-//! comes from the other.
+//! What an engine holds, looked at by one thread at a time: what is declared, what runs, and how
+//! one comes from the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! SUBSCRIBE in SQL: what a view gives from then on, those rows of it that are wanted. It waits in a
-//! bounded queue; who takes too little is told so, and holds nobody back.
+//! SUBSCRIBE in SQL: what a view gives from then on, those rows of it that are wanted. It waits in
+//! a bounded queue; who takes too little is told so, and holds nobody back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -143,8 +143,8 @@ impl OpenSink {
         &self.sink.name
     }
 
-    /// Opens the sink that a query feeds, where no other one writes its file, and the query does not
-    /// read it.
+    /// Opens the sink that a query feeds, where no other one writes its file, and the query does
+    /// not read it.
     pub(super) fn open(
         query: &PlannedQuery,
         fed: Fed,

@@ -171,34 +171,11 @@ fn statement(
             script::statement(place, chunk, Reading::Engine, session)
         })?,
     };
-    let mut select = match (step, &read) {
-        (None, Statement::Rename(rename)) => {
-            let (from, to) = (rename.name.value.clone(), rename.to.value.clone());
-            return Ok(Planned::Rename(from, to));
-        }
-        (None, Statement::Subscribe(subscribe)) => {
-            let view = subscribe.view.value.clone();
-            if endless == Endless::Refused {
-                let message = format!("SUBSCRIBE of \"{view}\" never ends");
-                let hint = "DECLARE c CURSOR FOR SUBSCRIBE, and FETCH; or Engine::subscribe";
-                return Err(place.hinted("E0402", at, message, hint).into());
-            }
-            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
-            return Ok(Planned::Subscribe(view, wanted));
-        }
-        (None, Statement::Declare { cursor, subscribe }) => {
-            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
-            let view = subscribe.view.value.clone();
-            return Ok(Planned::Declare(cursor.value.clone(), view, wanted));
-        }
-        (None, Statement::Fetch { rows, cursor }) => {
-            return Ok(Planned::Fetch(*rows, cursor.value.clone()));
-        }
-        (None, Statement::Close(cursor)) => return Ok(Planned::Close(cursor.value.clone())),
-        (None, _) => return Ok(Planned::Done),
-        (Some(Step::Answer(answer)), _) => return Ok(Planned::Answer(answer)),
-        (Some(Step::Refused(error)), _) => return Err(error.into()),
-        (Some(Step::Explain(select, format, told)), _) => {
+    let mut select = match step {
+        None => return alone(place, tokens, &read, session, there, (now, endless)),
+        Some(Step::Answer(answer)) => return Ok(Planned::Answer(answer)),
+        Some(Step::Refused(error)) => return Err(error.into()),
+        Some(Step::Explain(select, format, told)) => {
             let told = explain::tell(&select, format, told, Kernels::Native, now)?;
             return Ok(match told {
                 explain::Told::Answer(answer) => Planned::Answer(answer),
@@ -208,7 +185,7 @@ fn statement(
                 }
             });
         }
-        (Some(Step::Select(select)), _) => select,
+        Some(Step::Select(select)) => select,
     };
     if name.is_some() && select.emit == Emit::Default {
         select.emit = Emit::Changes(at);
@@ -245,6 +222,40 @@ fn statement(
     };
     rename(session, &name, &mut query);
     Ok(Planned::View(name, Box::new(query)))
+}
+
+/// A statement without rows of a query.
+fn alone(
+    place: Place<'_>,
+    tokens: Chunk,
+    read: &Statement,
+    session: &mut Session,
+    there: &There,
+    (now, endless): (SystemTime, Endless),
+) -> Result<Planned> {
+    Ok(match read {
+        Statement::Rename(rename) => {
+            Planned::Rename(rename.name.value.clone(), rename.to.value.clone())
+        }
+        Statement::Subscribe(subscribe) => {
+            let view = subscribe.view.value.clone();
+            if endless == Endless::Refused {
+                let message = format!("SUBSCRIBE of \"{view}\" never ends");
+                let hint = "DECLARE c CURSOR FOR SUBSCRIBE, and FETCH; or Engine::subscribe";
+                return Err(place.hinted("E0402", tokens.start(), message, hint).into());
+            }
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            Planned::Subscribe(view, wanted)
+        }
+        Statement::Declare { cursor, subscribe } => {
+            let wanted = wanted(place, tokens, subscribe, session, there, now)?;
+            let view = subscribe.view.value.clone();
+            Planned::Declare(cursor.value.clone(), view, wanted)
+        }
+        Statement::Fetch { rows, cursor } => Planned::Fetch(*rows, cursor.value.clone()),
+        Statement::Close(cursor) => Planned::Close(cursor.value.clone()),
+        _ => Planned::Done,
+    })
 }
 
 /// A query whose rows go into a sink.

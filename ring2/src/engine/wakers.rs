@@ -1,6 +1,6 @@
 //! Tasks that wait for room in lanes, of whatever executor: a thread waits for all of them in
-//! poll(2), and wakes each when its appender's descriptor says that there may be room. It is started
-//! for the first one, and ends with the last who knows of it.
+//! poll(2), and wakes each when its appender's descriptor says that there may be room. It is
+//! started for the first one, and ends with the last who knows of it.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
