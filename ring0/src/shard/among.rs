@@ -79,6 +79,11 @@ impl Among {
 
     /// What is to be told, given what moved by itself.
     pub(super) fn watermark(&mut self, own: Option<i64>) -> Option<i64> {
+        if self.followed == i64::MIN {
+            // As it says: what is told of a chunk that others read beside may be less again.
+            self.announced = self.announced.max(own?);
+            return own;
+        }
         let reached = own.unwrap_or(i64::MIN).max(self.followed);
         (reached > self.announced).then(|| {
             self.announced = reached;
