@@ -57,8 +57,10 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
      (VALUES (1, 'one'), (2, 'two'), (NULL, 'none'), (2, 'again')) AS v(k, name) ON r.k = v.k \
      GROUP BY v.name",
     "SELECT name, s FROM (VALUES (1, 'one'), (99999, 'far')) AS v(k, name) LEFT JOIN r ON r.k = v.k",
+    "SELECT COUNT(*) AS n FROM (SELECT RANDOM() AS x FROM r) AS q WHERE x < 0.5 AND x >= 0.5",
     "SELECT k, s FROM r WHERE k IN (VALUES (1), (3)) OR k = (SELECT 2)",
-    "SELECT SUM(a) AS s, COUNT(*) AS n FROM (SELECT 1 AS a UNION ALL SELECT 2 UNION ALL VALUES (3), (4)) AS q",
+    "SELECT SUM(a) AS s, COUNT(*) AS n FROM \
+     (SELECT 1 AS a UNION ALL SELECT 2 UNION ALL VALUES (3), (4)) AS q",
     "SELECT s, TUMBLE_START(ts, INTERVAL '1' HOUR) AS h, COUNT(x) FROM r \
      GROUP BY s, TUMBLE(ts, INTERVAL '1' HOUR)",
 ];

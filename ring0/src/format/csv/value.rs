@@ -5,8 +5,8 @@
 //! VARCHAR(n) has at most so many characters; JSON is any JSON value, BYTEA hexadecimal digits,
 //! INTERVAL what PostgreSQL prints, or ISO 8601. BOOLEAN is `true` or `false` in any case; integers
 //! have digits and may have a sign; FLOAT and DOUBLE are decimal, or one of `NaN`, `Infinity` and
-//! `-Infinity`; so is DECIMAL without these words; dates, times and timestamps are as in JSON. Lists
-//! and structs are JSON arrays and objects, and all that is inside of them is as there.
+//! `-Infinity`; so is DECIMAL without these words; dates, times and timestamps are as in JSON.
+//! Lists and structs are JSON arrays and objects, and all that is inside of them is as there.
 
 use std::num::IntErrorKind;
 
