@@ -241,3 +241,68 @@ fn another_file_is_noticed() {
         assert_eq!(stopped(child).status.code(), Some(0));
     }
 }
+
+/// A file gives way to one that is empty yet, and the run ends before that has a record.
+#[test]
+fn what_gave_way_to_an_empty_file_is_not_missed() {
+    for format in ["json", "csv"] {
+        let name = format!("follow-empty-{format}");
+        let mut case = Case::new(&name, format, "SELECT n FROM r");
+        let mut child = case.start(2);
+        case.grow(50);
+        case.wait(&mut child, |rows| once_each(rows, 50));
+        // The last record has no end yet.
+        let last = case.record(50);
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(case.folder.0.join("r"))
+            .unwrap();
+        file.write_all(last.trim_end().as_bytes()).unwrap();
+        case.records += 1;
+        fs::rename(case.folder.0.join("r"), case.folder.0.join("r.1")).unwrap();
+        case.folder.write("r", "");
+        case.wait(&mut child, |rows| once_each(rows, 51));
+        assert_eq!(stopped(child).status.code(), Some(0));
+
+        case.folder.write("r", Case::header(format));
+        case.grow(20);
+        let mut child = case.start(1);
+        case.wait(&mut child, |rows| once_each(rows, 71));
+        assert_eq!(stopped(child).status.code(), Some(0));
+    }
+}
+
+/// The end of what is bounded, and the silence of what is not, close windows.
+#[test]
+fn an_idle_file_holds_nobody_back() {
+    let folder = Folder::new("follow-idle");
+    let at = |second: u64| {
+        let (minute, second) = (second / 60, second % 60);
+        format!("{{\"at\":\"2024-01-01T00:{minute:02}:{second:02}\"}}\n")
+    };
+    folder.write("calm", &(at(10) + &at(70)));
+    folder.write("none", "");
+    folder.write("busy", &(0..=600).map(at).collect::<String>());
+    for (calm, follow) in [("calm", ""), ("none", ""), ("calm", ", follow = true")] {
+        let source = |name: &str, path: &str, more: &str| {
+            format!(
+                "CREATE SOURCE {name} (at TIMESTAMP(3), WATERMARK FOR at) WITH \
+                 (connector = 'file', path = '{path}', format = 'json'{more});\n"
+            )
+        };
+        let idle = ", follow = true, idle_timeout = '200 milliseconds'";
+        let sql = source("a", calm, idle)
+            + &source("b", "busy", follow)
+            + "SELECT window_start, COUNT(*) AS n FROM (SELECT at FROM a UNION ALL SELECT at FROM b)
+               AS q GROUP BY TUMBLE(at, INTERVAL '1' MINUTE);";
+        folder.write("q.sql", &sql);
+        let output = trefoil(&folder)
+            .args(["run", "q.sql", "--cores", "2", "--format", "csv"])
+            .args(["--limit", "9", "--for", "60s"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let rows = text(&output.stdout).lines().count() - 1;
+        assert_eq!(rows, 9, "{calm}{follow}: {}", text(&output.stdout));
+    }
+}

@@ -148,6 +148,36 @@ fn kinds_of_state_have_several_lives() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Rows that nothing is kept of: each is given once, wherever the barriers fall.
+#[test]
+fn rows_are_given_once_in_any_number_of_lives() {
+    let lines = lines(120, 29);
+    let path = std::env::temp_dir().join(format!("trefoil-{}-once.ndjson", std::process::id()));
+    std::fs::write(&path, &lines).unwrap();
+    let query = "SELECT k, s, i FROM r WHERE b IS NOT DISTINCT FROM TRUE AND k = 1 OR \
+                 k IS DISTINCT FROM i + 1";
+    let planned = plan_native(&script(&path, COLUMNS, query)).unwrap();
+    let rounds = std::env::var("TREFOIL_LIVES_ROUNDS").map_or(60, |n| n.parse().unwrap());
+    for (round, shards) in (0..rounds).flat_map(|round| [2, 4].map(|s| (round, s))) {
+        let config = Config {
+            shards,
+            frame_rows: 1 + round % 7,
+            chunk_bytes: 1 + lines.len() / (5 + 11 * (round % 5)),
+            ..Config::default()
+        };
+        let (wanted, _) = compare::run(&planned[0], &config).unwrap();
+        let (got, lives) = run(&planned[0], &config).unwrap().expect("snapshots");
+        let [got, wanted] = [&got, &wanted].map(|batches| rows(batches, Order::Any));
+        assert!(
+            got == wanted,
+            "round {round}: {shards} shards, {lives} lives: {} rows for {}",
+            got.len(),
+            wanted.len()
+        );
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 /// Rows in disorder: what is late in a life behind another is what is late undisturbed.
 #[test]
 fn what_is_late_is_late_in_any_life() {

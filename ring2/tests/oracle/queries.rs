@@ -58,7 +58,9 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
      GROUP BY v.name",
     "SELECT name, s FROM (VALUES (1, 'one'), (99999, 'far')) AS v(k, name) LEFT JOIN r ON r.k = v.k",
     "SELECT COUNT(*) AS n FROM (SELECT RANDOM() AS x FROM r) AS q WHERE x < 0.5 AND x >= 0.5",
-    "SELECT k, s FROM r WHERE k IN (VALUES (1), (3)) OR k = (SELECT 2)",
+    "SELECT k, i FROM r AS a WHERE EXISTS \
+     (SELECT 1 FROM r AS b WHERE b.k = a.k AND b.k = a.w AND b.i > a.i)",
+    "SELECT k, s FROM r WHERE k IN (VALUES (1), (3)) OR k = (SELECT MAX(2))",
     "SELECT SUM(a) AS s, COUNT(*) AS n FROM \
      (SELECT 1 AS a UNION ALL SELECT 2 UNION ALL VALUES (3), (4)) AS q",
     "SELECT s, TUMBLE_START(ts, INTERVAL '1' HOUR) AS h, COUNT(x) FROM r \
