@@ -279,12 +279,6 @@ fn what_is_refused() {
     engine
         .execute(&format!("{} AS SELECT k FROM c", sink("out", &out, "json")))
         .unwrap();
-    let late = format!(
-        "CREATE SOURCE l (n BIGINT, t TIMESTAMP(3), WATERMARK FOR t) WITH (connector = 'file', \
-         path = '{}', format = 'json', late = 'sink:out')",
-        folder.path("in.ndjson").display()
-    );
-    engine.execute(&late).unwrap();
     let own = sink("own", &folder.path("in.ndjson"), "json");
     let link = folder.path("link");
     std::os::unix::fs::symlink(folder.path("out"), &link).unwrap();
@@ -305,12 +299,6 @@ fn what_is_refused() {
         ("INSERT INTO out SELECT t FROM s".to_owned(), "E0206"),
         ("DROP SOURCE c".to_owned(), "E0210"),
         ("INSERT INTO none SELECT n FROM s".to_owned(), "E0202"),
-        (
-            "CREATE MATERIALIZED VIEW v AS SELECT COUNT(*) AS n FROM l \
-             GROUP BY TUMBLE(t, INTERVAL '1' MINUTE)"
-                .to_owned(),
-            "E0301",
-        ),
         (
             format!(
                 "{} AS SELECT k FROM c",

@@ -191,16 +191,8 @@ fn statement(
         select.emit = Emit::Changes(at);
     }
     let mut query = plan_select(&select, Kernels::Native, now, &HashMap::new())?;
-    if query.dead_letters.is_some() {
-        return Err(refuse("bad_data = 'dlq'").into());
-    }
-    if query
-        .program
-        .sources
-        .iter()
-        .any(|source| source.late.is_some())
-    {
-        return Err(refuse("late = 'sink:..'").into());
+    if let Some(what) = beside(&query) {
+        return Err(refuse(what).into());
     }
     kept::check_alone(&select, &query, there)?;
     if name.is_none() && select.target.is_some() {
@@ -296,4 +288,15 @@ fn rename(session: &Session, view: &str, query: &mut PlannedQuery) {
             ResultColumn::Plain { name, .. } | ResultColumn::Window { name, .. } => *name = new,
         }
     }
+}
+
+/// What a query gives besides its results, which nobody takes in an engine.
+fn beside(query: &PlannedQuery) -> Option<&'static str> {
+    let mut sources = query.program.sources.iter();
+    if query.dead_letters.is_some() {
+        return Some("bad_data = 'dlq'");
+    }
+    sources
+        .any(|source| source.late.is_some())
+        .then_some("late = 'sink:..'")
 }
