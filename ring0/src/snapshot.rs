@@ -194,6 +194,12 @@ impl Recorder {
         !self.to.is_full()
     }
 
+    /// Whether something of a barrier is still to be told and cannot be now: a shard does not end
+    /// before.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.barrier.is_some_and(is_kept) && !self.has_room()
+    }
+
     /// Takes something; there is room.
     pub(crate) fn tell(&mut self, told: Told) {
         let sent = self.to.push(told);

@@ -344,9 +344,12 @@ impl Running {
         self.control.host.sleep(0);
     }
 
+    fn has_told(&self) -> bool {
+        self.told.iter().any(|told| !told.is_empty())
+    }
+
     fn has_more(&self) -> bool {
-        let told = self.told.iter().any(|told| !told.is_empty());
-        told || self.outputs.iter().any(HostLanes::has_more)
+        self.has_told() || self.outputs.iter().any(HostLanes::has_more)
     }
 
     /// Whether a part is gone without having come home: its shard has ended.
@@ -435,8 +438,8 @@ impl Running {
         }
     }
 
-    /// Waits until all parts are home. Where the caller's own thread is the shard, they come home
-    /// in its next step.
+    /// Waits until all parts are home, and forgets what they tell until then. Where the caller's own
+    /// thread is the shard, they come home in its next step.
     fn join(&mut self) {
         self.collect();
         if self.seating == Seating::Here {
@@ -444,8 +447,9 @@ impl Running {
         }
         let host = Arc::clone(&self.control.host);
         while !self.is_home() {
+            while self.next_told().is_some() {}
             host.announce_sleep();
-            if !self.is_home() {
+            if !self.is_home() && !self.has_told() {
                 host.sleep(-1);
             }
             host.awake();

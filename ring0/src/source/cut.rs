@@ -5,6 +5,10 @@
 //! beginning of the file, whatever each shard was doing, and nobody waits for a chunk that never
 //! comes.
 
+#[cfg(test)]
+mod model;
+
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -13,15 +17,31 @@ use crate::wake::Bell;
 /// The epoch that is behind all others.
 const NEVER: u64 = u64::MAX;
 
-/// What a reader has said.
-#[derive(Debug, Default)]
-struct Said {
-    /// Written behind the number of chunks, which is of this epoch; 0 before it said anything.
-    epoch: AtomicU64,
-    begun: AtomicU64,
+/// A word that threads share: the machine's, or in tests that of a model checker.
+trait Word: Debug + Default {
+    fn load(&self, order: Ordering) -> u64;
+    fn store(&self, value: u64, order: Ordering);
 }
 
-impl Said {
+impl Word for AtomicU64 {
+    fn load(&self, order: Ordering) -> u64 {
+        Self::load(self, order)
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        Self::store(self, value, order);
+    }
+}
+
+/// What a reader has said.
+#[derive(Debug, Default)]
+struct Said<W> {
+    /// Written behind the number of chunks, which is of this epoch; 0 before it said anything.
+    epoch: W,
+    begun: W,
+}
+
+impl<W: Word> Said<W> {
     fn say(&self, begun: u64, epoch: u64) {
         self.begun.store(begun, Ordering::Relaxed);
         self.epoch.store(epoch, Ordering::Release);
@@ -36,13 +56,29 @@ impl Said {
 
 /// What one reader has said of each point.
 #[derive(Debug, Default)]
-struct Reader {
+struct Reader<W = AtomicU64> {
     /// Where it stops.
-    stop: Said,
+    stop: Said<W>,
     /// Its last chunk of all. Who is past a barrier may say this while others still look for it, so
     /// that it counts only for barriers that the reader was never asked for.
-    last: Said,
-    barrier: Said,
+    last: Said<W>,
+    barrier: Said<W>,
+}
+
+impl<W: Word> Reader<W> {
+    /// The number of chunks up to its last one before the barrier of an epoch. Its last one of all
+    /// is looked at first: a reader that has passed the barrier and comes to its end between the two
+    /// looks is seen to have said something of the barrier, as it said that before.
+    fn before(&self, epoch: u64) -> Option<u64> {
+        let last = self.last.of(NEVER);
+        self.barrier.of(epoch).or(last)
+    }
+}
+
+/// The greatest number of chunks that a reader has said, once all have.
+fn most<W>(readers: &[Reader<W>], of: impl Fn(&Reader<W>) -> Option<u64>) -> Option<u64> {
+    let mut readers = readers.iter();
+    readers.try_fold(0, |most, reader| Some(most.max(of(reader)?)))
 }
 
 /// What the readers of a source tell each other when they are to come to a point.
@@ -73,7 +109,7 @@ impl Cut {
 
     /// The number of chunks that are read; `None` as long as somebody has not said his.
     pub(super) fn chunks(&self) -> Option<u64> {
-        self.most(|reader| reader.stop.of(NEVER))
+        most(&self.readers, |reader| reader.stop.of(NEVER))
     }
 
     /// Says of the barrier of an epoch, all before which every reader has passed, that up to the
@@ -94,13 +130,7 @@ impl Cut {
 
     /// The number of chunks before the barrier of an epoch, as [`Self::chunks`].
     pub(super) fn chunks_before(&self, epoch: u64) -> Option<u64> {
-        let last = |reader: &Reader| reader.last.of(NEVER);
-        self.most(|reader| reader.barrier.of(epoch).or_else(|| last(reader)))
-    }
-
-    fn most(&self, of: impl Fn(&Reader) -> Option<u64>) -> Option<u64> {
-        let mut readers = self.readers.iter();
-        readers.try_fold(0, |most, reader| Some(most.max(of(reader)?)))
+        most(&self.readers, |reader| reader.before(epoch))
     }
 
     /// Those who said it before sleep, and nobody else wakes them.
