@@ -5,6 +5,7 @@
 mod categories;
 mod compare;
 mod data;
+mod engine;
 mod files;
 mod joins;
 mod keyed;

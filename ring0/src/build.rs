@@ -29,7 +29,7 @@ use crate::program::{
 };
 use crate::runtime::Config;
 use crate::schema::Schema;
-use crate::shard::{Among, Consumer, ExchangePart, Late, Letters, Shard, SourcePart};
+use crate::shard::{Among, Aside, Consumer, ExchangePart, Late, Shard, SourcePart};
 use crate::snapshot::{Recorder, Remade, Restore, Told};
 use crate::source::{
     Door, Doorway, Files, Live, Processing, Reader, Source, StreamPosition, open, open_stream, pace,
@@ -279,7 +279,7 @@ fn told(
     program: &Program,
     spec: &SourceSpec,
     outputs: &mut [Option<LaneSender>],
-) -> (Letters, Late) {
+) -> (Option<Aside>, Late) {
     let letters = match spec.bad_data {
         BadData::Fail | BadData::Skip => None,
         BadData::DeadLetters(id) => Some(output_sink(program, outputs, id)),
@@ -288,7 +288,7 @@ fn told(
         let schema = &*program.outputs[id.index()].schema;
         (output_sink(program, outputs, id), schema)
     });
-    (Letters::new(letters), Late::new(late))
+    (letters.map(Aside::new), Late::new(late))
 }
 
 fn aggregations(program: &Program) -> usize {

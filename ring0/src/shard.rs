@@ -8,16 +8,16 @@
 use std::sync::Arc;
 
 mod among;
+mod aside;
 mod barriers;
 mod late;
-mod letters;
 mod parts;
 mod report;
 
 pub(crate) use self::among::Among;
 use self::among::Judge;
+pub(crate) use self::aside::Aside;
 pub(crate) use self::late::Late;
-pub(crate) use self::letters::Letters;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
 pub use self::report::ShardReport;
 
@@ -71,7 +71,8 @@ pub(crate) struct Consumer {
 #[derive(Debug)]
 struct SourceSlot {
     source: Source,
-    letters: Letters,
+    /// Where bad records are told, if anywhere.
+    letters: Option<Aside>,
     late: Late,
     processing: Option<Processing>,
     among: Among,
@@ -309,7 +310,8 @@ impl Shard {
             .for_each(|slot| slot.receiver.end_turn());
         let letters = self.sources.iter_mut().fold(false, |staged, slot| {
             slot.source.end_turn();
-            slot.letters.end_turn() | slot.late.end_turn() | staged
+            let letters = slot.letters.as_mut().is_some_and(Aside::end_turn);
+            letters | slot.late.end_turn() | staged
         });
         self.chains
             .iter_mut()
@@ -319,6 +321,7 @@ impl Shard {
     fn verdict(&self, moved: bool, staged: bool) -> Turn {
         let empty = |hand: &Hand| matches!(hand, Hand::Empty);
         let finished = !staged
+            && !self.recorder.waits_for_room()
             && self.sources.iter().all(|s| s.ended && empty(&s.hand))
             && self
                 .exchanges
@@ -341,13 +344,16 @@ impl SourceSlot {
 
     fn end_chunk(&mut self, mark: Mark) {
         self.hand = Hand::Mark(mark, 0);
-        self.letters.mark = Some(mark);
-        self.late.mark = Some(mark);
+        if let Some(letters) = &mut self.letters {
+            letters.end_chunk(mark);
+        }
+        self.late.end_chunk(mark);
     }
 
     /// Sends what is told besides of its rows. Returns whether all of it was taken.
     fn send_told(&mut self, moved: &mut bool) -> bool {
-        self.letters.send(&mut self.source, moved) & self.late.send(moved)
+        let letters = self.letters.as_mut();
+        letters.is_none_or(|to| to.send(self.source.letters(), moved)) & self.late.send(moved)
     }
 
     /// Offers what is in hand. Returns whether something moved.

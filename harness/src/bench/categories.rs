@@ -5,19 +5,16 @@
 
 mod data;
 
-use std::time::Instant;
-
 use trefoil::{SourceFile, plan_script};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
-use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::runtime::Config;
 
 use self::data::Files;
 use super::Setting;
+use super::engine::timed;
 use super::report::{Run, Unit};
 use crate::failure::Failure;
-use crate::machine::executor_name;
-use crate::stats::{Rows, Stats};
 
 const ROWS: usize = 1_000_000;
 const QUICK_ROWS: usize = 100_000;
@@ -181,22 +178,9 @@ fn engine(
     };
     let program = plan_script(&[script])?.remove(0).program;
     let mut digest = Digest::default();
-    let clock = Instant::now();
-    let mut running = start(&program, config)?;
-    while let Some(block) = running.next_block()? {
-        digest.take(block.rows());
-        running.give_back(block);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let executor = executor_name(running.executor());
-    run.executor(executor);
-    let reports = running.finish()?;
-    let rows = Rows {
-        received: digest.rows,
-        printed: digest.rows,
-    };
-    Stats::new(config.shards).add(&program, &reports, executor, rows)?;
-    Ok((seconds, digest))
+    let timed = timed(&program, config, |rows| digest.take(rows))?;
+    run.executor(timed.executor);
+    Ok((timed.seconds, digest))
 }
 
 /// What results come to, whatever their order: their number, and sums of what is in their columns.

@@ -12,14 +12,13 @@ use std::time::Instant;
 use trefoil::{SourceFile, plan_script};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::preflight::pin_thread;
-use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::runtime::Config;
 
 use self::data::{FileKind, Files};
 use super::Setting;
+use super::engine::timed;
 use super::report::{Run, Unit};
 use crate::failure::Failure;
-use crate::machine::executor_name;
-use crate::stats::{Rows, Stats};
 
 const ROWS: usize = 4_000_000;
 const QUICK_ROWS: usize = 400_000;
@@ -178,37 +177,22 @@ fn engine(files: &Files, kind: FileKind, config: &Config) -> Result<Outcome, Fai
     };
     let program = plan_script(&[script])?.remove(0).program;
     let mut got = Vec::new();
-    let clock = Instant::now();
-    let mut running = start(&program, config)?;
-    while let Some(block) = running.next_block()? {
-        let [Column::Utf8(device), Column::I64(count), Column::F64(sum)] =
-            &block.rows().columns[..]
-        else {
+    let timed = timed(&program, config, |rows| {
+        let [Column::Utf8(device), Column::I64(count), Column::F64(sum)] = &rows.columns[..] else {
             panic!("the query's columns are a text, its count, and a sum")
         };
-        let rows = 0..block.rows().rows();
-        got.extend(rows.map(|row| {
+        got.extend((0..rows.rows()).map(|row| {
             (
                 device.value(row).to_owned(),
                 count.values[row],
                 sum.values[row],
             )
         }));
-        running.give_back(block);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let executor = executor_name(running.executor());
-    let reports = running.finish()?;
-    let groups = got.len() as u64;
-    let rows = Rows {
-        received: groups,
-        printed: groups,
-    };
-    Stats::new(config.shards).add(&program, &reports, executor, rows)?;
+    })?;
     got.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Outcome {
-        seconds,
-        executor,
+        seconds: timed.seconds,
+        executor: timed.executor,
         is_right: got == files.groups(),
     })
 }

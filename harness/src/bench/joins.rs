@@ -7,17 +7,14 @@
 mod data;
 mod duckdb;
 
-use std::time::Instant;
-
 use trefoil_ring0::column::Column;
-use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::runtime::Config;
 
 use self::data::{Data, SHAPES, Shape};
 use super::Setting;
+use super::engine::timed;
 use super::report::{Run, Unit};
 use crate::failure::Failure;
-use crate::machine::executor_name;
-use crate::stats::{Rows, Stats};
 
 /// Records of each side.
 const ROWS: usize = 2_000_000;
@@ -105,28 +102,17 @@ fn engine(
 ) -> Result<(f64, Found), Failure> {
     let program = data.program(shape)?;
     let mut found = Found::default();
-    let clock = Instant::now();
-    let mut running = start(&program, config)?;
-    while let Some(block) = running.next_block()? {
-        found.rows += block.rows().rows() as u64;
-        for column in &block.rows().columns {
+    let timed = timed(&program, config, |rows| {
+        found.rows += rows.rows() as u64;
+        for column in &rows.columns {
             let Column::I64(column) = column else {
                 panic!("results are BIGINT")
             };
             // What is not there is 0.
-            let sum: i64 = column.values[..block.rows().rows()].iter().sum();
+            let sum: i64 = column.values[..rows.rows()].iter().sum();
             found.sum += sum as u64;
         }
-        running.give_back(block);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let executor = executor_name(running.executor());
-    run.executor(executor);
-    let reports = running.finish()?;
-    let rows = Rows {
-        received: found.rows,
-        printed: found.rows,
-    };
-    Stats::new(config.shards).add(&program, &reports, executor, rows)?;
-    Ok((seconds, found))
+    })?;
+    run.executor(timed.executor);
+    Ok((timed.seconds, found))
 }

@@ -3,23 +3,21 @@
 //! from before its shards start until its last result is in the host's hands.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use trefoil::{SourceFile, plan_script};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::preflight::pin_thread;
 use trefoil_ring0::program::Program;
-use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::runtime::Config;
 
 use super::Setting;
 use super::data::{Data, Digest, Size};
+use super::engine::timed;
 use super::reference;
 use super::report::{Run, Unit};
 use crate::args::Keys;
 use crate::failure::Failure;
-use crate::machine::executor_name;
-use crate::stats::{Rows, Stats};
 
 const SQL: &str = "
 CREATE SOURCE pairs (k BIGINT, v DOUBLE)
@@ -181,30 +179,16 @@ fn program(data: &Data) -> Result<Program, Failure> {
 fn engine(data: &Data, config: &Config, run: &mut Run) -> Result<(f64, Digest), Failure> {
     let program = program(data)?;
     let mut digest = Digest::default();
-    let clock = Instant::now();
-    let mut running = start(&program, config)?;
-    while let Some(block) = running.next_block()? {
-        take(block.rows(), &mut digest);
-        running.give_back(block);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let executor = executor_name(running.executor());
-    run.executor(executor);
-    let reports = running.finish()?;
-    let mut ledger = Stats::new(config.shards);
-    let rows = Rows {
-        received: digest.groups,
-        printed: digest.groups,
-    };
-    ledger.add(&program, &reports, executor, rows)?;
-    let read: u64 = reports.iter().map(|r| r.sources[0].rows_read).sum();
+    let timed = timed(&program, config, |rows| take(rows, &mut digest))?;
+    run.executor(timed.executor);
+    let read: u64 = timed.reports.iter().map(|r| r.sources[0].rows_read).sum();
     if read != data.size.total() {
         let given = data.size.total();
         return Err(Failure::Running(format!(
             "{read} of {given} rows were read"
         )));
     }
-    Ok((seconds, digest))
+    Ok((timed.seconds, digest))
 }
 
 fn take(frame: &Frame, digest: &mut Digest) {

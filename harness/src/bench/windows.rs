@@ -10,17 +10,14 @@ mod data;
 mod duckdb;
 mod turns;
 
-use std::time::Instant;
-
 use trefoil_ring0::column::Column;
-use trefoil_ring0::runtime::{Config, start};
+use trefoil_ring0::runtime::Config;
 
 use self::data::{Data, Groups, Kind};
 use super::Setting;
+use super::engine::timed;
 use super::report::{Run, Unit};
 use crate::failure::Failure;
-use crate::machine::executor_name;
-use crate::stats::{Rows, Stats};
 
 const ROWS: usize = 8_000_000;
 const QUICK_ROWS: usize = 400_000;
@@ -94,29 +91,17 @@ fn measure(
     }
     let program = data.program(kind)?;
     let mut got = Groups::default();
-    let clock = Instant::now();
-    let mut running = start(&program, config)?;
-    while let Some(block) = running.next_block()? {
-        let [Column::I64(_), Column::I64(_), Column::I64(counts), ..] = &block.rows().columns[..]
-        else {
+    let timed = timed(&program, config, |rows| {
+        let [Column::I64(_), Column::I64(_), Column::I64(counts), ..] = &rows.columns[..] else {
             panic!("the query's columns are a BIGINT, a TIMESTAMP, and a count")
         };
         got.take(&counts.values);
-        running.give_back(block);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let executor = executor_name(running.executor());
-    run.executor(executor);
-    let reports = running.finish()?;
-    let rows = Rows {
-        received: got.groups,
-        printed: got.groups,
-    };
-    Stats::new(config.shards).add(&program, &reports, executor, rows)?;
+    })?;
+    run.executor(timed.executor);
     if got != data.groups(kind) {
         run.wrong(format!("results differ at {label}: {got:?}"));
     }
-    let rate = data.rows() as f64 / seconds;
+    let rate = data.rows() as f64 / timed.seconds;
     run.add(format!("engine@{label}"), Unit::RowsPerSecond, rate);
     Ok(rate)
 }

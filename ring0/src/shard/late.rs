@@ -2,23 +2,20 @@
 //! were late for, and go to an output of their own, if there is one, in the order of the source.
 //! Each goes once, however many stages dropped it.
 
-use super::Consumer;
+use super::{Aside, Consumer};
 use crate::frame::Frame;
-use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::schema::Schema;
 use crate::source::Source;
-use crate::stage::{Chain, Item, Sink};
+use crate::stage::{Chain, Sink};
 
 /// Where a source's late rows go.
 #[derive(Debug)]
 pub(crate) struct Late {
     /// The output, and rows that it has not taken yet.
-    told: Option<(Sink, Frame)>,
+    told: Option<(Aside, Frame)>,
     /// Numbers of rows of the frame in hand.
     rows: Vec<u32>,
-    /// A mark that has to follow.
-    pub(super) mark: Option<Mark>,
 }
 
 impl Late {
@@ -27,9 +24,8 @@ impl Late {
         // As many as a frame of the source has, however large it is.
         let frame = |schema: &Schema| Frame::new(schema, usize::MAX);
         Self {
-            told: output.map(|(sink, schema)| (sink, frame(schema))),
+            told: output.map(|(sink, schema)| (Aside::new(sink), frame(schema))),
             rows: Vec::new(),
-            mark: None,
         }
     }
 
@@ -69,35 +65,22 @@ impl Late {
         }
     }
 
+    /// What is told of a chunk ends with this mark.
+    pub(super) fn end_chunk(&mut self, mark: Mark) {
+        if let Some((to, _)) = &mut self.told {
+            to.end_chunk(mark);
+        }
+    }
+
     /// Sends what there is. Returns whether all of it was taken.
     pub(super) fn send(&mut self, moved: &mut bool) -> bool {
-        let Some((sink, out)) = &mut self.told else {
-            return true;
-        };
-        if out.rows() > 0 {
-            if sink.offer(Item::Frame(out)) == Flow::Full {
-                return false;
-            }
-            out.clear();
-            *moved = true;
-        }
-        if let Some(mark) = self.mark {
-            if sink.offer(Item::Mark(mark)) == Flow::Full {
-                return false;
-            }
-            self.mark = None;
-            *moved = true;
-        }
-        true
+        let told = self.told.as_mut();
+        told.is_none_or(|(to, rows)| to.send(Some(rows), moved))
     }
 
     /// End of a turn. Returns whether something is still here.
     pub(super) fn end_turn(&mut self) -> bool {
-        match &mut self.told {
-            Some((Sink::Output { lane, .. }, out)) => {
-                lane.end_turn() || self.mark.is_some() || out.rows() > 0
-            }
-            Some((Sink::Exchange(_), _)) | None => false,
-        }
+        let told = self.told.as_mut();
+        told.is_some_and(|(to, rows)| to.end_turn() || rows.rows() > 0)
     }
 }

@@ -1,6 +1,6 @@
 //! What a shard is made of.
 
-use super::{Among, Consumer, Late, Letters};
+use super::{Among, Aside, Consumer, Late};
 use crate::exchange::ExchangeReceiver;
 use crate::source::{Processing, Source};
 
@@ -8,7 +8,7 @@ use crate::source::{Processing, Source};
 #[derive(Debug)]
 pub(crate) struct SourcePart {
     pub(crate) source: Source,
-    pub(crate) letters: Letters,
+    pub(crate) letters: Option<Aside>,
     pub(crate) late: Late,
     /// Its clock, where rows are told by when they are read.
     pub(crate) processing: Option<Processing>,
