@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor,
-    TableWithJoins, Values, VisitMut, VisitorMut,
+    TableWithJoins, Values, VisitMut, VisitorMut, visit_expressions,
 };
 use trefoil_ring0::program::{Draw, GeneratedColumn, GeneratorSpec};
 
 use crate::catalog::{ColumnDef, SourceDef};
-use crate::planner::tree::parse_query;
+use crate::check::aggregates;
+use crate::planner::tree::{function_name, parse_query};
+use crate::planner::volatility;
 use crate::window::parse;
 
 /// Most rows of VALUES: each is compared with each number.
@@ -85,6 +88,47 @@ impl VisitorMut for Reads {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<usize> {
         self.body(&mut query.body)
     }
+
+    /// A value that is computed without rows is what it says, wherever it stands.
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<usize> {
+        while let Expr::Subquery(query) = expr
+            && let Some(value) = value(query)
+        {
+            *expr = value;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The value of `SELECT value`, in parentheses; `None` of any other query. An aggregate would be of
+/// the one row, and what is another value each time is computed once for all rows.
+fn value(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
+        select.projection.as_slice()
+    else {
+        return None;
+    };
+    let mut plain = parse_query("SELECT 0");
+    if let SetExpr::Select(plain) = plain.body.as_mut() {
+        plain.projection.clone_from(&select.projection);
+    }
+    let of_rows = |e: &Expr| match e {
+        Expr::Function(call) => {
+            call.over.is_some()
+                || function_name(e).and_then(|name| volatility(&name))
+                    != Some(Volatility::Immutable)
+        }
+        _ => false,
+    };
+    let is_plain = plain == *query && !aggregates(value);
+    let found = visit_expressions(value, |e| match of_rows(e) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    (is_plain && found.is_continue()).then(|| Expr::Nested(Box::new(value.clone())))
 }
 
 impl Reads {

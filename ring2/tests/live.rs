@@ -223,6 +223,43 @@ fn a_subscriber_that_takes_nothing_holds_no_read_back_silently() {
     assert!(engine.query("SELECT k, n FROM v", &[]).is_ok());
 }
 
+/// Views that read a view take their time, and then take what is there: who reads that view waits
+/// for them, and is refused only where they wait for somebody who takes nothing.
+#[test]
+fn a_view_that_is_read_by_slower_ones_is_read() {
+    let engine = Engine::builder().shards(2).idle(Idle::Park).frame_rows(1);
+    let engine = engine.ring_messages(2).open().unwrap();
+    engine
+        .execute(
+            "CREATE SOURCE t (k BIGINT) WITH (connector = 'channel');
+             CREATE MATERIALIZED VIEW v AS SELECT k % 50 AS k, COUNT(*) AS n FROM t GROUP BY 1;
+             CREATE MATERIALIZED VIEW w AS SELECT n, COUNT(*) AS c, MEDIAN(k) AS m FROM v \
+             GROUP BY n",
+        )
+        .unwrap();
+    let mut appender = engine.appender("t").unwrap();
+    let mut read = |engine: &Engine, rounds: std::ops::Range<i64>| {
+        for number in rounds {
+            // Held back as soon as all rings are full.
+            _ = appender.try_push(&params![number]);
+            if number % 64 == 0 {
+                engine.query("SELECT SUM(n) AS n FROM v", &[])?;
+            }
+        }
+        Ok::<_, trefoil::Error>(())
+    };
+    read(&engine, 0..20_000).unwrap();
+    let subscription = engine.subscribe("w").unwrap();
+    let error = read(&engine, 20_000..400_000).unwrap_err();
+    assert_eq!(
+        error.code(),
+        "E0612",
+        "what waits for a subscriber is bounded"
+    );
+    drop(subscription);
+    read(&engine, 0..1_000).unwrap();
+}
+
 #[test]
 fn each_group_that_is_read_is_batch_over_a_prefix_of_it() {
     let known = every_prefix();

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use trefoil_ring0::runtime::Running;
 use trefoil_ring0::schema::{Field, Schema, physical};
 
 use super::fold::Snapshot;
-use super::keeper::Given;
+use super::keeper::{Given, Reader};
 use super::view::{Following, Shared, View, wrong};
 use crate::catalog::ViewRows;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub(super) struct Inlet {
     name: String,
     from: Arc<Shared>,
     following: Following,
-    left: Arc<AtomicBool>,
+    reader: Arc<Reader>,
     carrier: Carrier,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Inlet {
 #[derive(Debug)]
 pub(super) struct Feed {
     from: Arc<Shared>,
-    left: Arc<AtomicBool>,
+    reader: Arc<Reader>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -116,7 +116,7 @@ fn inlet(
         wanted.extend(own..schema.fields.len());
         channel.attach(running, number, &wanted)?;
     }
-    let left: Arc<AtomicBool> = Arc::default();
+    let reader: Arc<Reader> = Arc::default();
     let from = Arc::clone(view.shared());
     if let Some(error) = from.failure() {
         let message = format!("view \"{name}\" has failed: {error}");
@@ -124,31 +124,38 @@ fn inlet(
     }
     Ok(Inlet {
         name: name.to_owned(),
-        following: from.follow(&left)?,
+        following: from.follow(&reader)?,
         carrier: Carrier {
             appender: channel.appender()?,
             columns,
             rows,
             frame_rows,
             held: vec![None; from.shards()],
-            left: Arc::clone(&left),
+            reader: Arc::clone(&reader),
+            from: Arc::clone(&from),
+            into: None,
         },
         from,
-        left,
+        reader,
     })
 }
 
 impl Inlet {
     /// Begins to feed the view whose program it leads into.
-    pub(super) fn start(self, into: &Arc<Shared>) -> Result<Feed> {
-        let (from, left) = (Arc::clone(&self.from), Arc::clone(&self.left));
+    pub(super) fn start(mut self, into: &Arc<Shared>) -> Result<Feed> {
+        let (from, reader) = (Arc::clone(&self.from), Arc::clone(&self.reader));
         let into = Arc::clone(into);
+        self.carrier.into = Some(Arc::clone(&into));
         let thread = std::thread::Builder::new()
             .name(format!("feed-{}", self.name))
             .spawn(move || self.run(&AtEnd(into)))
             .map_err(|e| Error::engine("E0606", format!("no thread for a view: {e}")))?;
         let thread = Some(thread);
-        Ok(Feed { from, left, thread })
+        Ok(Feed {
+            from,
+            reader,
+            thread,
+        })
     }
 
     fn run(self, AtEnd(into): &AtEnd) {
@@ -156,12 +163,12 @@ impl Inlet {
             name,
             from,
             following,
-            left,
+            reader,
             carrier,
         } = self;
         // What was carried is in the lanes when the reader is told that it was all.
         let carried = carrier.all_of(following);
-        if left.load(Ordering::Acquire) {
+        if reader.left.load(Ordering::Acquire) {
             return;
         }
         match (carried, from.failure()) {
@@ -200,7 +207,7 @@ impl Feed {
 
     /// Nobody wants it any more.
     pub(super) fn leave(&self) {
-        self.left.store(true, Ordering::Release);
+        self.reader.left.store(true, Ordering::Release);
         self.from.unfollow();
     }
 }
@@ -233,7 +240,10 @@ struct Carrier {
     frame_rows: usize,
     /// Of each shard the rows that the next one of it replaces.
     held: Vec<Option<Changes>>,
-    left: Arc<AtomicBool>,
+    reader: Arc<Reader>,
+    from: Arc<Shared>,
+    /// Who reads; known when it begins.
+    into: Option<Arc<Shared>>,
 }
 
 impl Carrier {
@@ -242,7 +252,7 @@ impl Carrier {
         self.standing(&standing)?;
         drop(standing);
         self.leaving(&leaving)?;
-        while !self.left.load(Ordering::Acquire) {
+        while !self.reader.left.load(Ordering::Acquire) {
             match inbox.receive(None) {
                 Received::Value(Given::Rows { shard, rows }) => self.given(shard, &rows)?,
                 // All before it is in the lanes.
@@ -347,8 +357,14 @@ impl Carrier {
 
     /// Sends what is staged; whether the reader is still there.
     fn flush(&mut self) -> Result<bool> {
-        while !self.left.load(Ordering::Acquire) {
-            if self.appender.flush_timeout(LOOK)? == Pushed::Done {
+        while !self.reader.left.load(Ordering::Acquire) {
+            let is_taken = self.appender.flush_timeout(LOOK)? == Pushed::Done;
+            let is_stuck = !is_taken && self.into.as_ref().is_some_and(|i| i.is_stuck());
+            // Who reads the view below does not wait for a reader that waits for others.
+            if self.reader.stuck.swap(is_stuck, Ordering::AcqRel) != is_stuck {
+                self.from.look_again();
+            }
+            if is_taken {
                 return Ok(true);
             }
         }

@@ -48,13 +48,21 @@ enum Who {
     View,
 }
 
+/// What a view that subscribes says of itself.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// It wants no more, and is to see the end.
+    pub(super) left: AtomicBool,
+    /// It takes nothing, as somebody takes nothing of it.
+    pub(super) stuck: AtomicBool,
+}
+
 /// A subscriber, and what it had no room for.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     to: Sender<Given>,
     waiting: VecDeque<Given>,
-    /// It wants no more, and is to see the end.
-    left: Arc<AtomicBool>,
+    reader: Arc<Reader>,
     who: Who,
     /// Dropped last: the task that waits for a batch sees that none comes any more.
     waker: WokenAtEnd,
@@ -76,16 +84,16 @@ impl Subscriber {
         Self {
             to,
             waiting: VecDeque::new(),
-            left: Arc::default(),
+            reader: Arc::default(),
             who: Who::Host,
             waker: WokenAtEnd(waker),
         }
     }
 
     /// A view, until it has left.
-    pub(super) fn view(to: Sender<Given>, left: Arc<AtomicBool>) -> Self {
+    pub(super) fn view(to: Sender<Given>, reader: Arc<Reader>) -> Self {
         Self {
-            left,
+            reader,
             who: Who::View,
             ..Self::host(to, Arc::default())
         }
@@ -93,7 +101,15 @@ impl Subscriber {
 
     /// Whether there is somebody who wants more.
     pub(super) fn is_there(&self) -> bool {
-        !self.left.load(Ordering::Acquire) && self.to.is_wanted()
+        !self.reader.left.load(Ordering::Acquire) && self.to.is_wanted()
+    }
+
+    /// Whether nobody knows when it takes the next batch.
+    fn is_stuck(&self) -> bool {
+        match self.who {
+            Who::Host => true,
+            Who::View => self.reader.stuck.load(Ordering::Acquire),
+        }
     }
 }
 
@@ -173,6 +189,9 @@ impl Keeper {
         while !self.shared.0.is_gone() {
             self.begin_reads();
             let is_behind = self.hand_on();
+            self.shared
+                .0
+                .stick(is_behind && self.behind(Subscriber::is_stuck) > 0);
             let is_asked = !self.reads.is_empty() || !self.flushes.is_empty();
             if is_behind && !is_asked && !self.hurries() {
                 self.wait_for_room();
@@ -218,22 +237,27 @@ impl Keeper {
         if !shared.is_hurried() {
             return false;
         }
-        let is_over = self.behind() > READ_AHEAD_BATCHES;
-        if is_over {
+        let is_over = self.behind(|_| true) > READ_AHEAD_BATCHES;
+        if is_over && self.behind(Subscriber::is_stuck) > 0 {
             shared.hold_back();
         }
         !is_over
     }
 
-    /// Batches that a subscriber had no room for.
-    fn behind(&self) -> usize {
-        let behind = self.subscribers.iter().map(|s| s.waiting.len());
-        behind.max().unwrap_or_default()
+    /// Batches that one of these subscribers had no room for.
+    fn behind(&self, which: impl Fn(&Subscriber) -> bool) -> usize {
+        let which = self.subscribers.iter().filter(|s| which(s));
+        which.map(|s| s.waiting.len()).max().unwrap_or_default()
     }
 
     /// Asks for the barrier of those who have come to read, or to flush, unless one is under way.
+    /// They wait for views that are about to take what is there.
     fn begin_reads(&mut self) {
         if !self.reads.is_empty() || !self.flushes.is_empty() {
+            return;
+        }
+        let is_stuck = self.behind(Subscriber::is_stuck) > READ_AHEAD_BATCHES;
+        if !is_stuck && self.behind(|_| true) > READ_AHEAD_BATCHES {
             return;
         }
         {
@@ -241,7 +265,7 @@ impl Keeper {
             self.reads = std::mem::take(&mut state.reading);
             self.flushes = std::mem::take(&mut state.flushing);
         }
-        if self.behind() > READ_AHEAD_BATCHES {
+        if is_stuck {
             // Who has gone wants no answer.
             for read in self.reads.drain(..) {
                 _ = read.reply.send(Err(held_back()));

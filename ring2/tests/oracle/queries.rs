@@ -61,6 +61,7 @@ pub(crate) const HAND_WRITTEN: &[&str] = &[
     "SELECT k, i FROM r AS a WHERE EXISTS \
      (SELECT 1 FROM r AS b WHERE b.k = a.k AND b.k = a.w AND b.i > a.i)",
     "SELECT k, s FROM r WHERE k IN (VALUES (1), (3)) OR k = (SELECT MAX(2))",
+    "SELECT k + (SELECT 20) AS a, (SELECT UPPER(s)) AS u FROM r WHERE k > (SELECT (SELECT 1)) - k",
     "SELECT SUM(a) AS s, COUNT(*) AS n FROM \
      (SELECT 1 AS a UNION ALL SELECT 2 UNION ALL VALUES (3), (4)) AS q",
     "SELECT s, TUMBLE_START(ts, INTERVAL '1' HOUR) AS h, COUNT(x) FROM r \

@@ -10,7 +10,7 @@ use trefoil_ring0::runtime::{Control, Running};
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::super::fold::{Fold, Layout, Snapshot};
-use super::super::keeper::{Flushing, Subscriber};
+use super::super::keeper::{Flushing, Reader, Subscriber};
 use super::super::row::Row;
 use super::super::session::Listener;
 use super::super::{Value, arrays};
@@ -31,6 +31,8 @@ pub(in crate::engine) struct Shared {
     pub(super) hurried: AtomicUsize,
     /// It waits for a subscriber all the same.
     pub(super) held_back: AtomicBool,
+    /// A subscriber takes no rows, and it can give no others.
+    pub(super) stuck: AtomicBool,
     pub(in crate::engine) rows_out: AtomicU64,
     /// Rows that a subscriber was still to be given when the view was dropped.
     pub(in crate::engine) rows_undelivered: AtomicU64,
@@ -92,6 +94,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             hurried: AtomicUsize::new(0),
             held_back: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
             rows_out: AtomicU64::new(0),
             rows_undelivered: AtomicU64::new(0),
             inputs: Mutex::new(Inputs {
@@ -170,6 +173,20 @@ impl Shared {
         self.held_back.load(Ordering::Acquire)
     }
 
+    /// Whether it waits for a subscriber of which nobody knows when it takes rows.
+    pub(in crate::engine) fn stick(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Release);
+    }
+
+    pub(in crate::engine) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Acquire)
+    }
+
+    /// Something that the view's thread looks at is another now.
+    pub(in crate::engine) fn look_again(&self) {
+        self.control.wake_host();
+    }
+
     /// What the view has failed with.
     pub(in crate::engine) fn failure(&self) -> Option<Error> {
         self.lock().failure()
@@ -198,14 +215,14 @@ impl Shared {
     }
 
     /// The rows that stand, those among them that are about to be replaced, and all that is given
-    /// from then on, until `left` and [`Self::unfollow`].
-    pub(in crate::engine) fn follow(&self, left: &Arc<AtomicBool>) -> Result<Following> {
+    /// from then on, until the reader has left and [`Self::unfollow`].
+    pub(in crate::engine) fn follow(&self, reader: &Arc<Reader>) -> Result<Following> {
         let (sender, inbox) = self.control.mailbox(SUBSCRIBER_BATCHES)?;
         let mut state = self.lock();
         let standing = state.rows(None)?;
         let leaving = state.fold.leaving();
         if !state.is_ended {
-            let follower = Subscriber::view(sender, Arc::clone(left));
+            let follower = Subscriber::view(sender, Arc::clone(reader));
             state.joining.push(follower);
         }
         Ok((standing, leaving, inbox))
