@@ -1,6 +1,7 @@
 //! From a program to what runs: lanes between all shards, then, on each shard's own thread, its
 //! sources and chains.
 
+mod combined;
 mod fused;
 mod restored;
 
@@ -10,13 +11,14 @@ use std::sync::Arc;
 
 use rtrb::Consumer as Ring;
 
+use self::combined::{Combined, combined, exchange_sink};
 pub use self::fused::fuse;
 pub(crate) use self::fused::{Origin, fuse_numbered};
 use self::restored::{chunks_read, fed_in_order, go_on};
 
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
-use crate::exchange::{ExchangeReceiver, ExchangeSender};
+use crate::exchange::ExchangeReceiver;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::{KEY_GROUPS, pace_ms};
 use crate::limits::{RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
@@ -55,6 +57,8 @@ pub(crate) struct Parts {
     recorder: Recorder,
     /// As long as a shard has it, the program runs.
     runs: Arc<()>,
+    /// What is made of rows before each exchange, and for how many tables there are addresses.
+    combined: Arc<(Vec<Option<Combined>>, usize)>,
 }
 
 pub(crate) fn input_schema(program: &Program, input: StageInput) -> Arc<Schema> {
@@ -89,6 +93,7 @@ fn part(
 ) -> Result<(Vec<Parts>, HostEnds)> {
     let runs = Arc::new(());
     keep_time(program, &runs, bells)?;
+    let combined = Arc::new(combined(program, config, aggregations(program)));
     let (mut parts, mut told) = (Vec::new(), Vec::new());
     for _ in 0..config.shards {
         let (recorder, from) = Recorder::new(host);
@@ -102,6 +107,7 @@ fn part(
             begun,
             recorder,
             runs: Arc::clone(&runs),
+            combined: Arc::clone(&combined),
         });
     }
     let mut doors = Vec::with_capacity(program.sources.len());
@@ -190,15 +196,20 @@ pub(crate) fn wire(
         if program.senders(StageOutput::Exchange(ExchangeId(number as u32))) == 0 {
             continue;
         }
-        for sender in 0..config.shards {
-            let receivers = match exchange.routing {
-                Routing::Local => sender..sender + 1,
-                Routing::Hash(_) | Routing::Single | Routing::Broadcast => 0..config.shards,
-            };
-            for receiver in receivers {
-                let (tx, rx) = lane(&exchange.schema, &bells[sender], &bells[receiver]);
-                parts[sender].senders[number].push(tx);
-                parts[receiver].receivers[number].push(rx);
+        let combined = parts.first().map(|part| Arc::clone(&part.combined));
+        let of_groups = combined.iter().flat_map(|combined| &combined.0[number]);
+        let of_groups = of_groups.map(|combined| &combined.exchange);
+        for exchange in std::iter::once(exchange).chain(of_groups) {
+            for sender in 0..config.shards {
+                let receivers = match exchange.routing {
+                    Routing::Local => sender..sender + 1,
+                    Routing::Hash(_) | Routing::Single | Routing::Broadcast => 0..config.shards,
+                };
+                for receiver in receivers {
+                    let (tx, rx) = lane(&exchange.schema, &bells[sender], &bells[receiver]);
+                    parts[sender].senders[number].push(tx);
+                    parts[receiver].receivers[number].push(rx);
+                }
             }
         }
     }
@@ -327,7 +338,8 @@ fn readers(program: &Program, wanted: StageInput) -> Vec<Consumer> {
 
 /// The chains of one shard.
 fn chains(
-    program: &Program,
+    (program, config): (&Program, &Config),
+    combined: &[Option<Combined>],
     origins: &[Origin],
     place: Place,
     senders: &mut [Vec<LaneSender>],
@@ -340,9 +352,10 @@ fn chains(
     for (number, (stage, lineage)) in stages.enumerate() {
         let sink = match stage.output {
             StageOutput::Exchange(id) => {
-                let spec = &program.exchanges[id.index()];
                 let lanes = std::mem::take(&mut senders[id.index()]);
-                Sink::Exchange(ExchangeSender::new(lanes, spec, place.seed))
+                let spec = &program.exchanges[id.index()];
+                let combined = combined[id.index()].as_ref();
+                exchange_sink((spec, combined), config, lanes, place)?
             }
             StageOutput::Output(id) => output_sink(program, outputs, id),
         };
@@ -381,9 +394,11 @@ pub(crate) fn build(
         begun,
         recorder,
         runs,
+        combined,
     } = parts;
     let first_group = (shard * KEY_GROUPS).div_ceil(config.shards);
     let end_group = ((shard + 1) * KEY_GROUPS).div_ceil(config.shards);
+    let (combined, tables) = &*combined;
     let place = Place {
         shard,
         begun_ns: begun,
@@ -391,9 +406,16 @@ pub(crate) fn build(
         first_group: first_group as u32,
         groups: (end_group - first_group) as u32,
         seed: HASH_SEED,
-        addresses: Addresses::shared_by(config.shards * aggregations(program)),
+        addresses: Addresses::shared_by(config.shards * *tables),
     };
-    let mut chains = chains(program, origins, place, &mut senders, &mut outputs)?;
+    let mut chains = chains(
+        (program, config),
+        combined,
+        origins,
+        place,
+        &mut senders,
+        &mut outputs,
+    )?;
     let remade = Remade::of(program);
     let splits = splits(program, config, &files);
     let mut sources = Vec::with_capacity(program.sources.len());
@@ -420,12 +442,16 @@ pub(crate) fn build(
     }
     let received = receivers.into_iter().enumerate();
     let received = received.filter(|(_, lanes)| !lanes.is_empty());
-    let exchanges = received.map(|(number, lanes)| {
+    let exchanges = received.map(|(number, mut lanes)| {
+        let of_groups = match &combined[number] {
+            Some(_) => lanes.split_off(config.shards),
+            None => Vec::new(),
+        };
         let input = StageInput::Exchange(ExchangeId(number as u32));
         let consumers = readers(program, input);
         let order = program.exchanges[number].order;
         ExchangePart {
-            receiver: ExchangeReceiver::new(lanes, order, splits[number]),
+            receiver: ExchangeReceiver::new(lanes, of_groups, order, splits[number]),
             consumers,
             number: number as u32,
         }

@@ -4,10 +4,16 @@
 //! full ring holds up only what goes into it. Receiving takes the lanes in turn, aligns barriers,
 //! and turns the marks of all lanes into one: the smallest watermark, the last end.
 
+mod combiner;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use self::combiner::Taken;
 use crate::align::Splits;
 use crate::column::Column;
+use crate::error::Error;
 use crate::frame::Frame;
 use crate::hash::{hash_keys, owner};
 use crate::mesh::{Flow, LaneReceiver, LaneSender};
@@ -15,6 +21,9 @@ use crate::message::{Mark, Message};
 use crate::program::{ExchangeSpec, Order, Routing};
 use crate::schema::Schema;
 use crate::snapshot::Split;
+use crate::stage::Item;
+
+pub(crate) use self::combiner::Combiner;
 
 /// Sends the rows of one exchange.
 #[derive(Debug)]
@@ -31,6 +40,10 @@ pub(crate) struct ExchangeSender {
     in_hand: bool,
     /// Lanes that have the mark in hand.
     marked: usize,
+    /// Makes groups of rows before they cross.
+    combiner: Option<Box<Combiner>>,
+    /// Of the frame that was sent last all rows became groups.
+    has_combined: bool,
 }
 
 impl ExchangeSender {
@@ -47,11 +60,34 @@ impl ExchangeSender {
             next: vec![0; count],
             in_hand: false,
             marked: 0,
+            combiner: None,
+            has_combined: false,
+        }
+    }
+
+    /// Makes groups of rows before they cross.
+    pub(crate) fn combining(self, combiner: Combiner) -> Self {
+        Self {
+            combiner: Some(Box::new(combiner)),
+            ..self
         }
     }
 
     /// Sends a frame's rows; after `Full` the same frame has to be offered again.
     pub(crate) fn send(&mut self, frame: &Frame) -> Flow {
+        if let Some(combiner) = self.combiner.as_mut().filter(|_| !self.in_hand) {
+            let taken = combiner.take(frame);
+            self.has_combined = taken == Taken::Whole;
+            match taken {
+                Taken::Whole => return Flow::Done,
+                Taken::Full => return Flow::Full,
+                Taken::Not => {}
+            }
+        }
+        self.send_rows(frame)
+    }
+
+    fn send_rows(&mut self, frame: &Frame) -> Flow {
         let begins = !self.in_hand;
         if begins {
             self.next.fill(0);
@@ -92,6 +128,11 @@ impl ExchangeSender {
         if ends_chunk && self.order == Order::Free {
             return Flow::Done;
         }
+        if let Some(combiner) = &mut self.combiner
+            && combiner.mark(mark) == Flow::Full
+        {
+            return Flow::Full;
+        }
         while self.marked < self.lanes.len() {
             if self.lanes[self.marked].mark(mark) == Flow::Full {
                 return Flow::Full;
@@ -99,19 +140,45 @@ impl ExchangeSender {
             self.marked += 1;
         }
         self.marked = 0;
+        if let Some(combiner) = &mut self.combiner {
+            combiner.end_mark();
+        }
         Flow::Done
     }
 
     /// Wakes receivers. Returns whether rows are still staged here.
     pub(crate) fn end_turn(&mut self) -> bool {
+        let combiner = self.combiner.as_mut();
+        let staged = combiner.is_some_and(|combiner| combiner.end_turn());
         self.lanes
             .iter_mut()
-            .fold(false, |staged, lane| lane.end_turn() | staged)
+            .fold(staged, |staged, lane| lane.end_turn() | staged)
     }
 
-    /// Records that crossed each lane.
+    /// Records that crossed to each shard, groups that were made of them included.
     pub(crate) fn rows_crossed(&self) -> Vec<u64> {
-        self.lanes.iter().map(|l| l.rows).collect()
+        let mut crossed: Vec<u64> = self.lanes.iter().map(|l| l.rows).collect();
+        let groups = self.combiner.iter().flat_map(|c| c.crossed());
+        crossed
+            .iter_mut()
+            .zip(groups)
+            .for_each(|(all, n)| *all += n);
+        crossed
+    }
+
+    /// Records that were made groups of; `None` where none are.
+    pub(crate) fn rows_combined(&self) -> Option<u64> {
+        self.combiner.as_ref().map(|c| c.combined())
+    }
+
+    /// Whether all rows of the frame that was sent last became groups: they are taken here.
+    pub(crate) fn has_combined(&self) -> bool {
+        self.has_combined
+    }
+
+    /// What went wrong where groups were made.
+    pub(crate) fn take_failed(&mut self) -> Option<Error> {
+        self.combiner.as_mut()?.take_failed()
     }
 }
 
@@ -160,7 +227,10 @@ fn raise(frame: &mut Frame, bound: usize, least: i64) {
 /// Receives the rows of one exchange.
 #[derive(Debug)]
 pub(crate) struct ExchangeReceiver {
+    /// Those of rows, and behind them those of groups.
     lanes: Vec<Incoming>,
+    /// Lanes of rows.
+    of_rows: usize,
     order: Order,
     /// The lane to look at: with chunks, whose chunk is next.
     next: usize,
@@ -175,9 +245,16 @@ pub(crate) struct ExchangeReceiver {
 
 impl ExchangeReceiver {
     /// `splits`: how many the chunks are of, where they are taken in order.
-    pub(crate) fn new(lanes: Vec<LaneReceiver>, order: Order, splits: usize) -> Self {
+    pub(crate) fn new(
+        lanes: Vec<LaneReceiver>,
+        of_groups: Vec<LaneReceiver>,
+        order: Order,
+        splits: usize,
+    ) -> Self {
+        let of_rows = lanes.len();
         let lanes = lanes
             .into_iter()
+            .chain(of_groups)
             .map(|lane| Incoming {
                 lane,
                 watermark: i64::MIN,
@@ -188,6 +265,7 @@ impl ExchangeReceiver {
             .collect();
         Self {
             lanes,
+            of_rows,
             order,
             next: 0,
             behind_barrier: None,
@@ -371,6 +449,14 @@ impl ExchangeReceiver {
         None
     }
 
+    /// What a frame of a lane is to its reader.
+    pub(crate) fn item<'a>(&self, lane: usize, frame: &'a Frame) -> Item<'a> {
+        match lane < self.of_rows {
+            true => Item::Frame(frame),
+            false => Item::Groups(frame),
+        }
+    }
+
     /// Sends a frame home.
     pub(crate) fn give_back(&mut self, lane: usize, frame: Box<Frame>) {
         self.lanes[lane].lane.give_back(frame);
@@ -384,47 +470,5 @@ impl ExchangeReceiver {
     /// Whether nothing can come any more.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mesh::lane;
-    use crate::schema::Field;
-    use crate::wake::Bell;
-    use arrow_schema::DataType;
-
-    /// `None` tells the shard that it may sleep, so that it never stands for a mark that changed
-    /// nothing while other lanes hold more.
-    #[test]
-    fn nothing_is_left_when_polling_gives_none() {
-        let schema = Schema::new(vec![Field::new("a", DataType::Int64)]);
-        let bell = Arc::new(Bell::new().expect("a descriptor"));
-        for lanes in 1..6usize {
-            let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..lanes)
-                .map(|_| lane(&schema, 8, 8, Arc::clone(&bell), Arc::clone(&bell)))
-                .unzip();
-            let mut receiver = ExchangeReceiver::new(receivers, Order::Free, 1);
-            // The last lane stays behind with its watermark, so that most marks change nothing.
-            for (at, sender) in senders.iter_mut().enumerate() {
-                for time in 0..5 {
-                    let mark = Mark::Watermark(if at + 1 == lanes { -1 } else { time });
-                    assert_eq!(sender.mark(mark), Flow::Done);
-                }
-                assert_eq!(sender.mark(Mark::End), Flow::Done);
-            }
-            let mut marks = Vec::new();
-            while let Some(received) = receiver.poll() {
-                match received {
-                    Received::Mark(mark) => marks.push(mark),
-                    Received::Absorbed => {}
-                    Received::Frame(..) => panic!("no frame was sent"),
-                }
-            }
-            assert!(receiver.lanes.iter().all(|l| l.lane.is_empty()));
-            assert!(receiver.is_ended());
-            assert_eq!(marks.last(), Some(&Mark::End), "{lanes} lanes");
-        }
     }
 }

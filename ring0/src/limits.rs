@@ -20,6 +20,14 @@ pub const KEY_GROUPS: usize = 1024;
 pub const SHARDS_MAX: usize = KEY_GROUPS;
 /// Bytes of a file that one shard parses before the next chunk.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// Groups that a shard makes of rows before they cross an exchange, when nothing else is said: as
+/// many as lie in the second cache.
+pub const COMBINE_GROUPS: usize = 16_384;
+/// Rows of a group below which it does not pay to make one.
+pub const COMBINE_REPEAT: u64 = 2;
+/// Where it does not pay: rows that cross as they are before it is looked again, for each group
+/// that was made.
+pub const COMBINE_PASS: u64 = 32;
 /// Bytes of one page of state.
 pub const PAGE_BYTES: usize = 64 * 1024;
 /// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is

@@ -21,7 +21,9 @@ use crate::build::{Origin, build, fuse_numbered, wire};
 use crate::check::check;
 use crate::error::{Error, Result, refuse};
 use crate::io::{Io, ThreadIo};
-use crate::limits::{CHUNK_BYTES, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPIN_NS_DEFAULT};
+use crate::limits::{
+    CHUNK_BYTES, COMBINE_GROUPS, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPIN_NS_DEFAULT,
+};
 use crate::limits::{PROGRAMS_MAX, RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::preflight;
 use crate::program::Program;
@@ -84,6 +86,9 @@ pub struct Config {
     pub ring_messages: usize,
     /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
     pub chunk_bytes: usize,
+    /// Groups that a shard makes of rows, at most, before they cross to the owners of their keys;
+    /// 0: none. Exact results never depend on it.
+    pub combine_groups: usize,
     /// What an idle shard does. One that shares its core parks.
     pub idle: Idle,
     /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
@@ -101,6 +106,7 @@ impl Default for Config {
             frame_rows: FRAME_ROWS_DEFAULT,
             ring_messages: RING_MESSAGES_DEFAULT,
             chunk_bytes: CHUNK_BYTES,
+            combine_groups: COMBINE_GROUPS,
             idle: Idle::default(),
             now: system_time_ns,
             tell: say_on_stderr,

@@ -428,7 +428,7 @@ impl ExchangeSlot {
     ) -> Result<bool> {
         let (item, next) = match &mut self.hand {
             Hand::Empty => return Ok(false),
-            Hand::LaneFrame(_, frame, next) => (Item::Frame(frame), next),
+            Hand::LaneFrame(lane, frame, next) => (self.receiver.item(*lane, frame), next),
             Hand::Mark(mark, next) => (Item::Mark(*mark), next),
             Hand::SourceFrame(_) | Hand::Failed => unreachable!("an exchange has no source"),
         };

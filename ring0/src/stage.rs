@@ -50,6 +50,8 @@ use crate::table::store::Addresses;
 pub(crate) enum Item<'a> {
     /// Records.
     Frame(&'a Frame),
+    /// Groups that were made of records before an exchange.
+    Groups(&'a Frame),
     /// A mark.
     Mark(Mark),
     /// It is time to tell of changes that wait in this chain.
@@ -90,6 +92,7 @@ impl Sink {
             }
             (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
             (_, Item::Tick) => unreachable!("the time is told to what waits for it"),
+            (_, Item::Groups(_)) => unreachable!("groups go into the aggregation behind"),
         }
     }
 }
@@ -280,12 +283,17 @@ impl Chain {
                 self.ports.end(port, item, Flow::Done);
                 return Ok(Flow::Done);
             }
-            (true, Item::Frame(_)) => {
+            (true, Item::Frame(_) | Item::Groups(_)) => {
                 let message = "there are rows for a stage that had ended";
                 return Err(Error::Restore(message.to_owned()));
             }
         };
         let flow = drive(levels, &mut end, merged, fuel)?;
+        if let Sink::Exchange(exchange) = &mut self.sink
+            && let Some(error) = exchange.take_failed()
+        {
+            return Err(error);
+        }
         if let Some(level) = self.levels.first_mut() {
             self.ports.forgot(level.operator.take_forgotten());
         }
@@ -295,7 +303,7 @@ impl Chain {
             match merged {
                 Item::Mark(Mark::Barrier(epoch)) => self.barriers.passed = epoch,
                 Item::Mark(Mark::End | Mark::Stop) => self.barriers.ended = true,
-                Item::Mark(_) | Item::Frame(_) | Item::Tick => {}
+                Item::Mark(_) | Item::Frame(_) | Item::Groups(_) | Item::Tick => {}
             }
         }
         Ok(flow)
@@ -350,7 +358,7 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
                 return Ok(Flow::Full);
             }
             level.finished = false;
-            if let Item::Frame(frame) = item {
+            if let Item::Frame(frame) | Item::Groups(frame) = item {
                 level.rows_in += frame.rows() as u64;
             }
             return Ok(Flow::Done);
@@ -399,6 +407,11 @@ impl Level {
     fn step(&mut self, item: Item<'_>, end: &mut End<'_>) -> Result<Flow> {
         match (item, &mut self.operator) {
             (Item::Frame(frame), _) => self.take(frame, end),
+            (Item::Groups(groups), Operator::Aggregate(state)) => {
+                state.combine(groups)?;
+                Ok(Flow::Done)
+            }
+            (Item::Groups(_), _) => unreachable!("an aggregation comes first"),
             (Item::Mark(Mark::Barrier(barrier)), _) => self.save(barrier, end),
             (Item::Tick, operator) => operator.tick(&mut self.out),
             (Item::Mark(mark), Operator::Aggregate(state)) => state.emit(mark, &mut self.out),

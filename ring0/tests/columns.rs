@@ -203,7 +203,21 @@ fn groups_are_the_same_on_any_number_of_shards() {
     for executor in EXECUTORS {
         for shards in [1, 2, 4] {
             for frame_rows in [1, 7, 1024] {
-                let (got, reports) = run(&program, &config(shards, frame_rows, executor));
+                let config = config(shards, frame_rows, executor);
+                let (got, reports) = run(&program, &config);
+                assert_eq!(
+                    got, want,
+                    "{shards} shards, frames of {frame_rows}, combined"
+                );
+                balances(&reports, 3 * rows as u64);
+                let combine_groups = 0;
+                let (got, reports) = run(
+                    &program,
+                    &Config {
+                        combine_groups,
+                        ..config
+                    },
+                );
                 assert_eq!(got, want, "{shards} shards, frames of {frame_rows}");
                 balances(&reports, 3 * rows as u64);
                 // One shard has no exchange; of several each reads its own slice.

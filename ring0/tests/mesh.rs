@@ -172,22 +172,25 @@ fn smallest_rings_make_progress() {
         for shards in [1, 2, 4, 8] {
             for frame_rows in [1, 3] {
                 let program = two_sources(600, 37, 16);
-                let config = Config {
-                    shards,
-                    executor,
-                    frame_rows,
-                    ring_messages: 2,
-                    ..Config::default()
-                };
-                let (groups, crossed) = run(&program, &config);
-                assert_eq!(
-                    groups,
-                    expected(600, 37, 2),
-                    "{executor:?}, {shards} shards"
-                );
-                if shards > 1 {
-                    let rows: u64 = crossed.iter().flatten().sum();
-                    assert_eq!(rows, 2 * 3 * 600, "each row crosses three exchanges");
+                for combine_groups in [0, 5] {
+                    let config = Config {
+                        shards,
+                        executor,
+                        frame_rows,
+                        combine_groups,
+                        ring_messages: 2,
+                        ..Config::default()
+                    };
+                    let (groups, crossed) = run(&program, &config);
+                    assert_eq!(
+                        groups,
+                        expected(600, 37, 2),
+                        "{executor:?}, {shards} shards, groups of {combine_groups}"
+                    );
+                    if shards > 1 && combine_groups == 0 {
+                        let rows: u64 = crossed.iter().flatten().sum();
+                        assert_eq!(rows, 2 * 3 * 600, "each row crosses three exchanges");
+                    }
                 }
             }
         }
@@ -202,14 +205,22 @@ fn a_million_orders_at_eight_shards() {
         panic!("not in memory")
     };
     *frames = Arc::default();
-    let config = Config {
-        shards: 8,
-        ..Config::default()
-    };
-    let (groups, crossed) = run(&program, &config);
-    assert_eq!(groups, expected(1_000_000, 1000, 1));
-    let rows: u64 = crossed.iter().flatten().sum();
-    assert_eq!(rows, 3 * 1_000_000, "each order crosses three exchanges");
+    for combine_groups in [0, 100, 16_384] {
+        let config = Config {
+            shards: 8,
+            combine_groups,
+            ..Config::default()
+        };
+        let (groups, crossed) = run(&program, &config);
+        assert_eq!(groups, expected(1_000_000, 1000, 1));
+        let rows: u64 = crossed.iter().flatten().sum();
+        match combine_groups {
+            0 => assert_eq!(rows, 3 * 1_000_000, "each order crosses three exchanges"),
+            // In part as groups: among a hundred, keys repeat on some shards only.
+            100 => assert!((2_008_000..3_000_000).contains(&rows), "{rows}"),
+            _ => assert_eq!(rows, 2_008_000, "and the last one as a group of each shard"),
+        }
+    }
 }
 
 /// A number whose owner, of `shards`, is `shard`; the `nth` one.

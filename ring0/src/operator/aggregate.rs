@@ -6,6 +6,7 @@
 
 mod cells;
 mod changes;
+mod combined;
 mod emit;
 mod extremes;
 mod fused;
@@ -30,9 +31,11 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 
 pub use self::cells::{partial_schema, result_type};
+pub(crate) use self::combined::before_exchange;
 pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 
 use self::cells::Plan;
+use self::combined::Combining;
 use self::fused::Fused;
 use self::generic::Generic;
 use self::saved::Saving;
@@ -99,6 +102,8 @@ pub struct Aggregate {
     splitter: Splitter<i64>,
     /// Where handing on the groups to a snapshot stands.
     saving: Option<Saving>,
+    /// How groups are read that were made before an exchange, once some came.
+    combining: Option<Box<Combining>>,
 }
 
 impl Aggregate {
@@ -125,6 +130,7 @@ impl Aggregate {
             whole,
             windows: BTreeMap::new(),
             saving: None,
+            combining: None,
         })
     }
 

@@ -13,8 +13,11 @@ pub struct ShardReport {
     /// For each stage of the program that reads a source: stage and counts, also of what became of
     /// its rows behind exchanges; where an exchange has several readers, in the first of them.
     pub inputs: Vec<(usize, QueryCounters)>,
-    /// For each stage that sends into an exchange: stage and rows that crossed each lane.
+    /// For each stage that sends into an exchange: stage and rows that crossed each lane, groups
+    /// that rows were combined to included.
     pub crossed: Vec<(usize, Vec<u64>)>,
+    /// For each stage whose rows are combined to groups before they cross: stage and such rows.
+    pub combined: Vec<(usize, u64)>,
     /// For each operator of the program that this shard has.
     pub operators: Vec<OperatorCounters>,
     /// Rows of results that left.
@@ -30,7 +33,9 @@ impl ShardReport {
     pub(crate) fn renumbered(mut self, stages: &[usize]) -> Self {
         let inputs = self.inputs.iter_mut().map(|(stage, _)| stage);
         let crossed = self.crossed.iter_mut().map(|(stage, _)| stage);
-        inputs.chain(crossed).for_each(|s| *s = stages[*s]);
+        let combined = self.combined.iter_mut().map(|(stage, _)| stage);
+        let all = inputs.chain(crossed).chain(combined);
+        all.for_each(|s| *s = stages[*s]);
         self
     }
 }
@@ -75,7 +80,11 @@ impl Shard {
             }
             report.operators.extend(chain.operators());
             match &chain.sink {
-                Sink::Exchange(exchange) => report.crossed.push((stage, exchange.rows_crossed())),
+                Sink::Exchange(exchange) => {
+                    report.crossed.push((stage, exchange.rows_crossed()));
+                    let combined = exchange.rows_combined();
+                    report.combined.extend(combined.map(|rows| (stage, rows)));
+                }
                 Sink::Output { lane, .. } => report.rows_out += lane.rows,
             }
         }

@@ -80,7 +80,12 @@ pub(super) struct End<'a> {
 impl End<'_> {
     pub(super) fn offer(&mut self, item: Item<'_>) -> Flow {
         let flow = self.sink.offer(item);
-        if let (Flow::Done, Item::Frame(frame), true) = (flow, item, self.applies) {
+        let applies = self.applies
+            || match &self.sink {
+                Sink::Exchange(exchange) => exchange.has_combined(),
+                Sink::Output { .. } => false,
+            };
+        if let (Flow::Done, Item::Frame(frame), true) = (flow, item, applies) {
             self.counters.rows_applied += self.of_input.of(frame);
         }
         flow

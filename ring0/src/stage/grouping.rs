@@ -37,7 +37,6 @@ pub(super) struct AggregateState {
     /// Which rows of the frame in hand are the first of their group.
     first: Vec<bool>,
     cursor: EmitCursor,
-    /// Which groups there can be here.
     /// Which groups there can be here; `None` where their keys do not say it.
     owned: Option<Owned>,
     seed: u64,
@@ -55,11 +54,13 @@ enum Groups {
 }
 
 impl Groups {
-    /// Those of a mark on first rows, which has neither sessions nor panes.
+    /// Those of a mark on first rows, or of rows that were combined: neither sessions nor panes.
     fn keyed(&mut self) -> &mut Aggregate {
         match self {
             Self::Keys(groups) => groups,
-            Self::Sessions(_) | Self::Panes(_) => unreachable!("their rows are not marked"),
+            Self::Sessions(_) | Self::Panes(_) => {
+                unreachable!("their rows are neither marked nor combined")
+            }
         }
     }
 }
@@ -163,6 +164,12 @@ impl AggregateState {
             Groups::Sessions(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
             Groups::Panes(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
         }
+    }
+
+    /// Takes groups that were made of rows before they crossed.
+    pub(super) fn combine(&mut self, groups: &Frame) -> Result<()> {
+        assert!(!self.elsewhere, "a group came to a shard that is sent none");
+        self.groups.keyed().combine(groups, self.seed)
     }
 
     /// Whether one of the keys is a window that watermarks close.

@@ -130,6 +130,7 @@ impl Ports {
                 return Merged::Item(item);
             }
             Item::Mark(mark) => self.take_mark(port, mark),
+            Item::Groups(_) => unreachable!("groups come where there is one port"),
             Item::Tick => unreachable!("no input tells the time"),
         };
         match mark {

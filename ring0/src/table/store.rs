@@ -27,6 +27,9 @@ pub struct Addresses {
     bytes: usize,
 }
 
+/// Addresses of a store that are plenty.
+const PLENTY_BYTES: usize = 1 << 30;
+
 impl Addresses {
     /// One share of `stores`, all those of the process, within what it is allowed by
     /// [`addresses_max`].
@@ -37,6 +40,11 @@ impl Addresses {
             stores,
             bytes: share - share % STEP_BYTES,
         }
+    }
+
+    /// Whether there are enough for state that only makes a program faster.
+    pub(crate) fn are_plenty(&self) -> bool {
+        self.bytes >= PLENTY_BYTES
     }
 }
 

@@ -96,6 +96,8 @@ pub struct MeasuredExchange {
     /// Rows that crossed it, and those of them that went to another shard; `None` on one shard,
     /// where it is no lane.
     pub rows: Option<(u64, u64)>,
+    /// Rows that were combined to groups before they crossed, which are among those that did.
+    pub combined: Option<u64>,
 }
 
 impl Measured {
@@ -209,6 +211,8 @@ fn exchange(
     let mut sent = sent.filter(|(stage, _)| *stage == at).peekable();
     let rows = sent.peek().is_some() && reports.len() > 1;
     let all = sent.flat_map(|(_, lanes)| lanes).sum::<u64>();
+    let combined = reports.iter().flat_map(|r| &r.combined);
+    let mut combined = combined.filter(|(stage, _)| *stage == at).peekable();
     let senders = program.stages.iter();
     let senders = senders
         .filter(|s| s.output == StageOutput::Exchange(id))
@@ -229,6 +233,10 @@ fn exchange(
             Routing::Local => "local",
         },
         rows: rows.then_some((all, if senders == 1 { moved } else { moved.min(all) })),
+        combined: combined
+            .peek()
+            .is_some()
+            .then(|| combined.map(|(_, rows)| rows).sum()),
     }
 }
 
@@ -383,7 +391,11 @@ pub(super) fn edges(measured: &Measured) -> Vec<(usize, Option<(usize, String)>)
     let edges = stages.flat_map(|(from, stage)| {
         let to = stage.sends.as_ref().map(|exchange| {
             let label = match exchange.rows {
-                Some((rows, moved)) => format!("{}: {rows} rows, {moved} moved", exchange.kind),
+                Some((rows, moved)) => format!(
+                    "{}: {rows} rows, {moved} moved{}",
+                    exchange.kind,
+                    combined(exchange)
+                ),
                 None => exchange.kind.to_owned(),
             };
             let to = exchange
@@ -406,10 +418,19 @@ fn sends(stage: &MeasuredStage) -> String {
     let (to, kind) = (to.join(", "), exchange.kind);
     match exchange.rows {
         Some((rows, moved)) => {
-            format!("to stage {to} ({kind}): {rows} rows, {moved} of them to another shard")
+            let combined = combined(exchange);
+            format!(
+                "to stage {to} ({kind}): {rows} rows, {moved} of them to another shard{combined}"
+            )
         }
         None => format!("to stage {to} ({kind})"),
     }
+}
+
+/// What became of rows before they crossed.
+fn combined(exchange: &MeasuredExchange) -> String {
+    let rows = exchange.combined;
+    rows.map_or_else(String::new, |rows| format!("; {rows} rows combined before"))
 }
 
 /// The rows of each operator of a stage, for drawings.

@@ -34,6 +34,7 @@ pub(super) fn run(
         };
         let config = Config {
             shards,
+            combine_groups: [2, config.combine_groups, 0][life % 3],
             // glommio leaves a descriptor behind for each executor, and these are many.
             executor: Executor::Threads,
             ..config.clone()
