@@ -1,8 +1,9 @@
 //! A plan as DataFusion is to run it, where it would say something else than Ring 0: zeros of both
-//! signs are equal wherever values are compared, and integers do not wrap ([`checked`]). What the
-//! plan's columns are called, and their types, stay.
+//! signs are equal wherever values are compared, so are all NaNs, and integers do not wrap
+//! ([`checked`]). What the plan's columns are called, and their types, stay.
 
 pub(crate) mod checked;
+mod nans;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -36,10 +37,13 @@ pub(crate) fn rewritten(
 
 /// NULLIF and IN over floating point, in comparisons: those find zeros of both signs equal. CASE x
 /// WHEN, too; and so WHEN is computed for all rows, also where x is NULL.
-pub(crate) fn zeros_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
-    rewritten(plan, &|expr, schema| {
+///
+/// Whatever computes a NaN gives the one that sources give.
+pub(crate) fn floats_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let plan = rewritten(plan, &|expr, schema| {
         expr.transform_up(|expr| Ok(compared(expr, schema)))
-    })
+    })?;
+    nans::alike(plan)
 }
 
 fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

@@ -72,7 +72,7 @@ pub fn batch(
         })?;
         let planned = clock::stopped(planned, now).map_err(failed)?;
         let context = planner::session();
-        let plan = alike::zeros_alike(planned.plan).map_err(failed)?;
+        let plan = alike::floats_alike(planned.plan).map_err(failed)?;
         let plan = match constants {
             Constants::Known => plan,
             Constants::Opaque => opaque::opaque(plan).map_err(failed)?,

@@ -139,7 +139,7 @@ fn ready(
     let program = lower::lower_planned(&select, &planned, &analysis, Kernels::Native)?;
     let held = Arc::clone(&program.outputs[0].schema);
     let Planned { plan, results, .. } = planned;
-    let plan = alike::zeros_alike(plan).and_then(alike::checked::integers);
+    let plan = alike::floats_alike(plan).and_then(alike::checked::integers);
     let plan = plan.and_then(|plan| scanning(plan, &providers));
     let ready = Ready {
         sql: select.sql.clone(),

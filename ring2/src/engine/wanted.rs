@@ -66,7 +66,7 @@ fn predicate(
     let refuse = |e| plan_error::refusal(select, &e);
     let planned = planner::plan_select(select)?;
     let planned = clock::stopped(planned, now).map_err(refuse)?;
-    let plan = alike::zeros_alike(planned.plan).and_then(alike::checked::integers);
+    let plan = alike::floats_alike(planned.plan).and_then(alike::checked::integers);
     let plan = plan.map_err(refuse)?;
     let mut node = &plan;
     loop {

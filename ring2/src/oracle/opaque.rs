@@ -42,6 +42,11 @@ pub(super) fn opaque(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
                     let hidden = hide.call(vec![expr]);
                     Transformed::new(hidden, true, TreeNodeRecursion::Jump)
                 }
+                // What a function makes of constants is one.
+                Expr::ScalarFunction(_) if expr.column_refs().is_empty() => {
+                    let hidden = hide.call(vec![expr]);
+                    Transformed::new(hidden, true, TreeNodeRecursion::Jump)
+                }
                 // Functions take units and patterns as literals; aggregates and windows, too.
                 Expr::ScalarFunction(ref f) if !matches!(f.name(), "nullif" | "coalesce") => {
                     Transformed::new(expr, false, TreeNodeRecursion::Jump)

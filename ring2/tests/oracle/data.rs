@@ -194,11 +194,15 @@ fn value(of: &Type, tame: bool, tape: &mut Tape) -> String {
     }
 }
 
-/// A value within another; it may be NULL.
+/// A value within another; it may be NULL. Within others DataFusion tells zeros of both signs apart,
+/// which are one key here.
 fn member(of: &Type, tame: bool, tape: &mut Tape) -> String {
     match tape.below(5) {
         0 => "null".to_owned(),
-        _ => value(of, tame, tape),
+        _ => match value(of, tame, tape) {
+            zero if zero == "-0.0" => "0.0".to_owned(),
+            value => value,
+        },
     }
 }
 
