@@ -6,6 +6,7 @@
 //! Ranks are counted on from the row that changed, and with a limit only as far as it reaches; all
 //! other functions are computed anew over their partition. A row may go before it comes.
 
+mod numbered;
 mod partition;
 mod saved;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 
+use self::numbered::by_number;
 use self::partition::{Change, Partition};
 pub(crate) use self::saved::SaveCursor;
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
@@ -57,6 +59,16 @@ impl Functions {
     }
 }
 
+/// What an update of a changelog is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Updates {
+    /// A row: it has other results, or another row came in its stead.
+    Rows,
+    /// A row number, the one that is the rank of this position: another row has it. The functions
+    /// are ranks alone.
+    Numbers(usize),
+}
+
 /// What is computed over which rows. The output's columns: the input's, then the results; with
 /// [`Phase::Changes`] both have the changelog's column behind them.
 #[derive(Debug, Clone)]
@@ -79,6 +91,8 @@ pub struct RankedSpec {
     pub window: Option<WindowKey>,
     /// [`Phase::Changes`], or [`Phase::Complete`]: partitions leave once they are closed.
     pub phase: Phase,
+    /// What replaces what in a changelog.
+    pub updates: Updates,
     /// The output's columns.
     pub output: Arc<Schema>,
 }
@@ -127,6 +141,12 @@ impl Ranked {
         let bounds = spec.limit.is_some() || spec.skip > 0;
         if bounds && matches!(spec.functions, Functions::Any(_)) {
             return refuse("a limit of what is no rank".to_owned());
+        }
+        if let Updates::Numbers(at) = spec.updates {
+            match &spec.functions {
+                Functions::Ranks(ranks) if ranks.get(at) == Some(&Rank::RowNumber) => {}
+                _ => return refuse("updates of what is no row number".to_owned()),
+            }
         }
         let closes = match spec.window {
             None => None,
@@ -213,6 +233,9 @@ impl Ranked {
             )?;
             if partition.is_empty() {
                 self.partitions.remove(&at);
+            }
+            if let Updates::Numbers(rank) = spec.updates {
+                by_number(rank, &mut self.pending);
             }
             self.pending.reverse();
             self.arrived += rows as u64;

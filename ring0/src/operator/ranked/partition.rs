@@ -15,10 +15,11 @@ use crate::order::{Rows, put_key, put_row, take};
 use crate::program::Phase;
 
 /// A row's values, and its results.
-type Given = (Box<[u8]>, Box<[u8]>);
+pub(super) type Given = (Box<[u8]>, Box<[u8]>);
 
-/// What a change gives of one row: it comes, goes, or has other results.
-#[derive(Debug)]
+/// What a change gives of one row: it comes, goes, or has other results. Where changes are told by
+/// number, of one number.
+#[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) before: Option<Given>,
     pub(super) after: Option<Given>,
