@@ -85,6 +85,8 @@ struct SourceSlot {
     is_remade: bool,
     /// The barrier that lies before what it gives next, where it may lie anywhere.
     asked: Option<u64>,
+    /// It is to come to a barrier.
+    is_asked: bool,
     /// Where it was at the barrier that is under way.
     position: Option<SourcePosition>,
 }
@@ -144,6 +146,7 @@ impl Shard {
                 ended: false,
                 is_remade: part.is_remade,
                 asked: None,
+                is_asked: false,
                 position: None,
             })
             .collect::<Vec<_>>();
@@ -213,11 +216,12 @@ impl Shard {
         for slot in &mut self.sources {
             let free = slot.send_told(&mut moved);
             // A barrier that was asked for waits for no other source.
-            let may_go_on = !slot.ended && (!slot.among.is_ahead || slot.asked.is_some());
+            let may_go_on = !slot.ended && (!slot.among.is_ahead || slot.is_asked);
             if free && matches!(slot.hand, Hand::Empty) && may_go_on {
                 let source = &slot.source;
                 let polled = match slot.asked.take_if(|_| source.has_taken_pushed()) {
                     Some(epoch) => Polled::Barrier(epoch),
+                    None if slot.among.is_ahead => slot.source.poll_upto_barrier(io)?,
                     None => slot.source.poll(io)?,
                 };
                 if self.judges && matches!(polled, Polled::Frame | Polled::Marked) {
@@ -248,6 +252,7 @@ impl Shard {
                         position.split = clock.or(position.split);
                         position.followed = slot.among.followed();
                         slot.position = Some(position);
+                        slot.is_asked = false;
                         slot.end_chunk(Mark::Barrier(epoch));
                     }
                     Polled::End => slot.end(Mark::End),

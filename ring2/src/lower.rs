@@ -96,6 +96,8 @@ struct Lowering<'a> {
     weighted: bool,
     /// How long changes wait that do not wait yet, in nanoseconds, if they are to.
     every_ns: Option<i64>,
+    /// Of each source where event time is among its columns, as far as that was asked for.
+    times: Vec<Option<usize>>,
     /// By what the results are told, where that is a key.
     upsert: Option<upsert::Key<'a>>,
     kernels: Kernels,
@@ -154,6 +156,7 @@ fn lower(
         changes: analysis.changes,
         weighted: false,
         every_ns,
+        times: Vec::new(),
         upsert: match told {
             Told::Upsert => upsert::key(query).ok(),
             Told::Nothing | Told::Changes => None,
@@ -199,7 +202,7 @@ fn lower(
         });
     }
     lowering.seal(StageOutput::Output(OutputId(0)));
-    lowering.compare_watermarks();
+    lowering.compare_watermarks()?;
     lowering.tell_late();
     Ok(lowering.program)
 }

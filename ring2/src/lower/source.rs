@@ -148,7 +148,8 @@ impl Lowering<'_> {
         }
         // Rows that are alike stand by event time, and replace each other by a key.
         let is_ordered = order::is_ordered(&self.query.plan);
-        let time = source.event_time.filter(|_| is_ordered);
+        let drifts = source.lag_ns.is_some() && self.drifts();
+        let time = source.event_time.filter(|_| is_ordered || drifts);
         let columns = with_needed(source, columns, time);
         let keyed = !source.primary_key.is_empty();
         let is_judged = source.patience != Patience::default();
@@ -171,6 +172,7 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
+            is_only_compared: false,
             reading: match (&kind, self.analysis.in_order || keyed || changes || told) {
                 (
                     SourceKind::Stream { .. }
@@ -194,6 +196,8 @@ impl Lowering<'_> {
                 BadDataPolicy::DeadLetters(_) => BadData::DeadLetters(DEAD_LETTERS),
             },
         });
+        let time = time.and_then(|time| columns.iter().position(|c| *c == time));
+        self.times.push(time);
         let spec = &self.program.sources[number as usize];
         self.branches = vec![Branch {
             input: StageInput::Source(SourceId(number)),
