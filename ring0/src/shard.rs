@@ -34,8 +34,8 @@ use crate::stage::{Chain, Item};
 
 /// Messages taken from one exchange in one turn.
 const MESSAGES_PER_TURN: usize = 8;
-/// Frames of results that one item may set free in one turn.
-const FUEL_PER_ITEM: u32 = 16;
+/// Rows of results that one item may set free in one turn, or all of an exchange together.
+const FUEL_PER_ITEM: u32 = 2 * 1024;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,7 +272,11 @@ impl Shard {
     fn drain_mesh(&mut self) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.exchanges {
+            let mut fuel = FUEL_PER_ITEM;
             for _ in 0..MESSAGES_PER_TURN {
+                if fuel == 0 {
+                    break;
+                }
                 if matches!(slot.hand, Hand::Empty) {
                     match slot.receiver.poll() {
                         None => break,
@@ -292,7 +296,8 @@ impl Shard {
                     }
                     moved = true;
                 }
-                if !slot.hand_on(&mut self.chains, &mut self.recorder, &mut moved)? {
+                let recorder = &mut self.recorder;
+                if !slot.hand_on(&mut self.chains, &mut fuel, recorder, &mut moved)? {
                     break;
                 }
             }
@@ -371,7 +376,9 @@ impl SourceSlot {
                     let frame = self.source.frame();
                     let first = *next;
                     let item = Item::Frame(frame);
-                    let flow = offer(chains, &self.consumers, next, item, recorder, &mut moved)?;
+                    let to = (&self.consumers[..], &mut *next);
+                    let fuel = &mut { FUEL_PER_ITEM };
+                    let flow = offer(chains, to, item, fuel, recorder, &mut moved)?;
                     for to in &self.consumers[first..*next] {
                         let counters = &mut chains[to.chain].ports[to.port].counters;
                         counters.rows_in += frame.rows() as u64;
@@ -410,7 +417,9 @@ impl SourceSlot {
                 }
                 Hand::Mark(mark, next) => {
                     let mark = Item::Mark(*mark);
-                    let flow = offer(chains, &self.consumers, next, mark, recorder, &mut moved)?;
+                    let to = (&self.consumers[..], next);
+                    let fuel = &mut { FUEL_PER_ITEM };
+                    let flow = offer(chains, to, mark, fuel, recorder, &mut moved)?;
                     if flow == Flow::Full {
                         return Ok(moved);
                     }
@@ -428,6 +437,7 @@ impl ExchangeSlot {
     fn hand_on(
         &mut self,
         chains: &mut [Chain],
+        fuel: &mut u32,
         recorder: &mut Recorder,
         moved: &mut bool,
     ) -> Result<bool> {
@@ -437,7 +447,8 @@ impl ExchangeSlot {
             Hand::Mark(mark, next) => (Item::Mark(*mark), next),
             Hand::SourceFrame(_) | Hand::Failed => unreachable!("an exchange has no source"),
         };
-        let flow = offer(chains, &self.consumers, next, item, recorder, moved)?;
+        let to = (&self.consumers[..], next);
+        let flow = offer(chains, to, item, fuel, recorder, moved)?;
         if flow == Flow::Full {
             return Ok(false);
         }
@@ -448,21 +459,26 @@ impl ExchangeSlot {
     }
 }
 
-/// Offers an item to the consumers from `next` on.
+/// Offers an item to the consumers from `next` on, as long as there is fuel.
 fn offer(
     chains: &mut [Chain],
-    consumers: &[Consumer],
-    next: &mut usize,
+    (consumers, next): (&[Consumer], &mut usize),
     item: Item<'_>,
+    fuel: &mut u32,
     recorder: &mut Recorder,
     moved: &mut bool,
 ) -> Result<Flow> {
     while *next < consumers.len() {
-        let mut fuel = FUEL_PER_ITEM;
+        if *fuel == 0 {
+            // It goes on in the next turn, as others wait for theirs.
+            *moved = true;
+            return Ok(Flow::Full);
+        }
+        let given = *fuel;
         let Consumer { chain, port } = consumers[*next];
-        let flow = chains[chain].offer(port, item, &mut fuel, recorder)?;
+        let flow = chains[chain].offer(port, item, fuel, recorder)?;
         // A chain that only stopped to let others have their turn goes on by itself.
-        *moved |= fuel < FUEL_PER_ITEM || flow == Flow::Done;
+        *moved |= *fuel < given || flow == Flow::Done;
         if flow == Flow::Full {
             return Ok(Flow::Full);
         }

@@ -225,8 +225,8 @@ impl Source {
         }
     }
 
-    /// Fills a frame as [`Source::poll`] does, of no more than what lies before the barrier that was
-    /// asked for, as far as that can be told.
+    /// Fills a frame as [`Source::poll`] does, of no more than what lies before the barrier that
+    /// was asked for, as far as that can be told.
     pub(crate) fn poll_upto_barrier(&mut self, io: &mut Io) -> Result<Polled> {
         match self {
             Self::Channel(source) => Ok(source.poll_due()),

@@ -12,6 +12,7 @@ use trefoil_ring0::program::{
 use trefoil_ring0::schema::Schema;
 
 use super::{Lowering, Refusal};
+use crate::catalog::SourceDef;
 
 impl Lowering<'_> {
     /// Has rows go that are late by this rule, where they are read. Returns whether all are: of
@@ -42,9 +43,14 @@ impl Lowering<'_> {
     }
 
     /// Whether a source of the query is not to be too far ahead of others.
-    pub(super) fn drifts(&self) -> bool {
+    fn drifts(&self) -> bool {
         let mut tables = self.query.tables.iter();
         tables.any(|table| table.patience.max_drift_ns.is_some())
+    }
+
+    /// Whether a source may have to say how far it is, for it or others not to be too far ahead.
+    pub(super) fn is_compared(&self, source: &SourceDef) -> bool {
+        source.lag_ns.is_some() && self.drifts()
     }
 
     /// Has sources say how far they are that are to be compared, where no window asks them: where

@@ -299,7 +299,8 @@ proptest! {
         at in 0usize..3,
         frame_rows in prop::sample::select(vec![1usize, 2, 7]),
     ) {
-        let limit = limit.map(|(number, max)| (if number { Rank::RowNumber } else { Rank::Rank }, max));
+        let rank = |is_number| if is_number { Rank::RowNumber } else { Rank::Rank };
+        let limit = limit.map(|(is_number, max)| (rank(is_number), max));
         let mut ranks = vec![Rank::Rank, Rank::DenseRank];
         ranks.insert(at, Rank::RowNumber);
         let mut spec = RankedSpec::clone(&spec(Functions::Ranks(ranks), limit, Phase::Changes));
