@@ -1,5 +1,6 @@
 //! Sessions against a model that sorts the rows of each key by time.
 
+mod live;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
