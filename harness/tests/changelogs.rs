@@ -71,6 +71,55 @@ const QUERIES: [(&str, &[&str]); 4] = [
     ),
 ];
 
+const TOTALS: &str = "SELECT k, COUNT(*) AS n, window_start, window_end FROM r
+    GROUP BY k, TUMBLE(ts, INTERVAL '10' MINUTE)";
+
+/// By row number, by the keys of what is ranked, and by those of a session's start.
+const RANKED: [(&str, &[&str]); 9] = [
+    (
+        "SELECT window_start, rn, k, n FROM (SELECT *, ROW_NUMBER() OVER
+            (PARTITION BY window_start, window_end ORDER BY n DESC, k) AS rn FROM (TOTALS) w) t
+            WHERE rn <= 3",
+        &["window_start", "rn"],
+    ),
+    (
+        "SELECT k, window_start, n FROM (SELECT *, ROW_NUMBER() OVER
+            (PARTITION BY window_start ORDER BY n DESC, k) AS rn FROM (TOTALS) w) t
+            WHERE rn <= 3 AND n > 2",
+        &["k", "window_start"],
+    ),
+    (
+        "SELECT k, window_start, n, RANK() OVER (PARTITION BY window_start, window_end
+            ORDER BY n DESC) AS place FROM (TOTALS) w",
+        &["k", "window_start"],
+    ),
+    (
+        "SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS rn
+            FROM r) t WHERE rn = 1",
+        &["k"],
+    ),
+    (
+        "SELECT v, rn FROM (SELECT k, v, ts, ROW_NUMBER() OVER (ORDER BY v, ts) AS rn FROM r) t
+            WHERE rn < 4",
+        &["rn"],
+    ),
+    (
+        "SELECT k, COUNT(*) AS n FROM r GROUP BY k ORDER BY SUM(v) DESC, k LIMIT 4",
+        &["k"],
+    ),
+    (
+        "SELECT n, c, ROW_NUMBER() OVER (ORDER BY c DESC, n) AS rn FROM
+            (SELECT n, COUNT(*) AS c FROM (TOTALS) w GROUP BY n) t",
+        &["rn"],
+    ),
+    ("SELECT COUNT(*) AS n, MAX(v) AS m FROM r", &[]),
+    (
+        "SELECT k, window_start, COUNT(*) AS n FROM r
+            GROUP BY k, SESSION(ts, INTERVAL '4' SECOND)",
+        &["k", "window_start"],
+    ),
+];
+
 /// The rows that stand in the end, from what a sink was given.
 fn of_changes(lines: &str) -> BTreeMap<String, i64> {
     let mut rows = BTreeMap::new();
@@ -125,11 +174,25 @@ fn of_envelopes(lines: &str) -> BTreeMap<String, i64> {
 
 #[test]
 fn what_stands_is_the_same_in_every_mode() {
-    let folder = folder("changelog-modes");
+    check_modes(&folder("changelog-modes"), &QUERIES);
+}
+
+#[test]
+fn what_is_ranked_has_a_key() {
+    check_modes(&folder("changelog-ranks"), &RANKED[..5]);
+}
+
+#[test]
+fn what_has_other_keys_has_one() {
+    check_modes(&folder("changelog-keys"), &RANKED[5..]);
+}
+
+fn check_modes(folder: &Folder, queries: &[(&str, &[&str])]) {
     let sink = "CREATE SINK o WITH (connector = 'stdout', ";
-    for (query, keys) in QUERIES {
+    for (query, keys) in queries {
+        let query = query.replace("TOTALS", TOTALS);
         let batch = format!("{sink} format = 'json'); INSERT INTO o {query} EMIT FINAL;");
-        let wanted: BTreeMap<String, i64> = objects(&runs(&folder, &batch, "1", "1024"))
+        let wanted: BTreeMap<String, i64> = objects(&runs(folder, &batch, "1", "1024"))
             .into_iter()
             .map(|row| (row.to_string(), 1))
             .collect();
@@ -137,7 +200,7 @@ fn what_stands_is_the_same_in_every_mode() {
         for emit in ["CHANGES", "EVERY INTERVAL '0.001' SECOND", "FINAL"] {
             let run = |options: &str, cores, rows| {
                 let sql = format!("{sink}{options}); INSERT INTO o {query} EMIT {emit};");
-                runs(&folder, &sql, cores, rows)
+                runs(folder, &sql, cores, rows)
             };
             for (cores, rows) in [("1", "1"), ("2", "7"), ("4", "1024")] {
                 let what = format!("{query} EMIT {emit}, {cores} shards, frames of {rows}");
@@ -166,6 +229,18 @@ fn a_change_is_one_line() {
             "mode = 'upsert', format = 'csv'",
             query,
             "op,k,s\r\n+U,a,1\r\n+U,b,5\r\n+U,a,3\r\n-D,a,3\r\n",
+        ),
+        (
+            "mode = 'upsert', format = 'csv'",
+            "SELECT rn, k, s FROM (SELECT k, SUM(v) AS s, ROW_NUMBER() OVER (ORDER BY SUM(v) DESC)
+                AS rn FROM r GROUP BY k HAVING SUM(v) > 0) t WHERE rn <= 2 EMIT CHANGES",
+            "op,rn,k,s\r\n+U,1,a,1\r\n+U,1,b,5\r\n+U,2,a,1\r\n+U,2,a,3\r\n-D,2,a,3\r\n",
+        ),
+        (
+            "mode = 'upsert', format = 'csv'",
+            "SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS rn
+                FROM r) t WHERE rn = 1 EMIT CHANGES",
+            "op,k,v\r\n+U,a,1\r\n+U,b,5\r\n+U,a,2\r\n",
         ),
         (
             "mode = 'changelog', format = 'csv'",
@@ -222,8 +297,27 @@ fn what_a_mode_cannot_take_is_refused() {
         ),
         (
             "mode = 'upsert'",
-            format!("{counts} ORDER BY c LIMIT 2 EMIT CHANGES"),
+            format!("SELECT c FROM ({counts}) t ORDER BY c LIMIT 2 EMIT CHANGES"),
+            "SELECT all of their key: k",
+        ),
+        (
+            "mode = 'upsert'",
+            format!(
+                "SELECT k, RANK() OVER (PARTITION BY c ORDER BY k) AS place FROM ({counts}) t \
+                 EMIT CHANGES"
+            ),
             "without a key",
+        ),
+        (
+            "mode = 'upsert'",
+            "SELECT k, v, RANK() OVER (PARTITION BY k ORDER BY v) AS place FROM r EMIT CHANGES"
+                .to_owned(),
+            "without a key",
+        ),
+        (
+            "mode = 'upsert'",
+            "SELECT k, COUNT(*) AS c FROM r GROUP BY ROLLUP (k) EMIT CHANGES".to_owned(),
+            "COALESCE",
         ),
         ("mode = 'append'", format!("{counts} EMIT CHANGES"), "E0211"),
     ] {

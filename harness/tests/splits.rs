@@ -201,3 +201,47 @@ fn a_time_that_no_window_holds_is_told_with_its_record() {
         }
     }
 }
+
+/// Two files whose times are far apart, one of them not to be ahead of the other: without windows
+/// that says in which order they are read, and nothing else, also of rows without a time.
+#[test]
+fn what_is_not_to_drift_is_the_same_rows() {
+    let folder = Folder::new("splits-drift");
+    for (name, hour) in [("a", 20), ("b", 1)] {
+        let record = |n: i64| match n % 7 {
+            0 => format!("{{\"k\":{n},\"t\":null}}\n"),
+            _ => format!("{{\"k\":{n},\"t\":\"{}\"}}\n", time(hour * 3600 + n)),
+        };
+        folder.write(
+            &format!("{name}.ndjson"),
+            &(0..3000).map(record).collect::<String>(),
+        );
+    }
+    let source = |name: &str, options: &str| {
+        format!(
+            "CREATE SOURCE {name} (t TIMESTAMP(0), k BIGINT, WATERMARK FOR t) WITH \
+             (connector = 'file', path = '{name}.ndjson', format = 'json'{options});\n"
+        )
+    };
+    for query in [
+        "SELECT k FROM (SELECT k FROM a UNION ALL SELECT k + 10000 FROM b) u;",
+        "SELECT k % 5 AS g, COUNT(*) AS n, COUNT(t) AS times FROM
+            (SELECT k, t FROM a UNION ALL SELECT k, t FROM b) u GROUP BY k % 5;",
+        "SELECT a.k, b.t FROM a JOIN b ON a.k = b.k;",
+    ] {
+        let run = |options: &str, cores, rows| {
+            let sql = source("a", options) + &source("b", "") + query;
+            let output = run_script(&folder, &sql, &["--cores", cores, "--frame-rows", rows]);
+            assert!(output.status.success(), "{sql}: {}", text(&output.stderr));
+            let mut lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let wanted = run("", "1", "1024");
+        assert!(wanted.len() >= 5);
+        for (cores, rows) in [("1", "7"), ("2", "1024"), ("4", "1")] {
+            let got = run(", max_drift = '1 minute'", cores, rows);
+            assert_eq!(got, wanted, "{query} {cores} shards, frames of {rows}");
+        }
+    }
+}

@@ -82,6 +82,10 @@ fn check_source(source: &SourceSpec, program: &Program) -> Result<()> {
     {
         return refuse(format!("source {name} has no such event time"));
     }
+    let tells = source.event_time.is_none_or(|time| time.bound.is_some());
+    if source.is_only_compared && (tells || source.reading != Reading::InOrder) {
+        return refuse(format!("source {name} has nothing to be compared by"));
+    }
     let comes = matches!(
         source.kind,
         SourceKind::Stream { .. } | SourceKind::Connections { .. } | SourceKind::Channel
@@ -166,6 +170,7 @@ fn check_generator(source: &SourceSpec, made: &GeneratorSpec) -> Result<()> {
     }
     for (number, (field, column)) in fields.iter().zip(&made.columns).enumerate() {
         let is_time = source.event_time.is_some_and(|e| e.column == number);
+        let is_time = is_time && !source.is_only_compared;
         let may_be_null = field.nullable && !is_time;
         if !is_made(&field.data_type) || column.nulls_permille > 0 && !may_be_null {
             let (name, column) = (&source.name, &field.name);

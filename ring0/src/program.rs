@@ -101,6 +101,9 @@ pub struct SourceSpec {
     pub schema: Arc<Schema>,
     /// Which of them is event time, if any query needs it.
     pub event_time: Option<EventTime>,
+    /// Event time says how far the source is, for [`Self::policy`] to compare, and nothing else: no
+    /// watermark is told, and a row without it is a row like any other. One shard reads it.
+    pub is_only_compared: bool,
     /// Who reads.
     pub reading: Reading,
     /// Where the records are.
@@ -144,6 +147,7 @@ impl SourceSpec {
             name: name.into(),
             schema,
             event_time: None,
+            is_only_compared: false,
             reading: Reading::Chunks,
             kind,
             system: Vec::new(),

@@ -34,8 +34,8 @@ use crate::stage::{Chain, Item};
 
 /// Messages taken from one exchange in one turn.
 const MESSAGES_PER_TURN: usize = 8;
-/// Frames of results that one item may set free in one turn.
-const FUEL_PER_ITEM: u32 = 16;
+/// Rows of results that one item may set free in one turn, or all of an exchange together.
+const FUEL_PER_ITEM: u32 = 2 * 1024;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,8 @@ struct SourceSlot {
     is_remade: bool,
     /// The barrier that lies before what it gives next, where it may lie anywhere.
     asked: Option<u64>,
+    /// It is to come to a barrier.
+    is_asked: bool,
     /// Where it was at the barrier that is under way.
     position: Option<SourcePosition>,
 }
@@ -144,6 +146,7 @@ impl Shard {
                 ended: false,
                 is_remade: part.is_remade,
                 asked: None,
+                is_asked: false,
                 position: None,
             })
             .collect::<Vec<_>>();
@@ -213,11 +216,12 @@ impl Shard {
         for slot in &mut self.sources {
             let free = slot.send_told(&mut moved);
             // A barrier that was asked for waits for no other source.
-            let may_go_on = !slot.ended && (!slot.among.is_ahead || slot.asked.is_some());
+            let may_go_on = !slot.ended && (!slot.among.is_ahead || slot.is_asked);
             if free && matches!(slot.hand, Hand::Empty) && may_go_on {
                 let source = &slot.source;
                 let polled = match slot.asked.take_if(|_| source.has_taken_pushed()) {
                     Some(epoch) => Polled::Barrier(epoch),
+                    None if slot.among.is_ahead => slot.source.poll_upto_barrier(io)?,
                     None => slot.source.poll(io)?,
                 };
                 if self.judges && matches!(polled, Polled::Frame | Polled::Marked) {
@@ -248,6 +252,7 @@ impl Shard {
                         position.split = clock.or(position.split);
                         position.followed = slot.among.followed();
                         slot.position = Some(position);
+                        slot.is_asked = false;
                         slot.end_chunk(Mark::Barrier(epoch));
                     }
                     Polled::End => slot.end(Mark::End),
@@ -267,7 +272,11 @@ impl Shard {
     fn drain_mesh(&mut self) -> Result<bool> {
         let mut moved = false;
         for slot in &mut self.exchanges {
+            let mut fuel = FUEL_PER_ITEM;
             for _ in 0..MESSAGES_PER_TURN {
+                if fuel == 0 {
+                    break;
+                }
                 if matches!(slot.hand, Hand::Empty) {
                     match slot.receiver.poll() {
                         None => break,
@@ -287,7 +296,8 @@ impl Shard {
                     }
                     moved = true;
                 }
-                if !slot.hand_on(&mut self.chains, &mut self.recorder, &mut moved)? {
+                let recorder = &mut self.recorder;
+                if !slot.hand_on(&mut self.chains, &mut fuel, recorder, &mut moved)? {
                     break;
                 }
             }
@@ -366,7 +376,9 @@ impl SourceSlot {
                     let frame = self.source.frame();
                     let first = *next;
                     let item = Item::Frame(frame);
-                    let flow = offer(chains, &self.consumers, next, item, recorder, &mut moved)?;
+                    let to = (&self.consumers[..], &mut *next);
+                    let fuel = &mut { FUEL_PER_ITEM };
+                    let flow = offer(chains, to, item, fuel, recorder, &mut moved)?;
                     for to in &self.consumers[first..*next] {
                         let counters = &mut chains[to.chain].ports[to.port].counters;
                         counters.rows_in += frame.rows() as u64;
@@ -405,7 +417,9 @@ impl SourceSlot {
                 }
                 Hand::Mark(mark, next) => {
                     let mark = Item::Mark(*mark);
-                    let flow = offer(chains, &self.consumers, next, mark, recorder, &mut moved)?;
+                    let to = (&self.consumers[..], next);
+                    let fuel = &mut { FUEL_PER_ITEM };
+                    let flow = offer(chains, to, mark, fuel, recorder, &mut moved)?;
                     if flow == Flow::Full {
                         return Ok(moved);
                     }
@@ -423,6 +437,7 @@ impl ExchangeSlot {
     fn hand_on(
         &mut self,
         chains: &mut [Chain],
+        fuel: &mut u32,
         recorder: &mut Recorder,
         moved: &mut bool,
     ) -> Result<bool> {
@@ -432,7 +447,8 @@ impl ExchangeSlot {
             Hand::Mark(mark, next) => (Item::Mark(*mark), next),
             Hand::SourceFrame(_) | Hand::Failed => unreachable!("an exchange has no source"),
         };
-        let flow = offer(chains, &self.consumers, next, item, recorder, moved)?;
+        let to = (&self.consumers[..], next);
+        let flow = offer(chains, to, item, fuel, recorder, moved)?;
         if flow == Flow::Full {
             return Ok(false);
         }
@@ -443,21 +459,26 @@ impl ExchangeSlot {
     }
 }
 
-/// Offers an item to the consumers from `next` on.
+/// Offers an item to the consumers from `next` on, as long as there is fuel.
 fn offer(
     chains: &mut [Chain],
-    consumers: &[Consumer],
-    next: &mut usize,
+    (consumers, next): (&[Consumer], &mut usize),
     item: Item<'_>,
+    fuel: &mut u32,
     recorder: &mut Recorder,
     moved: &mut bool,
 ) -> Result<Flow> {
     while *next < consumers.len() {
-        let mut fuel = FUEL_PER_ITEM;
+        if *fuel == 0 {
+            // It goes on in the next turn, as others wait for theirs.
+            *moved = true;
+            return Ok(Flow::Full);
+        }
+        let given = *fuel;
         let Consumer { chain, port } = consumers[*next];
-        let flow = chains[chain].offer(port, item, &mut fuel, recorder)?;
+        let flow = chains[chain].offer(port, item, fuel, recorder)?;
         // A chain that only stopped to let others have their turn goes on by itself.
-        *moved |= fuel < FUEL_PER_ITEM || flow == Flow::Done;
+        *moved |= *fuel < given || flow == Flow::Done;
         if flow == Flow::Full {
             return Ok(Flow::Full);
         }

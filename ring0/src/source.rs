@@ -225,6 +225,15 @@ impl Source {
         }
     }
 
+    /// Fills a frame as [`Source::poll`] does, of no more than what lies before the barrier that
+    /// was asked for, as far as that can be told.
+    pub(crate) fn poll_upto_barrier(&mut self, io: &mut Io) -> Result<Polled> {
+        match self {
+            Self::Channel(source) => Ok(source.poll_due()),
+            _ => self.poll(io),
+        }
+    }
+
     /// Reads no more than what keeps to the order of the records: where shards read one file, what
     /// they read is its beginning.
     pub(crate) fn stop(&mut self) {

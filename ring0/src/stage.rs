@@ -45,6 +45,11 @@ use crate::schema::Schema;
 use crate::snapshot::{self, Recorder, Restore};
 use crate::table::store::Addresses;
 
+/// What a frame of results costs of a turn, however few rows it has, in rows.
+const FRAME_COST: u32 = 128;
+/// What a step of work without results costs.
+const STEP_COST: u32 = 1024;
+
 /// What is offered to a chain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Item<'a> {
@@ -243,7 +248,7 @@ impl Chain {
     }
 
     /// Offers an item of a port; after `Full` the same item has to be offered again. `fuel` bounds
-    /// how many frames of results leave in one turn.
+    /// how many rows of results leave in one turn.
     pub(crate) fn offer(
         &mut self,
         port: usize,
@@ -342,10 +347,11 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             if flow == Flow::Full {
                 return Ok(Flow::Full);
             }
-            level.rows_out += level.out.rows() as u64;
+            let rows = level.out.rows();
+            level.rows_out += rows as u64;
             level.out.clear();
             // A frame's results are bounded by the frame; what a mark sets free is not.
-            *fuel = fuel.saturating_sub(1);
+            *fuel = fuel.saturating_sub(level.operator.cost(rows));
             if *fuel == 0 && !level.finished {
                 return Ok(Flow::Full);
             }
@@ -373,7 +379,7 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
         }
         if !level.finished && level.out.rows() == 0 {
             // Work without results is work, too.
-            *fuel = fuel.saturating_sub(1);
+            *fuel = fuel.saturating_sub(STEP_COST);
             if *fuel == 0 {
                 return Ok(Flow::Full);
             }
@@ -432,10 +438,7 @@ impl Level {
             }
             (Item::Mark(Mark::Watermark(_)), Operator::RegularJoin(join)) => Ok(join.forget()),
             (Item::Mark(mark), Operator::Changing(changing)) => changing.emit(mark, &mut self.out),
-            (Item::Mark(mark), Operator::MarkFirst(state)) => {
-                state.forget(mark);
-                Ok(Flow::Done)
-            }
+            (Item::Mark(mark), Operator::MarkFirst(state)) => Ok(state.forget(mark)),
             (
                 Item::Mark(_),
                 Operator::Filter { .. }

@@ -149,7 +149,7 @@ impl Table {
     /// An empty table of one page.
     pub fn new(store: &mut PageStore) -> Result<Self> {
         Ok(Self {
-            directory: vec![Entry::new(store.take()?, 0)],
+            directory: vec![Entry::new(store.take_marked()?, 0)],
             depth: 0,
             len: 0,
             heap: VarHeap::default(),
@@ -250,13 +250,20 @@ impl Table {
             let entry = self.directory[cursor.entry];
             let page = store.page(entry.id()).cast::<u64>();
             while count < rows_max && cursor.slot < layout.slots {
-                let slot = page.wrapping_add(cursor.slot * layout.slot_words);
-                // SAFETY: the slot lies within the page, whose words are initialised.
-                if unsafe { *slot } != 0 {
-                    out[count] = slot;
-                    count += 1;
+                let bytes = layout.slot_words * 8;
+                let written = store.written(entry.id(), bytes, cursor.slot);
+                let (first, end) = written.unwrap_or((layout.slots, layout.slots));
+                cursor.slot = first.min(layout.slots);
+                let end = end.min(layout.slots);
+                while count < rows_max && cursor.slot < end {
+                    let slot = page.wrapping_add(cursor.slot * layout.slot_words);
+                    // SAFETY: the slot lies within the page, whose words are initialised.
+                    if unsafe { *slot } != 0 {
+                        out[count] = slot;
+                        count += 1;
+                    }
+                    cursor.slot += 1;
                 }
-                cursor.slot += 1;
             }
             if cursor.slot == layout.slots {
                 cursor.slot = 0;

@@ -41,6 +41,7 @@ fn source(path: &Path, schema: &Arc<Schema>, event_time: Option<EventTime>) -> S
         name: "lines".to_owned(),
         schema: Arc::clone(schema),
         event_time,
+        is_only_compared: false,
         kind: SourceKind::Files {
             paths: vec![path.to_owned()],
             format: FileFormat::Ndjson,

@@ -24,6 +24,7 @@ fn program(path: &Path) -> Program {
             name: "lines".to_owned(),
             schema: Arc::clone(&schema),
             event_time: None,
+            is_only_compared: false,
             reading: Reading::Chunks,
             kind: SourceKind::Files {
                 paths: vec![path.to_owned()],

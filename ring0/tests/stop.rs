@@ -48,6 +48,7 @@ fn program(path: &Path) -> Program {
         name: "lines".to_owned(),
         schema: numbers(),
         event_time: None,
+        is_only_compared: false,
         kind: SourceKind::Files {
             paths: vec![path.to_owned()],
             format: FileFormat::Ndjson,

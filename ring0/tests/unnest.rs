@@ -69,6 +69,7 @@ fn program(rows: &[Row], grouped: bool) -> Program {
             name: "rows".to_owned(),
             schema: Arc::new(input),
             event_time: None,
+            is_only_compared: false,
             reading: Reading::default(),
             kind: SourceKind::Columns {
                 arrays: [Arc::new(keys) as ArrayRef, Arc::new(lists)].into(),

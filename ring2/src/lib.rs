@@ -50,6 +50,7 @@ mod fingerprint;
 mod lower;
 mod lower_expr;
 mod ordinals;
+mod upsert;
 
 pub mod explain;
 
@@ -299,7 +300,7 @@ fn plan_select(
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
-    let tells = changes::asked(select, &plan, analysis.changes)? != Told::Nothing;
+    let tells = changes::asked(select, &plan, &analysis)? != Told::Nothing;
     let mut keys = engine::keys::of(&plan.plan, &plan.results);
     if tells {
         // Before them stands what a row does.

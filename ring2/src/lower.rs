@@ -51,12 +51,13 @@ use crate::lower_expr::{Kernels, Scope, expression, unaliased};
 use crate::partitioning::{Analysis, Route, node};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
-use crate::{ResultColumn, ordinals};
+use crate::{ResultColumn, ordinals, upsert};
 
 pub(crate) use self::calls::{aggregate_function, is_mergeable};
 pub(crate) use self::interval::{ENDLESS_JOIN, is_bounded, unit_of};
 pub(crate) use self::join::without_versions;
 pub(crate) use self::order::is_ordered;
+pub(crate) use self::weighted::{at_most, ranks};
 pub(crate) use self::window_join::{is_start, meets_windows, starts};
 
 /// The output of what is told about bad records, where a source does.
@@ -95,6 +96,10 @@ struct Lowering<'a> {
     weighted: bool,
     /// How long changes wait that do not wait yet, in nanoseconds, if they are to.
     every_ns: Option<i64>,
+    /// Of each source where event time is among its columns, as far as that was asked for.
+    times: Vec<Option<usize>>,
+    /// By what the results are told, where that is a key.
+    upsert: Option<upsert::Key<'a>>,
     kernels: Kernels,
 }
 
@@ -113,7 +118,7 @@ pub(crate) fn lower_planned(
         Emit::Every(_, every_ns) => Some(every_ns),
         Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
     };
-    let told = changes::asked(select, planned, analysis.changes)?;
+    let told = changes::asked(select, planned, analysis)?;
     let lowered = lower(planned, analysis, kernels, every_ns, told);
     let lowered = lowered.and_then(|program| match select.settings.state_ttl_ns {
         Some(_) if !regular::warnings(&program, &planned.tables).is_empty() => {
@@ -151,6 +156,11 @@ fn lower(
         changes: analysis.changes,
         weighted: false,
         every_ns,
+        times: Vec::new(),
+        upsert: match told {
+            Told::Upsert => upsert::key(query).ok(),
+            Told::Nothing | Told::Changes => None,
+        },
         kernels,
     };
     lowering.node(&query.plan)?;
@@ -192,7 +202,7 @@ fn lower(
         });
     }
     lowering.seal(StageOutput::Output(OutputId(0)));
-    lowering.compare_watermarks();
+    lowering.compare_watermarks()?;
     lowering.tell_late();
     Ok(lowering.program)
 }

@@ -12,12 +12,18 @@ use trefoil_ring0::runtime::Config;
 
 const HOUR_MS: i64 = 3_600_000;
 
+const CLOSED: &str = "SELECT k, window_start, COUNT(*) AS n FROM r
+    GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE";
+
 fn declare(engine: &Engine, options: &str) {
+    declare_view(engine, options, CLOSED);
+}
+
+fn declare_view(engine: &Engine, options: &str, view: &str) {
     let sql = format!(
         "CREATE SOURCE r (k VARCHAR, ts TIMESTAMP(3) NOT NULL, WATERMARK FOR ts)
             WITH (connector = 'channel'{options});
-         CREATE MATERIALIZED VIEW v AS SELECT k, window_start, COUNT(*) AS n FROM r
-            GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE"
+         CREATE MATERIALIZED VIEW v AS {view}"
     );
     engine.execute(&sql).unwrap();
 }
@@ -71,8 +77,23 @@ fn nobody_waits_for_an_idle_split() {
 /// at the end all that is there is taken.
 #[test]
 fn who_is_ahead_waits() {
+    who_is_ahead_waits_in(CLOSED);
+}
+
+/// So it is where nothing but that asks for the time.
+#[test]
+fn who_is_ahead_waits_without_windows() {
+    for view in [
+        "SELECT k, COUNT(*) AS n FROM r GROUP BY k",
+        "SELECT k FROM r",
+    ] {
+        who_is_ahead_waits_in(view);
+    }
+}
+
+fn who_is_ahead_waits_in(view: &str) {
     let engine = Engine::builder().on_this_thread().open().unwrap();
-    declare(&engine, ", max_drift = '90 minutes'");
+    declare_view(&engine, ", max_drift = '90 minutes'", view);
     let [mut slow, mut fast] = [(); 2].map(|()| engine.appender("r").unwrap());
     let read = || {
         while engine.step() {}
@@ -118,8 +139,16 @@ thread_local! {
     static NOW: Cell<i64> = const { Cell::new(0) };
 }
 
+const CLOSED_UNION: &str = "SELECT k, COUNT(*) AS n
+    FROM (SELECT k, ts FROM a UNION ALL SELECT k, ts FROM b) AS u
+    GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE";
+
 /// Two sources that meet in a union, with a clock that the test sets, on its own thread.
 fn two(options: [&str; 2]) -> Engine {
+    two_in(options, CLOSED_UNION)
+}
+
+fn two_in(options: [&str; 2], view: &str) -> Engine {
     let config = Config {
         now: || NOW.get(),
         ..Config::default()
@@ -132,10 +161,8 @@ fn two(options: [&str; 2]) -> Engine {
         );
         engine.execute(&sql).unwrap();
     }
-    let sql = "CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n
-        FROM (SELECT k, ts FROM a UNION ALL SELECT k, ts FROM b) AS u
-        GROUP BY k, TUMBLE(ts, INTERVAL '1' HOUR) EMIT ON WINDOW CLOSE";
-    engine.execute(sql).unwrap();
+    let sql = format!("CREATE MATERIALIZED VIEW v AS {view}");
+    engine.execute(&sql).unwrap();
     engine
 }
 
@@ -185,7 +212,46 @@ fn nobody_waits_for_an_idle_source() {
 /// A source that is too far ahead of another one waits, at a barrier, too, and is read at the end.
 #[test]
 fn a_source_that_is_ahead_waits() {
-    let engine = two([", max_drift = '90 minutes'", ""]);
+    a_source_that_is_ahead_waits_in(CLOSED_UNION);
+}
+
+/// So it is where no window asks for the time, and where the sources meet in a join.
+#[test]
+fn a_source_that_is_ahead_waits_without_windows() {
+    for view in [
+        "SELECT k FROM a UNION ALL SELECT k FROM b",
+        "SELECT k, COUNT(*) AS n FROM (SELECT k FROM a UNION ALL SELECT k FROM b) AS u GROUP BY k",
+        "SELECT a.k FROM a JOIN b ON a.k = b.k",
+    ] {
+        a_source_that_is_ahead_waits_in(view);
+    }
+}
+
+/// It is read as far as a FLUSH is about, and no further.
+#[test]
+fn a_flush_takes_what_was_there() {
+    let engine = two_in(
+        [", max_drift = '90 minutes'", ""],
+        "SELECT k FROM a UNION ALL SELECT k FROM b",
+    );
+    let [mut fast, mut slow] = ["a", "b"].map(|name| engine.appender(name).unwrap());
+    append(&mut slow, "slow", 0);
+    append(&mut fast, "fast", 1);
+    (2..6).for_each(|hour| append(&mut fast, "fast", hour));
+    engine.execute("FLUSH").unwrap();
+    let read = || {
+        while engine.step() {}
+        engine.metrics();
+        while engine.step() {}
+        engine.metrics().views[0].rows_read
+    };
+    assert_eq!(read(), 6);
+    append(&mut fast, "fast", 7);
+    assert_eq!(read(), 6);
+}
+
+fn a_source_that_is_ahead_waits_in(view: &str) {
+    let engine = two_in([", max_drift = '90 minutes'", ""], view);
     let read = || {
         while engine.step() {}
         engine.metrics();
@@ -234,6 +300,15 @@ fn lengths_are_above_nothing() {
         event_time_field = 'ts', idle_timeout = '5 seconds')";
     let error = engine.execute(sql).unwrap_err().to_string();
     assert!(error.contains("needs a watermark"), "{error}");
+    let sql = "CREATE SOURCE p (ts TIMESTAMP(3), WATERMARK FOR ts)
+            WITH (connector = 'channel', max_drift = '1 hour');
+         CREATE MATERIALIZED VIEW w AS SELECT COUNT(*) AS n FROM p
+            GROUP BY TUMBLE(PROCTIME(), INTERVAL '1' SECOND)";
+    let error = engine.execute(sql).unwrap_err().to_string();
+    assert!(
+        error.contains("max_drift") && error.contains("hint"),
+        "{error}"
+    );
 }
 
 /// A view that tells of its changes from time to time holds what is so at the last of them, and

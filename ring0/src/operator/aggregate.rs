@@ -16,6 +16,7 @@ mod middle;
 mod moments;
 pub mod panes;
 pub(crate) mod retract;
+mod rows;
 mod saved;
 pub mod sessions;
 mod splitter;
@@ -36,7 +37,6 @@ pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 
 use self::cells::Plan;
 use self::combined::Combining;
-use self::fused::Fused;
 use self::generic::Generic;
 use self::saved::Saving;
 use self::splitter::Splitter;
@@ -145,21 +145,12 @@ impl Aggregate {
             return Ok(());
         }
         if let Some(pane) = &mut self.whole {
-            return self.shared.apply(pane, frame, hashes);
+            return self.shared.apply(pane, frame, 0..hashes.len(), hashes);
         }
         let starts = self.shared.window_starts(frame)?;
-        let first = starts[0];
-        if starts.iter().all(|&s| s == first) {
-            let pane = open(&mut self.windows, &mut self.shared, first)?;
-            return self.shared.apply(pane, frame, hashes);
-        }
-        self.splitter.split(starts);
-        for number in 0..self.splitter.parts() {
-            let (start, frame, hashes) = self.splitter.part(number, frame, hashes);
-            let pane = open(&mut self.windows, &mut self.shared, start)?;
-            self.shared.apply(pane, frame, hashes)?;
-        }
-        Ok(())
+        let windows = &mut self.windows;
+        self.shared
+            .apply_by(windows, &mut self.splitter, starts, frame, hashes)
     }
 
     /// Emits groups into `out` until it is full: with `None` all of them, the end of the input;
@@ -323,63 +314,6 @@ impl Shared {
             }
         }
         Ok(Pane { table, generic })
-    }
-
-    fn apply(&mut self, pane: &mut Pane, frame: &Frame, hashes: &[u64]) -> Result<()> {
-        let Pane { table, generic } = pane;
-        let mut numbers = Vec::new();
-        // Without keys in the table there is one group, wherever the hashes point.
-        let one_group = [0; BATCH_ROWS];
-        let keyless = self.layout.keys.words() == 0;
-        let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];
-        for (batch, hashes) in hashes.chunks(BATCH_ROWS).enumerate() {
-            let start = batch * BATCH_ROWS;
-            let hashes = if keyless {
-                &one_group[..hashes.len()]
-            } else {
-                hashes
-            };
-            self.batch
-                .fill(&self.layout.keys, frame, start, hashes.len());
-            let mut from = 0;
-            while from < hashes.len() {
-                let store = &mut self.store;
-                let end =
-                    table.resolve(&self.layout, store, &self.batch, hashes, from, &mut slots)?;
-                self.apply_cells(table, frame, start + from, &slots[from..end])?;
-                if let Some(at) = self.plan.number_at {
-                    generic.number(&slots[from..end], at, &mut numbers);
-                }
-                from = end;
-            }
-        }
-        match self.plan.number_at {
-            Some(_) => generic.update(&self.spec, frame, 0, &numbers),
-            None => Ok(()),
-        }
-    }
-
-    /// Changes the cells of `slots` with the rows of `frame` from `start` on.
-    #[inline]
-    fn apply_cells(
-        &mut self,
-        table: &mut Table,
-        frame: &Frame,
-        start: usize,
-        slots: &[*mut u64],
-    ) -> Result<()> {
-        let plan = &self.plan;
-        let done = |f: &Fused| f.apply(frame, start, slots);
-        let cells = match plan.fused.as_ref().is_some_and(done) {
-            true => &plan.rest,
-            false => &plan.cells,
-        };
-        let phase = self.spec.phase;
-        for cell in cells {
-            let (heap, store) = (&mut table.heap, &mut self.store);
-            update::apply(cell, phase, heap, store, frame, start, slots)?;
-        }
-        Ok(())
     }
 
     fn window_starts<'a>(&self, frame: &'a Frame) -> Result<&'a [i64]> {

@@ -6,6 +6,8 @@
 //! Ranks are counted on from the row that changed, and with a limit only as far as it reaches; all
 //! other functions are computed anew over their partition. A row may go before it comes.
 
+mod leaving;
+mod numbered;
 mod partition;
 mod saved;
 #[cfg(test)]
@@ -16,7 +18,9 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 
-use self::partition::{Change, Partition};
+use self::leaving::Leaving;
+use self::numbered::by_number;
+use self::partition::{Change, Given, Partition};
 pub(crate) use self::saved::SaveCursor;
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, is_weighted};
 use crate::column::Column;
@@ -57,6 +61,16 @@ impl Functions {
     }
 }
 
+/// What an update of a changelog is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Updates {
+    /// A row: it has other results, or another row came in its stead.
+    Rows,
+    /// A row number, the one that is the rank of this position: another row has it. The functions
+    /// are ranks alone.
+    Numbers(usize),
+}
+
 /// What is computed over which rows. The output's columns: the input's, then the results; with
 /// [`Phase::Changes`] both have the changelog's column behind them.
 #[derive(Debug, Clone)]
@@ -79,6 +93,8 @@ pub struct RankedSpec {
     pub window: Option<WindowKey>,
     /// [`Phase::Changes`], or [`Phase::Complete`]: partitions leave once they are closed.
     pub phase: Phase,
+    /// What replaces what in a changelog.
+    pub updates: Updates,
     /// The output's columns.
     pub output: Arc<Schema>,
 }
@@ -86,8 +102,19 @@ pub struct RankedSpec {
 /// A time that no watermark reaches before the end.
 const NEVER: i64 = i64::MAX;
 
-/// Partitions that are given or forgotten in one call.
+/// Partitions that are given or forgotten in one call, and rows of these.
 const PARTITIONS_MAX: usize = 64;
+const LEAVING_MAX: usize = 256;
+
+/// Appends a row's values and its results.
+fn write((row, results): &Given, out: &mut Frame) {
+    let mut columns = out.columns.iter_mut();
+    for mut bytes in [&**row, &**results] {
+        while !bytes.is_empty() {
+            take(&mut bytes, columns.next().expect("each value has a column"));
+        }
+    }
+}
 
 /// The rows of all partitions on one shard.
 #[derive(Debug)]
@@ -100,6 +127,8 @@ pub(crate) struct Ranked {
     closes: Option<(usize, i64, i64)>,
     /// What is to be given before any row is taken, from the last on.
     pending: Vec<Change>,
+    /// The partition that is closed and not gone yet.
+    leaving: Option<Leaving>,
     /// Rows so far, which is the number of the next.
     arrived: u64,
 }
@@ -128,6 +157,12 @@ impl Ranked {
         if bounds && matches!(spec.functions, Functions::Any(_)) {
             return refuse("a limit of what is no rank".to_owned());
         }
+        if let Updates::Numbers(at) = spec.updates {
+            match &spec.functions {
+                Functions::Ranks(ranks) if ranks.get(at) == Some(&Rank::RowNumber) => {}
+                _ => return refuse("updates of what is no row number".to_owned()),
+            }
+        }
         let closes = match spec.window {
             None => None,
             Some(window) => {
@@ -150,6 +185,7 @@ impl Ranked {
                 .collect(),
             closes,
             pending: Vec::new(),
+            leaving: None,
             arrived: 0,
             spec: Arc::clone(spec),
         })
@@ -214,6 +250,9 @@ impl Ranked {
             if partition.is_empty() {
                 self.partitions.remove(&at);
             }
+            if let Updates::Numbers(rank) = spec.updates {
+                by_number(rank, &mut self.pending);
+            }
             self.pending.reverse();
             self.arrived += rows as u64;
             row += rows;
@@ -238,13 +277,8 @@ impl Ranked {
                 _ => [DELETE, INSERT],
             };
             for (row, op) in [&change.before, &change.after].into_iter().zip(ops) {
-                let Some((row, results)) = row else { continue };
-                let mut columns = out.columns.iter_mut();
-                for mut bytes in [&**row, &**results] {
-                    while !bytes.is_empty() {
-                        take(&mut bytes, columns.next().expect("each value has a column"));
-                    }
-                }
+                let Some(row) = row else { continue };
+                write(row, out);
                 if changes {
                     changelog::push(out, op);
                 }
@@ -261,8 +295,9 @@ impl Ranked {
     /// # Errors
     /// As [`Ranked::take`].
     pub(crate) fn emit(&mut self, upto_ns: Option<i64>, out: &mut Frame) -> Result<Progress> {
+        let mut left = LEAVING_MAX;
         for _ in 0..PARTITIONS_MAX {
-            if self.give(out) == Progress::Full {
+            if self.give(out) == Progress::Full || self.leave(&mut left, out) == Progress::Full {
                 return Ok(Progress::Full);
             }
             let Some(first) = self.partitions.first_entry() else {
@@ -276,12 +311,45 @@ impl Ranked {
                 return Ok(Progress::Done);
             }
             let mut partition = first.remove();
-            if self.spec.phase != Phase::Changes {
-                partition.evaluate(&self.spec, &mut self.pending)?;
-                self.pending.reverse();
-            }
+            self.leaving = Some(match &self.spec.functions {
+                _ if self.spec.phase == Phase::Changes => Leaving::forgotten(partition),
+                Functions::Ranks(_) => Leaving::ranked(partition),
+                Functions::Any(kernel) => {
+                    partition.compute(&self.spec, kernel.as_ref(), &mut self.pending)?;
+                    self.pending.reverse();
+                    Leaving::forgotten(partition)
+                }
+            });
         }
         Ok(Progress::Full)
+    }
+
+    /// Has so many rows at most of what is closed leave, as far as `out` has room.
+    fn leave(&mut self, left: &mut usize, out: &mut Frame) -> Progress {
+        let Some(leaving) = &mut self.leaving else {
+            return Progress::Done;
+        };
+        let ranks = match &self.spec.functions {
+            Functions::Ranks(ranks) => &ranks[..],
+            Functions::Any(_) => &[],
+        };
+        loop {
+            if *left == 0 || leaving.gives() && (out.room() == 0 || out.is_full()) {
+                return Progress::Full;
+            }
+            *left -= 1;
+            match leaving.pop(&self.spec, ranks) {
+                Some(Some(row)) => {
+                    write(&row, out);
+                    out.commit_rows(1);
+                }
+                Some(None) => {}
+                None => {
+                    self.leaving = None;
+                    return Progress::Done;
+                }
+            }
+        }
     }
 
     /// Number of rows in state.

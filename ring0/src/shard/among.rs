@@ -3,7 +3,8 @@
 //! among those of one source; the watermark that others have come to holds for one that is idle,
 //! and what is late for it alone is counted apart.
 //!
-//! Nobody waits at a barrier, nor once it is over: what is behind could not come to it.
+//! One that waits comes to a barrier as soon as it can, without a row where one may lie between any
+//! two frames, else at the end of the chunk that it is in. Nobody waits once sources are stopped.
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use crate::source::Source;
 #[derive(Debug)]
 pub(crate) struct Among {
     policy: Option<Arc<dyn SplitPolicy>>,
+    /// It says how far it is, and tells no watermark.
+    is_only_compared: bool,
     /// Whether it has a watermark, and the column of rows' own.
     is_timed: bool,
     bound: Option<usize>,
@@ -35,6 +38,7 @@ impl Among {
     pub(crate) fn new(spec: &SourceSpec, begun_ns: i64) -> Self {
         Self {
             policy: spec.policy.clone(),
+            is_only_compared: spec.is_only_compared,
             is_timed: spec.event_time.is_some_and(|time| time.lag_ns.is_some()),
             bound: spec.event_time.and_then(|time| time.bound),
             moved_ns: begun_ns,
@@ -77,8 +81,16 @@ impl Among {
         &self.own
     }
 
+    /// Whether it has a watermark that is told.
+    pub(super) fn tells(&self) -> bool {
+        !self.is_only_compared
+    }
+
     /// What is to be told, given what moved by itself.
     pub(super) fn watermark(&mut self, own: Option<i64>) -> Option<i64> {
+        if self.is_only_compared {
+            return None;
+        }
         if self.followed == i64::MIN {
             // As it says: what is told of a chunk that others read beside may be less again.
             self.announced = self.announced.max(own?);
@@ -93,7 +105,7 @@ impl Among {
 
     /// Whether others have come further while it was idle than was told.
     pub(super) fn lags(&self) -> bool {
-        self.followed > self.announced
+        self.tells() && self.followed > self.announced
     }
 }
 
@@ -103,6 +115,8 @@ pub(super) struct Judge {
     /// Of those that are read here and have not ended.
     pub(super) facts: Vec<SplitFacts>,
     idle: Vec<bool>,
+    /// Whether each tells a watermark.
+    tells: Vec<bool>,
     standings: Vec<Standing>,
 }
 
@@ -127,18 +141,20 @@ impl Shard {
     pub(super) fn judge(&mut self) {
         let now_ns = (self.now)();
         let (judge, sources) = (&mut self.judge, &mut self.sources);
-        let waits_for_none = self.is_ending || self.recorder.barrier.is_some();
         let open = |slot: &&mut SourceSlot| is_among(slot) && !slot.ended;
         judge.facts.clear();
         let facts = sources.iter_mut().filter(open).map(|slot| slot.facts());
         judge.facts.extend(facts);
         judge.idle.clear();
+        judge.tells.clear();
         for (at, slot) in sources.iter_mut().filter(open).enumerate() {
             let is_idle = judge.standing(now_ns, &slot.among, at) == Standing::Idle;
             judge.idle.push(is_idle);
+            judge.tells.push(slot.among.tells());
         }
         // Where all are idle that go on, what has come furthest holds, though it has ended.
         let all = sources.iter().filter(|slot| is_among(slot));
+        let all = all.filter(|slot| slot.among.tells());
         let furthest = all.filter_map(|slot| slot.source.reached()).max();
         let shared = judge.shared(furthest);
         // Who is idle is not waited for.
@@ -148,7 +164,7 @@ impl Shard {
         for (at, slot) in sources.iter_mut().filter(open).enumerate() {
             let standing = judge.standing(now_ns, &slot.among, at);
             let is_idle = judge.idle[at];
-            slot.among.is_ahead = !waits_for_none && !is_idle && standing == Standing::Ahead;
+            slot.among.is_ahead = !self.is_ending && !is_idle && standing == Standing::Ahead;
             if let (true, Some(shared)) = (is_idle, shared) {
                 slot.among.followed = slot.among.followed.max(shared);
             }
@@ -160,20 +176,15 @@ impl Judge {
     /// The watermark of all that are waited for. One that has had nothing yet holds it back. Where
     /// nobody is waited for it is `furthest`.
     fn shared(&self, furthest: Option<i64>) -> Option<i64> {
-        if self.idle.iter().all(|is_idle| *is_idle) {
-            return furthest;
-        }
-        let awake = self
-            .facts
-            .iter()
-            .zip(&self.idle)
-            .filter(|(_, idle)| !**idle);
+        let stands = self.idle.iter().zip(&self.tells);
+        let is_awaited = stands.map(|(is_idle, tells)| *tells && !is_idle);
+        let awaited = self.facts.iter().zip(is_awaited);
         let mut least = None;
-        for (facts, _) in awake {
+        for (facts, _) in awaited.filter(|(_, is_awaited)| *is_awaited) {
             let watermark = facts.watermark_ns?;
             least = Some(least.map_or(watermark, |least: i64| least.min(watermark)));
         }
-        least
+        least.or(furthest)
     }
 }
 

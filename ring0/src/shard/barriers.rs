@@ -13,15 +13,17 @@ impl Shard {
         self.recorder.barrier = Some(barrier);
         let open = self.sources.iter_mut();
         let open = open.filter(|slot| !slot.ended && !slot.is_remade);
-        open.for_each(|slot| match slot.source.is_cut_anywhere() {
-            true => {
-                slot.asked = Some(barrier);
-                if is_behind_pushed(barrier) {
-                    slot.source.take_pushed();
-                }
+        for slot in open {
+            slot.is_asked = true;
+            if !slot.source.is_cut_anywhere() {
+                slot.source.ask_barrier(barrier);
+                continue;
             }
-            false => slot.source.ask_barrier(barrier),
-        });
+            slot.asked = Some(barrier);
+            if is_behind_pushed(barrier) {
+                slot.source.take_pushed();
+            }
+        }
         true
     }
 

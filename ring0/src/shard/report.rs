@@ -48,7 +48,7 @@ impl Shard {
         counters.for_each(|counters| all.add(&counters));
         let watermark = |slot: &SourceSlot| match &slot.processing {
             Some(clock) => clock.reached(),
-            None => slot.source.reached(),
+            None => slot.source.reached().filter(|_| slot.among.tells()),
         };
         let least = self.sources.iter().enumerate();
         let least = least.filter_map(|(source, slot)| Some((watermark(slot)?, source)));

@@ -127,6 +127,14 @@ enum Ending {
     Stopped,
 }
 
+/// Which of what is in the lanes is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    /// What lies before a barrier that was asked for.
+    Due,
+}
+
 impl ChannelSource {
     pub(super) fn new(spec: &SourceSpec, door: Door, reader: Reader) -> Self {
         let schema = file_schema(spec);
@@ -151,6 +159,15 @@ impl ChannelSource {
 
     /// Takes the next frame of the splits in turn.
     pub(super) fn poll(&mut self) -> Polled {
+        self.poll_of(Taken::All)
+    }
+
+    /// Takes the next frame of those that are to be taken before a barrier.
+    pub(super) fn poll_due(&mut self) -> Polled {
+        self.poll_of(Taken::Due)
+    }
+
+    fn poll_of(&mut self, taken: Taken) -> Polled {
         if self.ending == Ending::Stopped {
             self.close();
             return Polled::Stopped;
@@ -168,7 +185,7 @@ impl ChannelSource {
             let at = self.next % self.splits.len();
             // At the end all that is there is taken, and before a barrier what is due.
             let may_wait = self.ending == Ending::Open && self.splits[at].due == 0;
-            if may_wait && self.joint.is_ahead(at) {
+            if may_wait && (taken == Taken::Due || self.joint.is_ahead(at)) {
                 self.next = at + 1;
                 looked += 1;
                 continue;

@@ -14,6 +14,8 @@ use crate::source::Reader;
 #[derive(Debug)]
 pub(super) struct Clock {
     spec: EventTime,
+    /// A row without event time is a row like any other.
+    may_be_null: bool,
     unit_ns: i64,
     ahead: Option<Ahead>,
     splits: Splits,
@@ -70,6 +72,7 @@ impl Clock {
         };
         Some(Self {
             spec: event_time,
+            may_be_null: spec.is_only_compared,
             unit_ns: unit_nanos(*unit),
             ahead: Ahead::of(spec, reader),
             // Where there are several readers, who takes their chunks in order knows the splits.
@@ -157,7 +160,12 @@ impl Clock {
         let Column::I64(times) = &frame.columns[self.spec.column] else {
             panic!("event time is a TIMESTAMP")
         };
-        let time = times.get(row).ok_or("event time is NULL")?;
+        let Some(time) = times.get(row) else {
+            return match self.may_be_null {
+                true => Ok(()),
+                false => Err("event time is NULL".to_owned()),
+            };
+        };
         if self.spec.lag_ns.is_none() {
             return Ok(());
         }

@@ -70,7 +70,7 @@ pub(crate) fn check(spec: &SourceSpec) -> Result<()> {
         }
     }
     match spec.event_time {
-        Some(time) if arrays[time.column].null_count() > 0 => {
+        Some(time) if arrays[time.column].null_count() > 0 && !spec.is_only_compared => {
             refuse("event time is NULL".to_owned())
         }
         _ => Ok(()),

@@ -177,6 +177,11 @@ impl AggregateState {
         self.spec.window.is_some()
     }
 
+    /// Whether it groups by sessions.
+    pub(super) fn has_sessions(&self) -> bool {
+        matches!(self.groups, Groups::Sessions(_))
+    }
+
     /// Whether watermarks close groups.
     fn closes(&self) -> bool {
         match &self.groups {
@@ -215,10 +220,11 @@ impl AggregateState {
         Ok(())
     }
 
-    /// Forgets what a mark says is over.
-    pub(super) fn forget(&mut self, mark: Mark) {
-        if let Mark::Watermark(time) = mark {
-            self.groups.keyed().close(time);
+    /// Forgets what a mark says is over, or some of it.
+    pub(super) fn forget(&mut self, mark: Mark) -> Flow {
+        match mark {
+            Mark::Watermark(time) => flow(self.groups.keyed().close(time)),
+            _ => Flow::Done,
         }
     }
 
@@ -267,14 +273,16 @@ impl AggregateState {
             }
         };
         if self.spec.phase == Phase::Changes {
-            match (&mut self.groups, upto) {
-                (Groups::Keys(groups), None) => groups.end_changes(out)?,
-                (Groups::Keys(groups), Some(t)) => groups.close(t),
-                (Groups::Sessions(groups), Some(t)) => groups.close_upto(t),
-                (Groups::Sessions(_), None) => {}
+            return Ok(match (&mut self.groups, upto) {
+                (Groups::Keys(groups), None) => {
+                    groups.end_changes(out)?;
+                    Flow::Done
+                }
+                (Groups::Keys(groups), Some(t)) => flow(groups.close(t)),
+                (Groups::Sessions(groups), Some(t)) => flow(groups.close_upto(t)),
+                (Groups::Sessions(_), None) => Flow::Done,
                 (Groups::Panes(_), _) => unreachable!("panes give no changes"),
-            }
-            return Ok(Flow::Done);
+            });
         }
         let progress = match &mut self.groups {
             Groups::Keys(groups) => groups.emit(upto, &mut self.cursor, out)?,
@@ -291,5 +299,12 @@ impl AggregateState {
             }
             Progress::Full => Flow::Full,
         })
+    }
+}
+
+fn flow(progress: Progress) -> Flow {
+    match progress {
+        Progress::Done => Flow::Done,
+        Progress::Full => Flow::Full,
     }
 }

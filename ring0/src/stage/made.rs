@@ -10,7 +10,7 @@ use super::grouping::AggregateState;
 use super::ordered::OrderedState;
 use super::routed::{Routed, places};
 use super::sets::Sets;
-use super::{ChainInput, Place};
+use super::{ChainInput, FRAME_COST, Place};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::check::{check_filter, check_late, check_marked, check_projection, same_types};
 use crate::error::{Error, Result, refuse};
@@ -75,6 +75,17 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    /// What so many rows that it made cost of a turn: sessions and ranks are looked up one by one.
+    pub(super) fn cost(&self, rows: usize) -> u32 {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let times = match self {
+            Self::Aggregate(state) if state.has_sessions() => 4,
+            Self::Changing(_) => 4,
+            _ => 1,
+        };
+        rows.saturating_mul(times).max(FRAME_COST)
+    }
+
     /// The next rows of state for a snapshot; `None` behind the last.
     pub(super) fn save(&mut self) -> Result<Option<RecordBatch>> {
         match self {

@@ -6,6 +6,7 @@ use super::store::PageStore;
 use super::var::{VarHeap, VarRef, var_eq};
 use super::{BATCH_ROWS, Entry, HASH_MASK, Slots, Table, TableLayout, prefetch};
 use crate::error::{Error, Result};
+use crate::limits::PAGE_BYTES;
 
 /// How far ahead slots are fetched.
 const PREFETCH_ROWS: usize = 16;
@@ -181,7 +182,7 @@ impl Table {
                 while unsafe { *slot } != header || !same(store, slot, i) {
                     // SAFETY: as above.
                     if unsafe { *slot } == 0 {
-                        match self.claim(layout, store, header) {
+                        match self.claim(layout, store, header, slot) {
                             Claim::Granted => {
                                 put(store, &mut self.heap, slot, i)?;
                                 let state = &layout.initial;
@@ -215,9 +216,15 @@ impl Table {
         }
     }
 
-    /// Counts a new slot on the page of `header`, if the page may have one more.
+    /// Counts a new slot, this one, on the page of `header`, if the page may have one more.
     #[inline(never)]
-    fn claim(&mut self, layout: &TableLayout, store: &mut PageStore, header: u64) -> Claim {
+    fn claim(
+        &mut self,
+        layout: &TableLayout,
+        store: &mut PageStore,
+        header: u64,
+        slot: *mut u64,
+    ) -> Claim {
         let id = self.directory[self.index(header & HASH_MASK)].id();
         let occupied = store.occupied(id);
         let max = match self.directory.len() {
@@ -228,6 +235,7 @@ impl Table {
             return Claim::PageFull;
         }
         store.set_occupied(id, occupied + 1);
+        store.mark(id, slot.addr() & (PAGE_BYTES - 1), layout.slot_words * 8);
         self.len += 1;
         Claim::Granted
     }
@@ -242,7 +250,7 @@ impl Table {
                 message: "too many keys with alike hashes in GROUP BY".to_owned(),
             });
         }
-        let right = store.take()?;
+        let right = store.take_marked()?;
         let mut index = index;
         if depth > self.depth {
             self.directory = self.directory.iter().flat_map(|&e| [e, e]).collect();
@@ -284,6 +292,7 @@ impl Table {
                 }
                 std::ptr::copy_nonoverlapping(from.as_ptr(), slot, from.len());
             }
+            store.mark(id, slot.addr() & (PAGE_BYTES - 1), layout.slot_words * 8);
         }
         store.keep_drained(slots);
         store.set_occupied(entry.id(), left_count);

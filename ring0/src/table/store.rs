@@ -1,6 +1,9 @@
 //! The pages of state: one reserved range of addresses, so that a page's address is the base plus
 //! its number times [`PAGE_BYTES`]. Memory is taken in steps of 2 MiB as pages are taken; pages
 //! given back are zeroed and handed out again, the range itself lives as long as the store.
+//!
+//! Of each page it is noted which parts of it may hold something, so that one of few slots is
+//! neither zeroed nor looked through as a whole: windows that hop have many tables of few groups.
 
 use std::ptr::{self, NonNull};
 
@@ -16,6 +19,10 @@ const RESERVE_BYTES_MIN: usize = 16 << 20;
 const ADDRESS_BYTES: u64 = 1 << 47;
 /// Memory is made accessible by this much: a huge page.
 const STEP_BYTES: usize = 2 << 20;
+
+/// Parts of a page; which of them may hold something is a bit each.
+const PARTS: usize = u64::BITS as usize;
+const PART_BYTES: usize = PAGE_BYTES / PARTS;
 
 /// Number of a page.
 pub type PageId = u32;
@@ -62,6 +69,8 @@ pub struct PageStore {
     free: Vec<PageId>,
     /// Slots in use, by page; whoever has the page keeps the figure.
     occupied: Vec<u32>,
+    /// Parts that may hold something, by page: bit n is part n.
+    written: Vec<u64>,
     /// A page's words while it is split.
     drained: Vec<u64>,
 }
@@ -105,6 +114,7 @@ impl PageStore {
                     fresh: 0,
                     free: Vec::new(),
                     occupied: Vec::new(),
+                    written: Vec::new(),
                     drained: Vec::new(),
                 });
             }
@@ -119,11 +129,17 @@ impl PageStore {
         })
     }
 
-    /// Takes a page, all zero.
+    /// Takes a page, all zero, any part of which may be written to.
     pub fn take(&mut self) -> Result<PageId> {
+        let id = self.take_marked()?;
+        self.written[id as usize] = u64::MAX;
+        Ok(id)
+    }
+
+    /// As [`PageStore::take`], for whoever says with [`PageStore::mark`] what is written to.
+    pub fn take_marked(&mut self) -> Result<PageId> {
         if let Some(id) = self.free.pop() {
-            // SAFETY: a free page is accessible and nobody refers to it.
-            unsafe { ptr::write_bytes(self.page(id), 0, PAGE_BYTES) };
+            self.clear(id);
             self.occupied[id as usize] = 0;
             return Ok(id);
         }
@@ -133,7 +149,49 @@ impl PageStore {
         let id = self.fresh as PageId;
         self.fresh += 1;
         self.occupied.push(0);
+        self.written.push(0);
         Ok(id)
+    }
+
+    /// Makes all of a page zero.
+    fn clear(&mut self, id: PageId) {
+        let page = self.page(id);
+        let mut written = std::mem::take(&mut self.written[id as usize]);
+        while written != 0 {
+            let first = written.trailing_zeros() as usize;
+            let parts = (written >> first).trailing_ones() as usize;
+            // SAFETY: the parts lie within the page, which is accessible and no part of a vector;
+            // nobody refers to what is there.
+            unsafe {
+                let from = page.add(first * PART_BYTES);
+                ptr::write_bytes(from, 0, parts * PART_BYTES);
+            }
+            written &= !(u64::MAX >> (PARTS - parts) << first);
+        }
+    }
+
+    /// Says that bytes `from..from + bytes` of a page, at least one, may be written to.
+    #[inline(always)]
+    pub fn mark(&mut self, id: PageId, from: usize, bytes: usize) {
+        let (first, last) = (from / PART_BYTES, (from + bytes - 1) / PART_BYTES);
+        debug_assert!(last < PARTS, "what is written lies within the page");
+        self.written[id as usize] |= u64::MAX << first & u64::MAX >> (PARTS - 1 - last);
+    }
+
+    /// Of the slots of a page, each of so many bytes, those that may hold something and are not
+    /// before slot `from`: the first of them, and one behind the last in a row.
+    #[inline]
+    pub(super) fn written(&self, id: PageId, bytes: usize, from: usize) -> Option<(usize, usize)> {
+        let part = from * bytes / PART_BYTES;
+        let left = self.written[id as usize].checked_shr(part as u32)?;
+        if left == 0 {
+            return None;
+        }
+        let begin = part + left.trailing_zeros() as usize;
+        let parts = (left >> (begin - part)).trailing_ones() as usize;
+        // What begins in a part is noted there.
+        let first = (begin * PART_BYTES).div_ceil(bytes).max(from);
+        Some((first, ((begin + parts) * PART_BYTES).div_ceil(bytes)))
     }
 
     fn open_step(&mut self) -> Result<()> {
@@ -183,8 +241,8 @@ impl PageStore {
         // SAFETY: a page is PAGE_BYTES long and no part of a vector.
         unsafe {
             ptr::copy_nonoverlapping(page.cast(), words.as_mut_ptr(), PAGE_BYTES / 8);
-            ptr::write_bytes(page, 0, PAGE_BYTES);
         }
+        self.clear(id);
         words
     }
 
@@ -221,5 +279,77 @@ fn out_of_memory(what: &str) -> Error {
     }
 }
 
+const _: () = assert!(PAGE_BYTES.is_multiple_of(PARTS));
 const _: () = assert!(STEP_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(RESERVE_BYTES_MIN.is_multiple_of(STEP_BYTES));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page is all zero when it is taken, whatever part of it was written to and noted.
+    #[test]
+    fn pages_are_taken_as_zeros() {
+        let mut store = PageStore::new(Addresses::shared_by(8)).expect("addresses");
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for round in 0..500 {
+            let id = match round % 5 {
+                0 => store.take(),
+                _ => store.take_marked(),
+            };
+            let id = id.expect("memory");
+            // SAFETY: the page was taken, and is referred to here alone.
+            let page = unsafe { std::slice::from_raw_parts_mut(store.page(id), PAGE_BYTES) };
+            assert!(page.iter().all(|byte| *byte == 0), "round {round}");
+            match round % 5 {
+                0 => page.fill(1),
+                _ => {
+                    for _ in 0..random(8) {
+                        let from = random(PAGE_BYTES);
+                        let bytes = 1 + random(3_000).min(PAGE_BYTES - from - 1);
+                        page[from..from + bytes].fill(1);
+                        store.mark(id, from, bytes);
+                    }
+                }
+            }
+            store.give(id);
+        }
+        assert_eq!(store.used(), 0);
+    }
+
+    /// Slots that were noted are found, whatever their size, and others only beside them.
+    #[test]
+    fn what_was_written_is_found() {
+        let mut store = PageStore::new(Addresses::shared_by(8)).expect("addresses");
+        for bytes in [16, 24, 56, 1_000, 1_024, 4_096] {
+            let slots = PAGE_BYTES / bytes;
+            for noted in [vec![], vec![0], vec![slots - 1], vec![1, 2, slots / 2]] {
+                let id = store.take_marked().expect("memory");
+                for slot in &noted {
+                    store.mark(id, slot * bytes, bytes);
+                }
+                let (mut found, mut from) = (Vec::new(), 0);
+                while from < slots
+                    && let Some((first, end)) = store.written(id, bytes, from)
+                {
+                    assert!(first >= from && end > first);
+                    found.extend(first..end.min(slots));
+                    from = end;
+                }
+                assert!(
+                    noted.iter().all(|slot| found.contains(slot)),
+                    "{bytes} bytes"
+                );
+                let most = noted.len() * (2 * PART_BYTES / bytes + 2 + bytes / PART_BYTES);
+                assert!(found.len() <= most, "{} of {bytes} bytes", found.len());
+                store.give(id);
+            }
+        }
+    }
+}

@@ -17,16 +17,24 @@ pub(crate) fn of(plan: &LogicalPlan, results: &[ResultColumn]) -> Vec<usize> {
     };
     let numbered = results.iter().enumerate().filter(|(_, r)| is_key(r));
     let found: Vec<usize> = numbered.map(|(number, _)| number).collect();
-    let shown = |key: &usize| {
-        results.iter().any(|result| match result {
-            ResultColumn::Plain { index, .. } => index == key,
-            ResultColumn::Window { start, end, .. } => start == key || end == key,
-        })
-    };
-    match keys.iter().all(shown) {
+    match shows(results, &keys) {
         true => found,
         false => Vec::new(),
     }
+}
+
+/// Whether all of these of the plan's columns are among the results.
+pub(crate) fn shows<'k>(
+    results: &[ResultColumn],
+    columns: impl IntoIterator<Item = &'k usize>,
+) -> bool {
+    let shown = |column: &usize| {
+        results.iter().any(|result| match result {
+            ResultColumn::Plain { index, .. } => index == column,
+            ResultColumn::Window { start, end, .. } => start == column || end == column,
+        })
+    };
+    columns.into_iter().all(shown)
 }
 
 /// The plan's columns that are keys; `None` where its rows are no groups.

@@ -14,18 +14,26 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use super::Lowering;
 use crate::ResultColumn;
-use crate::engine::keys;
 use crate::error::SqlError;
 use crate::lower_expr::unaliased;
-use crate::partitioning::takes_back;
+use crate::partitioning::{Analysis, Route, takes_back};
 use crate::planner::Planned;
 use crate::planner::tree::INGESTED;
 use crate::script::{Emit, Select};
 use crate::sink;
+use crate::upsert::{self, Missing};
 use crate::window::marker;
 
 /// The name of the column.
 const NAME: &str = "op";
+
+/// What has a key.
+const NO_KEY: &str = "groups have a key, and sources with a PRIMARY KEY; so do ranks of these by \
+                      PARTITION BY of columns of the key, and ROW_NUMBER of anything";
+
+/// What has none, though it groups.
+const SETS: &str = "a key of GROUPING SETS that may be NULL does not say which set a row is of: \
+                    COALESCE(key, ..), or one INSERT INTO for each set";
 
 /// What results say of themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +53,9 @@ pub(crate) enum Told {
 pub(crate) fn asked(
     select: &Select<'_>,
     planned: &Planned,
-    changes: bool,
+    analysis: &Analysis,
 ) -> Result<Told, SqlError> {
+    let changes = analysis.changes;
     let target = select.target.as_ref();
     let sink = target.and_then(|t| select.catalog.sinks.get(&t.name));
     let mode = sink.and_then(|sink| Some((&sink.name, sink.mode.as_deref()?)));
@@ -57,12 +66,21 @@ pub(crate) fn asked(
     match mode {
         Some((_, "changelog")) => Ok(Told::Changes),
         Some((name, "upsert")) => {
-            if !keys::of(&planned.plan, &planned.results).is_empty() {
-                return Ok(Told::Upsert);
-            }
             let what = "rows without a key in a sink with mode = 'upsert' are not supported yet";
-            let hint = "groups have a key: SELECT all of GROUP BY, and no rank or order of these";
-            refuse(name, "E0301", what, hint)
+            // Rows that leave by the hash of their values leave from several shards.
+            let apart = changes && matches!(analysis.output, Route::Hash(_));
+            let hint = match upsert::key(planned) {
+                Ok(_) if !apart => return Ok(Told::Upsert),
+                Ok(_) => {
+                    "without partitioning = 'always_hash' a key's changes stay together".into()
+                }
+                Err(Missing::Key) => NO_KEY.to_owned(),
+                Err(Missing::Sets) => SETS.to_owned(),
+                Err(Missing::Columns(key)) => {
+                    format!("SELECT all of their key: {}", key.join(", "))
+                }
+            };
+            refuse(name, "E0301", what, &hint)
         }
         Some((name, _)) if changes => {
             let what = "these rows change, and a sink with mode = 'append' takes what only comes";

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, SourceSpec, StageInput,
+    EventTime, LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, SourceSpec, StageInput,
 };
 use trefoil_ring0::schema::Schema;
 
-use super::Lowering;
+use super::{Lowering, Refusal};
+use crate::catalog::SourceDef;
 
 impl Lowering<'_> {
     /// Has rows go that are late by this rule, where they are read. Returns whether all are: of
@@ -41,9 +42,62 @@ impl Lowering<'_> {
         is_joint || (is_told || spec.policy.is_some()) && spec.reading == Reading::InOrder
     }
 
+    /// Whether a source of the query is not to be too far ahead of others.
+    fn drifts(&self) -> bool {
+        let mut tables = self.query.tables.iter();
+        tables.any(|table| table.patience.max_drift_ns.is_some())
+    }
+
+    /// Whether a source may have to say how far it is, for it or others not to be too far ahead.
+    pub(super) fn is_compared(&self, source: &SourceDef) -> bool {
+        source.lag_ns.is_some() && self.drifts()
+    }
+
+    /// Has sources say how far they are that are to be compared, where no window asks them: where
+    /// one is not to be too far ahead of others, or has splits that are not.
+    fn compare_drift(&mut self) -> Result<(), Refusal> {
+        if !self.drifts() {
+            return Ok(());
+        }
+        let has_watermark = |s: &usize| self.declared(*s).is_some_and(|d| d.lag_ns.is_some());
+        let timed: Vec<usize> = (0..self.program.sources.len())
+            .filter(has_watermark)
+            .collect();
+        for &source in &timed {
+            let declared = self.declared(source).expect("it has a watermark");
+            let (lag_ns, drifts) = (declared.lag_ns, declared.patience.max_drift_ns.is_some());
+            let spec = &self.program.sources[source];
+            let splits = matches!(
+                spec.kind,
+                SourceKind::Channel | SourceKind::Connections { .. }
+            );
+            if spec.event_time.is_some() || timed.len() == 1 && !(drifts && splits) {
+                continue;
+            }
+            if spec.processing.is_some() {
+                let name = &spec.name;
+                let message = format!(
+                    "max_drift, by the event time of {name}, beside a window on processing time \
+                     is not supported yet"
+                );
+                return Err(("E0301", message));
+            }
+            let column = self.times[source].expect("it is read where sources are compared");
+            let spec = &mut self.program.sources[source];
+            spec.event_time = Some(EventTime {
+                column,
+                lag_ns,
+                bound: None,
+            });
+            (spec.is_only_compared, spec.reading) = (true, Reading::InOrder);
+        }
+        Ok(())
+    }
+
     /// Has sources read by one shard whose watermarks are to be compared: where several meet, and
     /// one of them may be idle, or too far ahead.
-    pub(super) fn compare_watermarks(&mut self) {
+    pub(super) fn compare_watermarks(&mut self) -> Result<(), Refusal> {
+        self.compare_drift()?;
         let timed = |s: &&mut SourceSpec| s.event_time.is_some_and(|time| time.lag_ns.is_some());
         let sources = &mut self.program.sources;
         let is_judged = sources.iter_mut().filter(timed).any(|s| s.policy.is_some());
@@ -51,6 +105,7 @@ impl Lowering<'_> {
             let sources = sources.iter_mut().filter(timed);
             sources.for_each(|source| source.reading = Reading::InOrder);
         }
+        Ok(())
     }
 
     /// Gives sources an output for their late rows, whose late rows go to a sink, as far as any of

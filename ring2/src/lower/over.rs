@@ -14,7 +14,7 @@ use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::window::WindowExpr;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::operator::over::{OverSpec, PartitionKernel};
-use trefoil_ring0::operator::ranked::{Functions, Rank};
+use trefoil_ring0::operator::ranked::{Functions, Rank, Updates};
 use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{OperatorSpec, Routing};
 use trefoil_ring0::schema::{Field, Schema};
@@ -167,7 +167,13 @@ impl Lowering<'_> {
             None => Functions::Any(Arc::clone(&spec.kernel)),
         };
         let results = over_fields(&*spec.kernel);
-        self.add_ranked(spec, tied, functions, limit, results);
+        // By number where the result is kept by that.
+        let numbered = self.upsert.as_ref().and_then(|key| key.numbered);
+        let updates = match numbered {
+            Some((of, call)) if std::ptr::eq(of, window) => Updates::Numbers(call),
+            _ => Updates::Rows,
+        };
+        self.add_ranked(spec, tied, (functions, updates), limit, results);
     }
 
     /// The functions, and the columns that they need.

@@ -1,6 +1,7 @@
 //! EMIT EVERY: changes are held back, and what is left of them is told from time to time. They are
 //! held back right behind the last groups, by whose keys rows replace each other; where ranks or an
-//! order stand above these, at the end, where no column says which row replaces which.
+//! order stand above these, at the end, where no column says which row replaces which, but for what
+//! a sink in upsert mode is told by.
 
 use datafusion::logical_expr::{Aggregate, LogicalPlan};
 use trefoil_ring0::operator::paced::PacedSpec;
@@ -50,7 +51,13 @@ impl Lowering<'_> {
             Some(_) if !self.weighted => Err(("E0301", ROWS.to_owned())),
             Some(_) => {
                 self.merge();
-                self.pace(None);
+                let at = |column: &usize| match &self.columns {
+                    Some(columns) => columns.iter().position(|c| c == column),
+                    None => Some(*column),
+                };
+                let key = self.upsert.as_ref();
+                let keys = key.map(|key| key.columns.iter().filter_map(at).collect());
+                self.pace(keys);
                 Ok(())
             }
             None => Ok(()),

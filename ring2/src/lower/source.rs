@@ -148,13 +148,14 @@ impl Lowering<'_> {
         }
         // Rows that are alike stand by event time, and replace each other by a key.
         let is_ordered = order::is_ordered(&self.query.plan);
-        let time = source.event_time.filter(|_| is_ordered);
+        let time = (source.event_time).filter(|_| is_ordered || self.is_compared(source));
         let columns = with_needed(source, columns, time);
         let keyed = !source.primary_key.is_empty();
         let is_judged = source.patience != Patience::default();
         let told = source.late_sink.is_some() || is_judged;
         let at = |key: &usize| columns.iter().position(|c| c == key);
         let keys: Vec<usize> = source.primary_key.iter().filter_map(at).collect();
+        self.times.push(time.as_ref().and_then(at));
         let (fields, system) = fields(source, scan, &columns)?;
         let mut kind = kind(source, &columns);
         let changes = source.has_changes();
@@ -171,6 +172,7 @@ impl Lowering<'_> {
             name: source.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: None,
+            is_only_compared: false,
             reading: match (&kind, self.analysis.in_order || keyed || changes || told) {
                 (
                     SourceKind::Stream { .. }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, Operator, Window};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::operator::over::OverSpec;
-use trefoil_ring0::operator::ranked::{Functions, Rank, RankedSpec};
+use trefoil_ring0::operator::ranked::{Functions, Rank, RankedSpec, Updates};
 use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{ChangesSpec, OperatorSpec, Phase, WindowKey};
 use trefoil_ring0::schema::{Field, Schema};
@@ -86,7 +86,7 @@ impl Lowering<'_> {
         &mut self,
         over: OverSpec,
         ties: usize,
-        functions: Functions,
+        (functions, updates): (Functions, Updates),
         limit: Option<(Rank, u64)>,
         results: Vec<Field>,
     ) {
@@ -114,6 +114,7 @@ impl Lowering<'_> {
             limit,
             skip: 0,
             phase,
+            updates,
             output,
         };
         self.schema = Arc::clone(&spec.output);
@@ -151,6 +152,7 @@ impl Lowering<'_> {
             skip: skip as u64,
             window: None,
             phase: Phase::Changes,
+            updates: Updates::Rows,
             output: Arc::clone(&self.schema),
         };
         let ranked = ChangesSpec::Ranked(Arc::new(spec));
@@ -159,7 +161,7 @@ impl Lowering<'_> {
 }
 
 /// The ranks that functions are, where all of them are ranks.
-pub(super) fn ranks(calls: &[WindowFunction]) -> Option<Vec<Rank>> {
+pub(crate) fn ranks(calls: &[WindowFunction]) -> Option<Vec<Rank>> {
     let rank = |call: &WindowFunction| {
         let plain = call.params.args.is_empty() && call.params.filter.is_none();
         match call.fun.name() {
@@ -220,7 +222,11 @@ fn limit_above(plan: &LogicalPlan, window: &Window, ranks: &[Rank]) -> Option<(R
 }
 
 /// A column and what it is not to exceed.
-fn at_most<'p>(left: &'p PlanExpr, op: Operator, right: &'p PlanExpr) -> Option<(&'p Column, u64)> {
+pub(crate) fn at_most<'p>(
+    left: &'p PlanExpr,
+    op: Operator,
+    right: &'p PlanExpr,
+) -> Option<(&'p Column, u64)> {
     let (left, right) = (uncast(left), uncast(right));
     let (column, op, literal) = match (left, right) {
         (PlanExpr::Column(c), PlanExpr::Literal(value, _)) => (c, op, value),

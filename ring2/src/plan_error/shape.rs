@@ -227,6 +227,12 @@ const SHAPES: &[Shape] = &[
         "QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY y) = 2",
     ),
     shape(
+        "max_drift, by the event time of",
+        At::Words(&[&["PROCTIME"]]),
+        "",
+        "windows on event time, or sources without max_drift",
+    ),
+    shape(
         "reading the stream",
         At::Again,
         "",

@@ -6,11 +6,14 @@ use std::ops::Range;
 use std::ptr;
 
 use super::generic::Generic;
-use super::{Aggregate, Pane, Shared, emit, open};
+use super::{Aggregate, Pane, Progress, Shared, emit, open};
 use crate::changelog::{INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS, push};
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::table::{BATCH_ROWS, Slots};
+
+/// Windows that are forgotten in one step.
+const WINDOWS_MAX: usize = 32;
 
 impl Aggregate {
     /// Takes rows of `frame` from row `from` on as long as `out` has room for what they change.
@@ -92,13 +95,18 @@ impl Aggregate {
     }
 
     /// Forgets the windows that end at or before `upto_ns`: no row of theirs comes any more.
-    pub fn close(&mut self, upto_ns: i64) {
-        while let Some(first) = self.windows.first_entry() {
+    /// [`Progress::Full`] where enough were forgotten for one turn.
+    pub fn close(&mut self, upto_ns: i64) -> Progress {
+        for _ in 0..WINDOWS_MAX {
+            let Some(first) = self.windows.first_entry() else {
+                return Progress::Done;
+            };
             if self.shared.window_end_ns(*first.key()) > i128::from(upto_ns) {
-                return;
+                return Progress::Done;
             }
             first.remove().table.release(&mut self.shared.store);
         }
+        Progress::Full
     }
 }
 

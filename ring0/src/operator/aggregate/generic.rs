@@ -125,14 +125,25 @@ fn failed(message: String) -> Error {
     Error::Row { message }
 }
 
+/// The states of a kernel over arguments of these types.
+pub(super) fn states<'t>(
+    kernel: &Arc<dyn AggregateKernel>,
+    phase: Phase,
+    mut types: impl ExactSizeIterator<Item = &'t DataType>,
+) -> std::result::Result<Box<dyn GroupStates>, String> {
+    match (phase, types.len(), types.next()) {
+        (Phase::Changes, 1, Some(data_type)) if kernel.takes_middle() => {
+            Ok(Box::new(Middles::new(kernel, data_type)))
+        }
+        _ => kernel.states(phase),
+    }
+}
+
 impl Generic {
     pub(super) fn new(spec: &AggregateSpec) -> Result<Self> {
-        let states = calls(spec).map(|call| match (spec.phase, &call.args[..]) {
-            (Phase::Changes, &[arg]) if call.kernel.takes_middle() => {
-                let data_type = &spec.input.fields[arg].data_type;
-                Ok(Box::new(Middles::new(&call.kernel, data_type)) as Box<dyn GroupStates>)
-            }
-            _ => call.kernel.states(spec.phase).map_err(failed),
+        let states = calls(spec).map(|call| {
+            let types = call.args.iter().map(|&a| &spec.input.fields[a].data_type);
+            states(&call.kernel, spec.phase, types).map_err(failed)
         });
         Ok(Self {
             states: states.collect::<Result<_>>()?,

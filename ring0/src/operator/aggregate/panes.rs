@@ -17,7 +17,7 @@ use std::sync::Arc;
 use self::closing::Closing;
 use self::saved::Saving;
 use super::splitter::Splitter;
-use super::{Pane, Progress, Shared, open};
+use super::{Pane, Progress, Shared};
 use crate::column::{Column, Fixed};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
@@ -136,25 +136,14 @@ impl Panes {
     pub fn update(&mut self, frame: &Frame, hashes: &[u64]) -> Result<()> {
         assert_eq!(frame.rows(), hashes.len(), "one hash a row");
         self.put(frame)?;
-        let Some(&first) = self.spans.first() else {
-            return Ok(());
-        };
         let open_to = |span: &Span| self.closing.closed.is_none_or(|c| c < span.first);
         assert!(
             self.spans.iter().all(open_to),
             "a row's watermark is not behind that of its edge"
         );
-        if self.spans.iter().all(|s| *s == first) {
-            let pane = open(&mut self.open, &mut self.shared, first)?;
-            return self.shared.apply(pane, frame, hashes);
-        }
-        self.splitter.split(&self.spans);
-        for number in 0..self.splitter.parts() {
-            let (span, frame, hashes) = self.splitter.part(number, frame, hashes);
-            let pane = open(&mut self.open, &mut self.shared, span)?;
-            self.shared.apply(pane, frame, hashes)?;
-        }
-        Ok(())
+        let (panes, splitter) = (&mut self.open, &mut self.splitter);
+        self.shared
+            .apply_by(panes, splitter, &self.spans, frame, hashes)
     }
 
     /// Finds the pane of each row.

@@ -36,6 +36,8 @@ use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::{Addresses, PageStore};
 use crate::table::{BATCH_ROWS, Slots, Table, TableLayout};
 
+/// Entries of the heap that are looked at in one step; those of sessions that have grown go back.
+const LOOKS_MAX: usize = 4 * BATCH_ROWS;
 /// A key without sessions, which has no list.
 const NO_LIST: u64 = u64::MAX;
 
@@ -339,7 +341,8 @@ impl Sessions {
     }
 
     /// Emits sessions into `out` until it is full: with `None` all of them, the end of the input;
-    /// else those that end at or before `upto_ns`. What was emitted is gone.
+    /// else those that end at or before `upto_ns`. What was emitted is gone. [`Progress::Full`]
+    /// also where enough was done for one turn.
     ///
     /// # Errors
     /// [`Error::Row`] where a result does not fit its type.
@@ -352,16 +355,17 @@ impl Sessions {
         } else {
             BATCH_ROWS
         };
+        let (mut given, mut looks) = (0, LOOKS_MAX);
         loop {
             let mut closing = [(0, NO_SESSION); BATCH_ROWS];
             let room = if out.is_full() {
                 0
             } else {
-                out.room().min(rows_max)
+                out.room().min(rows_max).min(BATCH_ROWS - given)
             };
             let mut count = 0;
             while count < room
-                && let Some(closed) = self.pop(upto_ns)
+                && let Some(closed) = self.pop(upto_ns, &mut looks)
             {
                 closing[count] = closed;
                 count += 1;
@@ -378,6 +382,7 @@ impl Sessions {
             closed
                 .iter()
                 .for_each(|&(list, session)| self.close(list, session));
+            given += count;
         }
     }
 
@@ -390,9 +395,10 @@ impl Sessions {
         upto_ns.is_none_or(|upto| close_ns <= i128::from(upto))
     }
 
-    /// The next session that is complete, and its list.
-    fn pop(&mut self, upto_ns: Option<i64>) -> Option<(usize, Session)> {
-        while self.is_due(upto_ns) {
+    /// The next session that is complete, and its list, if there is one among so many.
+    fn pop(&mut self, upto_ns: Option<i64>, looks: &mut usize) -> Option<(usize, Session)> {
+        while *looks > 0 && self.is_due(upto_ns) {
+            *looks -= 1;
             let Reverse(due) = self.due.pop()?;
             if self.arena.life(due.group) != due.life {
                 continue;

@@ -15,14 +15,18 @@ use crate::order::{Rows, put_key, put_row, take};
 use crate::program::Phase;
 
 /// A row's values, and its results.
-type Given = (Box<[u8]>, Box<[u8]>);
+pub(super) type Given = (Box<[u8]>, Box<[u8]>);
 
-/// What a change gives of one row: it comes, goes, or has other results.
-#[derive(Debug)]
+/// What a change gives of one row: it comes, goes, or has other results. Where changes are told by
+/// number, of one number.
+#[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) before: Option<Given>,
     pub(super) after: Option<Given>,
 }
+
+/// Row number, rank and dense rank.
+pub(super) type Numbers = [u64; 3];
 
 /// A row of a partition.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ pub(super) struct Entry {
     /// How many of its key's bytes tell which rows are alike.
     order_bytes: usize,
     /// Row number, rank and dense rank; of rows beyond the limit nothing is known.
-    pub(super) numbers: [u64; 3],
+    pub(super) numbers: Numbers,
     /// Its results, where they were given.
     pub(super) given: Option<Box<[u8]>>,
 }
@@ -143,15 +147,6 @@ impl Partition {
         Ok(())
     }
 
-    /// Adds all rows with their results, and keeps none.
-    pub(super) fn evaluate(&mut self, spec: &RankedSpec, pending: &mut Vec<Change>) -> Result<()> {
-        match &spec.functions {
-            Functions::Ranks(ranks) => self.count_on(spec, ranks, &[], pending),
-            Functions::Any(kernel) => self.compute(spec, kernel.as_ref(), pending)?,
-        }
-        Ok(())
-    }
-
     /// Takes out a row; where there is none it is owed.
     fn remove(
         &mut self,
@@ -205,7 +200,7 @@ impl Partition {
         let before = self
             .rows
             .range::<[u8], _>((Bound::Unbounded, Bound::Excluded(from)));
-        let mut last: Option<(Box<[u8]>, [u64; 3])> = None;
+        let mut last: Option<(Box<[u8]>, Numbers)> = None;
         if let Some((key, entry)) = before.last() {
             if spec.limit.is_some() && !entry.is_known(spec) {
                 return;
@@ -217,24 +212,13 @@ impl Partition {
             .range_mut::<[u8], _>((Bound::Included(from), Bound::Unbounded));
         for (key, entry) in rows {
             let order = &key[..entry.order_bytes];
-            entry.numbers = match &last {
-                None => [1; 3],
-                Some((alike, [number, rank, dense])) if **alike == *order => {
-                    [number + 1, *rank, *dense]
-                }
-                Some((_, [number, _, dense])) => [number + 1, number + 1, dense + 1],
-            };
+            entry.numbers = numbers_behind(last.as_ref(), order);
             if last.as_ref().is_none_or(|(alike, _)| **alike != *order) {
                 last = Some((order.into(), entry.numbers));
             } else if let Some((_, numbers)) = &mut last {
                 *numbers = entry.numbers;
             }
-            let number = |rank: &Rank| match rank {
-                Rank::RowNumber => entry.numbers[0],
-                Rank::Rank => entry.numbers[1],
-                Rank::DenseRank => entry.numbers[2],
-            };
-            let is_beyond = (spec.limit).is_some_and(|(rank, max)| number(&rank) > max);
+            let is_beyond = spec.is_beyond(entry.numbers);
             if is_beyond && entry.given.is_none() {
                 return;
             }
@@ -243,20 +227,13 @@ impl Partition {
                 // Those behind it are given, too, and have no rank that could be another.
                 return;
             }
-            let results = (!is_beyond && !is_skipped).then(|| {
-                let mut bytes = Vec::with_capacity(9 * ranks.len());
-                for rank in ranks {
-                    bytes.push(1);
-                    bytes.extend_from_slice(&number(rank).to_be_bytes());
-                }
-                bytes.into()
-            });
-            entry.give(results, pending);
+            let results = !is_beyond && !is_skipped;
+            entry.give(results.then(|| counted(ranks, entry.numbers)), pending);
         }
     }
 
     /// Computes the results of all rows.
-    fn compute(
+    pub(super) fn compute(
         &mut self,
         spec: &RankedSpec,
         kernel: &dyn PartitionKernel,
@@ -295,7 +272,46 @@ impl Partition {
     }
 }
 
+/// The numbers of a row of this order behind the last one.
+pub(super) fn numbers_behind(last: Option<&(Box<[u8]>, Numbers)>, order: &[u8]) -> Numbers {
+    match last {
+        None => [1; 3],
+        Some((alike, [number, rank, dense])) if **alike == *order => [number + 1, *rank, *dense],
+        Some((_, [number, _, dense])) => [number + 1, number + 1, dense + 1],
+    }
+}
+
+fn number(rank: Rank, numbers: Numbers) -> u64 {
+    match rank {
+        Rank::RowNumber => numbers[0],
+        Rank::Rank => numbers[1],
+        Rank::DenseRank => numbers[2],
+    }
+}
+
+/// The results of a row of these numbers.
+pub(super) fn counted(ranks: &[Rank], numbers: Numbers) -> Box<[u8]> {
+    let mut bytes = Vec::with_capacity(9 * ranks.len());
+    for &rank in ranks {
+        bytes.push(1);
+        bytes.extend_from_slice(&number(rank, numbers).to_be_bytes());
+    }
+    bytes.into()
+}
+
+impl RankedSpec {
+    /// Whether a row of these numbers is behind what is given.
+    pub(super) fn is_beyond(&self, numbers: Numbers) -> bool {
+        (self.limit).is_some_and(|(rank, max)| number(rank, numbers) > max)
+    }
+}
+
 impl Entry {
+    /// How many of its key's bytes tell which rows are alike.
+    pub(super) fn order_bytes(&self) -> usize {
+        self.order_bytes
+    }
+
     /// Whether its numbers are those that it has: it is given, or skipped.
     fn is_known(&self, spec: &RankedSpec) -> bool {
         self.given.is_some() || (1..=spec.skip).contains(&self.numbers[0])

@@ -94,7 +94,8 @@ impl Ranked {
 
     /// The next rows; `None` behind the last. Between two calls there is no change.
     pub(crate) fn save(&self, cursor: &mut SaveCursor) -> Option<RecordBatch> {
-        assert!(self.pending.is_empty(), "what is pending is given before");
+        let is_settled = self.pending.is_empty() && self.leaving.is_none();
+        assert!(is_settled, "what is pending is given before");
         let schema = self.own_schema();
         let mut rows = Gathered {
             values: columns_of(&schema),

@@ -87,6 +87,7 @@ fn spec(functions: Functions, limit: Option<(Rank, u64)>, phase: Phase) -> Arc<R
             size_ns: 10,
         }),
         phase,
+        updates: Updates::Rows,
         output: of(Schema::new(fields)),
     })
 }
@@ -172,6 +173,7 @@ fn check_spec(
     let columns = spec.output.fields.len() - 1;
     let mut state = Ranked::new(spec).expect("a program");
     let (mut stands, mut given) = (Vec::<Row>::new(), BTreeMap::<Vec<i64>, i64>::new());
+    let mut numbers = BTreeMap::<(i64, i64), Vec<i64>>::new();
     let mut frame = Frame::new(&spec.input, 64);
     for (step, (kind, row)) in steps.iter().enumerate() {
         let at = stands
@@ -203,6 +205,9 @@ fn check_spec(
             at = state.take(&frame, at, &mut out).expect("taken");
             for (row, op) in changelog::given(&out).iter().enumerate() {
                 *given.entry(values(&out, row, columns)).or_default() += i64::from(op.signum());
+                if let Updates::Numbers(rank) = spec.updates {
+                    upsert(&mut numbers, values(&out, row, columns), 3 + rank, *op);
+                }
             }
             if at == frame.rows() && !state.is_pending() {
                 break;
@@ -215,11 +220,27 @@ fn check_spec(
             .flat_map(|(row, &count)| vec![row.clone(); count as usize]);
         let got: Vec<Vec<i64>> = got.collect();
         assert_eq!(got, wanted(&stands), "{step}");
+        if let Updates::Numbers(_) = spec.updates {
+            let mut rows: Vec<_> = numbers.values().cloned().collect();
+            rows.sort();
+            assert_eq!(rows, got, "{step}, by number");
+        }
         // A row that went without having come is no row of state.
         assert_eq!(state.rows(), stands.len());
         if step % 3 == 0 {
             state = handed_on(&state, spec);
         }
+    }
+}
+
+/// What somebody keeps by partition and number who is told which row stands, or that none does.
+fn upsert(numbers: &mut BTreeMap<(i64, i64), Vec<i64>>, row: Vec<i64>, number: usize, op: i8) {
+    let key = (row[0], row[number]);
+    match op {
+        UPDATE_BEFORE => assert_eq!(numbers.get(&key), Some(&row)),
+        DELETE => assert_eq!(numbers.remove(&key), Some(row)),
+        INSERT => assert_eq!(numbers.insert(key, row), None),
+        _ => assert!(numbers.insert(key, row).is_some(), "an update of nothing"),
     }
 }
 
@@ -272,6 +293,37 @@ proptest! {
     }
 
     #[test]
+    fn a_number_has_one_row(
+        steps in prop::collection::vec((0u8..5, (0i64..2, 0i64..6, 0i64..4)), 0..60),
+        limit in prop::option::of((prop::bool::ANY, 1u64..6)),
+        at in 0usize..3,
+        frame_rows in prop::sample::select(vec![1usize, 2, 7]),
+    ) {
+        let rank = |is_number| if is_number { Rank::RowNumber } else { Rank::Rank };
+        let limit = limit.map(|(is_number, max)| (rank(is_number), max));
+        let mut ranks = vec![Rank::Rank, Rank::DenseRank];
+        ranks.insert(at, Rank::RowNumber);
+        let mut spec = RankedSpec::clone(&spec(Functions::Ranks(ranks), limit, Phase::Changes));
+        spec.updates = Updates::Numbers(at);
+        let wanted = |stands: &[Row]| {
+            let mut rows = wanted(stands, true, None);
+            rows.retain(|r| limit.is_none_or(|(rank, max)| match rank {
+                Rank::RowNumber => r[3] as u64 <= max,
+                _ => r[4] as u64 <= max,
+            }));
+            let number = |row: Vec<i64>| {
+                let mut ranks = vec![row[4], row[5]];
+                ranks.insert(at, row[3]);
+                [row[..3].to_vec(), ranks].concat()
+            };
+            let mut rows: Vec<_> = rows.into_iter().map(number).collect();
+            rows.sort();
+            rows
+        };
+        check_spec(&Arc::new(spec), &steps, frame_rows, &wanted);
+    }
+
+    #[test]
     fn what_is_behind_an_offset_is_given(
         steps in prop::collection::vec((0u8..5, (0i64..2, 0i64..6, 0i64..4)), 0..60),
         skip in 0usize..5,
@@ -302,6 +354,38 @@ fn a_limit_bounds_what_is_given() {
     let next = vec![INSERT, UPDATE_BEFORE, UPDATE_AFTER];
     let full = vec![INSERT, UPDATE_BEFORE, UPDATE_AFTER, DELETE];
     assert_eq!(ops, [vec![INSERT], next, full.clone(), full.clone(), full]);
+}
+
+/// Told by number, a row that goes is one change for each number behind it.
+#[test]
+fn numbers_close_up() {
+    let ranks = Functions::Ranks(vec![Rank::RowNumber]);
+    let mut spec = RankedSpec::clone(&spec(ranks, None, Phase::Changes));
+    spec.updates = Updates::Numbers(0);
+    let mut state = Ranked::new(&Arc::new(spec.clone())).expect("a program");
+    let mut frame = Frame::new(&spec.input, 8);
+    (0..4).for_each(|value| push(&mut frame, (0, value, 0), Some(INSERT)));
+    let mut out = Frame::new(&spec.output, 64);
+    state.take(&frame, 0, &mut out).expect("taken");
+    frame.clear();
+    out.clear();
+    push(&mut frame, (0, 2, 0), Some(DELETE));
+    state.take(&frame, 0, &mut out).expect("taken");
+    let told = (0..out.rows()).map(|row| (changelog::given(&out)[row], values(&out, row, 4)));
+    let told: Vec<_> = told.map(|(op, row)| (op, row[1], row[3])).collect();
+    let wanted = [
+        (UPDATE_BEFORE, 2, 2),
+        (UPDATE_AFTER, 1, 2),
+        (UPDATE_BEFORE, 1, 3),
+        (UPDATE_AFTER, 0, 3),
+        (DELETE, 0, 4),
+    ];
+    assert_eq!(told, wanted);
+    spec.updates = Updates::Numbers(1);
+    assert!(
+        Ranked::new(&Arc::new(spec)).is_err(),
+        "there is no such rank"
+    );
 }
 
 /// Partitions leave when the watermark reaches their windows' ends, in slices.

@@ -167,7 +167,8 @@ impl Closing {
         if let Some(back) = self.back {
             self.add(back, table, Then::Keep);
         }
-        for bits in 0..=BLOCK_BITS {
+        let late_rows = !self.blocks.is_empty();
+        for bits in (0..=BLOCK_BITS).filter(|_| late_rows) {
             let block = Block::around(window, bits);
             if block.last == window {
                 if let Some(late) = self.blocks.remove(&block) {

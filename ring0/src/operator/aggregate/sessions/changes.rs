@@ -4,10 +4,11 @@
 
 use std::ptr;
 
-use super::{Session, Sessions};
+use super::{LOOKS_MAX, Session, Sessions};
 use crate::changelog::{DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, UPDATE_ROWS, push};
 use crate::error::Result;
 use crate::frame::Frame;
+use crate::operator::aggregate::Progress;
 use crate::table::{BATCH_ROWS, Slots};
 
 impl Sessions {
@@ -82,9 +83,18 @@ impl Sessions {
     }
 
     /// Forgets the sessions that end at or before `upto_ns`: no row of theirs comes any more.
-    pub fn close_upto(&mut self, upto_ns: i64) {
-        while let Some((list, session)) = self.pop(Some(upto_ns)) {
+    /// [`Progress::Full`] where enough were forgotten for one turn.
+    pub fn close_upto(&mut self, upto_ns: i64) -> Progress {
+        let mut looks = LOOKS_MAX;
+        for _ in 0..BATCH_ROWS {
+            let Some((list, session)) = self.pop(Some(upto_ns), &mut looks) else {
+                break;
+            };
             self.close(list, session);
+        }
+        match self.is_due(Some(upto_ns)) {
+            true => Progress::Full,
+            false => Progress::Done,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What has no cells that two sessions could add up: calls that Ring 0 does not have itself, and
 //! those with DISTINCT. Each session holds the rows that they need, in the order in which they
-//! came; results are computed anew when they are asked for.
+//! came; results are computed anew when they are asked for, or gone on with where that is with each
+//! row.
+
+mod live;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use arrow_array::{ArrayRef, LargeBinaryArray, LargeListArray, cast::AsArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field as ArrowField};
 
+use self::live::{Live, is_before};
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -24,6 +28,13 @@ use crate::table::var::VarHeap;
 
 /// Bytes of a row's number, before its columns.
 const NUMBER: usize = 8;
+
+/// A row: its number, then its values.
+type Row = Box<[u8]>;
+
+fn values(row: &[u8]) -> &[u8] {
+    &row[NUMBER..]
+}
 
 /// Where the result of a call is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +74,11 @@ pub(super) struct Held {
     schema: Schema,
     calls: Vec<Call>,
     /// By the session's slot: rows in their order, each behind its number.
-    rows: Vec<Vec<Box<[u8]>>>,
+    rows: Vec<Vec<Row>>,
+    /// By the session's slot, by call what was computed of these; nothing where results are asked
+    /// for once.
+    live: Vec<Vec<Live>>,
+    phase: Phase,
     /// The number of the next row.
     next: u64,
 }
@@ -76,6 +91,8 @@ pub(super) fn divided(spec: &SessionSpec) -> Result<(AggregateSpec, Vec<Made>, H
         schema: Schema::default(),
         calls: Vec::new(),
         rows: Vec::new(),
+        live: Vec::new(),
+        phase: aggregate.phase,
         next: 0,
     };
     let (mut calls, mut results, mut made) = (Vec::new(), Vec::new(), Vec::new());
@@ -99,6 +116,16 @@ pub(super) fn divided(spec: &SessionSpec) -> Result<(AggregateSpec, Vec<Made>, H
         ..aggregate.clone()
     };
     Ok((cells, made, held))
+}
+
+impl Call {
+    /// Whether a row counts that FILTER is asked about.
+    fn passes(&self, frame: &Frame, row: usize) -> bool {
+        self.filter.is_none_or(|f| match &frame.columns[f] {
+            Column::Bool(c) => c.get(row) == Some(true),
+            other => unreachable!("a filter of {:?}", other.physical()),
+        })
+    }
 }
 
 impl Held {
@@ -164,7 +191,7 @@ impl Held {
         Ok(())
     }
 
-    fn of(&mut self, group: u32) -> &mut Vec<Box<[u8]>> {
+    fn of(&mut self, group: u32) -> &mut Vec<Row> {
         let group = group as usize;
         if self.rows.len() <= group {
             self.rows.resize_with(group + 1, Vec::new);
@@ -189,11 +216,16 @@ impl Held {
     /// Gives the rows of one session to another.
     pub(super) fn merge(&mut self, stays: u32, gone: u32) {
         if !self.is_empty() {
-            let gone = std::mem::take(self.of(gone));
-            let rows = self.of(stays);
-            rows.extend(gone);
+            let behind = std::mem::take(self.of(gone));
+            self.begin_anew(gone);
+            let mut rows = std::mem::take(self.of(stays));
+            if !is_before(&rows, &behind) {
+                self.begin_anew(stays);
+            }
+            rows.extend(behind);
             // They begin with their numbers.
             rows.sort_unstable();
+            *self.of(stays) = rows;
         }
     }
 
@@ -201,6 +233,7 @@ impl Held {
     pub(super) fn forget(&mut self, group: u32) {
         if !self.is_empty() {
             *self.of(group) = Vec::new();
+            self.begin_anew(group);
         }
     }
 
@@ -213,6 +246,12 @@ impl Held {
         to: &mut Column,
     ) -> Result<()> {
         groups.iter().for_each(|&group| _ = self.of(group));
+        if self.phase == Phase::Changes && self.calls[call].goes_on() {
+            for &group in groups {
+                self.push_live(call, group, (&mut *heap, &mut *store), to)?;
+            }
+            return Ok(());
+        }
         let call = &self.calls[call];
         let (rows, sessions) = self.counted(call, groups);
         match &call.function {
@@ -249,6 +288,8 @@ impl Held {
                 let slots = (0..groups.len()).map(|s| first.wrapping_add(s * size));
                 let slots: Vec<*mut u64> = slots.collect();
                 emit::push_results(&plan.outputs[0], store, &slots, to)?;
+                let cells = plan.cells.iter();
+                cells.for_each(|cell| slots.iter().for_each(|&slot| cell.free(heap, slot)));
             }
         }
         Ok(())
@@ -261,7 +302,7 @@ impl Held {
         let mut sessions = Vec::with_capacity(all);
         for (session, &group) in groups.iter().enumerate() {
             for row in &self.rows[group as usize] {
-                let mut rest = &row[NUMBER..];
+                let mut rest = values(row);
                 frame.columns.iter_mut().for_each(|to| take(&mut rest, to));
                 sessions.push(session);
             }
@@ -270,11 +311,7 @@ impl Held {
         let mut seen = HashSet::new();
         let counts = |row: &u32| {
             let row = *row as usize;
-            let passes = call.filter.is_none_or(|f| match &frame.columns[f] {
-                Column::Bool(c) => c.get(row) == Some(true),
-                other => unreachable!("a filter of {:?}", other.physical()),
-            });
-            passes
+            call.passes(&frame, row)
                 && call.first_by.as_ref().is_none_or(|columns| {
                     let mut key = sessions[row].to_be_bytes().to_vec();
                     put_key(&mut key, &frame, row, columns);
