@@ -51,6 +51,9 @@ impl Flow<'_, '_> {
         loop {
             if !self.is_left && !self.outlet.is_wanted() {
                 self.is_left = true;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.leave(running);
+                }
                 control.stop();
             }
             let mut wait = WAIT_MAX;

@@ -313,6 +313,12 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Takes no further checkpoint but that of the end: sources that are stopped look as if they had
+    /// ended.
+    pub(crate) fn leave(&mut self, running: &Running) {
+        self.step(Event::Ended, running);
+    }
+
     /// Whether rows of an output are still of a checkpoint that will be taken.
     pub(crate) fn takes_rows(&self, output: OutputId) -> bool {
         self.last
@@ -341,6 +347,16 @@ impl<'a> Keeper<'a> {
 
     /// The epoch of the checkpoint at the query's end.
     pub(crate) fn end(&mut self, running: &Running) -> Result<u64, Failure> {
+        let is_behind = |last| move |o: &Output| o.behind >= last && o.behind < u64::MAX;
+        if let Some((last, _)) = self.last
+            && self.outputs.iter().any(is_behind(last))
+        {
+            // What an output gave behind it was left to the next run.
+            return Err(Failure::Checkpoint(format!(
+                "the results ended before checkpoint {last}, and others did not; run again to go \
+                 on from the one before"
+            )));
+        }
         // Its files get their names by it.
         while let Phase::Committing(_) = self.coordinator.phase()
             && self.told.is_none()
