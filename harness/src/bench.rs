@@ -3,6 +3,7 @@
 //! is the median of the runs, and stands beside its least and greatest.
 
 mod categories;
+mod checkpoint;
 mod compare;
 mod data;
 mod engine;
@@ -41,9 +42,10 @@ enum Benchmark {
     Windows,
     Categories,
     Joins,
+    Checkpoint,
 }
 
-const ALL: [Benchmark; 7] = [
+const ALL: [Benchmark; 8] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
@@ -51,6 +53,7 @@ const ALL: [Benchmark; 7] = [
     Benchmark::Windows,
     Benchmark::Categories,
     Benchmark::Joins,
+    Benchmark::Checkpoint,
 ];
 
 impl Benchmark {
@@ -63,6 +66,7 @@ impl Benchmark {
             Self::Windows => "windows",
             Self::Categories => "categories",
             Self::Joins => "joins",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
@@ -97,6 +101,10 @@ impl Benchmark {
                 "joins of all shapes over columns in memory on 1..N shards: interval, window, \
                  lookup, ASOF and regular ones, beside DuckDB where Python has it"
             }
+            Self::Checkpoint => {
+                "latency and throughput of a GROUP BY under uniform updates with a checkpoint \
+                 every second and without; the longest turn of a shard; going on from a checkpoint"
+            }
         }
     }
 
@@ -110,6 +118,7 @@ impl Benchmark {
             Self::Windows => windows::ratios(),
             Self::Categories => categories::ratios(setting),
             Self::Joins => joins::ratios(setting),
+            Self::Checkpoint => checkpoint::ratios(),
         }
     }
 
@@ -122,6 +131,7 @@ impl Benchmark {
             Self::Windows => windows::once(setting),
             Self::Categories => categories::once(setting),
             Self::Joins => joins::once(setting),
+            Self::Checkpoint => checkpoint::once(setting),
         }
     }
 }

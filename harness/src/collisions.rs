@@ -17,7 +17,12 @@ struct Output<'a> {
     by: By,
     path: &'a Path,
     location: FileLocation,
+    /// It is a folder of files, which may not be there yet.
+    has_parts: bool,
 }
+
+/// A file of what is committed with checkpoints.
+const PART: &str = "part-00000001-0.json";
 
 /// Who says that a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,21 +108,28 @@ fn outputs<'a>(
     queries: impl Iterator<Item = &'a PlannedQuery>,
 ) -> Vec<Output<'a>> {
     let mut outputs: Vec<Output<'_>> = Vec::new();
-    let mut add = |name: String, by, path: &'a Path| {
-        if let Ok(Location::File(location)) = Location::of(path) {
+    let has_state = settings.state.is_some();
+    let mut add = |name: String, by, path: &'a Path, has_parts: bool| {
+        let location = match Location::of(path) {
+            // That of a run before.
+            Ok(Location::Direct) if has_parts && path.is_dir() => Location::of(&path.join(PART)),
+            location => location,
+        };
+        if let Ok(Location::File(location)) = location {
             outputs.push(Output {
                 name,
                 by,
                 path,
                 location,
+                has_parts,
             });
         }
     };
-    let flags = [("--output", &settings.output), ("--stats", &settings.stats)];
-    for (name, path) in flags {
-        if let Some(path) = path {
-            add(name.to_owned(), By::Flag, path);
-        }
+    if let Some(path) = &settings.output {
+        add("--output".to_owned(), By::Flag, path, has_state);
+    }
+    if let Some(path) = &settings.stats {
+        add("--stats".to_owned(), By::Flag, path, false);
     }
     let (mut sinks, mut letters) = (Vec::new(), Vec::new());
     for query in queries {
@@ -127,7 +139,7 @@ fn outputs<'a>(
                 && !sinks.contains(&sink)
             {
                 sinks.push(sink);
-                add(format!("sink {}", sink.name), By::Script, path);
+                add(format!("sink {}", sink.name), By::Script, path, has_state);
             }
         }
         if let Some(path) = &query.dead_letters
@@ -137,7 +149,8 @@ fn outputs<'a>(
             let mut sources = query.program.sources.iter();
             let source = sources.find(|s| matches!(s.bad_data, BadData::DeadLetters(_)));
             let source = source.map_or("", |s| &s.name);
-            add(format!("dlq_path of source {source}"), By::Script, path);
+            let name = format!("dlq_path of source {source}");
+            add(name, By::Script, path, has_state);
         }
     }
     outputs
@@ -158,7 +171,11 @@ fn check_input(outputs: &[Output<'_>], path: &Path, reader: &str) -> Result<(), 
 }
 
 fn check_next_run(outputs: &[Output<'_>], path: &Path) -> Result<(), Failure> {
-    let is_read = |output: &&Output<'_>| output.location.names().any(|n| would_read(path, n));
+    let is_read = |output: &&Output<'_>| {
+        let part = |name: &Path| output.has_parts && would_read(path, &name.join(PART));
+        let mut names = output.location.names();
+        names.any(|name| would_read(path, name) || part(name))
+    };
     match outputs.iter().find(is_read) {
         Some(output) => {
             let (name, file) = (&output.name, output.path.display());

@@ -1,35 +1,33 @@
 //! `trefoil run`: plans a script, runs its bare SELECTs one after the other, prints their
 //! results. Nothing runs, and nothing is written, before the whole script is accepted.
 
+mod flow;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use trefoil::explain::{Analyze, Measured};
-use trefoil::output::Shape;
 use trefoil::{Answer, PlannedQuery, SourceFile, Step, plan_steps, plan_steps_again};
-use trefoil_ring0::output::Block;
 use trefoil_ring0::program::SourceKind;
-use trefoil_ring0::runtime::{Next, Running, start_from};
+use trefoil_ring0::runtime::start_from;
 
+use self::flow::Flow;
 use crate::args::{Format, RunArgs, RunSettings, Setting};
 use crate::collisions;
 use crate::failure::{Failure, needed};
 use crate::late::LateWays;
-use crate::letters::{Letter, Letters, say_bad};
+use crate::letters::{Begins, Letters, say_bad};
 use crate::machine::executor_name;
 use crate::output::{self, Target};
-use crate::print::{format_for, print_answer};
+use crate::print::format_for;
 use crate::progress::Progress;
 use crate::say::{say, say_text};
 use crate::settings::Settings;
 use crate::sinks::{Outlet, Sinks, is_printed};
-use crate::state::{Keeper, RESULTS, State};
+use crate::state::State;
 use crate::stats::{Rows, Stats};
 use crate::stop::Stop;
-
-/// Longest wait for results.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// A run that is ready.
 #[derive(Debug)]
@@ -105,29 +103,27 @@ fn without_mark(text: String) -> String {
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let settings = &job.settings;
     let state = settings.state.as_ref();
-    let mut state = state
+    let state = state
         .map(|state| State::open(state, &job.files))
         .transpose()?;
     let steps = match &state {
         Some(state) => plan_steps_again(&job.files, state.planned(), &state.read_upto())?,
         None => plan_steps(&job.files)?,
     };
-    if let Some(state) = &mut state {
-        check_output(settings)?;
+    if let Some(state) = &state {
         state.check(&steps, &job.files)?;
     }
     collisions::check(settings, &job.paths, &steps)?;
-    let target = output::open(settings.output.as_deref())?;
+    let (results, format) = results(settings, state.as_ref())?;
     // Opened now: that it cannot be written is not found out behind a long run.
     let counts = settings
         .stats
         .as_deref()
         .map(|path| output::open(Some(path)));
     let counts = counts.transpose()?;
-    let format = format_for(&target, settings.format)?;
     let stop = Stop::by_signals()?;
     if state.is_some() {
-        stop.wakes();
+        stop.takes_checkpoints()?;
     }
     if let Some(time) = settings.time {
         stop.after(time)?;
@@ -136,10 +132,10 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         settings,
         stop,
         format,
-        results: Outlet::new(target),
+        results,
         // Opened now, too.
         sinks: Sinks::open(&steps, state.as_ref())?,
-        letters: Letters::open(&steps)?,
+        letters: Letters::open(&steps, state.as_ref())?,
         are_told_apart: steps.iter().filter(|step| is_shown(step)).count() > 1,
         stats: Stats::new(settings.config.shards),
         notes: Notes::Say,
@@ -147,13 +143,27 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     };
     let clock = Instant::now();
     let ended = script.run(&steps);
-    script.stats.end(clock.elapsed(), &ended);
+    let checkpoints = script.state.as_ref().map(State::counts);
+    script.stats.end(clock.elapsed(), &ended, checkpoints);
     let counted = match (counts, &settings.stats) {
         (Some(counts), Some(path)) => write_counts(&script.stats, counts, path),
         _ => Ok(()),
     };
     // The first failure is the one to tell.
     ended.and(counted)
+}
+
+/// The way out for results, and how they are printed.
+fn results(settings: &RunSettings, state: Option<&State>) -> Result<(Outlet, Format), Failure> {
+    if let (Some(path), Some(_)) = (&settings.output, state) {
+        let format = settings.format.unwrap_or(Format::Ndjson);
+        let opened = Outlet::open(path, format.into(), state);
+        let refuse = |why| Failure::Open(format!("--output: {why}"));
+        return Ok((opened.map_err(refuse)?, format));
+    }
+    let target = output::open(settings.output.as_deref())?;
+    let format = format_for(&target, settings.format)?;
+    Ok((Outlet::new(target), format))
 }
 
 /// Says what is to be known of a query before it runs.
@@ -218,8 +228,10 @@ impl Script<'_> {
     fn run(&mut self, steps: &[Step]) -> Result<(), Failure> {
         let mut ledger = Ok(());
         let done = self.state.as_ref().map_or(0, State::done);
+        let mut reached = steps.len();
         for (number, step) in steps.iter().enumerate().skip(done) {
             if self.stop.is_asked() {
+                reached = number;
                 let left = steps.len() - number;
                 say(&format_args!(
                     "note: stopped; {left} of the statements did not run"
@@ -235,6 +247,13 @@ impl Script<'_> {
                 Step::Answer(answer) => self.answer(answer)?,
             }
         }
+        if let Some(state) = &mut self.state {
+            // Of a query that was stopped there are none.
+            let answers = self.results.cut(state.next_epoch())?;
+            if !answers.is_empty() {
+                state.end(reached, self.settings.config.shards, answers)?;
+            }
+        }
         self.sinks.finish()?;
         self.letters.finish()?;
         self.results.target().finish()?;
@@ -246,8 +265,7 @@ impl Script<'_> {
         if self.are_told_apart {
             say_text(&answer.sql);
         }
-        let printed = print_answer(answer, self.format, self.results.target());
-        self.results.note(printed)
+        self.results.answer(answer, self.format.into())
     }
 
     /// Runs a query without its rows, and prints its plan with what that measured. The inner result
@@ -287,12 +305,14 @@ impl Script<'_> {
             say_text(&query.sql);
         }
         let (mut program, mut config) = (query.program.clone(), self.settings.config.clone());
-        let restore = match &mut self.state {
+        let before = match &mut self.state {
             Some(state) => state.restore(step, &mut program, &mut config)?,
             None => None,
         };
-        let mut running = start_from(&program, &config, restore.as_ref())?;
-        drop(restore);
+        let restore = before.as_ref().map(|before| &before.restore);
+        let mut running = start_from(&program, &config, restore)?;
+        let begins = [Begins::Anew, Begins::Again][usize::from(before.is_some())];
+        let committed = before.map_or(0, |before| before.rows);
         let control = running.control();
         self.stop.runs(control.clone());
         if std::mem::replace(&mut self.notes, Notes::Said) == Notes::Say {
@@ -308,7 +328,10 @@ impl Script<'_> {
             .then(|| Progress::begin(control.clone()))
             .flatten();
         let keeper = match &mut self.state {
-            Some(state) => Some(state.keeper(step, query, &program, &running, &config)?),
+            Some(state) => {
+                let answers = self.results.cut(state.next_epoch())?;
+                Some(state.keeper(step, query, &program, &running, &config, answers)?)
+            }
             None => None,
         };
         let late = LateWays::begin(query, &mut self.sinks)?;
@@ -317,14 +340,15 @@ impl Script<'_> {
             Some(outlet) => outlet,
             None => {
                 let rows_max = self.settings.limit.unwrap_or(u64::MAX);
-                self.results.begin_result(self.format.into(), rows_max);
+                let results = &mut self.results;
+                results.begin_result(self.format.into(), rows_max, committed);
                 &mut self.results
             }
         };
         let mut flow = Flow {
             query,
             stop: &self.stop,
-            letters: self.letters.begin(query),
+            letters: self.letters.begin(query, begins),
             late,
             outlet,
             keeper,
@@ -346,126 +370,5 @@ impl Script<'_> {
         say_bad(query, &reports);
         let rows = Rows { received, printed };
         Ok(self.stats.add(&query.program, &reports, executor, rows))
-    }
-}
-
-/// The results of a query, on their way.
-struct Flow<'a, 'q> {
-    query: &'a PlannedQuery,
-    stop: &'a Stop,
-    letters: Option<&'a mut Letter>,
-    late: LateWays<'q>,
-    outlet: &'a mut Outlet,
-    keeper: Option<Keeper<'a>>,
-    /// Rows that came.
-    received: u64,
-    /// Nobody wants the others.
-    is_left: bool,
-}
-
-impl Flow<'_, '_> {
-    /// Takes all results. Gives how many rows were printed.
-    fn run(&mut self, running: &mut Running) -> Result<u64, Failure> {
-        let control = running.control();
-        let shape = Shape {
-            columns: &self.query.columns,
-            schema: &self.query.program.outputs[0].schema,
-            changes: self.query.changes,
-        };
-        self.outlet.begin(shape)?;
-        let before = self.outlet.rows();
-        let sources = &self.query.program.sources;
-        let is_live = sources.iter().any(|s| s.kind.is_live());
-        let mut is_stopped = false;
-        loop {
-            if !self.is_left && !self.outlet.is_wanted() {
-                self.is_left = true;
-                control.stop();
-            }
-            let mut wait = WAIT_MAX;
-            if let Some(keeper) = &mut self.keeper {
-                self.late.meet_ended(running, keeper)?;
-                keeper.turn(running)?;
-                if self.stop.is_asked() {
-                    keeper.stop(running);
-                }
-                if keeper.is_stopped() && !is_stopped {
-                    is_stopped = true;
-                    control.stop();
-                }
-                wait = keeper.wait();
-            }
-            match running.next_block_timeout(wait)? {
-                Next::Block(block) => {
-                    self.take(shape, &block, is_live)?;
-                    running.give_back(block);
-                }
-                Next::Barrier(output, epoch) => {
-                    if let Some(keeper) = &mut self.keeper {
-                        match output {
-                            RESULTS => keeper.met(output, epoch, self.outlet.cut(epoch)?),
-                            _ => self.late.met(output, epoch, keeper)?,
-                        }
-                    }
-                }
-                Next::Nothing => {}
-                Next::End => break,
-            }
-        }
-        if let Some(keeper) = &mut self.keeper
-            && !is_stopped
-            && !keeper.takes_rows(RESULTS)
-        {
-            self.late.meet_ended(running, keeper)?;
-            keeper.end_stopped(running)?;
-            is_stopped = true;
-            say(&"note: stopped before the end of the results; the next run gives the others");
-        }
-        if let Some(mut keeper) = self.keeper.take()
-            && !is_stopped
-        {
-            let epoch = keeper.end(running)?;
-            keeper.met(RESULTS, epoch, self.outlet.cut(epoch)?);
-            self.late.finish(epoch, &mut keeper)?;
-            keeper.finish(epoch)?;
-        }
-        Ok(self.outlet.rows() - before)
-    }
-
-    fn take(&mut self, shape: Shape<'_>, block: &Block, is_live: bool) -> Result<(), Failure> {
-        let keeper = self.keeper.as_ref();
-        let rows = (block.rows(), block.shard());
-        if self.late.take(block.output(), rows, keeper)? {
-            return Ok(());
-        }
-        match (block.output(), &mut self.letters) {
-            (RESULTS, _) => {
-                self.received += block.rows().rows() as u64;
-                if keeper.is_some_and(|keeper| !keeper.takes_rows(RESULTS)) {
-                    // The next run gives them.
-                    return Ok(());
-                }
-                self.outlet.take(shape, block.rows(), block.shard())?;
-                match is_live {
-                    true => self.outlet.flush(),
-                    false => Ok(()),
-                }
-            }
-            (_, Some(letters)) => letters.write(block.rows()),
-            (output, None) => unreachable!("nothing is told in output {output:?}"),
-        }
-    }
-}
-
-/// Refuses results in a file that would be lost with the run, as they are not committed with
-/// checkpoints.
-fn check_output(settings: &RunSettings) -> Result<(), Failure> {
-    match &settings.output {
-        None => Ok(()),
-        Some(path) => Err(Failure::Usage(format!(
-            "--output {} is not committed with checkpoints: INSERT INTO a sink of connector 'file' \
-             is",
-            path.display()
-        ))),
     }
 }

@@ -15,7 +15,8 @@ const PREFIX: &str = "TREFOIL_";
 const SET: &str = "set";
 
 /// All settings there are.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 12] = [
+    "checkpoint_every",
     "color",
     "cores",
     "executor",
@@ -25,6 +26,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "limit",
     "output",
     "pin",
+    "state",
     "stats",
 ];
 

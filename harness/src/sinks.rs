@@ -1,10 +1,10 @@
 //! Where rows go: results that are printed, and the sinks of a script. A sink is opened before
 //! anything runs, takes the rows of all queries that feed it, and is whole when the run is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use trefoil::output::{Format, Printer, Shape};
-use trefoil::{PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
+use trefoil::output::{Format, Location, Printer, Shape, print_answer};
+use trefoil::{Answer, PlannedQuery, Sink, SinkConnector, SinkFormat, Step};
 use trefoil_ring0::frame::Frame;
 use trefoil_ring1::checkpoint::Prepared;
 
@@ -15,17 +15,18 @@ use crate::state::{Parts, State};
 /// A way out for rows.
 pub(crate) struct Outlet {
     target: Target,
-    /// `None` where rows go nowhere.
+    /// `None` where rows go nowhere, or into parts and none is open.
     printer: Option<Printer>,
     /// The file of a sink: that it cannot be written is always an error.
     path: Option<PathBuf>,
     /// Somebody takes the rows, as far as is known.
     is_read: bool,
-    /// The files of a sink that is committed with checkpoints: the target is one of them.
+    /// The files of what is committed with checkpoints: the target is one of them.
     parts: Option<Parts>,
-    format: Option<Format>,
-    /// Rows that went nowhere, or into files that are whole.
+    /// Rows that went nowhere, or into parts that are whole.
     rows: u64,
+    /// Where there are parts: rows that go there at most.
+    rows_max: u64,
 }
 
 impl Outlet {
@@ -36,24 +37,42 @@ impl Outlet {
             path: None,
             is_read: true,
             parts: None,
-            format: None,
             rows: 0,
+            rows_max: u64::MAX,
         }
     }
 
-    fn with_printer(target: Target, format: SinkFormat) -> Self {
+    fn with_printer(target: Target, format: Format) -> Self {
         Self {
-            printer: Some(Printer::new(format.into(), u64::MAX)),
+            printer: Some(Printer::new(format, u64::MAX)),
             ..Self::new(target)
         }
     }
 
-    fn with_parts(parts: Parts, path: PathBuf, format: SinkFormat) -> Self {
+    fn with_parts(parts: Parts, path: &Path) -> Self {
         Self {
             parts: Some(parts),
-            format: Some(format.into()),
-            path: Some(path),
+            path: Some(path.to_owned()),
             ..Self::new(Target::Stdout)
+        }
+    }
+
+    /// The way into a file that is named in a script.
+    fn with_file(path: &Path, format: Format) -> Result<Self, String> {
+        Ok(Self {
+            path: Some(path.to_owned()),
+            ..Self::with_printer(open_file(path)?, format)
+        })
+    }
+
+    /// The way of what is told besides into a file; with a state directory it is committed with
+    /// checkpoints, but for a device or a pipe, which keeps nothing.
+    pub(crate) fn open(path: &Path, format: Format, state: Option<&State>) -> Result<Self, String> {
+        match state.filter(|_| path.is_dir() || !is_device(path)) {
+            Some(state) => {
+                Parts::open(path, format, state.epoch()).map(|parts| Self::with_parts(parts, path))
+            }
+            None => Self::with_file(path, format),
         }
     }
 
@@ -68,9 +87,23 @@ impl Outlet {
             self.end_result()?;
         }
         Ok(self.parts.as_mut().map_or_else(Vec::new, |parts| {
-            parts.end(epoch);
-            parts.take()
+            parts.close();
+            parts.prepare(epoch)
         }))
+    }
+
+    /// Prints rows that are known.
+    pub(crate) fn answer(&mut self, answer: &Answer, format: Format) -> Result<(), Failure> {
+        let printed = match &mut self.parts {
+            None => print_answer(answer, format, &mut self.target),
+            Some(parts) => {
+                let mut file = parts.begin()?;
+                let printed = print_answer(answer, format, &mut file);
+                parts.close();
+                printed
+            }
+        };
+        self.note(printed.map_err(Failure::from))
     }
 
     pub(crate) fn target(&mut self) -> &mut Target {
@@ -79,7 +112,17 @@ impl Outlet {
 
     /// Whether it is of use to give it rows.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.is_read && !self.printer.as_ref().is_some_and(Printer::is_full)
+        let is_full = match (&self.printer, &self.parts) {
+            (Some(printer), _) => printer.is_full(),
+            (None, Some(_)) => self.room() == 0,
+            (None, None) => false,
+        };
+        self.is_read && !is_full
+    }
+
+    /// Rows that another part may take.
+    fn room(&self) -> u64 {
+        self.rows_max.saturating_sub(self.rows)
     }
 
     /// Whether anybody takes rows.
@@ -100,9 +143,12 @@ impl Outlet {
         Ok(())
     }
 
-    /// Begins another result, of at most `rows_max` rows.
-    pub(crate) fn begin_result(&mut self, format: Format, rows_max: u64) {
-        self.printer = Some(Printer::new(format, rows_max));
+    /// Begins another result, of at most `rows_max` rows, of which these are committed.
+    pub(crate) fn begin_result(&mut self, format: Format, rows_max: u64, committed: u64) {
+        match self.parts {
+            Some(_) => (self.rows, self.rows_max) = (committed, rows_max),
+            None => self.printer = Some(Printer::new(format, rows_max)),
+        }
     }
 
     /// Rows of this shape follow.
@@ -121,12 +167,13 @@ impl Outlet {
         frame: &Frame,
         shard: usize,
     ) -> Result<(), Failure> {
-        if !self.is_read {
+        if !self.is_wanted() {
             return Ok(());
         }
-        if let (Some(parts), Some(format), None) = (&mut self.parts, self.format, &self.printer) {
+        let room = self.room();
+        if let (Some(parts), None) = (&mut self.parts, &self.printer) {
             self.target = parts.begin()?;
-            let mut printer = Printer::new(format, u64::MAX);
+            let mut printer = Printer::new(parts.format(), room);
             printer.begin(shape)?;
             self.printer = Some(printer);
         }
@@ -166,6 +213,20 @@ impl Outlet {
         };
         self.note(finished.map_err(Failure::from))
     }
+
+    /// Ends it, and gives its file its name; parts have theirs by checkpoints.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        if self.parts.is_none() {
+            self.end_result()?;
+            self.target.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path leads to what keeps its name, and nothing else.
+fn is_device(path: &Path) -> bool {
+    !matches!(Location::of(path), Ok(Location::File(_)) | Err(_))
 }
 
 /// The sinks that queries of a script feed, and late rows.
@@ -216,9 +277,8 @@ impl Sinks {
     /// Ends all that were fed, and gives files their names.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         for (_, outlet) in &mut self.0 {
-            if outlet.parts.is_none() && outlet.printer.as_ref().is_some_and(Printer::has_begun) {
-                outlet.end_result()?;
-                outlet.target.finish()?;
+            if outlet.printer.as_ref().is_some_and(Printer::has_begun) {
+                outlet.finish()?;
             }
         }
         Ok(())
@@ -241,17 +301,16 @@ fn open(sink: &Sink, state: Option<&State>) -> Result<Option<Outlet>, Failure> {
             if is_binary && Target::Stdout.is_terminal() {
                 return Err(refuse("columns are not for a terminal".to_owned()));
             }
-            Some(Outlet::with_printer(Target::Stdout, *format))
+            Some(Outlet::with_printer(Target::Stdout, (*format).into()))
         }
         SinkConnector::File { path, format } => {
-            if let Some(state) = state {
-                let parts = Parts::open(path, *format, state.epoch()).map_err(refuse)?;
-                return Ok(Some(Outlet::with_parts(parts, path.clone(), *format)));
-            }
-            let target = open_file(path).map_err(refuse)?;
-            Some(Outlet {
-                path: Some(path.clone()),
-                ..Outlet::with_printer(target, *format)
+            let format = Format::from(*format);
+            Some(match state {
+                Some(state) => {
+                    let parts = Parts::open(path, format, state.epoch()).map_err(refuse)?;
+                    Outlet::with_parts(parts, path)
+                }
+                None => Outlet::with_file(path, format).map_err(refuse)?,
             })
         }
     })

@@ -63,18 +63,18 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
         time,
         state,
     } = job.settings;
-    let not_here = [
-        ("stats", stats.is_some()),
-        ("for", time.is_some()),
-        ("state", state.is_some()),
-    ];
+    let not_here = [("stats", stats.is_some()), ("for", time.is_some())];
     for (name, is_set) in not_here {
         if is_set {
             return Err(Failure::Usage(format!("--{name} is for trefoil run")));
         }
     }
     let target = output::open(output.as_deref())?;
-    let engine = Arc::new(Builder::from(config).open()?);
+    let mut builder = Builder::from(config);
+    if let Some(state) = state {
+        builder = builder.state_dir(state.dir).checkpoint_every(state.every);
+    }
+    let engine = Arc::new(builder.open()?);
     let mut input = Input::open(&engine)?;
     let stop = Arc::new(AtomicBool::new(false));
     if input.is_typed() {

@@ -4,19 +4,19 @@ mod keeper;
 mod parts;
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use trefoil::checkpoints::{outline, place_of, prints, read_on, read_upto};
 use trefoil::{PlannedQuery, SourceFile, Step, statements};
 use trefoil_ring0::id::OutputId;
-use trefoil_ring0::program::{Program, SourceKind};
+use trefoil_ring0::program::Program;
 use trefoil_ring0::runtime::{Config, HASH_SEED};
-use trefoil_ring0::snapshot::{Piece, Place, Restore, refusal};
+use trefoil_ring0::snapshot::{Piece, Restore, refusal};
 use trefoil_ring1::checkpoint::{
-    self, Checkpoint, FilePrint, ManifestData, SourcePrint, StatementPrint, Store, StoreError,
-    Writer, changed_statement, checksum, finish_sinks,
+    Checkpoint, ManifestData, Prepared, StatementPrint, Store, StoreError, Writer,
+    changed_statement, checksum, finish_sinks,
 };
 
 pub(crate) use self::keeper::Keeper;
@@ -24,6 +24,7 @@ pub(crate) use self::parts::Parts;
 
 use crate::args::StateSettings;
 use crate::failure::Failure;
+use crate::letters::letters_of;
 use crate::say::say;
 
 /// What a run says of itself besides its statements.
@@ -36,28 +37,34 @@ struct Times {
     /// How it is planned: what state belongs where.
     #[serde(default)]
     plan: String,
+    /// Rows of the query in hand that are committed, where results are: some are wanted at most.
+    #[serde(default)]
+    rows: u64,
+    /// The longest that a shard waited at the barrier for some of its inputs.
+    #[serde(default)]
+    aligned_us: u64,
 }
 
-/// What decides which state belongs where: stages, what they read, and their operators; between
-/// them, where rows go.
-fn outline(program: &Program) -> String {
-    let name = |text: String| {
-        let end = text.find(|c: char| !c.is_alphanumeric());
-        text[..end.unwrap_or(text.len())].to_owned()
-    };
-    let mut text = String::new();
-    for stage in &program.stages {
-        let inputs: Vec<_> = stage.inputs().collect();
-        let operators = stage.operators.iter().map(|o| name(format!("{o:?}")));
-        let operators: Vec<_> = operators.collect();
-        _ = writeln!(text, "{inputs:?} {operators:?} {:?}", stage.output);
-    }
-    for exchange in &program.exchanges {
-        _ = writeln!(text, "{:?}", exchange.routing);
-    }
-    format!("{:016x}", checksum(text.as_bytes()))
+/// What a query goes on from.
+pub(crate) struct Before {
+    pub(crate) restore: Restore,
+    /// Rows of its results that are committed.
+    pub(crate) rows: u64,
 }
 
+/// The checkpoints of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Those that are durable.
+    pub(crate) taken: u64,
+    /// Those that could not be written.
+    pub(crate) failed: u64,
+    /// The longest that a shard waited at a barrier for some of its inputs.
+    pub(crate) aligned_us_max: u64,
+}
+
+/// What manifests call the files of results.
+const PRINTED: &str = "--output";
 /// The output of a query's results.
 pub(crate) const RESULTS: OutputId = OutputId(0);
 
@@ -72,6 +79,7 @@ pub(crate) struct State {
     statements: Vec<StatementPrint>,
     planned_ns: i64,
     wake: keeper::Wake,
+    counts: Counts,
 }
 
 impl From<StoreError> for Failure {
@@ -139,7 +147,18 @@ impl State {
             statements,
             planned_ns,
             wake,
+            counts: Counts::default(),
         })
+    }
+
+    /// The checkpoints so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The number of the next epoch, which no other has.
+    pub(crate) fn next_epoch(&self) -> u64 {
+        self.next_epoch
     }
 
     /// What NOW() is in all of its queries.
@@ -149,14 +168,10 @@ impl State {
 
     /// How many bytes the query in hand reads of its files.
     pub(crate) fn read_upto(&self) -> HashMap<PathBuf, u64> {
-        let sources = self
-            .from
-            .iter()
-            .flat_map(|from| &from.manifest().data.sources);
-        let files = sources.flat_map(|source| &source.files);
-        files
-            .map(|file| (file.path.clone(), file.read_upto))
-            .collect()
+        let from = self.from.as_ref();
+        from.map_or_else(HashMap::new, |from| {
+            read_upto(&from.manifest().data.sources)
+        })
     }
 
     /// How many steps of the script were done before.
@@ -175,12 +190,7 @@ impl State {
     pub(crate) fn check(&self, steps: &[Step], files: &[SourceFile]) -> Result<(), Failure> {
         for step in steps {
             let Step::Query(query) = step else { continue };
-            let why = refusal(&query.program).or_else(|| {
-                let letters = "files of bad records are not committed with checkpoints yet; use \
-                               bad_data = 'skip' or 'fail'";
-                query.dead_letters.as_ref().map(|_| letters.to_owned())
-            });
-            if let Some(why) = why {
+            if let Some(why) = refusal(&query.program) {
                 return Err(Failure::Sql(format!(
                     "error[E0301]: with --state this query does not run yet: {why}\n  --> {}\n{}",
                     place(&query.sql, files),
@@ -206,7 +216,7 @@ impl State {
         step: usize,
         program: &mut Program,
         config: &mut Config,
-    ) -> Result<Option<Restore>, Failure> {
+    ) -> Result<Option<Before>, Failure> {
         let is_of = |from: &mut Checkpoint| from.manifest().data.step as usize == step;
         let Some(from) = self.from.take_if(is_of) else {
             return Ok(None);
@@ -222,7 +232,7 @@ impl State {
                 from.epoch()
             )));
         }
-        let sizes = files_of(program, &data.sources)?;
+        let sizes = read_on(program, &data.sources).map_err(Failure::Checkpoint)?;
         config.chunk_bytes = usize::try_from(data.chunk_bytes).unwrap_or(usize::MAX);
         let mut pieces = Vec::new();
         for piece in from.pieces() {
@@ -240,13 +250,14 @@ impl State {
                 from.epoch()
             )));
         }
-        let begun = before.begun_ns;
-        Ok(Some(
-            Restore::new(data.shards as usize, begun, pieces).with_sizes(sizes),
-        ))
+        let restore = Restore::new(data.shards as usize, before.begun_ns, pieces);
+        Ok(Some(Before {
+            restore: restore.with_sizes(sizes),
+            rows: before.rows,
+        }))
     }
 
-    /// Who takes the checkpoints of a query.
+    /// Who takes the checkpoints of a query; the first one commits the files of answers before it.
     pub(crate) fn keeper(
         &mut self,
         step: usize,
@@ -254,36 +265,80 @@ impl State {
         program: &Program,
         running: &trefoil_ring0::runtime::Running,
         config: &Config,
+        answers: Vec<Prepared>,
     ) -> Result<Keeper<'_>, Failure> {
         let control = running.control();
         self.wake.set(move || control.wake_host());
         let times = Times {
-            planned_ns: self.planned_ns,
             begun_ns: running.begun(),
             plan: outline(program),
+            ..self.times()
         };
         let data = ManifestData {
-            created_ns: 0,
-            shards: u32::try_from(config.shards).unwrap_or(u32::MAX),
-            seed: HASH_SEED,
             chunk_bytes: config.chunk_bytes as u64,
-            step: u32::try_from(step).unwrap_or(u32::MAX),
-            fingerprint: self.statements.clone(),
-            sources: prints(program, running.sizes())?,
-            sinks: Vec::new(),
-            counters: serde_json::to_value(times).unwrap_or_default(),
+            sources: prints(program, running.sizes()).map_err(Failure::Open)?,
+            ..self.data(step, config.shards, &times)
         };
         let sink = query.sink.as_ref().map(|sink| sink.name.clone());
+        let results = keeper::Output::new(RESULTS, sink.unwrap_or_else(|| PRINTED.to_owned()));
         let late = query.late.iter();
-        let late = late.map(|late| keeper::Output::new(late.output, Some(late.sink.name.clone())));
-        let results = keeper::Output::new(RESULTS, sink);
+        let late = late.map(|late| keeper::Output::new(late.output, late.sink.name.clone()));
+        let letters = letters_of(query).into_iter();
+        let letters = letters.map(|output| keeper::Output::new(output, "bad records".to_owned()));
+        let answers = keeper::Output::of_answers(PRINTED.to_owned(), answers);
+        let outputs = std::iter::once(results).chain(late).chain(letters);
         Ok(Keeper::new(
             &self.writer,
-            &mut self.next_epoch,
+            (&mut self.next_epoch, &mut self.counts),
             self.every,
             data,
-            std::iter::once(results).chain(late).collect(),
+            outputs.chain([answers]).collect(),
         ))
+    }
+
+    /// Commits the files of answers behind the last query; the next run goes on with this step.
+    pub(crate) fn end(
+        &mut self,
+        step: usize,
+        shards: usize,
+        answers: Vec<Prepared>,
+    ) -> Result<(), Failure> {
+        let answers = keeper::Output::of_answers(PRINTED.to_owned(), answers);
+        let data = ManifestData {
+            created_ns: nanos(SystemTime::now()),
+            sinks: answers.print().into_iter().collect(),
+            ..self.data(step, shards, &self.times())
+        };
+        let epoch = self.next_epoch;
+        self.next_epoch += 1;
+        keeper::commit_now(&self.writer, epoch, data)?;
+        self.counts.taken += 1;
+        Ok(())
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            planned_ns: self.planned_ns,
+            begun_ns: 0,
+            plan: String::new(),
+            rows: 0,
+            aligned_us: 0,
+        }
+    }
+
+    /// What a checkpoint says of a step, besides what is read and written.
+    fn data(&self, step: usize, shards: usize, times: &Times) -> ManifestData {
+        ManifestData {
+            created_ns: 0,
+            shards: u32::try_from(shards).unwrap_or(u32::MAX),
+            seed: HASH_SEED,
+            chunk_bytes: 0,
+            step: u32::try_from(step).unwrap_or(u32::MAX),
+            fingerprint: self.statements.clone(),
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            counters: serde_json::to_value(times).unwrap_or_default(),
+        }
     }
 }
 
@@ -305,86 +360,4 @@ fn times(from: &Checkpoint) -> Result<Times, Failure> {
     let times = Times::deserialize(&from.manifest().data.counters);
     let epoch = from.epoch();
     times.map_err(|error| Failure::Checkpoint(format!("checkpoint {epoch}: {error}")))
-}
-
-/// The files that a program reads, as far as it does.
-fn prints(program: &Program, sizes: &HashMap<PathBuf, u64>) -> Result<Vec<SourcePrint>, Failure> {
-    let sources = program.sources.iter().map(|source| {
-        let paths = match &source.kind {
-            SourceKind::Files { paths, .. } | SourceKind::Columnar { paths, .. } => &paths[..],
-            _ => &[],
-        };
-        let files = paths.iter().map(|path| {
-            let size = sizes.get(path).copied().unwrap_or_default();
-            FilePrint::of(path, size).map_err(|error| {
-                Failure::Open(format!(
-                    "source {}: {}: {error}",
-                    source.name,
-                    path.display()
-                ))
-            })
-        });
-        Ok(SourcePrint {
-            name: source.name.clone(),
-            connector: match source.kind {
-                SourceKind::Generator(_) => "generator".to_owned(),
-                _ => "file".to_owned(),
-            },
-            files: files.collect::<Result<_, Failure>>()?,
-        })
-    });
-    sources.collect()
-}
-
-/// Has a program read the files that were read before, each of which has to be what it was. Gives
-/// how far they are read: as far as then.
-fn files_of(
-    program: &mut Program,
-    before: &[SourcePrint],
-) -> Result<HashMap<PathBuf, u64>, Failure> {
-    let mut sizes = HashMap::new();
-    for (source, print) in program.sources.iter_mut().zip(before) {
-        let (SourceKind::Files { paths, .. } | SourceKind::Columnar { paths, .. }) =
-            &mut source.kind
-        else {
-            continue;
-        };
-        for file in &print.files {
-            let changed = |why| Failure::Checkpoint(format!("source {}: {why}", source.name));
-            file.check(&file.path).map_err(changed)?;
-            sizes.insert(file.path.clone(), file.read_upto);
-        }
-        *paths = print.files.iter().map(|file| file.path.clone()).collect();
-    }
-    Ok(sizes)
-}
-
-/// Kinds of places in part files.
-const SOURCE: u16 = 1;
-const EXCHANGE: u16 = 2;
-const STAGE: u16 = 3;
-const OPERATOR: u16 = 4;
-
-fn place_of(place: checkpoint::Place) -> Option<Place> {
-    Some(match place.kind {
-        SOURCE => Place::Source(place.number),
-        EXCHANGE => Place::Exchange(place.number),
-        STAGE => Place::Stage(place.number),
-        OPERATOR => Place::Operator(place.number, place.level),
-        _ => return None,
-    })
-}
-
-fn kept_place(place: Place) -> checkpoint::Place {
-    let (kind, number, level) = match place {
-        Place::Source(number) => (SOURCE, number, 0),
-        Place::Exchange(number) => (EXCHANGE, number, 0),
-        Place::Stage(number) => (STAGE, number, 0),
-        Place::Operator(stage, operator) => (OPERATOR, stage, operator),
-    };
-    checkpoint::Place {
-        kind,
-        number,
-        level,
-    }
 }

@@ -10,6 +10,7 @@ use trefoil_ring0::program::{Program, StageInput};
 use trefoil_ring0::runtime::ShardReport;
 
 use crate::failure::Failure;
+use crate::state::Counts;
 
 /// What a run counted, as it is written.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,9 @@ pub(crate) struct Stats {
     /// Why the run failed; the rest is what was counted until then, by queries that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
+    /// Where there is a state directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoints: Option<Counts>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +84,7 @@ impl Stats {
             sources: Vec::new(),
             queries: Vec::new(),
             failed: None,
+            checkpoints: None,
         }
     }
 
@@ -124,7 +129,13 @@ impl Stats {
     }
 
     /// After the last query, or the one that failed.
-    pub(crate) fn end(&mut self, elapsed: Duration, ended: &Result<(), Failure>) {
+    pub(crate) fn end(
+        &mut self,
+        elapsed: Duration,
+        ended: &Result<(), Failure>,
+        checkpoints: Option<Counts>,
+    ) {
+        self.checkpoints = checkpoints;
         self.failed = ended.as_ref().err().and_then(Failure::text);
         let rows: u64 = self.sources.iter().map(|s| s.rows_read).sum();
         self.elapsed_s = elapsed.as_secs_f64();

@@ -1,11 +1,12 @@
 //! What ends a run before its input does: the first SIGINT or SIGTERM lets what was read go its
 //! way, the second ends the process at once. Signals are taken by a thread of their own, so that
-//! the second one is heard while a write waits for its reader.
+//! the second one is heard while a write waits for its reader. With a state directory SIGUSR1 asks
+//! for a checkpoint.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use trefoil_ring0::runtime::Control;
 
@@ -25,6 +26,12 @@ struct State {
     running: Option<Control>,
     /// What runs is only woken.
     wakes: bool,
+    /// Somebody wants a checkpoint.
+    checkpoint: bool,
+}
+
+fn deaf(error: std::io::Error) -> Failure {
+    Failure::Running(format!("cannot listen to signals: {error}"))
 }
 
 impl State {
@@ -42,7 +49,6 @@ impl Stop {
     pub(crate) fn by_signals() -> Result<Self, Failure> {
         let stop = Self::default();
         let asked = stop.clone();
-        let deaf = |e| Failure::Running(format!("cannot listen to signals: {e}"));
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(deaf)?;
         let listen = move || {
             for (number, _) in signals.forever().enumerate() {
@@ -96,8 +102,27 @@ impl Stop {
     }
 
     /// From now on what runs looks itself whether somebody asked, and takes a checkpoint first.
-    pub(crate) fn wakes(&self) {
+    /// SIGUSR1 asks for one, behind which it goes on.
+    pub(crate) fn takes_checkpoints(&self) -> Result<(), Failure> {
         self.lock().wakes = true;
+        let stop = self.clone();
+        let mut signals = Signals::new([SIGUSR1]).map_err(deaf)?;
+        let listen = move || signals.forever().for_each(|_| stop.ask_checkpoint());
+        let thread = std::thread::Builder::new().name("trefoil-asked".into());
+        thread.spawn(listen).map(|_| ()).map_err(deaf)
+    }
+
+    fn ask_checkpoint(&self) {
+        let mut state = self.lock();
+        state.checkpoint = true;
+        if let Some(running) = &state.running {
+            running.wake_host();
+        }
+    }
+
+    /// Whether somebody wants a checkpoint, since that was asked last.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        std::mem::take(&mut self.lock().checkpoint)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

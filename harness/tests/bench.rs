@@ -45,6 +45,7 @@ fn all_benchmarks_are_listed() {
         "latency",
         "windows",
         "categories",
+        "checkpoint",
     ] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
@@ -86,6 +87,44 @@ fn results_have_their_shape() {
     let why = result["why_invalid"].as_str().unwrap();
     assert!(why.contains("of 10M keys"), "{why}");
     assert!(!why.contains("differ"), "{why}");
+}
+
+#[test]
+fn checkpoints_are_measured() {
+    let output = bench(&[
+        "checkpoint",
+        "--quick",
+        "--rows",
+        "3000",
+        "--warmup",
+        "0",
+        "--runs",
+        "1",
+        "--cores",
+        "2",
+        "--rate",
+        "2000",
+        "--json",
+        "-",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for ratio in ["p50", "p99", "p99.9", "throughput"] {
+        let ratio = format!("checkpoint/none@{ratio}");
+        assert!(result["ratios"][&ratio].as_f64().unwrap() > 0.0, "{ratio}");
+    }
+    for (figure, unit) in [
+        ("state", "bytes"),
+        ("taken", "ns"),
+        ("checkpoint@turn_max", "ns"),
+        ("none@throughput", "records/s"),
+        ("recovery", "ns"),
+    ] {
+        let metric = &result["metrics"][figure];
+        assert!(metric["median"].as_f64().unwrap() > 0.0, "{figure}");
+        assert_eq!(metric["unit"], unit);
+    }
+    assert!(result["ratios"]["recovery/read"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

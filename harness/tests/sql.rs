@@ -410,3 +410,23 @@ fn subscriptions_and_cursors() {
     assert_eq!(first % 4, 0);
     assert_eq!(shown, [first, first + 4, first + 8]);
 }
+
+/// A shell with a state directory: the view that it makes again has the rows that were read before.
+#[test]
+fn views_that_are_kept() {
+    let folder = Folder::new("sql-state");
+    let typed = numbers("s", Some(1000))
+        + "CREATE MATERIALIZED VIEW v AS SELECT n % 10 AS k, COUNT(*) AS n FROM s GROUP BY n % 10;
+           FLUSH;
+           CHECKPOINT;
+           SELECT SUM(n) AS n FROM v;";
+    let options = ["--state", "state", "--cores", "1"];
+    for _ in 0..2 {
+        let output = piped(&folder, &typed, &options);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with("{\"n\":1000}\n"));
+    }
+    let output = piped(&folder, "CHECKPOINT;", &["--cores", "1"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no state directory"));
+}

@@ -290,6 +290,11 @@ impl ExchangeReceiver {
         matches!(self.order, Order::Chunks { .. }).then(|| self.splits.at())
     }
 
+    /// Whether a lane waits at a barrier for the others.
+    pub(crate) fn is_aligning(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.barrier.is_some())
+    }
+
     /// The next frame or mark, taking the lanes in turn; `None` only when no lane that may be
     /// taken from holds a message, as the shard may go to sleep upon it.
     pub(crate) fn poll(&mut self) -> Option<Received> {

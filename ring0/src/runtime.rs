@@ -300,8 +300,12 @@ impl Runtime {
         self.add_from(program, None)
     }
 
-    /// As [`start_from`].
-    fn add_from(&mut self, program: &Program, from: Option<&Restore>) -> Result<Running> {
+    /// As [`Runtime::add`], of one that goes on from snapshots, if there are some: see
+    /// [`start_from`].
+    ///
+    /// # Errors
+    /// As of [`Runtime::add`], and [`Error::Restore`] where these are no snapshots of it.
+    pub fn add_from(&mut self, program: &Program, from: Option<&Restore>) -> Result<Running> {
         check(program)?;
         if self.shared.is_ended() {
             return Err(self.shared.ended());

@@ -17,6 +17,7 @@ mod report;
 pub(crate) use self::among::Among;
 use self::among::Judge;
 pub(crate) use self::aside::Aside;
+pub(crate) use self::barriers::Aligning;
 pub(crate) use self::late::Late;
 pub(crate) use self::parts::{ExchangePart, SourcePart};
 pub use self::report::ShardReport;
@@ -99,6 +100,7 @@ struct ExchangeSlot {
     number: u32,
     /// What was known of splits at the barrier that is under way.
     split: Option<Split>,
+    aligning: Aligning,
 }
 
 /// One shard.
@@ -158,6 +160,7 @@ impl Shard {
                 hand: Hand::Empty,
                 number: part.number,
                 split: None,
+                aligning: Aligning::default(),
             })
             .collect();
         Self {
@@ -194,6 +197,7 @@ impl Shard {
         moved |= self.drain_mesh()?;
         moved |= self.tick()?;
         let staged = self.flush();
+        self.note_aligning();
         moved |= self.end_barrier();
         Ok(self.verdict(moved, staged))
     }

@@ -22,7 +22,7 @@ pub(crate) use self::batch::{
 pub use self::restore::Restore;
 pub(crate) use self::restore::{SourcePosition, Split};
 pub(crate) use self::supported::Remade;
-pub use self::supported::refusal;
+pub use self::supported::{is_read_again, refusal};
 
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -132,8 +132,15 @@ impl Owned {
 pub enum Told {
     /// A piece.
     Piece(Piece),
-    /// The barrier of this epoch has passed all that runs on the shard: the last pieces.
-    Done(u64, Vec<Piece>),
+    /// A barrier has passed all that runs on the shard.
+    Done {
+        /// Its epoch.
+        epoch: u64,
+        /// The last pieces.
+        pieces: Vec<Piece>,
+        /// The longest time that something waited at the barrier until all of its inputs had it.
+        aligned_ns: u64,
+    },
 }
 
 /// Where a shard's pieces go.

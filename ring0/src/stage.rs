@@ -225,6 +225,7 @@ impl Chain {
                 is_over: false,
                 passed: 0,
                 ended: false,
+                aligning: Default::default(),
             },
             ticks: Ticks::of(operators),
         })

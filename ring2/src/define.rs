@@ -135,7 +135,9 @@ impl Definer<'_> {
                 "a table's rows come from its file: WITH (connector = 'file', path = '..', ..)"
             }
             Statement::Flush => "a run ends when its input does, with all of it in the results",
-            Statement::Checkpoint => "no state is kept yet: a run begins at the input's start",
+            Statement::Checkpoint => {
+                "a run with --state takes them by itself, at the end of each statement, too"
+            }
             Statement::Subscribe(_)
             | Statement::Declare { .. }
             | Statement::Fetch { .. }

@@ -42,10 +42,12 @@ mod row;
 mod session;
 mod shutdown;
 mod sink;
+mod state;
 mod statement;
 mod stream;
 mod subscription;
 mod system;
+mod taking;
 mod view;
 mod wakers;
 mod wanted;
@@ -54,7 +56,7 @@ mod workers;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::TableProvider;
@@ -76,12 +78,13 @@ pub use self::subscription::{Received, Subscription};
 
 use self::inner::Inner;
 use self::query::Asked;
-use self::statement::{Endless, Planned, plan};
+use self::statement::{Endless, Planned, When, plan};
 use self::view::View;
 use self::wakers::Wakers;
 use self::workers::Workers;
-use crate::SourceFile;
 use crate::error::{Error, Result};
+use crate::script::Session;
+use crate::{PlannedQuery, SourceFile};
 
 /// Values of a row, each of which becomes a [`Value`].
 #[macro_export]
@@ -125,6 +128,12 @@ pub struct ViewMetrics {
     pub held_by: Option<(String, u32)>,
     /// Rows of results.
     pub rows_out: u64,
+    /// Checkpoints that are durable, where the engine has a state directory.
+    pub checkpoints: u64,
+    /// Those that could not be written.
+    pub checkpoints_failed: u64,
+    /// The longest (ns) that a shard waited at a barrier of them for one of its inputs.
+    pub aligned_ns_max: u64,
 }
 
 impl Engine {
@@ -173,8 +182,8 @@ impl Engine {
 
     fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
         let mut inner = self.lock();
-        let (there, now) = (inner.there(), SystemTime::now());
-        let planned = plan(file, number, &inner.session, &there, now, endless)?;
+        let (there, when) = (inner.there(), When::default());
+        let planned = plan(file, number, &inner.session, &there, &when, endless)?;
         let Some((session, planned)) = planned else {
             return Ok(None);
         };
@@ -200,14 +209,17 @@ impl Engine {
                 inner.close(&cursor)?;
                 return Ok(Some(Outcome::Done));
             }
-            Planned::Flush => {
+            Planned::Flush | Planned::Checkpoint => {
                 drop(inner);
-                self.flush()?;
+                match planned {
+                    Planned::Checkpoint => self.checkpoint()?,
+                    _ => self.flush()?,
+                }
                 return Ok(Some(Outcome::Done));
             }
             Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
             Planned::View(name, query) => {
-                inner.create(&session, name, &query, self.frame_rows)?;
+                self.make_view(&mut inner, &session, (name, query), (file, number, &when))?;
                 Outcome::Done
             }
             Planned::Sink(query, fed) => {
@@ -239,6 +251,32 @@ impl Engine {
         // Views that went with them end behind them.
         self.end_sinks(std::mem::take(&mut gone.sinks))?;
         Ok(Some(outcome))
+    }
+
+    /// Makes a view; where it was kept on disk, it is planned as it was then, and goes on.
+    fn make_view(
+        &self,
+        inner: &mut Inner,
+        session: &Session,
+        (name, query): (String, Box<PlannedQuery>),
+        (file, number, when): (&SourceFile, usize, &When),
+    ) -> Result<()> {
+        let Some(state) = inner.state.clone() else {
+            return inner.create(session, name, &query, self.frame_rows);
+        };
+        let opened = state.open(&name, when.now)?;
+        let query = match opened.planned() {
+            None => query,
+            Some(when) => {
+                let there = inner.there();
+                let session = &inner.session;
+                match plan(file, number, session, &there, &when, Endless::Allowed)? {
+                    Some((_, Planned::View(_, query))) => query,
+                    _ => unreachable!("the same statement makes a view"),
+                }
+            }
+        };
+        inner.create_kept(name, *query, opened)
     }
 
     /// All that a query can name, for who completes what is typed: relations and their columns,

@@ -44,6 +44,7 @@ mod planner;
 
 pub mod partitioning;
 
+pub mod checkpoints;
 mod depth;
 mod files;
 mod fingerprint;
@@ -118,6 +119,8 @@ pub struct PlannedQuery {
     pub changes: bool,
     /// Where the rows go; `None` where they are printed.
     pub sink: Option<Sink>,
+    /// The plan of its rows, as text: what tells whether it is the one it was.
+    pub logical: String,
     /// Which of [`Self::columns`] tell groups apart, where the rows are groups with all their keys.
     pub keys: Vec<usize>,
     /// What shards do, as EXPLAIN shows it.
@@ -299,6 +302,7 @@ fn plan_select(
     }
     let analysis = explain::analysis(select, &plan)?;
     let plan = clock::stopped(plan, now).map_err(|e| plan_error::refusal(select, &e))?;
+    let logical = plan.plan.display_indent().to_string();
     let program = lower::lower_planned(select, &plan, &analysis, kernels)?;
     let tells = changes::asked(select, &plan, &analysis)? != Told::Nothing;
     let mut keys = engine::keys::of(&plan.plan, &plan.results);
@@ -328,6 +332,7 @@ fn plan_select(
         }),
         columns,
         changes: tells,
+        logical,
         sink: None,
         keys,
         stages: analysis.stages,

@@ -16,6 +16,7 @@ pub(super) enum Unit {
     MessagesPerSecond,
     RowsPerSecond,
     BytesPerSecond,
+    Bytes,
     Groups,
     Ratio,
 }
@@ -27,6 +28,7 @@ impl Unit {
             Self::MessagesPerSecond => "messages/s",
             Self::RowsPerSecond => "records/s",
             Self::BytesPerSecond => "bytes/s",
+            Self::Bytes => "bytes",
             Self::Groups => "groups",
             Self::Ratio => "ratio",
         }
@@ -39,6 +41,7 @@ impl Unit {
             Self::Nanoseconds => format!("{value:.0} ns"),
             Self::Groups => format!("{value}"),
             Self::BytesPerSecond => format!("{:.2} GB/s", value / 1e9),
+            Self::Bytes => format!("{:.1} MB", value / 1e6),
             Self::MessagesPerSecond | Self::RowsPerSecond => format!("{:.1} M/s", value / 1e6),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use trefoil::checkpoints::kept_place;
 use trefoil_ring0::id::OutputId;
 use trefoil_ring0::runtime::Running;
 use trefoil_ring0::snapshot::{Piece, Told};
@@ -11,7 +12,7 @@ use trefoil_ring1::checkpoint::{
     Action, Coordinator, Event, ManifestData, Outcome, Phase, Prepared, SinkPrint, Writer,
 };
 
-use super::{kept_place, nanos};
+use super::{Counts, nanos};
 use crate::failure::Failure;
 use crate::say::say;
 
@@ -37,10 +38,11 @@ impl Wake {
     }
 }
 
-/// An output that goes into a sink, if it does.
+/// An output, which may go into files.
 pub(super) struct Output {
     number: OutputId,
-    sink: Option<String>,
+    /// What manifests call these.
+    sink: String,
     /// Files of the sink that no checkpoint has committed.
     prepared: Vec<Prepared>,
     /// The last barrier that was met in it.
@@ -48,7 +50,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(number: OutputId, sink: Option<String>) -> Self {
+    pub(super) fn new(number: OutputId, sink: String) -> Self {
         Self {
             number,
             sink,
@@ -57,10 +59,20 @@ impl Output {
         }
     }
 
-    fn print(&self) -> Option<SinkPrint> {
+    /// Files that are whole before anything is read: no barrier is met in them.
+    pub(super) fn of_answers(sink: String, prepared: Vec<Prepared>) -> Self {
+        Self {
+            number: OutputId(u32::MAX),
+            sink,
+            prepared,
+            behind: u64::MAX,
+        }
+    }
+
+    pub(super) fn print(&self) -> Option<SinkPrint> {
         let first = self.prepared.first()?;
         Some(SinkPrint {
-            name: self.sink.clone()?,
+            name: self.sink.clone(),
             path: first.name.parent().map(Into::into).unwrap_or_default(),
             prepared: self.prepared.clone(),
         })
@@ -71,6 +83,7 @@ impl Output {
 pub(crate) struct Keeper<'a> {
     writer: &'a Writer,
     next_epoch: &'a mut u64,
+    counts: &'a mut Counts,
     coordinator: Coordinator,
     clock: Instant,
     data: ManifestData,
@@ -80,6 +93,12 @@ pub(crate) struct Keeper<'a> {
     done: Vec<u64>,
     /// All shards have told of this epoch.
     told: Option<u64>,
+    /// The longest that one of them waited for its inputs.
+    aligned_us: u64,
+    /// Rows of the results before the last barrier that was met in them.
+    rows: u64,
+    /// Somebody wants to know when one from this epoch on is durable.
+    asked: Option<u64>,
     /// The last one before the run is stopped, and whether it is durable.
     last: Option<(u64, bool)>,
 }
@@ -93,7 +112,7 @@ impl fmt::Debug for Keeper<'_> {
 impl<'a> Keeper<'a> {
     pub(super) fn new(
         writer: &'a Writer,
-        next_epoch: &'a mut u64,
+        (next_epoch, counts): (&'a mut u64, &'a mut Counts),
         every: Duration,
         data: ManifestData,
         outputs: Vec<Output>,
@@ -104,10 +123,14 @@ impl<'a> Keeper<'a> {
             clock: Instant::now(),
             writer,
             next_epoch,
+            counts,
             done: vec![0; data.shards as usize],
             data,
             outputs,
             told: None,
+            aligned_us: 0,
+            rows: 0,
+            asked: None,
             last: None,
         }
     }
@@ -134,8 +157,14 @@ impl<'a> Keeper<'a> {
             let shard = u32::try_from(shard).unwrap_or(u32::MAX);
             match told {
                 Told::Piece(piece) => self.keep(shard, piece),
-                Told::Done(epoch, last) => {
-                    last.into_iter().for_each(|piece| self.keep(shard, piece));
+                Told::Done {
+                    epoch,
+                    pieces,
+                    aligned_ns,
+                } => {
+                    let pieces = pieces.into_iter();
+                    pieces.for_each(|piece| self.keep(shard, piece));
+                    self.aligned_us = self.aligned_us.max(aligned_ns / 1000);
                     self.done(shard, epoch, running);
                 }
             }
@@ -169,6 +198,7 @@ impl<'a> Keeper<'a> {
             match action {
                 Action::Trigger(epoch) => {
                     self.data.created_ns = nanos(SystemTime::now());
+                    self.aligned_us = 0;
                     self.writer.begin(epoch);
                     running.ask_barrier(epoch);
                 }
@@ -189,10 +219,13 @@ impl<'a> Keeper<'a> {
     }
 
     fn manifest(&self) -> ManifestData {
-        ManifestData {
+        let mut data = ManifestData {
             sinks: self.outputs.iter().filter_map(Output::print).collect(),
             ..self.data.clone()
-        }
+        };
+        data.counters["rows"] = self.rows.into();
+        data.counters["aligned_us"] = self.aligned_us.into();
+        data
     }
 
     fn note(&mut self, outcome: Outcome, running: &Running) -> Result<(), Failure> {
@@ -212,20 +245,23 @@ impl<'a> Keeper<'a> {
                 )))
             }
             Outcome::Failed(epoch, error) => {
+                self.counts.failed += 1;
                 say(&format_args!(
                     "note: checkpoint {epoch} failed, the next may not: {error}"
                 ));
                 self.step(Event::WriteFailed { epoch }, running);
                 Ok(())
             }
-            Outcome::Unfinished(epoch, error) => Err(Failure::Checkpoint(format!(
-                "checkpoint {epoch} is written, and files of the sink did not get their names: \
-                 {error}; run again to go on from it"
-            ))),
+            Outcome::Lost(..) | Outcome::Unfinished(..) => Err(ended_by(outcome)),
         }
     }
 
     fn written(&mut self, epoch: u64) {
+        self.counts.taken += 1;
+        self.counts.aligned_us_max = self.counts.aligned_us_max.max(self.aligned_us);
+        if self.asked.take_if(|asked| *asked <= epoch).is_some() {
+            say(&format_args!("note: checkpoint {epoch} was taken"));
+        }
         // Files of later epochs are not in it.
         for output in &mut self.outputs {
             output.prepared.retain(|prepared| !prepared.name.exists());
@@ -242,6 +278,18 @@ impl<'a> Keeper<'a> {
             output.prepared.extend(prepared);
         }
         self.commit();
+    }
+
+    /// So many rows of the results are before the barrier that was met in them last.
+    pub(crate) fn met_behind(&mut self, rows: u64) {
+        self.rows = rows;
+    }
+
+    /// Takes a checkpoint of what is before now, and says when it is durable: the next one, or the
+    /// one behind that where it is under way.
+    pub(crate) fn ask(&mut self, running: &Running) {
+        self.asked = Some(self.coordinator.next_epoch());
+        self.step(Event::Requested, running);
     }
 
     /// The last barrier that was met in the results.
@@ -263,6 +311,12 @@ impl<'a> Keeper<'a> {
             self.last = Some((before, false));
             self.step(Event::Requested, running);
         }
+    }
+
+    /// Takes no further checkpoint but that of the end: sources that are stopped look as if they had
+    /// ended.
+    pub(crate) fn leave(&mut self, running: &Running) {
+        self.step(Event::Ended, running);
     }
 
     /// Whether rows of an output are still of a checkpoint that will be taken.
@@ -293,6 +347,16 @@ impl<'a> Keeper<'a> {
 
     /// The epoch of the checkpoint at the query's end.
     pub(crate) fn end(&mut self, running: &Running) -> Result<u64, Failure> {
+        let is_behind = |last| move |o: &Output| o.behind >= last && o.behind < u64::MAX;
+        if let Some((last, _)) = self.last
+            && self.outputs.iter().any(is_behind(last))
+        {
+            // What an output gave behind it was left to the next run.
+            return Err(Failure::Checkpoint(format!(
+                "the results ended before checkpoint {last}, and others did not; run again to go \
+                 on from the one before"
+            )));
+        }
         // Its files get their names by it.
         while let Phase::Committing(_) = self.coordinator.phase()
             && self.told.is_none()
@@ -314,23 +378,45 @@ impl<'a> Keeper<'a> {
         self.data.step += 1;
         self.data.created_ns = nanos(SystemTime::now());
         self.data.sources.clear();
-        self.writer.begin(epoch);
-        self.writer.commit(epoch, self.manifest());
         *self.next_epoch = epoch + 1;
-        while let Some(outcome) = self.writer.wait() {
-            match outcome {
-                Outcome::Written(of) if of == epoch => return Ok(()),
-                Outcome::Written(_) => {}
-                Outcome::Failed(of, error) | Outcome::Unfinished(of, error) if of == epoch => {
-                    let why = format!("the last checkpoint, {epoch}, failed: {error}");
-                    return Err(Failure::Checkpoint(why));
-                }
-                Outcome::Failed(..) => {}
-                Outcome::Unfinished(_, error) => return Err(error.into()),
-            }
-        }
-        Err(Failure::Checkpoint(
-            "who writes checkpoints is gone".to_owned(),
-        ))
+        commit_now(self.writer, epoch, self.manifest())?;
+        self.written(epoch);
+        Ok(())
     }
+}
+
+/// Writes a checkpoint without state, and waits for it.
+pub(super) fn commit_now(writer: &Writer, epoch: u64, data: ManifestData) -> Result<(), Failure> {
+    writer.begin(epoch);
+    writer.commit(epoch, data);
+    while let Some(outcome) = writer.wait() {
+        match outcome {
+            Outcome::Written(of) if of == epoch => return Ok(()),
+            Outcome::Failed(of, error) if of == epoch => {
+                let why = format!("the last checkpoint, {epoch}, failed: {error}");
+                return Err(Failure::Checkpoint(why));
+            }
+            Outcome::Written(_) | Outcome::Failed(..) => {}
+            Outcome::Lost(..) | Outcome::Unfinished(..) => return Err(ended_by(outcome)),
+        }
+    }
+    Err(Failure::Checkpoint(
+        "who writes checkpoints is gone".to_owned(),
+    ))
+}
+
+/// What ends a run whose rows are not where they should be.
+fn ended_by(outcome: Outcome) -> Failure {
+    Failure::Checkpoint(match outcome {
+        Outcome::Written(epoch) => format!("checkpoint {epoch} is written"),
+        Outcome::Failed(epoch, error) => format!("checkpoint {epoch} failed: {error}"),
+        Outcome::Lost(epoch, error) => format!(
+            "checkpoint {epoch} failed: it is not known whether files of a sink are whole: \
+             {error}; run again to go on from the one before"
+        ),
+        Outcome::Unfinished(epoch, error) => format!(
+            "checkpoint {epoch} is written, and files of a sink did not get their names: {error}; \
+             run again to go on from it"
+        ),
+    })
 }

@@ -3,6 +3,34 @@
 use super::{Shard, SourceSlot};
 use crate::snapshot::{Piece, Place, Told, epoch_of, is_behind_pushed, is_kept};
 
+/// How long something waits at a barrier: some of its inputs have it, and others not yet. As seen
+/// at the ends of turns.
+#[derive(Debug, Default)]
+pub(crate) struct Aligning {
+    since_ns: Option<i64>,
+    longest_ns: u64,
+}
+
+impl Aligning {
+    /// Whether it waits at this time.
+    fn note(&mut self, waits: bool, now_ns: i64) {
+        match (self.since_ns, waits) {
+            (None, true) => self.since_ns = Some(now_ns),
+            (Some(since_ns), false) => {
+                let waited = u64::try_from(now_ns - since_ns).unwrap_or_default();
+                self.longest_ns = self.longest_ns.max(waited);
+                self.since_ns = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// The longest wait since this was asked last.
+    fn take(&mut self) -> u64 {
+        std::mem::take(self).longest_ns
+    }
+}
+
 impl Shard {
     /// Cuts a barrier in all that is read, and tells the host of what is before it where that is to
     /// be kept. False while another one is under way.
@@ -43,6 +71,7 @@ impl Shard {
             return false;
         }
         self.recorder.barrier = None;
+        let aligned_ns = self.take_aligned();
         let positions = self.sources.iter_mut().map(|slot| slot.position.take());
         let positions: Vec<_> = positions.collect();
         let splits = self.exchanges.iter_mut().map(|slot| slot.split.take());
@@ -68,7 +97,59 @@ impl Shard {
                 stages.for_each(|&stage| tell(Place::Stage(stage), Vec::new()));
             }
         }
-        self.recorder.tell(Told::Done(epoch_of(barrier), pieces));
+        self.recorder.tell(Told::Done {
+            epoch: epoch_of(barrier),
+            pieces,
+            aligned_ns,
+        });
         true
+    }
+
+    /// Looks who waits at a barrier for others of its inputs, at the end of a turn.
+    pub(super) fn note_aligning(&mut self) {
+        if self.recorder.barrier.is_none() {
+            return;
+        }
+        let now_ns = (self.now)();
+        for slot in &mut self.exchanges {
+            slot.aligning.note(slot.receiver.is_aligning(), now_ns);
+        }
+        for chain in &mut self.chains {
+            let waits = chain.ports.is_aligning();
+            chain.barriers.aligning.note(waits, now_ns);
+        }
+    }
+
+    /// The longest that anything waited at the barrier that has passed.
+    fn take_aligned(&mut self) -> u64 {
+        let exchanges = self.exchanges.iter_mut().map(|slot| &mut slot.aligning);
+        let chains = self.chains.iter_mut().map(|c| &mut c.barriers.aligning);
+        let longest = exchanges.chain(chains).map(Aligning::take);
+        longest.max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_counts() {
+        let mut aligning = Aligning::default();
+        for (waits, now_ns) in [
+            (false, 10),
+            (true, 20),
+            (true, 30),
+            (false, 50),
+            (true, 60),
+            (false, 65),
+        ] {
+            aligning.note(waits, now_ns);
+        }
+        assert_eq!((aligning.take(), aligning.take()), (30, 0));
+        // A clock that is set back.
+        aligning.note(true, 100);
+        aligning.note(false, 90);
+        assert_eq!(aligning.take(), 0);
     }
 }

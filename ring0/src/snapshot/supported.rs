@@ -1,5 +1,6 @@
 //! What a program's snapshots hold, and what is made again instead.
 
+use crate::id::SourceId;
 use crate::program::{OperatorSpec, Program, SourceKind, StageInput, StageOutput, StageSpec};
 
 /// What fills the sides of joins that are kept: it is read again, so that nothing of it is in a
@@ -71,6 +72,15 @@ fn kept(stage: &StageSpec) -> Option<usize> {
         Some(OperatorSpec::Join(spec)) => spec.build().map(|side| side.port()),
         _ => None,
     }
+}
+
+/// Whether a program that goes on reads a source again from its beginning, as it fills a side of a
+/// join that is kept wholly before the other is looked at.
+///
+/// # Panics
+/// The program has no such source.
+pub fn is_read_again(program: &Program, source: SourceId) -> bool {
+    Remade::of(program).sources[source.index()]
 }
 
 /// Why there can be no snapshots of a program; `None` where there can.

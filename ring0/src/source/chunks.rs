@@ -149,13 +149,17 @@ impl Numbers {
         self.next
     }
 
-    /// What is left.
-    pub(super) fn left(&self) -> Left {
+    /// What is left. Who has stopped is asked for no barrier any more, and others that are wait for
+    /// what it says.
+    pub(super) fn left(&mut self) -> Left {
         if self.next >= self.total {
             return Left::None;
         }
         match self.cut.chunks() {
-            Some(chunks) if self.told && self.next >= chunks => Left::Stopped,
+            Some(chunks) if self.told && self.next >= chunks => {
+                self.tell_last();
+                Left::Stopped
+            }
             Some(_) | None => Left::Some,
         }
     }
@@ -200,7 +204,7 @@ impl Chunks {
     }
 
     /// What is left.
-    pub(super) fn left(&self) -> Left {
+    pub(super) fn left(&mut self) -> Left {
         self.numbers.left()
     }
 
@@ -333,8 +337,32 @@ mod tests {
                 }
                 assert_eq!(&at, sizes, "{shards} shards");
                 assert!(of.iter_mut().all(|c| c.pop().is_none()));
-                assert!(of.iter().all(|c| c.left() == Left::None));
+                assert!(of.iter_mut().all(|c| c.left() == Left::None));
             }
+        }
+    }
+
+    /// A shard that is asked for a barrier when another one has stopped and ended comes to it, and
+    /// then to its own end.
+    #[test]
+    fn who_has_stopped_holds_up_no_barrier() {
+        for ahead in 0..3 {
+            let mut of = chunks(&[40], 0, 2);
+            let [first, second] = &mut of[..] else {
+                panic!("there are two shards")
+            };
+            (0..ahead).for_each(|_| assert!(first.pop().is_some()));
+            assert!(second.pop().is_some());
+            first.stop();
+            second.stop();
+            while first.pop().is_some() {}
+            assert_eq!(first.left(), Left::Stopped);
+            second.numbers().ask(1);
+            while second.pop().is_some() {}
+            assert!(second.numbers.at_barrier().is_some(), "{ahead} chunks");
+            second.numbers().pass();
+            while second.pop().is_some() {}
+            assert_eq!(second.left(), Left::Stopped);
         }
     }
 
@@ -354,7 +382,7 @@ mod tests {
             let mut of = chunks(sizes, 0, shards);
             let mut deaf: Vec<u64> = (0..shards).map(|_| random(25)).collect();
             let mut read = Vec::new();
-            while of.iter().any(|c| c.left() == Left::Some) {
+            while of.iter_mut().any(|c| c.left() == Left::Some) {
                 let shard = random(shards as u64) as usize;
                 match deaf[shard] {
                     0 => of[shard].stop(),
@@ -369,7 +397,7 @@ mod tests {
             let first: Vec<u64> = (0..read.len() as u64).collect();
             assert_eq!(read, first, "{sizes:?}, {shards} shards");
             let all = read.len() as u64 == of[0].numbers.total;
-            let stopped = of.iter().any(|c| c.left() == Left::Stopped);
+            let stopped = of.iter_mut().any(|c| c.left() == Left::Stopped);
             assert_eq!(stopped, !all, "an end is an end, and a stop is none");
         }
     }

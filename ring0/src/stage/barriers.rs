@@ -2,6 +2,7 @@
 
 use super::Place;
 use crate::limits::KEY_GROUPS;
+use crate::shard::Aligning;
 use crate::snapshot::Owned;
 
 /// What a chain has to do with barriers.
@@ -16,6 +17,7 @@ pub(crate) struct Barriers {
     /// The last one that passed.
     pub(super) passed: u64,
     pub(super) ended: bool,
+    pub(crate) aligning: Aligning,
 }
 
 impl Barriers {

@@ -183,6 +183,11 @@ impl Ports {
         build.is_some_and(|build| self.ports[build].ended.is_none())
     }
 
+    /// Whether a port waits at a barrier for the others.
+    pub(crate) fn is_aligning(&self) -> bool {
+        self.ports.iter().any(|port| port.barrier.is_some())
+    }
+
     /// Whether the side that is kept was stopped: what would match is not known, so nothing leaves.
     fn is_stopped(&self, port: usize) -> bool {
         let build = self.kept().filter(|&build| build != port);

@@ -30,6 +30,9 @@ pub enum Outcome {
     Written(u64),
     /// It is not, and why; the next one may be.
     Failed(u64, StoreError),
+    /// It is not, and files of its sinks may have lost rows, which nobody has any more: nobody may
+    /// go on but from the one before.
+    Lost(u64, StoreError),
     /// It is durable, and files of its sinks did not get their names: nobody may go on but from it.
     Unfinished(u64, StoreError),
 }
@@ -168,27 +171,26 @@ impl Work {
                 self.draft = None;
                 None
             }
-            Order::Commit(epoch, data) => {
-                let sinks = data.sinks.clone();
-                Some(match self.commit(*data) {
-                    Err(error) => Outcome::Failed(epoch, error),
-                    Ok(()) => match finish_sinks(&sinks) {
-                        Ok(()) => Outcome::Written(epoch),
-                        Err(error) => Outcome::Unfinished(epoch, error),
-                    },
-                })
-            }
+            Order::Commit(epoch, data) => Some(self.commit(epoch, *data)),
         }
     }
 
-    fn commit(&mut self, data: ManifestData) -> Result<(), StoreError> {
+    fn commit(&mut self, epoch: u64, data: ManifestData) -> Outcome {
         let draft = match (self.draft.take(), self.failed.take()) {
             (Some(draft), None) => draft,
-            (_, Some(error)) => return Err(error),
+            (_, Some(error)) => return Outcome::Failed(epoch, error),
             (None, None) => panic!("an epoch is begun before it is committed"),
         };
-        sync(&data.sinks)?;
-        draft.commit(data).map(|_| ())
+        let sinks = data.sinks.clone();
+        // A second fsync may succeed over pages that the first one dropped.
+        if let Err(error) = sync(&sinks) {
+            return Outcome::Lost(epoch, error);
+        }
+        match draft.commit(data).map(|_| finish_sinks(&sinks)) {
+            Err(error) => Outcome::Failed(epoch, error),
+            Ok(Err(error)) => Outcome::Unfinished(epoch, error),
+            Ok(Ok(())) => Outcome::Written(epoch),
+        }
     }
 }
 
@@ -245,6 +247,56 @@ mod tests {
     use super::*;
     use crate::checkpoint::Prepared;
 
+    fn data(sinks: Vec<SinkPrint>) -> ManifestData {
+        ManifestData {
+            created_ns: 0,
+            shards: 1,
+            seed: 0,
+            chunk_bytes: 1,
+            step: 0,
+            fingerprint: Vec::new(),
+            sources: Vec::new(),
+            sinks,
+            counters: serde_json::Value::Null,
+        }
+    }
+
+    fn sink(folder: &Path, [temporary, name]: [&Path; 2]) -> SinkPrint {
+        SinkPrint {
+            name: "o".to_owned(),
+            path: folder.to_owned(),
+            prepared: vec![Prepared {
+                temporary: temporary.to_owned(),
+                name: name.to_owned(),
+                bytes: 3,
+            }],
+        }
+    }
+
+    /// Rows of which nobody knows whether they are on the disk are in no checkpoint.
+    #[test]
+    fn what_cannot_be_made_durable_is_lost() {
+        let dir = std::env::temp_dir().join(format!("trefoil-{}-lost", std::process::id()));
+        let writer = Writer::start(Store::open(&dir).expect("a folder"), || {}).expect("a thread");
+        let names = [".part-1-0.json", "part-1-0.json"].map(|name| dir.join(name));
+        writer.begin(1);
+        writer.commit(
+            1,
+            data(vec![sink(&dir, names.each_ref().map(PathBuf::as_path))]),
+        );
+        match writer.wait() {
+            Some(Outcome::Lost(1, error)) => {
+                assert!(error.to_string().contains("fsync"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(writer);
+        let store = Store::open(&dir).expect("it is free");
+        assert!(store.newest().expect("it is read").is_none());
+        drop(store);
+        fs::remove_dir_all(dir).expect("it is there");
+    }
+
     /// Who waits for room sleeps until he is woken.
     #[test]
     fn who_found_no_room_is_woken() {
@@ -260,18 +312,7 @@ mod tests {
         let writer = Writer::start(store, wake).expect("a thread");
         // The thread is held where it tells of this one.
         writer.begin(1);
-        let data = ManifestData {
-            created_ns: 0,
-            shards: 1,
-            seed: 0,
-            chunk_bytes: 1,
-            step: 0,
-            fingerprint: Vec::new(),
-            sources: Vec::new(),
-            sinks: Vec::new(),
-            counters: serde_json::Value::Null,
-        };
-        writer.commit(1, data);
+        writer.commit(1, data(Vec::new()));
         wakes.recv().expect("it is woken for the outcome");
         for _ in 0..PIECES_MAX {
             assert!(writer.has_room());
@@ -296,15 +337,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("trefoil-{}-names", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let [temporary, name] = [".part-1-0.json", "part-1-0.json"].map(|name| folder.join(name));
-        let sinks = [SinkPrint {
-            name: "o".to_owned(),
-            path: folder.clone(),
-            prepared: vec![Prepared {
-                temporary: temporary.clone(),
-                name: name.clone(),
-                bytes: 3,
-            }],
-        }];
+        let sinks = [sink(&folder, [&temporary, &name])];
         fs::write(&temporary, "one").expect("a file");
         finish_sinks(&sinks).expect("the first time");
         fs::write(&temporary, "two").expect("another file");

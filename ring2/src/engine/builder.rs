@@ -1,18 +1,24 @@
 //! How an engine is to run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use trefoil_ring0::runtime::{Config, Executor, Idle, Runtime};
 
 use super::Engine;
 use super::inner::Inner;
+use super::state::StateDir;
 use super::workers::Workers;
 use crate::error::Result;
 use crate::functions::Functions;
 use crate::limits::QUERY_BYTES;
 use crate::script::Session;
+
+/// Time between two checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// How an engine is to run.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +28,8 @@ pub struct Builder {
     query_bytes: Option<usize>,
     scalars: Vec<ScalarUDF>,
     aggregates: Vec<AggregateUDF>,
+    state_dir: Option<PathBuf>,
+    checkpoint_every: Option<Duration>,
 }
 
 /// As programs without SQL are configured.
@@ -116,6 +124,22 @@ impl Builder {
         self
     }
 
+    /// A directory in which views are kept: a view that is made again, by the same statement, goes
+    /// on from its newest checkpoint. Only views over what can be read again are, and others are
+    /// refused then.
+    #[must_use]
+    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(dir.into());
+        self
+    }
+
+    /// Time between two checkpoints of a view: 10 seconds, where nothing is said.
+    #[must_use]
+    pub fn checkpoint_every(mut self, every: Duration) -> Self {
+        self.checkpoint_every = Some(every);
+        self
+    }
+
     /// Starts the shards.
     ///
     /// # Errors
@@ -155,6 +179,12 @@ impl Builder {
                 cursors: BTreeMap::new(),
                 temporaries: Arc::default(),
                 made: 0,
+                state: self.state_dir.map(|dir| StateDir {
+                    dir,
+                    every: self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
+                    tell: self.config.tell,
+                    chunk_bytes: self.config.chunk_bytes,
+                }),
                 cores,
                 runtime,
             }),

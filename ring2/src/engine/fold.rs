@@ -5,8 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::SchemaRef;
+use arrow_ipc::writer::StreamWriter;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 
@@ -36,6 +37,25 @@ pub(super) struct Fold {
     /// Whether the first column of a batch says what a row does.
     changes: bool,
     shards: Vec<Rows>,
+    homes: Homes,
+}
+
+/// Where rows of a shard are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Homes {
+    /// Apart from those of others.
+    Own,
+    /// All in one place: some stood before, and another shard may take them away than gave them.
+    One,
+}
+
+impl Homes {
+    fn of(self, shard: usize) -> usize {
+        match self {
+            Self::Own => shard,
+            Self::One => 0,
+        }
+    }
 }
 
 /// A key, and the row to be taken away from it.
@@ -98,7 +118,42 @@ impl Fold {
             }),
             changes,
             shards: vec![Rows::default(); shards],
+            homes: Homes::Own,
         })
+    }
+
+    /// Before any row is there.
+    pub(super) fn with_homes(self, homes: Homes) -> Self {
+        Self { homes, ..self }
+    }
+
+    /// Rows of a shard that stood before: each with how often, which is the last column.
+    pub(super) fn go_on(&mut self, shard: usize, rows: &RecordBatch) -> Result<()> {
+        let Some((weights, columns)) = rows.columns().split_last() else {
+            return Err(ArrowError::SchemaError("rows have no weights".to_owned()));
+        };
+        let types = columns.iter().map(|column| column.data_type());
+        let fields = self.layout.schema.fields().iter();
+        let Some(weights) = weights.as_primitive_opt::<Int64Type>() else {
+            return Err(ArrowError::SchemaError("rows have no weights".to_owned()));
+        };
+        if !types.eq(fields.map(|field| field.data_type())) {
+            let message = "rows of the view have other columns".to_owned();
+            return Err(ArrowError::SchemaError(message));
+        }
+        let layout = &self.layout;
+        let keys = layout.keys.iter().map(|k| Arc::clone(&columns[*k]));
+        let keys: Vec<ArrayRef> = keys.collect();
+        let (rows, keys) = (
+            layout.of_rows.convert_columns(columns)?,
+            layout.of_keys.convert_columns(&keys)?,
+        );
+        let into = &mut self.shards[self.homes.of(shard)];
+        for (number, weight) in weights.values().iter().enumerate() {
+            let (key, row) = (keys.row(number), rows.row(number));
+            into.add(key.as_ref(), row.as_ref(), *weight);
+        }
+        Ok(())
     }
 
     pub(super) fn layout(&self) -> &Arc<Layout> {
@@ -119,16 +174,17 @@ impl Fold {
         let keys = layout.keys.iter().map(|k| Arc::clone(&columns[*k]));
         let keys: Vec<ArrayRef> = keys.collect();
         let keys = layout.of_keys.convert_columns(&keys)?;
-        let into = &mut self.shards[shard];
-        into.leave();
+        let home = self.homes.of(shard);
+        leave(&mut self.shards, shard, home);
         for row in 0..batch.num_rows() {
             let op = ops.map_or(INSERT, |ops| ops.value(row));
             let weight = if op.starts_with('-') { -1 } else { 1 };
             let (key, bytes) = (keys.row(row), rows.row(row));
             if op == UPDATE_BEFORE && row + 1 == batch.num_rows() {
-                into.leaving = Some((key.as_ref().into(), bytes.as_ref().into()));
+                let leaving = (key.as_ref().into(), bytes.as_ref().into());
+                self.shards[shard].leaving = Some(leaving);
             } else {
-                into.add(key.as_ref(), bytes.as_ref(), weight);
+                self.shards[home].add(key.as_ref(), bytes.as_ref(), weight);
             }
         }
         Ok(())
@@ -136,7 +192,9 @@ impl Fold {
 
     /// Nothing comes any more.
     pub(super) fn end(&mut self) {
-        self.shards.iter_mut().for_each(Rows::leave);
+        for shard in 0..self.shards.len() {
+            leave(&mut self.shards, shard, self.homes.of(shard));
+        }
     }
 
     /// All rows that stand.
@@ -194,12 +252,12 @@ impl Rows {
             self.standing.remove(key);
         }
     }
+}
 
-    /// Takes the row away that waits for the one behind it.
-    fn leave(&mut self) {
-        if let Some((key, row)) = self.leaving.take() {
-            self.add(&key, &row, -1);
-        }
+/// Takes the row of a shard away that waits for the one behind it.
+fn leave(shards: &mut [Rows], shard: usize, home: usize) {
+    if let Some((key, row)) = shards[shard].leaving.take() {
+        shards[home].add(&key, &row, -1);
     }
 }
 
@@ -209,6 +267,41 @@ fn times(weight: i64) -> usize {
 }
 
 impl Snapshot {
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Some rows of a shard as bytes, each once, with how often it stands: what
+    /// [`Fold::go_on`] takes, as an Arrow IPC stream.
+    ///
+    /// # Panics
+    /// The rows are not of their layout.
+    pub(super) fn encoded(&self, shard: usize, rows: std::ops::Range<usize>) -> Vec<u8> {
+        let Layout {
+            schema, of_rows, ..
+        } = &*self.layout;
+        let rows = &self.shards[shard][rows];
+        let parser = of_rows.parser();
+        let parsed = rows.iter().map(|(row, _)| parser.parse(row));
+        let columns = of_rows.convert_rows(parsed);
+        let mut columns = columns.expect("rows are of their layout");
+        let weights = rows.iter().map(|(_, weight)| *weight);
+        columns.push(Arc::new(weights.collect::<Int64Array>()));
+        let weight = Field::new("weight", DataType::Int64, false);
+        let fields = schema.fields().iter().cloned();
+        let fields: Vec<FieldRef> = fields.chain([Arc::new(weight)]).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let mut bytes = Vec::new();
+        let written = RecordBatch::try_new(Arc::clone(&schema), columns).and_then(|batch| {
+            let mut writer = StreamWriter::try_new(&mut bytes, &schema)?;
+            writer.write(&batch)?;
+            writer.finish()
+        });
+        written.expect("columns of rows have types that the format knows");
+        bytes
+    }
+
     /// Rows of a shard that differ from each other: what [`Self::batch`] counts in.
     pub(super) fn len(&self, shard: usize) -> usize {
         self.shards[shard].len()

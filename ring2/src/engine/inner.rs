@@ -13,8 +13,9 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 use super::kept::{FedSink, Kept, There, renamed};
 use super::session::{Cursor, Listening};
 use super::sink::{Feeding, OpenSink};
+use super::state::{Opened, Removed, StateDir};
 use super::system::{self, System};
-use super::view::{Moment, View};
+use super::view::{Moment, OnDisk, View};
 use super::wanted::Wanted;
 use super::{feed, query};
 use crate::catalog::SourceDef;
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     pub(super) temporaries: Arc<Temporaries>,
     /// Views that were ever made.
     pub(super) made: u64,
+    /// Where views are kept on disk, if they are.
+    pub(super) state: Option<StateDir>,
     /// Of each shard its core, where it is pinned.
     pub(super) cores: Vec<Option<usize>>,
     pub(super) runtime: Runtime,
@@ -53,6 +56,11 @@ pub(super) struct Gone {
     #[expect(dead_code, reason = "they end when this is dropped")]
     views: Vec<View>,
     channels: Vec<Channel>,
+    #[expect(
+        dead_code,
+        reason = "they are removed when this is dropped, behind the views"
+    )]
+    folders: Vec<Removed>,
 }
 
 impl Drop for Gone {
@@ -114,6 +122,7 @@ impl Inner {
         There {
             kept: self.kept(),
             sinks: sinks.collect(),
+            is_on_disk: self.state.is_some(),
         }
     }
 
@@ -177,6 +186,37 @@ impl Inner {
         let feeding = (!is_endless).then(|| Feeding::new(&feed));
         sink.feed(feed);
         Ok(feeding)
+    }
+
+    /// Starts a view that is kept there, of which nobody knows yet, or goes on with it.
+    pub(super) fn create_kept(
+        &mut self,
+        name: String,
+        mut query: PlannedQuery,
+        mut opened: Opened,
+    ) -> Result<()> {
+        let Some(state) = self.state.clone() else {
+            unreachable!("the folder is one of a directory")
+        };
+        let folder = opened.path().to_owned();
+        let begun = opened.begin(&mut query, state.chunk_bytes)?;
+        let running = self
+            .runtime
+            .add_from(&query.program, begun.restore.as_ref())?;
+        let homes = begun.homes(running.shards());
+        let taking = opened.taking(&state, &query, &running, (begun.is_over, homes))?;
+        let is_endless = feed::has_others(&query.program, &self.views);
+        self.made += 1;
+        let named = (name.clone(), self.made);
+        let on_disk = OnDisk {
+            taking,
+            folder,
+            rows: begun.rows,
+            homes,
+        };
+        let view = View::kept_on_disk(named, &query, running, on_disk, is_endless)?;
+        self.views.insert(name, view);
+        Ok(())
     }
 
     /// Starts a view, of which nobody knows yet.
@@ -279,10 +319,13 @@ impl Inner {
             .extract_if(.., |name, _| !catalog.sinks.contains_key(name));
         let channels =
             (self.channels).extract_if(.., |name, _| !catalog.sources.contains_key(name));
+        let views: Vec<View> = views.map(|(_, view)| view).collect();
+        let folders = views.iter().filter_map(View::folder);
         let gone = Gone {
             sinks: sinks.map(|(_, sink)| sink).collect(),
-            views: views.map(|(_, view)| view).collect(),
             channels: channels.map(|(_, channel)| channel).collect(),
+            folders: folders.map(Removed).collect(),
+            views,
         };
         let is_channel = |s: &&SourceDef| s.connector.as_deref() == Some(CHANNEL);
         for def in catalog.sources.values().filter(is_channel) {

@@ -14,6 +14,7 @@ use trefoil_ring0::runtime::{Next, Running};
 use super::batch;
 use super::session::Listener;
 use super::sink::Entry;
+use super::taking::Taking;
 use super::view::{Read, Shared, wrong};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
@@ -128,6 +129,7 @@ impl Drop for AtEnd {
         state.listening.clear();
         state.reading.clear();
         state.flushing.clear();
+        state.asking.clear();
         self.0.ended.notify_all();
     }
 }
@@ -145,6 +147,8 @@ pub(super) struct Keeper {
     /// Those whose barrier is under way.
     reads: Vec<Read>,
     flushes: Vec<Flushing>,
+    /// Its checkpoints, where it is kept on disk.
+    taking: Option<Taking>,
     /// The last barrier that was asked for.
     epoch: u64,
 }
@@ -161,8 +165,14 @@ impl Keeper {
             listeners: Vec::new(),
             reads: Vec::new(),
             flushes: Vec::new(),
+            taking: None,
             epoch: 0,
         }
+    }
+
+    /// Of one that is kept on disk.
+    pub(super) fn taking(self, taking: Option<Taking>) -> Self {
+        Self { taking, ..self }
     }
 
     /// Of one whose rows go there.
@@ -187,24 +197,29 @@ impl Keeper {
 
     fn keep(&mut self) -> Result<()> {
         while !self.shared.0.is_gone() {
+            let wait = self.take_checkpoint();
             self.begin_reads();
             let is_behind = self.hand_on();
             self.shared
                 .0
                 .stick(is_behind && self.behind(Subscriber::is_stuck) > 0);
-            let is_asked = !self.reads.is_empty() || !self.flushes.is_empty();
+            let awaits = self.taking.as_ref().is_some_and(Taking::awaits_rows);
+            let is_asked = !self.reads.is_empty() || !self.flushes.is_empty() || awaits;
             if is_behind && !is_asked && !self.hurries() {
                 self.wait_for_room();
                 continue;
             }
-            match self.running.next_block_timeout(Duration::MAX)? {
+            match self.running.next_block_timeout(wait)? {
                 Next::Nothing => {}
-                Next::Barrier(output, epoch) if output.index() == 0 => self.end_reads(epoch),
+                Next::Barrier(output, epoch) if output.index() == 0 => self.met(epoch),
                 // Not of the view's rows.
                 Next::Barrier(..) => {}
                 Next::End => {
                     self.shared.0.lock().fold.end();
                     self.end_reads(self.epoch);
+                    if let Some(taking) = &mut self.taking {
+                        taking.finish(&self.shared.0);
+                    }
                     while !self.shared.0.is_gone() && self.hand_on() {
                         self.begin_reads();
                         self.end_reads(self.epoch);
@@ -250,10 +265,41 @@ impl Keeper {
         which.map(|s| s.waiting.len()).max().unwrap_or_default()
     }
 
+    /// Goes on with the checkpoint that is under way, or begins one that is due. Gives how long
+    /// there is nothing to do.
+    fn take_checkpoint(&mut self) -> Duration {
+        // Before a barrier all rows are taken that are before it.
+        let has_room = self.behind(|_| true) <= READ_AHEAD_BATCHES;
+        let is_stuck = self.behind(Subscriber::is_stuck) > READ_AHEAD_BATCHES;
+        let Some(taking) = &mut self.taking else {
+            return Duration::MAX;
+        };
+        let asked = std::mem::take(&mut self.shared.0.lock().asking);
+        taking.ask(asked);
+        taking.turn(&mut self.running, &self.shared.0);
+        let is_free = self.reads.is_empty() && self.flushes.is_empty() && !taking.has_barrier();
+        if is_free && has_room && taking.begin(self.epoch + 1, &self.running) {
+            self.epoch += 1;
+        }
+        if is_free && is_stuck {
+            taking.answer(held_back);
+        }
+        taking.wait()
+    }
+
+    /// All rows before a barrier were given.
+    fn met(&mut self, epoch: u64) {
+        let (taking, shared) = (self.taking.as_mut(), &self.shared.0);
+        if !taking.is_some_and(|taking| taking.met(epoch, shared)) {
+            self.end_reads(epoch);
+        }
+    }
+
     /// Asks for the barrier of those who have come to read, or to flush, unless one is under way.
     /// They wait for views that are about to take what is there.
     fn begin_reads(&mut self) {
-        if !self.reads.is_empty() || !self.flushes.is_empty() {
+        let is_busy = self.taking.as_ref().is_some_and(Taking::has_barrier);
+        if is_busy || !self.reads.is_empty() || !self.flushes.is_empty() {
             return;
         }
         let is_stuck = self.behind(Subscriber::is_stuck) > READ_AHEAD_BATCHES;

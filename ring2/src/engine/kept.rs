@@ -75,6 +75,8 @@ pub(super) fn renamed<T>(of: &mut BTreeMap<String, T>, from: &str, to: &str) {
 pub(super) struct There {
     pub(super) kept: Kept,
     pub(super) sinks: BTreeMap<String, FedSink>,
+    /// Views are kept on disk.
+    pub(super) is_on_disk: bool,
 }
 
 impl There {

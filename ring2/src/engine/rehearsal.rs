@@ -1,9 +1,7 @@
 //! Statements as they would run, one behind the other: read, checked and planned, none begun.
 
-use std::time::SystemTime;
-
 use super::kept::{FedSink, KeptView, There};
-use super::statement::{Endless, Planned, plan};
+use super::statement::{Endless, Planned, When, plan};
 use crate::error::Result;
 use crate::script::Session;
 use crate::{SourceFile, limits};
@@ -23,17 +21,18 @@ pub(super) fn check(
     mut session: Session,
     mut there: There,
 ) -> Result<Vec<Vec<Gives>>> {
-    let now = SystemTime::now();
+    let when = When::default();
     let mut all = Vec::with_capacity(files.len());
     for file in files {
         let mut gives = Vec::new();
         let planned = |number, session: &Session, there: &There| {
-            plan(file, number, session, there, now, Endless::Allowed)
+            plan(file, number, session, there, &when, Endless::Allowed)
         };
         while let Some((after, planned)) = planned(gives.len(), &session, &there)? {
             gives.push(match planned {
                 Planned::Done
                 | Planned::Flush
+                | Planned::Checkpoint
                 | Planned::Declare(..)
                 | Planned::Close(_)
                 | Planned::Answer(_) => Gives::Nothing,

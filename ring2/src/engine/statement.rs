@@ -1,13 +1,16 @@
 //! What a statement asks an engine to do. The session it leaves behind counts once that is done.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use datafusion::sql::sqlparser::tokenizer::Location;
+
 use super::kept::{self, Kept, There};
 use super::query::Asked;
-use super::system;
 use super::wanted::{Wanted, wanted};
+use super::{state, system};
 use crate::error::{Result, SqlError};
 use crate::explain::{self, Analyze, Format};
 use crate::lower_expr::Kernels;
@@ -35,6 +38,8 @@ pub(super) enum Planned {
     Close(String),
     /// All that was appended is to be in the views.
     Flush,
+    /// What the views hold is to be on disk.
+    Checkpoint,
     /// Rows that are known.
     Answer(Answer),
     /// A view to keep, by its name.
@@ -61,13 +66,20 @@ pub(super) enum Endless {
     Refused,
 }
 
+/// When a statement is planned, and over how many bytes of files, where that is said.
+#[derive(Debug)]
+pub(super) struct When {
+    pub(super) now: SystemTime,
+    pub(super) read_upto: HashMap<PathBuf, u64>,
+}
+
 /// Plans one statement of a script; `None` behind the last one.
 pub(super) fn plan(
     file: &SourceFile,
     number: usize,
     session: &Session,
     there: &There,
-    now: SystemTime,
+    when: &When,
     endless: Endless,
 ) -> Result<Option<(Session, Planned)>> {
     let functions = Arc::clone(&session.functions);
@@ -84,7 +96,7 @@ pub(super) fn plan(
         let planned = match over_views(place, &chunk, &session, &there.kept)? {
             Over::Views => Planned::Query(asked()),
             Over::Jobs => Planned::Query(Asked::text(JOBS)),
-            Over::Nothing => statement(place, chunk, &mut session, there, now, endless)?,
+            Over::Nothing => statement(place, chunk, &mut session, there, when, endless)?,
         };
         // Here such a source has appenders.
         for source in session.catalog.sources.values_mut() {
@@ -143,9 +155,10 @@ fn statement(
     chunk: Chunk,
     session: &mut Session,
     there: &There,
-    now: SystemTime,
+    when: &When,
     endless: Endless,
 ) -> Result<Planned> {
+    let now = when.now;
     let read = syntax::read(place, &chunk)?;
     let at = chunk.start();
     let refuse = |what: &str| -> SqlError {
@@ -153,10 +166,9 @@ fn statement(
         let message = format!("{what} is not runnable in an engine yet");
         place.hinted("E0301", at, message, hint)
     };
-    if read == Statement::Flush {
-        return Ok(Planned::Flush);
-    }
     let name = match &read {
+        Statement::Flush => return Ok(Planned::Flush),
+        Statement::Checkpoint => return Ok(checkpoint(place, at, there)?),
         Statement::CreateView(view) => Some(view.name.value.clone()),
         _ => None,
     };
@@ -190,11 +202,12 @@ fn statement(
     if name.is_some() && select.emit == Emit::Default {
         select.emit = Emit::Changes(at);
     }
-    let mut query = plan_select(&select, Kernels::Native, now, &HashMap::new())?;
+    let mut query = plan_select(&select, Kernels::Native, now, &when.read_upto)?;
     if let Some(what) = beside(&query) {
         return Err(refuse(what).into());
     }
     kept::check_alone(&select, &query, there)?;
+    check_kept((place, at), name.as_deref(), &select, &query, there)?;
     if name.is_none() && select.target.is_some() {
         return sink(session, &select, query, there);
     }
@@ -214,6 +227,39 @@ fn statement(
     };
     rename(session, &name, &mut query);
     Ok(Planned::View(name, Box::new(query)))
+}
+
+fn checkpoint(place: Place<'_>, at: Location, there: &There) -> Result<Planned, SqlError> {
+    if there.is_on_disk {
+        return Ok(Planned::Checkpoint);
+    }
+    let message = "CHECKPOINT: this engine has no state directory";
+    let hint = "Builder::state_dir names one, or trefoil sql --state";
+    Err(place.hinted("E0301", at, message, hint))
+}
+
+/// Refuses what an engine with a state directory cannot go on with after its end.
+fn check_kept(
+    (place, at): (Place<'_>, Location),
+    view: Option<&str>,
+    select: &Select<'_>,
+    query: &PlannedQuery,
+    there: &There,
+) -> Result<(), SqlError> {
+    let why = match (view, &select.target) {
+        _ if !there.is_on_disk => None,
+        (Some(_), _) => state::refusal(&query.program, |name| there.kept.contains_key(name)),
+        (None, Some(_)) => Some("its file is not committed with checkpoints".to_owned()),
+        (None, None) => None,
+    };
+    let Some(why) = why else {
+        return Ok(());
+    };
+    let what = ["a sink", "a view"][usize::from(view.is_some())];
+    let message = format!("{what} of an engine with a state directory cannot be this one: {why}");
+    let hint = "views over files, followed files and generators are kept; others need an engine \
+                without Builder::state_dir";
+    Err(place.hinted("E0301", at, message, hint))
 }
 
 /// A statement without rows of a query.

@@ -5,10 +5,12 @@
 mod shared;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use futures::task::AtomicWaker;
@@ -18,12 +20,13 @@ use trefoil_ring0::runtime::{Control, Running};
 pub(super) use self::shared::{Moment, Read, Shared, State};
 
 use super::feed::{Feed, Inlet};
-use super::fold::{Fold, Snapshot};
+use super::fold::{Fold, Homes, Snapshot};
 use super::keeper::{Given, Keeper, Subscriber};
 use super::kept::KeptView;
 use super::sink::Entry;
 use super::subscription::Subscription;
 use super::system::Job;
+use super::taking::Taking;
 use super::{ViewMetrics, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
@@ -46,6 +49,17 @@ pub(super) struct View {
     thread: Option<JoinHandle<()>>,
     /// What it reads of other views.
     feeds: Vec<Feed>,
+    /// Where it is kept on disk, if it is.
+    folder: Option<PathBuf>,
+}
+
+/// What a view has that is kept on disk.
+pub(super) struct OnDisk {
+    pub(super) taking: Taking,
+    pub(super) folder: PathBuf,
+    /// Rows that stood, with the shards that gave them, and where they go.
+    pub(super) rows: Vec<(usize, RecordBatch)>,
+    pub(super) homes: Homes,
 }
 
 pub(super) fn wrong(error: &ArrowError) -> Error {
@@ -64,6 +78,36 @@ impl View {
         inlets: Vec<Inlet>,
         is_endless: bool,
     ) -> Result<Self> {
+        let state = Self::state(query, &running)?;
+        let inputs = (inlets.len(), is_endless);
+        let shared = Arc::new(Shared::new(&running, state, inputs));
+        let keeper = Keeper::new(running, query.clone(), Arc::clone(&shared));
+        Self::with(named, query, keeper, shared, inlets)
+    }
+
+    /// A view of this program, which is kept on disk, and goes on with what it had.
+    pub(super) fn kept_on_disk(
+        named: (String, u64),
+        query: &PlannedQuery,
+        running: Running,
+        on_disk: OnDisk,
+        is_endless: bool,
+    ) -> Result<Self> {
+        let mut state = Self::state(query, &running)?;
+        state.fold = state.fold.with_homes(on_disk.homes);
+        for (shard, rows) in &on_disk.rows {
+            state.fold.go_on(*shard, rows).map_err(|e| wrong(&e))?;
+        }
+        let shared = Arc::new(Shared::new(&running, state, (0, is_endless)));
+        let keeper = Keeper::new(running, query.clone(), Arc::clone(&shared));
+        let keeper = keeper.taking(Some(on_disk.taking));
+        let mut view = Self::with(named, query, keeper, shared, Vec::new())?;
+        view.folder = Some(on_disk.folder);
+        Ok(view)
+    }
+
+    /// What is shared of it, before it has rows.
+    fn state(query: &PlannedQuery, running: &Running) -> Result<State> {
         let first = usize::from(query.changes);
         let keys: Vec<usize> = query.keys.iter().map(|key| key - first).collect();
         let has_key = !keys.is_empty();
@@ -74,14 +118,10 @@ impl View {
         let schema = Arc::new(ArrowSchema::new(plain.collect::<Vec<_>>()));
         let fold = Fold::new(schema, query.changes, keys, running.shards());
         let fold = fold.map_err(|e| wrong(&e))?;
-        let state = State {
+        Ok(State {
             has_key,
             ..State::of(fold)
-        };
-        let inputs = (inlets.len(), is_endless);
-        let shared = Arc::new(Shared::new(&running, state, inputs));
-        let keeper = Keeper::new(running, query.clone(), Arc::clone(&shared));
-        Self::with(named, query, keeper, shared, inlets)
+        })
     }
 
     /// A query whose rows are not kept and go into a sink.
@@ -131,6 +171,7 @@ impl View {
             shared,
             thread: Some(thread),
             feeds: Vec::new(),
+            folder: None,
         };
         for inlet in inlets {
             view.feeds.push(inlet.start(&view.shared)?);
@@ -155,6 +196,11 @@ impl View {
     /// What others see of it.
     pub(super) fn kept(&self) -> &KeptView {
         &self.kept
+    }
+
+    /// Where it is kept on disk, if it is.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.folder.clone()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -199,6 +245,7 @@ impl View {
     pub(super) fn metrics(&self) -> ViewMetrics {
         self.control.ask();
         let reached = self.control.reached();
+        let checkpoints = self.shared.lock().checkpoints;
         ViewMetrics {
             name: self.name.clone(),
             rows_read: reached.rows_read,
@@ -207,6 +254,9 @@ impl View {
             held_by: (reached.held_by)
                 .and_then(|h| Some((self.sources.get(h.source)?.clone(), h.split))),
             rows_out: self.shared.rows_out.load(Ordering::Relaxed),
+            checkpoints: checkpoints.taken,
+            checkpoints_failed: checkpoints.failed,
+            aligned_ns_max: checkpoints.aligned_ns_max,
         }
     }
 

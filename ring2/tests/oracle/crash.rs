@@ -73,7 +73,11 @@ fn live(
         while let Some((shard, told)) = running.next_told() {
             match told {
                 Told::Piece(piece) => pieces.push((shard, piece)),
-                Told::Done(of, last) => {
+                Told::Done {
+                    epoch: of,
+                    pieces: last,
+                    ..
+                } => {
                     assert_eq!(of, epoch);
                     pieces.extend(last.into_iter().map(|piece| (shard, piece)));
                     done[shard] = true;

@@ -13,6 +13,7 @@ use super::super::fold::{Fold, Layout, Snapshot};
 use super::super::keeper::{Flushing, Reader, Subscriber};
 use super::super::row::Row;
 use super::super::session::Listener;
+use super::super::taking::Counts;
 use super::super::{Value, arrays};
 use super::{Following, wrong};
 use crate::error::{Error, Result};
@@ -62,6 +63,10 @@ pub(in crate::engine) struct State {
     pub(in crate::engine) reading: Vec<Read>,
     /// And those who wait until what was pushed before is in the rows.
     pub(in crate::engine) flushing: Vec<Flushing>,
+    /// And until a checkpoint of what is before now is durable.
+    pub(in crate::engine) asking: Vec<Flushing>,
+    /// The checkpoints so far.
+    pub(in crate::engine) checkpoints: Counts,
     pub(in crate::engine) is_ended: bool,
     pub(in crate::engine) failure: Option<(&'static str, String)>,
 }
@@ -146,6 +151,27 @@ impl Shared {
         }
         drop(state);
         self.control.wake_host();
+    }
+
+    /// Asks for a checkpoint; who waits for it holds the other end.
+    pub(in crate::engine) fn ask_checkpoint(&self, waiting: Flushing) {
+        let mut state = self.lock();
+        if !state.is_ended {
+            state.asking.push(waiting);
+        }
+        drop(state);
+        self.control.wake_host();
+    }
+
+    /// Tells of the checkpoints so far.
+    pub(in crate::engine) fn count(&self, checkpoints: Counts) {
+        self.lock().checkpoints = checkpoints;
+    }
+
+    /// Whether input without an end was to have one.
+    pub(in crate::engine) fn is_drained(&self) -> bool {
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.is_drained
     }
 
     /// A FLUSH waits for it.
@@ -329,6 +355,8 @@ impl State {
             listening: Vec::new(),
             reading: Vec::new(),
             flushing: Vec::new(),
+            asking: Vec::new(),
+            checkpoints: Counts::default(),
             is_ended: false,
             failure: None,
         }
