@@ -2,8 +2,8 @@
 //! both find the same number of chunks before it, though one may be past it and at its own end
 //! while the other still looks.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
@@ -25,30 +25,30 @@ const EPOCH: u64 = 1;
 const TOTAL: u64 = 16;
 
 /// Says that so many chunks are begun, looks where the barrier is, and once it is known reads all
-/// that is behind it. What it saw is added to `seen`.
-fn read(readers: &[Reader<AtomicU64>; 2], number: usize, begun: u64, seen: &Mutex<Vec<u64>>) {
+/// that is behind it. Gives what it saw.
+fn read(readers: &[Reader<AtomicU64>; 2], number: usize, begun: u64) -> Vec<u64> {
+    let mut seen = Vec::new();
     readers[number].barrier.say(begun, EPOCH);
     for _ in 0..2 {
         let Some(before) = most(readers, |reader| reader.before(EPOCH)) else {
             continue;
         };
-        seen.lock().expect("not poisoned").push(before);
+        seen.push(before);
         readers[number].last.say(TOTAL, NEVER);
     }
+    seen
 }
 
 #[test]
 fn readers_agree_where_a_barrier_is() {
     loom::model(|| {
         let readers: Arc<[Reader<AtomicU64>; 2]> = Arc::default();
-        let seen = Arc::new(Mutex::new(Vec::new()));
         let other = {
-            let (readers, seen) = (Arc::clone(&readers), Arc::clone(&seen));
-            thread::spawn(move || read(&readers, 0, 5, &seen))
+            let readers = Arc::clone(&readers);
+            thread::spawn(move || read(&readers, 0, 5))
         };
-        read(&readers, 1, 3, &seen);
-        other.join().expect("it ends");
-        let seen = seen.lock().expect("not poisoned");
+        let mut seen = read(&readers, 1, 3);
+        seen.extend(other.join().expect("it ends"));
         assert!(seen.iter().all(|before| *before == 5), "{seen:?}");
     });
 }
@@ -58,14 +58,12 @@ fn readers_agree_where_a_barrier_is() {
 fn the_end_of_a_reader_counts_where_it_was_not_asked() {
     loom::model(|| {
         let readers: Arc<[Reader<AtomicU64>; 2]> = Arc::default();
-        let seen = Arc::new(Mutex::new(Vec::new()));
         let other = {
             let readers = Arc::clone(&readers);
             thread::spawn(move || readers[0].last.say(TOTAL, NEVER))
         };
-        read(&readers, 1, 3, &seen);
+        let seen = read(&readers, 1, 3);
         other.join().expect("it ends");
-        let seen = seen.lock().expect("not poisoned");
         assert!(seen.iter().all(|before| *before == TOTAL), "{seen:?}");
     });
 }
