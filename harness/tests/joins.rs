@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Folder, text, trefoil};
+use common::{Folder, run_script, text, trefoil};
 
 fn pack() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fr082")
@@ -338,5 +338,33 @@ fn a_setting_says_how_long_rows_match() {
         // What is at least 20 minutes behind the last watermark, if that came before the limit.
         assert!(forgotten.iter().all(|rows| *rows <= 3), "{forgotten:?}");
         assert!(forgotten.iter().sum::<u64>() > 0, "{stats}");
+    }
+}
+
+/// -0.0 and 0.0 are one key, and 1 / x is another value of each.
+#[test]
+fn what_is_computed_of_a_zero_is_its_own() {
+    let folder = Folder::new("joins-zeros");
+    let xs = ["-0.0", "0.0", "1.0", "null", "-0.0", "-2.0"];
+    let ids = (1..).zip(xs);
+    let record = |(id, x): (i64, &str)| format!("{{\"id\":{id},\"x\":{x}}}\n");
+    folder.write("a.ndjson", &ids.map(record).collect::<String>());
+    let record = |v: &str| format!("{{\"v\":{v}}}\n");
+    folder.write("b.ndjson", &["-1.0", "0.5", "2.0"].map(record).concat());
+    let sql =
+        "CREATE SOURCE a (id BIGINT, x DOUBLE, y REAL GENERATED ALWAYS AS (CAST(x AS REAL)) STORED)
+            WITH (connector = 'file', path = 'a.ndjson', format = 'json');
+        CREATE SOURCE b (v DOUBLE) WITH (connector = 'file', path = 'b.ndjson', format = 'json');
+        SELECT id, (SELECT COUNT(*) FROM b WHERE b.v < 1 / a.x) AS behind,
+            (SELECT COUNT(*) FROM b WHERE b.v < 1 / a.y AND b.v <> a.x) AS narrow,
+            (SELECT COUNT(*) FROM b WHERE b.v < a.x) AS less
+        FROM a ORDER BY id;";
+    let wanted = "id,behind,narrow,less\n1,0,0,1\n2,3,3,1\n3,2,2,2\n4,0,0,0\n5,0,0,1\n6,1,1,0\n";
+    for cores in ["1", "2", "4"] {
+        let options = ["--cores", cores, "--format", "csv"];
+        let output = run_script(&folder, sql, &options);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let got = text(&output.stdout).replace('\r', "");
+        assert_eq!(got, wanted, "{cores} shards");
     }
 }

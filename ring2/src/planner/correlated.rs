@@ -2,7 +2,10 @@
 //! COUNT(*) FROM b WHERE b.k = a.k AND b.at <= a.at)`. A join of the outer rows with them would
 //! multiply these. So it is computed once for each combination of the outer columns that it names:
 //! those are joined with the rows of the subquery and grouped by, and each outer row takes the
-//! group of its own.
+//! group of its own. Of -0.0 and 0.0, which are one key, a key beside says which it is where
+//! something is computed of them.
+
+mod zeros;
 
 use std::sync::Arc;
 
@@ -176,25 +179,38 @@ fn value(
     *taken += 1;
     let name = |at: usize| format!("{NAME}_{taken}_{at}");
     let key = |at: usize| Expr::Column(Column::new_unqualified(name(at)));
-    let keys = || (0..named.len()).map(key);
+    let signed = zeros::computed(&parts.rows.predicate, &named, before)?;
+    let sign_name = |at: usize| format!("{NAME}_{taken}_{at}_sign");
+    let sign = |at: usize| Expr::Column(Column::new_unqualified(sign_name(at)));
+    let signs = || signed.iter().map(|zero| sign(zero.at));
+    let keys = || (0..named.len()).map(key).chain(signs());
     // Each combination of the outer columns once.
     let each = named.iter().enumerate();
     let each = each.map(|(at, column)| Expr::Column(column.clone()).alias(name(at)));
-    let each = project(each.collect(), before.clone())?;
+    let of_zeros = signed.iter();
+    let of_zeros = of_zeros.map(|zero| zero.is_negative.clone().alias(sign_name(zero.at)));
+    let each = project(each.chain(of_zeros).collect(), before.clone())?;
     let each = LogicalPlan::Distinct(Distinct::All(Arc::new(each)));
     // Its rows, and a mark by which they are told from none.
     let mark = format!("{NAME}_{taken}_row");
     let mut rows = columns(&parts.rows.input);
     rows.push(lit(true).alias(&mark));
     let rows = project(rows, parts.rows.input.as_ref().clone())?;
-    let condition = parts.rows.predicate.clone().transform_up(|e| match &e {
-        Expr::OuterReferenceColumn(_, column) => {
-            let at = named.iter().position(|n| n == column);
-            Ok(Transformed::yes(key(at.expect("its columns are known"))))
+    let place = |column: &Column| {
+        let at = named.iter().position(|n| n == column);
+        at.expect("its columns are known")
+    };
+    let compared = |column: &Column| key(place(column));
+    let computed = |column: &Column| {
+        let at = place(column);
+        match signed.iter().find(|zero| zero.at == at) {
+            Some(zero) => zero.restored(sign(at), key(at)),
+            None => Ok(key(at)),
         }
-        _ => Ok(Transformed::no(e)),
-    })?;
-    let met = joined(each, rows, Vec::new(), Some(condition.data), false)?;
+    };
+    let condition = parts.rows.predicate.clone();
+    let condition = zeros::replaced(condition, &compared, &computed)?;
+    let met = joined(each, rows, Vec::new(), Some(condition), false)?;
     // Grouped by them, and called as the aggregates are.
     let mark = Expr::Column(Column::new_unqualified(mark));
     let calls = parts.groups.aggr_expr.iter().cloned().map(|call| {
@@ -210,18 +226,21 @@ fn value(
     });
     let groups = Aggregate::try_new(Arc::new(met), keys().collect(), calls.collect())?;
     let groups = LogicalPlan::Aggregate(groups);
-    let called = columns(&groups).into_iter().skip(named.len());
+    let all_keys = keys().count();
+    let called = columns(&groups).into_iter().skip(all_keys);
     let called = called.zip(parts.groups.schema.fields().iter());
     let called = called.map(|(column, field)| column.alias(field.name()));
     let groups = project(keys().chain(called).collect(), groups)?;
     let of_groups = match parts.of_groups {
         Some(exprs) => exprs[0].clone().unalias(),
-        None => columns(&groups)[named.len()].clone(),
+        None => columns(&groups)[all_keys].clone(),
     };
     let value = format!("{NAME}_{taken}_value");
     let values = keys().chain([of_groups.alias(&value)]);
     let values = project(values.collect(), groups)?;
-    let on = named.iter().cloned().map(Expr::Column).zip(keys());
+    let of_zeros = signed.iter().map(|zero| zero.is_negative.clone());
+    let outer_keys = named.iter().cloned().map(Expr::Column).chain(of_zeros);
+    let on = outer_keys.zip(keys());
     let plan = joined(outer.clone(), values, on.collect(), None, true)?;
     Ok(Some((plan, Expr::Column(Column::new_unqualified(value)))))
 }
