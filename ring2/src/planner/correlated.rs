@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
     Projection, Subquery, lit,
 };
 
+use self::zeros::Keys;
+
 /// How the columns begin that this adds.
 const NAME: &str = "__trefoil_outer";
 
@@ -177,39 +179,17 @@ fn value(
         }
     }
     *taken += 1;
-    let name = |at: usize| format!("{NAME}_{taken}_{at}");
-    let key = |at: usize| Expr::Column(Column::new_unqualified(name(at)));
-    let signed = zeros::computed(&parts.rows.predicate, &named, before)?;
-    let sign_name = |at: usize| format!("{NAME}_{taken}_{at}_sign");
-    let sign = |at: usize| Expr::Column(Column::new_unqualified(sign_name(at)));
-    let signs = || signed.iter().map(|zero| sign(zero.at));
-    let keys = || (0..named.len()).map(key).chain(signs());
     // Each combination of the outer columns once.
-    let each = named.iter().enumerate();
-    let each = each.map(|(at, column)| Expr::Column(column.clone()).alias(name(at)));
-    let of_zeros = signed.iter();
-    let of_zeros = of_zeros.map(|zero| zero.is_negative.clone().alias(sign_name(zero.at)));
-    let each = project(each.chain(of_zeros).collect(), before.clone())?;
+    let name = format!("{NAME}_{taken}");
+    let keys = Keys::new(&name, named, &parts.rows.predicate, before)?;
+    let each = project(keys.named(), before.clone())?;
     let each = LogicalPlan::Distinct(Distinct::All(Arc::new(each)));
     // Its rows, and a mark by which they are told from none.
     let mark = format!("{NAME}_{taken}_row");
     let mut rows = columns(&parts.rows.input);
     rows.push(lit(true).alias(&mark));
     let rows = project(rows, parts.rows.input.as_ref().clone())?;
-    let place = |column: &Column| {
-        let at = named.iter().position(|n| n == column);
-        at.expect("its columns are known")
-    };
-    let compared = |column: &Column| key(place(column));
-    let computed = |column: &Column| {
-        let at = place(column);
-        match signed.iter().find(|zero| zero.at == at) {
-            Some(zero) => zero.restored(sign(at), key(at)),
-            None => Ok(key(at)),
-        }
-    };
-    let condition = parts.rows.predicate.clone();
-    let condition = zeros::replaced(condition, &compared, &computed)?;
+    let condition = keys.condition(parts.rows.predicate.clone())?;
     let met = joined(each, rows, Vec::new(), Some(condition), false)?;
     // Grouped by them, and called as the aggregates are.
     let mark = Expr::Column(Column::new_unqualified(mark));
@@ -224,23 +204,20 @@ fn value(
         }));
         Expr::AggregateFunction(call)
     });
-    let groups = Aggregate::try_new(Arc::new(met), keys().collect(), calls.collect())?;
+    let groups = Aggregate::try_new(Arc::new(met), keys.all(), calls.collect())?;
     let groups = LogicalPlan::Aggregate(groups);
-    let all_keys = keys().count();
-    let called = columns(&groups).into_iter().skip(all_keys);
+    let called = columns(&groups).into_iter().skip(keys.all().len());
     let called = called.zip(parts.groups.schema.fields().iter());
     let called = called.map(|(column, field)| column.alias(field.name()));
-    let groups = project(keys().chain(called).collect(), groups)?;
+    let groups = project(keys.all().into_iter().chain(called).collect(), groups)?;
     let of_groups = match parts.of_groups {
         Some(exprs) => exprs[0].clone().unalias(),
-        None => columns(&groups)[all_keys].clone(),
+        None => columns(&groups)[keys.all().len()].clone(),
     };
     let value = format!("{NAME}_{taken}_value");
-    let values = keys().chain([of_groups.alias(&value)]);
+    let values = keys.all().into_iter().chain([of_groups.alias(&value)]);
     let values = project(values.collect(), groups)?;
-    let of_zeros = signed.iter().map(|zero| zero.is_negative.clone());
-    let outer_keys = named.iter().cloned().map(Expr::Column).chain(of_zeros);
-    let on = outer_keys.zip(keys());
+    let on = keys.of_outer().into_iter().zip(keys.all());
     let plan = joined(outer.clone(), values, on.collect(), None, true)?;
     Ok(Some((plan, Expr::Column(Column::new_unqualified(value)))))
 }
