@@ -375,6 +375,33 @@ fn chains(
     Ok(chains)
 }
 
+/// A shard's ends of all exchanges that it receives from.
+fn exchanges(
+    program: &Program,
+    config: &Config,
+    combined: &[Option<Combined>],
+    receivers: Vec<Vec<LaneReceiver>>,
+    splits: &[usize],
+) -> Vec<ExchangePart> {
+    let received = receivers.into_iter().enumerate();
+    let received = received.filter(|(_, lanes)| !lanes.is_empty());
+    let exchanges = received.map(|(number, mut lanes)| {
+        let of_groups = match &combined[number] {
+            Some(_) => lanes.split_off(config.shards),
+            None => Vec::new(),
+        };
+        let input = StageInput::Exchange(ExchangeId(number as u32));
+        let consumers = readers(program, input);
+        let order = program.exchanges[number].order;
+        ExchangePart {
+            receiver: ExchangeReceiver::new(lanes, of_groups, order, splits[number]),
+            consumers,
+            number: number as u32,
+        }
+    });
+    exchanges.collect()
+}
+
 /// Makes a program's part on one shard, on any thread: a shard that runs others does not wait for
 /// it. `first_source` is the number of its first source among all that the shard has had.
 pub(crate) fn build(
@@ -418,6 +445,7 @@ pub(crate) fn build(
     )?;
     let remade = Remade::of(program);
     let splits = splits(program, config, &files);
+    let mut exchanges = exchanges(program, config, combined, receivers, &splits);
     let mut sources = Vec::with_capacity(program.sources.len());
     let inputs = files.into_iter().zip(live);
     for (number, (spec, (files, live))) in program.sources.iter().zip(inputs).enumerate() {
@@ -440,23 +468,6 @@ pub(crate) fn build(
             is_remade: remade.sources[number],
         });
     }
-    let received = receivers.into_iter().enumerate();
-    let received = received.filter(|(_, lanes)| !lanes.is_empty());
-    let exchanges = received.map(|(number, mut lanes)| {
-        let of_groups = match &combined[number] {
-            Some(_) => lanes.split_off(config.shards),
-            None => Vec::new(),
-        };
-        let input = StageInput::Exchange(ExchangeId(number as u32));
-        let consumers = readers(program, input);
-        let order = program.exchanges[number].order;
-        ExchangePart {
-            receiver: ExchangeReceiver::new(lanes, of_groups, order, splits[number]),
-            consumers,
-            number: number as u32,
-        }
-    });
-    let mut exchanges: Vec<_> = exchanges.collect();
     if let Some(from) = from {
         let parts = (&mut sources[..], &mut exchanges[..], &mut chains[..]);
         go_on((program, origins), from, (shard, config.shards), parts)?;

@@ -218,6 +218,15 @@ fn apart(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlErr
 fn in_clause(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<SqlError> {
     if let Some(types) = between(text, "Failed to coerce ", " to common types in CASE") {
         let types = types.trim_end_matches(" and else (None)");
+        // VALUES are made one.
+        let word = |word| find_word(&select.chunk.tokens, &[word], Location::empty());
+        if word("CASE") == Location::empty() && word("VALUES") != Location::empty() {
+            let types = types.trim_start_matches("then (").trim_end_matches(')');
+            let types = in_sql(types);
+            let message = format!("a column of VALUES has no common type: {types}");
+            let place = find(select, "VALUES");
+            return Some(hinted(select, place, message, "CAST(x AS type)"));
+        }
         let message = format!("the parts of CASE have no common type: {}", in_sql(types));
         let hint = "all branches of a CASE have one type: CAST, or NULL";
         return Some(hinted(
@@ -225,21 +234,6 @@ fn in_clause(select: &Select<'_>, text: &str, at: Option<Location>) -> Option<Sq
             at.unwrap_or(find(select, "CASE")),
             message,
             hint,
-        ));
-    }
-    if let Some(types) = between(text, "across values list at row ", "") {
-        let (_, types) = types.split_once("Was ")?;
-        let (first, other) = types.split_once(" but found ")?;
-        let message = format!(
-            "a column of VALUES is {}, and then {}",
-            named(first),
-            named(other.trim_end_matches('.'))
-        );
-        return Some(hinted(
-            select,
-            find(select, "VALUES"),
-            message,
-            "CAST(x AS type)",
         ));
     }
     if text.contains("Unary operator '-'") {

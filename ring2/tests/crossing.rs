@@ -83,6 +83,8 @@ fn run(path: &std::path::Path, option: &str, query: &str, shards: usize) -> Ran 
     let config = Config {
         shards,
         executor: Executor::Threads,
+        // Combined before they cross they would be fewer.
+        combine_groups: 0,
         ..Config::default()
     };
     let mut running = start(&planned.program, &config).unwrap();

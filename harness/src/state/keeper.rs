@@ -313,8 +313,8 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Takes no further checkpoint but that of the end: sources that are stopped look as if they had
-    /// ended.
+    /// Takes no further checkpoint but that of the end: sources that are stopped look as if they
+    /// had ended.
     pub(crate) fn leave(&mut self, running: &Running) {
         self.step(Event::Ended, running);
     }

@@ -438,8 +438,8 @@ impl Running {
         }
     }
 
-    /// Waits until all parts are home, and forgets what they tell until then. Where the caller's own
-    /// thread is the shard, they come home in its next step.
+    /// Waits until all parts are home, and forgets what they tell until then. Where the caller's
+    /// own thread is the shard, they come home in its next step.
     fn join(&mut self) {
         self.collect();
         if self.seating == Seating::Here {

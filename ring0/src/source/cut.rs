@@ -67,8 +67,8 @@ struct Reader<W = AtomicU64> {
 
 impl<W: Word> Reader<W> {
     /// The number of chunks up to its last one before the barrier of an epoch. Its last one of all
-    /// is looked at first: a reader that has passed the barrier and comes to its end between the two
-    /// looks is seen to have said something of the barrier, as it said that before.
+    /// is looked at first: a reader that has passed the barrier and comes to its end between the
+    /// two looks is seen to have said something of the barrier, as it said that before.
     fn before(&self, epoch: u64) -> Option<u64> {
         let last = self.last.of(NEVER);
         self.barrier.of(epoch).or(last)

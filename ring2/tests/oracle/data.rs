@@ -194,8 +194,8 @@ fn value(of: &Type, tame: bool, tape: &mut Tape) -> String {
     }
 }
 
-/// A value within another; it may be NULL. Within others DataFusion tells zeros of both signs apart,
-/// which are one key here.
+/// A value within another; it may be NULL. Within others DataFusion tells zeros of both signs
+/// apart, which are one key here.
 fn member(of: &Type, tame: bool, tape: &mut Tape) -> String {
     match tape.below(5) {
         0 => "null".to_owned(),

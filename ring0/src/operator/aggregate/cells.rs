@@ -402,6 +402,10 @@ pub fn result_type(function: &AggregateFunction, argument: Option<&DataType>) ->
 /// [`Error::Program`] where there is no such aggregate.
 pub fn partial_schema(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -> Result<Schema> {
     check_calls(input, calls)?;
+    if let Some(key) = keys.iter().find(|&&key| key >= input.fields.len()) {
+        let columns = input.fields.len();
+        return Err(Error::Program(format!("key {key} of {columns} columns")));
+    }
     let mut fields: Vec<Field> = keys.iter().map(|&k| input.fields[k].clone()).collect();
     for need in all_needs(calls)? {
         let (name, argument) = match need {
