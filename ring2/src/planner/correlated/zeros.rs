@@ -1,6 +1,6 @@
 //! The outer columns that a subquery names, as the keys of its values. -0.0 and 0.0 are one key,
-//! and 1 / x makes two values of them: where a condition computes something of an outer column, whether
-//! it is -0.0 is a key beside, from which the column is what it was.
+//! and 1 / x makes two values of them: where a condition computes something of an outer column,
+//! whether it is -0.0 is a key beside, from which the column is what it was.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
