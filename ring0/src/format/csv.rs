@@ -179,7 +179,7 @@ impl CsvParser {
             }
         }
         Ok(Self {
-            walker: Walker::new(&dialect),
+            walker: Walker::new(&dialect, &targets),
             grammar: Grammar::new(&dialect),
             schema,
             targets,

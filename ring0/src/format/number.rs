@@ -6,7 +6,7 @@
 //! among the 22 that a double holds (Clinger 1990): one multiplication or division, rounded once.
 //! All else is left to the standard library.
 
-use super::scan::{Digits, POWERS_OF_TEN, digits};
+use super::scan::{Digits, POWERS_OF_TEN, ZEROS, above_nine, digits, eight_digits, word};
 
 /// Most digits whose number is sure to fit into 64 bits, without a sign.
 const DIGITS_MAX: usize = 19;
@@ -82,6 +82,41 @@ pub(super) fn double(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
         return Some((if negative { -value } else { value }, end));
     }
     Some((inexact(&bytes[at..end])?, end))
+}
+
+/// The number that is all of `start..end`, if it is short: up to eight digits with the point. They
+/// are read at once, the point being taken out from between them. `None` for what is longer, has an
+/// exponent, or is no number.
+#[inline(always)]
+pub(super) fn short_double(bytes: &[u8], start: usize, end: usize) -> Option<f64> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let start = start + usize::from(negative);
+    let length = end.checked_sub(start).filter(|l| (1..=8).contains(l))?;
+    let word = word(bytes, start)?;
+    let points = word ^ u64::from_le_bytes([b'.'; 8]);
+    // Right for the first such byte, and behind the end nobody looks.
+    let is_point = points.wrapping_sub(0x0101_0101_0101_0101) & !points & 0x8080_8080_8080_8080;
+    let whole = (is_point.trailing_zeros() as usize / 8).min(length);
+    let (digits, count) = match whole == length {
+        true => (word, length),
+        false => {
+            let before = word & ((1 << (8 * whole)) - 1);
+            // In two steps, as the point may be the last of the eight.
+            let behind = word >> 8 >> (8 * whole) << (8 * whole);
+            (before | behind, length - 1)
+        }
+    };
+    let fraction = count - whole;
+    let leading_zero = whole > 1 && bytes[start] == b'0';
+    if whole == 0 || leading_zero || (whole < length && fraction == 0) {
+        return None;
+    }
+    let digits = (digits ^ ZEROS) << (64 - 8 * count);
+    if above_nine(digits) != 0 {
+        return None;
+    }
+    let value = eight_digits(digits) as f64 / EXACT_POWERS[fraction];
+    Some(if negative { -value } else { value })
 }
 
 /// The exponent at `at`, an `e` or `E`, and where it ends.
@@ -160,6 +195,59 @@ mod tests {
         }
     }
 
+    /// Of each start of a text that is read at once, the value is what the other way finds.
+    fn check_short(text: &str) -> usize {
+        let followed = format!("{text},1.5e7,\"");
+        let ends = (1..=text.len()).filter(|end| text.is_char_boundary(*end));
+        let read = ends.filter(|&end| {
+            let value = short_double(followed.as_bytes(), 0, end);
+            if let Some(value) = value {
+                let other = double(&text.as_bytes()[..end], 0);
+                let other = other.map(|(value, end)| (value.to_bits(), end));
+                assert_eq!(other, Some((value.to_bits(), end)), "{text}");
+            }
+            value.is_some()
+        });
+        read.count()
+    }
+
+    #[test]
+    fn short_numbers_are_read_at_once() {
+        for text in [
+            "0", "-0", "7", "-12.5", "0.5", "999.75", "12345678", "1234567.", "0.000001",
+        ] {
+            let end = text.trim_end_matches('.').len();
+            assert!(check_short(text) > 0, "{text}");
+            let followed = format!("{text},       ");
+            assert!(
+                short_double(followed.as_bytes(), 0, end).is_some(),
+                "{text}"
+            );
+        }
+        for text in [
+            ".5",
+            "5.",
+            "-",
+            "01",
+            "-01.5",
+            "1e5",
+            "1.2.3",
+            "123456789",
+            "1,5",
+            "x",
+            "٣",
+        ] {
+            let followed = format!("{text},       ");
+            assert_eq!(
+                short_double(followed.as_bytes(), 0, text.len()),
+                None,
+                "{text}"
+            );
+        }
+        assert_eq!(short_double(b"1.5", 0, 3), None);
+        assert_eq!(short_double(b"12", 1, 1), None);
+    }
+
     #[test]
     fn numbers_of_every_kind() {
         for text in [
@@ -223,6 +311,7 @@ mod tests {
         #[test]
         fn anything_like_a_number(text in "-?[0-9]{0,12}\\.?[0-9]{0,12}([eE][-+]?[0-9]{0,4})?.?") {
             check(&text);
+            check_short(&text);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! looks only at the slice it is given; near its end it goes byte by byte.
 
 mod block;
+pub(super) mod marks;
 
 use self::block::Block;
 
@@ -62,27 +63,6 @@ pub(super) fn json_text(bytes: &[u8], mut at: usize) -> Option<Stretch> {
     None
 }
 
-/// Which of the 64 bytes at `at`, or fewer where the slice ends, are in `set`, as bits from the
-/// lowest on; and whether one of them is not ASCII.
-#[inline(always)]
-pub(super) fn marks(bytes: &[u8], at: usize, set: [u8; 4]) -> (u64, bool) {
-    let (mut marks, mut high) = (0, 0);
-    for i in 0..4 {
-        let Some(wide) = wide(bytes, at + 16 * i) else {
-            let rest = bytes.get(at + 16 * i..).unwrap_or_default();
-            for (k, b) in rest.iter().enumerate() {
-                marks |= u64::from(set.contains(b)) << (16 * i + k);
-                high |= u32::from(!b.is_ascii());
-            }
-            break;
-        };
-        let block = Block::new(wide);
-        marks |= u64::from(block.any_of(set)) << (16 * i);
-        high |= block.high();
-    }
-    (marks, high != 0)
-}
-
 /// 10^0 to 10^19.
 pub(super) const POWERS_OF_TEN: [u64; 20] = {
     let mut powers = [1; 20];
@@ -94,7 +74,7 @@ pub(super) const POWERS_OF_TEN: [u64; 20] = {
     powers
 };
 
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Marks the high bit of each byte that is above 9; right up to the first such byte.
@@ -105,7 +85,7 @@ pub(super) fn above_nine(bytes: u64) -> u64 {
 
 /// The number of eight digits, 0 to 9 each, the first in the lowest byte.
 #[inline(always)]
-fn eight_digits(digits: u64) -> u64 {
+pub(super) fn eight_digits(digits: u64) -> u64 {
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
@@ -175,17 +155,9 @@ mod tests {
             bytes in prop::collection::vec(prop_oneof![
                 9 => b'a'..=b'z', 1 => any::<u8>(), 1 => Just(b'"'),
             ], 0..140),
-            at in 0usize..142, set in any::<[u8; 4]>(),
+            at in 0usize..142,
         ) {
             prop_assert_eq!(json_text(&bytes, at), plain(&bytes, at, ends_json_text));
-            let (marks, high) = marks(&bytes, at, set);
-            let block = bytes.get(at..).unwrap_or_default();
-            let block = &block[..block.len().min(64)];
-            prop_assert_eq!(high, !block.is_ascii());
-            for i in 0..64 {
-                let want = block.get(i).is_some_and(|b| set.contains(b));
-                prop_assert_eq!(marks >> i & 1 == 1, want);
-            }
         }
 
         #[test]

@@ -1,28 +1,30 @@
-//! The quick way through a record: delimiters, quotes and ends of lines are marked 64 bytes at a
-//! time, and fields are what is between marks. It accepts nothing that [`super::split`] and
-//! [`Target::append`] refuse, and finds the same values; where it is in doubt it gives up.
+//! The quick way through a record: delimiters, quotes and ends of lines are marked in a window of
+//! the text at once, and fields are what is between marks. It accepts nothing that
+//! [`super::split`] and [`Target::append`] refuse, and finds the same values; where it is in doubt
+//! it gives up.
 
 use super::dialect::{Blanks, Dialect, Terminator};
 use super::value::append_quickly;
 use super::{Target, null};
+use crate::column::Column;
+use crate::format::ndjson::Op;
 use crate::format::record::Tail;
-use crate::format::scan::marks;
+use crate::format::scan::marks::{Marks, WINDOW_BYTES};
 use crate::frame::Frame;
 
-/// The marked bytes of a chunk, one after the other.
+/// The marked bytes of a chunk, one after the other: delimiters, quotes and ends of lines.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(super) struct Cursor {
     set: [u8; 4],
-    /// The 64 bytes that are looked at begin here.
+    /// Those of the bytes `base..end`.
+    marks: Marks,
     base: usize,
-    /// Those of them that are marked and not taken.
-    rest: u64,
-    /// Whether bytes since the last [`Marks::forget_high`] were beyond ASCII, or near ones.
-    high: bool,
-    block_high: bool,
+    end: usize,
+    /// How many of them were taken.
+    taken: usize,
 }
 
-impl Marks {
+impl Cursor {
     pub(super) fn new(dialect: &Dialect) -> Self {
         let quote = dialect.quote.unwrap_or(dialect.delimiter);
         let cr = match dialect.terminator {
@@ -31,47 +33,63 @@ impl Marks {
         };
         Self {
             set: [dialect.delimiter, quote, b'\n', cr],
+            marks: Marks::default(),
             base: 0,
-            rest: 0,
-            high: false,
-            block_high: false,
+            end: 0,
+            taken: 0,
         }
     }
 
     /// Goes to `at`, in whatever bytes.
+    #[inline(never)]
     pub(super) fn start(&mut self, bytes: &[u8], at: usize) {
-        self.base = at;
-        (self.rest, self.block_high) = marks(bytes, at, self.set);
-        self.high |= self.block_high;
+        let end = bytes.len().min(at + WINDOW_BYTES);
+        self.marks
+            .look(bytes.get(at..end).unwrap_or_default(), self.set);
+        (self.base, self.end, self.taken) = (at, end, 0);
     }
 
     /// Goes on to `at`.
-    #[inline(always)]
     fn seek(&mut self, bytes: &[u8], at: usize) {
-        if at < self.base + 64 {
-            self.rest &= u64::MAX << (at - self.base);
-        } else {
-            self.start(bytes, at);
+        if at >= self.end {
+            return self.start(bytes, at);
         }
-    }
-
-    #[inline(always)]
-    fn forget_high(&mut self) {
-        self.high = self.block_high;
+        let rest = self.marks.places().get(self.taken..).unwrap_or_default();
+        let before = |place: &&u16| self.base + usize::from(**place) < at;
+        self.taken += rest.iter().take_while(before).count();
     }
 
     /// The next marked byte.
     #[inline(always)]
     fn next(&mut self, bytes: &[u8]) -> Option<usize> {
-        while self.rest == 0 {
-            if self.base + 64 >= bytes.len() {
+        loop {
+            if let Some(&place) = self.marks.places().get(self.taken) {
+                self.taken += 1;
+                return Some(self.base + usize::from(place));
+            }
+            if self.end >= bytes.len() {
                 return None;
             }
-            self.start(bytes, self.base + 64);
+            self.start(bytes, self.end);
         }
-        let at = self.base + self.rest.trailing_zeros() as usize;
-        self.rest &= self.rest - 1;
-        Some(at)
+    }
+
+    /// Whether the next `count` marks are in the window, which may begin anew with the record at
+    /// `at`. They are not taken.
+    #[inline(always)]
+    fn has_ahead(&mut self, bytes: &[u8], at: usize, count: usize) -> bool {
+        let has = |cursor: &Self| cursor.marks.places().len() >= cursor.taken + count;
+        if !has(self) && self.end < bytes.len() && self.base != at {
+            self.start(bytes, at);
+        }
+        has(self)
+    }
+
+    /// Whether one of the bytes `from..to` may be beyond ASCII.
+    #[inline(always)]
+    fn may_be_high(&self, from: usize, to: usize) -> bool {
+        let is_known = self.base <= from && to <= self.end;
+        !is_known || self.marks.may_be_high(from - self.base, to - self.base)
     }
 }
 
@@ -84,20 +102,96 @@ struct Field {
     escaped: bool,
 }
 
+/// What became of a record on the quickest way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stride {
+    /// It was taken, and this is behind it.
+    Taken(usize),
+    /// No other way would take it; columns may have a value too many.
+    Doubt,
+    /// It is for another way; nothing was taken.
+    Other,
+}
+
 /// Walks over records.
 #[derive(Debug)]
 pub(super) struct Walker {
-    pub(super) marks: Marks,
+    pub(super) marks: Cursor,
     /// A field without its escapes.
     buffer: Vec<u8>,
+    /// The fields that are wanted, by their places in a record.
+    wanted: Vec<(usize, Target)>,
+    /// How many fields a record has.
+    fields: usize,
+    /// Whether a field is what is between its marks.
+    is_plain: bool,
 }
 
 impl Walker {
-    pub(super) fn new(dialect: &Dialect) -> Self {
+    pub(super) fn new(dialect: &Dialect, targets: &[Option<Target>]) -> Self {
+        let wanted = targets.iter().enumerate();
+        let wanted = wanted.filter_map(|(place, target)| Some((place, target.clone()?)));
         Self {
-            marks: Marks::new(dialect),
+            marks: Cursor::new(dialect),
             buffer: Vec::new(),
+            wanted: wanted.collect(),
+            fields: targets.len(),
+            is_plain: dialect.blanks == Blanks::Keep,
         }
+    }
+
+    /// Appends the record at `at`, to which the marks have come, if it has no quotes and lies
+    /// within a window: its fields are known before one of them is read, and what nobody wants is not
+    /// looked at.
+    #[inline(always)]
+    fn stride(&mut self, dialect: &Dialect, bytes: &[u8], at: usize, frame: &mut Frame) -> Stride {
+        if !self.marks.has_ahead(bytes, at, self.fields) {
+            return Stride::Other;
+        }
+        let (base, ahead) = (
+            self.marks.base,
+            &self.marks.marks.places()[self.marks.taken..],
+        );
+        let place = |mark: usize| base + usize::from(ahead[mark]);
+        let inner = 0..self.fields - 1;
+        let wrong = inner.fold(0, |wrong, mark| {
+            wrong | bytes[place(mark)] ^ dialect.delimiter
+        });
+        let end = place(self.fields - 1);
+        let (next, marks) = match bytes[end] {
+            b'\n' => (end + 1, self.fields),
+            b'\r' if bytes.get(end + 1) == Some(&b'\n') => (end + 2, self.fields + 1),
+            _ => return Stride::Other,
+        };
+        // An empty line is no record.
+        if wrong != 0 || end == at || marks > ahead.len() {
+            return Stride::Other;
+        }
+        if self.marks.may_be_high(at, next) && std::str::from_utf8(&bytes[at..next]).is_err() {
+            return Stride::Doubt;
+        }
+        for (number, target) in &self.wanted {
+            let end = place(*number);
+            let start = match number {
+                0 => at,
+                _ => place(number - 1) + 1,
+            };
+            let column = &mut frame.columns[target.column];
+            let text = &bytes[start..end];
+            if null::is(dialect, target.op, text, false) {
+                if !target.nullable {
+                    return Stride::Doubt;
+                }
+                column.push_null();
+            } else if let (Op::Varchar, Column::Utf8(column)) = (target.op, &mut *column) {
+                // SAFETY: the record is valid UTF-8, and what divides it into fields is ASCII.
+                column.push(Some(unsafe { std::str::from_utf8_unchecked(text) }));
+            } else if !append_quickly(target.op, bytes, start, end, column) {
+                return Stride::Doubt;
+            }
+        }
+        self.marks.taken += marks;
+        Stride::Taken(next)
     }
 
     /// Appends the record at `at`, to which the marks have come, to the columns of `frame` as row
@@ -116,7 +210,27 @@ impl Walker {
         if dialect.comment.is_some() && bytes.get(at).copied() == dialect.comment {
             return None;
         }
-        self.marks.forget_high();
+        if self.is_plain {
+            match self.stride(dialect, bytes, at, frame) {
+                Stride::Taken(next) => return Some(next),
+                Stride::Doubt => return None,
+                Stride::Other => {}
+            }
+        }
+        self.walk_fields(dialect, targets, bytes, at, tail, frame)
+    }
+
+    /// [`Walker::walk`] field by field.
+    #[inline(never)]
+    fn walk_fields(
+        &mut self,
+        dialect: &Dialect,
+        targets: &[Option<Target>],
+        bytes: &[u8],
+        at: usize,
+        tail: Tail,
+        frame: &mut Frame,
+    ) -> Option<usize> {
         let (mut start, mut next) = (at, at);
         for (i, target) in targets.iter().enumerate() {
             let (field, mark) = self.field(dialect, bytes, start, tail)?;
@@ -140,7 +254,7 @@ impl Walker {
             }
             start = next;
         }
-        if self.marks.high {
+        if self.marks.may_be_high(at, next) {
             std::str::from_utf8(&bytes[at..next]).ok()?;
         }
         Some(next)
@@ -203,7 +317,6 @@ impl Walker {
             return None;
         }
         self.marks.seek(bytes, end + 1);
-        self.marks.high = true;
         let mark = self.marks.next(bytes).or(at_end)?;
         let field = Field {
             start,

@@ -150,6 +150,10 @@ pub(super) fn append_quickly(
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
         (Op::Double, Column::F64(c)) => {
+            if let Some(value) = number::short_double(bytes, start, end) {
+                c.push(Some(value));
+                return true;
+            }
             let number = number::double(bytes, start).filter(|n| n.1 == end);
             number.map(|(value, _)| c.push(Some(value))).is_some()
         }
