@@ -14,7 +14,7 @@ use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded};
+use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Taken};
 use trefoil_ring0::schema::{Field, Schema};
 use trefoil_ring1::format::{ArrowIpc, Parquet};
 
@@ -37,8 +37,9 @@ fn ours(
     format: &dyn ColumnarFormat,
     file: &Arc<File>,
     shards: usize,
+    taken: Taken,
 ) -> Option<Vec<Vec<ArrayRef>>> {
-    let opened: Arc<dyn ColumnarFile> = format.open(file, &schema()).ok()?;
+    let opened: Arc<dyn ColumnarFile> = format.open(file, &schema(), taken).ok()?;
     let chunks = opened.chunks().to_vec();
     assert!(chunks.is_sorted(), "{chunks:?}");
     if *chunks.last()? > ROWS_MAX {
@@ -124,7 +125,8 @@ fuzz_target!(init: { std::panic::set_hook(Box::new(|_| {})); }, |data: &[u8]| {
     let is_parquet = bits & 1 == 0;
     let format: &dyn ColumnarFormat = if is_parquet { &Parquet } else { &ArrowIpc };
     let shards = 1 + usize::from(bits >> 1 & 3);
-    let Some(ours) = ours(format, &file, shards) else {
+    let taken = [Taken::InOrder, Taken::InAnyOrder][usize::from(bits >> 3 & 1)];
+    let Some(ours) = ours(format, &file, shards, taken) else {
         return;
     };
     // The crate takes any memory that a dictionary nobody uses asks for.

@@ -19,6 +19,7 @@ use self::restored::{chunks_read, fed_in_order, go_on};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
 use crate::exchange::ExchangeReceiver;
+use crate::format::columnar::Taken;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::limits::{KEY_GROUPS, pace_ms};
 use crate::limits::{RING_MESSAGES_MIN, RING_MESSAGES_OF_SHARD};
@@ -155,9 +156,9 @@ fn keep_time(program: &Program, runs: &Arc<()>, bells: &[Arc<Bell>]) -> Result<(
     })
 }
 
-/// Makes all lanes, and opens all files.
+/// Makes all lanes, and opens all files, whose chunks are taken as is said of each source.
 pub(crate) fn wire(
-    program: &Program,
+    (program, taken): (&Program, &[Taken]),
     config: &Config,
     bells: &[Arc<Bell>],
     host: &Arc<Bell>,
@@ -168,7 +169,8 @@ pub(crate) fn wire(
     let files = program
         .sources
         .iter()
-        .map(|spec| open(spec, config.chunk_bytes, bells, &mut sizes))
+        .zip(taken)
+        .map(|(spec, taken)| open((spec, *taken), config.chunk_bytes, bells, &mut sizes))
         .collect::<Result<Vec<_>>>()?;
     let begun = from.map_or_else(config.now, Restore::begun);
     let (mut parts, mut ends) = part(program, config, bells, host, &files, begun, from)?;

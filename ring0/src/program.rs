@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::align::SplitPolicy;
 use crate::expr::Expr;
+use crate::format::columnar::Taken;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::operator::latest::LatestSpec;
 use crate::operator::over::OverSpec;
@@ -77,6 +78,38 @@ impl Program {
         program.stages.push(last);
         program.exchanges.push(exchange);
         program
+    }
+
+    /// Whether the chunks of each source are taken in their order, by an exchange or an output.
+    pub fn taken(&self) -> Vec<Taken> {
+        let numbers = 0..self.sources.len() as u32;
+        numbers.map(|number| self.takes(SourceId(number))).collect()
+    }
+
+    fn takes(&self, source: SourceId) -> Taken {
+        let spec = &self.sources[source.index()];
+        if spec.event_time.is_some_and(|time| time.lag_ns.is_some()) {
+            return Taken::InOrder;
+        }
+        let mut from = vec![StageInput::Source(source)];
+        let mut at = 0;
+        while let Some(input) = from.get(at).copied() {
+            at += 1;
+            let reads = |stage: &&StageSpec| stage.inputs().any(|i| i == input);
+            for stage in self.stages.iter().filter(reads) {
+                let StageOutput::Exchange(id) = stage.output else {
+                    return Taken::InOrder;
+                };
+                let exchange = &self.exchanges[id.index()];
+                match (exchange.order, &exchange.routing) {
+                    (Order::Chunks { .. }, _) => return Taken::InOrder,
+                    // What stays on its shard goes on in the order in which it was read.
+                    (Order::Free, Routing::Local) => from.push(StageInput::Exchange(id)),
+                    (Order::Free, _) => {}
+                }
+            }
+        }
+        Taken::InAnyOrder
     }
 
     /// How many stages, and sources with dead letters or late rows, send there.

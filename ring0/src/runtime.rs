@@ -317,12 +317,14 @@ impl Runtime {
             });
         }
         let config = &self.config;
+        // Before stages are joined: which chunks there are does not depend on how many shards.
+        let taken = program.taken();
         let (program, origins) = match config.shards {
             1 => fuse_numbered(program),
             _ => (program.clone(), Origin::of_all(program)),
         };
         let host = Arc::new(bell()?);
-        let (parts, ends) = wire(&program, config, &self.bells, &host, from)?;
+        let (parts, ends) = wire((&program, &taken), config, &self.bells, &host, from)?;
         let orders = Arc::new(Orders::new(config.shards));
         let mut slots = Vec::with_capacity(config.shards);
         let mut homes = Vec::with_capacity(config.shards);

@@ -20,13 +20,13 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use trefoil_ring0::error::Error;
-use trefoil_ring0::format::columnar::ColumnarFormat;
+use trefoil_ring0::format::columnar::{ColumnarFormat, Taken};
 use trefoil_ring0::format::text::write_json_row;
 use trefoil_ring0::id::OutputId;
 use trefoil_ring0::metrics::SourceCounters;
 use trefoil_ring0::program::{
-    BadData, EventTime, Order, OutputSpec, Program, SourceKind, SourceSpec, SystemColumn,
-    dead_letter_schema,
+    BadData, EventTime, ExchangeSpec, Order, OutputSpec, Program, SourceKind, SourceSpec,
+    SystemColumn, dead_letter_schema,
 };
 use trefoil_ring0::runtime::{Config, Executor, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -168,12 +168,26 @@ fn source(paths: Vec<PathBuf>, format: Arc<dyn ColumnarFormat>) -> SourceSpec {
 type Ran = (Vec<String>, Vec<String>, SourceCounters);
 
 fn run(spec: SourceSpec, config: &Config) -> Result<Ran, Error> {
+    run_taken(spec, config, Taken::InOrder)
+}
+
+/// As [`run`], also where rows go to the owners of their ids in whatever order.
+fn run_taken(spec: SourceSpec, config: &Config, taken: Taken) -> Result<Ran, Error> {
     let ordered = |schema: Arc<Schema>| OutputSpec {
         order: Order::Chunks { bound: None },
         schema,
     };
     let schema = Arc::clone(&spec.schema);
-    let mut program = Program::chain(spec, Vec::new(), ordered(Arc::clone(&schema)));
+    let output = OutputSpec {
+        order: Order::Free,
+        schema: Arc::clone(&schema),
+    };
+    let exchange = ExchangeSpec::hash(Arc::clone(&schema), vec![2]);
+    let mut program = match taken {
+        Taken::InOrder => Program::chain(spec, Vec::new(), ordered(Arc::clone(&schema))),
+        Taken::InAnyOrder => Program::exchanged(spec, Vec::new(), exchange, Vec::new(), output),
+    };
+    assert_eq!(program.taken(), [taken]);
     let letters = Arc::new(dead_letter_schema());
     if program.sources[0].bad_data == BadData::DeadLetters(OutputId(1)) {
         program.outputs.push(ordered(Arc::clone(&letters)));
@@ -215,6 +229,33 @@ fn configs() -> Vec<Config> {
     configs
 }
 
+/// Rows of files in which chunks are whole row groups, runs of pages, or neither, are all there
+/// once where nobody asks for their order.
+#[test]
+fn parquet_is_read_once_in_any_order() {
+    let folder = folder("any_order");
+    let mut want: Vec<String> = (0..43_000).map(|i| json(i, i)).collect();
+    want.sort_unstable();
+    for (name, group_rows) in [
+        ("groups", 9_000),
+        ("pages", 20_001),
+        ("one", 1_000_000),
+        ("odd", 999_999),
+    ] {
+        let paths = [0, 1].map(|part| folder.join(format!("{name}-{part}.parquet")));
+        write_parquet(&paths[0], &[rows(0, 40_000, &[])], group_rows);
+        write_parquet(&paths[1], &[rows(40_000, 3_000, &[])], group_rows);
+        for config in configs() {
+            let spec = source(paths.to_vec(), Arc::new(Parquet));
+            let (mut rows, _, _) = run_taken(spec, &config, Taken::InAnyOrder).unwrap();
+            rows.sort_unstable();
+            let differs = rows.iter().zip(&want).find(|(a, b)| a != b);
+            assert_eq!(differs, None, "{name}, {} shards", config.shards);
+            assert_eq!(rows.len(), want.len(), "{name}, {} shards", config.shards);
+        }
+    }
+}
+
 /// One source over files of these rows gives them all, whoever reads.
 fn assert_reads(paths: &[PathBuf], format: &Arc<dyn ColumnarFormat>, count: usize) {
     let want: Vec<String> = (0..count).map(|i| json(i, i)).collect();
@@ -232,7 +273,12 @@ fn assert_reads(paths: &[PathBuf], format: &Arc<dyn ColumnarFormat>, count: usiz
 fn parquet_is_read_as_by_one_reader() {
     let folder = folder("parquet");
     let format: Arc<dyn ColumnarFormat> = Arc::new(Parquet);
-    for (name, group_rows) in [("small", 900), ("odd", 20_001), ("large", 1_000_000)] {
+    for (name, group_rows) in [
+        ("small", 900),
+        ("odd", 20_001),
+        ("large", 1_000_000),
+        ("one", 999_999),
+    ] {
         // Two files, so that chunks go over from one to the other.
         let paths = [0, 1].map(|part| folder.join(format!("{name}-{part}.parquet")));
         write_parquet(&paths[0], &[rows(0, 40_000, &[])], group_rows);
@@ -352,7 +398,7 @@ fn what_does_not_fit_is_refused_before_anything_runs() {
     let opened = |format: &dyn ColumnarFormat, path: &Path, name: &str, data_type| {
         let schema = Schema::new(vec![Field::new(name, data_type)]);
         let file = Arc::new(File::open(path).unwrap());
-        format.open(&file, &schema).map(|_| ())
+        format.open(&file, &schema, Taken::InOrder).map(|_| ())
     };
     let parquet = |path: &Path, name: &str, t| opened(&Parquet, path, name, t).unwrap_err();
     let ipc = |path: &Path| opened(&ArrowIpc, path, "id", DataType::Int64).unwrap_err();

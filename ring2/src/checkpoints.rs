@@ -31,6 +31,12 @@ pub fn outline(program: &Program) -> String {
     for exchange in &program.exchanges {
         _ = writeln!(text, "{:?}", exchange.routing);
     }
+    // Positions count chunks, which a format makes by itself.
+    for (source, taken) in program.sources.iter().zip(program.taken()) {
+        if let SourceKind::Columnar { format, .. } = &source.kind {
+            _ = writeln!(text, "{format:?} {taken:?}");
+        }
+    }
     format!("{:016x}", checksum(text.as_bytes()))
 }
 

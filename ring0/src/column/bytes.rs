@@ -141,8 +141,8 @@ impl Strings {
     #[inline]
     pub fn value(&self, i: usize) -> &str {
         let bytes = self.bytes(i);
-        // SAFETY: only whole `&str`s are ever appended (`push`, and rows of other columns of
-        // strings), so that each range between two offsets is one of them.
+        // SAFETY: only whole `&str`s are ever appended (`push`, rows of other columns of strings,
+        // and values of arrays of strings), so that each range between two offsets is one of them.
         unsafe { std::str::from_utf8_unchecked(bytes) }
     }
     /// Row `i`, `None` where NULL.

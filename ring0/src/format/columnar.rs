@@ -11,14 +11,30 @@ use arrow_array::ArrayRef;
 
 use crate::schema::Schema;
 
+/// Whether the chunks of a source are taken in their order behind it. Where they are, who reads the
+/// next one waits with its rows, so that large ones are read one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// In order.
+    InOrder,
+    /// As they come.
+    InAnyOrder,
+}
+
 /// A format of files that hold columns.
 pub trait ColumnarFormat: Debug + Send + Sync {
     /// Reads what a file says of itself and checks that it has the schema's columns; on the host,
-    /// before anything runs.
+    /// before anything runs. Which chunks it is divided into follows from the file, the schema and
+    /// `taken`, whatever number of shards reads it.
     ///
     /// # Errors
     /// What is wrong with the file, without its name.
-    fn open(&self, file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String>;
+    fn open(
+        &self,
+        file: &Arc<File>,
+        schema: &Schema,
+        taken: Taken,
+    ) -> Result<Arc<dyn ColumnarFile>, String>;
 }
 
 /// A file of a [`ColumnarFormat`], which all shards read.

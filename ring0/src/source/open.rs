@@ -13,7 +13,7 @@ use super::cut::Cut;
 use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
 use crate::feed::{Arriving, Blocked, FeedPlace};
-use crate::format::columnar::{ColumnarFile, ColumnarFormat};
+use crate::format::columnar::{ColumnarFile, ColumnarFormat, Taken};
 use crate::format::csv::{CsvParser, header};
 use crate::format::debezium::DebeziumParser;
 use crate::format::ndjson::NdjsonParser;
@@ -116,10 +116,11 @@ pub(crate) fn open_stream(
     })
 }
 
-/// Opens what a source reads; empty for one that reads no file. `sizes` says how many bytes of a
-/// file are read at most, and is told of those that it does not know.
+/// Opens what a source reads; empty for one that reads no file. Its chunks are taken as is said.
+/// `sizes` says how many bytes of a file are read at most, and is told of those that it does not
+/// know.
 pub(crate) fn open(
-    spec: &SourceSpec,
+    (spec, taken): (&SourceSpec, Taken),
     chunk_bytes: usize,
     bells: &[Arc<Bell>],
     sizes: &mut HashMap<PathBuf, u64>,
@@ -129,7 +130,7 @@ pub(crate) fn open(
     let mut base = 0;
     let (paths, format) = match &spec.kind {
         SourceKind::Files { paths, format } => (&paths[..], Format::Records(format)),
-        SourceKind::Columnar { paths, format } => (&paths[..], Format::Columns(&**format)),
+        SourceKind::Columnar { paths, format } => (&paths[..], Format::Columns(&**format, taken)),
         SourceKind::Stream { .. }
         | SourceKind::Connections { .. }
         | SourceKind::Channel
@@ -168,7 +169,7 @@ pub(crate) fn open(
 #[derive(Debug, Clone, Copy)]
 enum Format<'a> {
     Records(&'a FileFormat),
-    Columns(&'a dyn ColumnarFormat),
+    Columns(&'a dyn ColumnarFormat, Taken),
 }
 
 fn open_file(
@@ -208,8 +209,8 @@ fn open_file(
                 parser(format, &schema, &file).map_err(failed)?;
             }
         }
-        Format::Columns(format) => {
-            let columnar = format.open(&file.file, &schema).map_err(failed)?;
+        Format::Columns(format, taken) => {
+            let columnar = format.open(&file.file, &schema, taken).map_err(failed)?;
             file.columnar = Some(columnar);
         }
     }

@@ -12,7 +12,9 @@ use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::{Block, MessageHeader, MetadataVersion, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
-use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Decoder, Rows};
+use trefoil_ring0::format::columnar::{
+    ColumnarFile, ColumnarFormat, Decoded, Decoder, Rows, Taken,
+};
 use trefoil_ring0::schema::Schema;
 
 use super::conversion::Columns;
@@ -52,7 +54,12 @@ struct Contents {
 }
 
 impl ColumnarFormat for ArrowIpc {
-    fn open(&self, file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
+    fn open(
+        &self,
+        file: &Arc<File>,
+        schema: &Schema,
+        _: Taken,
+    ) -> Result<Arc<dyn ColumnarFile>, String> {
         guarded(|| open(file, schema))
     }
 }

@@ -1,12 +1,15 @@
-//! Parquet. A chunk is a run of rows of one row group, not the whole group: who takes chunks in
-//! order would wait for one shard else. A shard reads the wanted columns of a row group, or, where
-//! the file has an index, those pages of them that its chunks need, and skips over the pages of the
-//! others' chunks without decompressing them.
+//! Parquet. A chunk is a run of rows of one row group. Where the file has an index of its pages,
+//! chunks begin where pages of the largest column do, and a shard reads the pages that its chunks
+//! need: none is decompressed twice. Without an index pages are found by walking through them, so
+//! that each shard would decompress all of them for its part of a group; there a chunk is a whole
+//! row group, unless chunks are taken in order or there are few groups, so that one shard would
+//! wait for another.
 
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use bytes::Bytes;
 use parquet::DecodeResult;
@@ -17,26 +20,38 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
-use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Decoder};
+use trefoil_ring0::format::columnar::{ColumnarFile, ColumnarFormat, Decoded, Decoder, Taken};
 use trefoil_ring0::schema::Schema;
 
 use super::conversion::Columns;
 use super::guarded;
 
-/// Most rows of a chunk.
+/// Rows of a chunk, where nothing says that others are better.
 const CHUNK_ROWS: u64 = 16_384;
+/// Fewest rows of a chunk of whole pages, and the most of any that is no whole row group.
+const PAGES_ROWS_MIN: u64 = CHUNK_ROWS / 2;
+const PAGES_ROWS_MAX: u64 = 8 * CHUNK_ROWS;
+/// Whole row groups are chunks where there are so many, of so many rows at most.
+const GROUPS_MIN: usize = 4;
+const GROUP_ROWS_MAX: u64 = 1 << 20;
+/// Rows that a file is believed to have: its chunks are listed.
+const ROWS_MAX: u64 = CHUNK_ROWS << 24;
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 4_096;
 /// Ranges at most so far apart are read at once, as long as they are no more bytes together.
 const GAP_BYTES: u64 = 64 * 1024;
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 
-// What is decoded at once ends where a chunk does.
-const _: () = assert!(CHUNK_ROWS.is_multiple_of(BATCH_ROWS as u64));
-
 /// Files in Parquet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Parquet;
+
+/// What tells checkpoints whose positions count other chunks apart.
+impl std::fmt::Debug for Parquet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parquet by pages")
+    }
+}
 
 #[derive(Debug)]
 struct ParquetFile {
@@ -49,12 +64,17 @@ struct ParquetFile {
 }
 
 impl ColumnarFormat for Parquet {
-    fn open(&self, file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
-        guarded(|| open(file, schema))
+    fn open(
+        &self,
+        file: &Arc<File>,
+        schema: &Schema,
+        taken: Taken,
+    ) -> Result<Arc<dyn ColumnarFile>, String> {
+        guarded(|| open(file, schema, taken))
     }
 }
 
-fn open(file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, String> {
+fn open(file: &Arc<File>, schema: &Schema, taken: Taken) -> Result<Arc<dyn ColumnarFile>, String> {
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load(&**file, options).map_err(message)?;
     let columns = Columns::new(schema, metadata.schema())?;
@@ -63,15 +83,15 @@ fn open(file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, Stri
     let (mut chunks, mut groups, mut rows) = (vec![0], Vec::new(), 0);
     for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
         let count = u64::try_from(group.num_rows()).map_err(|error| error.to_string())?;
+        if count > ROWS_MAX || rows > ROWS_MAX {
+            return Err(format!("it says that it has {count} rows in a row group"));
+        }
         if count > 0 {
             groups.push((chunks.len() - 1, number));
+            let ends = ends(&metadata, &columns.read, number, count, taken);
+            chunks.extend(ends.into_iter().map(|end| rows + end));
         }
-        let inner = (1..count.div_ceil(CHUNK_ROWS)).map(|chunk| rows + chunk * CHUNK_ROWS);
-        chunks.extend(inner);
         rows += count;
-        if count > 0 {
-            chunks.push(rows);
-        }
     }
     Ok(Arc::new(ParquetFile {
         metadata,
@@ -79,6 +99,73 @@ fn open(file: &Arc<File>, schema: &Schema) -> Result<Arc<dyn ColumnarFile>, Stri
         chunks,
         groups,
     }))
+}
+
+/// Where the chunks of a row group of so many rows end, counted from its first row.
+fn ends(
+    metadata: &ArrowReaderMetadata,
+    read: &[usize],
+    group: usize,
+    rows: u64,
+    taken: Taken,
+) -> Vec<u64> {
+    let ends = match starts_of_pages(metadata, read, group) {
+        Some(starts) => whole_pages(&starts, rows),
+        None => {
+            let groups = metadata.metadata().row_groups().len();
+            let whole = taken == Taken::InAnyOrder && groups >= GROUPS_MIN;
+            let most = match whole && rows <= GROUP_ROWS_MAX {
+                true => rows,
+                false => CHUNK_ROWS,
+            };
+            let inner = (1..rows.div_ceil(most)).map(|chunk| chunk * most);
+            inner.chain([rows]).collect()
+        }
+    };
+    debug_assert!(ends.is_sorted_by(|a, b| a < b) && ends.last() == Some(&rows));
+    ends
+}
+
+/// The first rows of the pages of the largest column of a row group that is read, where the file
+/// has an index of them.
+fn starts_of_pages(
+    metadata: &ArrowReaderMetadata,
+    read: &[usize],
+    group: usize,
+) -> Option<Vec<u64>> {
+    let index = metadata.metadata().offset_index()?.get(group)?;
+    let schema = metadata.parquet_schema();
+    let columns = metadata.metadata().row_group(group).columns();
+    let of_read = |leaf: &usize| read.contains(&schema.get_column_root_idx(*leaf));
+    let leaves = (0..columns.len()).filter(of_read);
+    let largest = leaves.max_by_key(|leaf| columns[*leaf].compressed_size())?;
+    let pages = index.get(largest)?.page_locations();
+    let starts = pages.iter().map(|page| u64::try_from(page.first_row_index));
+    starts.collect::<Result<Vec<_>, _>>().ok()
+}
+
+/// Ends of chunks of whole pages that begin with these rows, of `rows` in all; what the index says
+/// is taken where it can be, and pages that are very long are divided.
+fn whole_pages(starts: &[u64], rows: u64) -> Vec<u64> {
+    let (mut ends, mut at) = (Vec::new(), 0);
+    for &start in starts.iter().filter(|start| **start < rows).chain([&rows]) {
+        while start.saturating_sub(at) > PAGES_ROWS_MAX {
+            at += PAGES_ROWS_MAX;
+            ends.push(at);
+        }
+        if start >= at + PAGES_ROWS_MIN {
+            at = start;
+            ends.push(at);
+        }
+    }
+    // A short rest goes with the chunk before.
+    if at < rows {
+        match ends.last_mut() {
+            Some(last) => *last = rows,
+            None => ends.push(rows),
+        }
+    }
+    ends
 }
 
 /// The file's metadata with those columns that are read as texts and bytes in the form that frames
@@ -126,6 +213,7 @@ impl ColumnarFile for ParquetFile {
             stride,
             group: None,
             left: 0,
+            rest: None,
             asked: Vec::new(),
         })
     }
@@ -147,6 +235,8 @@ struct ParquetDecoder {
     group: Option<Group>,
     /// Rows of the chunk in hand that were not decoded.
     left: usize,
+    /// Rows of this shard's next chunk in the group that were decoded along with its last ones.
+    rest: Option<RecordBatch>,
     /// What the bytes that were asked for are made of.
     asked: Vec<Range<u64>>,
 }
@@ -190,6 +280,7 @@ impl Decoder for ParquetDecoder {
         let is_next = |group: &Group| group.next == chunk && chunk < group.end;
         if !self.group.as_ref().is_some_and(is_next) {
             self.group = Some(self.begin_group(chunk));
+            self.rest = None;
         }
         if let Some(group) = &mut self.group {
             group.next += self.stride;
@@ -218,20 +309,28 @@ impl ParquetDecoder {
         if self.left == 0 {
             return Ok(Decoded::ChunkEnd);
         }
-        match group.decoder.try_decode().map_err(message)? {
-            DecodeResult::NeedsData(ranges) => {
-                let (range, asked) = together(ranges);
-                self.asked = asked;
-                Ok(Decoded::Needs(range))
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match group.decoder.try_decode().map_err(message)? {
+                DecodeResult::NeedsData(ranges) => {
+                    let (range, asked) = together(ranges);
+                    self.asked = asked;
+                    return Ok(Decoded::Needs(range));
+                }
+                DecodeResult::Data(batch) => batch,
+                DecodeResult::Finished => return Ok(Decoded::ChunkEnd),
+            },
+        };
+        let count = batch.num_rows().min(self.left);
+        if count < batch.num_rows() {
+            if group.next >= group.end {
+                return Err("a row group holds more rows than it says".to_owned());
             }
-            DecodeResult::Data(batch) => {
-                let rows = self.file.columns.convert(&batch)?;
-                let left = self.left.checked_sub(rows.count);
-                self.left = left.ok_or("a row group holds more rows than it says")?;
-                Ok(Decoded::Rows(rows))
-            }
-            DecodeResult::Finished => Ok(Decoded::ChunkEnd),
+            self.rest = Some(batch.slice(count, batch.num_rows() - count));
         }
+        self.left -= count;
+        let rows = self.file.columns.convert(&batch.slice(0, count))?;
+        Ok(Decoded::Rows(rows))
     }
 }
 
@@ -251,4 +350,37 @@ fn together(mut ranges: Vec<Range<u64>>) -> (Range<u64>, Vec<Range<u64>>) {
     let count = near.count();
     ranges.truncate(count);
     (whole, ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_whole_pages_of_some_length() {
+        let pages = |rows: u64, count: u64| (0..count).map(|page| page * rows).collect::<Vec<_>>();
+        assert_eq!(
+            whole_pages(&pages(20_000, 3), 55_000),
+            [20_000, 40_000, 55_000]
+        );
+        // Short ones go together, and a short rest with the chunk before.
+        assert_eq!(
+            whole_pages(&pages(1_000, 21), 21_000),
+            [8_192_u64.div_ceil(1_000) * 1_000, 21_000]
+        );
+        assert_eq!(whole_pages(&pages(20_000, 3), 40_007), [20_000, 40_007]);
+        assert_eq!(whole_pages(&pages(5, 1), 5), [5]);
+        // Long ones are divided.
+        assert_eq!(whole_pages(&[0], 300_000), [131_072, 262_144, 300_000]);
+        assert_eq!(
+            whole_pages(&[0, 140_000], 150_000),
+            [131_072, 140_000, 150_000]
+        );
+        // An index may say anything.
+        for starts in [&[][..], &[7, 3, 90_000, 1, 0], &[50, 50, 50], &[200_000]] {
+            let ends = whole_pages(starts, 100_000);
+            assert!(ends.is_sorted_by(|a, b| a < b), "{ends:?}");
+            assert_eq!(ends.last(), Some(&100_000));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::format::columnar::Taken;
 use crate::io::ThreadIo;
 use crate::program::SourceKind;
 use crate::source::open::{OpenFile, open};
@@ -16,7 +17,13 @@ fn read_cut_off(text: &str, size: u64) -> Error {
         format: FileFormat::Ndjson,
     };
     let spec = SourceSpec::new("s", Arc::new(Schema::new(vec![])), kind);
-    let mut files = open(&spec, 4, &[Arc::clone(&bell)], &mut HashMap::new()).unwrap();
+    let mut files = open(
+        (&spec, Taken::InOrder),
+        4,
+        &[Arc::clone(&bell)],
+        &mut HashMap::new(),
+    )
+    .unwrap();
     files.open = Arc::new(vec![OpenFile::cut_off(text, size)]);
     let reader = Reader {
         shard: 0,
