@@ -12,6 +12,7 @@ const DUCKDB: &str = "
 import sys, time, json, duckdb
 kind, path, threads = sys.argv[1:4]
 db = duckdb.connect(config={'threads': threads})
+db.execute('SET enable_progress_bar = false')
 columns = \"{'at': 'TIMESTAMP', 'device': 'VARCHAR', 'value': 'DOUBLE', 'n': 'BIGINT'}\"
 source = {
     'ndjson': f\"read_json('{path}', format='newline_delimited', columns={columns})\",

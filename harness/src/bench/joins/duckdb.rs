@@ -14,6 +14,7 @@ import sys, time, json, duckdb
 folder, query, threads = sys.argv[1:4]
 db = duckdb.connect(config={'threads': threads})
 db.execute('SET enable_progress_bar = false')
+db.execute('SET enable_progress_bar = false')
 for t in ('l', 'r', 't'):
     db.execute(f\"CREATE TABLE {t} AS SELECT * FROM read_parquet('{folder}/{t}.parquet')\")
 begin = time.perf_counter()

@@ -12,6 +12,7 @@ const SCRIPT: &str = "
 import sys, time, json, duckdb
 path, query, threads = sys.argv[1:4]
 db = duckdb.connect(config={'threads': threads})
+db.execute('SET enable_progress_bar = false')
 db.execute(f\"CREATE TABLE t AS SELECT * FROM read_parquet('{path}')\")
 begin = time.perf_counter()
 groups, rows, _ = db.execute(query).fetchone()
