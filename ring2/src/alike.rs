@@ -5,6 +5,8 @@
 pub(crate) mod checked;
 mod nans;
 
+pub(crate) use self::nans::one_nan;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};

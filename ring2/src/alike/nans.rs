@@ -60,7 +60,7 @@ impl ScalarUDFImpl for OneNan {
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
         Ok(match args.args.swap_remove(0) {
-            ColumnarValue::Array(values) => ColumnarValue::Array(with_one(values)),
+            ColumnarValue::Array(values) => ColumnarValue::Array(one_nan(values)),
             ColumnarValue::Scalar(value) => ColumnarValue::Scalar(match value {
                 ScalarValue::Float32(Some(v)) if v.is_nan() => ScalarValue::from(f32::NAN),
                 ScalarValue::Float64(Some(v)) if v.is_nan() => ScalarValue::from(f64::NAN),
@@ -70,7 +70,8 @@ impl ScalarUDFImpl for OneNan {
     }
 }
 
-fn with_one(values: ArrayRef) -> ArrayRef {
+/// The values, with one NaN.
+pub(crate) fn one_nan(values: ArrayRef) -> ArrayRef {
     fn of<T: ArrowPrimitiveType>(
         values: &ArrayRef,
         is_nan: impl Fn(T::Native) -> bool,

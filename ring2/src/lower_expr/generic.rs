@@ -14,6 +14,7 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::kernel::{Generic, ScalarKernel};
 
 use super::{Scope, expression, held_type, no, unaliased};
+use crate::alike::one_nan;
 use crate::lower::Refusal;
 use crate::partitioning::text;
 use crate::planner;
@@ -51,15 +52,17 @@ impl ScalarKernel for Operation {
     }
 }
 
+/// An array on its way between Ring 0 and DataFusion, as this type: with one NaN, as DataFusion
+/// takes those whose sign is set for less than every number.
 pub(crate) fn as_type(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, DataFusionError> {
     if array.data_type() == to {
-        return Ok(Arc::clone(array));
+        return Ok(one_nan(Arc::clone(array)));
     }
     let strict = CastOptions {
         safe: false,
         ..CastOptions::default()
     };
-    Ok(cast_with_options(array, to, &strict)?)
+    Ok(one_nan(cast_with_options(array, to, &strict)?))
 }
 
 /// What went wrong, without the layers that it came through.
