@@ -116,6 +116,10 @@ impl From<trefoil::Error> for Failure {
         match error {
             trefoil::Error::Sql(error) => Self::Sql(error.to_string()),
             trefoil::Error::Ring0(error) => error.into(),
+            trefoil::Error::Engine {
+                code: "E0610" | "E0615",
+                message,
+            } => Self::Checkpoint(message),
             error => Self::Running(error.to_string()),
         }
     }

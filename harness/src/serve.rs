@@ -2,6 +2,7 @@
 //! listen and is kept in materialized views; over HTTP it says how it is ([`mod@page`]). It ends at
 //! a signal.
 
+mod asked;
 mod page;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,9 @@ use trefoil::engine::{Builder, Drain, Gives};
 use trefoil::{Engine, SourceFile};
 use trefoil_ring0::preflight::allowed_cores;
 
+use self::asked::Asked;
 use self::page::{Page, page};
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, StateSettings};
 use crate::failure::Failure;
 use crate::run::read;
 use crate::say::say;
@@ -32,6 +34,8 @@ const END: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Job {
     builder: Builder,
+    /// Whether views are kept on disk.
+    keeps: bool,
     files: Vec<SourceFile>,
     http: String,
 }
@@ -39,18 +43,9 @@ pub(crate) struct Job {
 impl Job {
     /// Reads the files.
     pub(crate) fn new(args: ServeArgs, settings: &mut Settings) -> Result<Self, Failure> {
-        let later = [
-            (
-                args.listen.is_some(),
-                "--listen: the SQL port is not there yet",
-            ),
-            (
-                args.state.is_some(),
-                "--state: views of a server are not kept on disk yet",
-            ),
-        ];
-        if let Some((_, why)) = later.iter().find(|(is_asked, _)| *is_asked) {
-            return Err(Failure::Usage((*why).to_owned()));
+        if args.listen.is_some() {
+            let why = "--listen: the SQL port is not there yet";
+            return Err(Failure::Usage(why.to_owned()));
         }
         check_address(&args.http)?;
         let mut files = Vec::new();
@@ -64,8 +59,15 @@ impl Job {
         }));
         let cores_default = allowed_cores().len().saturating_sub(1).max(1);
         let config = args.engine.resolve(settings, cores_default)?;
+        let state = StateSettings::resolve((args.state, args.checkpoint_every), settings)?;
+        let keeps = state.is_some();
+        let mut builder = Builder::from(config);
+        if let Some(state) = state {
+            builder = builder.state_dir(state.dir).checkpoint_every(state.every);
+        }
         Ok(Self {
-            builder: Builder::from(config),
+            builder,
+            keeps,
             files,
             http: args.http,
         })
@@ -86,6 +88,9 @@ fn check_address(http: &str) -> Result<(), Failure> {
 /// Serves until a signal comes, or until no view is left that is well.
 pub(crate) fn run(job: Job) -> Result<(), Failure> {
     let stop = Stop::by_signals()?;
+    if job.keeps {
+        stop.takes_checkpoints()?;
+    }
     let engine = Arc::new(job.builder.open()?);
     // All that is wrong with the text is said before anybody can connect.
     check(&engine, &job.files)?;
@@ -99,16 +104,23 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
     out.flush()?;
     drop(out);
     let mut failed = BTreeSet::new();
+    let mut asked = Asked::default();
     while !stop.is_asked() {
         let unanswered = |error| Failure::Running(format!("HTTP: {error}"));
         if let Some(request) = server.recv_timeout(LOOK).map_err(unanswered)? {
-            answer(&engine, request);
+            answer(&engine, job.keeps, request);
         }
+        asked.turn(&engine, &stop)?;
         if say_failures(&engine, &mut failed) == Left::Nothing {
             break;
         }
     }
     drop(server);
+    asked.end();
+    let kept = match job.keeps {
+        true => keep(&engine),
+        false => Ok(()),
+    };
     say_failures(&engine, &mut failed);
     let mut lost = 0;
     if let Some(engine) = Arc::into_inner(engine) {
@@ -124,12 +136,24 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
             lost += 1;
         }
     }
+    kept?;
     match (failed.len(), lost) {
         (0, 0) => Ok(()),
         (count, 0) => Err(Failure::Running(format!("{count} of the views failed"))),
         (count, lost) => Err(Failure::Running(format!(
             "{count} of the views and sinks failed, {lost} sinks have no file"
         ))),
+    }
+}
+
+/// Takes the last checkpoint, of all views that are well.
+fn keep(engine: &Engine) -> Result<(), Failure> {
+    match engine.checkpoint() {
+        Err(error) if error.code() == "E0615" => {
+            Err(Failure::Checkpoint(format!("the last {error}")))
+        }
+        // What a view has failed with is told with the other failures.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -190,9 +214,9 @@ fn declare(engine: &Engine, file: &SourceFile) -> Result<(), Failure> {
 }
 
 /// Answers one request. Who does not read the answer has none.
-fn answer(engine: &Engine, request: Request) {
+fn answer(engine: &Engine, keeps: bool, request: Request) {
     let path = request.url().split('?').next().unwrap_or_default();
-    let Page { status, kind, text } = page(engine, request.method(), path);
+    let Page { status, kind, text } = page((engine, keeps), request.method(), path);
     let header = Header::from_bytes("Content-Type", kind).expect("a name and a value");
     let response = Response::from_string(text)
         .with_status_code(status)

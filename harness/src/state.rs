@@ -13,7 +13,7 @@ use trefoil::{PlannedQuery, SourceFile, Step, statements};
 use trefoil_ring0::id::OutputId;
 use trefoil_ring0::program::Program;
 use trefoil_ring0::runtime::{Config, HASH_SEED};
-use trefoil_ring0::snapshot::{Piece, Restore, refusal};
+use trefoil_ring0::snapshot::{Piece, Restore, refusal, unrepeatable};
 use trefoil_ring1::checkpoint::{
     Checkpoint, ManifestData, Prepared, StatementPrint, Store, StoreError, Writer,
     changed_statement, checksum, finish_sinks,
@@ -190,7 +190,8 @@ impl State {
     pub(crate) fn check(&self, steps: &[Step], files: &[SourceFile]) -> Result<(), Failure> {
         for step in steps {
             let Step::Query(query) = step else { continue };
-            if let Some(why) = refusal(&query.program) {
+            let why = refusal(&query.program).or_else(|| unrepeatable(&query.program));
+            if let Some(why) = why {
                 return Err(Failure::Sql(format!(
                     "error[E0301]: with --state this query does not run yet: {why}\n  --> {}\n{}",
                     place(&query.sql, files),

@@ -194,7 +194,11 @@ fn what_cannot_be_served_is_refused() {
             2,
             "the SQL port is not there yet",
         ),
-        (&["q.sql", "--state", "dir"], 2, "not kept on disk yet"),
+        (
+            &["q.sql", "--state", "dir"],
+            3,
+            "a view of an engine with a state directory cannot be this one: it reads the view sums",
+        ),
         (&[], 2, "FILE.sql"),
         (&["-c", "SELECT a FROM t"], 3, "error["),
         (&["-c", select], 2, "whose rows nobody would read"),

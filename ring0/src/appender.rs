@@ -38,6 +38,7 @@
 //! [`SourceKind::Channel`]: crate::program::SourceKind::Channel
 
 mod channel;
+mod named;
 mod readiness;
 mod value;
 
@@ -54,6 +55,7 @@ pub use self::readiness::{Readiness, wait_readable};
 pub use self::value::{Value, row_frame};
 
 use self::channel::Counters;
+use self::named::Held;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mesh::{Flow, LaneSender};
@@ -83,6 +85,10 @@ struct Outlet {
     /// The watermark in hand has to follow.
     is_marked: bool,
     sent: u64,
+    /// What the reader has of a producer that has a name, and rows of it that are still to be left
+    /// out.
+    held: Option<Held>,
+    repeated: u64,
     taken: Arc<AtomicU64>,
     gone: Arc<AtomicBool>,
     /// Dropped last: the shard sees that nothing comes any more.
@@ -108,6 +114,8 @@ pub struct Appender {
     /// Some lanes may have rows of the staged frame that others have not: none is added.
     in_hand: bool,
     counters: Arc<Counters>,
+    /// Rows of it that readers had when it was made.
+    held: u64,
     closed: Arc<AtomicBool>,
     bell: Arc<Bell>,
 }
@@ -127,6 +135,18 @@ impl Appender {
     /// Its columns.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// The number of its last row. Rows of one that has a name are numbered from 1 on, also through
+    /// programs that go on from others; those of another one from 1 on as it is made.
+    pub fn rows(&self) -> u64 {
+        self.counters.settled.load(Ordering::Relaxed) + self.staged.rows() as u64
+    }
+
+    /// The number of the row that it began behind: all readers have those before, as far as they
+    /// were sent any.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
     /// Appends a row, of a value for each column. Never waits: where there is no room it says so,
@@ -293,6 +313,7 @@ impl Appender {
             && let Ok(mut outlet) = self.inbox.pop()
         {
             outlet.is_marked = self.watermark.is_some();
+            outlet.enter(counters.settled.load(Ordering::Relaxed));
             self.outlets.push(outlet);
         }
     }
@@ -303,6 +324,7 @@ impl Appender {
             add(&self.counters.unread, self.staged.rows() as u64);
         }
         self.outlets.iter_mut().for_each(|outlet| outlet.next = 0);
+        add(&self.counters.settled, self.staged.rows() as u64);
         self.staged.clear();
         self.watermark = None;
         self.counters.staged.store(0, Ordering::Relaxed);
@@ -336,6 +358,7 @@ impl Outlet {
 
     /// Sends what it has not of a frame, and then the watermark.
     fn send(&mut self, frame: &Frame, watermark: Option<i64>) -> Flow {
+        self.leave_out(frame.rows());
         let before = self.next;
         let flow = self.lane.send_columns(frame, &self.columns, &mut self.next);
         self.sent += (self.next - before) as u64;

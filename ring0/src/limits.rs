@@ -41,6 +41,8 @@ pub const PROGRAMS_MAX: usize = 256;
 pub const READS_MAX: usize = 256;
 /// Lanes of appenders that a source, or an appender, has not taken yet.
 pub const LANES_MAX: usize = 256;
+/// Names of producers of a channel, which stand in each snapshot.
+pub const PRODUCERS_MAX: usize = 4096;
 /// Places of an appender's ring that are kept for its end: what is staged in the lane, what is left
 /// of the frame in hand, which is at most two frames more, and the marks.
 pub const LANE_RESERVE: usize = 6;

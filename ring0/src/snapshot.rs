@@ -19,10 +19,10 @@ use rtrb::{Consumer, Producer, RingBuffer};
 pub(crate) use self::batch::{
     arrays_of, batch, columns_of, counted_rows, decode, encode, frame_of, owned_rows, rows_of,
 };
-pub use self::restore::Restore;
-pub(crate) use self::restore::{SourcePosition, Split};
+pub(crate) use self::restore::{LivePosition, ProducerPosition, SourcePosition, Split};
+pub use self::restore::{Restore, Taken};
 pub(crate) use self::supported::Remade;
-pub use self::supported::{is_read_again, refusal};
+pub use self::supported::{is_read_again, refusal, unrepeatable};
 
 use crate::error::{Error, Result};
 use crate::frame::Frame;

@@ -18,6 +18,7 @@ mod kind;
 mod memory;
 mod open;
 mod processing;
+mod producers;
 mod stream;
 mod system;
 mod timed;
@@ -32,7 +33,7 @@ use crate::io::{Completion, Io};
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{Reading, SourceKind, SourceSpec, SystemColumn};
-use crate::snapshot::SourcePosition;
+use crate::snapshot::{LivePosition, SourcePosition};
 
 pub(crate) use self::columns::{check as check_columns, fitting};
 pub(crate) use self::open::{Files, file_schema, open, open_stream};
@@ -40,6 +41,7 @@ pub(crate) use self::stream::StreamPosition;
 
 pub(crate) use self::channel::{Door, Doorway, Inlet};
 pub(crate) use self::processing::Processing;
+pub(crate) use self::producers::Onward;
 
 use self::channel::ChannelSource;
 use self::columnar::ColumnarSource;
@@ -142,6 +144,17 @@ pub(crate) fn check_system(spec: &SourceSpec) -> Result<()> {
         "source {} has system columns of other types",
         spec.name
     )))
+}
+
+/// A position without chunks.
+fn live(live: Option<LivePosition>) -> SourcePosition {
+    SourcePosition {
+        chunks: 0,
+        split: None,
+        stream: None,
+        followed: None,
+        live,
+    }
 }
 
 impl Source {
@@ -263,8 +276,7 @@ impl Source {
         }
     }
 
-    /// Whether a barrier may lie between any two frames, where nothing goes on behind it: what each
-    /// shard reads here is its own.
+    /// Whether a barrier may lie between any two frames: what each shard reads here is its own.
     pub(crate) fn is_cut_anywhere(&self) -> bool {
         match self {
             Self::Files(_) | Self::Columnar(_) | Self::Generator(_) | Self::Elsewhere => false,
@@ -316,15 +328,10 @@ impl Source {
             Self::Columnar(source) => source.at_barrier(),
             Self::Generator(source) => source.at_barrier(),
             Self::Stream(source) => return source.at_barrier(),
+            Self::Connections(source) => return live(Some(source.at_barrier())),
+            Self::Channel(source) => return live(Some(source.at_barrier())),
             // Nothing goes on behind it.
-            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
-                return SourcePosition {
-                    chunks: 0,
-                    split: None,
-                    stream: None,
-                    followed: None,
-                };
-            }
+            Self::Columns(_) | Self::Memory(_) => return live(None),
             Self::Elsewhere => unreachable!("it came to no barrier"),
         };
         let (_, chunks) = numbers.at_barrier().expect("it came to one");
@@ -333,8 +340,7 @@ impl Source {
         SourcePosition {
             chunks,
             split,
-            stream: None,
-            followed: None,
+            ..live(None)
         }
     }
 
@@ -348,7 +354,15 @@ impl Source {
             Self::Columnar(source) => source.go_on(at.chunks),
             Self::Generator(source) => source.go_on(at.chunks),
             Self::Stream(source) => source.go_on(at.stream)?,
-            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Connections(source) => {
+                source.go_on(at.live.unwrap_or_default());
+                None
+            }
+            Self::Channel(source) => {
+                source.go_on(at.live.unwrap_or_default());
+                None
+            }
+            Self::Columns(_) | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => None,
@@ -366,7 +380,9 @@ impl Source {
             Self::Columnar(source) => source.chunks.numbers().go_to_end(),
             Self::Generator(source) => source.numbers.go_to_end(),
             Self::Stream(source) => source.go_to_end(),
-            Self::Connections(_) | Self::Channel(_) | Self::Columns(_) | Self::Memory(_) => {
+            Self::Connections(source) => source.stop(),
+            Self::Channel(source) => source.drain(),
+            Self::Columns(_) | Self::Memory(_) => {
                 unreachable!("no barrier was asked of what cannot go back")
             }
             Self::Elsewhere => {}

@@ -62,6 +62,8 @@ pub fn prints(
             name: source.name.clone(),
             connector: match source.kind {
                 SourceKind::Generator(_) => "generator".to_owned(),
+                SourceKind::Channel => "channel".to_owned(),
+                SourceKind::Connections { .. } => "sockets".to_owned(),
                 _ => "file".to_owned(),
             },
             files: files.collect::<Result<_, String>>()?,

@@ -24,6 +24,7 @@
 mod appender;
 mod batch;
 mod builder;
+mod durable;
 mod feed;
 mod flush;
 mod fold;
@@ -35,6 +36,7 @@ mod live;
 mod measure;
 mod params;
 mod probe;
+mod producer;
 mod query;
 mod rehearsal;
 mod results;
@@ -134,6 +136,13 @@ pub struct ViewMetrics {
     pub checkpoints_failed: u64,
     /// The longest (ns) that a shard waited at a barrier of them for one of its inputs.
     pub aligned_ns_max: u64,
+    /// Bytes of the newest checkpoint.
+    pub checkpoint_bytes: u64,
+    /// How long (ns) it took until the newest was durable.
+    pub checkpoint_ns: u64,
+    /// Records that the newest checkpoint holds of channels and sockets, which cannot be read again,
+    /// over all engines that kept the view: those behind it are lost in a crash.
+    pub rows_durable: u64,
 }
 
 impl Engine {
@@ -187,6 +196,7 @@ impl Engine {
         let Some((session, planned)) = planned else {
             return Ok(None);
         };
+        let mut made = None;
         let outcome = match planned {
             Planned::Done => Outcome::Done,
             Planned::Rename(from, to) => {
@@ -219,6 +229,7 @@ impl Engine {
             }
             Planned::Answer(answer) => Outcome::Rows(vec![batch::answer(&answer)?]),
             Planned::View(name, query) => {
+                made = Some(name.clone());
                 self.make_view(&mut inner, &session, (name, query), (file, number, &when))?;
                 Outcome::Done
             }
@@ -247,7 +258,9 @@ impl Engine {
             }
         };
         let mut gone = inner.commit(session, self.frame_rows)?;
+        let unknowing = made.map_or_else(Vec::new, |view| inner.unknowing(&view));
         drop(inner);
+        self.checkpoint_of(unknowing)?;
         // Views that went with them end behind them.
         self.end_sinks(std::mem::take(&mut gone.sinks))?;
         Ok(Some(outcome))
@@ -261,22 +274,25 @@ impl Engine {
         (name, query): (String, Box<PlannedQuery>),
         (file, number, when): (&SourceFile, usize, &When),
     ) -> Result<()> {
-        let Some(state) = inner.state.clone() else {
+        let Some(dir) = inner.state.clone() else {
             return inner.create(session, name, &query, self.frame_rows);
         };
-        let opened = state.open(&name, when.now)?;
+        let opened = dir.open(&name, when.now)?;
         let query = match opened.planned() {
             None => query,
             Some(when) => {
                 let there = inner.there();
-                let session = &inner.session;
-                match plan(file, number, session, &there, &when, Endless::Allowed)? {
+                let before = &inner.session;
+                match plan(file, number, before, &there, &when, Endless::Allowed)? {
                     Some((_, Planned::View(_, query))) => query,
                     _ => unreachable!("the same statement makes a view"),
                 }
             }
         };
-        inner.create_kept(name, *query, opened)
+        if let Some(note) = state::at_risk(&name, &query.program) {
+            (dir.tell)(&note);
+        }
+        inner.create_kept(session, name, *query, opened)
     }
 
     /// All that a query can name, for who completes what is typed: relations and their columns,
@@ -304,11 +320,8 @@ impl Engine {
     /// `E0601` where there is no such channel any more or never was.
     pub fn appender(&self, source: &str) -> Result<Appender> {
         let mut inner = self.lock();
-        let Some(channel) = inner.channels.get_mut(source) else {
-            let message = format!("there is no source \"{source}\" with connector 'channel'");
-            return Err(Error::engine("E0603", message));
-        };
-        Ok(Appender::new(channel.appender()?, Arc::clone(&self.wakers)))
+        let rows = inner.channel(source)?.appender()?;
+        Ok(Appender::new(rows, Arc::clone(&self.wakers), None))
     }
 
     /// What a materialized view gives from now on. Its first column, `op`, says what a row does,

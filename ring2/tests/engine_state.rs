@@ -296,10 +296,6 @@ fn what_cannot_be_kept_is_refused() {
     );
     for (sql, why) in [
         (
-            "CREATE MATERIALIZED VIEW w AS SELECT n FROM c",
-            "source c is in memory",
-        ),
-        (
             "CREATE MATERIALIZED VIEW w AS SELECT n FROM v",
             "it reads the view v",
         ),

@@ -1,8 +1,11 @@
 //! The flags of `serve`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::EngineArgs;
+use super::setting::time;
+use crate::settings::path;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -18,9 +21,12 @@ pub(crate) struct ServeArgs {
     /// Where SQL is answered: not there yet
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
-    /// Where state is kept: not there yet
-    #[arg(long, value_name = "DIR")]
+    /// A directory for checkpoints of the views, from which the next start goes on
+    #[arg(long, value_name = "DIR", value_parser = path)]
     pub(crate) state: Option<PathBuf>,
+    /// Time between two checkpoints [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) checkpoint_every: Option<Duration>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

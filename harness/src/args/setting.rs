@@ -94,6 +94,36 @@ pub(crate) struct StateSettings {
     pub(crate) resume: bool,
 }
 
+fn path_kind(name: &'static str) -> Kind<PathBuf> {
+    Kind {
+        name,
+        parse: path,
+        show: |path| path.display().to_string(),
+    }
+}
+
+impl StateSettings {
+    /// Adds what was not typed; `None` where nothing is to be kept.
+    pub(crate) fn resolve(
+        (dir, every): (Option<PathBuf>, Option<Duration>),
+        settings: &mut Settings,
+    ) -> Result<Option<Self>, Failure> {
+        let dir = settings.take(&path_kind("state"), dir, None)?;
+        let every_kind = Kind {
+            name: "checkpoint_every",
+            parse: time,
+            show: |time| humantime::format_duration(*time).to_string(),
+        };
+        let default = humantime::format_duration(CHECKPOINT_EVERY).to_string();
+        let every = settings.take(&every_kind, every, Some(&default))?;
+        Ok(dir.map(|dir| Self {
+            dir,
+            every: every.unwrap_or(CHECKPOINT_EVERY),
+            resume: false,
+        }))
+    }
+}
+
 impl SettingArgs {
     /// Adds what was not typed.
     pub(crate) fn resolve(self, settings: &mut Settings) -> Result<RunSettings, Failure> {
@@ -110,11 +140,6 @@ impl SettingArgs {
         let format = word_kind("format");
         let format_default = "table on a terminal, ndjson otherwise";
         let format = settings.take(&format, self.format, Some(format_default))?;
-        let path_kind = |name| Kind {
-            name,
-            parse: path,
-            show: |path: &PathBuf| path.display().to_string(),
-        };
         let output = settings.take(&path_kind("output"), self.output, Some("-"))?;
         let stats = settings.take(&path_kind("stats"), self.stats, None)?;
         let limit = Kind {
@@ -129,19 +154,10 @@ impl SettingArgs {
             show: |time| humantime::format_duration(*time).to_string(),
         };
         let time = settings.take(&time, self.time, None)?;
-        let state = settings.take(&path_kind("state"), self.state, None)?;
-        let every = Kind {
-            name: "checkpoint_every",
-            parse: self::time,
-            show: |time| humantime::format_duration(*time).to_string(),
-        };
-        let default = humantime::format_duration(CHECKPOINT_EVERY).to_string();
-        let every = settings.take(&every, self.checkpoint_every, Some(&default))?;
-        let resume = self.resume;
-        let state = state.map(|dir| StateSettings {
-            dir,
-            every: every.unwrap_or(CHECKPOINT_EVERY),
-            resume,
+        let state = StateSettings::resolve((self.state, self.checkpoint_every), settings)?;
+        let state = state.map(|state| StateSettings {
+            resume: self.resume,
+            ..state
         });
         Ok(RunSettings {
             config,

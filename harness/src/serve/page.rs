@@ -8,6 +8,7 @@ use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
 use tiny_http::Method;
 use trefoil::Engine;
+use trefoil::engine::ViewMetrics;
 
 /// A view, as the engine's own table has it.
 const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark, rows_bad \
@@ -47,23 +48,23 @@ struct Job {
 }
 
 /// The page of a path.
-pub(super) fn page(engine: &Engine, method: &Method, path: &str) -> Page {
+pub(super) fn page((engine, keeps): (&Engine, bool), method: &Method, path: &str) -> Page {
     if !matches!(method, Method::Get | Method::Head) {
         return Page::text(405, "only GET is answered\n");
     }
-    let of_jobs: fn(&Engine, &[Job]) -> Page = match path {
-        "/healthz" => |_, jobs| health(jobs),
-        "/metrics" => |engine, jobs| Page {
+    let of_jobs: fn(&Engine, bool, &[Job]) -> Page = match path {
+        "/healthz" => |_, _, jobs| health(jobs),
+        "/metrics" => |engine, keeps, jobs| Page {
             status: 200,
             kind: PROMETHEUS,
-            text: metrics(engine, jobs),
+            text: metrics(engine, jobs) + &checkpoints(engine, keeps),
         },
         _ => return Page::text(404, "there are /healthz and /metrics\n"),
     };
     match engine.query(JOBS, &[]) {
         Ok(batches) => {
             let jobs: Vec<Job> = batches.iter().flat_map(jobs).collect();
-            of_jobs(engine, &jobs)
+            of_jobs(engine, keeps, &jobs)
         }
         Err(error) => Page::text(500, format!("{error}\n")),
     }
@@ -197,6 +198,43 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
         "Rows that no view read.",
         &unread,
     );
+    text
+}
+
+/// What there is to say of checkpoints, where views are kept.
+fn checkpoints(engine: &Engine, keeps: bool) -> String {
+    let mut text = String::new();
+    if !keeps {
+        return text;
+    }
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let views = engine.metrics().views;
+    let mut of = |name: &str, help: &str, of: &dyn Fn(&ViewMetrics) -> f64| {
+        let samples = views
+            .iter()
+            .map(|view| ("view", view.name.as_str(), of(view)));
+        metric(&mut text, name, help, &samples.collect::<Vec<_>>());
+    };
+    let help = "Checkpoints of the view that are durable, since the start.";
+    of("view_checkpoints_total", help, &|v| v.checkpoints as f64);
+    let help = "Those that could not be written.";
+    of("view_checkpoints_failed_total", help, &|v| {
+        v.checkpoints_failed as f64
+    });
+    let help = "Bytes of the newest of them.";
+    of("view_checkpoint_bytes", help, &|v| {
+        v.checkpoint_bytes as f64
+    });
+    let help = "Time until the newest was durable.";
+    of("view_checkpoint_seconds", help, &|v| {
+        seconds(v.checkpoint_ns)
+    });
+    let help = "The longest that a shard waited at a barrier for one of its inputs.";
+    of("view_aligned_seconds_max", help, &|v| {
+        seconds(v.aligned_ns_max)
+    });
+    let help = "Records of sockets that the newest checkpoint holds, over all starts.";
+    of("view_rows_durable", help, &|v| v.rows_durable as f64);
     text
 }
 

@@ -1,11 +1,13 @@
 //! A channel in the hands of the host: who reads it, who appends to it, and what became of the
 //! rows. It gives each appender a lane to each reader, whoever of the two comes first.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use rtrb::{Producer, RingBuffer};
 
+use super::named::Held;
 use super::{Appender, Outlet, ended};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
@@ -13,21 +15,24 @@ use crate::limits::{LANE_RESERVE, LANES_MAX};
 use crate::mesh::lane;
 use crate::runtime::{LaneShape, Running};
 use crate::schema::Schema;
-use crate::source::{Doorway, Inlet, file_schema};
+use crate::snapshot::Taken;
+use crate::source::{Doorway, Inlet, Onward, file_schema};
 use crate::wake::{Bell, RungAtEnd};
 
 /// A stream of rows between appenders and programs, in the hands of the host.
 #[derive(Debug)]
 pub struct Channel {
-    name: String,
+    pub(super) name: String,
     schema: Arc<Schema>,
     event_time: Option<usize>,
     frame_rows: usize,
-    appenders: Vec<AppenderEnd>,
-    readers: Vec<Reader>,
+    pub(super) appenders: Vec<AppenderEnd>,
+    pub(super) readers: Vec<Reader>,
     closed: Arc<AtomicBool>,
+    /// Of each producer that has a name what its last appender counts.
+    pub(super) names: HashMap<Arc<str>, Arc<Counters>>,
     /// Rows of appenders that are gone.
-    past: Counts,
+    pub(super) past: Counts,
 }
 
 /// What appenders did.
@@ -41,6 +46,9 @@ pub struct Counts {
     pub rows_staged: u64,
     /// Rows in lanes that were not taken when the input ended, summed over readers.
     pub rows_untaken: u64,
+    /// Rows of producers that have a name, which do not come again and were in no snapshot, summed
+    /// over readers.
+    pub rows_missed: u64,
 }
 
 /// One appender's counts, which it alone writes.
@@ -50,18 +58,24 @@ pub(super) struct Counters {
     pub(super) unread: AtomicU64,
     pub(super) staged: AtomicU64,
     pub(super) untaken: AtomicU64,
+    /// The number of the last row that is not staged any more.
+    pub(super) settled: AtomicU64,
 }
 
 #[derive(Debug)]
-struct AppenderEnd {
+pub(super) struct AppenderEnd {
+    /// What its producer is called, if that has a name.
+    pub(super) name: Option<Arc<str>>,
     bell: Arc<Bell>,
-    lanes: Producer<Outlet>,
+    pub(super) lanes: Producer<Outlet>,
     counters: Arc<Counters>,
 }
 
 /// A program that reads.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
+    /// Rows of producers that have a name which it began with.
+    pub(super) held: HashMap<String, u64>,
     door: Doorway,
     schema: Schema,
     columns: Arc<[usize]>,
@@ -86,6 +100,7 @@ impl Channel {
             appenders: Vec::new(),
             readers: Vec::new(),
             closed: Arc::default(),
+            names: HashMap::new(),
             past: Counts::default(),
         }
     }
@@ -106,6 +121,21 @@ impl Channel {
         running: &mut Running,
         source: usize,
         columns: &[usize],
+    ) -> Result<()> {
+        self.attach_from(running, source, columns, None)
+    }
+
+    /// As [`Channel::attach`], of a program that goes on: it has had what was taken by then, and is
+    /// sent nothing of it again.
+    ///
+    /// # Errors
+    /// As [`Channel::attach`].
+    pub fn attach_from(
+        &mut self,
+        running: &mut Running,
+        source: usize,
+        columns: &[usize],
+        taken: Option<&Taken>,
     ) -> Result<()> {
         let name = self.name.clone();
         let Some(spec) = running.program().sources.get(source).cloned() else {
@@ -135,6 +165,7 @@ impl Channel {
             return refuse(format!("channel {name} has frames of more rows"));
         }
         let mut reader = Reader {
+            held: Self::held_by(taken),
             door,
             schema,
             columns: columns.into(),
@@ -142,7 +173,14 @@ impl Channel {
             shard,
         };
         for appender in &mut self.appenders {
-            let outlet = reader.outlet(&appender.bell)?;
+            let settled = appender.counters.settled.load(Ordering::Acquire);
+            let of = appender.name.as_ref().map(|name| (name, settled));
+            let outlet = reader.outlet(&appender.bell, of)?;
+            if let (Some(name), Some(held)) = (&appender.name, &outlet.held) {
+                let missed = settled.saturating_sub(held.rows);
+                let had = reader.held.contains_key(&**name);
+                self.past.rows_missed += if had { missed } else { 0 };
+            }
             let sent = appender.lanes.push(outlet);
             assert!(sent.is_ok(), "a ring that only this end fills had room");
         }
@@ -156,6 +194,11 @@ impl Channel {
     /// [`Error::Preflight`] where there is no descriptor left, [`Error::TooMany`] where a program
     /// has not taken too many lanes, [`Error::Ended`] where the channel is closed.
     pub fn appender(&mut self) -> Result<Appender> {
+        self.open(None, 0)
+    }
+
+    /// An appender whose rows come behind so many of its producer.
+    pub(super) fn open(&mut self, name: Option<&Arc<str>>, begins: u64) -> Result<Appender> {
         if self.closed.load(Ordering::Acquire) {
             return Err(ended(&self.name));
         }
@@ -167,8 +210,12 @@ impl Channel {
         let bell = Arc::new(bell);
         let (lanes, inbox) = RingBuffer::new(LANES_MAX);
         let counters: Arc<Counters> = Arc::default();
-        let outlets = self.readers.iter_mut().map(|reader| reader.outlet(&bell));
+        counters.settled.store(begins, Ordering::Relaxed);
+        let of = name.map(|name| (name, begins));
+        let outlets = self.readers.iter_mut();
+        let outlets = outlets.map(|reader| reader.outlet(&bell, of));
         let appender = Appender {
+            held: begins,
             name: self.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: self.event_time,
@@ -182,6 +229,7 @@ impl Channel {
             bell: Arc::clone(&bell),
         };
         self.appenders.push(AppenderEnd {
+            name: name.cloned(),
             bell,
             lanes,
             counters,
@@ -211,12 +259,14 @@ impl Channel {
         self.readers.len()
     }
 
-    fn forget_gone(&mut self) {
+    pub(super) fn forget_gone(&mut self) {
         self.readers
             .retain(|reader| !reader.door.lanes.is_abandoned());
         let past = &mut self.past;
         self.appenders.retain(|appender| {
             let gone = appender.lanes.is_abandoned();
+            // What it counted last is seen.
+            fence(Ordering::Acquire);
             if gone {
                 *past = past.plus(appender.counters.read());
             }
@@ -239,6 +289,7 @@ impl Counts {
             rows_unread: self.rows_unread + other.rows_unread,
             rows_staged: self.rows_staged + other.rows_staged,
             rows_untaken: self.rows_untaken + other.rows_untaken,
+            rows_missed: self.rows_missed + other.rows_missed,
         }
     }
 }
@@ -250,13 +301,15 @@ impl Counters {
             rows_unread: self.unread.load(Ordering::Relaxed),
             rows_staged: self.staged.load(Ordering::Relaxed),
             rows_untaken: self.untaken.load(Ordering::Relaxed),
+            rows_missed: 0,
         }
     }
 }
 
 impl Reader {
-    /// A new lane, of which the shard gets its end.
-    fn outlet(&mut self, appender: &Arc<Bell>) -> Result<Outlet> {
+    /// A new lane, of which the shard gets its end; `of`: a producer that has a name, whose rows
+    /// come behind so many.
+    fn outlet(&mut self, appender: &Arc<Bell>, of: Option<(&Arc<str>, u64)>) -> Result<Outlet> {
         if self.door.lanes.is_full() {
             return Err(too_many());
         }
@@ -269,24 +322,40 @@ impl Reader {
         );
         sender.keep_reserve(LANE_RESERVE);
         let taken: Arc<AtomicU64> = Arc::default();
+        let held = of.map(|(name, begins)| Held {
+            rows: self.held.get(&**name).copied().unwrap_or(begins),
+            before: Arc::default(),
+        });
+        let onward = of.zip(held.as_ref()).map(|((name, begins), held)| {
+            held.before.store(held.rows.max(begins), Ordering::Relaxed);
+            Onward {
+                name: Arc::clone(name),
+                before: Arc::clone(&held.before),
+            }
+        });
+        let mut outlet = Outlet {
+            lane: sender,
+            columns: Arc::clone(&self.columns),
+            next: 0,
+            is_marked: false,
+            sent: 0,
+            held,
+            repeated: 0,
+            taken: Arc::clone(&taken),
+            gone: Arc::clone(&self.door.gone),
+            shard: RungAtEnd(Arc::clone(&self.shard)),
+        };
+        outlet.enter(of.map_or(0, |(_, begins)| begins));
         let sent = self.door.lanes.push(Inlet {
             lane: receiver,
-            taken: Arc::clone(&taken),
+            taken,
+            onward,
             appender: RungAtEnd(Arc::clone(appender)),
         });
         assert!(sent.is_ok(), "a ring that only this end fills had room");
         // A door that has gone takes it, or it is seen now that it has.
         fence(Ordering::SeqCst);
         self.shard.ring_always();
-        Ok(Outlet {
-            lane: sender,
-            columns: Arc::clone(&self.columns),
-            next: 0,
-            is_marked: false,
-            sent: 0,
-            taken,
-            gone: Arc::clone(&self.door.gone),
-            shard: RungAtEnd(Arc::clone(&self.shard)),
-        })
+        Ok(outlet)
     }
 }

@@ -31,6 +31,57 @@ pub(crate) struct SourcePosition {
     /// The watermark (ns) that other sources came to while it was idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) followed: Option<i64>,
+    /// Where it is in splits that come at their own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<LivePosition>,
+}
+
+/// Where a source is in splits that come at their own time, and cannot be read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LivePosition {
+    /// Records that were taken so far.
+    pub(crate) rows: u64,
+    /// The watermark (ns) of all splits.
+    pub(crate) watermark: Option<i64>,
+    /// The producers that have a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) producers: Vec<ProducerPosition>,
+}
+
+/// Where a producer that has a name goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProducerPosition {
+    pub(crate) name: String,
+    /// Rows of it that were taken so far.
+    pub(crate) rows: u64,
+    /// Its watermark (ns).
+    pub(crate) own: Option<i64>,
+    /// It said that nothing more comes.
+    pub(crate) has_ended: bool,
+}
+
+/// What a snapshot holds of a source whose splits come at their own time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Records that were taken, those that are no rows included.
+    pub rows: u64,
+    /// Of each producer that has a name so many rows.
+    pub producers: Vec<(String, u64)>,
+}
+
+impl Taken {
+    /// What a piece of [`Place::Source`] says; `None` where it is of another kind of source.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let position: SourcePosition = serde_json::from_slice(bytes).ok()?;
+        let LivePosition {
+            rows, producers, ..
+        } = position.live?;
+        let producers = producers.into_iter().map(|p| (p.name, p.rows));
+        Some(Self {
+            rows,
+            producers: producers.collect(),
+        })
+    }
 }
 
 /// The snapshots of all shards of a program, to go on from with any number of them.
@@ -87,6 +138,12 @@ impl Restore {
     /// Whether a stage was there for the barrier to pass; else it had ended before.
     pub(crate) fn passed(&self, stage: u32) -> bool {
         self.of(Place::Stage(stage)).next().is_some()
+    }
+
+    /// What was taken of a source whose splits come at their own time, by its number.
+    pub fn taken(&self, source: u32) -> Option<Taken> {
+        let mut pieces = self.of(Place::Source(source));
+        pieces.find_map(|(_, bytes)| Taken::of(bytes))
     }
 
     /// Where a source goes on; `None` where it had ended.

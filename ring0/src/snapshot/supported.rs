@@ -83,7 +83,8 @@ pub fn is_read_again(program: &Program, source: SourceId) -> bool {
     Remade::of(program).sources[source.index()]
 }
 
-/// Why there can be no snapshots of a program; `None` where there can.
+/// Why there can be no snapshots of a program; `None` where there can. What its sources can be read
+/// again of is for [`unrepeatable`] to say.
 pub fn refusal(program: &Program) -> Option<String> {
     let remade = Remade::of(program);
     if remade.is_shared(program) {
@@ -95,15 +96,31 @@ pub fn refusal(program: &Program) -> Option<String> {
                 continue;
             }
             _ if *remade => continue,
+            SourceKind::Connections { .. } | SourceKind::Channel => continue,
             SourceKind::Stream { feed, .. } if feed.goes_on() => continue,
-            SourceKind::Stream { .. } | SourceKind::Connections { .. } => {
-                "reads a stream that cannot be read again"
-            }
-            SourceKind::Channel | SourceKind::Columns { .. } | SourceKind::Memory { .. } => {
-                "is in memory"
-            }
+            SourceKind::Stream { .. } => "reads a stream that cannot be read again",
+            SourceKind::Columns { .. } | SourceKind::Memory { .. } => "is in memory",
         };
         return Some(format!("source {} {what}", source.name));
     }
     None
+}
+
+/// Which source of a program cannot be read again, so that what comes of it behind a snapshot is
+/// not there for who goes on, unless it is sent again; `None` where there is none.
+pub fn unrepeatable(program: &Program) -> Option<String> {
+    let remade = Remade::of(program);
+    let sources = program.sources.iter().zip(&remade.sources);
+    let mut live = sources.filter(|(_, remade)| !**remade);
+    live.find_map(|(source, _)| {
+        let what = match &source.kind {
+            SourceKind::Stream { feed, .. } if feed.goes_on() => return None,
+            SourceKind::Stream { .. } | SourceKind::Connections { .. } => {
+                "reads a stream that cannot be read again"
+            }
+            SourceKind::Channel => "is in memory",
+            _ => return None,
+        };
+        Some(format!("source {} {what}", source.name))
+    })
 }

@@ -11,6 +11,7 @@ use super::bad::BadRecords;
 use super::clock::Clock;
 use super::joint::Joint;
 use super::open::file_schema;
+use super::producers::{Onward, Producers};
 use super::system::{System, seal};
 use crate::align::SplitFacts;
 use crate::error::Result;
@@ -21,6 +22,7 @@ use crate::mesh::LaneReceiver;
 use crate::message::{Mark, Message};
 use crate::metrics::SourceCounters;
 use crate::program::SourceSpec;
+use crate::snapshot::LivePosition;
 use crate::source::{Polled, Reader};
 use crate::wake::RungAtEnd;
 
@@ -30,6 +32,8 @@ pub(crate) struct Inlet {
     pub(crate) lane: LaneReceiver,
     /// Rows that were taken from it, for the appender to know which were not.
     pub(crate) taken: Arc<AtomicU64>,
+    /// Whose rows these are, where they are numbered.
+    pub(crate) onward: Option<Onward>,
     /// Dropped last: an appender that waits for room sees that nobody takes more.
     #[expect(dead_code, reason = "what it does it does when it is dropped")]
     pub(crate) appender: RungAtEnd,
@@ -76,6 +80,8 @@ struct Split {
     /// Which of those that came so far.
     number: usize,
     inlet: Inlet,
+    /// Whose lane it is, where the producer has a name.
+    producer: Option<usize>,
     clock: Option<Clock>,
     rows: u64,
     /// When something came from it last.
@@ -94,6 +100,14 @@ impl Split {
     }
 }
 
+/// What is known of all splits, those first that have a lane.
+fn facts<'a>(
+    splits: &'a [Split],
+    producers: &'a Producers,
+) -> impl Iterator<Item = SplitFacts> + 'a {
+    splits.iter().map(Split::facts).chain(producers.away())
+}
+
 /// Rows of appenders.
 #[derive(Debug)]
 pub(crate) struct ChannelSource {
@@ -102,6 +116,7 @@ pub(crate) struct ChannelSource {
     /// Gone once nothing more is taken.
     door: Option<Door>,
     splits: Vec<Split>,
+    producers: Producers,
     /// Splits so far.
     arrived: usize,
     joint: Joint,
@@ -143,6 +158,7 @@ impl ChannelSource {
             reader,
             door: Some(door),
             splits: Vec::new(),
+            producers: Producers::default(),
             arrived: 0,
             joint: Joint::new(spec),
             now_ns: reader.begun,
@@ -155,6 +171,28 @@ impl ChannelSource {
             ending: Ending::Open,
             counters: SourceCounters::default(),
         }
+    }
+
+    /// Where it is, behind the last frame.
+    pub(super) fn at_barrier(&mut self) -> LivePosition {
+        // Who has come by now is in the snapshot.
+        self.admit();
+        let splits = &self.splits;
+        let clock = |number| splits.iter().find(|s| s.number == number)?.clock.as_ref();
+        LivePosition {
+            rows: self.first + self.out.rows() as u64,
+            watermark: self.joint.reached(),
+            producers: self.producers.positions(|split| clock(split)?.reached()),
+        }
+    }
+
+    /// Goes on from where it was, before it is polled.
+    pub(super) fn go_on(&mut self, at: LivePosition) {
+        self.now_ns = (self.reader.now)();
+        self.first = at.rows;
+        self.joint.go_on(at.watermark);
+        let clock = || Clock::new(&self.spec, self.reader, 1);
+        self.producers.go_on(at.producers, clock, self.now_ns);
     }
 
     /// Takes the next frame of the splits in turn.
@@ -191,6 +229,13 @@ impl ChannelSource {
                 continue;
             }
             let split = &mut self.splits[at];
+            // What the producer appended before goes first.
+            let is_read = |producer| self.producers.is_read(producer, split.number);
+            if !split.producer.is_none_or(is_read) {
+                self.next = at + 1;
+                looked += 1;
+                continue;
+            }
             // Asked first: what was sent before the end is seen then.
             let gone = split.inlet.lane.is_abandoned();
             let message = split.inlet.lane.pop();
@@ -253,11 +298,19 @@ impl ChannelSource {
     fn admit(&mut self) {
         let Some(door) = &mut self.door else { return };
         while let Ok(inlet) = door.lanes.pop() {
+            let number = self.arrived;
             self.arrived += 1;
+            let turn = inlet.onward.as_ref();
+            let turn = turn.map(|of| self.producers.enter(of, number, self.now_ns));
+            let (producer, clock) = match turn {
+                Some(turn) => (Some(turn.producer), turn.clock),
+                None => (None, None),
+            };
             self.splits.push(Split {
-                number: self.arrived - 1,
+                number,
                 inlet,
-                clock: Clock::new(&self.spec, self.reader, 1),
+                producer,
+                clock: clock.or_else(|| Clock::new(&self.spec, self.reader, 1)),
                 rows: 0,
                 moved_ns: self.now_ns,
                 due: 0,
@@ -267,13 +320,23 @@ impl ChannelSource {
 
     /// Takes away a split that has ended.
     fn leave(&mut self, at: usize) {
-        self.splits.remove(at);
+        let split = self.splits.remove(at);
+        if let Some(producer) = split.producer
+            && self
+                .producers
+                .leave(producer, split.number, split.clock, self.now_ns)
+            && let Some(next) = (self.splits.iter_mut()).find(|s| s.producer == Some(producer))
+            && let Some(onward) = &next.inlet.onward
+        {
+            let clock = self.producers.begin(producer, onward, next.number);
+            next.clock = clock.or(next.clock.take());
+        }
         self.judge();
     }
 
     /// Has it decided how the splits stand now.
     fn judge(&mut self) {
-        let facts = self.splits.iter().map(Split::facts);
+        let facts = facts(&self.splits, &self.producers);
         self.joint.judge(self.now_ns, facts);
     }
 
@@ -305,6 +368,10 @@ impl ChannelSource {
         }
         let (system, clock) = (&mut self.system, &mut split.clock);
         seal(&mut self.raw, &mut self.out, system, clock);
+        if let (Some(producer), Some(onward)) = (split.producer, &split.inlet.onward) {
+            let (before, rows) = (split.rows, rows as u64);
+            self.producers.take(producer, onward, before, rows);
+        }
         split.rows += rows as u64;
         split.inlet.taken.store(split.rows, Ordering::Release);
         self.joint.raise_bounds(&mut self.out);
@@ -316,7 +383,7 @@ impl ChannelSource {
     /// Whether the watermark of all rose.
     fn combine(&mut self) -> bool {
         self.admit();
-        let facts = self.splits.iter().map(Split::facts);
+        let facts = facts(&self.splits, &self.producers);
         self.joint.combine(self.now_ns, facts)
     }
 

@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
 use crate::program::{BadData, FileFormat, SourceSpec};
+use crate::snapshot::LivePosition;
 use crate::source::{Polled, Reader};
 
 /// A connection.
@@ -55,6 +56,8 @@ pub(crate) struct ConnectionsSource {
     is_stopped: bool,
     /// What was counted in those that are gone.
     gone: SourceCounters,
+    /// Records of programs that this one goes on from.
+    before: u64,
 }
 
 impl ConnectionsSource {
@@ -78,7 +81,23 @@ impl ConnectionsSource {
             empty: Frame::new(&spec.schema, 1),
             is_stopped: false,
             gone: SourceCounters::default(),
+            before: 0,
         }
+    }
+
+    /// Where it is, behind the last frame. Its connections are of this program alone.
+    pub(super) fn at_barrier(&self) -> LivePosition {
+        LivePosition {
+            rows: self.before + self.counters().rows_read,
+            watermark: self.joint.reached(),
+            producers: Vec::new(),
+        }
+    }
+
+    /// Goes on from where it was, before it is polled.
+    pub(super) fn go_on(&mut self, at: LivePosition) {
+        self.before = at.rows;
+        self.joint.go_on(at.watermark);
     }
 
     /// Takes the next frame of the connections in turn.

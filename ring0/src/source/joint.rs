@@ -42,6 +42,11 @@ impl Joint {
         }
     }
 
+    /// Goes on behind this watermark, which is told again.
+    pub(super) fn go_on(&mut self, watermark: Option<i64>) {
+        self.watermark = watermark.unwrap_or(i64::MIN);
+    }
+
     /// Whether somebody asks for the time.
     pub(super) fn needs_time(&self) -> bool {
         self.policy.is_some()

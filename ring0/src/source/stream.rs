@@ -244,6 +244,7 @@ impl StreamSource {
                     .position((at, &self.bytes[..self.at]), names, self.skipping),
             ),
             followed: None,
+            live: None,
         }
     }
 

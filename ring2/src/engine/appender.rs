@@ -9,6 +9,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use trefoil_ring0::appender::{self, Pushed, Value};
 
+use super::durable::Ledger;
 use super::wakers::Wakers;
 use crate::error::{Error, Result};
 
@@ -19,11 +20,41 @@ use crate::error::{Error, Result};
 pub struct Appender {
     rows: appender::Appender,
     wakers: Arc<Wakers>,
+    /// What checkpoints hold of it, where it has a name.
+    named: Option<(Arc<Ledger>, String)>,
 }
 
 impl Appender {
-    pub(super) fn new(rows: appender::Appender, wakers: Arc<Wakers>) -> Self {
-        Self { rows, wakers }
+    pub(super) fn new(
+        rows: appender::Appender,
+        wakers: Arc<Wakers>,
+        named: Option<(Arc<Ledger>, String)>,
+    ) -> Self {
+        Self {
+            rows,
+            wakers,
+            named,
+        }
+    }
+
+    /// The number of the last row that was appended; of a producer with a name they go on from
+    /// [`Self::held`].
+    pub fn rows(&self) -> u64 {
+        self.rows.rows()
+    }
+
+    /// The number of the row behind which it began: every view has those before, and the next one
+    /// is to be the one behind it.
+    pub fn held(&self) -> u64 {
+        self.rows.held()
+    }
+
+    /// The number of the last row that is in a durable checkpoint of every view that reads the
+    /// source: those up to it are not asked for again. `None` where it has no name, or no view of
+    /// the source is kept.
+    pub fn durable(&self) -> Option<u64> {
+        let (ledger, name) = self.named.as_ref()?;
+        ledger.durable(name)
     }
 
     /// The columns of its source, by name and type.

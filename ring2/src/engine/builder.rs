@@ -125,8 +125,9 @@ impl Builder {
     }
 
     /// A directory in which views are kept: a view that is made again, by the same statement, goes
-    /// on from its newest checkpoint. Only views over what can be read again are, and others are
-    /// refused then.
+    /// on from its newest checkpoint. Of what cannot be read again a crash loses what is behind
+    /// that, but for rows of producers with names: see [`Engine::producer`]. Views over views, and
+    /// sinks, are refused then.
     #[must_use]
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
@@ -175,6 +176,7 @@ impl Builder {
                 },
                 views: BTreeMap::new(),
                 channels: BTreeMap::new(),
+                ledgers: BTreeMap::new(),
                 sinks: BTreeMap::new(),
                 cursors: BTreeMap::new(),
                 temporaries: Arc::default(),

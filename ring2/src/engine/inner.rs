@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use trefoil_ring0::appender::Channel;
-use trefoil_ring0::program::SourceKind;
+use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::runtime::{Running, Runtime};
 use trefoil_ring0::schema::{Field, Schema, physical};
+use trefoil_ring0::snapshot::Restore;
 
+use super::durable::{Ledger, Ledgers};
 use super::kept::{FedSink, Kept, There, renamed};
 use super::session::{Cursor, Listening};
 use super::sink::{Feeding, OpenSink};
 use super::state::{Opened, Removed, StateDir};
 use super::system::{self, System};
-use super::view::{Moment, OnDisk, View};
+use super::view::{Moment, OnDisk, Shared, View};
 use super::wanted::Wanted;
 use super::{feed, query};
 use crate::catalog::SourceDef;
@@ -34,6 +36,8 @@ pub(super) struct Inner {
     /// Before the runtime, so that views end first.
     pub(super) views: BTreeMap<String, View>,
     pub(super) channels: BTreeMap<String, Channel>,
+    /// What checkpoints of views hold of each of them.
+    pub(super) ledgers: BTreeMap<String, Arc<Ledger>>,
     /// Those that were fed.
     pub(super) sinks: BTreeMap<String, OpenSink>,
     /// By their names.
@@ -191,6 +195,7 @@ impl Inner {
     /// Starts a view that is kept there, of which nobody knows yet, or goes on with it.
     pub(super) fn create_kept(
         &mut self,
+        session: &Session,
         name: String,
         mut query: PlannedQuery,
         mut opened: Opened,
@@ -200,13 +205,16 @@ impl Inner {
         };
         let folder = opened.path().to_owned();
         let begun = opened.begin(&mut query, state.chunk_bytes)?;
-        let running = self
-            .runtime
-            .add_from(&query.program, begun.restore.as_ref())?;
+        let restore = begun.restore.as_ref();
+        let mut running = self.runtime.add_from(&query.program, restore)?;
+        self.attach(session, &query, &mut running, restore)?;
         let homes = begun.homes(running.shards());
-        let taking = opened.taking(&state, &query, &running, (begun.is_over, homes))?;
-        let is_endless = feed::has_others(&query.program, &self.views);
         self.made += 1;
+        let ledgers = Ledgers::new(self.made, self.ledgers_of(&query.program).collect());
+        let taking = opened.taking(&state, &query, &running, &begun, ledgers.clone())?;
+        let sources = 0..query.program.sources.len() as u32;
+        let taken: Vec<_> = sources.map(|source| begun.taken(source)).collect();
+        let is_endless = feed::has_others(&query.program, &self.views);
         let named = (name.clone(), self.made);
         let on_disk = OnDisk {
             taking,
@@ -216,7 +224,48 @@ impl Inner {
         };
         let view = View::kept_on_disk(named, &query, running, on_disk, is_endless)?;
         self.views.insert(name, view);
+        ledgers.note(|source| taken.get(source as usize)?.as_ref());
         Ok(())
+    }
+
+    /// The channels that a program reads, by the number of the source, and what is told of each.
+    fn ledgers_of(&self, program: &Program) -> impl Iterator<Item = (u32, Arc<Ledger>)> {
+        let sources = (0..).zip(&program.sources);
+        sources.filter_map(|(number, source)| {
+            let is_channel = matches!(source.kind, SourceKind::Channel);
+            let ledger = self.ledgers.get(&source.name).filter(|_| is_channel);
+            Some((number, Arc::clone(ledger?)))
+        })
+    }
+
+    /// The channel of this name.
+    pub(super) fn channel(&mut self, source: &str) -> Result<&mut Channel> {
+        self.channels.get_mut(source).ok_or_else(|| {
+            let message = format!("there is no source \"{source}\" with connector 'channel'");
+            Error::engine("E0603", message)
+        })
+    }
+
+    /// The views in whose checkpoints a producer of a channel does not stand yet.
+    pub(super) fn without(&self, source: &str, producer: &str) -> Vec<Arc<Shared>> {
+        let ledger = self.ledgers.get(source);
+        let numbers = ledger.map_or_else(Vec::new, |ledger| ledger.without(producer));
+        let views = self.views.values();
+        let views = views.filter(|view| numbers.contains(&view.number()));
+        views.map(|view| Arc::clone(view.shared())).collect()
+    }
+
+    /// A view, where producers that have names are there of which its checkpoint is to know.
+    pub(super) fn unknowing(&self, view: &str) -> Vec<Arc<Shared>> {
+        let Some(view) = self.views.get(view).filter(|_| self.state.is_some()) else {
+            return Vec::new();
+        };
+        let mut read = (self.channels.iter()).filter(|(name, _)| view.reads(name));
+        let knows = !read.any(|(_, channel)| channel.producers().next().is_some());
+        match knows {
+            true => Vec::new(),
+            false => vec![Arc::clone(view.shared())],
+        }
     }
 
     /// Starts a view, of which nobody knows yet.
@@ -240,6 +289,18 @@ impl Inner {
     /// Starts a query, and has appenders feed it.
     pub(super) fn start(&mut self, session: &Session, query: &PlannedQuery) -> Result<Running> {
         let mut running = self.runtime.add(&query.program)?;
+        self.attach(session, query, &mut running, None)?;
+        Ok(running)
+    }
+
+    /// Has appenders feed a query, which has had what it goes on from.
+    fn attach(
+        &mut self,
+        session: &Session,
+        query: &PlannedQuery,
+        running: &mut Running,
+        from: Option<&Restore>,
+    ) -> Result<()> {
         for (number, spec) in query.program.sources.iter().enumerate() {
             if !matches!(spec.kind, SourceKind::Channel) || self.views.contains_key(&spec.name) {
                 continue;
@@ -253,9 +314,10 @@ impl Inner {
             let fields = spec.schema.fields[..end].iter();
             let columns: Option<Vec<usize>> = fields.map(|f| def.index_of(&f.name)).collect();
             let columns = columns.expect("a source gives columns that it has");
-            channel.attach(&mut running, number, &columns)?;
+            let taken = from.and_then(|from| from.taken(number as u32));
+            channel.attach_from(running, number, &columns, taken.as_ref())?;
         }
-        Ok(running)
+        Ok(())
     }
 
     /// What a view gives from now on, those rows that are wanted.
@@ -299,6 +361,7 @@ impl Inner {
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         renamed(&mut self.views, from, to);
         renamed(&mut self.channels, from, to);
+        renamed(&mut self.ledgers, from, to);
         renamed(&mut self.sinks, from, to);
         let feeds = self
             .sinks
@@ -320,6 +383,14 @@ impl Inner {
         let channels =
             (self.channels).extract_if(.., |name, _| !catalog.sources.contains_key(name));
         let views: Vec<View> = views.map(|(_, view)| view).collect();
+        for (view, ledger) in views
+            .iter()
+            .flat_map(|v| self.ledgers.values().map(move |l| (v, l)))
+        {
+            ledger.forget(view.number());
+        }
+        let is_there = |name: &String, _: &mut Arc<Ledger>| catalog.sources.contains_key(name);
+        self.ledgers.retain(is_there);
         let folders = views.iter().filter_map(View::folder);
         let gone = Gone {
             sinks: sinks.map(|(_, sink)| sink).collect(),
@@ -332,6 +403,7 @@ impl Inner {
             if !self.channels.contains_key(&def.name) {
                 self.channels
                     .insert(def.name.clone(), channel(def, frame_rows)?);
+                self.ledgers.insert(def.name.clone(), Arc::default());
             }
         }
         self.drop_session(session);

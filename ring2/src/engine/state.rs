@@ -10,14 +10,15 @@ use std::time::{Duration, SystemTime};
 use arrow_ipc::reader::StreamReader;
 use datafusion::arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use trefoil_ring0::program::Program;
+use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::runtime::{HASH_SEED, Running};
-use trefoil_ring0::snapshot::{Piece, Restore};
+use trefoil_ring0::snapshot::{Piece, Restore, Taken};
 use trefoil_ring1::checkpoint::{
     Checkpoint, ManifestData, StatementPrint, Store, StoreError, Writer, checksum,
 };
 
 use super::Engine;
+use super::durable::Ledgers;
 use super::fold::Homes;
 use super::statement::When;
 use super::taking::{ROWS, Taking};
@@ -76,6 +77,11 @@ pub(super) struct Begun {
 }
 
 impl Begun {
+    /// What it had of a source that cannot be read again.
+    pub(super) fn taken(&self, source: u32) -> Option<Taken> {
+        self.restore.as_ref()?.taken(source)
+    }
+
     /// Where the rows go among so many shards.
     pub(super) fn homes(&self, shards: usize) -> Homes {
         match self.restore.is_none() || self.shards == Some(shards) {
@@ -227,8 +233,10 @@ impl Opened {
         state: &StateDir,
         query: &PlannedQuery,
         running: &Running,
-        (is_over, homes): (bool, Homes),
+        begun: &Begun,
+        ledgers: Ledgers,
     ) -> Result<Taking> {
+        let homes = begun.homes(running.shards());
         let planned = self.planned.duration_since(SystemTime::UNIX_EPOCH);
         let planned = planned.map_or(0, |since| since.as_nanos());
         let times = Times {
@@ -261,7 +269,10 @@ impl Opened {
             state.every,
             data,
         );
-        Ok(match is_over {
+        let sources = 0..query.program.sources.len() as u32;
+        let durable = sources.filter_map(|source| Some(begun.taken(source)?.rows));
+        let taking = taking.telling(ledgers, durable.sum());
+        Ok(match begun.is_over {
             true => taking.over(),
             false => taking,
         })
@@ -320,8 +331,14 @@ impl Engine {
                 return Err(Error::engine("E0615", message));
             }
             let shared = inner.views.values().map(|view| Arc::clone(view.shared()));
-            shared.filter(|view| !view.lock().is_ended).collect()
+            shared.collect()
         };
+        self.checkpoint_of(views)
+    }
+
+    /// The same of these views.
+    pub(super) fn checkpoint_of(&self, mut views: Vec<Arc<Shared>>) -> Result<()> {
+        views.retain(|view| !view.lock().is_ended);
         // All are asked before the first is waited for.
         let asked: Vec<_> = views
             .iter()
@@ -343,6 +360,23 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What of a view is lost in a crash; `None` where nothing is.
+pub(super) fn at_risk(view: &str, program: &Program) -> Option<String> {
+    let source = program.sources.iter().find_map(|source| {
+        let unless = match source.kind {
+            SourceKind::Channel => ", but for those of producers with names, which send them again",
+            SourceKind::Connections { .. } => "",
+            _ => return None,
+        };
+        Some((&source.name, unless))
+    });
+    let (source, unless) = source?;
+    Some(format!(
+        "view \"{view}\": rows of source {source} that come behind its last checkpoint are lost in \
+         a crash{unless}"
+    ))
 }
 
 /// Whether the files and operators of a program can be gone on with; why not.

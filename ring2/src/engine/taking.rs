@@ -10,11 +10,12 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use trefoil_ring0::runtime::Running;
-use trefoil_ring0::snapshot::Told;
+use trefoil_ring0::snapshot::{self, Taken, Told};
 use trefoil_ring1::checkpoint::{
     Action, Coordinator, Event, ManifestData, Outcome, Phase, Place, Writer,
 };
 
+use super::durable::Ledgers;
 use super::fold::Snapshot;
 use super::keeper::Flushing;
 use super::view::Shared;
@@ -59,6 +60,12 @@ pub(super) struct Taking {
     /// The view had ended before: there is nothing to be taken.
     is_over: bool,
     counts: Counts,
+    /// What the epoch in flight holds of sources that cannot be read again, and who is told.
+    taken: Vec<(u32, Taken)>,
+    ledgers: Ledgers,
+    /// When it began, and its bytes so far.
+    begun: Instant,
+    bytes: u64,
 }
 
 /// The checkpoints of a view so far.
@@ -68,6 +75,11 @@ pub(super) struct Counts {
     pub(super) failed: u64,
     /// The longest that a shard waited at a barrier for one of its inputs.
     pub(super) aligned_ns_max: u64,
+    /// Bytes of the newest, and how long it took.
+    pub(super) bytes: u64,
+    pub(super) took_ns: u64,
+    /// Records that it holds of sources that cannot be read again.
+    pub(super) rows_durable: u64,
 }
 
 fn failed(epoch: u64, error: impl std::fmt::Display) -> Error {
@@ -99,7 +111,23 @@ impl Taking {
             waiting: Vec::new(),
             is_over: false,
             counts: Counts::default(),
+            taken: Vec::new(),
+            ledgers: Ledgers::default(),
+            begun: Instant::now(),
+            bytes: 0,
         }
+    }
+
+    /// Of one that reads channels, and had so many records of what cannot be read again.
+    pub(super) fn telling(mut self, ledgers: Ledgers, rows_durable: u64) -> Self {
+        self.ledgers = ledgers;
+        self.counts.rows_durable = rows_durable;
+        self
+    }
+
+    /// The checkpoints so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Of one that had ended.
@@ -179,8 +207,11 @@ impl Taking {
                 }
             };
             for piece in pieces {
-                let (shard, place) = (shard as u32, kept_place(piece.place));
-                self.writer.piece(shard, place, piece.bytes);
+                if let snapshot::Place::Source(source) = piece.place {
+                    let taken = Taken::of(&piece.bytes);
+                    self.taken.extend(taken.map(|taken| (source, taken)));
+                }
+                self.write(shard as u32, kept_place(piece.place), piece.bytes);
             }
             if is_last {
                 self.shard_done(shard);
@@ -226,9 +257,33 @@ impl Taking {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let created_ns = since.map_or(0, |since| since.as_nanos());
         self.data.created_ns = i64::try_from(created_ns).unwrap_or(i64::MAX);
-        self.writer.begin(epoch);
+        self.begin_writing(epoch);
         running.ask_barrier(barrier);
         true
+    }
+
+    fn begin_writing(&mut self, epoch: u64) {
+        self.taken.clear();
+        (self.begun, self.bytes) = (Instant::now(), 0);
+        self.writer.begin(epoch);
+    }
+
+    fn write(&mut self, shard: u32, place: Place, bytes: Vec<u8>) {
+        self.bytes += bytes.len() as u64;
+        self.writer.piece(shard, place, bytes);
+    }
+
+    /// A checkpoint is durable.
+    fn written(&mut self, shared: &Shared) {
+        let rows = self.taken.iter().map(|(_, taken)| taken.rows);
+        self.counts.taken += 1;
+        self.counts.bytes = self.bytes;
+        self.counts.took_ns = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counts.rows_durable = rows.sum();
+        let taken = |source| self.taken.iter().find(|(of, _)| *of == source);
+        self.ledgers.note(|source| Some(&taken(source)?.1));
+        // Who waits for it finds it counted.
+        shared.count(self.counts);
     }
 
     /// A barrier was met in the results, behind which these rows stand; whether it was this one.
@@ -261,7 +316,7 @@ impl Taking {
     }
 
     /// Whether there is another one.
-    fn write_slice(&self, writing: &mut Writing) -> bool {
+    fn write_slice(&mut self, writing: &mut Writing) -> bool {
         let Writing { rows, shard, at } = writing;
         while *shard < rows.shards() && *at == rows.len(*shard) {
             (*shard, *at) = (*shard + 1, 0);
@@ -276,7 +331,7 @@ impl Taking {
             level: 0,
         };
         let bytes = rows.encoded(*shard, *at..end);
-        self.writer.piece(*shard as u32, place, bytes);
+        self.write(*shard as u32, place, bytes);
         *at = end;
         true
     }
@@ -321,9 +376,7 @@ impl Taking {
     fn note(&mut self, outcome: Outcome, shared: &Shared) {
         match outcome {
             Outcome::Written(epoch) => {
-                self.counts.taken += 1;
-                // Who waits for it finds it counted.
-                shared.count(self.counts);
+                self.written(shared);
                 self.waiting.retain(|(of, _)| *of > epoch);
                 self.step(Event::Written { epoch });
             }
@@ -374,7 +427,7 @@ impl Taking {
         (self.writing, self.triggered) = (None, None);
         let epoch = self.coordinator.next_epoch();
         self.data.counters["ended"] = true.into();
-        self.writer.begin(epoch);
+        self.begin_writing(epoch);
         let mut writing = Writing {
             rows: shared.lock().fold.snapshot(),
             shard: 0,
@@ -384,8 +437,7 @@ impl Taking {
         self.writer.commit(epoch, self.data.clone());
         match self.writer.wait() {
             Some(Outcome::Written(_)) => {
-                self.counts.taken += 1;
-                shared.count(self.counts);
+                self.written(shared);
                 self.waiting.clear();
             }
             Some(

@@ -95,6 +95,7 @@ impl View {
     ) -> Result<Self> {
         let mut state = Self::state(query, &running)?;
         state.fold = state.fold.with_homes(on_disk.homes);
+        state.checkpoints = on_disk.taking.counts();
         for (shard, rows) in &on_disk.rows {
             state.fold.go_on(*shard, rows).map_err(|e| wrong(&e))?;
         }
@@ -257,7 +258,15 @@ impl View {
             checkpoints: checkpoints.taken,
             checkpoints_failed: checkpoints.failed,
             aligned_ns_max: checkpoints.aligned_ns_max,
+            checkpoint_bytes: checkpoints.bytes,
+            checkpoint_ns: checkpoints.took_ns,
+            rows_durable: checkpoints.rows_durable,
         }
+    }
+
+    /// Whether its program has a source of this name.
+    pub(super) fn reads(&self, source: &str) -> bool {
+        self.sources.iter().any(|name| name == source)
     }
 
     /// The number of the view among those that were ever made: it reads only such of lesser ones.

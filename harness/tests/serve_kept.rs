@@ -1,0 +1,303 @@
+//! `trefoil serve --state`: a server that is killed goes on from its checkpoints when it is started
+//! again, with any number of cores, and its views come to the rows of a server that was not.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{Folder, text, trefoil};
+
+struct Server {
+    child: Child,
+    http: String,
+}
+
+impl Server {
+    fn start(folder: &Folder, cores: &str, every: &str) -> Self {
+        let said = File::create(folder.0.join("said")).unwrap();
+        let mut child = trefoil(folder)
+            .args([
+                "serve",
+                "q.sql",
+                "--http",
+                "127.0.0.1:0",
+                "--state",
+                "state",
+            ])
+            .args(["--cores", cores, "--checkpoint-every", every])
+            .stdout(Stdio::piped())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let http = line.trim_end().strip_prefix("ready http=");
+        let http = http.unwrap_or_else(|| panic!("{}", folder.read("said")));
+        Self {
+            http: http.to_owned(),
+            child,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Ends it with this signal, and gives its exit code.
+    fn ends(mut self, signal: &str) -> Option<i32> {
+        self.signal(signal);
+        self.child.wait().unwrap().code()
+    }
+
+    /// A number of `/metrics`.
+    fn metric(&self, name: &str, view: &str) -> u64 {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        let asked = "GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let begin = format!("trefoil_{name}{{view=\"{view}\"}} ");
+        let found = answer.lines().find_map(|line| line.strip_prefix(&begin));
+        let found = found.unwrap_or_else(|| panic!("{begin}: {answer}"));
+        found.parse::<f64>().unwrap() as u64
+    }
+
+    fn waits_for(&self, name: &str, view: &str, least: u64) {
+        while self.metric(name, view) < least {
+            std::thread::yield_now();
+        }
+    }
+}
+
+const FILE_VIEWS: [(&str, &str); 3] = [
+    (
+        "sums",
+        "SELECT k, COUNT(*) AS n, SUM(v) AS total, COUNT(DISTINCT v % 9) AS kinds FROM r GROUP BY k",
+    ),
+    (
+        "closed",
+        "SELECT window_start, k % 5 AS k, COUNT(*) AS n, MAX(v) AS most FROM \
+         TABLE(TUMBLE(TABLE r, DESCRIPTOR(t), INTERVAL '20' SECOND)) \
+         GROUP BY window_start, window_end, k % 5 EMIT ON WINDOW CLOSE",
+    ),
+    ("some", "SELECT id, v FROM made WHERE id % 50 = 0"),
+];
+
+const SOURCES: &str = "CREATE SOURCE r (n BIGINT, k BIGINT, v BIGINT, t TIMESTAMP(3), \
+       WATERMARK FOR t AS t - INTERVAL '1' SECOND) \
+       WITH (connector = 'file', format = 'json', path = 'r.json');
+     CREATE SOURCE made (id BIGINT, v BIGINT) WITH (connector = 'generator', rows = 200000, \
+       fields.id.kind = 'sequence', fields.v.min = 0, fields.v.max = 9);";
+
+/// Records a tenth of a second apart, in some disorder.
+fn records(rows: u64) -> String {
+    let mut lines = String::new();
+    for n in 0..rows {
+        let tenths = n + 7 - n * 5 % 8;
+        let (hour, minute) = (tenths / 36_000, tenths / 600 % 60);
+        let (second, tenth) = (tenths / 10 % 60, tenths % 10);
+        let (k, v) = (n * 7 % 1013, n * n % 101);
+        let t = format!("2025-01-01T{hour:02}:{minute:02}:{second:02}.{tenth}");
+        writeln!(lines, "{{\"n\":{n},\"k\":{k},\"v\":{v},\"t\":\"{t}\"}}").unwrap();
+    }
+    lines
+}
+
+/// The rows of a SELECT, in the order of their text.
+fn sorted(output: &Output) -> Vec<String> {
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let mut rows: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// What a shell finds in a view of the directory.
+fn kept(folder: &Folder, ddl: &str, view: &str) -> Vec<String> {
+    let mut child = trefoil(folder)
+        .args([
+            "sql", "--state", "state", "--format", "ndjson", "--cores", "2",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let typed = format!("{ddl}\nSELECT * FROM {view};\n");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(typed.as_bytes()).unwrap();
+    drop(stdin);
+    sorted(&child.wait_with_output().unwrap())
+}
+
+fn views(all: &[(&str, &str)]) -> String {
+    let view =
+        |(name, query): &(&str, &str)| format!("CREATE MATERIALIZED VIEW {name} AS {query};\n");
+    all.iter().map(view).collect()
+}
+
+/// Killed as soon as some checkpoints more are durable, and started with other cores.
+#[test]
+fn a_server_that_is_killed_goes_on() {
+    let folder = Folder::new("serve-killed");
+    folder.write("r.json", &records(120_000));
+    let ddl = format!("{SOURCES}\n{}", views(&FILE_VIEWS));
+    folder.write("q.sql", &ddl);
+    for (life, cores) in ["1", "2", "3", "1", "2"].into_iter().enumerate() {
+        let server = Server::start(&folder, cores, "10ms");
+        for (view, _) in FILE_VIEWS {
+            let least = 1 + life as u64 % 3;
+            while server.metric("view_checkpoints_total", view) < least
+                && server.metric("view_running", view) == 1
+            {
+                std::thread::yield_now();
+            }
+            assert_eq!(server.metric("view_checkpoints_failed_total", view), 0);
+        }
+        assert_eq!(server.ends("KILL"), None);
+    }
+    let server = Server::start(&folder, "2", "10ms");
+    for (view, _) in FILE_VIEWS {
+        while server.metric("view_running", view) == 1 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(server.ends("TERM"), Some(0), "{}", folder.read("said"));
+    for (view, query) in FILE_VIEWS {
+        let output = trefoil(&folder)
+            .args(["run", "-c", &format!("{SOURCES} {query}")])
+            .args(["--format", "ndjson"])
+            .output();
+        let want = sorted(&output.unwrap());
+        assert!(want.len() > 500, "{view}: {}", want.len());
+        assert_eq!(kept(&folder, &ddl, view), want, "{view}");
+    }
+}
+
+const SOCKET: &str = "CREATE SOURCE s (n BIGINT) WITH (connector = 'unix', address = 'in.sock', \
+      format = 'json', bad_data = 'skip');
+    CREATE MATERIALIZED VIEW v AS SELECT n % 3 AS k, COUNT(*) AS n, SUM(n) AS total FROM s \
+      GROUP BY n % 3;";
+
+fn connect(folder: &Folder) -> UnixStream {
+    UnixStream::connect(folder.0.join("in.sock")).unwrap()
+}
+
+fn send(client: &mut UnixStream, numbers: std::ops::Range<u64>) {
+    let lines = numbers.map(|n| format!("{{\"n\":{n}}}\n"));
+    let lines: String = lines.collect();
+    client.write_all(lines.as_bytes()).unwrap();
+}
+
+/// A client that asks how many of its records are durable sends the others again.
+#[test]
+fn what_a_socket_lost_can_be_told_and_sent_again() {
+    let folder = Folder::new("serve-socket");
+    folder.write("q.sql", SOCKET);
+    let server = Server::start(&folder, "2", "1h");
+    assert!(
+        folder.read("said").contains("are lost in a crash"),
+        "{}",
+        folder.read("said")
+    );
+    let mut client = connect(&folder);
+    send(&mut client, 0..100);
+    client.write_all(b"nothing\n").unwrap();
+    server.waits_for("view_rows_read_total", "v", 101);
+    for taken in 1..=2 {
+        server.signal("USR1");
+        server.waits_for("view_checkpoints_total", "v", taken);
+        let note = "note: a checkpoint of all views was taken\n";
+        while folder.read("said").matches(note).count() < taken as usize {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(server.metric("view_rows_durable", "v"), 101);
+    assert!(server.metric("view_checkpoint_bytes", "v") > 100);
+    send(&mut client, 100..150);
+    server.waits_for("view_rows_read_total", "v", 151);
+    assert_eq!(server.ends("KILL"), None);
+
+    let server = Server::start(&folder, "1", "1h");
+    let durable = server.metric("view_rows_durable", "v");
+    assert_eq!(durable, 101, "one of them was none");
+    let mut client = connect(&folder);
+    send(&mut client, 100..200);
+    server.waits_for("view_rows_read_total", "v", 100);
+    assert_eq!(server.ends("TERM"), Some(0), "{}", folder.read("said"));
+
+    let server = Server::start(&folder, "3", "1h");
+    assert_eq!(server.metric("view_rows_durable", "v"), 201);
+    assert_eq!(server.ends("INT"), Some(0), "{}", folder.read("said"));
+    let mut want: Vec<String> = (0..3)
+        .map(|k| {
+            let numbers = (0..200_u64).filter(|n| n % 3 == k);
+            let (n, total) = (numbers.clone().count(), numbers.sum::<u64>());
+            format!("{{\"k\":{k},\"n\":{n},\"total\":{total}}}")
+        })
+        .collect();
+    want.sort_unstable();
+    assert_eq!(kept(&folder, SOCKET, "v"), want);
+}
+
+/// A server that cannot go on says why, and nothing is begun anew without a word.
+#[test]
+fn what_cannot_be_gone_on_with() {
+    let folder = Folder::new("serve-not-on");
+    folder.write("q.sql", SOCKET);
+    folder.write("file", "");
+    let fails = |options: &[&str]| -> (Option<i32>, String) {
+        let output = trefoil(&folder)
+            .args(["serve", "--http", "127.0.0.1:0"])
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(output.stdout.is_empty());
+        (output.status.code(), text(&output.stderr))
+    };
+    let server = Server::start(&folder, "1", "1h");
+    send(&mut connect(&folder), 0..10);
+    server.waits_for("view_rows_read_total", "v", 10);
+    let other = SOCKET.replace("in.sock", "other.sock");
+    let busy = fails(&["-c", &other, "--state", "state"]);
+    assert!(busy.0 == Some(5) && busy.1.contains("another"), "{busy:?}");
+    assert_eq!(server.ends("TERM"), Some(0));
+    let over = format!("{SOCKET} CREATE MATERIALIZED VIEW w AS SELECT SUM(n) AS n FROM v;");
+    let sink = format!(
+        "{SOCKET} CREATE SINK o WITH (connector = 'file', format = 'json', path = 'o') AS \
+         SELECT n FROM s;"
+    );
+    let changed = SOCKET.replace("% 3", "% 4");
+    let nowhere = SOCKET.replace("in.sock", "none/in.sock");
+    for (sql, state, code, why) in [
+        (changed.as_str(), "state", 5, "another definition"),
+        (SOCKET, "file", 5, "cannot be taken up"),
+        (&over, "state", 3, "it reads the view v"),
+        (&sink, "state", 3, "error[E0301]"),
+        (&nowhere, "fresh", 4, "No such file"),
+    ] {
+        let failed = fails(&["-c", sql, "--state", state]);
+        assert!(
+            failed.0 == Some(code) && failed.1.contains(why),
+            "{failed:?}"
+        );
+    }
+    // The last checkpoint cannot be written.
+    let server = Server::start(&folder, "1", "1h");
+    let there = folder.0.join("state/view-v/state");
+    fs::rename(&there, folder.0.join("away")).unwrap();
+    send(&mut connect(&folder), 10..20);
+    server.waits_for("view_rows_read_total", "v", 10);
+    assert_eq!(server.ends("TERM"), Some(5), "{}", folder.read("said"));
+    assert!(folder.read("said").contains("the last checkpoint"));
+}

@@ -1,0 +1,104 @@
+//! What checkpoints hold of producers that have a name, view by view: what every view holds its
+//! producer is not asked for again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use trefoil_ring0::snapshot::Taken;
+
+/// A view by its number, and the number of the source in its program.
+type Reading = (u64, u32);
+
+/// Rows of producers, by their names.
+type Rows = BTreeMap<String, u64>;
+
+/// What the newest checkpoints hold of the rows of a channel.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<BTreeMap<Reading, Rows>>);
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Reading, Rows>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A checkpoint of a view is durable that holds this; `None`: there is none yet.
+    pub(super) fn note(&self, reading: Reading, taken: Option<&Taken>) {
+        let producers = taken.iter().flat_map(|taken| &taken.producers);
+        self.lock().insert(reading, producers.cloned().collect());
+    }
+
+    /// There is no such view any more.
+    pub(super) fn forget(&self, view: u64) {
+        self.lock().retain(|(of, _), _| *of != view);
+    }
+
+    /// How many rows of a producer are in checkpoints of all views; `None` where no view is kept.
+    pub(super) fn durable(&self, producer: &str) -> Option<u64> {
+        let views = self.lock();
+        let of = |rows: &Rows| rows.get(producer).copied().unwrap_or_default();
+        views.values().map(of).min()
+    }
+
+    /// The views that have no checkpoint in which the producer stands.
+    pub(super) fn without(&self, producer: &str) -> Vec<u64> {
+        let views = self.lock();
+        let without = views
+            .iter()
+            .filter(|(_, rows)| !rows.contains_key(producer));
+        without.map(|((view, _), _)| *view).collect()
+    }
+}
+
+/// The channels that a view reads, by the number of the source: where is told what is durable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledgers {
+    view: u64,
+    of: Vec<(u32, Arc<Ledger>)>,
+}
+
+impl Ledgers {
+    /// Of the view of this number.
+    pub(super) fn new(view: u64, of: Vec<(u32, Arc<Ledger>)>) -> Self {
+        Self { view, of }
+    }
+
+    /// A checkpoint is durable that holds this of each source.
+    pub(super) fn note<'a>(&self, taken: impl Fn(u32) -> Option<&'a Taken>) {
+        for (source, ledger) in &self.of {
+            ledger.note((self.view, *source), taken(*source));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(producers: &[(&str, u64)]) -> Taken {
+        let producers = producers
+            .iter()
+            .map(|(name, rows)| ((*name).to_owned(), *rows));
+        Taken {
+            rows: 0,
+            producers: producers.collect(),
+        }
+    }
+
+    #[test]
+    fn durable_is_what_all_views_hold() {
+        let ledger = Ledger::default();
+        assert_eq!(ledger.durable("p"), None);
+        ledger.note((1, 0), Some(&taken(&[("p", 7), ("q", 2)])));
+        assert_eq!(ledger.durable("p"), Some(7));
+        ledger.note((2, 0), None);
+        assert_eq!(ledger.durable("p"), Some(0));
+        assert_eq!(ledger.without("p"), [2]);
+        ledger.note((2, 0), Some(&taken(&[("p", 5)])));
+        // One that reads it twice has two places.
+        ledger.note((2, 1), Some(&taken(&[("p", 4)])));
+        assert_eq!(ledger.durable("p"), Some(4));
+        assert_eq!(ledger.without("q"), [2, 2]);
+        ledger.forget(2);
+        assert_eq!(ledger.durable("p"), Some(7));
+    }
+}
