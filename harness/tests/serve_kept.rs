@@ -199,6 +199,20 @@ fn send(client: &mut UnixStream, numbers: std::ops::Range<u64>) {
     client.write_all(lines.as_bytes()).unwrap();
 }
 
+/// What the view has of these numbers.
+fn groups<I: Iterator<Item = u64>>(numbers: impl Fn() -> I) -> Vec<String> {
+    let group = |k: u64| {
+        let (mut n, mut total) = (0, 0);
+        for number in numbers().filter(|number| number % 3 == k) {
+            (n, total) = (n + 1, total + number);
+        }
+        format!("{{\"k\":{k},\"n\":{n},\"total\":{total}}}")
+    };
+    let mut groups: Vec<String> = (0..3).map(group).collect();
+    groups.sort_unstable();
+    groups
+}
+
 /// A client that asks how many of its records are durable sends the others again.
 #[test]
 fn what_a_socket_lost_can_be_told_and_sent_again() {
@@ -239,15 +253,85 @@ fn what_a_socket_lost_can_be_told_and_sent_again() {
     let server = Server::start(&folder, "3", "1h");
     assert_eq!(server.metric("view_rows_durable", "v"), 201);
     assert_eq!(server.ends("INT"), Some(0), "{}", folder.read("said"));
-    let mut want: Vec<String> = (0..3)
-        .map(|k| {
-            let numbers = (0..200_u64).filter(|n| n % 3 == k);
-            let (n, total) = (numbers.clone().count(), numbers.sum::<u64>());
-            format!("{{\"k\":{k},\"n\":{n},\"total\":{total}}}")
-        })
-        .collect();
-    want.sort_unstable();
-    assert_eq!(kept(&folder, SOCKET, "v"), want);
+    assert_eq!(kept(&folder, SOCKET, "v"), groups(|| 0..200));
+}
+
+/// A client with a name, which is told what the server has of it.
+struct Client {
+    to: UnixStream,
+    told: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Connects, and how many of its records are there.
+    fn greet(folder: &Folder, name: &str) -> (Self, u64) {
+        let mut to = connect(folder);
+        let first = format!("{{\"producer\":\"{name}\"}}\n");
+        to.write_all(first.as_bytes()).unwrap();
+        let told = BufReader::new(to.try_clone().unwrap());
+        let mut client = Self { to, told };
+        let held = client.hears("held");
+        (client, held)
+    }
+
+    fn hears(&mut self, what: &str) -> u64 {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        told[what].as_u64().unwrap_or_else(|| panic!("{line}"))
+    }
+}
+
+/// Clients that are told what is there, and send the rest again: after a crash, and when they were
+/// cut off.
+#[test]
+fn each_record_of_a_client_counts_once() {
+    let folder = Folder::new("serve-clients");
+    let sql = SOCKET.replace("'skip'", "'skip', acknowledge = true");
+    folder.write("q.sql", &sql);
+    let server = Server::start(&folder, "2", "1h");
+    let (mut a, held) = Client::greet(&folder, "a");
+    assert_eq!(held, 0);
+    let (mut b, held) = Client::greet(&folder, "b");
+    assert_eq!(held, 0);
+    send(&mut a.to, 0..99);
+    a.to.write_all(b"nothing\n").unwrap();
+    send(&mut b.to, 1000..1050);
+    server.waits_for("view_rows_read_total", "v", 150);
+    server.signal("USR1");
+    assert_eq!((a.hears("durable"), b.hears("durable")), (100, 50));
+    send(&mut a.to, 100..150);
+    server.waits_for("view_rows_read_total", "v", 200);
+    // It comes back before anybody has noticed that it was gone.
+    let (mut again, held) = Client::greet(&folder, "a");
+    assert_eq!(held, 150);
+    assert_eq!(again.hears("durable"), 100);
+    assert_eq!(a.told.read(&mut [0]).unwrap(), 0, "the other one is closed");
+    send(&mut again.to, 150..160);
+    // Cut off within a record, which has no number.
+    b.to.write_all(b"{\"n\":1").unwrap();
+    drop(b);
+    let (b, held) = Client::greet(&folder, "b");
+    assert_eq!(held, 50);
+    server.waits_for("view_rows_read_total", "v", 210);
+    let mut stranger = connect(&folder);
+    stranger.write_all(b"{\"n\":1}\n").unwrap();
+    assert_eq!(stranger.read(&mut [0]).unwrap(), 0);
+    assert!(folder.read("said").contains("its first line is not"));
+    assert_eq!(server.ends("KILL"), None);
+    drop(b);
+
+    let server = Server::start(&folder, "1", "1h");
+    let (mut b, held) = Client::greet(&folder, "b");
+    assert_eq!((held, b.hears("durable")), (50, 50));
+    let (mut a, held) = Client::greet(&folder, "a");
+    assert_eq!((held, a.hears("durable")), (100, 100));
+    send(&mut a.to, 100..200);
+    send(&mut b.to, 1050..1100);
+    server.waits_for("view_rows_read_total", "v", 150);
+    assert_eq!(server.ends("TERM"), Some(0), "{}", folder.read("said"));
+    let numbers = || (0..99).chain(100..200).chain(1000..1100);
+    assert_eq!(kept(&folder, &sql, "v"), groups(numbers));
 }
 
 /// A server that cannot go on says why, and nothing is begun anew without a word.

@@ -3,6 +3,7 @@
 //! a ring, and empty buffers come home in another one, so that a slow shard holds the feeder back.
 //! Where streams come and go while the program runs, a listener has a thread, too.
 
+mod greeting;
 mod listen;
 
 use std::fmt::Debug;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::greeting::Greeting;
 pub use self::listen::{Arrivals, Listen, Listener};
 pub(crate) use self::listen::{Arrived, Arriving};
 
@@ -73,6 +75,8 @@ enum Fed {
     Bytes(Vec<u8>),
     /// What follows is of another file, of which these are the first bytes, if it has any.
     Begin(Vec<u8>),
+    /// Whose records follow.
+    Greeting(Greeting),
     Failed(String),
 }
 
@@ -159,6 +163,8 @@ pub(crate) enum Block {
     Bytes(Vec<u8>),
     /// The first bytes of another file.
     Begin(Vec<u8>),
+    /// Whose records follow, who waits to be told how many there are.
+    Greeting(Greeting),
     /// Nothing yet.
     Pending,
     End,
@@ -217,6 +223,7 @@ impl Blocked {
         match self.full.pop() {
             Ok(Fed::Bytes(bytes)) => Block::Bytes(bytes),
             Ok(Fed::Begin(bytes)) => Block::Begin(bytes),
+            Ok(Fed::Greeting(greeting)) => Block::Greeting(greeting),
             Ok(Fed::Failed(message)) => Block::Failed(message),
             Err(_) if ended => Block::End,
             Err(_) => Block::Pending,

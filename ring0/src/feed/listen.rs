@@ -27,6 +27,14 @@ pub trait Listen: Debug + Send + Sync {
     /// # Errors
     /// Why it cannot be opened.
     fn open(&self) -> Result<Box<dyn Listener>, String>;
+
+    /// Whether clients say who they are, and are told what is durable.
+    fn acknowledges(&self) -> bool {
+        false
+    }
+
+    /// So many records of producers are durable, and no others; for those that want to be told.
+    fn note_durable(&self, _producers: &[(String, u64)]) {}
 }
 
 /// An open listener.

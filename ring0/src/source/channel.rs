@@ -324,7 +324,7 @@ impl ChannelSource {
         if let Some(producer) = split.producer
             && self
                 .producers
-                .leave(producer, split.number, split.clock, self.now_ns)
+                .leave((producer, split.number), split.clock, true, self.now_ns)
             && let Some(next) = (self.splits.iter_mut()).find(|s| s.producer == Some(producer))
             && let Some(onward) = &next.inlet.onward
         {

@@ -2,11 +2,15 @@
 //! is a split with a ring, a parser and a clock of its own, and one shard takes them in turn: one
 //! that is slow, silent or cut off is one that gives nothing.
 
+use std::sync::Arc;
+
+use super::clock::Clock;
 use super::joint::Joint;
+use super::producers::{Onward, Producers};
 use super::stream::StreamSource;
 use crate::align::SplitFacts;
 use crate::error::{Error, Result};
-use crate::feed::{Arrived, Arriving};
+use crate::feed::{Arrived, Arriving, Greeting};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
@@ -20,6 +24,8 @@ struct Split {
     /// Which of those that came so far.
     number: usize,
     stream: StreamSource,
+    /// Whose records these are, where they are numbered, and how many came before.
+    producer: Option<(usize, u64)>,
     /// When something came from it last.
     moved_ns: i64,
 }
@@ -34,6 +40,13 @@ impl Split {
     }
 }
 
+fn facts<'a>(
+    splits: &'a [Split],
+    producers: &'a Producers,
+) -> impl Iterator<Item = SplitFacts> + 'a {
+    splits.iter().map(Split::facts).chain(producers.away())
+}
+
 /// Records of connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionsSource {
@@ -43,6 +56,7 @@ pub(crate) struct ConnectionsSource {
     /// Gone once nothing more is taken.
     door: Option<Arriving>,
     splits: Vec<Split>,
+    producers: Producers,
     /// Connections so far.
     arrived: usize,
     joint: Joint,
@@ -73,6 +87,7 @@ impl ConnectionsSource {
             reader,
             door: Some(door),
             splits: Vec::new(),
+            producers: Producers::default(),
             arrived: 0,
             joint: Joint::new(spec),
             now_ns: reader.begun,
@@ -85,19 +100,61 @@ impl ConnectionsSource {
         }
     }
 
-    /// Where it is, behind the last frame. Its connections are of this program alone.
-    pub(super) fn at_barrier(&self) -> LivePosition {
+    /// Where it is, behind the last frame.
+    pub(super) fn at_barrier(&mut self) -> LivePosition {
+        (0..self.splits.len()).for_each(|at| self.count(at));
+        let splits = &self.splits;
+        let reached = |number| splits.iter().find(|s| s.number == number)?.stream.reached();
         LivePosition {
             rows: self.before + self.counters().rows_read,
             watermark: self.joint.reached(),
-            producers: Vec::new(),
+            producers: self.producers.positions(reached),
         }
+    }
+
+    /// Notes how many records of a producer were taken.
+    fn count(&mut self, at: usize) {
+        let split = &self.splits[at];
+        if let (Some((producer, before)), Some(rows)) = (split.producer, split.stream.numbered()) {
+            self.producers.reach(producer, before + rows);
+        }
+    }
+
+    /// A connection has said whose records it brings: it goes on where that one was, and takes the
+    /// place of another one that did. Returns where the connection is now.
+    fn greet(&mut self, at: usize, greeting: &Greeting) -> Option<usize> {
+        let number = self.splits[at].number;
+        let same = |s: &Split| {
+            s.producer
+                .is_some_and(|(p, _)| self.producers.is(p, greeting))
+        };
+        if let Some(other) = self.splits.iter().position(same) {
+            self.leave(other);
+        }
+        let at = self.splits.iter().position(|s| s.number == number)?;
+        let Some(held) = self.producers.held(&greeting.producer) else {
+            // Nobody could tell its records from others later.
+            self.leave(at);
+            return None;
+        };
+        let onward = Onward {
+            name: Arc::clone(&greeting.producer),
+            before: Arc::new(held.into()),
+        };
+        let turn = self.producers.enter(&onward, number, self.now_ns);
+        let split = &mut self.splits[at];
+        split.producer = Some((turn.producer, held));
+        split.stream.begin_numbered(greeting, held, turn.clock);
+        Some(at)
     }
 
     /// Goes on from where it was, before it is polled.
     pub(super) fn go_on(&mut self, at: LivePosition) {
+        self.now_ns = (self.reader.now)();
         self.before = at.rows;
         self.joint.go_on(at.watermark);
+        let clock = || Clock::new(&self.spec, self.reader, 1);
+        self.producers.go_on(at.producers, clock, self.now_ns);
     }
 
     /// Takes the next frame of the connections in turn.
@@ -113,7 +170,7 @@ impl ConnectionsSource {
             self.now_ns = (self.reader.now)();
         }
         self.joint
-            .judge(self.now_ns, self.splits.iter().map(Split::facts));
+            .judge(self.now_ns, facts(&self.splits, &self.producers));
         let (mut looked, mut moved) = (0, false);
         while looked < self.splits.len() {
             let at = self.next % self.splits.len();
@@ -148,9 +205,16 @@ impl ConnectionsSource {
                     self.leave(at);
                     (self.next, looked, moved) = (at, 0, true);
                     self.joint
-                        .judge(self.now_ns, self.splits.iter().map(Split::facts));
+                        .judge(self.now_ns, facts(&self.splits, &self.producers));
                 }
-                _ => {}
+                _ => {
+                    if let Some(greeting) = self.splits[at].stream.take_greeting() {
+                        let now = self.greet(at, &greeting);
+                        (self.next, looked, moved) = (now.unwrap_or_default(), 0, true);
+                        self.joint
+                            .judge(self.now_ns, facts(&self.splits, &self.producers));
+                    }
+                }
             }
         }
         Ok(match self.combine() || moved {
@@ -160,7 +224,7 @@ impl ConnectionsSource {
     }
 
     fn combine(&mut self) -> bool {
-        let facts = self.splits.iter().map(Split::facts);
+        let facts = facts(&self.splits, &self.producers);
         self.joint.combine(self.now_ns, facts)
     }
 
@@ -179,6 +243,7 @@ impl ConnectionsSource {
             self.splits.push(Split {
                 number: self.arrived - 1,
                 stream,
+                producer: None,
                 moved_ns: self.now_ns,
             });
         }
@@ -194,8 +259,15 @@ impl ConnectionsSource {
 
     /// Forgets a connection.
     fn leave(&mut self, at: usize) {
-        let split = self.splits.remove(at);
+        self.count(at);
+        let mut split = self.splits.remove(at);
         self.gone.add(&split.stream.counters);
+        if let Some((producer, _)) = split.producer {
+            // Who was cut off comes back, and is waited for.
+            let (of, has_ended) = ((producer, split.number), split.stream.ended_whole());
+            let clock = split.stream.take_clock();
+            self.producers.leave(of, clock, has_ended, self.now_ns);
+        }
     }
 
     /// The frame in hand.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
 use crate::align::SplitFacts;
+use crate::feed::Greeting;
+use crate::limits::PRODUCERS_MAX;
 use crate::snapshot::ProducerPosition;
 
 /// Whose rows a lane has, and how many of them come before its first one.
@@ -85,6 +87,11 @@ impl Producers {
         of.clock.take()
     }
 
+    /// Whether a producer is who greets.
+    pub(super) fn is(&self, producer: usize, greeting: &Greeting) -> bool {
+        self.0[producer].name == greeting.producer
+    }
+
     /// Whether the lane of a split is the one that is read.
     pub(super) fn is_read(&self, producer: usize, split: usize) -> bool {
         self.0[producer].lane == Some(split)
@@ -99,19 +106,33 @@ impl Producers {
         of.rows += rows;
     }
 
-    /// The lane of a split has ended. Whether it was the one that is read.
+    /// How many rows of a producer were taken; `None` where one more name is too many.
+    pub(super) fn held(&self, name: &str) -> Option<u64> {
+        match self.0.iter().find(|p| &*p.name == name) {
+            Some(producer) => Some(producer.rows),
+            None => (self.0.len() < PRODUCERS_MAX).then_some(0),
+        }
+    }
+
+    /// So many rows of a producer were taken.
+    pub(super) fn reach(&mut self, producer: usize, rows: u64) {
+        self.0[producer].rows = rows;
+    }
+
+    /// The lane of a split has ended, and so has the producer, or is away. Whether that lane was
+    /// the one that is read.
     pub(super) fn leave(
         &mut self,
-        producer: usize,
-        split: usize,
+        (producer, split): (usize, usize),
         clock: Option<Clock>,
+        has_ended: bool,
         now_ns: i64,
     ) -> bool {
         let of = &mut self.0[producer];
         if of.lane != Some(split) {
             return false;
         }
-        (of.lane, of.has_ended, of.clock, of.moved_ns) = (None, true, clock, now_ns);
+        (of.lane, of.has_ended, of.clock, of.moved_ns) = (None, has_ended, clock, now_ns);
         true
     }
 

@@ -2,6 +2,7 @@
 //! what has ended in them. The bytes of the frame in hand stay where they are until the next frame
 //! is asked for, so that a row on which an expression fails is told with its record.
 
+mod kept;
 mod place;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::clock::Clock;
 use super::open::{BYTE_ORDER_MARK, file_schema, parser_of};
 use super::system::{System, seal};
 use crate::error::{Error, Result};
-use crate::feed::{Block, Blocked};
+use crate::feed::{Block, Blocked, Greeting};
 use crate::format::csv::header;
 use crate::format::parser::RecordParser;
 use crate::format::record::{Chunk, Stop, Tail};
@@ -23,7 +24,6 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::SourceCounters;
 use crate::program::{BadData, FileFormat, Header, SourceSpec};
 use crate::schema::Schema;
-use crate::snapshot::SourcePosition;
 use crate::source::{Polled, Reader};
 
 /// Records of a stream.
@@ -59,6 +59,11 @@ pub(crate) struct StreamSource {
     pub(super) bad: BadRecords,
     failed: Option<Error>,
     pub(super) counters: SourceCounters,
+    /// Whose records these are, as was just said.
+    greeting: Option<Greeting>,
+    /// Records so far that are numbered, where they are, and whether the last one was whole.
+    numbered: Option<u64>,
+    ended_whole: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +109,9 @@ impl StreamSource {
             bad: BadRecords::new(spec, reader.frame_rows),
             failed: None,
             counters: SourceCounters::default(),
+            greeting: None,
+            numbered: None,
+            ended_whole: false,
         }
     }
 
@@ -189,9 +197,17 @@ impl StreamSource {
                 Ok(true)
             }
             Block::Failed(message) => Err(self.unreadable(message)),
+            Block::End if self.numbered.is_some() => {
+                self.end_numbered();
+                Ok(true)
+            }
             Block::End => {
                 self.state = State::Ended;
                 Ok(true)
+            }
+            Block::Greeting(greeting) => {
+                self.greeting = Some(greeting);
+                Ok(false)
             }
             Block::Begin(block) => {
                 self.parts.begin(self.base + self.bytes.len() as u64);
@@ -232,44 +248,11 @@ impl StreamSource {
         }
     }
 
-    /// Where it is, behind the last frame.
-    pub(super) fn at_barrier(&self) -> SourcePosition {
-        let names = self.parser.as_ref().and(self.names.clone());
-        let at = self.base + self.at as u64;
-        SourcePosition {
-            chunks: 0,
-            split: self.clock.as_ref().and_then(|clock| clock.split(false)),
-            stream: Some(
-                self.parts
-                    .position((at, &self.bytes[..self.at]), names, self.skipping),
-            ),
-            followed: None,
-            live: None,
-        }
-    }
-
-    /// Goes on from where it was, before it is polled.
-    pub(super) fn go_on(&mut self, at: Option<StreamPosition>) -> Result<Option<&mut Clock>> {
-        let missing = || Error::Restore(format!("source {} was no stream", self.name));
-        let (base, names, skipping) = self.parts.go_on(at.ok_or_else(missing)?);
-        (self.base, self.skipping) = (base, skipping);
-        if let Some(names) = names {
-            let parser = parser_of(&self.format, &self.schema, &names);
-            self.parser = Some(parser.map_err(|message| self.unreadable(message))?);
-            self.names = Some(names);
-        }
-        Ok(self.clock.as_mut())
-    }
-
-    /// Has no record any more.
-    pub(super) fn go_to_end(&mut self) {
-        self.state = State::Ended;
-    }
-
     /// Nothing comes any more, and what had begun is no record. Its feeder has told why.
     fn cut_off(&mut self) {
         self.state = State::Ended;
-        if self.at < self.bytes.len() && !self.skipping {
+        let is_told = self.numbered.is_none() && !self.skipping;
+        if self.at < self.bytes.len() && is_told {
             self.counters.rows_read += 1;
             self.counters.rows_bad += 1;
         }
@@ -400,6 +383,7 @@ impl StreamSource {
             }
             self.counters.rows_read += 1;
             self.counters.rows_passed += 1;
+            self.numbered = self.numbered.map(|records| records + 1);
             self.system.note(self.base + start as u64);
             self.starts.push(start);
         }
@@ -416,6 +400,7 @@ impl StreamSource {
 
     /// Takes note of a bad record.
     fn refuse(&mut self, at: usize, reason: String) {
+        self.numbered = self.numbered.map(|records| records + 1);
         self.counters.rows_read += 1;
         self.counters.rows_bad += 1;
         let taken = self.tell(at, reason);

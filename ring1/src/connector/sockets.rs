@@ -3,7 +3,9 @@
 //! client back. A client that is cut off, or says nothing for too long, ends its own connection
 //! alone.
 
-use std::io::{ErrorKind, Read};
+mod acknowledge;
+
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,6 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use trefoil_ring0::feed::{Arrivals, Blocks, Feeder, Listen, Listener};
+
+pub use self::acknowledge::Durable;
+use self::acknowledge::Told;
 
 /// Bytes that are asked for at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -41,6 +46,8 @@ pub struct Sockets {
     pub record_bytes_max: usize,
     /// A client that sends nothing for so long is cut off.
     pub silence_max: Duration,
+    /// Where clients say who they are, and are told what is durable: what is.
+    pub acknowledges: Option<Arc<Durable>>,
 }
 
 /// A socket of either kind that listens.
@@ -85,9 +92,20 @@ impl Listen for Sockets {
         Ok(Box::new(Listening {
             open: open.map_err(|error| error.to_string())?,
             silence_max: self.silence_max,
+            acknowledges: self.acknowledges.clone(),
             connections_max: self.connections_max,
             count: Arc::default(),
         }))
+    }
+
+    fn acknowledges(&self) -> bool {
+        self.acknowledges.is_some()
+    }
+
+    fn note_durable(&self, producers: &[(String, u64)]) {
+        if let Some(durable) = &self.acknowledges {
+            durable.note(producers);
+        }
     }
 }
 
@@ -114,6 +132,7 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 struct Listening {
     open: Open,
     silence_max: Duration,
+    acknowledges: Option<Arc<Durable>>,
     connections_max: usize,
     /// Connections that are open.
     count: Arc<AtomicUsize>,
@@ -152,6 +171,7 @@ impl Listener for Listening {
                     connection,
                     name: name.clone(),
                     silence_max: self.silence_max,
+                    told: self.acknowledges.clone().map(Told::new),
                     _open: OneOpen(Arc::clone(&self.count)),
                 };
                 arrivals
@@ -211,20 +231,35 @@ struct Reading {
     connection: Connection,
     name: String,
     silence_max: Duration,
+    /// What the client was told, where it is.
+    told: Option<Told>,
     _open: OneOpen,
 }
 
 impl Reading {
     fn prepare(&self) -> std::io::Result<()> {
+        let look = match self.told {
+            Some(_) => acknowledge::LOOK,
+            None => SILENCE,
+        };
         match &self.connection {
             Connection::Tcp(stream) => {
                 stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(SILENCE))
+                stream.set_write_timeout(Some(acknowledge::PATIENCE))?;
+                stream.set_read_timeout(Some(look))
             }
             Connection::Unix(stream) => {
                 stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(SILENCE))
+                stream.set_write_timeout(Some(acknowledge::PATIENCE))?;
+                stream.set_read_timeout(Some(look))
             }
+        }
+    }
+
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        match &mut self.connection {
+            Connection::Tcp(stream) => stream.write_all(line.as_bytes()),
+            Connection::Unix(stream) => stream.write_all(line.as_bytes()),
         }
     }
 
@@ -238,34 +273,52 @@ impl Reading {
     /// Reads to the end; why it was not one, where it was cut off.
     fn read_all(&mut self, blocks: &mut Blocks) -> Result<(), String> {
         self.prepare().map_err(|error| error.to_string())?;
+        let mut first = match self.told {
+            None => Vec::new(),
+            Some(_) => match self.greet(blocks)? {
+                Some(rest) => rest,
+                None => return Ok(()),
+            },
+        };
         while let Some(mut block) = blocks.buffer() {
-            block.resize(READ_BYTES, 0);
-            let waited = Instant::now();
-            let count = loop {
-                match self.read(&mut block) {
-                    Ok(count) => break count,
-                    Err(error) => match error.kind() {
-                        ErrorKind::Interrupted => {}
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                            if !blocks.is_wanted() {
-                                return Ok(());
-                            }
-                            if waited.elapsed() >= self.silence_max {
-                                let time = self.silence_max;
-                                return Err(format!("it sent nothing for {time:?}"));
-                            }
-                        }
-                        _ => return Err(error.to_string()),
-                    },
-                }
-            };
-            if count == 0 {
+            if first.is_empty() {
+                block.resize(READ_BYTES, 0);
+                let count = self.receive(&mut block, blocks)?;
+                block.truncate(count);
+            } else {
+                std::mem::swap(&mut block, &mut first);
+                first.clear();
+            }
+            if block.is_empty() {
                 break;
             }
-            block.truncate(count);
             blocks.send(block);
         }
         Ok(())
+    }
+
+    /// Bytes that come, none at the end, and none where nobody wants more.
+    fn receive(&mut self, block: &mut [u8], blocks: &Blocks) -> Result<usize, String> {
+        let waited = Instant::now();
+        loop {
+            self.acknowledge()?;
+            match self.read(block) {
+                Ok(count) => return Ok(count),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                        if !blocks.is_wanted() {
+                            return Ok(0);
+                        }
+                        if waited.elapsed() >= self.silence_max {
+                            let time = self.silence_max;
+                            return Err(format!("it sent nothing for {time:?}"));
+                        }
+                    }
+                    _ => return Err(error.to_string()),
+                },
+            }
+        }
     }
 }
 

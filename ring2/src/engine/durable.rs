@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use trefoil_ring0::feed::Listen;
+use trefoil_ring0::program::{Program, SourceKind};
 use trefoil_ring0::snapshot::Taken;
 
 /// A view by its number, and the number of the source in its program.
@@ -54,18 +56,29 @@ impl Ledger {
 pub(super) struct Ledgers {
     view: u64,
     of: Vec<(u32, Arc<Ledger>)>,
+    /// Sockets that tell their clients.
+    sockets: Vec<(u32, Arc<dyn Listen>)>,
 }
 
 impl Ledgers {
     /// Of the view of this number.
-    pub(super) fn new(view: u64, of: Vec<(u32, Arc<Ledger>)>) -> Self {
-        Self { view, of }
+    pub(super) fn new(view: u64, of: Vec<(u32, Arc<Ledger>)>, program: &Program) -> Self {
+        let sources = (0..).zip(&program.sources);
+        let sockets = sources.filter_map(|(number, source)| match &source.kind {
+            SourceKind::Connections { listen, .. } => Some((number, Arc::clone(listen))),
+            _ => None,
+        });
+        let sockets = sockets.collect();
+        Self { view, of, sockets }
     }
 
     /// A checkpoint is durable that holds this of each source.
     pub(super) fn note<'a>(&self, taken: impl Fn(u32) -> Option<&'a Taken>) {
         for (source, ledger) in &self.of {
             ledger.note((self.view, *source), taken(*source));
+        }
+        for (source, sockets) in &self.sockets {
+            sockets.note_durable(taken(*source).map_or(&[], |taken| &taken.producers));
         }
     }
 }

@@ -206,11 +206,18 @@ impl Inner {
         let folder = opened.path().to_owned();
         let begun = opened.begin(&mut query, state.chunk_bytes)?;
         let restore = begun.restore.as_ref();
+        for source in &query.program.sources {
+            if let SourceKind::Connections { listen, .. } = &source.kind {
+                // What a view of before had is not this one's.
+                listen.note_durable(&[]);
+            }
+        }
         let mut running = self.runtime.add_from(&query.program, restore)?;
         self.attach(session, &query, &mut running, restore)?;
         let homes = begun.homes(running.shards());
         self.made += 1;
-        let ledgers = Ledgers::new(self.made, self.ledgers_of(&query.program).collect());
+        let channels = self.ledgers_of(&query.program).collect();
+        let ledgers = Ledgers::new(self.made, channels, &query.program);
         let taking = opened.taking(&state, &query, &running, &begun, ledgers.clone())?;
         let sources = 0..query.program.sources.len() as u32;
         let taken: Vec<_> = sources.map(|source| begun.taken(source)).collect();

@@ -365,8 +365,11 @@ impl Engine {
 /// What of a view is lost in a crash; `None` where nothing is.
 pub(super) fn at_risk(view: &str, program: &Program) -> Option<String> {
     let source = program.sources.iter().find_map(|source| {
-        let unless = match source.kind {
+        let unless = match &source.kind {
             SourceKind::Channel => ", but for those of producers with names, which send them again",
+            SourceKind::Connections { listen, .. } if listen.acknowledges() => {
+                ", but for those of clients, which are told behind which they go on"
+            }
             SourceKind::Connections { .. } => "",
             _ => return None,
         };

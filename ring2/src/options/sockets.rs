@@ -1,17 +1,19 @@
 //! The options of sockets that listen: where, and what a client may take of the engine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use trefoil_ring1::connector::{Address, Sockets};
 
-use super::{duration, get, later};
+use super::{duration, get, later, word};
 use crate::catalog::SourceDef;
 use crate::error::SqlError;
 use crate::place::Place;
 use crate::syntax::{CreateSource, OptionSpec};
 
 /// What these connectors know.
-pub(super) const OPTIONS: [&str; 4] = [
+pub(super) const OPTIONS: [&str; 5] = [
+    "acknowledge",
     "address",
     "max_connections",
     "max_record_bytes",
@@ -65,7 +67,12 @@ pub(super) fn sockets(
             ns => Duration::from_nanos(ns.unsigned_abs()),
         },
     };
+    let acknowledges = match get(options, "acknowledge") {
+        None => false,
+        Some(option) => word(place, option, &["true", "false"])? == "true",
+    };
     Ok(Sockets {
+        acknowledges: acknowledges.then(Arc::default),
         address,
         connections_max: number("max_connections", CONNECTIONS, CONNECTIONS_MAX)?,
         record_bytes_max: number("max_record_bytes", RECORD_BYTES, RECORD_BYTES_MAX)?,
