@@ -175,6 +175,11 @@ fn what_cannot_be_served_is_refused() {
                   format = 'json'); SELECT n FROM s";
     let twice = format!("{SQL} CREATE MATERIALIZED VIEW again AS SELECT k\n FROM s");
     let late = format!("{SQL} SELECT total FROM sums");
+    let beside = format!(
+        "{SQL} CREATE SOURCE more (n INT) WITH (connector = 'unix', address = 'm', format = 'json');
+         CREATE MATERIALIZED VIEW both AS SELECT n, COUNT(*) AS m FROM \
+           (SELECT total AS n FROM sums UNION ALL SELECT n FROM more) AS u GROUP BY n;"
+    );
     for (options, code, said) in [
         (&["-c", twice.as_str()][..], 3, "view \"sums\" reads unix:"),
         (
@@ -195,9 +200,9 @@ fn what_cannot_be_served_is_refused() {
             "the SQL port is not there yet",
         ),
         (
-            &["q.sql", "--state", "dir"],
+            &["-c", beside.as_str(), "--state", "dir"],
             3,
-            "a view of an engine with a state directory cannot be this one: it reads the view sums",
+            "cannot be this one: it reads the view sums and, beside it, source more",
         ),
         (&[], 2, "FILE.sql"),
         (&["-c", "SELECT a FROM t"], 3, "error["),

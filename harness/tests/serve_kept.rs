@@ -82,7 +82,8 @@ impl Server {
 const FILE_VIEWS: [(&str, &str); 3] = [
     (
         "sums",
-        "SELECT k, COUNT(*) AS n, SUM(v) AS total, COUNT(DISTINCT v % 9) AS kinds FROM r GROUP BY k",
+        "SELECT k, COUNT(*) AS n, SUM(v) AS total, COUNT(DISTINCT v % 9) AS kinds FROM r \
+         GROUP BY k",
     ),
     (
         "closed",
@@ -133,7 +134,7 @@ fn kept(folder: &Folder, ddl: &str, view: &str) -> Vec<String> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let typed = format!("{ddl}\nSELECT * FROM {view};\n");
+    let typed = format!("{ddl}\nFLUSH;\nSELECT * FROM {view};\n");
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(typed.as_bytes()).unwrap();
     drop(stdin);
@@ -151,8 +152,12 @@ fn views(all: &[(&str, &str)]) -> String {
 fn a_server_that_is_killed_goes_on() {
     let folder = Folder::new("serve-killed");
     folder.write("r.json", &records(120_000));
-    let ddl = format!("{SOURCES}\n{}", views(&FILE_VIEWS));
+    let over =
+        "SELECT n % 7 AS n, COUNT(*) AS groups, SUM(total) AS total FROM sums GROUP BY n % 7";
+    let over_views = views(&[("over", over)]);
+    let ddl = format!("{SOURCES}\n{}{over_views}", views(&FILE_VIEWS));
     folder.write("q.sql", &ddl);
+    let mut cut_off = 0;
     for (life, cores) in ["1", "2", "3", "1", "2"].into_iter().enumerate() {
         let server = Server::start(&folder, cores, "10ms");
         for (view, _) in FILE_VIEWS {
@@ -164,8 +169,10 @@ fn a_server_that_is_killed_goes_on() {
             }
             assert_eq!(server.metric("view_checkpoints_failed_total", view), 0);
         }
+        cut_off += server.metric("view_running", "sums");
         assert_eq!(server.ends("KILL"), None);
     }
+    assert!(cut_off > 0, "it came to its end at once");
     let server = Server::start(&folder, "2", "10ms");
     for (view, _) in FILE_VIEWS {
         while server.metric("view_running", view) == 1 {
@@ -182,6 +189,12 @@ fn a_server_that_is_killed_goes_on() {
         assert!(want.len() > 500, "{view}: {}", want.len());
         assert_eq!(kept(&folder, &ddl, view), want, "{view}");
     }
+    let of_sums = over.replace("FROM sums", &format!("FROM ({}) AS sums", FILE_VIEWS[0].1));
+    let output = trefoil(&folder)
+        .args(["run", "-c", &format!("{SOURCES} {of_sums}")])
+        .args(["--format", "ndjson"])
+        .output();
+    assert_eq!(kept(&folder, &ddl, "over"), sorted(&output.unwrap()));
 }
 
 const SOCKET: &str = "CREATE SOURCE s (n BIGINT) WITH (connector = 'unix', address = 'in.sock', \
@@ -334,6 +347,70 @@ fn each_record_of_a_client_counts_once() {
     assert_eq!(kept(&folder, &sql, "v"), groups(numbers));
 }
 
+/// A client that was cut off, by a crash or by itself, is waited for: what it sends again is not late
+/// for what another one has sent meanwhile.
+#[test]
+fn a_client_that_was_cut_off_holds_the_watermark() {
+    let folder = Folder::new("serve-held");
+    let sql = "CREATE SOURCE s (n BIGINT, t TIMESTAMP(0), WATERMARK FOR t) WITH \
+          (connector = 'unix', address = 'in.sock', format = 'json', acknowledge = true);
+        CREATE MATERIALIZED VIEW v AS SELECT window_start AS w, COUNT(*) AS n, SUM(n) AS total FROM \
+          TABLE(TUMBLE(TABLE s, DESCRIPTOR(t), INTERVAL '10' SECOND)) \
+          GROUP BY window_start, window_end EMIT ON WINDOW CLOSE;";
+    folder.write("q.sql", sql);
+    let send = |client: &mut Client, numbers: std::ops::Range<u64>| {
+        let line = |n: u64| {
+            let (minute, second) = (n / 60, n % 60);
+            format!("{{\"n\":{n},\"t\":\"2025-01-01T00:{minute:02}:{second:02}\"}}\n")
+        };
+        let lines: String = numbers.map(line).collect();
+        client.to.write_all(lines.as_bytes()).unwrap();
+    };
+    let server = Server::start(&folder, "2", "1h");
+    let (mut a, _) = Client::greet(&folder, "a");
+    let (mut b, _) = Client::greet(&folder, "b");
+    // One that never sent anything is not waited for.
+    send(&mut a, 0..1);
+    send(&mut b, 0..1);
+    server.waits_for("view_rows_read_total", "v", 2);
+    send(&mut a, 1..30);
+    send(&mut b, 1..20);
+    server.waits_for("view_rows_read_total", "v", 50);
+    // By itself.
+    b.to.write_all(b"{").unwrap();
+    drop(b);
+    send(&mut a, 30..600);
+    server.waits_for("view_rows_read_total", "v", 620);
+    let (mut b, held) = Client::greet(&folder, "b");
+    assert_eq!(held, 20);
+    send(&mut b, 20..40);
+    server.waits_for("view_rows_read_total", "v", 640);
+    server.signal("USR1");
+    assert_eq!((a.hears("durable"), b.hears("durable")), (600, 40));
+    // By a crash.
+    assert_eq!(server.ends("KILL"), None);
+    let server = Server::start(&folder, "1", "1h");
+    let (mut a, held) = Client::greet(&folder, "a");
+    assert_eq!(held, 600);
+    send(&mut a, 600..900);
+    server.waits_for("view_rows_read_total", "v", 300);
+    let (mut b, held) = Client::greet(&folder, "b");
+    assert_eq!(held, 40);
+    send(&mut b, 40..900);
+    server.waits_for("view_rows_read_total", "v", 1160);
+    assert_eq!(server.ends("TERM"), Some(0), "{}", folder.read("said"));
+    let want: Vec<String> = (0..89)
+        .map(|w| {
+            let (minute, second) = (w / 6, w % 6 * 10);
+            let total: u64 = (w * 10..w * 10 + 10).sum();
+            let total = 2 * total;
+            let w = format!("2025-01-01T00:{minute:02}:{second:02}");
+            format!("{{\"w\":\"{w}\",\"n\":20,\"total\":{total}}}")
+        })
+        .collect();
+    assert_eq!(kept(&folder, sql, "v"), want);
+}
+
 /// A server that cannot go on says why, and nothing is begun anew without a word.
 #[test]
 fn what_cannot_be_gone_on_with() {
@@ -356,7 +433,6 @@ fn what_cannot_be_gone_on_with() {
     let busy = fails(&["-c", &other, "--state", "state"]);
     assert!(busy.0 == Some(5) && busy.1.contains("another"), "{busy:?}");
     assert_eq!(server.ends("TERM"), Some(0));
-    let over = format!("{SOCKET} CREATE MATERIALIZED VIEW w AS SELECT SUM(n) AS n FROM v;");
     let sink = format!(
         "{SOCKET} CREATE SINK o WITH (connector = 'file', format = 'json', path = 'o') AS \
          SELECT n FROM s;"
@@ -366,7 +442,6 @@ fn what_cannot_be_gone_on_with() {
     for (sql, state, code, why) in [
         (changed.as_str(), "state", 5, "another definition"),
         (SOCKET, "file", 5, "cannot be taken up"),
-        (&over, "state", 3, "it reads the view v"),
         (&sink, "state", 3, "error[E0301]"),
         (&nowhere, "fresh", 4, "No such file"),
     ] {

@@ -140,8 +140,8 @@ pub struct ViewMetrics {
     pub checkpoint_bytes: u64,
     /// How long (ns) it took until the newest was durable.
     pub checkpoint_ns: u64,
-    /// Records that the newest checkpoint holds of channels and sockets, which cannot be read again,
-    /// over all engines that kept the view: those behind it are lost in a crash.
+    /// Records that the newest checkpoint holds of channels and sockets, which cannot be read
+    /// again, over all engines that kept the view: those behind it are lost in a crash.
     pub rows_durable: u64,
 }
 
@@ -274,7 +274,12 @@ impl Engine {
         (name, query): (String, Box<PlannedQuery>),
         (file, number, when): (&SourceFile, usize, &When),
     ) -> Result<()> {
-        let Some(dir) = inner.state.clone() else {
+        // One that reads views is made again of their rows.
+        let is_over_views = query.program.sources.iter();
+        let is_over_views = is_over_views
+            .map(|s| &s.name)
+            .any(|s| inner.views.contains_key(s));
+        let Some(dir) = inner.state.clone().filter(|_| !is_over_views) else {
             return inner.create(session, name, &query, self.frame_rows);
         };
         let opened = dir.open(&name, when.now)?;

@@ -296,8 +296,14 @@ fn what_cannot_be_kept_is_refused() {
     );
     for (sql, why) in [
         (
-            "CREATE MATERIALIZED VIEW w AS SELECT n FROM v",
-            "it reads the view v",
+            "CREATE MATERIALIZED VIEW w AS SELECT n, COUNT(*) AS m FROM \
+             (SELECT n FROM v UNION ALL SELECT n FROM c) AS u GROUP BY n",
+            "it reads the view v and, beside it, source c",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW w AS SELECT n, COUNT(*) AS m FROM \
+             (SELECT n FROM v UNION ALL SELECT n FROM r) AS u GROUP BY n",
+            "it reads the view v and, beside it, source r",
         ),
         (&sink, "not committed with checkpoints"),
     ] {

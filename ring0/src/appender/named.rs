@@ -1,5 +1,5 @@
-//! Producers that have a name: their rows are numbered, so that each reader is sent those that it has
-//! not, whatever others have.
+//! Producers that have a name: their rows are numbered, so that each reader is sent those that it
+//! has not, whatever others have.
 
 use std::collections::HashMap;
 use std::sync::Arc;

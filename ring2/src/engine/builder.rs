@@ -126,8 +126,8 @@ impl Builder {
 
     /// A directory in which views are kept: a view that is made again, by the same statement, goes
     /// on from its newest checkpoint. Of what cannot be read again a crash loses what is behind
-    /// that, but for rows of producers with names: see [`Engine::producer`]. Views over views, and
-    /// sinks, are refused then.
+    /// that, but for rows of producers with names: see [`Engine::producer`]. Views over views are
+    /// made again of these. Sinks are refused then.
     #[must_use]
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());

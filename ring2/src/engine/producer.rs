@@ -1,4 +1,5 @@
-//! Producers that have a name: an engine that goes on asks them for the rows that its views have not.
+//! Producers that have a name: an engine that goes on asks them for the rows that its views have
+//! not.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ impl Engine {
         self.produce(source, name, None)
     }
 
-    /// As [`Self::producer`], behind so many rows, which are more than all views have: those between
-    /// do not come again, and are counted as missed.
+    /// As [`Self::producer`], behind so many rows, which are more than all views have: those
+    /// between do not come again, and are counted as missed.
     ///
     /// # Errors
     /// As [`Self::producer`]; `E0603` where all views have more rows than these.

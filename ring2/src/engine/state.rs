@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use arrow_ipc::reader::StreamReader;
 use datafusion::arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use trefoil_ring0::program::{Program, SourceKind};
+use trefoil_ring0::program::{Program, SourceKind, SourceSpec};
 use trefoil_ring0::runtime::{HASH_SEED, Running};
 use trefoil_ring0::snapshot::{Piece, Restore, Taken};
 use trefoil_ring1::checkpoint::{
@@ -319,6 +319,7 @@ const LOOK: Duration = Duration::from_millis(20);
 impl Engine {
     /// Returns when what every view had read by now is in a checkpoint that is durable. Views that
     /// have failed, or ended before, are left out: of one that has ended the rows are kept already.
+    /// Views over views are made again of these, and have none.
     ///
     /// # Errors
     /// `E0615` where there is no state directory, or a checkpoint cannot be written; what a view
@@ -330,7 +331,8 @@ impl Engine {
                 let message = "the engine has no state directory: Builder::state_dir names one";
                 return Err(Error::engine("E0615", message));
             }
-            let shared = inner.views.values().map(|view| Arc::clone(view.shared()));
+            let kept = inner.views.values().filter(|view| view.folder().is_some());
+            let shared = kept.map(|view| Arc::clone(view.shared()));
             shared.collect()
         };
         self.checkpoint_of(views)
@@ -384,8 +386,30 @@ pub(super) fn at_risk(view: &str, program: &Program) -> Option<String> {
 
 /// Whether the files and operators of a program can be gone on with; why not.
 pub(super) fn refusal(program: &Program, is_view: impl Fn(&str) -> bool) -> Option<String> {
-    if let Some(view) = program.sources.iter().find(|source| is_view(&source.name)) {
-        return Some(format!("it reads the view {}", view.name));
+    let mut sources = program.sources.iter();
+    let Some(view) = sources.find(|source| is_view(&source.name)) else {
+        return trefoil_ring0::snapshot::refusal(program);
+    };
+    // It is made again, of the rows of views and of what is read again beside them.
+    let is_lost = |source: &&SourceSpec| !is_view(&source.name) && !has_a_beginning(&source.kind);
+    let lost = program.sources.iter().find(is_lost)?;
+    Some(format!(
+        "it reads the view {} and, beside it, source {}, which cannot be read from its beginning \
+         again",
+        view.name, lost.name
+    ))
+}
+
+/// Whether a source gives again, at once, what it has given.
+fn has_a_beginning(kind: &SourceKind) -> bool {
+    match kind {
+        SourceKind::Generator(made) => made.rate.is_none(),
+        SourceKind::Files { .. } | SourceKind::Columnar { .. } => true,
+        // Of a file that is followed the beginning may be away.
+        SourceKind::Stream { .. }
+        | SourceKind::Connections { .. }
+        | SourceKind::Channel
+        | SourceKind::Columns { .. }
+        | SourceKind::Memory { .. } => false,
     }
-    trefoil_ring0::snapshot::refusal(program)
 }

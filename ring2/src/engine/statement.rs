@@ -257,8 +257,8 @@ fn check_kept(
     };
     let what = ["a sink", "a view"][usize::from(view.is_some())];
     let message = format!("{what} of an engine with a state directory cannot be this one: {why}");
-    let hint = "views over files, generators, channels and sockets are kept; others need an engine \
-                without a state directory";
+    let hint = "views over files, generators, channels and sockets are kept, and views over these; \
+                others need an engine without a state directory";
     Err(place.hinted("E0301", at, message, hint))
 }
 
