@@ -147,11 +147,12 @@ fn views(all: &[(&str, &str)]) -> String {
     all.iter().map(view).collect()
 }
 
-/// Killed as soon as some checkpoints more are durable, and started with other cores.
+/// Killed as soon as a checkpoint more of one of its views is durable, and started with other
+/// cores.
 #[test]
 fn a_server_that_is_killed_goes_on() {
     let folder = Folder::new("serve-killed");
-    folder.write("r.json", &records(120_000));
+    folder.write("r.json", &records(300_000));
     let over =
         "SELECT n % 7 AS n, COUNT(*) AS groups, SUM(total) AS total FROM sums GROUP BY n % 7";
     let over_views = views(&[("over", over)]);
@@ -160,19 +161,18 @@ fn a_server_that_is_killed_goes_on() {
     let mut cut_off = 0;
     for (life, cores) in ["1", "2", "3", "1", "2"].into_iter().enumerate() {
         let server = Server::start(&folder, cores, "10ms");
-        for (view, _) in FILE_VIEWS {
-            let least = 1 + life as u64 % 3;
-            while server.metric("view_checkpoints_total", view) < least
-                && server.metric("view_running", view) == 1
-            {
-                std::thread::yield_now();
-            }
-            assert_eq!(server.metric("view_checkpoints_failed_total", view), 0);
+        let (view, _) = FILE_VIEWS[life % FILE_VIEWS.len()];
+        while server.metric("view_checkpoints_total", view) == 0
+            && server.metric("view_running", view) == 1
+        {
+            std::thread::yield_now();
         }
-        cut_off += server.metric("view_running", "sums");
+        assert_eq!(server.metric("view_checkpoints_failed_total", view), 0);
+        let running = FILE_VIEWS.map(|(view, _)| server.metric("view_running", view));
+        cut_off += running.iter().sum::<u64>();
         assert_eq!(server.ends("KILL"), None);
     }
-    assert!(cut_off > 0, "it came to its end at once");
+    assert!(cut_off > 0, "all came to their end at once");
     let server = Server::start(&folder, "2", "10ms");
     for (view, _) in FILE_VIEWS {
         while server.metric("view_running", view) == 1 {
@@ -347,15 +347,15 @@ fn each_record_of_a_client_counts_once() {
     assert_eq!(kept(&folder, &sql, "v"), groups(numbers));
 }
 
-/// A client that was cut off, by a crash or by itself, is waited for: what it sends again is not late
-/// for what another one has sent meanwhile.
+/// A client that was cut off, by a crash or by itself, is waited for: what it sends again is not
+/// late for what another one has sent meanwhile.
 #[test]
 fn a_client_that_was_cut_off_holds_the_watermark() {
     let folder = Folder::new("serve-held");
     let sql = "CREATE SOURCE s (n BIGINT, t TIMESTAMP(0), WATERMARK FOR t) WITH \
           (connector = 'unix', address = 'in.sock', format = 'json', acknowledge = true);
-        CREATE MATERIALIZED VIEW v AS SELECT window_start AS w, COUNT(*) AS n, SUM(n) AS total FROM \
-          TABLE(TUMBLE(TABLE s, DESCRIPTOR(t), INTERVAL '10' SECOND)) \
+        CREATE MATERIALIZED VIEW v AS SELECT window_start AS w, COUNT(*) AS n, SUM(n) AS total \
+          FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(t), INTERVAL '10' SECOND)) \
           GROUP BY window_start, window_end EMIT ON WINDOW CLOSE;";
     folder.write("q.sql", sql);
     let send = |client: &mut Client, numbers: std::ops::Range<u64>| {
