@@ -114,6 +114,46 @@ fn clients_come_and_go() {
     }
 }
 
+/// Clients with names are told how many of their records are there, also where nothing is kept.
+#[test]
+fn clients_are_told_where_they_go_on() {
+    let folder = Folder::new("sock-told");
+    let options = "format = 'csv', bad_data = 'skip', acknowledge = true";
+    let sql = source("n BIGINT, k VARCHAR", options) + "SELECT k, n FROM s;";
+    for cores in ["1", "2"] {
+        let mut run = Run::start(&folder, &sql, &["--limit", "5", "--cores", cores]);
+        let greet = |run: &Run, name: &str, then: &str| {
+            let mut client = run.tcp();
+            let first = format!("{{\"producer\":\"{name}\"}}\n{then}");
+            client.write_all(first.as_bytes()).unwrap();
+            let mut told = String::new();
+            let mut lines = BufReader::new(client.try_clone().unwrap());
+            lines.read_line(&mut told).unwrap();
+            (client, told)
+        };
+        let (mut a, told) = greet(&run, "a", "n,k\n1,\"x\n");
+        assert_eq!(told, "{\"held\":0}\n");
+        a.write_all(b"y\"\nnothing,z\n2,").unwrap();
+        assert_eq!(run.row(), "{\"k\":\"x\\ny\",\"n\":1}");
+        let (b, told) = greet(&run, "b", "k,n\nb,7\n");
+        assert_eq!(told, "{\"held\":0}\n");
+        assert_eq!(run.row(), "{\"k\":\"b\",\"n\":7}");
+        // What had begun has no number; a record that is none has one.
+        a.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(a.read(&mut [0]).unwrap(), 0);
+        let (mut a, told) = greet(&run, "a", "");
+        assert_eq!(told, "{\"held\":2}\n");
+        a.write_all(b"n,k\n2,c\n3,d\n").unwrap();
+        assert_eq!(run.row(), "{\"k\":\"c\",\"n\":2}");
+        assert_eq!(run.row(), "{\"k\":\"d\",\"n\":3}");
+        drop(b);
+        let (_, told) = greet(&run, "b", "n,k\n8,e\n");
+        assert_eq!(told, "{\"held\":1}\n");
+        assert_eq!(run.row(), "{\"k\":\"e\",\"n\":8}");
+        assert_eq!(run.end().0, Some(0));
+    }
+}
+
 #[test]
 fn each_connection_has_a_header_of_its_own() {
     let folder = Folder::new("sock-csv");
@@ -378,6 +418,11 @@ fn what_cannot_be_listened_to_is_refused() {
             "connector = 'unix', address = 's', format = 'json', max_silence = '0 s'",
             3,
             "max_silen",
+        ),
+        (
+            "connector = 'unix', address = 's', format = 'json', acknowledge = 'perhaps'",
+            3,
+            "perhaps",
         ),
     ] {
         let sql = format!("CREATE SOURCE s (n BIGINT) WITH ({options}); SELECT n FROM s;");
