@@ -9,7 +9,8 @@ use trefoil_ring0::id::OutputId;
 use trefoil_ring0::runtime::Running;
 use trefoil_ring0::snapshot::{Piece, Told};
 use trefoil_ring1::checkpoint::{
-    Action, Coordinator, Event, ManifestData, Outcome, Phase, Prepared, SinkPrint, Writer,
+    Action, Coordinator, Event, ManifestData, Outcome, Phase, Prepared, SinkPrint, StoreError,
+    Writer,
 };
 
 use super::{Counts, nanos};
@@ -230,7 +231,8 @@ impl<'a> Keeper<'a> {
 
     fn note(&mut self, outcome: Outcome, running: &Running) -> Result<(), Failure> {
         match outcome {
-            Outcome::Written(epoch) => {
+            Outcome::Written(epoch, kept) => {
+                say_kept(epoch, kept);
                 self.written(epoch);
                 if self.is_stopped() {
                     // Rows behind the last one are not taken: no other may hold what is behind.
@@ -391,12 +393,15 @@ pub(super) fn commit_now(writer: &Writer, epoch: u64, data: ManifestData) -> Res
     writer.commit(epoch, data);
     while let Some(outcome) = writer.wait() {
         match outcome {
-            Outcome::Written(of) if of == epoch => return Ok(()),
+            Outcome::Written(of, kept) if of == epoch => {
+                say_kept(epoch, kept);
+                return Ok(());
+            }
             Outcome::Failed(of, error) if of == epoch => {
                 let why = format!("the last checkpoint, {epoch}, failed: {error}");
                 return Err(Failure::Checkpoint(why));
             }
-            Outcome::Written(_) | Outcome::Failed(..) => {}
+            Outcome::Written(..) | Outcome::Failed(..) => {}
             Outcome::Lost(..) | Outcome::Unfinished(..) => return Err(ended_by(outcome)),
         }
     }
@@ -405,10 +410,20 @@ pub(super) fn commit_now(writer: &Writer, epoch: u64, data: ManifestData) -> Res
     ))
 }
 
+/// Says which files nobody needs any more and are still there.
+fn say_kept(epoch: u64, kept: Option<StoreError>) {
+    if let Some(error) = kept {
+        say(&format_args!(
+            "note: checkpoint {epoch} is written, and files of older ones could not be removed, \
+             the next may remove them: {error}"
+        ));
+    }
+}
+
 /// What ends a run whose rows are not where they should be.
 fn ended_by(outcome: Outcome) -> Failure {
     Failure::Checkpoint(match outcome {
-        Outcome::Written(epoch) => format!("checkpoint {epoch} is written"),
+        Outcome::Written(epoch, _) => format!("checkpoint {epoch} is written"),
         Outcome::Failed(epoch, error) => format!("checkpoint {epoch} failed: {error}"),
         Outcome::Lost(epoch, error) => format!(
             "checkpoint {epoch} failed: it is not known whether files of a sink are whole: \

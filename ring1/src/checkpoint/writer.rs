@@ -26,8 +26,9 @@ enum Order {
 /// What became of an epoch.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is durable, and the files of its sinks have their names.
-    Written(u64),
+    /// It is durable, and the files of its sinks have their names; and what kept older files from
+    /// being removed, if something did: the next one tries again.
+    Written(u64, Option<StoreError>),
     /// It is not, and why; the next one may be.
     Failed(u64, StoreError),
     /// It is not, and files of its sinks may have lost rows, which nobody has any more: nobody may
@@ -186,10 +187,13 @@ impl Work {
         if let Err(error) = sync(&sinks) {
             return Outcome::Lost(epoch, error);
         }
-        match draft.commit(data).map(|_| finish_sinks(&sinks)) {
-            Err(error) => Outcome::Failed(epoch, error),
-            Ok(Err(error)) => Outcome::Unfinished(epoch, error),
-            Ok(Ok(())) => Outcome::Written(epoch),
+        let committed = match draft.commit(data) {
+            Err(error) => return Outcome::Failed(epoch, error),
+            Ok(committed) => committed,
+        };
+        match finish_sinks(&sinks) {
+            Err(error) => Outcome::Unfinished(epoch, error),
+            Ok(()) => Outcome::Written(epoch, committed.not_removed),
         }
     }
 }
@@ -245,7 +249,10 @@ pub fn finish_sinks(sinks: &[SinkPrint]) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::any::Any;
+
     use crate::checkpoint::Prepared;
+    use crate::checkpoint::disk::{Disk, Incoming, LocalDisk, Outgoing};
 
     fn data(sinks: Vec<SinkPrint>) -> ManifestData {
         ManifestData {
@@ -294,6 +301,64 @@ mod tests {
         let store = Store::open(&dir).expect("it is free");
         assert!(store.newest().expect("it is read").is_none());
         drop(store);
+        fs::remove_dir_all(dir).expect("it is there");
+    }
+
+    /// A disk that removes nothing.
+    #[derive(Debug)]
+    struct Stuck;
+
+    impl Disk for Stuck {
+        fn make_dir(&self, dir: &Path) -> io::Result<()> {
+            LocalDisk.make_dir(dir)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+            LocalDisk.lock(path)
+        }
+
+        fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+            LocalDisk.list(dir)
+        }
+
+        fn create(&self, path: &Path) -> io::Result<Box<dyn Outgoing>> {
+            LocalDisk.create(path)
+        }
+
+        fn open(&self, path: &Path) -> io::Result<Box<dyn Incoming>> {
+            LocalDisk.open(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            LocalDisk.rename(from, to)
+        }
+
+        fn remove(&self, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            LocalDisk.sync_dir(dir)
+        }
+    }
+
+    /// What cannot be removed is no reason to go back, and is told.
+    #[test]
+    fn files_that_stay_are_told() {
+        let dir = std::env::temp_dir().join(format!("trefoil-{}-stay", std::process::id()));
+        let store = Store::open_on(Arc::new(Stuck), &dir).expect("a folder");
+        let writer = Writer::start(store, || {}).expect("a thread");
+        let mut told = Vec::new();
+        for epoch in 1..=4 {
+            writer.begin(epoch);
+            writer.commit(epoch, data(Vec::new()));
+            match writer.wait() {
+                Some(Outcome::Written(of, why)) if of == epoch => told.push(why.is_some()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(told.last(), Some(&true), "{told:?}");
+        drop(writer);
         fs::remove_dir_all(dir).expect("it is there");
     }
 

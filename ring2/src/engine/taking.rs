@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trefoil_ring0::runtime::Running;
 use trefoil_ring0::snapshot::{self, Taken, Told};
 use trefoil_ring1::checkpoint::{
-    Action, Coordinator, Event, ManifestData, Outcome, Phase, Place, Writer,
+    Action, Coordinator, Event, ManifestData, Outcome, Phase, Place, StoreError, Writer,
 };
 
 use super::durable::Ledgers;
@@ -375,7 +375,8 @@ impl Taking {
 
     fn note(&mut self, outcome: Outcome, shared: &Shared) {
         match outcome {
-            Outcome::Written(epoch) => {
+            Outcome::Written(epoch, kept) => {
+                self.tell_kept(epoch, kept);
                 self.written(shared);
                 self.waiting.retain(|(of, _)| *of > epoch);
                 self.step(Event::Written { epoch });
@@ -386,6 +387,17 @@ impl Taking {
                 self.fail(epoch, &error.to_string(), shared);
                 self.step(Event::WriteFailed { epoch });
             }
+        }
+    }
+
+    /// Tells of files that nobody needs any more and that are still there.
+    fn tell_kept(&self, epoch: u64, kept: Option<StoreError>) {
+        if let Some(error) = kept {
+            let view = &self.view;
+            (self.tell)(&format!(
+                "checkpoint {epoch} of view \"{view}\" is written, and files of older ones could \
+                 not be removed, the next may remove them: {error}"
+            ));
         }
     }
 
@@ -436,7 +448,8 @@ impl Taking {
         while self.write_slice(&mut writing) {}
         self.writer.commit(epoch, self.data.clone());
         match self.writer.wait() {
-            Some(Outcome::Written(_)) => {
+            Some(Outcome::Written(epoch, kept)) => {
+                self.tell_kept(epoch, kept);
                 self.written(shared);
                 self.waiting.clear();
             }

@@ -141,7 +141,7 @@ impl Taking {
         }
         match self.writer.outcome() {
             None => Ok(()),
-            Some(Outcome::Written(_)) => {
+            Some(Outcome::Written(..)) => {
                 self.taken.push(begun.elapsed());
                 self.last = Some(epoch);
                 self.epoch = None;
