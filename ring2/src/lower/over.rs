@@ -224,16 +224,18 @@ impl Lowering<'_> {
         let params = &mut call.params;
         let order = params.order_by.iter_mut().map(|s| &mut s.expr);
         let filter = params.filter.iter_mut().map(|f| f.as_mut());
-        let read = params.args.iter_mut().chain(params.partition_by.iter_mut());
+        let others = params.partition_by.iter_mut().chain(order).chain(filter);
         // DataFusion's sum of integers wraps around: decimals do not, and the result is checked.
+        // What orders keeps its type: the bounds of a range are computed in it.
         let sums = call.fun.name() == "sum";
-        for expr in read.chain(order).chain(filter) {
+        let args = params.args.iter_mut().map(|e| (e, sums));
+        for (expr, summed) in args.chain(others.map(|e| (e, false))) {
             if is_constant(expr) {
                 continue;
             }
             let lowered = expression(expr, &self.scope(&window.input))?;
             let mut planned = expr.get_type(schema).map_err(|e| ("E0206", cause(&e)))?;
-            if sums && planned.is_integer() {
+            if summed && planned.is_integer() {
                 planned = DataType::Decimal128(38, 0);
             }
             let there = needed.exprs.iter().zip(&needed.fields);

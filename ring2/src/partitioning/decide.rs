@@ -137,7 +137,10 @@ impl Walk<'_> {
 
     /// For windows without other keys.
     pub(super) fn windows(&self, what: &str, edge: &Edge) -> Result<Decision, Unfit> {
-        let in_split = edge.spread == Spread::Splits && self.scans == 1;
+        // Rows that were routed by a key are no longer where they were read, even where nothing is
+        // left that says so.
+        let is_as_read = edge.spread == Spread::Splits && edge.home.is_none();
+        let in_split = is_as_read && self.scans == 1;
         let asked = self.forced.as_ref().map(|(asked, source)| (*asked, source));
         match asked {
             None | Some((S::StickyPartition, _)) if in_split => {

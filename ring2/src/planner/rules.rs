@@ -73,6 +73,17 @@ fn mixes_nulls(plan: &LogicalPlan) -> bool {
     plan.exists(|node| Ok(is(node))).unwrap_or(true)
 }
 
+/// Whether a join has keys of which NULL equals NULL: an equality among its conditions, of which
+/// it does not, would become one of them.
+fn takes_nulls(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Join(join) => {
+            join.null_equality == NullEquality::NullEqualsNull && !join.on.is_empty()
+        }
+        _ => false,
+    }
+}
+
 /// Whether a plan has an ASOF join: as an inner one, which `EliminateOuterJoin` makes of it,
 /// filters of its right side would be pushed below it, where they choose another nearest row.
 fn is_asof(plan: &LogicalPlan) -> bool {
@@ -115,7 +126,7 @@ fn chosen() -> Vec<Rule> {
         // A scalar subquery as a join: its result is a row that changes, and not a constant.
         Arc::new(ScalarSubqueryToJoin::new()),
         // `ON a = b AND c` has the key a = b: routing needs it. Row by row the same.
-        Arc::new(ExtractEquijoinPredicate::new()),
+        Arc::new(Careful(ExtractEquijoinPredicate::new(), takes_nulls)),
         // `FROM a, b WHERE a.x = b.x` is a join by x.
         Arc::new(Careful(EliminateCrossJoin::new(), mixes_nulls)),
         // Padding that a filter would drop is never made. A filter is linear: it drops the
