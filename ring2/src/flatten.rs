@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, WildcardAdditionalOptions, visit_expressions,
-    visit_expressions_mut,
+    BinaryOperator, Distinct, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select,
+    SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, WildcardAdditionalOptions,
+    visit_expressions, visit_expressions_mut,
 };
 
 use crate::catalog::Catalog;
@@ -38,8 +38,11 @@ pub(crate) fn query(query: &mut Query, catalog: &Catalog) {
         return;
     }
     let (subquery, alias) = (subquery.as_ref().clone(), alias.clone());
-    if let Some(merged) = merge(select, &subquery, alias.as_ref(), catalog) {
+    let mut keys = query.order_by.clone();
+    let merged = merge(select, &subquery, alias.as_ref(), keys.as_mut(), catalog);
+    if let Some(merged) = merged {
         **select = merged;
+        query.order_by = keys;
     }
 }
 
@@ -62,8 +65,14 @@ fn merge(
     outer: &Select,
     query: &Query,
     alias: Option<&TableAlias>,
+    order: Option<&mut OrderBy>,
     catalog: &Catalog,
 ) -> Option<Select> {
+    // What these name are columns of the subquery, in places that are not written anew here.
+    let on = matches!(outer.distinct, Some(Distinct::On(_)));
+    if on || outer.qualify.is_some() || !outer.named_window.is_empty() {
+        return None;
+    }
     let inner = plain(query)?;
     // What is named twice would be two values.
     if is_volatile(inner) {
@@ -96,36 +105,10 @@ fn merge(
     if grouped && (is_grouped(outer) || outer.distinct.is_some()) {
         return None;
     }
-    let given = &inner_view.columns;
+    let (projection, aliases) = inner_view.items(outer)?;
     let mut merged = outer.clone();
     merged.from.clone_from(&inner.from);
-    merged.projection = Vec::new();
-    // Aliases mean the items of the outer query, never a column of the source.
-    let mut aliases: Vec<Given> = Vec::new();
-    for item in &outer.projection {
-        let (expr, name) = match item {
-            SelectItem::UnnamedExpr(expr) => (expr.clone(), default_name(expr)),
-            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.value.clone()),
-            SelectItem::Wildcard(options) if is_plain(options) => {
-                for column in given {
-                    merged
-                        .projection
-                        .push(named(column.expr.clone(), &column.name));
-                }
-                continue;
-            }
-            SelectItem::Wildcard(_)
-            | SelectItem::QualifiedWildcard(..)
-            | SelectItem::ExprWithAliases { .. } => return None,
-        };
-        let is_alias = matches!(item, SelectItem::ExprWithAlias { .. });
-        let expr = inner_view.mapped(expr, &[])?;
-        if is_alias {
-            let (name, expr) = (name.clone(), expr.clone());
-            aliases.push(Given { name, expr });
-        }
-        merged.projection.push(named(expr, &name));
-    }
+    merged.projection = projection;
     let outer_selection = match &outer.selection {
         None => None,
         Some(condition) => Some(inner_view.mapped(condition.clone(), &[])?),
@@ -153,6 +136,9 @@ fn merge(
             None => None,
             Some(having) => Some(inner_view.mapped(having.clone(), &aliases)?),
         };
+    }
+    if let Some(order) = order {
+        inner_view.order(order, &merged.projection)?;
     }
     Some(merged)
 }
@@ -380,6 +366,33 @@ impl Inner {
         self.replace(expr, aliases)
     }
 
+    /// The items of the outer query, and its aliases, which mean these and never a column of the
+    /// source.
+    fn items(&self, outer: &Select) -> Option<(Vec<SelectItem>, Vec<Given>)> {
+        let (mut items, mut aliases) = (Vec::new(), Vec::new());
+        for item in &outer.projection {
+            let (expr, name) = match item {
+                SelectItem::UnnamedExpr(expr) => (expr.clone(), default_name(expr)),
+                SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.value.clone()),
+                SelectItem::Wildcard(options) if is_plain(options) => {
+                    let given = self.columns.iter();
+                    items.extend(given.map(|c| named(c.expr.clone(), &c.name)));
+                    continue;
+                }
+                SelectItem::Wildcard(_)
+                | SelectItem::QualifiedWildcard(..)
+                | SelectItem::ExprWithAliases { .. } => return None,
+            };
+            let expr = self.mapped(expr, &[])?;
+            if let SelectItem::ExprWithAlias { .. } = item {
+                let (name, expr) = (name.clone(), expr.clone());
+                aliases.push(Given { name, expr });
+            }
+            items.push(named(expr, &name));
+        }
+        Some((items, aliases))
+    }
+
     fn given(&self, name: &str) -> Option<&Expr> {
         self.columns
             .iter()
@@ -441,6 +454,29 @@ impl Inner {
             ControlFlow::Continue(())
         });
         Some(expr)
+    }
+
+    /// ORDER BY of the outer query: a position stays one, and a name alone is that of an item where
+    /// one has it; all else names columns.
+    fn order(&self, order: &mut OrderBy, items: &[SelectItem]) -> Option<()> {
+        let OrderByKind::Expressions(keys) = &mut order.kind else {
+            return None;
+        };
+        for key in keys {
+            let is_item = |ident: &Ident| {
+                let mut named = items.iter().filter_map(|item| match item {
+                    SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),
+                    _ => None,
+                });
+                named.any(|name| *name == ident.value)
+            };
+            match &key.expr {
+                Expr::Value(_) => {}
+                Expr::Identifier(ident) if is_item(ident) => {}
+                other => key.expr = self.mapped(other.clone(), &[])?,
+            }
+        }
+        Some(())
     }
 
     /// A key of the outer query: a position stays one, an alias means its item.

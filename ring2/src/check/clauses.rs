@@ -1,11 +1,14 @@
 //! ORDER BY, LIMIT, VALUES and OVER.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Expr, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Spanned, Value,
-    Values, WindowFrame, WindowFrameBound, WindowSpec,
+    Values, WindowFrame, WindowFrameBound, WindowSpec, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::expr::Context;
 use super::group::Grouping;
 use super::scope::{Ctes, Scope};
 use super::select::Item;
@@ -82,6 +85,11 @@ impl Checker<'_> {
         }
         for by in exprs {
             let expr = self.order_expr(by)?;
+            if let Some(at) = subquery_in(expr) {
+                let message = "a subquery in ORDER BY is not supported yet";
+                let hint = "select it by a name: SELECT (SELECT ..) AS x .. ORDER BY x";
+                return Err(self.place.hinted("E0301", at, message, hint));
+            }
             if let Some(position) = position(expr) {
                 let columns = match items.is_empty() {
                     true => scope.star(None).len(),
@@ -99,10 +107,14 @@ impl Checker<'_> {
             {
                 continue;
             }
-            match group {
-                Some(group) => self.grouped(expr, scope, ctes, group)?,
-                None => self.row_or_over(expr, scope, ctes)?,
-            }
+            let context = Context {
+                over: true,
+                aliases: true,
+                group,
+                items,
+                ..Context::row(scope, ctes)
+            };
+            self.walk(expr, context)?;
         }
         Ok(())
     }
@@ -230,4 +242,15 @@ pub(super) fn position(expr: &Expr) -> Option<usize> {
         },
         _ => None,
     }
+}
+
+/// Where a subquery stands in an expression.
+fn subquery_in(expr: &Expr) -> Option<Location> {
+    let flow = visit_expressions(expr, |e| match e {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+            ControlFlow::Break(e.span().start)
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    flow.break_value()
 }

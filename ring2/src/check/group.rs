@@ -144,43 +144,6 @@ impl Checker<'_> {
         self.walk(expr, Context::row(scope, ctes))
     }
 
-    /// An expression over rows that may have OVER.
-    pub(super) fn row_or_over(
-        &mut self,
-        expr: &Expr,
-        scope: &Scope<'_>,
-        ctes: &Ctes,
-    ) -> Result<(), SqlError> {
-        let context = Context::row(scope, ctes);
-        self.walk(
-            expr,
-            Context {
-                over: true,
-                ..context
-            },
-        )
-    }
-
-    /// An expression over groups that may have OVER.
-    pub(super) fn grouped(
-        &mut self,
-        expr: &Expr,
-        scope: &Scope<'_>,
-        ctes: &Ctes,
-        group: &Grouping,
-    ) -> Result<(), SqlError> {
-        let context = Context::row(scope, ctes);
-        let group = Some(group);
-        self.walk(
-            expr,
-            Context {
-                over: true,
-                group,
-                ..context
-            },
-        )
-    }
-
     /// A key: the position or alias of an item stands for it.
     pub(super) fn key<'e>(
         &self,

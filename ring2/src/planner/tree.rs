@@ -16,8 +16,8 @@ mod windows;
 use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByKind, Query, SetExpr,
-    Spanned, Value, visit_expressions, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderBy, OrderByKind, Query,
+    SetExpr, Spanned, Value, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -73,13 +73,21 @@ struct Tree<'a> {
     tables: BTreeMap<String, SourceDef>,
     /// Names of WITH, innermost last.
     with: Vec<String>,
+    /// Their columns, where these can be told.
+    with_columns: Vec<Option<Vec<String>>>,
     system: bool,
     /// Columns of UNNEST of the SELECT that was written last.
     unnested: Vec<Unnested>,
     /// Its columns of USING.
     merged: Vec<Owned>,
+    /// Those of the queries around the one that is written, innermost last.
+    around: Vec<Vec<Owned>>,
     /// Its columns whose names the select list gives to something else.
     hidden: Vec<Owned>,
+    /// Whether the ORDER BY of the query computes something, of columns of the input.
+    orders_by_input: bool,
+    /// What other names of its select list mean.
+    meanings: Vec<(String, Expr)>,
     /// Its window, where it groups by one.
     window: Option<Window>,
 }
@@ -105,10 +113,14 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
         stated,
         tables: BTreeMap::new(),
         with: Vec::new(),
+        with_columns: Vec::new(),
         system: names_system(&query) && select.catalog.sources.values().any(|s| s.view.is_none()),
         unnested: Vec::new(),
         merged: Vec::new(),
+        around: Vec::new(),
         hidden: Vec::new(),
+        orders_by_input: false,
+        meanings: Vec::new(),
         window: None,
     };
     tree.functions(&query)?;
@@ -205,20 +217,30 @@ impl Tree<'_> {
             }
             for cte in &mut with.cte_tables {
                 self.query(&mut cte.query, Level::Inner)?;
+                let renamed = cte.alias.columns.iter().map(|c| normal(&c.name));
+                let columns = match cte.alias.columns.is_empty() {
+                    true => self.columns_of(&cte.query.body),
+                    false => Some(renamed.collect()),
+                };
                 self.with.push(normal(&cte.alias.name));
+                self.with_columns.push(columns);
             }
         }
         self.unnested.clear();
         self.merged.clear();
         self.hidden.clear();
+        self.meanings.clear();
         self.window = None;
+        if level == Level::Outermost {
+            self.orders_by_input = orders_by_input(query.order_by.as_ref());
+        }
         let positions = self.body(&mut query.body, level)?;
         if let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(list) = &mut order.kind
         {
             for by in list {
                 of_owner(&mut by.expr, &self.unnested);
-                of_input(&mut by.expr, &self.hidden);
+                of_input(&mut by.expr, &self.hidden, &self.meanings);
                 let result =
                     |i: &Moved| matches!(&by.expr, Expr::Identifier(n) if normal(n) == i.name);
                 if !positions.iter().any(result) {
@@ -226,11 +248,12 @@ impl Tree<'_> {
                 }
                 order_key(&mut by.expr, &positions);
                 if let (Some(window), false) = (&self.window, positions.is_empty()) {
-                    bound(&mut by.expr, &positions, window);
+                    visit::local(&mut by.expr, |e| bound(e, &positions, window));
                 }
             }
         }
         self.with.truncate(outer);
+        self.with_columns.truncate(outer);
         Ok(())
     }
 
@@ -254,29 +277,58 @@ impl Tree<'_> {
     }
 }
 
+/// Whether an expression means the same wherever it is written.
+fn is_of_row(expr: &Expr) -> bool {
+    let flow = visit_expressions(expr, |e| match e {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        Expr::Function(f) if f.over.is_some() => ControlFlow::Break(()),
+        e if windows::function_name(e).is_some_and(|f| windows::is_window(&f)) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    flow.is_continue()
+}
+
+fn orders_by_input(order: Option<&OrderBy>) -> bool {
+    let computes = |e: &Expr| !matches!(e, Expr::Identifier(_) | Expr::Value(_));
+    match order.map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(list)) => list.iter().any(|by| computes(&by.expr)),
+        _ => false,
+    }
+}
+
 /// An item of a select list: its name before, and its place now.
 #[derive(Debug, Clone)]
 struct Moved {
     name: String,
     position: usize,
-    /// Its name is not a column's: it is a window, or another item has the name, too.
-    apart: bool,
+    /// What it is called now, where its name is not a column's: it is a window, or another item
+    /// has the name, or may have it, too.
+    apart: Option<String>,
 }
 
 /// ORDER BY by position, or by a name that no column has: items may have moved.
 fn order_key(expr: &mut Expr, items: &[Moved]) {
-    let found = match &*expr {
-        Expr::Value(v) => match &v.value {
-            Value::Number(n, _) => (n.parse::<usize>().ok())
-                .and_then(|n| n.checked_sub(1))
-                .and_then(|n| items.get(n)),
-            _ => None,
-        },
-        Expr::Identifier(ident) => items.iter().find(|i| i.apart && i.name == normal(ident)),
-        _ => None,
-    };
-    if let Some(item) = found {
-        *expr = crate::window::parse(&(item.position + 1).to_string());
+    match &*expr {
+        Expr::Value(v) => {
+            let Value::Number(n, _) = &v.value else {
+                return;
+            };
+            let place = n.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+            if let Some(item) = place.and_then(|n| items.get(n)) {
+                *expr = crate::window::parse(&(item.position + 1).to_string());
+            }
+        }
+        Expr::Identifier(ident) => {
+            let name = normal(ident);
+            let mut named = items.iter().filter(|i| i.name == name);
+            // How many columns a star gives, nobody knows yet: a place says nothing.
+            if let Some(called) = named.find_map(|i| i.apart.as_deref()) {
+                *expr = Expr::Identifier(Ident::with_quote('"', called));
+            }
+        }
+        _ => {}
     }
 }
 

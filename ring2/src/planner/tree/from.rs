@@ -95,6 +95,17 @@ fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     }
 }
 
+/// Of a semi or anti join that does not say so, the left side's rows are the result.
+fn of_left(operator: &mut JoinOperator) {
+    use JoinOperator as J;
+    let none = J::CrossJoin(JoinConstraint::None);
+    *operator = match std::mem::replace(operator, none) {
+        J::Semi(c) => J::LeftSemi(c),
+        J::Anti(c) => J::LeftAnti(c),
+        other => other,
+    };
+}
+
 impl Tree<'_> {
     pub(super) fn from(&mut self, from: &mut Vec<TableWithJoins>) -> Result<Scope, SqlError> {
         // `FROM t, UNNEST(list)` is a join: the list is a column of what stands before it.
@@ -142,6 +153,7 @@ impl Tree<'_> {
                 continue;
             }
             let time = self.relation(&mut join.relation, scope)?;
+            of_left(&mut join.join_operator);
             let mut left = vec![&tables.relation];
             left.extend(joins.iter().map(|j: &Join| &j.relation));
             let operator = (&mut join.join_operator, &join.relation);

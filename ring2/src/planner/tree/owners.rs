@@ -1,17 +1,14 @@
 //! Names that DataFusion would find twice, written with the relation that they are a column of: the
 //! column that USING made of two, and one whose name the select list gives to something else.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, ObjectName,
-    Select, SelectItem, SetExpr, TableFactor, VisitMut, visit_expressions_mut,
+    Select, SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::from::{named, named_table};
-use super::{Tree, visit};
-use crate::functions::{FunctionKind, kind};
+use super::{AGAIN, Tree, visit};
 use crate::syntax::{default_name, normal};
 use crate::window::parse;
 
@@ -65,7 +62,7 @@ fn coalesced(values: Vec<Expr>) -> Expr {
 }
 
 /// Writes these columns with their relations.
-fn qualify(expr: &mut Expr, owned: &[Owned]) {
+pub(super) fn qualify(expr: &mut Expr, owned: &[Owned]) {
     if let Expr::Identifier(ident) = expr
         && let Some(of) = owned.iter().find(|o| o.column == normal(ident))
     {
@@ -92,21 +89,18 @@ pub(super) fn of_using<T: VisitMut>(tree: &mut T, merged: &[Owned]) {
     }
 }
 
-/// Writes the columns that aggregates of ORDER BY name: a name there may be the select list's, but
-/// an aggregate is over the input.
-pub(super) fn of_input(expr: &mut Expr, hidden: &[Owned]) {
-    if hidden.is_empty() {
+/// Writes what an expression of ORDER BY names: alone a name is the select list's, and within an
+/// expression the input's, and the select list's only where the input has none.
+pub(super) fn of_input(expr: &mut Expr, hidden: &[Owned], meanings: &[(String, Expr)]) {
+    if let Expr::Identifier(_) = expr {
         return;
     }
     visit::local(expr, |e| {
-        if let Expr::Function(f) = e
-            && f.over.is_none()
-            && kind(&f.name.to_string()) == Some(FunctionKind::Aggregate)
+        qualify(e, hidden);
+        if let Expr::Identifier(ident) = e
+            && let Some((_, meaning)) = meanings.iter().find(|(name, _)| *name == normal(ident))
         {
-            let _: ControlFlow<()> = visit_expressions_mut(f, |e| {
-                qualify(e, hidden);
-                ControlFlow::Continue(())
-            });
+            *e = Expr::Nested(Box::new(meaning.clone()));
         }
     });
 }
@@ -252,10 +246,10 @@ impl Tree<'_> {
             }
             TableFactor::Table { .. } => {
                 let name = named_table(factor)?;
-                let table = self
-                    .tables
-                    .get(&name)
-                    .filter(|_| !self.with.contains(&name))?;
+                if let Some(at) = self.with.iter().rposition(|with| *with == name) {
+                    return self.with_columns[at].clone();
+                }
+                let table = self.tables.get(&name)?;
                 Some(table.declared().iter().map(|c| c.name.clone()).collect())
             }
             TableFactor::Derived {
@@ -263,34 +257,53 @@ impl Tree<'_> {
             } => {
                 let renamed = alias.iter().flat_map(|a| &a.columns);
                 let renamed: Vec<_> = renamed.map(|c| normal(&c.name)).collect();
-                match subquery.body.as_ref() {
-                    _ if !renamed.is_empty() => Some(renamed),
-                    SetExpr::Select(select) => {
-                        let mut columns = Vec::new();
-                        for item in &select.projection {
-                            match item {
-                                SelectItem::UnnamedExpr(expr) => columns.push(default_name(expr)),
-                                SelectItem::ExprWithAlias { alias, .. } => {
-                                    columns.push(normal(alias));
-                                }
-                                SelectItem::Wildcard(_) => {
-                                    for of in &select.from {
-                                        columns.extend(self.columns(&of.relation)?);
-                                        for join in &of.joins {
-                                            columns.extend(self.columns(&join.relation)?);
-                                        }
-                                    }
-                                }
-                                _ => return None,
-                            }
-                        }
-                        Some(columns)
-                    }
-                    _ => None,
+                match renamed.is_empty() {
+                    true => self.columns_of(&subquery.body),
+                    false => Some(renamed),
                 }
             }
             _ => None,
         }
+    }
+
+    /// The columns of all relations, as far as they can be told.
+    pub(super) fn all_columns(&self, from: &[TableWithJoins]) -> Vec<String> {
+        let mut relations = Vec::new();
+        for tables in from {
+            flat(&tables.relation, &mut relations);
+            let joined = tables.joins.iter();
+            joined.for_each(|join| flat(&join.relation, &mut relations));
+        }
+        let columns = relations.into_iter().filter_map(|f| self.columns(f));
+        columns.flatten().collect()
+    }
+
+    /// The columns that a query gives.
+    pub(super) fn columns_of(&self, body: &SetExpr) -> Option<Vec<String>> {
+        let select = match body {
+            SetExpr::Select(select) => select,
+            SetExpr::Query(query) => return self.columns_of(&query.body),
+            SetExpr::SetOperation { left, .. } => return self.columns_of(left),
+            _ => return None,
+        };
+        let plain = |name: String| name.split(AGAIN).next().unwrap_or_default().to_owned();
+        let mut columns = Vec::new();
+        for item in &select.projection {
+            match item {
+                SelectItem::UnnamedExpr(expr) => columns.push(default_name(expr)),
+                SelectItem::ExprWithAlias { alias, .. } => columns.push(plain(normal(alias))),
+                SelectItem::Wildcard(_) => {
+                    for of in &select.from {
+                        columns.extend(self.columns(&of.relation)?);
+                        for join in &of.joins {
+                            columns.extend(self.columns(&join.relation)?);
+                        }
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(columns)
     }
 }
 

@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, ObjectName, Select,
-    SelectItem, Spanned, Value, WindowSpec, WindowType,
+    SelectItem, Spanned, TableWithJoins, Value, WindowSpec, WindowType, visit_expressions,
 };
 
 use super::from::Scope;
-use super::owners::{keep_merged, of_using};
+use super::owners::{Owned, keep_merged, of_using, qualify};
 use super::unnest::{keep_names, of_owner, stars};
 use super::windows::{self, Window};
-use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, visit};
+use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, is_of_row, visit};
 use crate::error::SqlError;
 use crate::functions::BOUNDS;
 use crate::syntax::{default_name, normal, unpositioned};
@@ -36,6 +36,8 @@ struct Names<'a> {
     windows: &'a [Window],
     /// Aliases: name and meaning.
     aliases: &'a [(String, Expr)],
+    /// Columns whose names the select list gives to something else.
+    hidden: &'a [Owned],
 }
 
 impl Tree<'_> {
@@ -48,38 +50,28 @@ impl Tree<'_> {
         casts::tell_apart(select);
         let scope = self.from(&mut select.from)?;
         let from = std::mem::take(&mut select.from);
+        self.of_around(select, &scope);
         keep_merged(select, &scope.merged);
         of_using(select, &scope.merged);
+        self.around.push(scope.merged.clone());
         self.stars_of_using(select, &from, &scope.merged)?;
         keep_names(&mut select.projection, &scope.unnested);
         of_owner(select, &scope.unnested);
         let projection = std::mem::take(&mut select.projection);
         select.projection = stars(projection, &scope.unnested);
         let items = self.items(select, &scope);
-        let tables = || {
-            (from.iter()).flat_map(|t| {
-                [&t.relation]
-                    .into_iter()
-                    .chain(t.joins.iter().map(|j| &j.relation))
-            })
-        };
-        let hidden = items.iter().filter(|i| i.aliased);
-        let hidden = hidden
-            .filter_map(|i| self.owner(&i.name, tables()))
-            .collect();
+        let hidden = self.hidden(&items, &from);
+        for condition in select.having.iter_mut().chain(&mut select.qualify) {
+            visit::local(condition, |e| qualify(e, &hidden));
+        }
+        let aliases = self.aliases(&items, &from, &scope);
         select.from = from;
-        let aliases: Vec<(String, Expr)> = (items.iter())
-            .filter(|i| i.aliased && !scope.columns.contains(&i.name))
-            .filter_map(|i| match &i.item {
-                SelectItem::ExprWithAlias { expr, .. } => Some((i.name.clone(), expr.clone())),
-                _ => None,
-            })
-            .collect();
         let windows = self.keys(select, &items, &aliases, &scope)?;
         let names = Names {
             scope: &scope,
             windows: &windows,
             aliases: &aliases,
+            hidden: &hidden,
         };
         for expr in (select.selection.iter_mut())
             .chain(&mut select.having)
@@ -105,11 +97,62 @@ impl Tree<'_> {
             }
         }
         let moved = self.project(select, items, &names, level)?;
+        self.around.pop();
+        self.meanings = (aliases.iter().filter(|(_, meaning)| is_of_row(meaning)))
+            .cloned()
+            .collect();
         self.unnested = scope.unnested;
         self.merged = scope.merged;
         self.hidden = hidden;
         self.window = windows.into_iter().next();
         Ok(moved)
+    }
+
+    /// Columns whose names the select list gives to something else.
+    fn hidden(&self, items: &[Item], from: &[TableWithJoins]) -> Vec<Owned> {
+        let tables = || {
+            (from.iter()).flat_map(|t| {
+                [&t.relation]
+                    .into_iter()
+                    .chain(t.joins.iter().map(|j| &j.relation))
+            })
+        };
+        let hidden = items.iter().filter(|i| i.aliased);
+        hidden
+            .filter_map(|i| self.owner(&i.name, tables()))
+            .collect()
+    }
+
+    /// Names of the select list, and what they mean: one that a column of the input has is that.
+    fn aliases(
+        &self,
+        items: &[Item],
+        from: &[TableWithJoins],
+        scope: &Scope,
+    ) -> Vec<(String, Expr)> {
+        let columns = self.all_columns(from);
+        let is_column = |name: &String| scope.columns.contains(name) || columns.contains(name);
+        let named = items.iter().filter(|i| i.aliased && !is_column(&i.name));
+        let named = named.filter_map(|i| match &i.item {
+            SelectItem::ExprWithAlias { expr, .. } => Some((i.name.clone(), expr.clone())),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// Writes the columns that USING made of two in a query around this one, where a name is none
+    /// of its own.
+    fn of_around(&self, select: &mut Select, scope: &Scope) {
+        if !scope.declared {
+            return;
+        }
+        let mut known = scope.columns.clone();
+        for around in self.around.iter().rev() {
+            let mut others = around.clone();
+            others.retain(|merged| !known.contains(&merged.column));
+            of_using(select, &others);
+            known.extend(others.into_iter().map(|merged| merged.column));
+        }
     }
 
     fn clauses(&self, select: &Select) -> Result<(), SqlError> {
@@ -231,8 +274,9 @@ impl Tree<'_> {
 
     fn over(&self, spec: &mut WindowSpec, names: &Names<'_>) -> Result<(), SqlError> {
         let mut keys = Vec::new();
+        let meant = |expr: &mut Expr| visit::local(expr, |e| replace_alias(e, names));
         for mut key in std::mem::take(&mut spec.partition_by) {
-            replace_alias(&mut key, names);
+            meant(&mut key);
             match self.window(&key, names)? {
                 Some(window) => keys.extend(window.keys()),
                 None => {
@@ -243,7 +287,7 @@ impl Tree<'_> {
         }
         spec.partition_by = keys;
         for by in &mut spec.order_by {
-            replace_alias(&mut by.expr, names);
+            meant(&mut by.expr);
             if let Some(window) = self.window(&by.expr, names)? {
                 by.expr = window.start();
             }
@@ -330,6 +374,7 @@ impl Tree<'_> {
         let taken: Vec<String> = items.iter().map(|i| i.name.clone()).collect();
         // What a star gives may have any name.
         let star = level == Level::Outermost && items.iter().any(Item::is_star);
+        let of_input = level == Level::Outermost && self.orders_by_input;
         let out = &mut select.projection;
         for Item {
             item,
@@ -342,7 +387,7 @@ impl Tree<'_> {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
                 other => {
                     out.push(other);
-                    let apart = false;
+                    let apart = None;
                     moved.push(Moved {
                         name,
                         position,
@@ -354,21 +399,25 @@ impl Tree<'_> {
             let window = self.window(&expr, names)?;
             let plain = !aliased && names.windows.is_empty() && is_apart(&expr, &name, &moved, out);
             let again = !plain && moved.iter().any(|m| m.name == name);
-            let apart = star || again;
+            // ORDER BY may name the column besides.
+            let two = of_input && names.hidden.iter().any(|column| column.column == name);
+            let apart = (star || again || two).then(|| format!("{name}{AGAIN}{position}"));
+            let first = match (&window, level) {
+                (None, _) => apart.clone(),
+                (Some(_), Level::Outermost) if aliased => Some(format!("{name}{RESULT_START}")),
+                (Some(_), Level::Outermost) => Some(format!("window{RESULT_START}")),
+                (Some(_), Level::Inner) => Some("window_start".to_owned()),
+            };
             moved.push(Moved {
                 name: name.clone(),
                 position,
-                apart: apart || window.is_some(),
+                apart: first,
             });
             match window {
                 None => {
                     self.expression(&mut expr, names)?;
                     self.bounds(&mut expr, names)?;
-                    let alias = match apart {
-                        true => format!("{name}{AGAIN}{position}"),
-                        false => name,
-                    };
-                    let alias = Ident::with_quote('"', alias);
+                    let alias = Ident::with_quote('"', apart.unwrap_or(name));
                     out.push(match plain && !star {
                         true => SelectItem::UnnamedExpr(expr),
                         false => SelectItem::ExprWithAlias { expr, alias },
@@ -426,14 +475,12 @@ fn replace_alias(expr: &mut Expr, names: &Names<'_>) {
 }
 
 fn windows_inside(expr: &Expr) -> Option<datafusion::sql::sqlparser::tokenizer::Location> {
-    let flow =
-        datafusion::sql::sqlparser::ast::visit_expressions(
-            expr,
-            |e| match windows::function_name(e).is_some_and(|f| windows::is_window(&f)) {
-                true => ControlFlow::Break(e.span().start),
-                false => ControlFlow::Continue(()),
-            },
-        );
+    let flow = visit_expressions(expr, |e| {
+        match windows::function_name(e).is_some_and(|f| windows::is_window(&f)) {
+            true => ControlFlow::Break(e.span().start),
+            false => ControlFlow::Continue(()),
+        }
+    });
     match flow {
         ControlFlow::Break(at) => Some(at),
         ControlFlow::Continue(()) => None,
