@@ -50,6 +50,7 @@ mod files;
 mod fingerprint;
 mod lower;
 mod lower_expr;
+mod modulo;
 mod ordinals;
 mod upsert;
 

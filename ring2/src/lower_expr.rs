@@ -53,6 +53,14 @@ fn no(expr: &PlanExpr) -> Refusal {
     ("E0301", format!("{} is not supported yet", text(expr)))
 }
 
+/// The refusal of a column that is none of the rows, nor of those right around them.
+fn from_around(column: &str) -> Refusal {
+    let message = format!(
+        "a subquery that names {column}, a column from further around, is not supported yet"
+    );
+    ("E0301", message)
+}
+
 /// Lowers an expression.
 pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Refusal> {
     let lower = |e: &PlanExpr| expression(e, scope);
@@ -71,13 +79,14 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             let index = scope
                 .plan
                 .maybe_index_of_column(column)
-                .ok_or_else(|| no(expr))?;
+                .ok_or_else(|| from_around(&column.name))?;
             let index = match &scope.columns {
                 None => Some(index),
                 Some(columns) => columns.iter().position(|&c| c == index),
             };
             index.map(Expr::Column).ok_or_else(|| no(expr))
         }
+        PlanExpr::OuterReferenceColumn(_, column) => Err(from_around(&column.name)),
         PlanExpr::Literal(value, _) => match literal(value) {
             Some(scalar) => Ok(Expr::Literal(scalar)),
             None => generic::operation(expr, scope),

@@ -5,12 +5,14 @@
 //! anew for DataFusion. Whether a plan runs is decided by lowering.
 
 mod all_rows;
+mod asked;
 mod correlated;
 mod extremes;
 mod flags;
 pub(crate) mod generated;
 mod mixed;
 mod not_in;
+mod only;
 mod rules;
 pub(crate) mod state_ttl;
 mod subqueries;
@@ -33,6 +35,7 @@ use datafusion::common::{
 use datafusion::datasource::MemTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -55,6 +58,7 @@ use crate::error::{SqlError, nearest};
 use crate::functions;
 use crate::json;
 use crate::later;
+use crate::modulo::Mod;
 use crate::ordinals::Ordinals;
 use crate::script::{Emit, Select};
 use crate::to_char::ToChar;
@@ -137,6 +141,10 @@ fn bare(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
         let others = others.iter().copied();
         context.register_udf(function.as_ref().clone().with_aliases(others));
     }
+    context.register_udf(ScalarUDF::new_from_impl(Mod::new()));
+    let sign = context.udf("signum").expect("DataFusion has it");
+    context.register_udf(sign.as_ref().clone().with_aliases(["sign"]));
+    context.register_udaf(bool_and_udaf().as_ref().clone().with_aliases(["every"]));
     let variance = var_samp_udaf().as_ref().clone();
     context.register_udaf(variance.with_aliases(["variance"]));
     context
@@ -229,7 +237,13 @@ pub(crate) fn register(
 }
 
 /// Plans and analyzes, tables with columns that are computed being these.
-fn plan(context: &SessionContext, query: &Query, computed: &[Computed]) -> PlanResult<LogicalPlan> {
+/// `steady`: results are told when all input has ended.
+fn plan(
+    context: &SessionContext,
+    query: &Query,
+    computed: &[Computed],
+    steady: bool,
+) -> PlanResult<LogicalPlan> {
     let state = context.state();
     let statement = Statement::Query(Box::new(query.clone()));
     let statement = PlanStatement::Statement(Box::new(statement));
@@ -237,6 +251,7 @@ fn plan(context: &SessionContext, query: &Query, computed: &[Computed]) -> PlanR
     let plan = keys_once(plan)?;
     mixed::check(&plan)?;
     let plan = all_rows::rewrite(flags::rewrite(plan)?)?;
+    let plan = asked::rewrite(plan, steady)?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})?;
@@ -305,13 +320,14 @@ fn planned(
         register(context, &table.name, whole.schema(), vec![]).map_err(refuse)?;
         computed.push(whole);
     }
-    let plan = plan(context, &t.query, &computed).map_err(refuse)?;
+    let at_end = matches!(select.emit, Emit::Default | Emit::Final(_));
+    let steady = at_end && t.tables.iter().all(|table| table.bounded);
+    let plan = plan(context, &t.query, &computed, steady).map_err(refuse)?;
     let plan = match select.settings.state_ttl_ns {
         Some(ttl_ns) => state_ttl::rewrite(plan, &t.tables, ttl_ns).map_err(refuse)?,
         None => plan,
     };
-    let at_end = matches!(select.emit, Emit::Default | Emit::Final(_));
-    let plan = match at_end && t.tables.iter().all(|table| table.bounded) {
+    let plan = match steady {
         true => extremes::rewrite(plan).map_err(refuse)?,
         false => plan,
     };

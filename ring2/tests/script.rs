@@ -200,7 +200,7 @@ const REFUSED: [(&str, u64, u64, &str); 26] = [
         "E0301",
         1,
         9,
-        "SELECT (SELECT id FROM test_stream) AS a FROM trades",
+        "SELECT (SELECT MAX(id) FROM test_stream GROUP BY id) AS a FROM trades EMIT CHANGES",
     ),
     (
         "E0301",

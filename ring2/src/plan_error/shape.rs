@@ -119,6 +119,12 @@ const SHAPES: &[Shape] = &[
         "NOT EXISTS (SELECT 1 FROM t WHERE t.x = x) says what NULL means",
     ),
     shape(
+        ", a column from further around,",
+        At::Words(&[&["EXISTS"], &["IN", "(", "SELECT"], &["(", "SELECT"]]),
+        "",
+        "columns of the query right around it: joins, or EXISTS beside EXISTS instead of within",
+    ),
+    shape(
         "UNION of groups under EMIT CHANGES",
         At::Words(&[&["UNION"]]),
         "",
@@ -127,20 +133,20 @@ const SHAPES: &[Shape] = &[
     shape(
         "EXISTS (SELECT ..) is not supported yet",
         At::Words(&[&["NOT", "EXISTS"], &["EXISTS"]]),
-        "EXISTS as a value is not supported yet",
-        "in WHERE it runs; as a value, a count: (SELECT COUNT(*) ..) > 0",
+        "this EXISTS is not supported yet",
+        "conditions on columns of the query around it stand in its own WHERE, in no UNION",
     ),
     shape(
         " IN (SELECT ..) is not supported yet",
         At::In,
-        "IN (SELECT ..) as a value is not supported yet",
-        "in WHERE it runs; as a value, a count: (SELECT COUNT(*) .. WHERE t.x = x) > 0",
+        "this IN (SELECT ..) is not supported yet",
+        "EXISTS (SELECT 1 .. WHERE t.x = x), with all conditions of its own in that WHERE",
     ),
     shape(
         "(SELECT ..) is not supported yet",
         At::Value,
         "this subquery in the place of a value is not supported yet",
-        "one that meets the outer query's columns by = alone, without LIMIT; or JOIN and GROUP BY",
+        "columns of the query around it in its WHERE alone, no LIMIT n; or JOIN and GROUP BY",
     ),
     shape(
         "UNNEST of what UNNEST or an aggregation gives",

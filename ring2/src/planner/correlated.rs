@@ -115,6 +115,21 @@ fn is_volatile(plan: &LogicalPlan) -> bool {
     .unwrap_or(true)
 }
 
+/// Whether DataFusion makes the key of a join of it: a column is equal to what is outer.
+fn is_equality(condition: &Expr) -> bool {
+    let is_column = |e: &Expr| match e {
+        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(_)),
+        e => matches!(e, Expr::Column(_)),
+    };
+    match condition {
+        Expr::BinaryExpr(both) if both.op == Operator::Eq => {
+            is_column(&both.left) && !both.right.any_column_refs()
+                || is_column(&both.right) && !both.left.any_column_refs()
+        }
+        _ => false,
+    }
+}
+
 impl<'a> Parts<'a> {
     /// `None` of one that DataFusion makes a join of, or that is another one.
     fn of(subquery: &'a Subquery) -> Option<Self> {
@@ -129,10 +144,6 @@ impl<'a> Parts<'a> {
         let LogicalPlan::Filter(rows) = groups.input.as_ref() else {
             return None;
         };
-        let is_equality = |e: &&Expr| match e {
-            Expr::BinaryExpr(both) => both.op == Operator::Eq,
-            _ => false,
-        };
         let conditions = split_conjunction(&rows.predicate);
         let mut open = conditions.into_iter().filter(|e| e.contains_outer());
         let plain = groups.group_expr.is_empty()
@@ -143,7 +154,7 @@ impl<'a> Parts<'a> {
             && !groups.aggr_expr.iter().any(Expr::contains_outer)
             && !of_groups.unwrap_or(&[]).iter().any(Expr::contains_outer)
             && !is_open(&rows.input)
-            && !open.all(|e| is_equality(&e));
+            && !open.all(is_equality);
         plain.then_some(Self {
             of_groups,
             groups,

@@ -42,7 +42,7 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
 
 /// Whether each row of a subquery stands by itself: a condition above it drops rows and changes no
 /// other.
-fn is_plain(plan: &LogicalPlan) -> bool {
+pub(super) fn is_plain(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::TableScan(_) => true,
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => {

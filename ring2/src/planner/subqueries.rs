@@ -76,7 +76,7 @@ fn alone(expr: &Expr) -> PlanResult<()> {
 }
 
 /// Whether a plan gives the one row of all rows.
-fn is_global(plan: &LogicalPlan) -> bool {
+pub(super) fn is_global(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Sort(_) => {
@@ -103,13 +103,9 @@ fn condition(expr: &Expr, schema: &DFSchema, whole: bool) -> PlanResult<()> {
 
 /// Of any other expression it matters whether it is NULL.
 fn value(expr: &Expr, schema: &DFSchema) -> PlanResult<()> {
-    let open = |e: &Expr| {
-        let Expr::InSubquery(found) = e else {
-            return Ok(false);
-        };
-        let fields = found.subquery.subquery.schema().fields();
-        let of_rows = fields.iter().any(|f| f.is_nullable());
-        Ok(of_rows || found.expr.nullable(schema).unwrap_or(true))
+    let open = |e: &Expr| match e {
+        Expr::InSubquery(found) => Ok(leaves_open(found, schema)),
+        _ => Ok(false),
     };
     match expr.exists(open)? {
         true => not_impl_err!(
@@ -118,4 +114,11 @@ fn value(expr: &Expr, schema: &DFSchema) -> PlanResult<()> {
         ),
         false => Ok(()),
     }
+}
+
+/// Whether IN may be NULL.
+pub(super) fn leaves_open(found: &InSubquery, schema: &DFSchema) -> bool {
+    let fields = found.subquery.subquery.schema().fields();
+    let of_rows = fields.iter().any(|f| f.is_nullable());
+    of_rows || found.expr.nullable(schema).unwrap_or(true)
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // These are tests.
 
+mod asked;
 mod asof;
 mod changelog;
 mod compare;

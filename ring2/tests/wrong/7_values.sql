@@ -245,14 +245,6 @@ SELECT symbol FROM trades WHERE symbol LIKE 'a' ESCAPE '!!'
 ---
 SELECT price FROM trades t WHERE EXISTS (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol)
 ---
-SELECT price FROM trades WHERE NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)
----
-SELECT price FROM trades WHERE (symbol IN (SELECT symbol FROM quotes)) IS NULL
----
-SELECT COALESCE(symbol IN (SELECT symbol FROM quotes), TRUE) FROM trades
----
-SELECT price FROM trades WHERE price > 3 OR symbol NOT IN (SELECT symbol FROM quotes)
----
 SELECT symbol FROM trades WHERE symbol = price;
 ---
 SELECT symbol FROM trades WHERE UPPER(symbol) > price * 2;

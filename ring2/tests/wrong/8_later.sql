@@ -1,15 +1,15 @@
-SELECT symbol FROM trades t WHERE price > (SELECT bid FROM quotes q WHERE q.symbol = t.symbol)
+SELECT symbol FROM trades t WHERE price > (SELECT b FROM (
+  SELECT symbol, MAX(bid) AS b FROM quotes GROUP BY symbol) q WHERE q.symbol = t.symbol) EMIT CHANGES
 ---
-SELECT symbol FROM trades WHERE price > (SELECT bid FROM quotes)
+SELECT symbol FROM trades WHERE price > (SELECT MAX(bid) FROM quotes GROUP BY symbol) EMIT CHANGES
 ---
-SELECT symbol, (SELECT bid FROM quotes q WHERE q.bid > t.price LIMIT 1) AS m FROM trades t
+SELECT symbol, (SELECT bid FROM quotes q WHERE q.bid > t.price LIMIT 2) AS m FROM trades t
 ---
-SELECT symbol, (SELECT MAX(bid) FROM quotes) AS m, EXISTS (SELECT 1 FROM quotes) AS e FROM trades
+SELECT symbol, (SELECT MAX(bid) FROM quotes) AS m FROM trades t WHERE EXISTS (
+  SELECT symbol FROM quotes q WHERE q.symbol = t.symbol UNION SELECT symbol FROM trades)
 ---
-SELECT trade_id IN (SELECT COUNT(*) FROM quotes) FROM trades
----
-SELECT price FROM trades WHERE symbol IN (SELECT symbol FROM quotes)
-  AND NOT (symbol IN (SELECT symbol FROM quotes) OR price > 3)
+SELECT trade_id FROM trades t WHERE EXISTS (SELECT 1 FROM quotes q
+  WHERE EXISTS (SELECT 1 FROM customers c WHERE c.customer_id = t.symbol))
 ---
 SELECT symbol FROM trades WHERE symbol NOT IN (SELECT symbol FROM quotes GROUP BY symbol) EMIT CHANGES
 ---
@@ -95,8 +95,8 @@ SELECT price FROM trades LEFT SEMI JOIN latest ON trades.symbol = latest.symbol
 ---
 CREATE VIEW costly AS SELECT symbol
 
-  FROM trades WHERE price > (SELECT bid FROM quotes);
-SELECT symbol, 1 FROM costly
+  FROM trades WHERE price > (SELECT MAX(bid) FROM quotes GROUP BY symbol);
+SELECT symbol, 1 FROM costly EMIT CHANGES
 ---
 SUBSCRIBE notes
 ---
