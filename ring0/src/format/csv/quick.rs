@@ -141,8 +141,8 @@ impl Walker {
     }
 
     /// Appends the record at `at`, to which the marks have come, if it has no quotes and lies
-    /// within a window: its fields are known before one of them is read, and what nobody wants is not
-    /// looked at.
+    /// within a window: its fields are known before one of them is read, and what nobody wants is
+    /// not looked at.
     #[inline(always)]
     fn stride(&mut self, dialect: &Dialect, bytes: &[u8], at: usize, frame: &mut Frame) -> Stride {
         if !self.marks.has_ahead(bytes, at, self.fields) {
