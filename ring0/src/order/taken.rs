@@ -29,14 +29,19 @@ pub(crate) fn count(rows: &mut Rows, row: Vec<u8>, weight: i64) -> i64 {
     }
 }
 
-/// Appends these columns of a row, each as it is: two zeros are two values here.
+/// Appends these columns of a row, each as it is: two zeros are two values here, and NaNs are one.
 pub(crate) fn put_row<'a>(
     out: &mut Vec<u8>,
     columns: impl IntoIterator<Item = &'a Column>,
     row: usize,
 ) {
+    let bits = |value: f64| match value.is_nan() {
+        // The greatest, whatever its sign is.
+        true => f64::NAN.to_bits(),
+        false => value.to_bits(),
+    };
     for column in columns {
-        put_tagged(out, column, row, Nulls::Last, f64::to_bits);
+        put_tagged(out, column, row, Nulls::Last, bits);
     }
 }
 
