@@ -23,10 +23,16 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A checkpoint of a view is durable that holds this; `None`: there is none yet.
+    /// There is a view that goes on from a checkpoint which holds this; `None`: from none.
+    pub(super) fn begin(&self, reading: Reading, taken: Option<&Taken>) {
+        self.lock().insert(reading, rows(taken));
+    }
+
+    /// A checkpoint of a view is durable that holds this. The view may be gone meanwhile.
     pub(super) fn note(&self, reading: Reading, taken: Option<&Taken>) {
-        let producers = taken.iter().flat_map(|taken| &taken.producers);
-        self.lock().insert(reading, producers.cloned().collect());
+        if let Some(held) = self.lock().get_mut(&reading) {
+            *held = rows(taken);
+        }
     }
 
     /// There is no such view any more.
@@ -51,6 +57,11 @@ impl Ledger {
     }
 }
 
+fn rows(taken: Option<&Taken>) -> Rows {
+    let producers = taken.iter().flat_map(|taken| &taken.producers);
+    producers.cloned().collect()
+}
+
 /// The channels that a view reads, by the number of the source: where is told what is durable.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledgers {
@@ -72,11 +83,30 @@ impl Ledgers {
         Self { view, of, sockets }
     }
 
+    /// The view goes on from a checkpoint that holds this of each source. Told before it starts,
+    /// so that nothing which it tells itself comes sooner.
+    pub(super) fn begin<'a>(&self, taken: impl Fn(u32) -> Option<&'a Taken>) {
+        for (source, ledger) in &self.of {
+            ledger.begin((self.view, *source), taken(*source));
+        }
+        self.tell_sockets(taken);
+    }
+
+    /// The view did not come about.
+    pub(super) fn forget(&self) {
+        let ledgers = self.of.iter();
+        ledgers.for_each(|(_, ledger)| ledger.forget(self.view));
+    }
+
     /// A checkpoint is durable that holds this of each source.
     pub(super) fn note<'a>(&self, taken: impl Fn(u32) -> Option<&'a Taken>) {
         for (source, ledger) in &self.of {
             ledger.note((self.view, *source), taken(*source));
         }
+        self.tell_sockets(taken);
+    }
+
+    fn tell_sockets<'a>(&self, taken: impl Fn(u32) -> Option<&'a Taken>) {
         for (source, sockets) in &self.sockets {
             sockets.note_durable(taken(*source).map_or(&[], |taken| &taken.producers));
         }
@@ -101,17 +131,21 @@ mod tests {
     fn durable_is_what_all_views_hold() {
         let ledger = Ledger::default();
         assert_eq!(ledger.durable("p"), None);
+        ledger.begin((1, 0), None);
         ledger.note((1, 0), Some(&taken(&[("p", 7), ("q", 2)])));
         assert_eq!(ledger.durable("p"), Some(7));
-        ledger.note((2, 0), None);
+        ledger.begin((2, 0), None);
         assert_eq!(ledger.durable("p"), Some(0));
         assert_eq!(ledger.without("p"), [2]);
         ledger.note((2, 0), Some(&taken(&[("p", 5)])));
         // One that reads it twice has two places.
-        ledger.note((2, 1), Some(&taken(&[("p", 4)])));
+        ledger.begin((2, 1), Some(&taken(&[("p", 4)])));
         assert_eq!(ledger.durable("p"), Some(4));
         assert_eq!(ledger.without("q"), [2, 2]);
         ledger.forget(2);
+        assert_eq!(ledger.durable("p"), Some(7));
+        // A checkpoint that was on its way as its view was dropped.
+        ledger.note((2, 0), Some(&taken(&[("p", 5)])));
         assert_eq!(ledger.durable("p"), Some(7));
     }
 }

@@ -229,9 +229,10 @@ impl Inner {
             rows: begun.rows,
             homes,
         };
-        let view = View::kept_on_disk(named, &query, running, on_disk, is_endless)?;
+        ledgers.begin(|source| taken.get(source as usize)?.as_ref());
+        let view = View::kept_on_disk(named, &query, running, on_disk, is_endless);
+        let view = view.inspect_err(|_| ledgers.forget())?;
         self.views.insert(name, view);
-        ledgers.note(|source| taken.get(source as usize)?.as_ref());
         Ok(())
     }
 
