@@ -464,16 +464,20 @@ impl Inner {
         };
         for key in keys {
             let is_item = |ident: &Ident| {
-                let mut named = items.iter().filter_map(|item| match item {
-                    SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),
-                    _ => None,
-                });
-                named.any(|name| *name == ident.value)
+                items.iter().any(|item| {
+                    matches!(item, SelectItem::ExprWithAlias { alias, .. }
+                        if alias.value == ident.value)
+                })
             };
             match &key.expr {
                 Expr::Value(_) => {}
                 Expr::Identifier(ident) if is_item(ident) => {}
-                other => key.expr = self.mapped(other.clone(), &[])?,
+                other => {
+                    let mapped = self.mapped(other.clone(), &[])?;
+                    // Alone, the name would be that of an item.
+                    let is_taken = matches!(&mapped, Expr::Identifier(name) if is_item(name));
+                    key.expr = (!is_taken).then_some(mapped)?;
+                }
             }
         }
         Some(())

@@ -107,6 +107,12 @@ const SHAPES: &[Shape] = &[
         "it is always true; a count is compared: (SELECT COUNT(*) ..) > 0",
     ),
     shape(
+        "EXISTS and IN of an aggregate of all rows",
+        At::Words(&[&["EXISTS"], &["IN", "(", "SELECT"]]),
+        "",
+        "a comparison with it: (SELECT COUNT(*) FROM t WHERE t.k = k) = 0",
+    ),
+    shape(
         "IN over columns that may be NULL, but",
         At::In,
         "IN over columns that may be NULL, but for a condition of WHERE, is not supported yet",

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 
 use super::not_in::is_plain;
 use super::only::{only, some_of};
-use super::subqueries::{is_global, leaves_open};
+use super::subqueries::{is_global, leaves_open, takes_all_rows};
 
 /// What the columns are called that are computed below aggregates.
 const NAME: &str = "__trefoil_asked";
@@ -180,7 +180,11 @@ impl Asked<'_> {
         let value = expr.transform_up(|e| {
             let value = match &e {
                 Expr::ScalarSubquery(subquery) => self.only(subquery)?,
-                Expr::Exists(exists) if !self.of_rows && !is_global(&exists.subquery.subquery) => {
+                Expr::Exists(exists)
+                    if !self.of_rows
+                        && !is_global(&exists.subquery.subquery)
+                        && !takes_all_rows(&exists.subquery) =>
+                {
                     let is = match exists.negated {
                         true => Operator::Eq,
                         false => Operator::Gt,
@@ -188,7 +192,10 @@ impl Asked<'_> {
                     let rows = unordered(&exists.subquery.subquery);
                     Some(compared(number(rows, &exists.subquery)?, is))
                 }
-                Expr::InSubquery(found) if !self.of_rows || leaves_open(found, self.schema) => {
+                Expr::InSubquery(found)
+                    if (!self.of_rows || leaves_open(found, self.schema))
+                        && !takes_all_rows(&found.subquery) =>
+                {
                     self.is_in(found)?
                 }
                 _ => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, not_impl_err};
-use datafusion::logical_expr::expr::InSubquery;
+use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, Operator, Subquery, SubqueryAlias,
 };
@@ -71,8 +71,27 @@ fn alone(expr: &Expr) -> PlanResult<()> {
         Expr::Exists(exists) if is_global(&exists.subquery.subquery) => not_impl_err!(
             "EXISTS of a subquery that has a row whatever there is, is not supported yet"
         ),
+        Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. })
+            if takes_all_rows(subquery) =>
+        {
+            not_impl_err!(
+                "EXISTS and IN of an aggregate of all rows that columns from around the subquery \
+                 choose are not supported yet"
+            )
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether an aggregate of all those rows lies in a subquery that columns from around it choose:
+/// one has a row also for an outer row that has none of these, which a join does not know.
+pub(super) fn takes_all_rows(subquery: &Subquery) -> bool {
+    let is_chosen = |node: &LogicalPlan| {
+        let is_global =
+            matches!(node, LogicalPlan::Aggregate(groups) if groups.group_expr.is_empty());
+        Ok(is_global && !node.all_out_ref_exprs().is_empty())
+    };
+    subquery.subquery.exists(is_chosen).unwrap_or(true)
 }
 
 /// Whether a plan gives the one row of all rows.

@@ -145,6 +145,17 @@ const PAIRS: &[(&str, &str)] = &[
          WINDOW e AS (PARTITION BY k)",
         "SELECT s, SUM(z) OVER (PARTITION BY z) AS n FROM (SELECT i AS z, s FROM r) AS q",
     ),
+    (
+        "SELECT 1 AS k, COUNT(*) AS n FROM (SELECT r.*, 1 AS z FROM r LIMIT 100000) AS q \
+         GROUP BY k",
+        "SELECT 1 AS one, COUNT(*) AS n FROM r GROUP BY r.k",
+    ),
+    (
+        "WITH q AS (SELECT c.*, a.i AS z FROM r AS a JOIN r AS c ON a.i = c.k) \
+         SELECT -z AS k, COUNT(*) AS n FROM q GROUP BY k, z",
+        "SELECT -z AS e, COUNT(*) AS n FROM (SELECT c.k, a.i AS z FROM r AS a JOIN r AS c \
+         ON a.i = c.k) AS q GROUP BY q.k, z",
+    ),
     // What is distinct of groups that no column tells apart any more.
     (
         "SELECT DISTINCT window_start FROM r GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)",
@@ -215,6 +226,14 @@ const ORDERED: &[(&str, &str)] = &[
     (
         "SELECT s, b FROM (SELECT i AS k, s, b FROM r) AS q ORDER BY k, s, b LIMIT 20",
         "SELECT s, b FROM r ORDER BY i, s, b LIMIT 20",
+    ),
+    (
+        "SELECT -n AS i, x FROM (SELECT k AS x, i AS n FROM r) AS q ORDER BY n DESC, x LIMIT 9",
+        "SELECT -i AS z, k AS x FROM r ORDER BY r.i DESC, r.k LIMIT 9",
+    ),
+    (
+        "SELECT COUNT(*) AS k FROM (SELECT k AS x FROM r) AS q GROUP BY x ORDER BY x LIMIT 3",
+        "SELECT COUNT(*) AS n FROM r GROUP BY k ORDER BY r.k LIMIT 3",
     ),
     (
         "SELECT i AS s, b FROM (SELECT -i AS k, i, b FROM r) AS q ORDER BY k + 1, s, b",

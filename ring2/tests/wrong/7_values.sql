@@ -245,6 +245,12 @@ SELECT symbol FROM trades WHERE symbol LIKE 'a' ESCAPE '!!'
 ---
 SELECT price FROM trades t WHERE EXISTS (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol)
 ---
+SELECT price FROM trades t WHERE EXISTS (SELECT 1 FROM quotes q WHERE q.symbol = t.symbol HAVING COUNT(*) = 0)
+---
+SELECT price, EXISTS (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol LIMIT 1) AS e FROM trades t
+---
+SELECT price FROM trades t WHERE 0 IN (SELECT COUNT(*) FROM quotes q WHERE q.symbol = t.symbol)
+---
 SELECT symbol FROM trades WHERE symbol = price;
 ---
 SELECT symbol FROM trades WHERE UPPER(symbol) > price * 2;

@@ -3,7 +3,8 @@
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, ObjectName,
-    Select, SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins,
+    VisitMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -299,6 +300,20 @@ impl Tree<'_> {
                             columns.extend(self.columns(&join.relation)?);
                         }
                     }
+                }
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(of),
+                    _,
+                ) => {
+                    let of = of.0.last().and_then(|p| p.as_ident()).map(normal)?;
+                    let mut relations = Vec::new();
+                    for tables in &select.from {
+                        flat(&tables.relation, &mut relations);
+                        let joined = tables.joins.iter();
+                        joined.for_each(|join| flat(&join.relation, &mut relations));
+                    }
+                    let is_called = |f: &&&TableFactor| named(f).as_ref() == Some(&of);
+                    columns.extend(self.columns(relations.iter().find(is_called)?)?);
                 }
                 _ => return None,
             }
