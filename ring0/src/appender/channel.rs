@@ -212,6 +212,10 @@ impl Channel {
         let counters: Arc<Counters> = Arc::default();
         counters.settled.store(begins, Ordering::Relaxed);
         let of = name.map(|name| (name, begins));
+        // All of them or none: a lane that ends at once would be the end of its producer.
+        if self.readers.iter().any(|r| r.door.lanes.is_full()) {
+            return Err(too_many());
+        }
         let outlets = self.readers.iter_mut();
         let outlets = outlets.map(|reader| reader.outlet(&bell, of));
         let appender = Appender {

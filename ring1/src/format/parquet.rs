@@ -329,8 +329,11 @@ impl ParquetDecoder {
             self.rest = Some(batch.slice(count, batch.num_rows() - count));
         }
         self.left -= count;
-        let rows = self.file.columns.convert(&batch.slice(0, count))?;
-        Ok(Decoded::Rows(rows))
+        let batch = match &self.rest {
+            Some(_) => batch.slice(0, count),
+            None => batch,
+        };
+        Ok(Decoded::Rows(self.file.columns.convert(&batch)?))
     }
 }
 
