@@ -104,9 +104,16 @@ impl LateRule {
             panic!("event time and its bound are 64-bit columns");
         };
         let pairs = times.values.iter().zip(&bounds.values).enumerate();
+        // Between windows with gaps a time may lie behind the last one's end.
+        let is_held = self.size == 0 || self.size >= self.slide;
         rows.extend(pairs.filter_map(|(row, (&time, &bound))| {
-            // The least number stands for no watermark, also for times before what it is.
-            let open = bound == i64::MIN || self.window_end_ns(time) > i128::from(bound);
+            // Most rows are not behind their watermark at all: what ends behind them, and to divide
+            // their times costs more than all else here. The least number stands for no watermark,
+            // also for times before what it is.
+            let time_ns = time.checked_mul(self.unit_ns);
+            let is_ahead = is_held && time_ns.is_some_and(|ns| ns >= bound);
+            let open =
+                is_ahead || bound == i64::MIN || self.window_end_ns(time) > i128::from(bound);
             open.then_some(row as u32)
         }));
     }
