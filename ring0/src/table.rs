@@ -5,6 +5,10 @@
 //! probing within the page. A full page splits by its next bit, so that a table grows page by
 //! page. Scanning page by page in the directory's order is scanning in the order of hashes.
 //!
+//! A table begins with the first few slots of one page, and with more of them as it fills: windows
+//! that hop have thousands of tables of a few groups each, whose slots would lie far from each
+//! other.
+//!
 //! ```text
 //! slot   header u64 | key words | state words
 //! header top 48 bits of the hash | NULLs of the key columns, 15 bits | occupied
@@ -27,6 +31,9 @@ use crate::table::var::{VarHeap, VarRef};
 pub const BATCH_ROWS: usize = 256;
 /// Fewest slots of a page.
 const SLOTS_MIN: usize = 16;
+/// Bytes of the slots that a table begins with, and how many times as many come next.
+const FIRST_BYTES: usize = 2 * 1024;
+const WIDER: usize = 4;
 const HASH_MASK: u64 = !0xffff;
 
 /// Slots of a batch of rows; valid until the next call that may insert.
@@ -43,6 +50,7 @@ pub struct TableLayout {
     base_shift: u32,
     slot_words: usize,
     slots: usize,
+    slots_first: usize,
     slots_max: usize,
 }
 
@@ -71,6 +79,7 @@ impl TableLayout {
             base_shift: bits - groups.next_power_of_two().trailing_zeros(),
             slot_words,
             slots,
+            slots_first: (FIRST_BYTES / (slot_words * 8)).max(SLOTS_MIN),
             slots_max: slots * 7 / 8,
         })
     }
@@ -91,22 +100,23 @@ impl TableLayout {
         (hash.wrapping_sub(self.base) << self.base_shift) & HASH_MASK
     }
 
+    /// The slot behind `slot` in its page of so many, the first behind the last.
     #[inline(always)]
-    fn slot_index(&self, place: u64, depth: u32) -> usize {
-        ((((place << depth) >> 32) * self.slots as u64) >> 32) as usize
-    }
-
-    /// The slot behind `slot` in its page, the first behind the last.
-    #[inline(always)]
-    fn next(&self, slot: *mut u64) -> *mut u64 {
+    fn next(&self, slot: *mut u64, slots: usize) -> *mut u64 {
         let offset = slot.addr() & (PAGE_BYTES - 1);
         let bytes = self.slot_words * 8;
-        if offset + bytes == self.slots * bytes {
+        if offset + bytes == slots * bytes {
             slot.wrapping_byte_sub(offset)
         } else {
             slot.wrapping_byte_add(bytes)
         }
     }
+}
+
+/// Where in a page of so many slots the search for a hash begins.
+#[inline(always)]
+fn slot_index(place: u64, depth: u32, slots: usize) -> usize {
+    ((((place << depth) >> 32) * slots as u64) >> 32) as usize
 }
 
 /// A page of the directory: its number and how many bits of the hash its slots have in common.
@@ -141,17 +151,20 @@ pub struct Table {
     directory: Vec<Entry>,
     depth: u32,
     len: usize,
+    /// Slots of each page: as many as one has room for, once there are several.
+    slots: usize,
     /// Values that slots refer to.
     pub heap: VarHeap,
 }
 
 impl Table {
     /// An empty table of one page.
-    pub fn new(store: &mut PageStore) -> Result<Self> {
+    pub fn new(layout: &TableLayout, store: &mut PageStore) -> Result<Self> {
         Ok(Self {
             directory: vec![Entry::new(store.take_marked()?, 0)],
             depth: 0,
             len: 0,
+            slots: layout.slots_first,
             heap: VarHeap::default(),
         })
     }
@@ -195,20 +208,16 @@ impl Table {
         is: impl Fn(&[u64]) -> bool,
     ) {
         let entry = self.directory[self.index(header & HASH_MASK)];
-        let words = layout.slot_words;
+        let (words, slots) = (layout.slot_words, self.slots);
         let page = store.page(entry.id()).cast::<u64>();
         let at = |number: usize| page.wrapping_add(number * words);
         let next = |number: usize| {
-            if number + 1 == layout.slots {
-                0
-            } else {
-                number + 1
-            }
+            if number + 1 == slots { 0 } else { number + 1 }
         };
-        // SAFETY: slots below `layout.slots` lie within the page, whose words are initialised; no
+        // SAFETY: slots below `slots` lie within the page, whose words are initialised; no
         // two of these slices live at a time.
         let slot = |number: usize| unsafe { std::slice::from_raw_parts_mut(at(number), words) };
-        let mut hole = layout.slot_index(header & HASH_MASK, entry.depth());
+        let mut hole = slot_index(header & HASH_MASK, entry.depth(), slots);
         while slot(hole)[0] != header || !is(slot(hole)) {
             assert!(slot(hole)[0] != 0, "a key that is taken out is there");
             hole = next(hole);
@@ -219,8 +228,8 @@ impl Table {
         }
         let mut behind = next(hole);
         while slot(behind)[0] != 0 {
-            let home = layout.slot_index(slot(behind)[0] & HASH_MASK, entry.depth());
-            let from = |a: usize, b: usize| (b + layout.slots - a) % layout.slots;
+            let home = slot_index(slot(behind)[0] & HASH_MASK, entry.depth(), slots);
+            let from = |a: usize, b: usize| (b + slots - a) % slots;
             // It stays where its search begins behind the hole.
             if from(home, behind) >= from(hole, behind) {
                 // SAFETY: as above; the two are not the same slot.
@@ -249,12 +258,12 @@ impl Table {
         while count < rows_max && cursor.entry < self.directory.len() {
             let entry = self.directory[cursor.entry];
             let page = store.page(entry.id()).cast::<u64>();
-            while count < rows_max && cursor.slot < layout.slots {
+            while count < rows_max && cursor.slot < self.slots {
                 let bytes = layout.slot_words * 8;
                 let written = store.written(entry.id(), bytes, cursor.slot);
-                let (first, end) = written.unwrap_or((layout.slots, layout.slots));
-                cursor.slot = first.min(layout.slots);
-                let end = end.min(layout.slots);
+                let (first, end) = written.unwrap_or((self.slots, self.slots));
+                cursor.slot = first.min(self.slots);
+                let end = end.min(self.slots);
                 while count < rows_max && cursor.slot < end {
                     let slot = page.wrapping_add(cursor.slot * layout.slot_words);
                     // SAFETY: the slot lies within the page, whose words are initialised.
@@ -265,7 +274,7 @@ impl Table {
                     cursor.slot += 1;
                 }
             }
-            if cursor.slot == layout.slots {
+            if cursor.slot == self.slots {
                 cursor.slot = 0;
                 cursor.entry += 1 << (self.depth - entry.depth());
             }

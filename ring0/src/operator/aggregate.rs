@@ -297,7 +297,7 @@ impl Shared {
 
     fn new_pane(&mut self) -> Result<Pane> {
         let mut generic = Generic::new(&self.spec)?;
-        let mut table = Table::new(&mut self.store)?;
+        let mut table = Table::new(&self.layout, &mut self.store)?;
         if self.spec.keys.is_empty() {
             // The one group of all rows exists without any.
             let mut slots: Slots = [ptr::null_mut(); BATCH_ROWS];

@@ -2,9 +2,9 @@
 //! is there in another, as memory is fetched meanwhile.
 
 use super::keys::KeyBatch;
-use super::store::PageStore;
+use super::store::{PageId, PageStore};
 use super::var::{VarHeap, VarRef, var_eq};
-use super::{BATCH_ROWS, Entry, HASH_MASK, Slots, Table, TableLayout, prefetch};
+use super::{BATCH_ROWS, Entry, HASH_MASK, Slots, Table, TableLayout, WIDER, prefetch, slot_index};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_BYTES;
 
@@ -126,7 +126,7 @@ impl Table {
                     (store.page(entry.id()).cast::<u64>(), entry.depth())
                 }
             };
-            *slot = page.wrapping_add(layout.slot_index(place, depth) * layout.slot_words);
+            *slot = page.wrapping_add(slot_index(place, depth, self.slots) * layout.slot_words);
             *header = place | u64::from(mask) << 1 | 1;
         }
     }
@@ -155,6 +155,7 @@ impl Table {
             false => 0,
         };
         'again: loop {
+            let slots = self.slots;
             let of = (&masks[from..end], &hashes[from..end]);
             let to = (&mut out[from..end], &mut headers[from..end]);
             self.begin::<ONE_PAGE>(layout, store, of, to);
@@ -170,7 +171,7 @@ impl Table {
                 }
                 let header = headers[i];
                 let first = out[i];
-                let step = layout.next(first).addr().wrapping_sub(first.addr()) & near;
+                let step = layout.next(first, slots).addr().wrapping_sub(first.addr()) & near;
                 let second = first.wrapping_byte_add(step);
                 // SAFETY: as below.
                 let (one, two) = unsafe { (*first, *second) };
@@ -198,8 +199,8 @@ impl Table {
                             Claim::PageFull if i > from => return Ok(i),
                             Claim::PageFull => {
                                 let place = header & HASH_MASK;
-                                self.split(layout, store, self.index(place))?;
-                                if ONE_PAGE {
+                                self.make_room(layout, store, self.index(place))?;
+                                if ONE_PAGE && self.directory.len() > 1 {
                                     return self.probe_pages::<false>(
                                         layout, store, masks, hashes, from, out, same, put,
                                     );
@@ -208,7 +209,7 @@ impl Table {
                             }
                         }
                     }
-                    slot = layout.next(slot);
+                    slot = layout.next(slot, slots);
                 }
                 out[i] = slot;
             }
@@ -228,7 +229,7 @@ impl Table {
         let id = self.directory[self.index(header & HASH_MASK)].id();
         let occupied = store.occupied(id);
         let max = match self.directory.len() {
-            ..FEW_PAGES => layout.slots / 2,
+            ..FEW_PAGES => self.slots / 2,
             _ => layout.slots_max,
         };
         if occupied as usize >= max {
@@ -240,8 +241,30 @@ impl Table {
         Claim::Granted
     }
 
-    /// Splits the page of a directory entry by its next bit.
+    /// Has the page of a directory entry take more slots: by more of its own, or by another page.
     #[cold]
+    fn make_room(
+        &mut self,
+        layout: &TableLayout,
+        store: &mut PageStore,
+        index: usize,
+    ) -> Result<()> {
+        if self.slots == layout.slots {
+            return self.split(layout, store, index);
+        }
+        let id = self.directory[0].id();
+        let slots = store.drain_page(id, self.slots * layout.slot_words * 8);
+        self.slots = (self.slots * WIDER).min(layout.slots);
+        for from in slots.chunks_exact(layout.slot_words) {
+            if from[0] != 0 {
+                self.put_back(layout, store, (id, 0), from);
+            }
+        }
+        store.keep_drained(slots);
+        Ok(())
+    }
+
+    /// Splits the page of a directory entry by its next bit.
     fn split(&mut self, layout: &TableLayout, store: &mut PageStore, index: usize) -> Result<()> {
         let entry = self.directory[index];
         let depth = entry.depth() + 1;
@@ -268,9 +291,9 @@ impl Table {
         left_half.fill(Entry::new(entry.id(), depth));
         right_half.fill(Entry::new(right, depth));
 
-        let slots = store.drain_page(entry.id());
+        let slots = store.drain_page(entry.id(), layout.slots * layout.slot_words * 8);
         let (mut left_count, mut right_count) = (0, 0);
-        for from in slots.chunks_exact(layout.slot_words).take(layout.slots) {
+        for from in slots.chunks_exact(layout.slot_words) {
             if from[0] == 0 {
                 continue;
             }
@@ -282,21 +305,32 @@ impl Table {
                 left_count += 1;
                 entry.id()
             };
-            let at = layout.slot_index(place, depth) * layout.slot_words;
-            let mut slot = store.page(id).cast::<u64>().wrapping_add(at);
-            // SAFETY: `slot_index` and `next` stay within the page, which has a free slot: both
-            // pages were empty and get no more than one page held.
-            unsafe {
-                while *slot != 0 {
-                    slot = layout.next(slot);
-                }
-                std::ptr::copy_nonoverlapping(from.as_ptr(), slot, from.len());
-            }
-            store.mark(id, slot.addr() & (PAGE_BYTES - 1), layout.slot_words * 8);
+            self.put_back(layout, store, (id, depth), from);
         }
         store.keep_drained(slots);
         store.set_occupied(entry.id(), left_count);
         store.set_occupied(right, right_count);
         Ok(())
+    }
+
+    /// Puts a slot's words into a page that was emptied and gets no more slots than it has.
+    fn put_back(
+        &self,
+        layout: &TableLayout,
+        store: &mut PageStore,
+        (id, depth): (PageId, u32),
+        from: &[u64],
+    ) {
+        let at = slot_index(from[0] & HASH_MASK, depth, self.slots) * layout.slot_words;
+        let mut slot = store.page(id).cast::<u64>().wrapping_add(at);
+        // SAFETY: `slot_index` and `next` stay within the page, which has a free slot: it was
+        // emptied, and gets no more slots than a page that was not full held.
+        unsafe {
+            while *slot != 0 {
+                slot = layout.next(slot, self.slots);
+            }
+            std::ptr::copy_nonoverlapping(from.as_ptr(), slot, from.len());
+        }
+        store.mark(id, slot.addr() & (PAGE_BYTES - 1), layout.slot_words * 8);
     }
 }

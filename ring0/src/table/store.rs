@@ -232,15 +232,16 @@ impl PageStore {
         self.occupied[id as usize] = slots;
     }
 
-    /// The words of a page, which is zero afterwards; to be handed to
+    /// The words of so many bytes of a page, all of which is zero afterwards; to be handed to
     /// [`PageStore::keep_drained`], so that the memory is used again.
-    pub(super) fn drain_page(&mut self, id: PageId) -> Vec<u64> {
+    pub(super) fn drain_page(&mut self, id: PageId, bytes: usize) -> Vec<u64> {
+        assert!(bytes <= PAGE_BYTES, "a page is not longer");
         let mut words = std::mem::take(&mut self.drained);
-        words.resize(PAGE_BYTES / 8, 0);
+        words.resize(bytes / 8, 0);
         let page = self.page(id);
         // SAFETY: a page is PAGE_BYTES long and no part of a vector.
         unsafe {
-            ptr::copy_nonoverlapping(page.cast(), words.as_mut_ptr(), PAGE_BYTES / 8);
+            ptr::copy_nonoverlapping(page.cast(), words.as_mut_ptr(), bytes / 8);
         }
         self.clear(id);
         words

@@ -133,7 +133,7 @@ impl Sessions {
         let mut store = PageStore::new(addresses)?;
         let output = &aggregate.output.fields;
         Ok(Self {
-            table: Table::new(&mut store)?,
+            table: Table::new(&layout, &mut store)?,
             arena: Arena::new(state_at, plan.initial.clone())?,
             has_strings: output.iter().any(|f| has_any_length(&f.data_type)),
             batch: KeyBatch::default(),
