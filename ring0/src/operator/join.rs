@@ -10,6 +10,7 @@
 mod held;
 pub(crate) mod interval;
 mod kept;
+mod keyed;
 mod keys;
 pub(crate) mod nearest;
 pub(crate) mod regular;

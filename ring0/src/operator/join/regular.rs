@@ -3,10 +3,10 @@
 //! the rows of the other side as it comes, and gives the changes of the result that it makes: pairs
 //! that come or go, and rows that match none any more, or again.
 //!
-//! A row is kept by its key, and behind that by its values, as sort keys: which rows match is a
-//! range of one ordered map. How many rows one matches is counted, by the key where nothing else is
-//! asked, else with the row. A row may go before it came; then it weighs less than nothing, and so
-//! do its pairs.
+//! A row is kept by its key, which is hashed, and behind that by its values in their order, as sort
+//! keys: which rows match is a range of one key's. How many rows one matches is counted, by the key
+//! where nothing else is asked, else with the row. A row may go before it came; then it weighs less
+//! than nothing, and so do its pairs.
 //!
 //! A change gives its results by slices. An update whose key stays is one change, and where each of
 //! its two rows has just one result, these are an update, too.
@@ -18,11 +18,11 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use self::given::{Given, Row};
 use self::standing::{Rows, Standing};
+use super::keyed::KeyPlace;
 use super::{Condition, SLICE_ROWS, check, check_interval, own_fields};
 use crate::changelog::{self, is_weighted};
 use crate::error::{Result, refuse};
@@ -46,7 +46,8 @@ struct Change {
     matches: [i64; 2],
     /// The rows of the key on its own side, before and behind it, where they are counted.
     totals: [i64; 2],
-    /// The last row of the other side that was looked at; `None` before the first.
+    /// The values of the last row of the other side that was looked at; `None` before the
+    /// first.
     last: Option<Box<[u8]>>,
     /// The other side is looked at to its end.
     looked: bool,
@@ -72,8 +73,9 @@ pub(crate) struct RegularJoin {
     /// Rows that are given together.
     batch: Vec<(Row, i8)>,
     seed: u64,
-    /// Where handing on to a snapshot stands: the side, and the last of its rows.
-    saving: (usize, Option<Box<[u8]>>),
+    /// Where handing on to a snapshot stands: the side, the place of its key, and the last values
+    /// of it.
+    saving: (usize, Option<(KeyPlace, Option<Box<[u8]>>)>),
     /// Each input's watermark, where it has one.
     reached: [Option<i128>; 2],
     /// How many rows of each side were forgotten, and not told of yet.
@@ -274,26 +276,22 @@ impl RegularJoin {
         let (other, others) = (&self.rows[port], &mut self.others[port]);
         others.clear();
         self.standing.clear();
-        let from = match &change.last {
-            None => Bound::Included(key),
-            Some(last) => Bound::Excluded(&**last),
-        };
-        let found = other.rows.range::<[u8], _>((from, Bound::Unbounded));
+        let group = other.rows.get(key).into_iter();
         let mut last = None;
-        for (bytes, standing) in found.take_while(|(bytes, _)| bytes.starts_with(key)) {
+        for (values, standing) in group.flat_map(|group| group.behind(change.last.as_deref())) {
             if self.standing.len() == SLICE_ROWS {
                 break;
             }
-            let mut rest = &bytes[key.len()..];
+            let mut rest = values;
             let columns = others.columns.iter_mut();
             columns.for_each(|column| take(&mut rest, column));
             self.standing.push(*standing);
-            last = Some(bytes);
+            last = Some(values);
         }
         others.commit_rows(self.standing.len());
         change.looked = self.standing.len() < SLICE_ROWS;
         if let Some(last) = last.filter(|_| !change.looked) {
-            change.last = Some(last.clone());
+            change.last = Some(last.into());
         }
     }
 
@@ -342,11 +340,12 @@ impl RegularJoin {
         if self.condition.is_none() || !self.spec.kind.tells(other) || self.standing.is_empty() {
             return;
         }
-        let mut first = key.to_vec();
+        let mut first = Vec::new();
         put_row(&mut first, &self.others[other.port()].columns, 0);
         let kept = &mut self.rows[other.port()].rows;
-        let found = kept.range_mut::<[u8], _>((Bound::Included(&first[..]), Bound::Unbounded));
-        for ((_, to), from) in found.zip(&self.standing) {
+        let found = kept.get_mut(key).into_iter();
+        let found = found.flat_map(|group| group.from_mut(&first));
+        for (to, from) in found.zip(&self.standing) {
             to.matches = from.matches;
         }
     }
@@ -376,7 +375,8 @@ impl RegularJoin {
         ] {
             if let Some((row, bytes)) = part {
                 let time = rows.time(frame, row as usize);
-                rows.weigh(bytes, time, weight, if counted { matches } else { 0 });
+                let of = bytes.split_at(key.len());
+                rows.weigh(of, time, weight, if counted { matches } else { 0 });
             }
         }
         let [before, behind] = change.totals;

@@ -5,6 +5,7 @@ use arrow_array::RecordBatch;
 
 use super::{NearestJoin, Side};
 use crate::error::{Error, Result};
+use crate::operator::join::keyed::KeyPlace;
 use crate::order::{put_row, take};
 use crate::snapshot::{NO_STATE, Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
 
@@ -17,7 +18,7 @@ pub(super) enum Saving {
     /// At the rows that wait, behind this one.
     Waiting((i128, u64)),
     /// At the versions, behind this one.
-    Versions(Box<[u8]>),
+    Versions((KeyPlace, Box<[u8]>)),
     #[default]
     Nothing,
 }
@@ -49,12 +50,12 @@ impl NearestJoin {
             side = Side::Right;
             columns = columns_of(&self.spec.inputs[1]);
             let last = match &self.saving {
-                Saving::Versions(last) => Some(&**last),
+                Saving::Versions(last) => Some(last),
                 Saving::Nothing | Saving::Waiting(_) => None,
             };
-            for (place, version) in self.versions.behind(last).take(SLICE_ROWS) {
+            for (place, time, version) in self.versions.behind(last).take(SLICE_ROWS) {
                 put(&mut columns, &version.row);
-                at = Some(Saving::Versions(place.clone()));
+                at = Some(Saving::Versions((place, time.into())));
             }
         }
         let is_over = at.is_none();

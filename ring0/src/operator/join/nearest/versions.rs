@@ -1,11 +1,13 @@
-//! The versions of the right side: one for each key and time, in the order of both. Where they come
-//! as they are, two heaps say which of them is next: to be certain, and to be forgotten.
+//! The versions of the right side: one for each key and time, those of a key in the order of time.
+//! Where they come as they are, two heaps say which of them is next: to be certain, and to be
+//! forgotten.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 
 use crate::column::Column;
+use crate::operator::join::keyed::{KeyPlace, Keyed};
 use crate::order::take;
 use crate::program::{Nearest, Toward};
 
@@ -31,6 +33,11 @@ impl Place {
         &self.bytes[..self.key_bytes]
     }
 
+    /// Where it stands among those of its key.
+    fn behind_key(&self) -> &[u8] {
+        &self.bytes[self.key_bytes..]
+    }
+
     /// Its time in nanoseconds.
     pub(super) fn time(&self) -> i128 {
         Self::time_of(&self.bytes)
@@ -46,6 +53,11 @@ impl Place {
     /// The key of such bytes.
     pub(super) fn key_of(bytes: &[u8]) -> &[u8] {
         &bytes[..bytes.len() - TIME_BYTES]
+    }
+
+    /// The key of such bytes and the time.
+    fn parts_of(bytes: &[u8]) -> (&[u8], &[u8]) {
+        bytes.split_at(bytes.len() - TIME_BYTES)
     }
 }
 
@@ -74,7 +86,8 @@ type ByTime = BinaryHeap<Reverse<(i128, Box<[u8]>)>>;
 #[derive(Debug)]
 pub(super) struct Versions {
     nearest: Nearest,
-    rows: BTreeMap<Box<[u8]>, Version>,
+    /// By key, and by time as a sort key.
+    rows: Keyed<BTreeMap<Box<[u8]>, Version>>,
     /// Those that may not be the first behind the time before them, as nearer ones may come.
     coming: ByTime,
     /// Those that are to be forgotten.
@@ -85,7 +98,7 @@ impl Versions {
     pub(super) fn new(nearest: Nearest) -> Self {
         Self {
             nearest,
-            rows: BTreeMap::new(),
+            rows: Keyed::default(),
             coming: BinaryHeap::new(),
             staying: BinaryHeap::new(),
         }
@@ -94,13 +107,14 @@ impl Versions {
     /// Number of versions.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.all().map(BTreeMap::len).sum()
     }
 
     /// Keeps a version, unless another one stands in its place that is nearer.
     pub(super) fn keep(&mut self, place: Place, version: Version) {
         let before = self.nearest.toward.is_before();
-        if let Some(other) = self.rows.get_mut(&place.bytes) {
+        let of_key = self.rows.or_default(place.key());
+        if let Some(other) = of_key.get_mut(place.behind_key()) {
             let is_nearer = match before {
                 true => version.tie >= other.tie,
                 false => version.tie < other.tie,
@@ -110,43 +124,41 @@ impl Versions {
             }
             return;
         }
+        of_key.insert(place.behind_key().into(), version);
         if self.nearest.lag_ns.is_some() {
             let by_time = match before {
                 true => &mut self.staying,
                 false => &mut self.coming,
             };
-            by_time.push(Reverse((place.time(), place.bytes.clone())));
+            by_time.push(Reverse((place.time(), place.bytes)));
         }
-        self.rows.insert(place.bytes, version);
     }
 
-    /// The version that is the nearest to this place, as far as they have come; and its place.
+    /// The version that is the nearest to this place, as far as they have come; and its time as
+    /// bytes.
     pub(super) fn nearest(&self, place: &Place) -> Option<(&[u8], &Version)> {
-        let at = &place.bytes[..];
-        let last = |end| {
-            let mut range = self.rows.range::<[u8], _>((Bound::Unbounded, end));
-            range.next_back()
-        };
-        let first = |from| {
-            let mut range = self.rows.range::<[u8], _>((from, Bound::Unbounded));
-            range.next()
-        };
+        let at = place.behind_key();
+        let of_key = self.rows.get(place.key())?;
+        let last = |end| of_key.range::<[u8], _>((Bound::Unbounded, end)).next_back();
+        let first = |from| of_key.range::<[u8], _>((from, Bound::Unbounded)).next();
         let found = match self.nearest.toward {
             Toward::Before => last(Bound::Excluded(at)),
             Toward::AtOrBefore => last(Bound::Included(at)),
             Toward::After => first(Bound::Excluded(at)),
             Toward::AtOrAfter => first(Bound::Included(at)),
         };
-        // Keys end by themselves: those that begin with another one are that.
-        let (bytes, version) = found?;
-        (bytes.starts_with(place.key())).then_some((&**bytes, version))
+        found.map(|(time, version)| (&**time, version))
     }
 
     /// The first version of those that are not passed, if no nearer one comes: all that come have
     /// at least the time `right`.
     pub(super) fn certain(&self, right: i128) -> Option<(&[u8], &Version)> {
         let Reverse((time, place)) = self.coming.peek()?;
-        (*time < right).then(|| (&**place, &self.rows[place]))
+        (*time < right).then(|| {
+            let (key, behind) = Place::parts_of(place);
+            let version = self.rows.get(key).and_then(|of_key| of_key.get(behind));
+            (&**place, version.expect("what is to come stands"))
+        })
     }
 
     /// Goes behind the first version that is certain: no row waits for it any more.
@@ -170,30 +182,41 @@ impl Versions {
         let Some(Reverse((_, place))) = self.staying.pop() else {
             unreachable!("there was one on top")
         };
-        match self.nearest.toward.is_before() {
-            false => {
-                self.rows.remove(&place);
-            }
-            // It is nearer than all before it, and goes when one behind it is.
-            true => {
-                let key = Place::key_of(&place);
-                let end = (Bound::Unbounded, Bound::Excluded(&*place));
-                let mut range = self.rows.range::<[u8], _>(end);
-                let before = range.next_back().map(|(before, _)| before.clone());
-                if let Some(before) = before.filter(|before| before.starts_with(key)) {
-                    self.rows.remove(&before);
+        let (key, time) = Place::parts_of(&place);
+        let is_before = self.nearest.toward.is_before();
+        let forget = |of_key: &mut BTreeMap<Box<[u8]>, Version>| {
+            match is_before {
+                false => _ = of_key.remove(time),
+                // It is nearer than all before it, and goes when one behind it is.
+                true => {
+                    let end = (Bound::Unbounded, Bound::Excluded(time));
+                    let before = of_key.range::<[u8], _>(end).next_back();
+                    if let Some(before) = before.map(|(before, _)| before.clone()) {
+                        of_key.remove(&before);
+                    }
                 }
             }
-        }
+            ((), of_key.is_empty())
+        };
+        (self.rows).change(key, forget, || unreachable!("what stays stands"));
         true
     }
 
-    /// The versions behind this one, or all.
+    /// The versions behind this place, that of a key and the time of one of its versions, or all;
+    /// each with its place.
     pub(super) fn behind(
         &self,
-        last: Option<&[u8]>,
-    ) -> impl Iterator<Item = (&Box<[u8]>, &Version)> {
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        self.rows.range::<[u8], _>((from, Bound::Unbounded))
+        last: Option<&(KeyPlace, Box<[u8]>)>,
+    ) -> impl Iterator<Item = (KeyPlace, &[u8], &Version)> {
+        let (from, time) = match last {
+            Some((place, time)) => (*place, Some(&**time)),
+            None => (KeyPlace::default(), None),
+        };
+        self.rows.from(from).flat_map(move |(place, of_key)| {
+            let bound = time.filter(|_| place == from);
+            let bound = bound.map_or(Bound::Unbounded, Bound::Excluded);
+            let versions = of_key.range::<[u8], _>((bound, Bound::Unbounded));
+            versions.map(move |(time, version)| (place, &**time, version))
+        })
     }
 }

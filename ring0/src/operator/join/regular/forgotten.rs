@@ -61,11 +61,9 @@ impl RegularJoin {
             return false;
         }
         let (_, row) = times.rows.pop_first().expect("there is a first one");
-        let standing = rows.rows.remove(&row).expect("what has a time stands");
-        if rows.totals.is_some() {
-            let key = rows.key_of(&row);
-            rows.add_total(&row[..key], -standing.weight);
-        }
+        let (key, values) = row.split_at(rows.key_of(&row));
+        let standing = rows.forget(key, values);
+        rows.add_total(key, -standing.weight);
         self.forgotten[side.port()] += 1;
         true
     }

@@ -2,7 +2,6 @@
 //! many match it where that is counted with the row. Keys, and how many rows there are of each,
 //! follow.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -11,7 +10,6 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 
 use super::RegularJoin;
-use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::order::{put_key, put_row, take};
 use crate::snapshot::{Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
@@ -25,42 +23,33 @@ impl RegularJoin {
         loop {
             let (side, last) = &mut self.saving;
             let rows = &self.rows[*side];
-            let from = match last {
-                None => Bound::Unbounded,
-                Some(last) => Bound::Excluded(&**last),
-            };
-            let next = rows.rows.range::<[u8], _>((from, Bound::Unbounded));
             let mut columns = columns_of(&rows.schema);
-            let types = || {
-                rows.keys
-                    .iter()
-                    .map(|key| &rows.schema.fields[key.column].data_type)
-            };
             let (mut weights, mut matches) = (Vec::new(), Vec::new());
             let mut upto = None;
-            for (bytes, standing) in next.take(SLICE_ROWS) {
-                let mut rest = &bytes[..];
-                types().for_each(|t| take(&mut rest, &mut Column::of(t)));
+            let (first, behind) = last.clone().unwrap_or_default();
+            let groups = rows.rows.from(first).flat_map(|(place, group)| {
+                let behind = behind.as_deref().filter(|_| place == first);
+                group.behind(behind).map(move |row| (place, row))
+            });
+            for (place, (values, standing)) in groups.take(SLICE_ROWS) {
+                let mut rest = values;
                 columns
                     .iter_mut()
                     .for_each(|column| take(&mut rest, column));
                 weights.push(standing.weight);
                 matches.push(standing.matches);
-                upto = Some(bytes.clone());
+                upto = Some((place, Some(Box::from(values))));
             }
             let of = *side;
-            match (upto, of) {
-                (Some(upto), _) => *last = Some(upto),
-                (None, 0) => {
-                    self.saving = (1, None);
-                    continue;
-                }
-                (None, _) => {
-                    self.saving = (0, None);
-                    return None;
+            let count = weights.len();
+            if count == 0 {
+                self.saving = (1 - of, None);
+                match of {
+                    0 => continue,
+                    _ => return None,
                 }
             }
-            let count = weights.len();
+            *last = upto;
             let mut columns = arrays_of(&rows.schema, columns);
             columns.push(Arc::new(Int64Array::from(weights)) as ArrayRef);
             columns.push(Arc::new(Int64Array::from(matches)));
@@ -87,12 +76,12 @@ impl RegularJoin {
         let (frame, more) = owned_rows(rows, &to.schema, &more, owned, self.seed)?;
         let [weights, matches] = [0, 1].map(|at: usize| more[at].as_primitive::<Int64Type>());
         for row in 0..frame.rows() {
-            let mut bytes = Vec::new();
-            put_key(&mut bytes, &frame, row, &to.keys);
-            let key = bytes.clone();
-            put_row(&mut bytes, &frame.columns, row);
+            let (mut key, mut values) = (Vec::new(), Vec::new());
+            put_key(&mut key, &frame, row, &to.keys);
+            put_row(&mut values, &frame.columns, row);
             let time = to.time(&frame, row);
-            to.weigh(bytes.into(), time, weights.value(row), matches.value(row));
+            let of = (&key[..], &values[..]);
+            to.weigh(of, time, weights.value(row), matches.value(row));
             to.add_total(&key, weights.value(row));
         }
         Ok(())

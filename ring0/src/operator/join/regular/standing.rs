@@ -1,10 +1,12 @@
-//! The rows of one side of a regular join that stand, by key.
+//! The rows of one side of a regular join that stand, by key. Keys are hashed; of most there is one
+//! row, others have theirs in an order, so that which come next can be told.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::ops::Bound;
 
 use crate::column::Column;
 use crate::frame::Frame;
+use crate::operator::join::keyed::Keyed;
 use crate::order::{SortKey, take};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
@@ -26,13 +28,20 @@ pub(super) struct Times {
     unit_ns: i64,
 }
 
+/// The rows of one key, by their values.
+#[derive(Debug)]
+pub(super) enum Group {
+    One(Box<[u8]>, Standing),
+    Many(BTreeMap<Box<[u8]>, Standing>),
+}
+
 /// The rows of a side.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// By key and values.
-    pub(super) rows: BTreeMap<Box<[u8]>, Standing>,
+    pub(super) rows: Keyed<Group>,
     /// How many there are of each key, where that says whether a row of the other side matches.
-    pub(super) totals: Option<BTreeMap<Box<[u8]>, i64>>,
+    pub(super) totals: Option<Keyed<i64>>,
     /// By time, where that says when they are forgotten.
     pub(super) times: Option<Times>,
     pub(super) keys: Vec<SortKey>,
@@ -56,8 +65,8 @@ impl Rows {
         };
         Self {
             times: time.map(times),
-            rows: BTreeMap::new(),
-            totals: counted.then(BTreeMap::new),
+            rows: Keyed::default(),
+            totals: counted.then(Keyed::default),
             keys: keys.iter().copied().map(SortKey::ascending).collect(),
             schema,
             owned: None,
@@ -74,26 +83,40 @@ impl Rows {
         Some(i128::from(time) * i128::from(times.unit_ns))
     }
 
-    /// Adds to how often a row stands, which so many match; one that stands zero times is gone.
-    pub(super) fn weigh(&mut self, row: Box<[u8]>, time: Option<i128>, weight: i64, matches: i64) {
-        let times = self.times.as_mut().zip(time);
-        match self.rows.entry(row) {
-            Entry::Vacant(place) => {
-                if let Some((times, time)) = times {
-                    times.rows.insert((time, place.key().clone()));
-                }
-                place.insert(Standing { weight, matches });
-            }
-            Entry::Occupied(mut standing) => {
-                standing.get_mut().weight += weight;
-                if standing.get().weight == 0 {
-                    let (row, _) = standing.remove_entry();
-                    if let Some((times, time)) = times {
-                        times.rows.remove(&(time, row));
-                    }
-                }
+    /// Adds to how often a row stands, its key and its values, which so many match; one that stands
+    /// zero times is gone.
+    pub(super) fn weigh(
+        &mut self,
+        (key, values): (&[u8], &[u8]),
+        time: Option<i128>,
+        weight: i64,
+        matches: i64,
+    ) {
+        let standing = Standing { weight, matches };
+        let change = |group: &mut Group| {
+            let changed = group.weigh(values, standing);
+            (changed, group.is_empty())
+        };
+        let make = || (Group::One(values.into(), standing), (true, false));
+        let (is_new, is_gone) = self.rows.change(key, change, make);
+        if let Some((times, time)) = self.times.as_mut().zip(time)
+            && (is_new || is_gone)
+        {
+            let row = (time, [key, values].concat().into());
+            match is_new {
+                true => _ = times.rows.insert(row),
+                false => _ = times.rows.remove(&row),
             }
         }
+    }
+
+    /// Forgets a row, however often it stands, which it gives.
+    pub(super) fn forget(&mut self, key: &[u8], values: &[u8]) -> Standing {
+        let change = |group: &mut Group| match group {
+            Group::One(_, standing) => (*standing, true),
+            Group::Many(rows) => (rows.remove(values).expect(STANDS), rows.is_empty()),
+        };
+        self.rows.change(key, change, || unreachable!("{STANDS}"))
     }
 
     /// How many bytes of a row as it is kept are its key.
@@ -113,10 +136,88 @@ impl Rows {
         let Some(totals) = self.totals.as_mut().filter(|_| more != 0) else {
             return;
         };
-        let total = totals.entry(key.into()).or_default();
-        *total += more;
-        if *total == 0 {
-            totals.remove(key);
+        let change = |total: &mut i64| {
+            *total += more;
+            ((), *total == 0)
+        };
+        totals.change(key, change, || (more, ()));
+    }
+}
+
+/// What is said of a row that has to be there.
+const STANDS: &str = "what has a time stands";
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::One(..) => false,
+            Self::Many(rows) => rows.is_empty(),
         }
+    }
+
+    /// Adds to how often a row of these values stands. Whether it is new, and whether it is gone:
+    /// the group of one may then hold it still.
+    fn weigh(&mut self, values: &[u8], by: Standing) -> (bool, bool) {
+        if let Self::One(own, standing) = self {
+            if **own == *values {
+                standing.weight += by.weight;
+                let is_gone = standing.weight == 0;
+                if is_gone {
+                    *self = Self::Many(BTreeMap::new());
+                }
+                return (false, is_gone);
+            }
+            let first = (std::mem::take(own), *standing);
+            *self = Self::Many(BTreeMap::from([first]));
+        }
+        let Self::Many(rows) = self else {
+            unreachable!("one row became a map of rows")
+        };
+        match rows.entry(values.into()) {
+            btree_map::Entry::Vacant(place) => {
+                place.insert(by);
+                (true, false)
+            }
+            btree_map::Entry::Occupied(mut standing) => {
+                standing.get_mut().weight += by.weight;
+                let is_gone = standing.get().weight == 0;
+                if is_gone {
+                    standing.remove();
+                }
+                (false, is_gone)
+            }
+        }
+    }
+
+    /// The rows behind these values, or all of them.
+    pub(super) fn behind(
+        &self,
+        last: Option<&[u8]>,
+    ) -> impl Iterator<Item = (&[u8], &Standing)> + '_ {
+        let (one, many) = match self {
+            Self::One(own, standing) => {
+                let is_behind = last.is_none_or(|last| **own > *last);
+                (is_behind.then_some((&**own, standing)), None)
+            }
+            Self::Many(rows) => {
+                let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+                (None, Some(rows.range::<[u8], _>((from, Bound::Unbounded))))
+            }
+        };
+        let many = many.into_iter().flatten();
+        one.into_iter().chain(many.map(|(own, s)| (&**own, s)))
+    }
+
+    /// The rows of these values and behind.
+    pub(super) fn from_mut(&mut self, first: &[u8]) -> impl Iterator<Item = &mut Standing> {
+        let (one, many) = match self {
+            Self::One(own, standing) => ((**own >= *first).then_some(standing), None),
+            Self::Many(rows) => {
+                let from = (Bound::Included(first), Bound::Unbounded);
+                (None, Some(rows.range_mut::<[u8], _>(from)))
+            }
+        };
+        let many = many.into_iter().flatten();
+        one.into_iter().chain(many.map(|(_, standing)| standing))
     }
 }
