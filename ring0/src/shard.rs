@@ -196,6 +196,7 @@ impl Shard {
         let mut moved = self.poll_sources(io)?;
         moved |= self.drain_mesh()?;
         moved |= self.tick()?;
+        moved |= self.save_some()?;
         let staged = self.flush();
         self.note_aligning();
         moved |= self.end_barrier();
@@ -336,6 +337,7 @@ impl Shard {
         let empty = |hand: &Hand| matches!(hand, Hand::Empty);
         let finished = !staged
             && !self.recorder.waits_for_room()
+            && !self.chains.iter().any(|chain| chain.barriers.is_saving)
             && self.sources.iter().all(|s| s.ended && empty(&s.hand))
             && self
                 .exchanges

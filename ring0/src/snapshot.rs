@@ -34,6 +34,8 @@ use crate::wake::Bell;
 const PIECES_MAX: usize = 32;
 /// Rows of state that are handed on in one slice.
 pub(crate) const SLICE_ROWS: usize = 1024;
+/// The same of state that goes on changing meanwhile, and so is in no hurry.
+pub(crate) const FROZEN_ROWS: usize = 512;
 
 /// What is said where an operator without state is to take some up.
 pub(crate) const NO_STATE: &str = "there is state of an operator that has none";

@@ -225,6 +225,7 @@ impl Chain {
                 is_over: false,
                 passed: 0,
                 ended: false,
+                is_saving: false,
                 aligning: Default::default(),
             },
             ticks: Ticks::of(operators),
@@ -257,7 +258,7 @@ impl Chain {
         fuel: &mut u32,
         recorder: &mut Recorder,
     ) -> Result<Flow> {
-        if self.ticks.is_ticking {
+        if self.ticks.is_ticking || self.waits_for_saved() {
             return Ok(Flow::Full);
         }
         let merged = match self.ports.begin(port, item) {
@@ -307,7 +308,10 @@ impl Chain {
         self.ticks.is_amid = flow == Flow::Full;
         if flow == Flow::Done {
             match merged {
-                Item::Mark(Mark::Barrier(epoch)) => self.barriers.passed = epoch,
+                Item::Mark(Mark::Barrier(epoch)) => {
+                    self.barriers.passed = epoch;
+                    self.note_saving();
+                }
                 Item::Mark(Mark::End | Mark::Stop) => self.barriers.ended = true,
                 Item::Mark(_) | Item::Frame(_) | Item::Groups(_) | Item::Tick => {}
             }
@@ -470,6 +474,15 @@ impl Level {
         }
         if !end.recorder.has_room() {
             return Ok(Flow::Full);
+        }
+        if let Operator::Aggregate(state) = &mut self.operator {
+            // What it kept at a barrier before is handed on first.
+            if state.is_frozen() {
+                return Ok(Flow::Full);
+            }
+            if state.freeze()? {
+                return Ok(Flow::Done);
+            }
         }
         Ok(match self.operator.save()? {
             None => Flow::Done,

@@ -182,12 +182,19 @@ impl Table {
     /// Gives all pages back; the table is gone.
     pub fn release(mut self, store: &mut PageStore) {
         self.heap.release(store);
+        self.pages().0.into_iter().for_each(|id| store.give(id));
+    }
+
+    /// Its pages in the order of the directory, and how many slots each has.
+    pub(crate) fn pages(&self) -> (Vec<PageId>, usize) {
+        let mut pages = Vec::new();
         let mut at = 0;
         while at < self.directory.len() {
             let entry = self.directory[at];
-            store.give(entry.id());
+            pages.push(entry.id());
             at += 1 << (self.depth - entry.depth());
         }
+        (pages, self.slots)
     }
 
     #[inline(always)]
@@ -207,6 +214,7 @@ impl Table {
         header: u64,
         is: impl Fn(&[u64]) -> bool,
     ) {
+        assert!(!store.is_frozen(), "what is taken out is nowhere frozen");
         let entry = self.directory[self.index(header & HASH_MASK)];
         let (words, slots) = (layout.slot_words, self.slots);
         let page = store.page(entry.id()).cast::<u64>();
@@ -280,6 +288,34 @@ impl Table {
             }
         }
         count
+    }
+}
+
+/// Appends the slots in use of a page of so many, from `next` on, until there are `most`; says in
+/// `next` which one comes then.
+pub(crate) fn slots_of(
+    layout: &TableLayout,
+    store: &PageStore,
+    (page, slots): (PageId, usize),
+    next: &mut usize,
+    most: usize,
+    to: &mut Vec<*mut u64>,
+) {
+    let words = store.page(page).cast::<u64>();
+    while *next < slots && to.len() < most {
+        let bytes = layout.slot_words * 8;
+        let written = store.written(page, bytes, *next);
+        let (first, end) = written.unwrap_or((slots, slots));
+        *next = first.min(slots);
+        let end = end.min(slots);
+        while *next < end && to.len() < most {
+            let slot = words.wrapping_add(*next * layout.slot_words);
+            // SAFETY: the slot lies within the page, whose words are initialised.
+            if unsafe { *slot } != 0 {
+                to.push(slot);
+            }
+            *next += 1;
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod changes;
 mod combined;
 mod emit;
 mod extremes;
+mod frozen;
 mod fused;
 mod generic;
 mod merging;
@@ -37,6 +38,7 @@ pub use self::generic::{AggregateKernel, GenericCall, GroupStates};
 
 use self::cells::Plan;
 use self::combined::Combining;
+use self::frozen::Frozen;
 use self::generic::Generic;
 use self::saved::Saving;
 use self::splitter::Splitter;
@@ -102,6 +104,8 @@ pub struct Aggregate {
     splitter: Splitter<i64>,
     /// Where handing on the groups to a snapshot stands.
     saving: Option<Saving>,
+    /// The groups as they were at a barrier, while they are handed on.
+    frozen: Option<Frozen>,
     /// How groups are read that were made before an exchange, once some came.
     combining: Option<Box<Combining>>,
 }
@@ -130,6 +134,7 @@ impl Aggregate {
             whole,
             windows: BTreeMap::new(),
             saving: None,
+            frozen: None,
             combining: None,
         })
     }

@@ -1,6 +1,7 @@
 //! Barriers as a shard cuts them, and what it says of them.
 
 use super::{Shard, SourceSlot};
+use crate::error::Result;
 use crate::snapshot::{Piece, Place, Told, epoch_of, is_behind_pushed, is_kept};
 
 /// How long something waits at a barrier: some of its inputs have it, and others not yet. As seen
@@ -53,6 +54,17 @@ impl Shard {
             }
         }
         true
+    }
+
+    /// Hands on a slice of the state that was kept at a barrier which has passed: one a turn.
+    pub(super) fn save_some(&mut self) -> Result<bool> {
+        let recorder = &mut self.recorder;
+        for chain in &mut self.chains {
+            if chain.save_some(recorder)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Once a barrier has passed all that is here, tells what has to be known besides the state of

@@ -1,9 +1,12 @@
 //! Where a chain stands to barriers, and which rows of state a shard owns behind one.
 
-use super::Place;
+use super::grouping::AggregateState;
+use super::made::Operator;
+use super::{Chain, Level, Place};
+use crate::error::Result;
 use crate::limits::KEY_GROUPS;
 use crate::shard::Aligning;
-use crate::snapshot::Owned;
+use crate::snapshot::{self, Owned, Recorder};
 
 /// What a chain has to do with barriers.
 #[derive(Debug)]
@@ -17,19 +20,66 @@ pub(crate) struct Barriers {
     /// The last one that passed.
     pub(super) passed: u64,
     pub(super) ended: bool,
+    /// State is handed on behind a barrier that has passed.
+    pub(crate) is_saving: bool,
     pub(crate) aligning: Aligning,
 }
 
 impl Barriers {
     /// Whether nothing is kept back by the chain before this barrier has passed on the shard.
     pub(crate) fn are_past(&self, epoch: u64) -> bool {
-        self.is_remade || self.ended || self.passed >= epoch
+        !self.is_saving && (self.is_remade || self.ended || self.passed >= epoch)
     }
 
     /// Whether it stands behind this barrier, and goes on from there. What had ended is passed by
     /// barriers, too, where its input was not looked at before one was asked for.
     pub(crate) fn goes_on(&self, epoch: u64) -> bool {
         !self.is_remade && !self.is_over && self.passed >= epoch
+    }
+}
+
+impl Level {
+    /// The groups that it keeps as they were at a barrier, if it does.
+    fn frozen(&mut self) -> Option<&mut AggregateState> {
+        match &mut self.operator {
+            Operator::Aggregate(state) => Some(&mut **state).filter(|state| state.is_frozen()),
+            _ => None,
+        }
+    }
+}
+
+impl Chain {
+    /// Notes whether state is handed on behind a barrier that has passed.
+    pub(super) fn note_saving(&mut self) {
+        let mut levels = self.levels.iter_mut();
+        self.barriers.is_saving = levels.any(|level| level.frozen().is_some());
+    }
+
+    /// Whether nothing is taken before more of the state was handed on.
+    pub(super) fn waits_for_saved(&mut self) -> bool {
+        let mut levels = self.levels.iter_mut();
+        self.barriers.is_saving
+            && levels.any(|level| level.frozen().is_some_and(|g| g.has_copied_enough()))
+    }
+
+    /// Hands on the next slice of what was kept at a barrier. Returns whether there was one.
+    pub(crate) fn save_some(&mut self, recorder: &mut Recorder) -> Result<bool> {
+        if !self.barriers.is_saving || !recorder.has_room() {
+            return Ok(false);
+        }
+        for level in &mut self.levels {
+            let (stage, operator) = level.origin;
+            let Some(groups) = level.frozen() else {
+                continue;
+            };
+            if let Some(rows) = groups.save_frozen()? {
+                let place = snapshot::Place::Operator(stage, operator);
+                recorder.record(place, snapshot::encode(&rows));
+            }
+            break;
+        }
+        self.note_saving();
+        Ok(true)
     }
 }
 

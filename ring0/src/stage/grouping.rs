@@ -245,6 +245,45 @@ impl AggregateState {
         }
     }
 
+    /// Keeps its groups as they are, to be handed on while rows go on changing them. False where
+    /// they cannot be, or are others' to hand on.
+    pub(super) fn freeze(&mut self) -> Result<bool> {
+        match &mut self.groups {
+            _ if self.elsewhere => Ok(false),
+            Groups::Keys(groups) if groups.may_freeze() => groups.freeze().map(|()| true),
+            Groups::Panes(panes) => panes.freeze().map(|()| true),
+            Groups::Keys(_) | Groups::Sessions(_) => Ok(false),
+        }
+    }
+
+    /// Whether groups that were frozen are still to be handed on.
+    pub(super) fn is_frozen(&self) -> bool {
+        match &self.groups {
+            Groups::Keys(groups) => groups.is_frozen(),
+            Groups::Panes(panes) => panes.is_frozen(),
+            Groups::Sessions(_) => false,
+        }
+    }
+
+    /// Whether so much of them is copied that nothing should change before more is handed on.
+    pub(super) fn has_copied_enough(&self) -> bool {
+        match &self.groups {
+            Groups::Keys(groups) => groups.has_copied_enough(),
+            Groups::Panes(panes) => panes.has_copied_enough(),
+            Groups::Sessions(_) => false,
+        }
+    }
+
+    /// The next groups that were frozen as rows of state; `None` behind the last, where they no
+    /// longer are.
+    pub(super) fn save_frozen(&mut self) -> Result<Option<RecordBatch>> {
+        match &mut self.groups {
+            Groups::Keys(groups) => groups.save_frozen(),
+            Groups::Panes(panes) => panes.save_frozen(),
+            Groups::Sessions(_) => unreachable!("sessions are not frozen"),
+        }
+    }
+
     /// Takes those rows of state up whose groups are owned here; they are of the same shard as
     /// before, or of whichever.
     pub(super) fn load(&mut self, rows: &RecordBatch, same_shard: Option<bool>) -> Result<()> {

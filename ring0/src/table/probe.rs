@@ -183,7 +183,7 @@ impl Table {
                 while unsafe { *slot } != header || !same(store, slot, i) {
                     // SAFETY: as above.
                     if unsafe { *slot } == 0 {
-                        match self.claim(layout, store, header, slot) {
+                        match self.claim(layout, store, header, slot)? {
                             Claim::Granted => {
                                 put(store, &mut self.heap, slot, i)?;
                                 let state = &layout.initial;
@@ -225,7 +225,7 @@ impl Table {
         store: &mut PageStore,
         header: u64,
         slot: *mut u64,
-    ) -> Claim {
+    ) -> Result<Claim> {
         let id = self.directory[self.index(header & HASH_MASK)].id();
         let occupied = store.occupied(id);
         let max = match self.directory.len() {
@@ -233,12 +233,15 @@ impl Table {
             _ => layout.slots_max,
         };
         if occupied as usize >= max {
-            return Claim::PageFull;
+            return Ok(Claim::PageFull);
+        }
+        if store.is_frozen() {
+            store.keep(slot, layout.slot_words * 8)?;
         }
         store.set_occupied(id, occupied + 1);
         store.mark(id, slot.addr() & (PAGE_BYTES - 1), layout.slot_words * 8);
         self.len += 1;
-        Claim::Granted
+        Ok(Claim::Granted)
     }
 
     /// Has the page of a directory entry take more slots: by more of its own, or by another page.
@@ -253,6 +256,7 @@ impl Table {
             return self.split(layout, store, index);
         }
         let id = self.directory[0].id();
+        store.keep_page(id)?;
         let slots = store.drain_page(id, self.slots * layout.slot_words * 8);
         self.slots = (self.slots * WIDER).min(layout.slots);
         for from in slots.chunks_exact(layout.slot_words) {
@@ -273,6 +277,7 @@ impl Table {
                 message: "too many keys with alike hashes in GROUP BY".to_owned(),
             });
         }
+        store.keep_page(entry.id())?;
         let right = store.take_marked()?;
         let mut index = index;
         if depth > self.depth {

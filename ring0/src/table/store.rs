@@ -5,7 +5,11 @@
 //! Of each page it is noted which parts of it may hold something, so that one of few slots is
 //! neither zeroed nor looked through as a whole: windows that hop have many tables of few groups.
 
+mod frozen;
+
 use std::ptr::{self, NonNull};
+
+use self::frozen::Frozen;
 
 use crate::error::{Error, Result};
 use crate::limits::PAGE_BYTES;
@@ -73,6 +77,7 @@ pub struct PageStore {
     written: Vec<u64>,
     /// A page's words while it is split.
     drained: Vec<u64>,
+    frozen: Frozen,
 }
 
 // SAFETY: the store owns its mapping alone; nothing in it is bound to a thread.
@@ -116,6 +121,7 @@ impl PageStore {
                     occupied: Vec::new(),
                     written: Vec::new(),
                     drained: Vec::new(),
+                    frozen: Frozen::default(),
                 });
             }
             bytes = bytes / 2 - bytes / 2 % STEP_BYTES;
@@ -141,6 +147,7 @@ impl PageStore {
         if let Some(id) = self.free.pop() {
             self.clear(id);
             self.occupied[id as usize] = 0;
+            self.pass_taken(id);
             return Ok(id);
         }
         if self.fresh == self.open {
@@ -150,6 +157,7 @@ impl PageStore {
         self.fresh += 1;
         self.occupied.push(0);
         self.written.push(0);
+        self.pass_taken(id);
         Ok(id)
     }
 
@@ -217,7 +225,9 @@ impl PageStore {
     /// Gives a page back; nothing may refer to it any more.
     pub fn give(&mut self, id: PageId) {
         debug_assert!(!self.free.contains(&id), "a page is given back once");
-        self.free.push(id);
+        if !self.holds(id) {
+            self.free.push(id);
+        }
     }
 
     /// Slots in use of a page.

@@ -65,6 +65,9 @@ struct Class {
 pub struct VarHeap {
     classes: Vec<Class>,
     pages: Vec<PageId>,
+    /// Values stay where they are, and what was forgotten meanwhile.
+    is_frozen: bool,
+    forgotten: Vec<VarRef>,
 }
 
 fn class_of(len: usize) -> usize {
@@ -115,9 +118,26 @@ impl VarHeap {
     /// Forgets the value that `old` refers to, if any; its space is used again.
     pub fn free(&mut self, old: VarRef) {
         if old.is_some() && old.len() > INLINE_BYTES {
+            if self.is_frozen {
+                self.forgotten.push(old);
+                return;
+            }
             let class = class_of(old.len());
             self.classes[class].free.push(old.1);
         }
+    }
+
+    /// Keeps all values where they are, those that are forgotten as well, until [`VarHeap::thaw`].
+    pub(crate) fn freeze(&mut self) {
+        self.is_frozen = true;
+    }
+
+    /// Uses the space of what was forgotten meanwhile.
+    pub(crate) fn thaw(&mut self) {
+        self.is_frozen = false;
+        let mut forgotten = std::mem::take(&mut self.forgotten);
+        forgotten.drain(..).for_each(|old| self.free(old));
+        self.forgotten = forgotten;
     }
 
     fn take(&mut self, store: &mut PageStore, class: usize) -> Result<u64> {
@@ -147,6 +167,7 @@ impl VarHeap {
             store.give(page);
         }
         self.classes.clear();
+        self.forgotten.clear();
     }
 }
 

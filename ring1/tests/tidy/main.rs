@@ -35,6 +35,7 @@ const UNSAFE: &[&str] = &[
     "ring0/src/table/keys/slots.rs",
     "ring0/src/table/probe.rs",
     "ring0/src/table/store.rs",
+    "ring0/src/table/store/frozen.rs",
     "ring0/src/table/var.rs",
     "ring0/src/wake/eventfd.rs",
     "ring0/tests/alloc.rs",

@@ -94,6 +94,9 @@ impl Aggregate {
             while from < hashes.len() {
                 let (layout, store) = (&shared.layout, &mut shared.store);
                 let end = table.resolve(layout, store, &shared.batch, hashes, from, &mut slots)?;
+                if store.is_frozen() {
+                    store.keep_slots(&slots[from..end], layout.slot_words() * 8)?;
+                }
                 for cell in &how.plan.cells {
                     let (heap, store) = (&mut table.heap, &mut shared.store);
                     let slots = &slots[from..end];

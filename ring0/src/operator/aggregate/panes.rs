@@ -8,6 +8,7 @@
 //! table of a window, which leaves as that of a tumbling window does.
 
 mod closing;
+mod frozen;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use self::closing::Closing;
 use self::saved::Saving;
+use super::frozen::Frozen;
 use super::splitter::Splitter;
 use super::{Pane, Progress, Shared};
 use crate::column::{Column, Fixed};
@@ -66,6 +68,8 @@ pub struct Panes {
     closing: Closing,
     /// Where handing on the panes to a snapshot stands.
     saving: Option<Saving>,
+    /// The panes as they were at a barrier, while they are handed on.
+    frozen: Option<Frozen>,
 }
 
 impl Panes {
@@ -120,6 +124,7 @@ impl Panes {
             open: BTreeMap::new(),
             spans: Vec::new(),
             saving: None,
+            frozen: None,
         })
     }
 

@@ -96,6 +96,9 @@ impl Shared {
         start: usize,
         slots: &[*mut u64],
     ) -> Result<()> {
+        if self.store.is_frozen() {
+            self.store.keep_slots(slots, self.layout.slot_words() * 8)?;
+        }
         let plan = &self.plan;
         let done = |f: &Fused| f.apply(frame, start, slots);
         let cells = match plan.fused.as_ref().is_some_and(done) {

@@ -23,7 +23,7 @@ use crate::table::store::PageStore;
 use crate::table::{BATCH_ROWS, ScanCursor, Slots};
 
 /// What a batch says of the window that its groups are of.
-const WINDOW: &str = "window";
+pub(super) const WINDOW: &str = "window";
 
 /// Where handing on the groups of a table stands.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Tests of the aggregation against a model that keeps every row of every group.
 
+pub(in crate::operator::aggregate) mod frozen;
 mod model;
 mod retract;
 mod types;

@@ -231,6 +231,11 @@ impl Closing {
         self.tables[table].as_mut().expect(THERE)
     }
 
+    /// All tables, by their numbers.
+    pub(super) fn tables(&mut self) -> Vec<Option<&mut Pane>> {
+        self.tables.iter_mut().map(Option::as_mut).collect()
+    }
+
     /// Makes a front of the panes that are kept and these.
     fn make_front(&mut self, panes: &[(Span, TableId)]) {
         assert!(
@@ -353,6 +358,9 @@ impl Closing {
         let mut at = 0;
         while at < count {
             let end = (to.table).resolve(layout, store, batch, &self.hashes, at, &mut slots)?;
+            if store.is_frozen() {
+                store.keep_slots(&slots[at..end], layout.slot_words() * 8)?;
+            }
             (self.merging).add(&mut to.table.heap, store, at, &slots[at..end])?;
             at = end;
         }

@@ -18,6 +18,12 @@ use crate::snapshot::Owned;
 const FIRST: &str = "first";
 const LAST: &str = "last";
 
+/// What is known of the groups of a pane.
+pub(super) fn known(span: Span) -> Vec<(&'static str, String)> {
+    let bounds = [(FIRST, span.first), (LAST, span.last)];
+    bounds.map(|(name, at)| (name, at.to_string())).into()
+}
+
 /// Where handing on panes stands.
 #[derive(Debug)]
 pub(super) struct Saving {
@@ -50,11 +56,7 @@ impl Panes {
                 Some(table) => self.closing.table(table),
                 None => self.open.get_mut(&span).expect("a pane that is open"),
             };
-            let known = [
-                (FIRST, span.first.to_string()),
-                (LAST, span.last.to_string()),
-            ];
-            let rows = self.shared.save(pane, &known, &mut saving.cursor)?;
+            let rows = (self.shared).save(pane, &known(span), &mut saving.cursor)?;
             if rows.is_some() {
                 self.saving = Some(saving);
                 return Ok(rows);

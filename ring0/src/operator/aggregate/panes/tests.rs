@@ -1,5 +1,6 @@
 //! Windows made of panes against a model that puts every row into each of its windows.
 
+mod frozen;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
