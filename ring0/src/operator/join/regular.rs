@@ -53,6 +53,9 @@ struct Change {
     looked: bool,
 }
 
+/// The place of a key, and the values of the last row of it that was handed on.
+type Last = (KeyPlace, Option<Box<[u8]>>);
+
 /// A regular join on one shard.
 #[derive(Debug)]
 pub(crate) struct RegularJoin {
@@ -73,9 +76,8 @@ pub(crate) struct RegularJoin {
     /// Rows that are given together.
     batch: Vec<(Row, i8)>,
     seed: u64,
-    /// Where handing on to a snapshot stands: the side, the place of its key, and the last values
-    /// of it.
-    saving: (usize, Option<(KeyPlace, Option<Box<[u8]>>)>),
+    /// Where handing on to a snapshot stands: the side, and where in it.
+    saving: (usize, Option<Last>),
     /// Each input's watermark, where it has one.
     reached: [Option<i128>; 2],
     /// How many rows of each side were forgotten, and not told of yet.
@@ -344,7 +346,7 @@ impl RegularJoin {
         put_row(&mut first, &self.others[other.port()].columns, 0);
         let kept = &mut self.rows[other.port()].rows;
         let found = kept.get_mut(key).into_iter();
-        let found = found.flat_map(|group| group.from_mut(&first));
+        let found = found.flat_map(|group| group.rest_mut(&first));
         for (to, from) in found.zip(&self.standing) {
             to.matches = from.matches;
         }

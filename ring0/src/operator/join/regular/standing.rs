@@ -209,7 +209,7 @@ impl Group {
     }
 
     /// The rows of these values and behind.
-    pub(super) fn from_mut(&mut self, first: &[u8]) -> impl Iterator<Item = &mut Standing> {
+    pub(super) fn rest_mut(&mut self, first: &[u8]) -> impl Iterator<Item = &mut Standing> {
         let (one, many) = match self {
             Self::One(own, standing) => ((**own >= *first).then_some(standing), None),
             Self::Many(rows) => {
