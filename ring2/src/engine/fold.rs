@@ -1,41 +1,60 @@
 //! The rows of a view that stand: its changelog, applied, by the shard that gave it. Rows are told
 //! apart by the view's keys, or wholly where it has none; each has a weight, as a deletion may come
 //! before what it deletes.
+//!
+//! They are in blocks of columns, which are shared with who reads; a map leads from a key to the
+//! places of its rows.
+
+mod block;
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow_ipc::writer::StreamWriter;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
+use ahash::RandomState;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::arrow::row::{RowConverter, Rows as Keys, SortField};
+
+pub(super) use self::block::Rest;
+use self::block::{BLOCK_ROWS, Block, Incoming, Places};
+pub(super) use self::snapshot::Snapshot;
 
 /// What a row does, as the first column says.
 const INSERT: &str = "+I";
 const UPDATE_BEFORE: &str = "-U";
+const UPDATE_AFTER: &str = "+U";
 
 type Result<T> = std::result::Result<T, ArrowError>;
 
-/// A row, and how often it stands.
-type Standing = (Arc<[u8]>, i64);
-
-/// How rows are written as bytes, and which of their columns are keys.
+/// How rows are kept, and which of their columns are keys.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Without what a row does.
     schema: SchemaRef,
     keys: Vec<usize>,
-    of_rows: RowConverter,
+    places: Places,
     of_keys: RowConverter,
+    /// Whether the first column of a batch says what a row does.
+    changes: bool,
+}
+
+/// A batch, ready to be applied.
+#[derive(Debug)]
+pub(super) struct Changes {
+    ops: Option<StringArray>,
+    columns: Vec<ArrayRef>,
+    rows: Incoming,
+    keys: Keys,
 }
 
 /// The rows that stand.
 #[derive(Debug)]
 pub(super) struct Fold {
     layout: Arc<Layout>,
-    /// Whether the first column of a batch says what a row does.
-    changes: bool,
     shards: Vec<Rows>,
     homes: Homes,
 }
@@ -58,24 +77,54 @@ impl Homes {
     }
 }
 
-/// A key, and the row to be taken away from it.
-type Leaving = (Box<[u8]>, Box<[u8]>);
-
-/// The rows of a shard.
-#[derive(Debug, Default, Clone)]
-struct Rows {
-    /// By their keys.
-    standing: HashMap<Box<[u8]>, Vec<Standing>>,
-    /// What the last batch ended with, where that is to be replaced by the row behind it: it stands
-    /// until then, so that no read finds neither.
-    leaving: Option<Leaving>,
+/// The places of the rows of a key: of one, but for who waits for a deletion, or has no key.
+#[derive(Debug)]
+enum At {
+    One(usize),
+    More(Vec<usize>),
 }
 
-/// Rows that stood at one moment, by shard.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    layout: Arc<Layout>,
-    shards: Vec<Vec<Standing>>,
+impl At {
+    fn places(&self) -> &[usize] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::More(places) => places,
+        }
+    }
+
+    fn push(&mut self, place: usize) {
+        match self {
+            Self::One(first) => *self = Self::More(vec![*first, place]),
+            Self::More(places) => places.push(place),
+        }
+    }
+
+    /// Whether none is left.
+    fn remove(&mut self, place: usize) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::More(places) => {
+                places.retain(|p| *p != place);
+                if let [last] = places[..] {
+                    *self = Self::One(last);
+                }
+                false
+            }
+        }
+    }
+}
+
+/// The rows of a shard.
+#[derive(Debug, Default)]
+struct Rows {
+    /// The places of rows, by their keys.
+    standing: HashMap<Box<[u8]>, At, RandomState>,
+    blocks: Vec<Block>,
+    /// Places where no row is.
+    free: Vec<usize>,
+    /// What the last batch ended with, where that is to be replaced by the row behind it: it stands
+    /// until then, so that no read finds neither.
+    leaving: Option<Vec<ArrayRef>>,
 }
 
 fn converter(schema: &SchemaRef, columns: impl Iterator<Item = usize>) -> Result<RowConverter> {
@@ -93,6 +142,35 @@ impl Layout {
     pub(super) fn keys(&self) -> &[usize] {
         &self.keys
     }
+
+    /// What is to be read for these columns.
+    pub(super) fn rest(&self, columns: impl Iterator<Item = usize>) -> Rest {
+        self.places.rest(columns)
+    }
+
+    /// The keys of rows, as bytes.
+    fn keys_of(&self, columns: &[ArrayRef]) -> Result<Keys> {
+        let keys = self.keys.iter().map(|k| Arc::clone(&columns[*k]));
+        let keys: Vec<ArrayRef> = keys.collect();
+        self.of_keys.convert_columns(&keys)
+    }
+
+    /// What can be done with a batch before the rows that stand are anybody's.
+    pub(super) fn changes(&self, batch: &RecordBatch) -> Result<Changes> {
+        let (ops, columns) = match self.changes {
+            true => (
+                Some(batch.column(0).as_string().clone()),
+                &batch.columns()[1..],
+            ),
+            false => (None, batch.columns()),
+        };
+        Ok(Changes {
+            ops,
+            columns: columns.to_vec(),
+            rows: self.places.incoming(columns)?,
+            keys: self.keys_of(columns)?,
+        })
+    }
 }
 
 impl Fold {
@@ -104,20 +182,19 @@ impl Fold {
         keys: Vec<usize>,
         shards: usize,
     ) -> Result<Self> {
-        let all = 0..schema.fields().len();
         let keys: Vec<usize> = match keys.is_empty() {
-            true => all.clone().collect(),
+            true => (0..schema.fields().len()).collect(),
             false => keys,
         };
         Ok(Self {
             layout: Arc::new(Layout {
-                of_rows: converter(&schema, all)?,
+                places: Places::new(&schema)?,
                 of_keys: converter(&schema, keys.iter().copied())?,
                 schema,
                 keys,
+                changes,
             }),
-            changes,
-            shards: vec![Rows::default(); shards],
+            shards: (0..shards).map(|_| Rows::default()).collect(),
             homes: Homes::Own,
         })
     }
@@ -142,16 +219,11 @@ impl Fold {
             return Err(ArrowError::SchemaError(message));
         }
         let layout = &self.layout;
-        let keys = layout.keys.iter().map(|k| Arc::clone(&columns[*k]));
-        let keys: Vec<ArrayRef> = keys.collect();
-        let (rows, keys) = (
-            layout.of_rows.convert_columns(columns)?,
-            layout.of_keys.convert_columns(&keys)?,
-        );
+        let (rows, keys) = (layout.places.incoming(columns)?, layout.keys_of(columns)?);
         let into = &mut self.shards[self.homes.of(shard)];
         for (number, weight) in weights.values().iter().enumerate() {
-            let (key, row) = (keys.row(number), rows.row(number));
-            into.add(key.as_ref(), row.as_ref(), *weight);
+            let key = keys.row(number);
+            into.add(layout, key.as_ref(), (&rows, number), *weight);
         }
         Ok(())
     }
@@ -161,73 +233,98 @@ impl Fold {
     }
 
     /// Applies a batch of a shard.
-    pub(super) fn apply(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
-        let (ops, columns) = match self.changes {
-            true => (
-                Some(batch.column(0).as_string::<i32>()),
-                &batch.columns()[1..],
-            ),
-            false => (None, batch.columns()),
-        };
-        let layout = &self.layout;
-        let rows = layout.of_rows.convert_columns(columns)?;
-        let keys = layout.keys.iter().map(|k| Arc::clone(&columns[*k]));
-        let keys: Vec<ArrayRef> = keys.collect();
-        let keys = layout.of_keys.convert_columns(&keys)?;
+    pub(super) fn apply(&mut self, shard: usize, changes: &Changes) -> Result<()> {
+        let Changes { rows, keys, .. } = changes;
+        self.leave(shard)?;
+        let layout = Arc::clone(&self.layout);
         let home = self.homes.of(shard);
-        leave(&mut self.shards, shard, home);
-        for row in 0..batch.num_rows() {
-            let op = ops.map_or(INSERT, |ops| ops.value(row));
-            let weight = if op.starts_with('-') { -1 } else { 1 };
-            let (key, bytes) = (keys.row(row), rows.row(row));
-            if op == UPDATE_BEFORE && row + 1 == batch.num_rows() {
-                let leaving = (key.as_ref().into(), bytes.as_ref().into());
-                self.shards[shard].leaving = Some(leaving);
-            } else {
-                self.shards[home].add(key.as_ref(), bytes.as_ref(), weight);
+        let op = |row| changes.ops.as_ref().map_or(INSERT, |ops| ops.value(row));
+        let count = keys.num_rows();
+        let mut row = 0;
+        while row < count {
+            let key = keys.row(row);
+            if op(row) == UPDATE_BEFORE {
+                if row + 1 == count {
+                    let columns = changes.columns.iter();
+                    let leaving = columns.map(|column| column.slice(row, 1));
+                    self.shards[shard].leaving = Some(leaving.collect());
+                    break;
+                }
+                let is_pair = op(row + 1) == UPDATE_AFTER && keys.row(row + 1) == key;
+                if is_pair && self.shards[home].replace(key.as_ref(), rows, row) {
+                    row += 2;
+                    continue;
+                }
             }
+            let weight = if op(row).starts_with('-') { -1 } else { 1 };
+            self.shards[home].add(&layout, key.as_ref(), (rows, row), weight);
+            row += 1;
         }
         Ok(())
     }
 
+    /// Takes the row of a shard away that waits for the one behind it.
+    fn leave(&mut self, shard: usize) -> Result<()> {
+        let Some(columns) = self.shards[shard].leaving.take() else {
+            return Ok(());
+        };
+        let layout = &self.layout;
+        let (rows, keys) = (layout.places.incoming(&columns)?, layout.keys_of(&columns)?);
+        let home = &mut self.shards[self.homes.of(shard)];
+        home.add(layout, keys.row(0).as_ref(), (&rows, 0), -1);
+        Ok(())
+    }
+
     /// Nothing comes any more.
-    pub(super) fn end(&mut self) {
-        for shard in 0..self.shards.len() {
-            leave(&mut self.shards, shard, self.homes.of(shard));
-        }
+    pub(super) fn end(&mut self) -> Result<()> {
+        (0..self.shards.len()).try_for_each(|shard| self.leave(shard))
     }
 
     /// All rows that stand.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let shards = self.shards.iter();
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        let shards = self.shards.iter_mut();
+        let shared = |rows: &mut Rows| rows.blocks.iter_mut().map(Block::share).collect();
         Snapshot {
             layout: Arc::clone(&self.layout),
-            shards: shards
-                .map(|s| s.standing.values().flatten().cloned().collect())
-                .collect(),
+            shards: shards.map(shared).collect(),
         }
     }
 
     /// The rows that stand until the ones come that replace them.
-    pub(super) fn leaving(&self) -> Snapshot {
-        let shards = self.shards.iter();
+    pub(super) fn leaving(&self) -> Result<Snapshot> {
+        let places = &self.layout.places;
         let leaving = |rows: &Rows| {
-            let leaving = rows.leaving.iter();
-            leaving.map(|(_, row)| (row.as_ref().into(), 1)).collect()
+            let mut blocks = Vec::new();
+            if let Some(columns) = &rows.leaving {
+                let rows = places.incoming(columns)?;
+                put(places, &mut blocks, |block, row| {
+                    block.write(row, &rows, 0);
+                    block.set_weight(row, 1);
+                });
+            }
+            Ok(blocks)
         };
-        Snapshot {
+        Ok(Snapshot {
             layout: Arc::clone(&self.layout),
-            shards: shards.map(leaving).collect(),
-        }
+            shards: self.shards.iter().map(leaving).collect::<Result<_>>()?,
+        })
     }
 
     /// The rows with one of these keys, of each of which there is an array.
     pub(super) fn probe(&self, keys: &[ArrayRef]) -> Result<Snapshot> {
         let keys = self.layout.of_keys.convert_columns(keys)?;
         let keys: HashSet<&[u8]> = keys.iter().map(|key| key.data()).collect();
+        let places = &self.layout.places;
         let found = |rows: &Rows| {
+            let mut blocks = Vec::new();
             let found = keys.iter().filter_map(|key| rows.standing.get(*key));
-            found.flatten().cloned().collect()
+            for place in found.flat_map(At::places) {
+                let from = &rows.blocks[place / BLOCK_ROWS];
+                put(places, &mut blocks, |block, row| {
+                    block.copy(row, from, place % BLOCK_ROWS);
+                });
+            }
+            blocks
         };
         Ok(Snapshot {
             layout: Arc::clone(&self.layout),
@@ -236,118 +333,82 @@ impl Fold {
     }
 }
 
+/// A row more in blocks. Gives its place.
+fn put(places: &Places, blocks: &mut Vec<Block>, write: impl FnOnce(&mut Block, usize)) -> usize {
+    if blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
+        blocks.push(Block::new(places));
+    }
+    let number = blocks.len() - 1;
+    let block = &mut blocks[number];
+    let row = block.grow();
+    write(block, row);
+    number * BLOCK_ROWS + row
+}
+
 impl Rows {
     /// Adds to a row's weight.
-    fn add(&mut self, key: &[u8], row: &[u8], weight: i64) {
-        let Some(standing) = self.standing.get_mut(key) else {
-            self.standing.insert(key.into(), vec![(row.into(), weight)]);
+    fn add(
+        &mut self,
+        layout: &Layout,
+        key: &[u8],
+        (from, number): (&Incoming, usize),
+        weight: i64,
+    ) {
+        let blocks = &self.blocks;
+        let is_it =
+            |place: &&usize| blocks[**place / BLOCK_ROWS].is_it(**place % BLOCK_ROWS, from, number);
+        let at = self.standing.get_mut(key);
+        let same = at
+            .as_ref()
+            .and_then(|at| at.places().iter().find(is_it).copied());
+        let Some(place) = same else {
+            if weight == 0 {
+                return;
+            }
+            let write = |block: &mut Block, row: usize| {
+                block.write(row, from, number);
+                block.set_weight(row, weight);
+            };
+            let place = match self.free.pop() {
+                Some(place) => {
+                    write(&mut self.blocks[place / BLOCK_ROWS], place % BLOCK_ROWS);
+                    place
+                }
+                None => put(&layout.places, &mut self.blocks, write),
+            };
+            match at {
+                Some(at) => at.push(place),
+                None => _ = self.standing.insert(key.into(), At::One(place)),
+            }
             return;
         };
-        match standing.iter_mut().find(|(r, _)| **r == *row) {
-            Some((_, weights)) => *weights += weight,
-            None => standing.push((row.into(), weight)),
+        let (block, row) = (&mut self.blocks[place / BLOCK_ROWS], place % BLOCK_ROWS);
+        let weight = block.weight(row) + weight;
+        block.set_weight(row, weight);
+        if weight != 0 {
+            return;
         }
-        standing.retain(|(_, weight)| *weight != 0);
-        if standing.is_empty() {
+        self.free.push(place);
+        if at.is_some_and(|at| at.remove(place)) {
             self.standing.remove(key);
         }
-    }
-}
-
-/// Takes the row of a shard away that waits for the one behind it.
-fn leave(shards: &mut [Rows], shard: usize, home: usize) {
-    if let Some((key, row)) = shards[shard].leaving.take() {
-        shards[home].add(&key, &row, -1);
-    }
-}
-
-/// How often a row is given.
-fn times(weight: i64) -> usize {
-    usize::try_from(weight).unwrap_or(0)
-}
-
-impl Snapshot {
-    /// How many shards there are.
-    pub(super) fn shards(&self) -> usize {
-        self.shards.len()
-    }
-
-    /// Some rows of a shard as bytes, each once, with how often it stands: what
-    /// [`Fold::go_on`] takes, as an Arrow IPC stream.
-    ///
-    /// # Panics
-    /// The rows are not of their layout.
-    pub(super) fn encoded(&self, shard: usize, rows: std::ops::Range<usize>) -> Vec<u8> {
-        let Layout {
-            schema, of_rows, ..
-        } = &*self.layout;
-        let rows = &self.shards[shard][rows];
-        let parser = of_rows.parser();
-        let parsed = rows.iter().map(|(row, _)| parser.parse(row));
-        let columns = of_rows.convert_rows(parsed);
-        let mut columns = columns.expect("rows are of their layout");
-        let weights = rows.iter().map(|(_, weight)| *weight);
-        columns.push(Arc::new(weights.collect::<Int64Array>()));
-        let weight = Field::new("weight", DataType::Int64, false);
-        let fields = schema.fields().iter().cloned();
-        let fields: Vec<FieldRef> = fields.chain([Arc::new(weight)]).collect();
-        let schema = Arc::new(Schema::new(fields));
-        let mut bytes = Vec::new();
-        let written = RecordBatch::try_new(Arc::clone(&schema), columns).and_then(|batch| {
-            let mut writer = StreamWriter::try_new(&mut bytes, &schema)?;
-            writer.write(&batch)?;
-            writer.finish()
-        });
-        written.expect("columns of rows have types that the format knows");
-        bytes
-    }
-
-    /// Rows of a shard that differ from each other: what [`Self::batch`] counts in.
-    pub(super) fn len(&self, shard: usize) -> usize {
-        self.shards[shard].len()
-    }
-
-    /// Bytes that it keeps.
-    pub(super) fn bytes(&self) -> usize {
-        let rows = self.shards.iter().flatten();
-        rows.map(|(row, _)| size_of::<Standing>() + row.len()).sum()
-    }
-
-    /// How many rows some of a shard's are.
-    pub(super) fn count(&self, shard: usize, rows: std::ops::Range<usize>) -> usize {
-        let rows = self.shards[shard][rows].iter();
-        rows.map(|(_, weight)| times(*weight)).sum()
-    }
-
-    /// Some rows of a shard.
-    pub(super) fn batch(&self, shard: usize, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
-        self.weighed(shard, rows, times)
-    }
-
-    /// Those of them that went before they came.
-    pub(super) fn owed(&self, shard: usize, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
-        self.weighed(shard, rows, |weight| times(weight.saturating_neg()))
-    }
-
-    /// Some rows of a shard, each as often as its weight says.
-    fn weighed(
-        &self,
-        shard: usize,
-        rows: std::ops::Range<usize>,
-        times: fn(i64) -> usize,
-    ) -> Result<RecordBatch> {
-        let Layout {
-            schema, of_rows, ..
-        } = &*self.layout;
-        let parser = of_rows.parser();
-        let weighted = self.shards[shard][rows]
-            .iter()
-            .flat_map(|(row, weight)| std::iter::repeat_n(parser.parse(row), times(*weight)));
-        let columns = of_rows.convert_rows(weighted)?;
-        let empty = columns.first().is_none_or(|c: &ArrayRef| c.is_empty());
-        match empty {
-            true => Ok(RecordBatch::new_empty(Arc::clone(schema))),
-            false => RecordBatch::try_new(Arc::clone(schema), columns),
+        if self.standing.is_empty() {
+            // Nothing is left to be looked over.
+            (self.blocks, self.free) = (Vec::new(), Vec::new());
         }
+    }
+
+    /// Has the row of a key be the one behind it of those that come in; whether it was there once,
+    /// and alone.
+    fn replace(&mut self, key: &[u8], from: &Incoming, number: usize) -> bool {
+        let Some(At::One(place)) = self.standing.get(key) else {
+            return false;
+        };
+        let (block, row) = (&mut self.blocks[place / BLOCK_ROWS], place % BLOCK_ROWS);
+        let is_it = block.weight(row) == 1 && block.is_it(row, from, number);
+        if is_it {
+            block.write(row, from, number + 1);
+        }
+        is_it
     }
 }

@@ -12,6 +12,7 @@ use trefoil_ring0::mailbox::Sender;
 use trefoil_ring0::runtime::{Next, Running};
 
 use super::batch;
+use super::fold::Layout;
 use super::session::Listener;
 use super::sink::Entry;
 use super::taking::Taking;
@@ -141,6 +142,8 @@ pub(super) struct Keeper {
     query: PlannedQuery,
     /// Where rows go that are not kept.
     into: Option<Entry>,
+    /// How its rows are kept.
+    layout: Arc<Layout>,
     shared: AtEnd,
     subscribers: Vec<Subscriber>,
     listeners: Vec<Listener>,
@@ -160,6 +163,7 @@ impl Keeper {
             running,
             query,
             into: None,
+            layout: shared.layout(),
             shared: AtEnd(shared),
             subscribers: Vec::new(),
             listeners: Vec::new(),
@@ -215,7 +219,8 @@ impl Keeper {
                 // Not of the view's rows.
                 Next::Barrier(..) => {}
                 Next::End => {
-                    self.shared.0.lock().fold.end();
+                    let ended = self.shared.0.lock().fold.end();
+                    ended.map_err(|e| wrong(&e))?;
                     self.end_reads(self.epoch);
                     if let Some(taking) = &mut self.taking {
                         taking.finish(&self.shared.0);
@@ -343,7 +348,7 @@ impl Keeper {
             if read.reply.is_closed() {
                 continue;
             }
-            let state = self.shared.0.lock();
+            let mut state = self.shared.0.lock();
             let rows = match read.keys {
                 Some(keys) => state.rows(Some(&keys)).map(Arc::new),
                 None => {
@@ -359,9 +364,10 @@ impl Keeper {
 
     fn take(&mut self, shard: usize, batch: &RecordBatch) -> Result<()> {
         let shared = &self.shared.0;
+        let changes = self.layout.changes(batch).map_err(|e| wrong(&e))?;
         {
             let mut state = shared.lock();
-            state.fold.apply(shard, batch).map_err(|e| wrong(&e))?;
+            state.fold.apply(shard, &changes).map_err(|e| wrong(&e))?;
             self.subscribers.append(&mut state.joining);
             self.listeners.append(&mut state.listening);
         }

@@ -21,7 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use tokio::sync::OnceCell;
 
-use super::fold::{Layout, Snapshot};
+use super::fold::{Layout, Rest, Snapshot};
 use super::probe::keys_named;
 use super::view::{Moment, Shared};
 use crate::limits::SLICE_ROWS;
@@ -196,13 +196,14 @@ impl StreamSource for LiveTable {
         check_partition(partition, self.num_partitions())?;
         let shape = Shape::new(self.0.layout.schema(), projection, filters.clone())?;
         let schema = Arc::clone(shape.schema());
+        let rest = self.0.layout.rest(shape.columns());
         let rows = Arc::clone(&self.0);
         let batches = async move {
             let snapshot = rows.pin(&filters).await?;
             let rows = snapshot.len(partition);
             let batches = (0..rows).step_by(SLICE_ROWS).map(move |from| {
                 let slice = from..rows.min(from + SLICE_ROWS);
-                shaped(&snapshot, partition, slice, &shape)
+                shaped(&snapshot, (partition, slice), rest, &shape)
             });
             let some = batches.filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0));
             Ok::<_, DataFusionError>(futures::stream::iter(some))
@@ -215,8 +216,8 @@ impl StreamSource for LiveTable {
 /// What comes out of some rows of a shard.
 fn shaped(
     snapshot: &Snapshot,
-    shard: usize,
-    rows: Range<usize>,
+    (shard, rows): (usize, Range<usize>),
+    rest: Rest,
     shape: &Shape,
 ) -> Result<RecordBatch, DataFusionError> {
     if shape.counts_only() {
@@ -225,5 +226,5 @@ fn shaped(
         let none: Vec<ArrayRef> = Vec::new();
         return Ok(RecordBatch::try_new_with_options(schema, none, &count)?);
     }
-    shape.of(snapshot.batch(shard, rows)?)
+    shape.of(snapshot.part(shard, rows, rest)?)
 }

@@ -10,6 +10,7 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::filter::batch_filter;
 
 use super::projected;
@@ -50,6 +51,16 @@ impl Shape {
     /// Whether nothing of a row is looked at: it only counts.
     pub(crate) fn counts_only(&self) -> bool {
         self.filters.is_empty() && self.projection.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// The source's columns that are looked at, some more than once.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
+        let filters = self.filters.iter().flat_map(collect_columns);
+        let filters = filters.map(|column| column.index());
+        let all = self.projection.is_none();
+        let all = (0..self.schema.fields().len()).filter(move |_| all);
+        let projected = self.projection.iter().flatten().copied();
+        filters.chain(all).chain(projected)
     }
 
     /// What comes out of a batch.

@@ -246,7 +246,7 @@ impl Shared {
         let (sender, inbox) = self.control.mailbox(SUBSCRIBER_BATCHES)?;
         let mut state = self.lock();
         let standing = state.rows(None)?;
-        let leaving = state.fold.leaving();
+        let leaving = state.fold.leaving().map_err(|e| wrong(&e))?;
         if !state.is_ended {
             let follower = Subscriber::view(sender, Arc::clone(reader));
             state.joining.push(follower);
@@ -327,7 +327,8 @@ impl Shared {
         let Some(shard) = shards.find(|shard| found.len(*shard) > 0) else {
             return Ok(None);
         };
-        let found = found.batch(shard, 0..1).map_err(|e| wrong(&e))?;
+        let found = found.batch(shard, 0..found.len(shard));
+        let found = found.map_err(|e| wrong(&e))?;
         Ok((found.num_rows() > 0).then(|| Row::new(found, 0)))
     }
 
@@ -362,7 +363,7 @@ impl State {
         }
     }
 
-    pub(in crate::engine) fn rows(&self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
+    pub(in crate::engine) fn rows(&mut self, keys: Option<&[ArrayRef]>) -> Result<Snapshot> {
         self.failure().map_or(Ok(()), Err)?;
         match keys {
             Some(keys) => self.fold.probe(keys).map_err(|e| wrong(&e)),
