@@ -130,6 +130,9 @@ pub(crate) struct BenchArgs {
     /// Where to write results as JSON; `-` is standard output [default: a table there]
     #[arg(long, value_name = "PATH")]
     pub(crate) json: Option<PathBuf>,
+    /// Where to write results as one page with plots
+    #[arg(long, value_name = "PATH.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Measured runs [default: 5, with --quick 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: Option<u32>,
@@ -162,7 +165,8 @@ pub(crate) struct BenchArgs {
     pub(crate) seconds: Option<u64>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
-    /// Exit 6 unless the ratio is at least this, as in `engine/roofline@100>=0.5`
+    /// Exit 6 unless the ratio is at least this, as in `engine/roofline@100>=0.5`, or, with `<=`,
+    /// at most
     #[arg(long = "threshold", value_name = "RATIO>=X")]
     pub(crate) thresholds: Vec<String>,
 }

@@ -8,6 +8,7 @@ mod compare;
 mod data;
 mod engine;
 mod files;
+mod isolation;
 mod joins;
 mod keyed;
 mod latency;
@@ -15,6 +16,7 @@ mod peer;
 mod reference;
 mod report;
 mod roofline;
+mod scan;
 mod threshold;
 mod windows;
 
@@ -43,9 +45,11 @@ enum Benchmark {
     Categories,
     Joins,
     Checkpoint,
+    Scan,
+    Isolation,
 }
 
-const ALL: [Benchmark; 8] = [
+const ALL: [Benchmark; 10] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
@@ -54,6 +58,8 @@ const ALL: [Benchmark; 8] = [
     Benchmark::Categories,
     Benchmark::Joins,
     Benchmark::Checkpoint,
+    Benchmark::Scan,
+    Benchmark::Isolation,
 ];
 
 impl Benchmark {
@@ -67,6 +73,8 @@ impl Benchmark {
             Self::Categories => "categories",
             Self::Joins => "joins",
             Self::Checkpoint => "checkpoint",
+            Self::Scan => "scan",
+            Self::Isolation => "isolation",
         }
     }
 
@@ -105,6 +113,14 @@ impl Benchmark {
                 "latency and throughput of a GROUP BY under uniform updates with a checkpoint \
                  every second and without; the longest turn of a shard; going on from a checkpoint"
             }
+            Self::Scan => {
+                "point, range, projection, COUNT and full scans of a view that is kept, through \
+                 SQL and through the direct API, on 1..N shards, beside DataFusion's MemTable"
+            }
+            Self::Isolation => {
+                "latency and throughput with and without full scans, joins and point queries over \
+                 the views, which run as fast as they can; medians over slices of 100 ms"
+            }
         }
     }
 
@@ -119,6 +135,8 @@ impl Benchmark {
             Self::Categories => categories::ratios(setting),
             Self::Joins => joins::ratios(setting),
             Self::Checkpoint => checkpoint::ratios(),
+            Self::Scan => scan::ratios(setting),
+            Self::Isolation => isolation::ratios(),
         }
     }
 
@@ -132,6 +150,8 @@ impl Benchmark {
             Self::Categories => categories::once(setting),
             Self::Joins => joins::once(setting),
             Self::Checkpoint => checkpoint::once(setting),
+            Self::Scan => scan::once(setting),
+            Self::Isolation => isolation::once(setting),
         }
     }
 }
@@ -195,6 +215,7 @@ enum Task {
         setting: Box<Setting>,
         thresholds: Vec<Threshold>,
         json: Option<PathBuf>,
+        page: Option<PathBuf>,
     },
 }
 
@@ -242,6 +263,7 @@ impl Job {
             setting: Box::new(setting),
             thresholds,
             json: args.json,
+            page: args.report,
         }))
     }
 }
@@ -277,10 +299,14 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
             setting,
             thresholds,
             json,
+            page,
         } => {
             let mut reports = Vec::new();
             for &benchmark in benchmarks {
                 reports.push(measure(benchmark, setting)?);
+            }
+            if let Some(path) = page {
+                report::write_page(&reports, path)?;
             }
             report::write(&reports, json.as_deref())?;
             if let Some(wrong) = reports.iter().find_map(Report::wrong_results) {

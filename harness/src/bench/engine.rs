@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
+use trefoil::Engine;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::program::Program;
-use trefoil_ring0::runtime::{Config, ShardReport, start};
+use trefoil_ring0::runtime::{Config, Executor, ShardReport, start};
 
 use crate::failure::Failure;
 use crate::machine::executor_name;
@@ -17,6 +18,17 @@ pub(super) struct Timed {
     pub(super) seconds: f64,
     pub(super) executor: &'static str,
     pub(super) reports: Vec<ShardReport>,
+}
+
+/// What the shards of an engine run on, as it says itself.
+pub(super) fn executor_of(engine: &Engine) -> Result<Option<&'static str>, Failure> {
+    let rows = engine.query("SELECT executor FROM trefoil.shards", &[])?;
+    let row = rows.iter().flat_map(trefoil::engine::rows).next();
+    let name = row.map(|row| row.get::<String>("executor")).transpose()?;
+    Ok(name.map(|name| match name.as_str() {
+        "threads" => executor_name(Executor::Threads),
+        _ => executor_name(Executor::Uring),
+    }))
 }
 
 /// Runs a program to its end; `take` is given its results.

@@ -28,15 +28,15 @@ use crate::failure::Failure;
 use crate::machine::executor_name;
 
 /// Slices a second, those of engine and control together.
-const SLICES_PER_SECOND: u64 = 10;
+pub(super) const SLICES_PER_SECOND: u64 = 10;
 /// A record that was sent this much after it was due was not sent by the schedule.
-const SLIP_NS_MAX: u64 = 1_000_000;
+pub(super) const SLIP_NS_MAX: u64 = 1_000_000;
 /// Longer than any gap of a schedule, so that neither side parks within a slice.
-const SPIN: Duration = Duration::from_millis(20);
+pub(super) const SPIN: Duration = Duration::from_millis(20);
 /// A minute: what takes longer counts as so much.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// The percentiles that are compared.
-const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
+pub(super) const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 /// The ratios that a run gives.
 pub(super) fn ratios(setting: &Setting) -> Vec<String> {
@@ -68,7 +68,7 @@ pub(super) fn once(setting: &Setting) -> Result<Run, Failure> {
 }
 
 /// A way there and back.
-trait Path {
+pub(super) trait Path {
     /// Sends number `number`, where there is room.
     fn send(&mut self, number: i64) -> Result<bool, Failure>;
     /// Lets go what was sent.
@@ -209,12 +209,12 @@ fn measure(
 }
 
 /// What one side came to.
-struct Side {
-    name: &'static str,
+pub(super) struct Side {
+    pub(super) name: &'static str,
     /// For each slice its percentiles.
     slices: Vec<[u64; PERCENTILES.len()]>,
     slips_ns: Vec<u64>,
-    whole: Histogram<u64>,
+    pub(super) whole: Histogram<u64>,
 }
 
 fn histogram() -> Result<Histogram<u64>, Failure> {
@@ -224,7 +224,7 @@ fn histogram() -> Result<Histogram<u64>, Failure> {
 }
 
 impl Side {
-    fn new(name: &'static str) -> Result<Self, Failure> {
+    pub(super) fn new(name: &'static str) -> Result<Self, Failure> {
         Ok(Self {
             name,
             slices: Vec::new(),
@@ -234,7 +234,7 @@ impl Side {
     }
 
     /// Sends what is due in a slice, and waits until all of it came back.
-    fn slice(&mut self, path: &mut dyn Path, rate: u64) -> Result<(), Failure> {
+    pub(super) fn slice(&mut self, path: &mut dyn Path, rate: u64) -> Result<(), Failure> {
         warm(path)?;
         let mut latencies = histogram()?;
         let count = (rate / SLICES_PER_SECOND).max(1) as i64;
@@ -260,6 +260,16 @@ impl Side {
         let added = self.whole.add(&latencies);
         added.map_err(|e| Failure::Running(format!("a histogram: {e}")))
     }
+
+    /// The median over slices of each percentile.
+    pub(super) fn medians(&self) -> [f64; PERCENTILES.len()] {
+        std::array::from_fn(|number| median(self.slices.iter().map(|slice| slice[number])) as f64)
+    }
+
+    /// The median over slices of how late a record was sent.
+    pub(super) fn slip_ns(&self) -> u64 {
+        median(self.slips_ns.iter().copied())
+    }
 }
 
 /// One there and back, so that both threads are awake.
@@ -280,9 +290,8 @@ fn median(values: impl Iterator<Item = u64>) -> u64 {
 }
 
 fn report(sides: &[Side; 2], rate: u64, run: &mut Run) {
-    for (number, p) in PERCENTILES.into_iter().enumerate() {
-        let of = |side: &Side| median(side.slices.iter().map(|slice| slice[number])) as f64;
-        let [engine, control] = [of(&sides[0]), of(&sides[1])];
+    let [engine, control] = [sides[0].medians(), sides[1].medians()];
+    for (p, (engine, control)) in PERCENTILES.into_iter().zip(engine.into_iter().zip(control)) {
         run.add(format!("engine_p{p}@{rate}"), Unit::Nanoseconds, engine);
         run.add(format!("control_p{p}@{rate}"), Unit::Nanoseconds, control);
         let ratio = format!("engine/control_p{p}@{rate}");
@@ -300,7 +309,7 @@ fn report(sides: &[Side; 2], rate: u64, run: &mut Run) {
         }
         let max = side.whole.max() as f64;
         run.add(format!("{name}_whole_max@{rate}"), Unit::Nanoseconds, max);
-        let slip = median(side.slips_ns.iter().copied());
+        let slip = side.slip_ns();
         run.add(
             format!("{name}_slip@{rate}"),
             Unit::Nanoseconds,

@@ -1,5 +1,7 @@
 //! What a benchmark came to: as JSON for machines, as a table for people.
 
+mod page;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -15,6 +17,7 @@ pub(super) enum Unit {
     Nanoseconds,
     MessagesPerSecond,
     RowsPerSecond,
+    QueriesPerSecond,
     BytesPerSecond,
     Bytes,
     Groups,
@@ -27,6 +30,7 @@ impl Unit {
             Self::Nanoseconds => "ns",
             Self::MessagesPerSecond => "messages/s",
             Self::RowsPerSecond => "records/s",
+            Self::QueriesPerSecond => "queries/s",
             Self::BytesPerSecond => "bytes/s",
             Self::Bytes => "bytes",
             Self::Groups => "groups",
@@ -40,6 +44,7 @@ impl Unit {
             Self::Ratio => format!("{value:.3}"),
             Self::Nanoseconds => format!("{value:.0} ns"),
             Self::Groups => format!("{value}"),
+            Self::QueriesPerSecond => format!("{value:.1} /s"),
             Self::BytesPerSecond => format!("{:.2} GB/s", value / 1e9),
             Self::Bytes => format!("{:.1} MB", value / 1e6),
             Self::MessagesPerSecond | Self::RowsPerSecond => format!("{:.1} M/s", value / 1e6),
@@ -53,6 +58,8 @@ pub(super) struct Run {
     figures: Vec<(String, Unit, f64)>,
     /// What makes the run's figures meaningless.
     invalid: Vec<String>,
+    /// What figures do not show here.
+    notes: Vec<String>,
     /// How results were wrong.
     wrong: Option<String>,
     /// What shards ran on.
@@ -75,6 +82,13 @@ impl Run {
     pub(super) fn invalid(&mut self, why: String) {
         if !self.invalid.contains(&why) {
             self.invalid.push(why);
+        }
+    }
+
+    /// Says what figures do not show here, although they mean something.
+    pub(super) fn note(&mut self, what: String) {
+        if !self.notes.contains(&what) {
+            self.notes.push(what);
         }
     }
 
@@ -126,6 +140,7 @@ pub(super) struct Report {
     ratios: Named<f64>,
     valid: bool,
     why_invalid: Option<String>,
+    notes: Vec<String>,
     #[serde(skip)]
     measures: &'static str,
     #[serde(skip)]
@@ -155,11 +170,7 @@ impl Report {
         if cfg!(debug_assertions) {
             reasons.push("this binary was built without optimisation".to_owned());
         }
-        for reason in runs.iter().flat_map(|r| &r.invalid) {
-            if !reasons.contains(reason) {
-                reasons.push(reason.clone());
-            }
-        }
+        reasons.extend(each(runs, |run| &run.invalid));
         let figures = |r: &Run| r.figures.iter().map(|(n, _, v)| (n.clone(), *v)).collect();
         Self {
             schema_version: 1,
@@ -174,6 +185,7 @@ impl Report {
             ratios: Named(ratios),
             valid: reasons.is_empty(),
             why_invalid: (!reasons.is_empty()).then(|| reasons.join("; ")),
+            notes: each(runs, |run| &run.notes),
             measures,
             wrong: runs.iter().find_map(|r| r.wrong.clone()),
         }
@@ -223,8 +235,22 @@ impl Report {
         if let Some(why) = &self.why_invalid {
             lines += &format!("INVALID: {why}\n");
         }
+        for note in &self.notes {
+            lines += &format!("note: {note}\n");
+        }
         lines
     }
+}
+
+/// What runs say, each of it once.
+fn each(runs: &[Run], of: fn(&Run) -> &Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for said in runs.iter().flat_map(of) {
+        if !all.contains(said) {
+            all.push(said.clone());
+        }
+    }
+    all
 }
 
 impl Metric {
@@ -278,6 +304,11 @@ pub(super) fn write(reports: &[Report], json: Option<&Path>) -> Result<(), Failu
         return Ok(());
     }
     std::fs::write(path, text).map_err(refuse)
+}
+
+/// Writes results as one page.
+pub(super) fn write_page(reports: &[Report], path: &Path) -> Result<(), Failure> {
+    std::fs::write(path, page::page(reports)).map_err(|error| Failure::write(path, &error))
 }
 
 #[cfg(test)]
