@@ -116,8 +116,20 @@ pub struct Appender {
     counters: Arc<Counters>,
     /// Rows of it that readers had when it was made.
     held: u64,
+    /// Said to readers before its lanes are given up, unless it is to come again.
+    has_ended: Arc<AtomicBool>,
+    at_end: AtEnd,
     closed: Arc<AtomicBool>,
     bell: Arc<Bell>,
+}
+
+/// What dropping an appender says to readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtEnd {
+    /// Nothing more comes.
+    Ends,
+    /// Nothing: it is away.
+    Leaves,
 }
 
 fn ended(name: &str) -> Error {
@@ -280,6 +292,12 @@ impl Appender {
         drop(self);
     }
 
+    /// As [`Appender::close`], but not for good: a producer that has a name is waited for until it
+    /// comes again. Without one it is an end like any other.
+    pub fn abandon(mut self) {
+        self.at_end = AtEnd::Leaves;
+    }
+
     fn count(&self, rows: usize) {
         add(&self.counters.appended, rows as u64);
         let staged = self.staged.rows() as u64;
@@ -385,6 +403,10 @@ impl Outlet {
 
 impl Drop for Appender {
     fn drop(&mut self) {
+        if self.at_end == AtEnd::Ends {
+            // Before any lane is gone, also one that is attached now and will not be looked at.
+            self.has_ended.store(true, Ordering::Release);
+        }
         self.outlets.iter_mut().for_each(|o| o.lane.use_reserve());
         let mut sent = self.try_flush();
         // Those that came just now have not used theirs.
@@ -393,8 +415,11 @@ impl Drop for Appender {
             sent = self.try_flush();
         }
         for outlet in &mut self.outlets {
-            let marked = outlet.lane.mark(Mark::End) == Flow::Done;
-            assert!(marked, "the end has its place in the ring");
+            // One that is away leaves a lane that is gone behind what it has sent.
+            if self.at_end == AtEnd::Ends {
+                let marked = outlet.lane.mark(Mark::End) == Flow::Done;
+                assert!(marked, "the end has its place in the ring");
+            }
             let _: Flow = outlet.lane.flush();
         }
     }

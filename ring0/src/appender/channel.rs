@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use rtrb::{Producer, RingBuffer};
 
-use super::named::Held;
-use super::{Appender, Outlet, ended};
+use super::named::{Held, Of};
+use super::{Appender, AtEnd, Outlet, ended};
 use crate::error::{Error, Result, refuse};
 use crate::frame::Frame;
 use crate::limits::{LANE_RESERVE, LANES_MAX};
@@ -69,6 +69,7 @@ pub(super) struct AppenderEnd {
     bell: Arc<Bell>,
     pub(super) lanes: Producer<Outlet>,
     counters: Arc<Counters>,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// A program that reads.
@@ -174,7 +175,11 @@ impl Channel {
         };
         for appender in &mut self.appenders {
             let settled = appender.counters.settled.load(Ordering::Acquire);
-            let of = appender.name.as_ref().map(|name| (name, settled));
+            let of = appender.name.as_ref().map(|name| Of {
+                name,
+                begins: settled,
+                has_ended: &appender.has_ended,
+            });
             let outlet = reader.outlet(&appender.bell, of)?;
             if let (Some(name), Some(held)) = (&appender.name, &outlet.held) {
                 let missed = settled.saturating_sub(held.rows);
@@ -211,7 +216,12 @@ impl Channel {
         let (lanes, inbox) = RingBuffer::new(LANES_MAX);
         let counters: Arc<Counters> = Arc::default();
         counters.settled.store(begins, Ordering::Relaxed);
-        let of = name.map(|name| (name, begins));
+        let has_ended: Arc<AtomicBool> = Arc::default();
+        let of = name.map(|name| Of {
+            name,
+            begins,
+            has_ended: &has_ended,
+        });
         // All of them or none: a lane that ends at once would be the end of its producer.
         if self.readers.iter().any(|r| r.door.lanes.is_full()) {
             return Err(too_many());
@@ -220,6 +230,8 @@ impl Channel {
         let outlets = outlets.map(|reader| reader.outlet(&bell, of));
         let appender = Appender {
             held: begins,
+            has_ended: Arc::clone(&has_ended),
+            at_end: AtEnd::Ends,
             name: self.name.clone(),
             schema: Arc::clone(&self.schema),
             event_time: self.event_time,
@@ -237,6 +249,7 @@ impl Channel {
             bell,
             lanes,
             counters,
+            has_ended,
         });
         Ok(appender)
     }
@@ -311,9 +324,8 @@ impl Counters {
 }
 
 impl Reader {
-    /// A new lane, of which the shard gets its end; `of`: a producer that has a name, whose rows
-    /// come behind so many.
-    fn outlet(&mut self, appender: &Arc<Bell>, of: Option<(&Arc<str>, u64)>) -> Result<Outlet> {
+    /// A new lane, of which the shard gets its end; `of`: a producer that has a name.
+    fn outlet(&mut self, appender: &Arc<Bell>, of: Option<Of<'_>>) -> Result<Outlet> {
         if self.door.lanes.is_full() {
             return Err(too_many());
         }
@@ -326,15 +338,17 @@ impl Reader {
         );
         sender.keep_reserve(LANE_RESERVE);
         let taken: Arc<AtomicU64> = Arc::default();
-        let held = of.map(|(name, begins)| Held {
-            rows: self.held.get(&**name).copied().unwrap_or(begins),
+        let held = of.map(|of| Held {
+            rows: self.held.get(&**of.name).copied().unwrap_or(of.begins),
             before: Arc::default(),
         });
-        let onward = of.zip(held.as_ref()).map(|((name, begins), held)| {
-            held.before.store(held.rows.max(begins), Ordering::Relaxed);
+        let onward = of.zip(held.as_ref()).map(|(of, held)| {
+            held.before
+                .store(held.rows.max(of.begins), Ordering::Relaxed);
             Onward {
-                name: Arc::clone(name),
+                name: Arc::clone(of.name),
                 before: Arc::clone(&held.before),
+                has_ended: Arc::clone(of.has_ended),
             }
         });
         let mut outlet = Outlet {
@@ -349,7 +363,7 @@ impl Reader {
             gone: Arc::clone(&self.door.gone),
             shard: RungAtEnd(Arc::clone(&self.shard)),
         };
-        outlet.enter(of.map_or(0, |(_, begins)| begins));
+        outlet.enter(of.map_or(0, |of| of.begins));
         let sent = self.door.lanes.push(Inlet {
             lane: receiver,
             taken,

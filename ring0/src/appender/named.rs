@@ -3,12 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Appender, Channel, Outlet};
 use crate::error::{Error, Result, refuse};
 use crate::limits::PRODUCERS_MAX;
 use crate::snapshot::Taken;
+
+/// A producer that has a name, of which a lane is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) name: &'a Arc<str>,
+    /// Rows of it that come before those of the lane.
+    pub(super) begins: u64,
+    /// Where it says that it has ended.
+    pub(super) has_ended: &'a Arc<AtomicBool>,
+}
 
 /// What a reader has of a producer's rows.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::bad::BadRecords;
 use super::clock::Clock;
 use super::joint::Joint;
 use super::open::file_schema;
-use super::producers::{Onward, Producers};
+use super::producers::{Left, Onward, Producers};
 use super::system::{System, seal};
 use crate::align::SplitFacts;
 use crate::error::Result;
@@ -96,6 +96,23 @@ impl Split {
             watermark_ns: self.clock.as_ref().and_then(Clock::reached),
             moved_ns: self.moved_ns,
             waits: !self.inlet.lane.is_empty(),
+        }
+    }
+
+    /// Whether nothing is in its lane, and nothing comes any more.
+    fn is_over(&self) -> bool {
+        // Asked first: what was sent before the end is seen then.
+        self.inlet.lane.is_abandoned() && self.inlet.lane.is_empty()
+    }
+
+    /// How its producer left it.
+    fn left(&self) -> Left {
+        let onward = self.inlet.onward.as_ref();
+        // What ended by a mark said so before; what is gone did, if it did at all.
+        match onward.is_some_and(|onward| onward.has_ended.load(Ordering::Acquire)) {
+            true => Left::Ended,
+            false if self.rows == 0 => Left::Unused,
+            false => Left::Away,
         }
     }
 }
@@ -221,9 +238,11 @@ impl ChannelSource {
         let mut looked = 0;
         while looked < self.splits.len() {
             let at = self.next % self.splits.len();
-            // At the end all that is there is taken, and before a barrier what is due.
-            let may_wait = self.ending == Ending::Open && self.splits[at].due == 0;
-            if may_wait && (taken == Taken::Due || self.joint.is_ahead(at)) {
+            let waits = taken == Taken::Due || self.joint.is_ahead(at);
+            // At the end all that is there is taken, and before a barrier what is due. A lane that
+            // is over is left whenever it is seen: the next one of its producer waits for that.
+            let split = &self.splits[at];
+            if waits && self.ending == Ending::Open && split.due == 0 && !split.is_over() {
                 self.next = at + 1;
                 looked += 1;
                 continue;
@@ -321,10 +340,11 @@ impl ChannelSource {
     /// Takes away a split that has ended.
     fn leave(&mut self, at: usize) {
         let split = self.splits.remove(at);
+        let left = split.left();
         if let Some(producer) = split.producer
             && self
                 .producers
-                .leave((producer, split.number), split.clock, true, self.now_ns)
+                .leave((producer, split.number), split.clock, left, self.now_ns)
             && let Some(next) = (self.splits.iter_mut()).find(|s| s.producer == Some(producer))
             && let Some(onward) = &next.inlet.onward
         {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::joint::Joint;
-use super::producers::{Onward, Producers};
+use super::producers::{Left, Onward, Producers};
 use super::stream::StreamSource;
 use crate::align::SplitFacts;
 use crate::error::{Error, Result};
@@ -140,6 +140,7 @@ impl ConnectionsSource {
         let onward = Onward {
             name: Arc::clone(&greeting.producer),
             before: Arc::new(held.into()),
+            has_ended: Arc::default(),
         };
         let turn = self.producers.enter(&onward, number, self.now_ns);
         let split = &mut self.splits[at];
@@ -264,9 +265,12 @@ impl ConnectionsSource {
         self.gone.add(&split.stream.counters);
         if let Some((producer, _)) = split.producer {
             // Who was cut off comes back, and is waited for.
-            let (of, has_ended) = ((producer, split.number), split.stream.ended_whole());
-            let clock = split.stream.take_clock();
-            self.producers.leave(of, clock, has_ended, self.now_ns);
+            let left = match split.stream.ended_whole() {
+                true => Left::Ended,
+                false => Left::Away,
+            };
+            let (of, clock) = ((producer, split.number), split.stream.take_clock());
+            self.producers.leave(of, clock, left, self.now_ns);
         }
     }
 

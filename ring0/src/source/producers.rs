@@ -5,7 +5,7 @@
 //! Of one producer one lane is read at a time: rows are taken in the order of their numbers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::clock::Clock;
 use crate::align::SplitFacts;
@@ -19,6 +19,20 @@ pub(crate) struct Onward {
     pub(crate) name: Arc<str>,
     /// Known before the lane's first row is sent; before that no more than it will be.
     pub(crate) before: Arc<AtomicU64>,
+    /// Said before the lane is given up, where nothing more comes of the producer. One that leaves
+    /// without it is away.
+    pub(crate) has_ended: Arc<AtomicBool>,
+}
+
+/// How a lane was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing more comes of its producer.
+    Ended,
+    /// It may come again.
+    Away,
+    /// It may come again, and brought nothing: all is as it was before.
+    Unused,
 }
 
 #[derive(Debug)]
@@ -30,6 +44,7 @@ struct Producer {
     clock: Option<Clock>,
     /// The number of the split whose lane is read.
     lane: Option<usize>,
+    /// It had, when it had a lane last.
     has_ended: bool,
     moved_ns: i64,
 }
@@ -82,7 +97,7 @@ impl Producers {
         split: usize,
     ) -> Option<Clock> {
         let of = &mut self.0[producer];
-        (of.lane, of.has_ended) = (Some(split), false);
+        of.lane = Some(split);
         of.rows = onward.before.load(Ordering::Acquire);
         of.clock.take()
     }
@@ -119,19 +134,23 @@ impl Producers {
         self.0[producer].rows = rows;
     }
 
-    /// The lane of a split has ended, and so has the producer, or is away. Whether that lane was
-    /// the one that is read.
+    /// The lane of a split was left. Whether that lane was the one that is read.
     pub(super) fn leave(
         &mut self,
         (producer, split): (usize, usize),
         clock: Option<Clock>,
-        has_ended: bool,
+        left: Left,
         now_ns: i64,
     ) -> bool {
         let of = &mut self.0[producer];
         if of.lane != Some(split) {
             return false;
         }
+        let has_ended = match left {
+            Left::Ended => true,
+            Left::Away => false,
+            Left::Unused => of.has_ended,
+        };
         (of.lane, of.has_ended, of.clock, of.moved_ns) = (None, has_ended, clock, now_ns);
         true
     }
@@ -157,7 +176,7 @@ impl Producers {
                 Some(split) => reached(split),
                 None => p.clock.as_ref().and_then(Clock::reached),
             },
-            has_ended: p.has_ended,
+            has_ended: p.has_ended && p.lane.is_none(),
         };
         self.0.iter().map(position).collect()
     }

@@ -206,6 +206,13 @@ impl Appender {
     }
 }
 
+impl Appender {
+    /// As if it had never been: its source does not hear of an end.
+    pub(super) fn abandon(self) {
+        self.rows.abandon();
+    }
+}
+
 /// What is staged on its way into the lanes.
 struct Room<'a> {
     rows: &'a mut appender::Appender,

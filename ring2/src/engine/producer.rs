@@ -53,7 +53,13 @@ impl Engine {
             let appender = Appender::new(rows, Arc::clone(&self.wakers), named);
             (appender, inner.without(source, name))
         };
-        self.checkpoint_of(without)?;
-        Ok(appender)
+        match self.checkpoint_of(without) {
+            Ok(()) => Ok(appender),
+            Err(error) => {
+                // Nobody has heard of it: views go on waiting for the producer, or not, as before.
+                appender.abandon();
+                Err(error)
+            }
+        }
     }
 }

@@ -1,47 +1,19 @@
-//! Engines with a state directory: a view that is made again goes on from its newest checkpoint,
-//! with any number of shards, and comes to the rows that it would have had undisturbed. What a
-//! crash leaves is a copy of the directory, taken while more was under way.
-
-#![expect(clippy::unwrap_used, reason = "a test may")]
+//! A view that is made again goes on from its newest checkpoint, with any number of shards, and
+//! comes to the rows that it would have had undisturbed.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use trefoil::datafusion::arrow::util::pretty::pretty_format_batches;
 use trefoil::engine::Idle;
 use trefoil::{Engine, Error, params};
 
-/// A folder that goes when its test does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
-        _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// So seldom that none comes by itself.
-const NEVER: Duration = Duration::from_secs(3600);
+use crate::{Folder, NEVER, builder, copy};
 
 fn engine(state: &Path, shards: usize) -> Engine {
-    let builder = Engine::builder().shards(shards).idle(Idle::Park);
-    let builder = builder.state_dir(state).checkpoint_every(NEVER);
-    builder.open().unwrap()
+    builder(state, shards).open().unwrap()
 }
 
 /// Records from one number on, a tenth of a second apart, in some disorder.
@@ -93,23 +65,7 @@ fn wait(engine: &Engine, rows: u64) {
 }
 
 fn rows(engine: &Engine) -> Vec<String> {
-    let rows = engine.query("SELECT * FROM v", &params![]).unwrap();
-    let text = pretty_format_batches(&rows).unwrap().to_string();
-    let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
-    rows.sort_unstable();
-    rows
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => _ = fs::copy(entry.path(), to).unwrap(),
-        }
-    }
+    crate::rows(engine, "v")
 }
 
 const QUERIES: [&str; 7] = [

@@ -1,68 +1,28 @@
 //! Channels under a state directory: producers with names send again what the checkpoints of views
 //! do not hold, and each row is in every view once, whatever each of them held, and with any number
-//! of shards. What a crash leaves is a copy of the directory, taken while more was under way.
-
-#![expect(clippy::unwrap_used, reason = "a test may")]
+//! of shards.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use trefoil::datafusion::arrow::util::pretty::pretty_format_batches;
+use trefoil::Engine;
 use trefoil::engine::{Appender, Idle, Value};
-use trefoil::{Engine, params};
 
-/// A folder that goes when its test does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
-        _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// So seldom that none comes by itself.
-const NEVER: Duration = Duration::from_secs(3600);
+use crate::{Folder, NEVER, builder, copy, rows};
 
 fn engine(state: &Path, shards: usize) -> Engine {
-    let builder = Engine::builder().shards(shards).idle(Idle::Park);
-    let builder = builder.state_dir(state).checkpoint_every(NEVER);
     // What is left out of what is sent again spans frames, or ends within one.
     let frame_rows = [1024, 7, 1][shards % 3];
+    let builder = builder(state, shards);
     builder.frame_rows(frame_rows).open().unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => _ = fs::copy(entry.path(), to).unwrap(),
-        }
-    }
-}
-
-const SOURCE: &str = "CREATE SOURCE c (n BIGINT, k BIGINT, v BIGINT, t TIMESTAMP(3), \
+pub(crate) const SOURCE: &str = "CREATE SOURCE c (n BIGINT, k BIGINT, v BIGINT, t TIMESTAMP(3), \
      WATERMARK FOR t AS t - INTERVAL '1' SECOND) WITH (connector = 'channel');";
 
 /// Record number `row`, from 1 on, of the producer that sends those with this remainder of two, a
 /// tenth of a second apart, in some disorder.
-fn send(to: &mut Appender, odd: u64, rows: std::ops::RangeInclusive<u64>) {
+pub(crate) fn send(to: &mut Appender, odd: u64, rows: std::ops::RangeInclusive<u64>) {
     for row in rows {
         assert_eq!(to.rows() + 1, row);
         let n = 2 * row + odd;
@@ -74,15 +34,7 @@ fn send(to: &mut Appender, odd: u64, rows: std::ops::RangeInclusive<u64>) {
     to.flush().unwrap();
 }
 
-fn rows(engine: &Engine, view: &str) -> Vec<String> {
-    let rows = engine.query(&format!("SELECT * FROM {view}"), &params![]);
-    let text = pretty_format_batches(&rows.unwrap()).unwrap().to_string();
-    let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
-    rows.sort_unstable();
-    rows
-}
-
-const QUERIES: [&str; 6] = [
+pub(crate) const QUERIES: [&str; 6] = [
     "SELECT k, COUNT(*) AS n, SUM(v) AS total, COUNT(DISTINCT v % 7) AS kinds FROM c GROUP BY k",
     "SELECT COUNT(*) AS n, MAX(v) AS most, MEDIAN(v) AS middle FROM c",
     "SELECT window_start, COUNT(*) AS n, SUM(v) AS total FROM \
@@ -96,7 +48,7 @@ const QUERIES: [&str; 6] = [
      GROUP BY k",
 ];
 
-fn make(engine: &Engine, query: &str, other: &str) {
+pub(crate) fn make(engine: &Engine, query: &str, other: &str) {
     engine.execute(SOURCE).unwrap();
     for (view, query) in [("v", query), ("w", other)] {
         let ddl = format!("CREATE MATERIALIZED VIEW {view} AS {query}");
