@@ -77,6 +77,7 @@ mod bits;
 mod bulk;
 mod bytes;
 mod fixed;
+mod memory;
 mod nested;
 #[cfg(test)]
 pub(crate) mod random;

@@ -84,6 +84,23 @@ pub enum Error {
         /// The most there may be.
         bytes_max: usize,
     },
+    /// The state of all programs takes more memory than it may, and this one has most of it.
+    #[error(
+        "the state of all queries takes {held} bytes of memory, and memory_limit is {limit}; this \
+         one has most, {own}, and of its parts {part} has most, {part_bytes}"
+    )]
+    Memory {
+        /// Bytes of all.
+        held: u64,
+        /// The most there may be.
+        limit: u64,
+        /// Bytes of this one.
+        own: u64,
+        /// What has most of them: an operator, or the rows that its host keeps.
+        part: String,
+        /// Bytes of that, on the shard that says it.
+        part_bytes: u64,
+    },
     /// A shard has not taken earlier updates of replicated tables.
     #[error("shard {shard} has not taken earlier updates of replicated tables")]
     Behind {

@@ -44,6 +44,11 @@ impl Frame {
         self.rows_max
     }
 
+    /// Bytes of memory of its columns.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.columns.iter().map(Column::heap_bytes).sum()
+    }
+
     /// Rows that still fit by number.
     #[inline]
     pub fn room(&self) -> usize {

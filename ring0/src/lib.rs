@@ -45,6 +45,7 @@ mod lineage;
 mod mesh;
 pub mod snapshot;
 mod stage;
+mod tally;
 mod wake;
 
 mod build;

@@ -50,6 +50,10 @@ pub const PRODUCERS_MAX: usize = 4096;
 pub const LANE_RESERVE: usize = 6;
 /// Updates of replicated tables that a shard may not have taken yet.
 pub const REPLICATED_UPDATES_MAX: usize = 4;
+/// Bytes by which state of a shard grows before all programs are looked at for a limit.
+pub const WEIGH_BYTES: u64 = 256 * 1024;
+/// Turns after which they are looked at in any case.
+pub const WEIGH_TURNS: u32 = 16;
 /// Times at which sleeping shards look whether changes that wait are to be told of, in the time
 /// between two tellings.
 pub const PACE_PARTS: i64 = 4;

@@ -49,6 +49,12 @@ pub struct OperatorCounters {
     pub rows_in: u64,
     /// Rows that it gave.
     pub rows_out: u64,
+    /// Rows and groups of its state.
+    pub state_rows: u64,
+    /// Bytes of memory of its state.
+    pub state_bytes: u64,
+    /// The most that they were.
+    pub state_bytes_max: u64,
 }
 
 impl SourceCounters {

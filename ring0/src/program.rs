@@ -6,6 +6,7 @@ mod changes;
 mod generator;
 mod input;
 mod join;
+mod name;
 mod sets;
 mod window;
 

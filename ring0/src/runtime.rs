@@ -4,16 +4,17 @@
 //! A start counts when every shard has reported. A program that fails on one shard is ended on all
 //! of them, and its host gets the error; others go on. A shard that panics ends all of them.
 
+mod config;
 mod hosted;
 mod orders;
 mod running;
 mod seat;
+mod state;
 mod wait;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -21,10 +22,7 @@ use crate::build::{Origin, build, fuse_numbered, wire};
 use crate::check::check;
 use crate::error::{Error, Result, refuse};
 use crate::io::{Io, ThreadIo};
-use crate::limits::{
-    CHUNK_BYTES, COMBINE_GROUPS, FRAME_ROWS_DEFAULT, FRAME_ROWS_MAX, IDLE_SPIN_NS_DEFAULT,
-};
-use crate::limits::{PROGRAMS_MAX, RING_MESSAGES_DEFAULT, RING_MESSAGES_MIN, SHARDS_MAX};
+use crate::limits::{FRAME_ROWS_MAX, PROGRAMS_MAX, RING_MESSAGES_MIN, SHARDS_MAX};
 use crate::preflight;
 use crate::program::Program;
 use crate::shard::Turn;
@@ -35,95 +33,15 @@ use self::hosted::{Hosted, Part, Slot};
 use self::orders::Orders;
 pub(crate) use self::running::LaneShape;
 use self::seat::{Seat, thread_io};
+use self::state::{Holdings, Limit};
 pub(crate) use self::wait::Deadline;
 
+pub use self::config::{Config, Executor, Idle};
 pub use self::orders::{Holder, Reached};
 pub use self::running::{Control, Next, Running};
+pub use self::state::{Holding, OperatorState};
 pub use crate::build::{HASH_SEED, fuse};
 pub use crate::shard::ShardReport;
-
-/// What a shard runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Executor {
-    /// io_uring where the machine allows it, else plain threads, and says so.
-    #[default]
-    Auto,
-    /// glommio on io_uring.
-    Uring,
-    /// Plain pinned threads.
-    Threads,
-}
-
-/// What a shard without work does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// It looks for work for ever, and has its core alone.
-    Spin,
-    /// It looks for so long and then sleeps.
-    SpinThenPark(Duration),
-    /// It sleeps.
-    Park,
-}
-
-impl Default for Idle {
-    fn default() -> Self {
-        Self::SpinThenPark(Duration::from_nanos(IDLE_SPIN_NS_DEFAULT))
-    }
-}
-
-/// How a program is run.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Number of shards.
-    pub shards: usize,
-    /// Cores to pin shards to, in turn; where there are fewer than shards they share.
-    pub cores: Vec<usize>,
-    /// What shards run on.
-    pub executor: Executor,
-    /// Rows of a frame.
-    pub frame_rows: usize,
-    /// Messages of a ring.
-    pub ring_messages: usize,
-    /// Bytes of the chunks of a file that shards take in turn. Results never depend on it.
-    pub chunk_bytes: usize,
-    /// Groups that a shard makes of rows, at most, before they cross to the owners of their keys;
-    /// 0: none. Exact results never depend on it.
-    pub combine_groups: usize,
-    /// What an idle shard does. One that shares its core parks.
-    pub idle: Idle,
-    /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
-    pub now: fn() -> i64,
-    /// Says something that the user should know while the program runs, from any thread.
-    pub tell: fn(&str),
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            shards: 1,
-            cores: preflight::allowed_cores(),
-            executor: Executor::Auto,
-            frame_rows: FRAME_ROWS_DEFAULT,
-            ring_messages: RING_MESSAGES_DEFAULT,
-            chunk_bytes: CHUNK_BYTES,
-            combine_groups: COMBINE_GROUPS,
-            idle: Idle::default(),
-            now: system_time_ns,
-            tell: say_on_stderr,
-        }
-    }
-}
-
-fn say_on_stderr(note: &str) {
-    eprintln!("note: {note}");
-}
-
-#[expect(clippy::disallowed_methods, reason = "where time comes in")]
-fn system_time_ns() -> i64 {
-    let now = std::time::SystemTime::now();
-    let since = now.duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
-}
 
 /// What all shards know of each other's health.
 #[derive(Debug, Default)]
@@ -183,6 +101,8 @@ pub struct Runtime {
     here: Option<(Hosted, ThreadIo)>,
     /// Sources of all programs so far: reads are told apart by them.
     sources: usize,
+    /// Of the memory of all programs' state, if there is one.
+    limit: Option<Arc<Limit>>,
 }
 
 /// Starts a program on shards of its own.
@@ -229,7 +149,7 @@ impl Runtime {
                 host: Arc::clone(&runtime.host),
                 shared: Arc::clone(&runtime.shared),
             };
-            let hosted = Hosted::new(incoming);
+            let hosted = Hosted::new(incoming, runtime.limit.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("trefoil-{shard}"))
                 .spawn(move || seat.run(hosted))
@@ -252,7 +172,9 @@ impl Runtime {
         };
         let (mut runtime, incoming) = Self::seated(&config)?;
         let io = thread_io(&runtime.bells, 0)?;
-        let hosted = incoming.into_iter().next().map(Hosted::new);
+        let limit = runtime.limit.clone();
+        let hosted = incoming.into_iter().next();
+        let hosted = hosted.map(|incoming| Hosted::new(incoming, limit));
         runtime.here = hosted.map(|hosted| (hosted, io));
         Ok(runtime)
     }
@@ -265,6 +187,7 @@ impl Runtime {
         let (controls, incoming) = rings.unzip();
         let runtime = Self {
             config: config.clone(),
+            limit: config.memory_limit.map(|bytes| Arc::new(Limit::new(bytes))),
             executor,
             notes,
             shared: Arc::default(),
@@ -319,13 +242,14 @@ impl Runtime {
         let config = &self.config;
         // Before stages are joined: which chunks there are does not depend on how many shards.
         let taken = program.taken();
+        let holdings = Holdings::new(program, config.shards);
         let (program, origins) = match config.shards {
             1 => fuse_numbered(program),
             _ => (program.clone(), Origin::of_all(program)),
         };
         let host = Arc::new(bell()?);
         let (parts, ends) = wire((&program, &taken), config, &self.bells, &host, from)?;
-        let orders = Arc::new(Orders::new(config.shards));
+        let orders = Arc::new(Orders::new(config.shards, holdings));
         let mut slots = Vec::with_capacity(config.shards);
         let mut homes = Vec::with_capacity(config.shards);
         for (number, parts) in parts.into_iter().enumerate() {

@@ -16,6 +16,8 @@ mod ports;
 mod routed;
 mod rows;
 mod sets;
+mod sink;
+mod state;
 mod taking;
 mod ticks;
 
@@ -29,21 +31,22 @@ use self::ports::{Merged, Ports, meeting, of_ports};
 use self::routed::Routed;
 pub(crate) use self::routed::{Route, routes};
 use self::rows::resume;
+pub(crate) use self::sink::Sink;
+use self::state::StateBytes;
 use self::ticks::Ticks;
 use crate::build::Origin;
 use crate::error::{Error, Result};
-use crate::exchange::ExchangeSender;
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::lineage::{Lineage, OfInput};
-use crate::mesh::{Flow, LaneSender};
+use crate::mesh::Flow;
 use crate::message::Mark;
-use crate::metrics::OperatorCounters;
 use crate::operator::aggregate::Progress;
 use crate::program::{OperatorSpec, Reading, Routing, SourceSpec};
 use crate::schema::Schema;
 use crate::snapshot::{self, Recorder, Restore};
 use crate::table::store::Addresses;
+use crate::tally;
 
 /// What a frame of results costs of a turn, however few rows it has, in rows.
 const FRAME_COST: u32 = 128;
@@ -63,45 +66,6 @@ pub(crate) enum Item<'a> {
     Tick,
 }
 
-/// The end of a chain.
-#[derive(Debug)]
-pub(crate) enum Sink {
-    /// Into the mesh.
-    Exchange(ExchangeSender),
-    /// To the host.
-    Output {
-        /// The lane to the host.
-        lane: LaneSender,
-        /// The host takes chunks in order.
-        ordered: bool,
-        /// How many rows of the frame in hand were sent.
-        next: usize,
-    },
-}
-
-impl Sink {
-    /// Offers an item; after `Full` the same item has to be offered again.
-    pub(crate) fn offer(&mut self, item: Item<'_>) -> Flow {
-        match (self, item) {
-            (Self::Exchange(exchange), Item::Frame(frame)) => exchange.send(frame),
-            (Self::Exchange(exchange), Item::Mark(mark)) => exchange.mark(mark),
-            (Self::Output { lane, next, .. }, Item::Frame(frame)) => {
-                let flow = lane.send_all(frame, next);
-                if flow == Flow::Done {
-                    *next = 0;
-                }
-                flow
-            }
-            (Self::Output { ordered: false, .. }, Item::Mark(Mark::ChunkEnd | Mark::SplitEnd)) => {
-                Flow::Done
-            }
-            (Self::Output { lane, .. }, Item::Mark(mark)) => lane.mark(mark),
-            (_, Item::Tick) => unreachable!("the time is told to what waits for it"),
-            (_, Item::Groups(_)) => unreachable!("groups go into the aggregation behind"),
-        }
-    }
-}
-
 /// One operator, and the frame it writes into.
 #[derive(Debug)]
 struct Level {
@@ -115,9 +79,12 @@ struct Level {
     finished: bool,
     /// The stage of the program and the operator in it.
     origin: (u32, u32),
+    /// What it is called.
+    name: &'static str,
     /// Rows that were taken and given; both are counted by the frame.
     rows_in: u64,
     rows_out: u64,
+    state: StateBytes,
 }
 
 /// The operators of a stage and their sink.
@@ -193,7 +160,10 @@ impl Chain {
         let mut on_error = OnError::of(input);
         let mut levels = Vec::with_capacity(operators.len());
         for (spec, &origin) in operators.iter().zip(&origin.operators) {
+            let before = tally::held();
             let operator = making.operator(spec)?;
+            let mut state = StateBytes::default();
+            state.add_since(before);
             making.pass(spec)?;
             levels.push(Level {
                 operator,
@@ -202,8 +172,10 @@ impl Chain {
                 taken: 0,
                 finished: false,
                 origin,
+                name: spec.name(),
                 rows_in: 0,
                 rows_out: 0,
+                state,
             });
             // What an operator is given is not what it gives.
             on_error = on_error.behind(spec, input);
@@ -243,7 +215,10 @@ impl Chain {
             let (stage, operator) = level.origin;
             for (of, bytes) in from.of(snapshot::Place::Operator(stage, operator)) {
                 let same_shard = (from.shards() == shards).then_some(of == shard);
-                level.operator.load(&snapshot::decode(bytes)?, same_shard)?;
+                let rows = snapshot::decode(bytes)?;
+                let before = tally::held();
+                level.operator.load(&rows, same_shard)?;
+                level.state.add_since(before);
             }
         }
         Ok(())
@@ -319,16 +294,6 @@ impl Chain {
         Ok(flow)
     }
 
-    /// What each of its operators did.
-    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorCounters> + '_ {
-        self.levels.iter().map(|level| OperatorCounters {
-            stage: level.origin.0 as usize,
-            operator: level.origin.1 as usize,
-            rows_in: level.rows_in,
-            rows_out: level.rows_out,
-        })
-    }
-
     /// End of a turn. Returns whether rows are still staged here.
     pub(crate) fn end_turn(&mut self) -> bool {
         match &mut self.sink {
@@ -374,7 +339,10 @@ fn drive(levels: &mut [Level], end: &mut End<'_>, item: Item<'_>, fuel: &mut u32
             }
             return Ok(Flow::Done);
         }
-        level.finished = level.step(item, end)? == Flow::Done;
+        let before = tally::held();
+        let stepped = level.step(item, end);
+        level.state.add_since(before);
+        level.finished = stepped? == Flow::Done;
         if !level.finished && matches!(item, Item::Mark(Mark::Barrier(_))) {
             // A slice of a snapshot a turn.
             *fuel = 0;

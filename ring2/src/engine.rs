@@ -143,6 +143,39 @@ pub struct ViewMetrics {
     /// Records that the newest checkpoint holds of channels and sockets, which cannot be read
     /// again, over all engines that kept the view: those behind it are lost in a crash.
     pub rows_durable: u64,
+    /// The operators of its program that have state.
+    pub state: Vec<StateMetrics>,
+    /// Rows that the view keeps for who reads it: those that stand.
+    pub rows_kept: u64,
+    /// Bytes of memory that they take.
+    pub bytes_kept: u64,
+}
+
+/// The state of an operator of a view, on all shards together, as these said when metrics were last
+/// asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMetrics {
+    /// The stage of the view's program, from 0 on.
+    pub stage: usize,
+    /// The number of the operator in it, from 0 on.
+    pub step: usize,
+    /// What it is called, as in EXPLAIN ANALYZE.
+    pub operator: &'static str,
+    /// Rows and groups that it keeps.
+    pub rows: u64,
+    /// Bytes of memory that they take.
+    pub bytes: u64,
+    /// The most that they took on each shard at any time, added up.
+    pub bytes_max: u64,
+}
+
+impl ViewMetrics {
+    /// Bytes of memory of its state and of the rows that it keeps: what counts for
+    /// [`Builder::memory_limit`].
+    pub fn bytes(&self) -> u64 {
+        let state = self.state.iter().map(|operator| operator.bytes);
+        state.sum::<u64>() + self.bytes_kept
+    }
 }
 
 impl Engine {

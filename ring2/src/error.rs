@@ -154,6 +154,7 @@ impl Error {
                 | Running::BadRow { .. }
                 | Running::Row { .. } => "E0607",
                 Running::Restore(_) => "E0610",
+                Running::Memory { .. } => "E0616",
                 Running::Behind { .. } | Running::Program(_) => "E0609",
             },
         }

@@ -8,6 +8,8 @@ pub const SUBSCRIBER_BATCHES: usize = 64;
 /// Batches that a view holds back for a subscriber, beyond [`SUBSCRIBER_BATCHES`], so that others
 /// can read it.
 pub const READ_AHEAD_BATCHES: usize = 1024;
+/// Rows that a view takes before it looks at how much memory all of them take.
+pub(crate) const WEIGH_ROWS: usize = 1024;
 /// Batches that wait for who has subscribed in SQL, before it is told that it fell behind.
 pub const SESSION_BATCHES: usize = 1024;
 /// Cursors of one engine.

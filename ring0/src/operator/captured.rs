@@ -14,13 +14,14 @@ use crate::frame::Frame;
 use crate::order::{SortKey, put_key, put_row};
 use crate::schema::Schema;
 use crate::snapshot::{Owned, counted_rows, owned_rows};
+use crate::tally::Packed;
 
 /// The rows that stand.
 #[derive(Debug)]
 pub(crate) struct Captured {
     /// None: rows are told as they were, and none is kept.
     keys: Vec<SortKey>,
-    stands: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    stands: BTreeMap<Packed, Packed>,
     key: Vec<u8>,
     /// The rows' own columns.
     schema: Schema,
@@ -44,9 +45,14 @@ impl Captured {
         })
     }
 
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.stands.len()
+    }
+
     /// The next rows that stand as rows of state, behind the key of the last one that was handed
     /// on; `None` where there is none.
-    pub(crate) fn save(&self, last: &mut Option<Box<[u8]>>) -> Option<RecordBatch> {
+    pub(crate) fn save(&self, last: &mut Option<Packed>) -> Option<RecordBatch> {
         let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.stands.range::<[u8], _>((from, Bound::Unbounded));
         let (upto, rows) =
@@ -90,7 +96,7 @@ impl Captured {
             } else {
                 let mut after = Vec::new();
                 put_row(&mut after, &frame.columns[..own], row);
-                let after: Box<[u8]> = after.into();
+                let after: Packed = after.into();
                 match self
                     .stands
                     .insert(self.key.as_slice().into(), after.clone())

@@ -197,6 +197,11 @@ fn check_interval(spec: &JoinSpec, interval: &Interval) -> Result<()> {
 }
 
 impl Join {
+    /// Rows of the side that it keeps.
+    pub(crate) fn state_rows(&self) -> usize {
+        self.kept.len()
+    }
+
     /// A join that keeps the side `build`.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::schema::Schema;
 use crate::table::BATCH_ROWS;
 use crate::table::index::{KeyIndex, Looked, ROWS_MAX};
 use crate::table::keys::{KeyBatch, KeyLayout};
+use crate::tally::Charge;
 
 /// Rows of a block, a whole number of batches.
 const BLOCK_ROWS: usize = 4096;
@@ -36,6 +37,9 @@ pub(crate) struct Latest {
     batched: Option<usize>,
     hashes: Vec<u64>,
     blocks: Vec<Frame>,
+    /// Bytes of the blocks but the last, and of all that is kept.
+    full_bytes: usize,
+    charge: Charge,
     index: KeyIndex,
     /// How many rows were looked at once all were there.
     told: usize,
@@ -57,6 +61,8 @@ impl Latest {
             batched: None,
             hashes: Vec::new(),
             blocks: Vec::new(),
+            full_bytes: 0,
+            charge: Charge::default(),
             told: 0,
             spec: spec.clone(),
         })
@@ -84,6 +90,7 @@ impl Latest {
         let mut from = 0;
         while from < frame.rows() {
             if self.blocks.last().is_none_or(|b| b.room() == 0) {
+                self.full_bytes += self.blocks.last().map_or(0, Frame::heap_bytes);
                 self.blocks.push(Frame::new(schema, BLOCK_ROWS));
             }
             let block = self.blocks.last_mut().expect("there is one with room");
@@ -91,6 +98,8 @@ impl Latest {
             block.append_range(frame, from..upto);
             from = upto;
         }
+        let last = self.blocks.last().map_or(0, Frame::heap_bytes);
+        self.charge.set(self.full_bytes + last + self.index.bytes());
     }
 
     /// Writes rows into `out`, as far as there is room and a slice of work goes.

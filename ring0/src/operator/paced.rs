@@ -20,6 +20,7 @@ use crate::operator::aggregate::Progress;
 use crate::order::{Rows, SortKey, count, put_key, put_row};
 use crate::schema::Schema;
 use crate::snapshot::{Owned, counted_rows, owned_rows};
+use crate::tally::{Charge, Packed, node_bytes};
 
 /// How changes are held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +42,16 @@ pub(crate) struct Paced {
     /// When they are told of next, if before the end.
     due_ns: i64,
     /// By key, the rows that weigh something.
-    waiting: BTreeMap<Box<[u8]>, Rows>,
+    waiting: BTreeMap<Packed, Rows>,
+    /// Of the nodes of each key's rows.
+    charge: Charge,
     key: Vec<u8>,
     /// The rows' own columns.
     schema: Schema,
 }
 
 /// A key and a row of it.
-type Waiting = (Box<[u8]>, Box<[u8]>);
+type Waiting = (Packed, Packed);
 
 /// The last row that was handed on to a snapshot.
 #[derive(Debug, Default)]
@@ -77,6 +80,7 @@ impl Paced {
             begun_ns,
             due_ns: begun_ns.saturating_add(spec.every_ns.unwrap_or(i64::MAX)),
             waiting: BTreeMap::new(),
+            charge: Charge::default(),
             key: Vec::new(),
             schema: changelog::own(schema),
         })
@@ -135,11 +139,19 @@ impl Paced {
         }
     }
 
+    /// Keys whose changes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes all rows of a frame.
     pub(crate) fn update(&mut self, frame: &Frame) {
         for row in 0..frame.rows() {
             self.put(frame, row, changelog::weight(frame, row));
         }
+        // As a rule there is one row of a key, or two.
+        let node = 2 * node_bytes::<Packed, i64>();
+        self.charge.set(self.waiting.len() * node);
     }
 
     /// Whether it is time to tell of what waits, if anything does.
@@ -194,12 +206,13 @@ impl Paced {
             }
             first.remove();
         }
+        self.charge.set(0);
         Ok(Progress::Done)
     }
 }
 
 /// Takes one row whose weight is such.
-fn take_one(rows: &mut Rows, is: fn(i64) -> bool) -> Option<Box<[u8]>> {
+fn take_one(rows: &mut Rows, is: fn(i64) -> bool) -> Option<Packed> {
     let (row, weight) = rows.iter_mut().find(|(_, weight)| is(**weight))?;
     let row = row.clone();
     *weight -= weight.signum();

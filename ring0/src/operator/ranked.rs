@@ -31,6 +31,7 @@ use crate::operator::over::PartitionKernel;
 use crate::order::{SortKey, put_key, take};
 use crate::program::{Phase, WindowKey};
 use crate::schema::{Schema, unit_nanos};
+use crate::tally::Packed;
 
 /// A number that tells where in its partition a row stands: BIGINT UNSIGNED.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +122,7 @@ fn write((row, results): &Given, out: &mut Frame) {
 pub(crate) struct Ranked {
     spec: Arc<RankedSpec>,
     /// By when they close and by what they share.
-    partitions: BTreeMap<(i64, Box<[u8]>), Partition>,
+    partitions: BTreeMap<(i64, Packed), Partition>,
     by: Vec<SortKey>,
     /// Where the row of a partition tells when it closes: its column, unit and size in ns.
     closes: Option<(usize, i64, i64)>,
@@ -131,6 +132,8 @@ pub(crate) struct Ranked {
     leaving: Option<Leaving>,
     /// Rows so far, which is the number of the next.
     arrived: u64,
+    /// Rows in state.
+    rows: usize,
 }
 
 impl Ranked {
@@ -187,6 +190,7 @@ impl Ranked {
             pending: Vec::new(),
             leaving: None,
             arrived: 0,
+            rows: 0,
             spec: Arc::clone(spec),
         })
     }
@@ -209,7 +213,7 @@ impl Ranked {
         end.unwrap_or(NEVER)
     }
 
-    fn partition_of(&self, frame: &Frame, row: usize) -> (i64, Box<[u8]>) {
+    fn partition_of(&self, frame: &Frame, row: usize) -> (i64, Packed) {
         let mut bytes = Vec::new();
         put_key(&mut bytes, frame, row, &self.by);
         (self.close(frame, row), bytes.into())
@@ -231,6 +235,7 @@ impl Ranked {
             if spec.phase != Phase::Changes {
                 let partition = self.partitions.entry(at).or_default();
                 partition.insert(spec, frame, row, self.arrived);
+                self.rows += 1;
                 self.arrived += 1;
                 row += 1;
                 continue;
@@ -240,13 +245,10 @@ impl Ranked {
                 rows += usize::from(self.partition_of(frame, row + 1) == at);
             }
             let partition = self.partitions.entry(at.clone()).or_default();
-            partition.change(
-                spec,
-                frame,
-                row..row + rows,
-                self.arrived,
-                &mut self.pending,
-            )?;
+            let before = partition.len();
+            let (all, pending) = (row..row + rows, &mut self.pending);
+            partition.change(spec, frame, all, self.arrived, pending)?;
+            self.rows = self.rows + partition.len() - before;
             if partition.is_empty() {
                 self.partitions.remove(&at);
             }
@@ -338,7 +340,9 @@ impl Ranked {
                 return Progress::Full;
             }
             *left -= 1;
-            match leaving.pop(&self.spec, ranks) {
+            let popped = leaving.pop(&self.spec, ranks);
+            self.rows -= usize::from(popped.is_some());
+            match popped {
                 Some(Some(row)) => {
                     write(&row, out);
                     out.commit_rows(1);
@@ -353,8 +357,7 @@ impl Ranked {
     }
 
     /// Number of rows in state.
-    #[cfg(test)]
-    fn rows(&self) -> usize {
-        self.partitions.values().map(Partition::len).sum()
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
 }

@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::operator::aggregate::Progress;
 use crate::order::{SortKey, put_key};
 use crate::schema::Schema;
+use crate::tally::Charge;
 
 /// Rows of a block, which is copied as a whole when rows go.
 const BLOCK_ROWS: usize = 4096;
@@ -45,6 +46,9 @@ pub(crate) struct Sort {
     /// How many of the keys say which rows belong together.
     partition: usize,
     blocks: Vec<Frame>,
+    /// Bytes of the blocks but the last, and of all that is kept.
+    full_bytes: usize,
+    charge: Charge,
     keys: Vec<u8>,
     entries: Vec<Entry>,
     /// The key behind which no row is wanted any more.
@@ -70,6 +74,8 @@ impl Sort {
             spec: spec.clone(),
             partition,
             blocks: Vec::new(),
+            full_bytes: 0,
+            charge: Charge::default(),
             keys: Vec::new(),
             entries: Vec::new(),
             last: None,
@@ -118,6 +124,10 @@ impl Sort {
             }
         }
         self.keep(frame, &kept);
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        let last = self.blocks.last().map_or(0, Frame::heap_bytes);
+        self.charge
+            .set(self.full_bytes + last + self.keys.capacity() + entries);
     }
 
     /// The rows that are kept, in the order in which they came.
@@ -135,6 +145,7 @@ impl Sort {
     fn keep(&mut self, frame: &Frame, mut rows: &[u32]) {
         while !rows.is_empty() {
             if self.rows() == self.blocks.len() * BLOCK_ROWS {
+                self.full_bytes += self.blocks.last().map_or(0, Frame::heap_bytes);
                 self.blocks.push(Frame::new(&self.spec.schema, BLOCK_ROWS));
             }
             let block = self.blocks.last_mut().expect("a block with room");
@@ -168,6 +179,7 @@ impl Sort {
             std::mem::take(&mut self.blocks),
             std::mem::take(&mut self.keys),
         );
+        self.full_bytes = 0;
         let mut entries = std::mem::take(&mut self.entries);
         let block_of = |entry: &Entry| entry.row as usize / BLOCK_ROWS;
         for same in entries.chunk_by(|a, b| block_of(a) == block_of(b)) {

@@ -7,9 +7,10 @@ use std::collections::btree_map::Entry;
 use super::{Nulls, put_tagged};
 use crate::column::Column;
 use crate::table::keys::push_wide;
+use crate::tally::Packed;
 
 /// How often rows stand: less than never where one goes before it came.
-pub(crate) type Rows = BTreeMap<Box<[u8]>, i64>;
+pub(crate) type Rows = BTreeMap<Packed, i64>;
 
 /// Counts a row with a weight; none is kept that stands zero times. Gives how often it stood.
 pub(crate) fn count(rows: &mut Rows, row: Vec<u8>, weight: i64) -> i64 {

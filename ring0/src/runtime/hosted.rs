@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use rtrb::{Consumer, Producer};
 
 use super::orders::{ASK, DRAIN, HALT, Orders, STOP};
+use super::state::Limit;
 use crate::error::Result;
 use crate::io::{Completion, Io};
 use crate::limits::PROGRAMS_MAX;
@@ -89,7 +90,7 @@ impl Part {
         Turn::Finished
     }
 
-    fn fail(&mut self, error: crate::error::Error) -> Turn {
+    pub(super) fn fail(&mut self, error: crate::error::Error) -> Turn {
         self.outcome = Some(Err(error));
         self.orders.failed.store(true, Ordering::Release);
         Turn::Finished
@@ -100,14 +101,24 @@ impl Part {
 #[derive(Debug)]
 pub(super) struct Hosted {
     incoming: Consumer<Slot>,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) limit: Option<Arc<Limit>>,
+    /// Turns in which something moved, and bytes of state as all of them were looked at last.
+    pub(super) turns: u32,
+    pub(super) weighed: u64,
+    /// And bytes that hosts kept.
+    pub(super) kept: u64,
 }
 
 impl Hosted {
-    pub(super) fn new(incoming: Consumer<Slot>) -> Self {
+    pub(super) fn new(incoming: Consumer<Slot>, limit: Option<Arc<Limit>>) -> Self {
         Self {
             incoming,
             slots: Vec::with_capacity(PROGRAMS_MAX),
+            limit,
+            turns: 0,
+            weighed: 0,
+            kept: 0,
         }
     }
 
@@ -142,7 +153,11 @@ impl Hosted {
             }
             at += 1;
         }
-        all
+        match self.weigh(all) {
+            // What was ended goes home in the next turn.
+            true => Turn::Busy,
+            false => all,
+        }
     }
 
     /// Whether there is something that the shard was told and has not done.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
+use super::state::Holdings;
 use crate::shard::Shard;
 use crate::snapshot::{Parts, barrier_of, epoch_of};
 
@@ -24,6 +25,8 @@ pub(super) struct Orders {
     barrier: AtomicU64,
     pub(super) failed: AtomicBool,
     told: Vec<Answer>,
+    /// The memory of its state.
+    pub(super) holdings: Holdings,
 }
 
 /// What a shard said when it was last asked.
@@ -52,7 +55,7 @@ fn holder_of(word: u64) -> Option<Holder> {
 }
 
 impl Orders {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize, holdings: Holdings) -> Self {
         let untold = || Answer {
             rows_read: AtomicU64::new(0),
             rows_bad: AtomicU64::new(0),
@@ -64,6 +67,7 @@ impl Orders {
             barrier: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             told: (0..shards).map(|_| untold()).collect(),
+            holdings,
         }
     }
 
@@ -105,6 +109,7 @@ impl Orders {
         told.watermark.store(watermark, Ordering::Relaxed);
         let holder = holder_word(reached.held_by);
         told.held_by.store(holder, Ordering::Relaxed);
+        self.holdings.tell(number, shard);
     }
 
     /// How far each shard was when it was last asked.

@@ -163,6 +163,12 @@ impl Running {
         self.control.clone()
     }
 
+    /// Whether a shard has ended it with an error, which [`Running::try_next_block`] gives behind
+    /// the results that are there.
+    pub fn has_failed(&self) -> bool {
+        self.orders().failed.load(Ordering::Acquire)
+    }
+
     /// The program, as the shards run it.
     pub fn program(&self) -> &Program {
         &self.program

@@ -3,7 +3,7 @@
 use super::{Shard, SourceSlot};
 use crate::metrics::{OperatorCounters, QueryCounters, SourceCounters};
 use crate::runtime::{Holder, Reached};
-use crate::stage::Sink;
+use crate::stage::{Chain, Sink};
 
 /// What a shard counted.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +62,22 @@ impl Shard {
                 split: self.sources[source].source.holder(),
             }),
         }
+    }
+
+    /// What its operators did, and what they hold.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorCounters> + '_ {
+        self.chains.iter().flat_map(Chain::operators)
+    }
+
+    /// Bytes of the state of all operators.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        self.chains.iter().map(Chain::state_bytes).sum()
+    }
+
+    /// The operator that has most state: its stage, its name and how much that is.
+    pub(crate) fn largest_state(&self) -> Option<(u32, &'static str, u64)> {
+        let largest = self.chains.iter().filter_map(Chain::largest_state);
+        largest.max_by_key(|(.., bytes)| *bytes)
     }
 
     pub(crate) fn report(&self) -> ShardReport {

@@ -25,6 +25,7 @@ use crate::order::{SortKey, put_key};
 use crate::program::{ChangesSpec, Phase};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
+use crate::tally::Packed;
 
 /// An operator over a changelog.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(super) struct Changing {
 struct Saving {
     groups: retract::SaveCursor,
     /// The key of the last row that stands.
-    last: Option<Box<[u8]>>,
+    last: Option<Packed>,
     ranked: ranked::SaveCursor,
     paced: paced::SaveCursor,
 }
@@ -152,6 +153,18 @@ impl Changing {
                 let message = "there is state of changes that have none".to_owned();
                 Err(Error::Restore(message))
             }
+        }
+    }
+
+    /// How many rows or groups it keeps.
+    pub(super) fn state_rows(&self) -> usize {
+        match &self.kind {
+            Kind::Groups(groups, _) => groups.groups(),
+            Kind::First(kinds) => kinds.len(),
+            Kind::Apart(_) => 0,
+            Kind::Ranked(rows) => rows.rows(),
+            Kind::Paced(changes) => changes.len(),
+            Kind::Captured(rows) => rows.len(),
         }
     }
 

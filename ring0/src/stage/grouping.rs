@@ -228,6 +228,15 @@ impl AggregateState {
         }
     }
 
+    /// How many groups it has.
+    pub(super) fn state_rows(&self) -> usize {
+        match &self.groups {
+            Groups::Keys(groups) => groups.groups(),
+            Groups::Sessions(groups) => groups.groups(),
+            Groups::Panes(groups) => groups.groups(),
+        }
+    }
+
     /// Whether its groups are parts, which a snapshot sends on instead of keeping them.
     pub(super) fn is_partial(&self) -> bool {
         self.spec.phase == Phase::Partial

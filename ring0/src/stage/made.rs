@@ -108,6 +108,27 @@ impl Operator {
         }
     }
 
+    /// Rows and groups that it keeps.
+    pub(super) fn state_rows(&self) -> usize {
+        match self {
+            Self::Aggregate(state) | Self::MarkFirst(state) => state.state_rows(),
+            Self::Ordered(ordered) => ordered.state_rows(),
+            Self::Join(join) => join.state_rows(),
+            Self::IntervalJoin(join) => join.state_rows(),
+            Self::NearestJoin(join) => join.state_rows(),
+            Self::RegularJoin(join) => join.state_rows(),
+            Self::Changing(changing) => changing.state_rows(),
+            Self::Filter { .. }
+            | Self::FilterChanges(_)
+            | Self::Project { .. }
+            | Self::DropLate { .. }
+            | Self::Unnest { .. }
+            | Self::Sets(_)
+            | Self::Windows { .. }
+            | Self::Applied { .. } => 0,
+        }
+    }
+
     /// How many rows of both sides a join forgot since this was asked before.
     pub(super) fn take_forgotten(&mut self) -> [u64; 2] {
         match self {

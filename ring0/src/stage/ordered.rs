@@ -35,6 +35,15 @@ impl OrderedState {
         }
     }
 
+    /// How many rows it keeps.
+    pub(super) fn state_rows(&self) -> usize {
+        let (_, blocks) = self.ordered.rows();
+        // All blocks but the last are full.
+        let last = blocks.last().map_or(0, Frame::rows);
+        let full = blocks.first().map_or(0, Frame::rows_max);
+        blocks.len().saturating_sub(1) * full + last
+    }
+
     /// Takes the rows of a frame.
     pub(super) fn update(&mut self, frame: &Frame) {
         self.ordered.update(frame);

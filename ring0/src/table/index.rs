@@ -51,6 +51,14 @@ impl Keys {
         }
     }
 
+    /// Bytes of its memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Words(_, words) => words.capacity() * size_of::<u64>(),
+            Self::Bytes(bytes, ends) => bytes.capacity() + ends.capacity() * size_of::<usize>(),
+        }
+    }
+
     /// Forgets all, keeps the memory.
     pub(crate) fn clear(&mut self) {
         match self {
@@ -103,6 +111,13 @@ impl KeyIndex {
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
         self.hashes.len()
+    }
+
+    /// Bytes of its memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let numbers = self.first.capacity() + self.next.capacity();
+        let hashes = self.hashes.capacity() * size_of::<u64>();
+        hashes + self.keys.bytes() + numbers * size_of::<u32>()
     }
 
     /// The hash of a row's key.

@@ -14,6 +14,7 @@ use self::frozen::Frozen;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_BYTES;
 use crate::preflight::addresses_max;
+use crate::tally::Charge;
 
 /// Addresses to reserve, where there are as many for each store; halved until the system lets us.
 const RESERVE_BYTES: usize = 64 << 30;
@@ -78,6 +79,8 @@ pub struct PageStore {
     /// A page's words while it is split.
     drained: Vec<u64>,
     frozen: Frozen,
+    /// Of all pages ever handed out: those that came back keep their memory.
+    charge: Charge,
 }
 
 // SAFETY: the store owns its mapping alone; nothing in it is bound to a thread.
@@ -122,6 +125,7 @@ impl PageStore {
                     written: Vec::new(),
                     drained: Vec::new(),
                     frozen: Frozen::default(),
+                    charge: Charge::default(),
                 });
             }
             bytes = bytes / 2 - bytes / 2 % STEP_BYTES;
@@ -155,6 +159,7 @@ impl PageStore {
         }
         let id = self.fresh as PageId;
         self.fresh += 1;
+        self.charge.set(self.fresh * PAGE_BYTES);
         self.occupied.push(0);
         self.written.push(0);
         self.pass_taken(id);

@@ -109,6 +109,16 @@ impl Builder {
         self
     }
 
+    /// Most bytes of memory that the state of all views, sinks and queries over sources may take
+    /// together: tables, windows, joins, accumulators, and the rows that stand in views. Where it
+    /// is more, the one that has most ends with `E0616`, and no other one does. Without it there is
+    /// no limit. What one `query` takes is bounded by [`Self::query_bytes`], and comes on top.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.config.memory_limit = Some(bytes as u64);
+        self
+    }
+
     /// A function of one row that SQL can call by its name. It runs on the shards, beside the
     /// engine's own: what it allocates, waits for or panics over is theirs to bear.
     #[must_use]

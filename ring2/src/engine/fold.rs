@@ -119,6 +119,8 @@ impl At {
 struct Rows {
     /// The places of rows, by their keys.
     standing: HashMap<Box<[u8]>, At, RandomState>,
+    /// Bytes of memory of the keys.
+    key_bytes: usize,
     blocks: Vec<Block>,
     /// Places where no row is.
     free: Vec<usize>,
@@ -280,6 +282,17 @@ impl Fold {
         (0..self.shards.len()).try_for_each(|shard| self.leave(shard))
     }
 
+    /// How many rows it keeps, and how many bytes of memory they take: all blocks are looked at.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let count = self.shards.iter().map(Rows::count).sum();
+        (count, self.shards.iter().map(Rows::heap_bytes).sum())
+    }
+
+    /// Forgets all rows: nobody reads them any more.
+    pub(super) fn forget(&mut self) {
+        self.shards.fill_with(Rows::default);
+    }
+
     /// All rows that stand.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let shards = self.shards.iter_mut();
@@ -345,7 +358,27 @@ fn put(places: &Places, blocks: &mut Vec<Block>, write: impl FnOnce(&mut Block, 
     number * BLOCK_ROWS + row
 }
 
+/// What an allocation of so many bytes takes.
+fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
+}
+
 impl Rows {
+    /// Rows that differ from each other.
+    fn count(&self) -> usize {
+        self.blocks.iter().map(Block::len).sum::<usize>() - self.free.len()
+    }
+
+    /// Bytes of memory.
+    fn heap_bytes(&self) -> usize {
+        // A byte beside each place, of which an eighth stays empty.
+        let place = size_of::<(Box<[u8]>, At)>() + 1;
+        let places = self.standing.capacity() * 8 / 7 * place;
+        let blocks = self.blocks.iter().map(Block::heap_bytes);
+        let free = self.free.capacity() * size_of::<usize>();
+        blocks.sum::<usize>() + places + free + self.key_bytes
+    }
+
     /// Adds to a row's weight.
     fn add(
         &mut self,
@@ -378,7 +411,10 @@ impl Rows {
             };
             match at {
                 Some(at) => at.push(place),
-                None => _ = self.standing.insert(key.into(), At::One(place)),
+                None => {
+                    self.key_bytes += allocated(key.len());
+                    _ = self.standing.insert(key.into(), At::One(place));
+                }
             }
             return;
         };
@@ -391,6 +427,7 @@ impl Rows {
         self.free.push(place);
         if at.is_some_and(|at| at.remove(place)) {
             self.standing.remove(key);
+            self.key_bytes -= allocated(key.len());
         }
         if self.standing.is_empty() {
             // Nothing is left to be looked over.

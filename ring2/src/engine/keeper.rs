@@ -19,7 +19,7 @@ use super::taking::Taking;
 use super::view::{Read, Shared, wrong};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
-use crate::limits::READ_AHEAD_BATCHES;
+use crate::limits::{READ_AHEAD_BATCHES, WEIGH_ROWS};
 
 /// What a view gives.
 #[derive(Debug, Clone)]
@@ -154,6 +154,10 @@ pub(super) struct Keeper {
     taking: Option<Taking>,
     /// The last barrier that was asked for.
     epoch: u64,
+    /// What the view is called.
+    name: String,
+    /// Rows that came since their memory was looked at.
+    unweighed: usize,
 }
 
 impl Keeper {
@@ -171,7 +175,15 @@ impl Keeper {
             flushes: Vec::new(),
             taking: None,
             epoch: 0,
+            name: String::new(),
+            unweighed: 0,
         }
+    }
+
+    /// Of a view of this name.
+    pub(super) fn named(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
     }
 
     /// Of one that is kept on disk.
@@ -194,12 +206,29 @@ impl Keeper {
             .rows_undelivered
             .fetch_add(rows as u64, Ordering::Relaxed);
         if let Err(error) = kept {
-            let failure = (error.code(), error.to_string());
-            shared.lock().failure = Some(failure);
+            let mut state = shared.lock();
+            let mut message = error.to_string();
+            if error.code() == "E0616" {
+                let what = if self.into.is_some() { "sink" } else { "view" };
+                message = format!("{what} \"{}\": {message}", self.name);
+                // Nobody reads its rows any more, and their memory is wanted.
+                state.fold.forget();
+                shared.keep((0, 0));
+            }
+            state.failure = Some((error.code(), message));
         }
     }
 
+    /// Says how much memory the rows take that stand.
+    fn weigh(&mut self) {
+        let shared = &self.shared.0;
+        let size = shared.lock().fold.size();
+        shared.keep(size);
+        self.unweighed = 0;
+    }
+
     fn keep(&mut self) -> Result<()> {
+        self.weigh();
         while !self.shared.0.is_gone() {
             let wait = self.take_checkpoint();
             self.begin_reads();
@@ -209,7 +238,9 @@ impl Keeper {
                 .stick(is_behind && self.behind(Subscriber::is_stuck) > 0);
             let awaits = self.taking.as_ref().is_some_and(Taking::awaits_rows);
             let is_asked = !self.reads.is_empty() || !self.flushes.is_empty() || awaits;
-            if is_behind && !is_asked && !self.hurries() {
+            // What has failed gives its memory back, also where a subscriber takes nothing.
+            let goes_on = !self.running.has_failed();
+            if is_behind && !is_asked && !self.hurries() && goes_on {
                 self.wait_for_room();
                 continue;
             }
@@ -221,6 +252,7 @@ impl Keeper {
                 Next::End => {
                     let ended = self.shared.0.lock().fold.end();
                     ended.map_err(|e| wrong(&e))?;
+                    self.weigh();
                     self.end_reads(self.epoch);
                     if let Some(taking) = &mut self.taking {
                         taking.finish(&self.shared.0);
@@ -294,6 +326,7 @@ impl Keeper {
 
     /// All rows before a barrier were given.
     fn met(&mut self, epoch: u64) {
+        self.weigh();
         let (taking, shared) = (self.taking.as_mut(), &self.shared.0);
         if !taking.is_some_and(|taking| taking.met(epoch, shared)) {
             self.end_reads(epoch);
@@ -371,9 +404,14 @@ impl Keeper {
             self.subscribers.append(&mut state.joining);
             self.listeners.append(&mut state.listening);
         }
+        self.unweighed += batch.num_rows();
+        if self.unweighed >= WEIGH_ROWS {
+            self.weigh();
+        }
         self.listeners
             .retain(|listener| listener.give(shard, batch));
         let rows = batch.num_rows() as u64;
+        let shared = &self.shared.0;
         shared.rows_out.fetch_add(rows, Ordering::Relaxed);
         for subscriber in &mut self.subscribers {
             let rows = batch.clone();

@@ -14,15 +14,17 @@ use datafusion::sql::sqlparser::ast::{
 use trefoil_ring0::appender::Counts;
 use trefoil_ring0::runtime::{Executor, Reached};
 
+use super::StateMetrics;
 use crate::partitioning::{ExchangeKind, Operator, Stage};
 
 /// The schema of the tables.
 pub(super) const SCHEMA: &str = "trefoil";
 
 /// Their names.
-pub(super) const TABLES: [&str; 7] = [
+pub(super) const TABLES: [&str; 8] = [
     "jobs",
     "operators",
+    "state",
     "shards",
     "splits",
     "watermarks",
@@ -56,6 +58,10 @@ pub(super) struct Job {
     pub(super) stages: Arc<[Stage]>,
     /// Names of the program's sources.
     pub(super) sources: Arc<[String]>,
+    /// Its operators that have state, and the rows that it keeps.
+    pub(super) state: Vec<StateMetrics>,
+    pub(super) rows_kept: u64,
+    pub(super) bytes_kept: u64,
 }
 
 /// Whether a text can name one of the tables.
@@ -140,6 +146,7 @@ impl System {
         let columns = [
             self.jobs(),
             self.operators(),
+            self.state(),
             self.shards(),
             self.splits(),
             self.watermarks(),
@@ -208,6 +215,36 @@ impl System {
                 texts(all().map(|(_, _, _, o, _)| o.bounded_by.as_deref())),
             ),
             ("exchange", texts(all().map(|(.., exchange)| *exchange))),
+        ]
+    }
+
+    /// Of each job the operators of its program that have state, then the rows that stand.
+    fn state(&self) -> Vec<Column> {
+        let mut all: Vec<(&Job, Option<&StateMetrics>)> = Vec::new();
+        for job in &self.jobs {
+            all.extend(job.state.iter().map(|operator| (job, Some(operator))));
+            all.push((job, None));
+        }
+        let all = || all.iter();
+        let place = |of: fn(&StateMetrics) -> usize| {
+            numbers(all().map(move |(_, operator)| Some(of((*operator)?) as u64)))
+        };
+        let operator = |operator: Option<&StateMetrics>| operator.map_or("rows", |o| o.operator);
+        let rows = |job: &Job, operator: Option<&StateMetrics>| {
+            operator.map_or(job.rows_kept, |operator| operator.rows)
+        };
+        let bytes = |job: &Job, operator: Option<&StateMetrics>| {
+            operator.map_or(job.bytes_kept, |operator| operator.bytes)
+        };
+        let most = all().map(|(_, operator)| Some((*operator)?.bytes_max));
+        vec![
+            ("job", names(all().map(|(job, _)| job.name.as_str()))),
+            ("stage", place(|operator| operator.stage)),
+            ("step", place(|operator| operator.step)),
+            ("operator", names(all().map(|(_, o)| operator(*o)))),
+            ("rows", counts(all().map(|(job, o)| rows(job, *o)))),
+            ("bytes", counts(all().map(|(job, o)| bytes(job, *o)))),
+            ("bytes_max", numbers(most)),
         ]
     }
 

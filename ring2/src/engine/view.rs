@@ -15,6 +15,7 @@ use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use futures::task::AtomicWaker;
 use trefoil_ring0::mailbox::Receiver;
+use trefoil_ring0::program::OperatorSpec;
 use trefoil_ring0::runtime::{Control, Running};
 
 pub(super) use self::shared::{Moment, Read, Shared, State};
@@ -27,7 +28,7 @@ use super::sink::Entry;
 use super::subscription::Subscription;
 use super::system::Job;
 use super::taking::Taking;
-use super::{ViewMetrics, batch};
+use super::{StateMetrics, ViewMetrics, batch};
 use crate::PlannedQuery;
 use crate::error::{Error, Result};
 use crate::limits::SUBSCRIBER_BATCHES;
@@ -42,6 +43,8 @@ pub(super) struct View {
     stages: Arc<[Stage]>,
     /// The names of its sources, in the order of the program.
     sources: Arc<[String]>,
+    /// What its operators are called, in the order of the program.
+    operators: Arc<[&'static str]>,
     kept: KeptView,
     columns: SchemaRef,
     control: Control,
@@ -151,6 +154,7 @@ impl View {
         shared: Arc<Shared>,
         inlets: Vec<Inlet>,
     ) -> Result<Self> {
+        let keeper = keeper.named(&name);
         let thread = std::thread::Builder::new()
             .name(format!("view-{name}"))
             .spawn(move || keeper.run())
@@ -166,6 +170,11 @@ impl View {
                 .iter()
                 .map(|s| s.name.clone())
                 .collect(),
+            operators: {
+                let stages = query.program.stages.iter();
+                let operators = stages.flat_map(|stage| &stage.operators);
+                operators.map(OperatorSpec::name).collect()
+            },
             kept: KeptView::of(query),
             columns: batch::schema(&query.columns, &query.program.outputs[0].schema),
             control: shared.control.clone(),
@@ -240,14 +249,31 @@ impl View {
             shards: self.control.reached_by_shard().collect(),
             stages: Arc::clone(&self.stages),
             sources: Arc::clone(&self.sources),
+            state: metrics.state,
+            rows_kept: metrics.rows_kept,
+            bytes_kept: metrics.bytes_kept,
         }
     }
 
     pub(super) fn metrics(&self) -> ViewMetrics {
         self.control.ask();
         let reached = self.control.reached();
+        let holding = self.control.holding();
+        let operators = holding.operators.iter().zip(&*self.operators);
+        let state = operators.map(|(operator, name)| StateMetrics {
+            stage: operator.stage,
+            step: operator.operator,
+            operator: name,
+            rows: operator.rows,
+            bytes: operator.bytes,
+            bytes_max: operator.bytes_max,
+        });
+        let state = state.filter(|operator| operator.bytes_max > 0).collect();
         let checkpoints = self.shared.lock().checkpoints;
         ViewMetrics {
+            state,
+            rows_kept: holding.kept_rows,
+            bytes_kept: holding.kept_bytes,
             name: self.name.clone(),
             rows_read: reached.rows_read,
             rows_bad: reached.rows_bad,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::ExchangeId;
-use trefoil_ring0::metrics::{QueryCounters, SourceCounters, crossings};
+use trefoil_ring0::metrics::{OperatorCounters, QueryCounters, SourceCounters, crossings};
 use trefoil_ring0::program::{
     AggregateFunction, AggregateSpec, ChangesSpec, OperatorSpec, Program, Routing, StageInput,
     StageOutput, StageSpec,
@@ -84,6 +84,12 @@ pub struct MeasuredOperator {
     pub rows_in: Vec<u64>,
     /// Rows that it gave, by shard.
     pub rows_out: Vec<u64>,
+    /// Rows and groups of its state at the end, by shard.
+    pub state_rows: Vec<u64>,
+    /// Bytes of memory that they take, by shard.
+    pub state_bytes: Vec<u64>,
+    /// The most that they took at any time, by shard.
+    pub state_bytes_max: Vec<u64>,
 }
 
 /// What went over an exchange.
@@ -143,20 +149,25 @@ fn sources(program: &Program, reports: &[ShardReport]) -> Vec<MeasuredSource> {
 fn stage(program: &Program, reports: &[ShardReport], at: usize) -> MeasuredStage {
     let spec = &program.stages[at];
     let operators = spec.operators.iter().enumerate().map(|(number, operator)| {
-        let counted = reports.iter().map(|report| {
-            let all = report.operators.iter();
-            let own = all.filter(|o| (o.stage, o.operator) == (at, number));
-            own.fold((0, 0), |sum, o| (sum.0 + o.rows_in, sum.1 + o.rows_out))
-        });
-        let (rows_in, rows_out) = counted.unzip();
+        let by_shard = |of: fn(&OperatorCounters) -> u64| {
+            let counted = reports.iter().map(|report| {
+                let all = report.operators.iter();
+                let own = all.filter(|o| (o.stage, o.operator) == (at, number));
+                own.map(of).sum()
+            });
+            counted.collect::<Vec<u64>>()
+        };
         MeasuredOperator {
-            name: name(operator),
+            name: operator.name(),
             kernel: match is_native(operator) {
                 true => "native",
                 false => "generic",
             },
-            rows_in,
-            rows_out,
+            rows_in: by_shard(|o| o.rows_in),
+            rows_out: by_shard(|o| o.rows_out),
+            state_rows: by_shard(|o| o.state_rows),
+            state_bytes: by_shard(|o| o.state_bytes),
+            state_bytes_max: by_shard(|o| o.state_bytes_max),
         }
     });
     MeasuredStage {
@@ -237,30 +248,6 @@ fn exchange(
             .peek()
             .is_some()
             .then(|| combined.map(|(_, rows)| rows).sum()),
-    }
-}
-
-/// What an operator is called.
-fn name(operator: &OperatorSpec) -> &'static str {
-    match operator {
-        OperatorSpec::Filter(_) | OperatorSpec::FilterChanges(_) => "filter",
-        OperatorSpec::Project { .. } => "project",
-        OperatorSpec::Aggregate(_) => "aggregate",
-        OperatorSpec::Sessions(_) => "aggregate sessions",
-        OperatorSpec::Panes(_) => "aggregate hopping windows",
-        OperatorSpec::MarkFirst { .. } => "mark first",
-        OperatorSpec::DropLate(_) => "drop late",
-        OperatorSpec::Unnest { .. } => "unnest",
-        OperatorSpec::Repeat(_) => "repeat for grouping sets",
-        OperatorSpec::Standing(_) => "add groups without rows",
-        OperatorSpec::Windows(_) => "assign windows",
-        OperatorSpec::Sort(_) => "sort",
-        OperatorSpec::Latest(_) => "last of each key",
-        OperatorSpec::Over(_) => "over",
-        OperatorSpec::Join(_) => "join",
-        OperatorSpec::Changing(ChangesSpec::Aggregate(_)) => "aggregate changes",
-        OperatorSpec::Changing(_) => "changes",
-        OperatorSpec::Applied => "apply",
     }
 }
 
@@ -381,6 +368,12 @@ fn operator_line(operator: &MeasuredOperator) -> String {
         let each: Vec<String> = each.map(|(i, o)| format!("{i} in {o} out")).collect();
         // Writing into a String does not fail.
         let _ = write!(text, "; by shard: {}", each.join(", "));
+    }
+    let most = sum(&operator.state_bytes_max);
+    if most > 0 {
+        let (rows, bytes) = (sum(&operator.state_rows), sum(&operator.state_bytes));
+        // Writing into a String does not fail.
+        let _ = write!(text, "; state: {rows} rows, {bytes} bytes, at most {most}");
     }
     text
 }

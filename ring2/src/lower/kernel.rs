@@ -137,6 +137,7 @@ impl AggregateKernel for Kernel {
             Phase::Changes => Box::new(Each {
                 kernel,
                 groups: Vec::new(),
+                bytes: 0,
             }),
             Phase::Complete | Phase::Partial | Phase::Final => {
                 let groups = kernel.groups().map_err(|e| cause(&e))?;
@@ -237,28 +238,49 @@ impl GroupStates for Whole {
         self.total = total;
         merged.map_err(|e| cause(&e))
     }
+
+    fn bytes(&self) -> usize {
+        self.groups.size()
+    }
 }
 
 /// A state for each group, whose result can be asked for again and again.
 struct Each {
     kernel: Kernel,
     groups: Vec<Box<dyn Accumulator>>,
+    /// What all of them say that they take.
+    bytes: usize,
 }
 
 impl Each {
     fn grow(&mut self, total: usize) -> Result<(), DataFusionError> {
         while self.groups.len() < total {
-            self.groups.push(self.kernel.function.create_accumulator()?);
+            let group = self.kernel.function.create_accumulator()?;
+            self.bytes += group.size();
+            self.groups.push(group);
         }
         Ok(())
+    }
+
+    /// Has a group take something.
+    fn change(
+        &mut self,
+        group: usize,
+        change: impl FnOnce(&mut dyn Accumulator) -> Result<(), DataFusionError>,
+    ) -> Result<(), DataFusionError> {
+        self.grow(group + 1)?;
+        let group = &mut self.groups[group];
+        let before = group.size();
+        let changed = change(&mut **group);
+        self.bytes = (self.bytes + group.size()).saturating_sub(before);
+        changed
     }
 
     fn take(&mut self, args: &[ArrayRef], groups: &[usize]) -> Result<(), DataFusionError> {
         let inputs = self.kernel.inputs(args, groups.len())?;
         for (row, &group) in groups.iter().enumerate() {
-            self.grow(group + 1)?;
             let row: Vec<ArrayRef> = inputs.iter().map(|i| i.slice(row, 1)).collect();
-            self.groups[group].update_batch(&row)?;
+            self.change(group, |group| group.update_batch(&row))?;
         }
         Ok(())
     }
@@ -286,15 +308,15 @@ impl Each {
                 });
         let states: Vec<ArrayRef> = arrays.collect::<Result<_, _>>()?;
         self.groups.clear();
+        self.bytes = 0;
         self.add(&states, &(0..total).collect::<Vec<_>>())?;
         Ok(states)
     }
 
     fn add(&mut self, states: &[ArrayRef], groups: &[usize]) -> Result<(), DataFusionError> {
         for (row, &group) in groups.iter().enumerate() {
-            self.grow(group + 1)?;
             let row: Vec<ArrayRef> = states.iter().map(|s| s.slice(row, 1)).collect();
-            self.groups[group].merge_batch(&row)?;
+            self.change(group, |group| group.merge_batch(&row))?;
         }
         Ok(())
     }
@@ -327,5 +349,9 @@ impl GroupStates for Each {
 
     fn merge(&mut self, states: &[ArrayRef], groups: &[usize], _: usize) -> Result<(), String> {
         self.add(states, groups).map_err(|e| cause(&e))
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + self.groups.capacity() * size_of::<Box<dyn Accumulator>>()
     }
 }

@@ -15,6 +15,7 @@ use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::program::{AggregateFunction, AggregateSpec, Phase};
+use crate::tally::Charge;
 
 /// The number of a group that has none yet.
 pub(super) const NONE: u64 = u64::MAX;
@@ -84,6 +85,10 @@ pub trait GroupStates: Send {
     /// # Errors
     /// Where there is no result.
     fn result(&mut self, group: usize) -> std::result::Result<ArrayRef, String>;
+
+    /// Bytes of memory of all of them. It is asked for behind each frame of rows, so that it does
+    /// not take longer where there are more groups.
+    fn bytes(&self) -> usize;
 }
 
 /// A call of an [`AggregateKernel`]; equal to itself only.
@@ -104,6 +109,7 @@ pub(super) struct Generic {
     groups: usize,
     /// All results, once the first of them was asked for.
     results: Vec<Column>,
+    charge: Charge,
 }
 
 impl Debug for Generic {
@@ -195,7 +201,17 @@ impl Generic {
             let taken = states.update(&args, &groups, self.groups);
             taken.map_err(failed)?;
         }
+        self.weigh();
         Ok(())
+    }
+
+    /// Counts the memory.
+    fn weigh(&mut self) {
+        if !self.states.is_empty() {
+            let states = self.states.iter().map(|states| states.bytes());
+            let results = self.results.iter().map(Column::heap_bytes);
+            self.charge.set(states.chain(results).sum());
+        }
     }
 
     /// The states of all groups, by call and column.
@@ -215,6 +231,7 @@ impl Generic {
             states.merge(mine, numbers, self.groups).map_err(failed)?;
             rows = others;
         }
+        self.weigh();
         match rows {
             [] => Ok(()),
             [..] => Err(Error::Restore("states of other aggregates".to_owned())),
@@ -229,6 +246,7 @@ impl Generic {
                 assert_eq!(results.len(), self.groups, "a result for each group");
                 self.results.push(Column::from_array(results));
             }
+            self.weigh();
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::generic::{AggregateKernel, GroupStates};
 use crate::column::Column;
 use crate::order::{Rows, count, put_row, take};
 use crate::program::Phase;
+use crate::tally::{Packed, node_bytes};
 
 /// Values by size, and how often each stands: those that are owed not at all.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct Middle {
     /// How many stand.
     total: u64,
     /// One of the values that stood, and how many that stand are less.
-    at: Box<[u8]>,
+    at: Packed,
     less: u64,
 }
 
@@ -205,6 +206,12 @@ impl GroupStates for Middles {
         let (values, middle) = &mut self.groups[group];
         let values = middle.find(values);
         result_over(&*self.kernel, &self.data_type, &values)
+    }
+
+    /// Values count for themselves.
+    fn bytes(&self) -> usize {
+        let nodes = self.groups.len() * node_bytes::<Packed, i64>();
+        self.groups.capacity() * size_of::<(Rows, Middle)>() + nodes
     }
 }
 

@@ -209,6 +209,12 @@ impl Panes {
         }
     }
 
+    /// Number of groups of panes, of those that are being closed included.
+    pub fn groups(&self) -> usize {
+        let open = self.open.values().map(|pane| pane.table.len());
+        open.sum::<usize>() + self.closing.groups()
+    }
+
     /// Pages of state in use.
     pub fn pages(&self) -> usize {
         self.shared.store.used()

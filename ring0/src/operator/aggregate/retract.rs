@@ -27,6 +27,7 @@ use crate::error::{Result, refuse};
 use crate::frame::Frame;
 use crate::order::{SortKey, put_key, put_row};
 use crate::program::{AggregateSpec, Phase};
+use crate::tally::Packed;
 
 /// A group: what stands of it, and whether it was given.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) struct Retracting {
     spec: Arc<AggregateSpec>,
     plan: Plan,
     keys: Vec<SortKey>,
-    groups: BTreeMap<Box<[u8]>, Group>,
+    groups: BTreeMap<Packed, Group>,
     has_strings: bool,
     /// The input has ended, and groups leave.
     ended: bool,
@@ -163,7 +164,7 @@ impl Retracting {
             let state = State::new(spec, plan);
             let (rows, given) = (0, false);
             let group = Group { rows, state, given };
-            self.groups.insert(Box::default(), group);
+            self.groups.insert(Packed::default(), group);
         }
         if spec.phase == Phase::Changes && !spec.keys.is_empty() {
             return Ok(Progress::Done);
@@ -188,7 +189,6 @@ impl Retracting {
     }
 
     /// Number of groups in state.
-    #[cfg(test)]
     pub(crate) fn groups(&self) -> usize {
         self.groups.len()
     }

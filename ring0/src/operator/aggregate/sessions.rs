@@ -10,6 +10,7 @@
 mod arena;
 mod changes;
 mod held;
+mod memory;
 mod output;
 mod saved;
 
@@ -35,6 +36,7 @@ use crate::schema::unit_nanos;
 use crate::table::keys::{KeyBatch, KeyLayout};
 use crate::table::store::{Addresses, PageStore};
 use crate::table::{BATCH_ROWS, Slots, Table, TableLayout};
+use crate::tally::Charge;
 
 /// Entries of the heap that are looked at in one step; those of sessions that have grown go back.
 const LOOKS_MAX: usize = 4 * BATCH_ROWS;
@@ -92,6 +94,7 @@ pub struct Sessions {
     has_strings: bool,
     /// Where handing on the sessions to a snapshot stands.
     saving: Option<Saving>,
+    charge: Charge,
 }
 
 impl Sessions {
@@ -138,6 +141,7 @@ impl Sessions {
             has_strings: output.iter().any(|f| has_any_length(&f.data_type)),
             batch: KeyBatch::default(),
             saving: None,
+            charge: Charge::default(),
             lists: Vec::new(),
             spare_lists: Vec::new(),
             due: BinaryHeap::new(),
@@ -168,6 +172,7 @@ impl Sessions {
                 at = self.take(frame, hashes, at, start + count)?;
             }
         }
+        self.weigh();
         Ok(())
     }
 
@@ -463,11 +468,6 @@ impl Sessions {
             at += 1;
         }
         Ok(())
-    }
-
-    /// Number of open sessions.
-    pub fn groups(&self) -> usize {
-        self.lists.iter().map(Vec::len).sum()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::schema::Schema;
 use crate::table::BATCH_ROWS;
 use crate::table::index::{Keys, Looked};
 use crate::table::keys::KeyLayout;
+use crate::tally::Charge;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 4096;
@@ -36,6 +37,7 @@ struct Block {
     keys: Keys,
     entries: Vec<Entry>,
     live: usize,
+    charge: Charge,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +93,17 @@ pub(super) struct Held {
     /// The next to be forgotten first.
     order: BinaryHeap<Reverse<(i128, Slot)>>,
     within: Vec<u32>,
+    /// Of what is not of a block.
+    charge: Charge,
+}
+
+impl Block {
+    /// Counts its memory.
+    fn weigh(&mut self) {
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        self.charge
+            .set(self.rows.heap_bytes() + self.keys.bytes() + entries);
+    }
 }
 
 fn at(slot: Slot) -> (usize, usize) {
@@ -119,11 +132,11 @@ impl Held {
             linked: 0,
             order: BinaryHeap::new(),
             within: Vec::new(),
+            charge: Charge::default(),
         }
     }
 
     /// Number of rows.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
@@ -176,7 +189,10 @@ impl Held {
                 slots.push(slot);
             }
             start += count;
+            self.blocks[number as usize].weigh();
         }
+        let order = self.order.capacity() * size_of::<Reverse<(i128, Slot)>>();
+        self.charge.set(order + self.buckets.capacity() * 4);
     }
 
     /// A block with room.
@@ -201,6 +217,7 @@ impl Held {
                 keys: Keys::new(&self.layout),
                 entries: Vec::with_capacity(BLOCK_ROWS),
                 live: 0,
+                charge: Charge::default(),
             });
             self.blocks.len() as u32 - 1
         });

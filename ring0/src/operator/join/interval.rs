@@ -63,6 +63,11 @@ pub(crate) struct IntervalJoin {
 }
 
 impl IntervalJoin {
+    /// Rows of both sides that it holds.
+    pub(crate) fn state_rows(&self) -> usize {
+        self.held.iter().map(Held::len).sum()
+    }
+
     /// # Errors
     /// [`crate::error::Error::Program`] where the spec does not fit together.
     pub(crate) fn new(spec: &Arc<JoinSpec>, interval: Interval, seed: u64) -> Result<Self> {

@@ -9,6 +9,7 @@ use crate::frame::Frame;
 use crate::program::{Interval, JoinSpec, Side};
 use crate::table::BATCH_ROWS;
 use crate::table::index::{KeyIndex, Looked, ROWS_MAX};
+use crate::tally::Charge;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 4096;
@@ -65,6 +66,9 @@ impl Near {
 #[derive(Debug)]
 pub(super) struct Kept {
     blocks: Vec<Frame>,
+    /// Bytes of the blocks but the last, and of all that is kept.
+    full_bytes: usize,
+    charge: Charge,
     rows: usize,
     index: KeyIndex,
     indexed: bool,
@@ -87,6 +91,8 @@ impl Kept {
         let build = SideKeys::of(spec, side);
         Self {
             blocks: Vec::new(),
+            full_bytes: 0,
+            charge: Charge::default(),
             rows: 0,
             index: KeyIndex::new(&build.layout),
             indexed: false,
@@ -119,6 +125,7 @@ impl Kept {
         let mut from = 0;
         while from < frame.rows() {
             if self.blocks.last().is_none_or(|b| b.room() == 0) {
+                self.full_bytes += self.blocks.last().map_or(0, Frame::heap_bytes);
                 self.blocks.push(Frame::new(&self.build.schema, BLOCK_ROWS));
             }
             let block = self.blocks.last_mut().expect("there is one with room");
@@ -127,6 +134,13 @@ impl Kept {
             from = upto;
         }
         self.rows += frame.rows();
+        self.weigh();
+    }
+
+    /// Counts the memory.
+    fn weigh(&mut self) {
+        let last = self.blocks.last().map_or(0, Frame::heap_bytes);
+        self.charge.set(self.full_bytes + last + self.index.bytes());
     }
 
     /// Whether rows are found by anything.
@@ -170,7 +184,10 @@ impl Kept {
 
     /// Makes so many rows more be found. Returns whether all are.
     pub(super) fn index(&mut self, rows: usize) -> bool {
-        self.indexed = self.indexed || !self.is_indexed() || self.index.build(rows);
+        if !self.indexed {
+            self.indexed = !self.is_indexed() || self.index.build(rows);
+            self.weigh();
+        }
         self.indexed
     }
 

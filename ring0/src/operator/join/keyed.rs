@@ -6,12 +6,14 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
+use crate::tally::Packed;
+
 /// Maps, a power of two.
 const PARTS: usize = 1024;
 
 /// A map in the order in which keys came, whatever their hashes are; the last one takes the place
 /// of one that goes.
-type Part<T> = IndexMap<Box<[u8]>, T, FixedState>;
+type Part<T> = IndexMap<Packed, T, FixedState>;
 
 /// The place of a key, as long as none comes or goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -32,6 +32,7 @@ use crate::order::{SortKey, put_key, put_row, put_wide, take};
 use crate::program::{JoinKind, JoinSpec, Nearest, Side, Ties};
 use crate::schema::unit_nanos;
 use crate::snapshot::Owned;
+use crate::tally::Packed;
 
 /// An ASOF join on one shard.
 #[derive(Debug)]
@@ -117,6 +118,11 @@ impl NearestJoin {
             saving: Saving::default(),
             spec: Arc::clone(spec),
         })
+    }
+
+    /// Rows of both sides that it keeps.
+    pub(crate) fn state_rows(&self) -> usize {
+        self.versions.len() + self.waiting.len()
     }
 
     /// Which rows of each side there can be on this shard; `None` where nothing says it.
@@ -219,9 +225,9 @@ impl NearestJoin {
             };
             let mut bytes = Vec::new();
             put_row(&mut bytes, &frame.columns, row);
-            let row: Box<[u8]> = bytes.into();
+            let row: Packed = bytes.into();
             let tie = match self.nearest.ties {
-                Ties::Arrival => Box::default(),
+                Ties::Arrival => Packed::default(),
                 Ties::Values => row.clone(),
             };
             self.versions.keep(place, Version { tie, row });

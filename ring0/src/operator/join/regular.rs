@@ -33,28 +33,29 @@ use crate::order::{put_key, put_row, take};
 use crate::program::{JoinKind, JoinSpec, Side};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
+use crate::tally::Packed;
 
 /// A change in hand.
 #[derive(Debug)]
 struct Change {
     /// The row that goes and the row that comes: its number in the frame, and as it is kept.
-    before: Option<(u32, Box<[u8]>)>,
-    after: Option<(u32, Box<[u8]>)>,
+    before: Option<(u32, Packed)>,
+    after: Option<(u32, Packed)>,
     /// The key, where it may equal another.
-    key: Option<Box<[u8]>>,
+    key: Option<Packed>,
     /// How many rows both match.
     matches: [i64; 2],
     /// The rows of the key on its own side, before and behind it, where they are counted.
     totals: [i64; 2],
     /// The values of the last row of the other side that was looked at; `None` before the
     /// first.
-    last: Option<Box<[u8]>>,
+    last: Option<Packed>,
     /// The other side is looked at to its end.
     looked: bool,
 }
 
 /// The place of a key, and the values of the last row of it that was handed on.
-type Last = (KeyPlace, Option<Box<[u8]>>);
+type Last = (KeyPlace, Option<Packed>);
 
 /// A regular join on one shard.
 #[derive(Debug)]
@@ -85,6 +86,11 @@ pub(crate) struct RegularJoin {
 }
 
 impl RegularJoin {
+    /// Rows of both sides that it keeps.
+    pub(crate) fn state_rows(&self) -> usize {
+        self.rows.iter().map(|side| side.count).sum()
+    }
+
     /// # Errors
     /// [`crate::error::Error::Program`] where the spec does not fit together.
     pub(crate) fn new(spec: &Arc<JoinSpec>, seed: u64) -> Result<Self> {
@@ -175,7 +181,7 @@ impl RegularJoin {
             put_key(&mut bytes, frame, row, &rows.keys);
             let length = bytes.len();
             put_row(&mut bytes, &frame.columns[..rows.schema.fields.len()], row);
-            (length, (row as u32, bytes.into_boxed_slice()))
+            (length, (row as u32, Packed::from(bytes)))
         };
         let (length, first) = kept(at);
         let (before, after) = match changelog::weight(frame, at) < 0 {
@@ -197,8 +203,7 @@ impl RegularJoin {
             .as_ref()
             .or(before.as_ref())
             .expect("a change is of a row");
-        let key: Option<Box<[u8]>> =
-            (known || self.spec.nulls_equal).then(|| some.1[..length].into());
+        let key: Option<Packed> = (known || self.spec.nulls_equal).then(|| some.1[..length].into());
         let total = |side: Side| {
             let totals = self.rows[side.port()].totals.as_ref();
             let total = totals
@@ -313,7 +318,7 @@ impl RegularJoin {
         };
         self.standing[at].matches = matches[1];
         let is_pairs = matches!(self.spec.kind, JoinKind::Pairs { .. });
-        let pair = |part: &Option<(u32, Box<[u8]>)>, passes: bool| {
+        let pair = |part: &Option<(u32, Packed)>, passes: bool| {
             let own = part
                 .as_ref()
                 .filter(|_| passes && is_pairs)
@@ -387,6 +392,6 @@ impl RegularJoin {
 }
 
 /// A row as it is kept.
-fn values(row: &Option<(u32, Box<[u8]>)>) -> Option<&[u8]> {
+fn values(row: &Option<(u32, Packed)>) -> Option<&[u8]> {
     row.as_ref().map(|(_, bytes)| &**bytes)
 }

@@ -16,6 +16,7 @@ use crate::order::{SortKey, put_key, put_row};
 use crate::program::{JoinSpec, Side};
 use crate::schema::Schema;
 use crate::snapshot::{SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+use crate::tally::Packed;
 
 /// Which rows of the kept side have matched.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Matched {
     keys: Vec<SortKey>,
     schema: Schema,
     /// The rows that had matched before a snapshot, until all rows are there again.
-    before: HashSet<Box<[u8]>>,
+    before: HashSet<Packed>,
     /// Rows that were looked at for a snapshot.
     saved: usize,
 }
@@ -69,7 +70,7 @@ impl Matched {
     }
 
     /// What tells a row whose columns stand here.
-    fn told(frame: &Frame, row: usize, keys: &[SortKey], asked: &[usize]) -> Box<[u8]> {
+    fn told(frame: &Frame, row: usize, keys: &[SortKey], asked: &[usize]) -> Packed {
         let mut bytes = Vec::new();
         put_key(&mut bytes, frame, row, keys);
         put_row(&mut bytes, asked.iter().map(|&c| &frame.columns[c]), row);

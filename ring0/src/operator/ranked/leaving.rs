@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use super::partition::{Entry, Given, Numbers, Partition, counted, numbers_behind};
 use super::{Rank, RankedSpec};
+use crate::tally::Packed;
 
 /// Its rows that are left.
 #[derive(Debug)]
 pub(super) struct Leaving {
-    rows: BTreeMap<Box<[u8]>, Entry>,
+    rows: BTreeMap<Packed, Entry>,
     /// The order and the numbers of the last row that left, where rows are ranked.
-    ranks: Option<Option<(Box<[u8]>, Numbers)>>,
+    ranks: Option<Option<(Packed, Numbers)>>,
 }
 
 impl Leaving {

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::order::take;
 use crate::schema::Schema;
 use crate::snapshot::{Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+use crate::tally::Packed;
 
 /// What stands behind a row's values: its arrival, its three numbers, its results; or, of a row
 /// that is owed, how often.
@@ -29,7 +30,7 @@ const MORE: [DataType; 6] = [
 ];
 
 /// The last row that was handed on: its partition, whether it is owed, and its key there.
-type Last = ((i64, Box<[u8]>), bool, Box<[u8]>);
+type Last = ((i64, Packed), bool, Packed);
 
 /// Where handing on the rows stands.
 #[derive(Debug, Default)]
@@ -39,10 +40,10 @@ pub(crate) struct SaveCursor(Option<Last>);
 struct Gathered {
     values: Vec<Column>,
     numbers: [Vec<u64>; 4],
-    given: Vec<Option<Box<[u8]>>>,
+    given: Vec<Option<Packed>>,
     owed: Vec<i64>,
     /// The last of them.
-    last: Option<(bool, Box<[u8]>)>,
+    last: Option<(bool, Packed)>,
 }
 
 impl Gathered {
@@ -50,7 +51,7 @@ impl Gathered {
         self.owed.len() == SLICE_ROWS
     }
 
-    fn push(&mut self, mut row: &[u8], numbers: [u64; 4], given: Option<Box<[u8]>>, owed: i64) {
+    fn push(&mut self, mut row: &[u8], numbers: [u64; 4], given: Option<Packed>, owed: i64) {
         self.values.iter_mut().for_each(|to| take(&mut row, to));
         let all = self.numbers.iter_mut().zip(numbers);
         all.for_each(|(to, number)| to.push(number));
@@ -59,7 +60,7 @@ impl Gathered {
     }
 
     /// Adds the next rows of a partition, behind a row, or all.
-    fn push_partition(&mut self, partition: &Partition, behind: Option<&(bool, Box<[u8]>)>) {
+    fn push_partition(&mut self, partition: &Partition, behind: Option<&(bool, Packed)>) {
         let behind = behind.map(|(is_owed, key)| (*is_owed, Bound::Excluded(&key[..])));
         let (standing, owed) = match behind {
             None => (Some(Bound::Unbounded), Bound::Unbounded),
@@ -153,6 +154,7 @@ impl Ranked {
             let arrival = number(0, row);
             self.arrived = self.arrived.max(arrival + 1);
             let key = partition.insert(&self.spec, &frame, row, arrival);
+            self.rows += 1;
             let entry = partition.rows.get_mut(&key).expect("it was inserted");
             entry.numbers = [number(1, row), number(2, row), number(3, row)];
             entry.given = given.is_valid(row).then(|| given.value(row).into());

@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::order::{Rows, SortKey, count, put_key};
 use crate::schema::Schema;
 use crate::snapshot::{Owned, counted_rows, owned_rows};
+use crate::tally::Packed;
 
 /// How often rows of each kind stand.
 #[derive(Debug)]
@@ -56,9 +57,14 @@ impl Firsts {
         out.commit_rows(all);
     }
 
+    /// Number of kinds.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The next kinds as rows of state, behind the one that was handed on last; `None` where there
     /// is none.
-    pub(super) fn save(&self, last: &mut Option<Box<[u8]>>) -> Option<RecordBatch> {
+    pub(super) fn save(&self, last: &mut Option<Packed>) -> Option<RecordBatch> {
         let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.rows.range::<[u8], _>((from, Bound::Unbounded));
         let rows = rows.map(|(key, &count)| (key, &key[..], count));

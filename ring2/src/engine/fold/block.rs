@@ -26,6 +26,9 @@ const WEIGHT_BYTES: usize = size_of::<i64>();
 
 type Result<T> = std::result::Result<T, ArrowError>;
 
+/// Bytes of what stands before the rest of a row, and of its allocation.
+const OTHERS_BYTES: usize = 32;
+
 /// The rest of a row.
 type Others = Arc<[u8]>;
 
@@ -394,6 +397,12 @@ impl Block {
             weights: Bytes::Shared(self.weights.share()),
             odd: self.odd,
         }
+    }
+
+    /// Bytes of memory, what is allocated for each row of many lengths included.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let others = self.others.as_ref().map_or(0, |others| others.len());
+        self.bytes() + others * OTHERS_BYTES
     }
 
     /// Bytes of it.

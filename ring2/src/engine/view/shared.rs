@@ -163,6 +163,11 @@ impl Shared {
         self.control.wake_host();
     }
 
+    /// Says how many rows the view's thread keeps, and how many bytes of memory they take.
+    pub(in crate::engine) fn keep(&self, (rows, bytes): (usize, usize)) {
+        self.control.keep(rows as u64, bytes as u64);
+    }
+
     /// Tells of the checkpoints so far.
     pub(in crate::engine) fn count(&self, checkpoints: Counts) {
         self.lock().checkpoints = checkpoints;

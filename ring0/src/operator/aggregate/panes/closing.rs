@@ -117,6 +117,12 @@ impl Closing {
         })
     }
 
+    /// Number of groups of its tables.
+    pub(super) fn groups(&self) -> usize {
+        let tables = self.tables.iter().flatten();
+        tables.map(|pane| pane.table.len()).sum()
+    }
+
     /// The next window that has groups.
     pub(super) fn next(&self, open: &BTreeMap<Span, Pane>) -> Option<i64> {
         match self.closed {

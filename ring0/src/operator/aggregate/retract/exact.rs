@@ -2,6 +2,8 @@
 //! squares, can sum to. What is taken back leaves no trace, whatever it was, and no order of rows
 //! shows. What is not finite is counted apart.
 
+use crate::tally::allocated;
+
 /// Values that are counted: 2^63 of the greatest fit above it.
 const CARRY_BITS: usize = 64;
 /// Words from the least double's bit, 2^-1074, to above the greatest.
@@ -117,6 +119,14 @@ pub(super) struct Exact {
 }
 
 impl Exact {
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        let wides = [Some(&self.sum), self.squares.as_ref()];
+        let words = wides.into_iter().flatten();
+        let words = words.map(|wide| allocated(size_of_val(&wide.words[..])));
+        allocated(size_of::<Self>()) + words.sum::<usize>()
+    }
+
     pub(super) fn sum() -> Self {
         Self {
             sum: Wide {

@@ -16,13 +16,14 @@ use crate::error::{Error, Result};
 use crate::order::{SortKey, put_key, take};
 use crate::schema::Schema;
 use crate::snapshot::{Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+use crate::tally::Packed;
 
 /// What stands behind the keys: 0 for the group itself, else which of its counted values it is;
 /// its words, or the value; how many rows the group has, or how often the value stands.
 const MORE: [DataType; 3] = [DataType::UInt32, DataType::Binary, DataType::Int64];
 
 /// The last row that was handed on: its group's key, what it is of the group, and its value.
-type Last = (Box<[u8]>, usize, Box<[u8]>);
+type Last = (Packed, usize, Packed);
 
 /// Where handing on the groups stands.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub(crate) struct SaveCursor(Option<Last>);
 struct Gathered {
     keys: Vec<Column>,
     parts: Vec<u32>,
-    bytes: Vec<Box<[u8]>>,
+    bytes: Vec<Packed>,
     counts: Vec<i64>,
     last: Option<Last>,
 }
@@ -42,7 +43,7 @@ impl Gathered {
         self.parts.len() == SLICE_ROWS
     }
 
-    fn push(&mut self, key: &[u8], part: usize, bytes: Box<[u8]>, count: i64) {
+    fn push(&mut self, key: &[u8], part: usize, bytes: Packed, count: i64) {
         let mut rest = key;
         self.keys.iter_mut().for_each(|to| take(&mut rest, to));
         self.parts.push(part as u32);
@@ -56,12 +57,8 @@ impl Gathered {
         if behind.is_none() {
             let words = [u64::from(group.given)].into_iter();
             let words = words.chain(group.state.words());
-            self.push(
-                key,
-                0,
-                words.flat_map(u64::to_le_bytes).collect(),
-                group.rows,
-            );
+            let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+            self.push(key, 0, bytes.into(), group.rows);
         }
         for (part, rows) in (1..).zip(group.state.counted()) {
             let from = match behind {

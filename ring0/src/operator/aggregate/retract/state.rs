@@ -13,6 +13,7 @@ use crate::operator::aggregate::middle::{Middle, result_over};
 use crate::operator::aggregate::{emit, update};
 use crate::order::{Rows, SortKey, count, put_key, put_row, take};
 use crate::program::{AggregateFunction as F, AggregateSpec, Phase};
+use crate::tally::{Charge, Packed, allocated, node_bytes};
 
 /// What a cell keeps beside its words.
 #[derive(Debug)]
@@ -41,7 +42,13 @@ pub(super) struct State {
     sides: Vec<Side>,
     /// One for each generic call.
     kept: Vec<Kept>,
+    /// Of all that are not values and rows, which count for themselves.
+    #[expect(dead_code, reason = "it counts as long as it is there")]
+    charge: Charge,
 }
+
+/// Bytes of a result that is kept of a generic call, and of the node of its first rows.
+const RESULT_BYTES: usize = 128 + node_bytes::<Packed, i64>();
 
 impl State {
     pub(super) fn new(spec: &AggregateSpec, plan: &Plan) -> Self {
@@ -53,10 +60,23 @@ impl State {
                 Side::Words
             }
         };
+        let sides: Vec<Side> = plan.cells.iter().map(side).collect();
+        let kept: Vec<Kept> = calls(spec).map(|_| Kept::default()).collect();
+        let exact = sides.iter().map(|side| match side {
+            Side::Exact(exact) => exact.bytes(),
+            Side::Values(_) => node_bytes::<Packed, i64>(),
+            Side::Words => 0,
+        });
+        let bytes = size_of::<Self>()
+            + allocated(size_of_val(&plan.initial[..]))
+            + allocated(size_of_val(&sides[..]))
+            + allocated(size_of_val(&kept[..]) + kept.len() * RESULT_BYTES)
+            + exact.sum::<usize>();
         Self {
             words: plan.initial.clone(),
-            sides: plan.cells.iter().map(side).collect(),
-            kept: calls(spec).map(|_| Kept::default()).collect(),
+            sides,
+            kept,
+            charge: Charge::of(bytes),
         }
     }
 

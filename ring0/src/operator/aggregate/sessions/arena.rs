@@ -69,6 +69,16 @@ impl Arena {
         Ok(number)
     }
 
+    /// Slots that are in use.
+    pub(super) fn len(&self) -> usize {
+        self.of.len() - self.free.len()
+    }
+
+    /// Bytes of memory besides its pages.
+    pub(super) fn bytes(&self) -> usize {
+        self.of.capacity() * size_of::<Owner>() + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Gives a slot back.
     pub(super) fn give(&mut self, number: u32) {
         self.of[number as usize].life += 1;

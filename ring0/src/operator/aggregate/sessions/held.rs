@@ -25,12 +25,13 @@ use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase, Ses
 use crate::schema::{Field, Schema};
 use crate::table::store::PageStore;
 use crate::table::var::VarHeap;
+use crate::tally::Packed;
 
 /// Bytes of a row's number, before its columns.
 const NUMBER: usize = 8;
 
 /// A row: its number, then its values.
-type Row = Box<[u8]>;
+type Row = Packed;
 
 fn values(row: &[u8]) -> &[u8] {
     &row[NUMBER..]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::operator::join::keyed::KeyPlace;
 use crate::order::{put_row, take};
 use crate::snapshot::{NO_STATE, Owned, SLICE_ROWS, arrays_of, batch, columns_of, owned_rows};
+use crate::tally::Packed;
 
 /// What a batch says of the side that its rows are of.
 const SIDE: &str = "side";
@@ -18,7 +19,7 @@ pub(super) enum Saving {
     /// At the rows that wait, behind this one.
     Waiting((i128, u64)),
     /// At the versions, behind this one.
-    Versions((KeyPlace, Box<[u8]>)),
+    Versions((KeyPlace, Packed)),
     #[default]
     Nothing,
 }

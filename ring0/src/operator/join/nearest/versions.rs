@@ -10,6 +10,7 @@ use crate::column::Column;
 use crate::operator::join::keyed::{KeyPlace, Keyed};
 use crate::order::take;
 use crate::program::{Nearest, Toward};
+use crate::tally::Packed;
 
 /// Bytes of a time, where it is one.
 const TIME_BYTES: usize = 16;
@@ -17,7 +18,7 @@ const TIME_BYTES: usize = 16;
 /// A key and a time behind it, as sort keys: where a row stands among the versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: Packed,
     key_bytes: usize,
 }
 
@@ -65,8 +66,8 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Version {
     /// By which it stands among those of the same key and time; those that are alike as they come.
-    pub(super) tie: Box<[u8]>,
-    pub(super) row: Box<[u8]>,
+    pub(super) tie: Packed,
+    pub(super) row: Packed,
 }
 
 impl Version {
@@ -80,14 +81,15 @@ impl Version {
 }
 
 /// Versions by time, the first of them on top.
-type ByTime = BinaryHeap<Reverse<(i128, Box<[u8]>)>>;
+type ByTime = BinaryHeap<Reverse<(i128, Packed)>>;
 
 /// The versions.
 #[derive(Debug)]
 pub(super) struct Versions {
     nearest: Nearest,
     /// By key, and by time as a sort key.
-    rows: Keyed<BTreeMap<Box<[u8]>, Version>>,
+    rows: Keyed<BTreeMap<Packed, Version>>,
+    count: usize,
     /// Those that may not be the first behind the time before them, as nearer ones may come.
     coming: ByTime,
     /// Those that are to be forgotten.
@@ -99,15 +101,15 @@ impl Versions {
         Self {
             nearest,
             rows: Keyed::default(),
+            count: 0,
             coming: BinaryHeap::new(),
             staying: BinaryHeap::new(),
         }
     }
 
     /// Number of versions.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.rows.all().map(BTreeMap::len).sum()
+        self.count
     }
 
     /// Keeps a version, unless another one stands in its place that is nearer.
@@ -125,6 +127,7 @@ impl Versions {
             return;
         }
         of_key.insert(place.behind_key().into(), version);
+        self.count += 1;
         if self.nearest.lag_ns.is_some() {
             let by_time = match before {
                 true => &mut self.staying,
@@ -184,21 +187,22 @@ impl Versions {
         };
         let (key, time) = Place::parts_of(&place);
         let is_before = self.nearest.toward.is_before();
-        let forget = |of_key: &mut BTreeMap<Box<[u8]>, Version>| {
+        let forget = |of_key: &mut BTreeMap<Packed, Version>| {
+            let before = of_key.len();
             match is_before {
                 false => _ = of_key.remove(time),
                 // It is nearer than all before it, and goes when one behind it is.
                 true => {
                     let end = (Bound::Unbounded, Bound::Excluded(time));
-                    let before = of_key.range::<[u8], _>(end).next_back();
-                    if let Some(before) = before.map(|(before, _)| before.clone()) {
-                        of_key.remove(&before);
+                    let last = of_key.range::<[u8], _>(end).next_back();
+                    if let Some(last) = last.map(|(last, _)| last.clone()) {
+                        of_key.remove(&last);
                     }
                 }
             }
-            ((), of_key.is_empty())
+            (before - of_key.len(), of_key.is_empty())
         };
-        (self.rows).change(key, forget, || unreachable!("what stays stands"));
+        self.count -= (self.rows).change(key, forget, || unreachable!("what stays stands"));
         true
     }
 
@@ -206,7 +210,7 @@ impl Versions {
     /// each with its place.
     pub(super) fn behind(
         &self,
-        last: Option<&(KeyPlace, Box<[u8]>)>,
+        last: Option<&(KeyPlace, Packed)>,
     ) -> impl Iterator<Item = (KeyPlace, &[u8], &Version)> {
         let (from, time) = match last {
             Some((place, time)) => (*place, Some(&**time)),

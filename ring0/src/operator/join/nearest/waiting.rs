@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use super::versions::Place;
 use crate::program::Toward;
+use crate::tally::Packed;
 
 /// A time in nanoseconds, and which of the rows that waited it is.
 type Number = (i128, u64);
@@ -14,9 +15,9 @@ type Number = (i128, u64);
 #[derive(Debug)]
 pub(super) struct Waiting {
     toward: Toward,
-    rows: BTreeMap<Number, (Place, Box<[u8]>)>,
+    rows: BTreeMap<Number, (Place, Packed)>,
     /// Where they stand among the versions, where these ask for them.
-    places: BTreeSet<(Box<[u8]>, u64)>,
+    places: BTreeSet<(Packed, u64)>,
     /// How many rows there have been.
     count: u64,
 }
@@ -32,13 +33,12 @@ impl Waiting {
     }
 
     /// Number of rows.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Has a row wait.
-    pub(super) fn add(&mut self, place: Place, row: Box<[u8]>) {
+    pub(super) fn add(&mut self, place: Place, row: Packed) {
         self.count += 1;
         if !self.toward.is_before() {
             self.places.insert((place.bytes.clone(), self.count));
@@ -61,7 +61,7 @@ impl Waiting {
     }
 
     /// Takes a row of the first time.
-    pub(super) fn take_first(&mut self) -> Option<(Place, Box<[u8]>)> {
+    pub(super) fn take_first(&mut self) -> Option<(Place, Packed)> {
         let ((_, number), (place, row)) = self.rows.pop_first()?;
         if !self.toward.is_before() {
             self.places.remove(&(place.bytes.clone(), number));
@@ -70,10 +70,10 @@ impl Waiting {
     }
 
     /// Takes a row that a version at this place is behind, of its key.
-    pub(super) fn take_upto(&mut self, version: &[u8]) -> Option<Box<[u8]>> {
+    pub(super) fn take_upto(&mut self, version: &[u8]) -> Option<Packed> {
         let end = match self.toward {
-            Toward::After => Bound::Excluded((Box::from(version), 0)),
-            _ => Bound::Included((Box::from(version), u64::MAX)),
+            Toward::After => Bound::Excluded((Packed::from(version), 0)),
+            _ => Bound::Included((Packed::from(version), u64::MAX)),
         };
         let mut range = self.places.range((Bound::Unbounded, end));
         let (place, number) = range.next_back()?;

@@ -38,7 +38,7 @@ impl RegularJoin {
                     .for_each(|column| take(&mut rest, column));
                 weights.push(standing.weight);
                 matches.push(standing.matches);
-                upto = Some((place, Some(Box::from(values))));
+                upto = Some((place, Some(values.into())));
             }
             let of = *side;
             let count = weights.len();

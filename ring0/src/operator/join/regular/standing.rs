@@ -10,6 +10,7 @@ use crate::operator::join::keyed::Keyed;
 use crate::order::{SortKey, take};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
+use crate::tally::Packed;
 
 /// How often a row stands, and how many rows of the other side match it, where that is counted with
 /// the row.
@@ -22,7 +23,7 @@ pub(super) struct Standing {
 /// The rows that have a time, by it.
 #[derive(Debug)]
 pub(super) struct Times {
-    pub(super) rows: BTreeSet<(i128, Box<[u8]>)>,
+    pub(super) rows: BTreeSet<(i128, Packed)>,
     /// The column of the time, and nanoseconds of one unit of it.
     column: usize,
     unit_ns: i64,
@@ -31,8 +32,8 @@ pub(super) struct Times {
 /// The rows of one key, by their values.
 #[derive(Debug)]
 pub(super) enum Group {
-    One(Box<[u8]>, Standing),
-    Many(BTreeMap<Box<[u8]>, Standing>),
+    One(Packed, Standing),
+    Many(BTreeMap<Packed, Standing>),
 }
 
 /// The rows of a side.
@@ -40,6 +41,8 @@ pub(super) enum Group {
 pub(super) struct Rows {
     /// By key and values.
     pub(super) rows: Keyed<Group>,
+    /// Rows that differ from each other.
+    pub(super) count: usize,
     /// How many there are of each key, where that says whether a row of the other side matches.
     pub(super) totals: Option<Keyed<i64>>,
     /// By time, where that says when they are forgotten.
@@ -66,6 +69,7 @@ impl Rows {
         Self {
             times: time.map(times),
             rows: Keyed::default(),
+            count: 0,
             totals: counted.then(Keyed::default),
             keys: keys.iter().copied().map(SortKey::ascending).collect(),
             schema,
@@ -99,6 +103,7 @@ impl Rows {
         };
         let make = || (Group::One(values.into(), standing), (true, false));
         let (is_new, is_gone) = self.rows.change(key, change, make);
+        self.count = self.count + usize::from(is_new) - usize::from(is_gone);
         if let Some((times, time)) = self.times.as_mut().zip(time)
             && (is_new || is_gone)
         {
@@ -116,6 +121,7 @@ impl Rows {
             Group::One(_, standing) => (*standing, true),
             Group::Many(rows) => (rows.remove(values).expect(STANDS), rows.is_empty()),
         };
+        self.count -= 1;
         self.rows.change(key, change, || unreachable!("{STANDS}"))
     }
 

@@ -18,14 +18,16 @@ use crate::order::{put_key, take};
 use crate::program::Phase;
 use crate::table::store::PageStore;
 use crate::table::var::VarHeap;
+use crate::tally::{Charge, Packed};
 
 /// The state of one call.
 pub(super) struct Live {
     /// So many of the session's rows were taken.
     taken: usize,
     /// With DISTINCT, what was there among them.
-    seen: HashSet<Vec<u8>>,
+    seen: HashSet<Packed>,
     state: State,
+    charge: Charge,
 }
 
 enum State {
@@ -74,6 +76,7 @@ impl Call {
             taken: 0,
             seen: HashSet::new(),
             state,
+            charge: Charge::default(),
         })
     }
 }
@@ -138,7 +141,7 @@ impl Held {
                 && call.first_by.as_ref().is_none_or(|columns| {
                     let mut key = Vec::new();
                     put_key(&mut key, &frame, row, columns);
-                    seen.insert(key)
+                    seen.insert(key.into())
                 })
         };
         let counted: Vec<u32> = (0..new.len() as u32).filter(counts).collect();
@@ -152,6 +155,7 @@ impl Held {
                 let args: Vec<ArrayRef> = args.map(|(c, t)| c.into_array(t)).collect();
                 let taken = states.update(&args, &vec![0; counted.len()], 1);
                 taken.map_err(failed)?;
+                live.charge.set(size_of::<Live>() + states.bytes());
             }
             (State::Native(words), Function::Native { plan, schema }) => {
                 let mut frame = Frame::new(schema, counted.len().max(1));

@@ -34,6 +34,10 @@ impl AggregateKernel for Joined {
 }
 
 impl GroupStates for Texts {
+    fn bytes(&self) -> usize {
+        0
+    }
+
     fn update(&mut self, args: &[ArrayRef], groups: &[usize], total: usize) -> Made<()> {
         self.groups.resize_with(total, String::new);
         let texts = args[0].as_string::<i32>();
