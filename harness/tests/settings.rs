@@ -86,6 +86,30 @@ fn the_nearest_origin_wins() {
     );
 }
 
+/// State is bounded in a run, too, which ends then.
+#[test]
+fn memory_has_a_limit() {
+    let folder = Folder::new("memory");
+    let typed = ["config", "--memory-limit", "512MB"];
+    let (value, origin) = shown(&run(&folder, &typed, &[]), "memory_limit");
+    assert_eq!((value.as_deref(), &*origin), (Some("512000000"), "flag"));
+    let wrong = run(&folder, &["config", "--memory-limit", "5 bits"], &[]);
+    let said = text(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(2), "{said}");
+    assert!(said.contains("as in 512MB or 4GiB"), "{said}");
+    let sql = "CREATE SOURCE made (id BIGINT) WITH (connector = 'generator', rows = 200000);
+        SELECT id, COUNT(*) AS n FROM made GROUP BY id";
+    let variable = [("TREFOIL_MEMORY_LIMIT", "1 MiB")];
+    let ended = run(&folder, &["run", "-c", sql], &variable);
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("memory_limit is 1048576; this one has most"),
+        "{said}"
+    );
+    assert!(said.contains("aggregate (stage "), "{said}");
+}
+
 #[test]
 fn what_is_no_value_is_said_with_its_origin() {
     let folder = Folder::new("no-value");

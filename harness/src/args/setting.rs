@@ -69,6 +69,9 @@ pub(crate) struct EngineArgs {
     /// What shards run on [default: auto]
     #[arg(long, value_enum)]
     executor: Option<ExecutorName>,
+    /// Memory that the state of all queries may take, as in 512MB or 4GiB [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    memory_limit: Option<u64>,
 }
 
 /// What the settings of a run come to.
@@ -268,7 +271,14 @@ impl EngineArgs {
             Some(ExecutorName::Uring) => Executor::Uring,
             Some(ExecutorName::Threads) => Executor::Threads,
         };
+        let limit = Kind {
+            name: "memory_limit",
+            parse: bytes,
+            show: ToString::to_string,
+        };
+        let memory_limit = settings.take(&limit, self.memory_limit, None)?;
         Ok(Config {
+            memory_limit,
             shards,
             cores,
             executor,
@@ -276,6 +286,31 @@ impl EngineArgs {
             ..Config::default()
         })
     }
+}
+
+/// A number of bytes, of KB or KiB, and so on.
+fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let times = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kb" => Some(1_000),
+        "mb" => Some(1_000_000),
+        "gb" => Some(1_000_000_000),
+        "tb" => Some(1_000_000_000_000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    let number: Option<u64> = number.parse().ok();
+    let bytes = number
+        .zip(times)
+        .and_then(|(n, times)| n.checked_mul(times));
+    let wrong = || "bytes are needed, as in 512MB or 4GiB".to_owned();
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
 /// When there is colour.

@@ -57,7 +57,7 @@ pub(super) fn page((engine, keeps): (&Engine, bool), method: &Method, path: &str
         "/metrics" => |engine, keeps, jobs| Page {
             status: 200,
             kind: PROMETHEUS,
-            text: metrics(engine, jobs) + &checkpoints(engine, keeps),
+            text: metrics(engine, jobs) + &memory(engine) + &checkpoints(engine, keeps),
         },
         _ => return Page::text(404, "there are /healthz and /metrics\n"),
     };
@@ -198,6 +198,26 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
         "Rows that no view read.",
         &unread,
     );
+    text
+}
+
+/// How much memory views take.
+fn memory(engine: &Engine) -> String {
+    let mut text = String::new();
+    let views = engine.metrics().views;
+    let mut of = |name: &str, help: &str, of: &dyn Fn(&ViewMetrics) -> f64| {
+        let samples = views.iter();
+        let samples = samples.map(|view| ("view", view.name.as_str(), of(view)));
+        metric(&mut text, name, help, &samples.collect::<Vec<_>>());
+    };
+    let help = "Memory of the state of the view's operators.";
+    of("view_state_bytes", help, &|v| {
+        (v.bytes() - v.bytes_kept) as f64
+    });
+    let help = "Memory of the rows that stand in the view.";
+    of("view_rows_bytes", help, &|v| v.bytes_kept as f64);
+    let help = "Rows that stand in the view.";
+    of("view_rows", help, &|v| v.rows_kept as f64);
     text
 }
 
