@@ -313,3 +313,35 @@ fn what_cannot_run_is_refused() {
         assert!(told.contains(code), "{sql}: {told}");
     }
 }
+
+/// An update that gives a row another key takes the row with the old one away.
+#[test]
+fn an_update_may_change_the_key() {
+    let folder = Folder::new("captured-keys");
+    folder.write(
+        "m.json",
+        concat!(
+            r#"{"before":null,"after":{"id":1,"v":10},"op":"c"}"#,
+            "\n",
+            r#"{"before":{"id":1,"v":10},"after":{"id":2,"v":11},"op":"u"}"#,
+            "\n",
+            r#"{"before":{"id":2},"after":{"id":2,"v":12},"op":"u"}"#,
+            "\n",
+            r#"{"payload":{"before":{"id":2,"v":12},"after":{"id":3,"v":5},"op":"u"}}"#,
+            "\n",
+            r#"{"before":null,"after":{"id":1,"v":7},"op":"c"}"#,
+            "\n",
+        ),
+    );
+    let table = "CREATE TABLE m (id BIGINT, v BIGINT, PRIMARY KEY (id)) \
+                 WITH (connector = 'file', path = 'm.json', format = 'debezium_json');\n";
+    for (cores, rows) in [("1", "1024"), ("1", "2"), ("4", "7"), ("4", "1")] {
+        let mut all = run(&folder, &format!("{table}SELECT id, v FROM m"), cores, rows);
+        all.sort();
+        assert_eq!(all, ["1,7", "3,5"], "{cores} shards, {rows} rows");
+        let sum = format!("{table}SELECT SUM(v) AS s, MAX(v) AS m, COUNT(*) AS n FROM m");
+        assert_eq!(run(&folder, &sum, cores, rows), ["12,7,2"]);
+        let changes = run(&folder, &format!("{sum} EMIT CHANGES"), cores, rows);
+        assert_eq!(stands(&changes), ["12,7,2"], "{cores} shards, {rows} rows");
+    }
+}

@@ -4,7 +4,7 @@
 //! stand in a `payload`, beside their schema.
 //!
 //! Where rows replace each other by a key, what stood before is known: an update is what comes, and
-//! of what is deleted the key is enough.
+//! of what is deleted the key is enough. An update that changes the key deletes what had the other.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use super::ndjson::{NdjsonParser, is_blank};
 use super::record::{Chunk, Parsed, Steps, Stop, fill, line_at};
 use crate::changelog::{self, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE};
 use crate::frame::Frame;
+use crate::order::{SortKey, put_key};
 use crate::schema::Schema;
 
 /// How changes are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// Rows replace each other by a key.
-    pub keyed: bool,
+    /// By which columns rows replace each other; none where they do not.
+    pub keys: Vec<usize>,
     /// Columns that are not NULL in what comes, though the schema allows it: of what goes the key
     /// may be all that is known.
     pub required: Vec<usize>,
@@ -34,6 +35,7 @@ pub struct DebeziumParser {
     values: NdjsonParser,
     names: Vec<String>,
     captured: Captured,
+    keys: Vec<SortKey>,
     starts: Vec<usize>,
 }
 
@@ -62,6 +64,12 @@ impl DebeziumParser {
         Self {
             names: values.fields.iter().map(|f| f.name.clone()).collect(),
             values: NdjsonParser::new(Arc::new(values)),
+            keys: captured
+                .keys
+                .iter()
+                .copied()
+                .map(SortKey::ascending)
+                .collect(),
             captured,
             starts: Vec::new(),
         }
@@ -92,7 +100,7 @@ impl DebeziumParser {
             before, after, op, ..
         } = envelope;
         let op = op.ok_or("no op: a change has before, after and op")?;
-        let changes: &[(&str, Option<&RawValue>, i8)] = match (&*op, self.captured.keyed) {
+        let changes: &[(&str, Option<&RawValue>, i8)] = match (&*op, !self.keys.is_empty()) {
             ("c" | "r", _) | ("u", true) => &[("after", after, INSERT)],
             ("d", _) => &[("before", before, DELETE)],
             ("u", false) => &[
@@ -110,7 +118,30 @@ impl DebeziumParser {
             self.push(row.get(), *weight, frame)
                 .map_err(|message| format!("{side}: {message}"))?;
         }
-        Ok(())
+        match (&*op, before, after) {
+            ("u", Some(before), Some(after)) if !self.keys.is_empty() => {
+                self.moved(before.get(), after.get(), frame)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the row with the key that an update, which is the frame's last row, was of go before it
+    /// comes, if that was another one.
+    fn moved(&mut self, before: &str, after: &str, frame: &mut Frame) -> Result<(), String> {
+        let rows = frame.rows();
+        self.push(before, DELETE, frame)
+            .map_err(|message| format!("before: {message}"))?;
+        let [mut was, mut is] = [Vec::new(), Vec::new()];
+        put_key(&mut was, frame, rows, &self.keys);
+        put_key(&mut is, frame, rows - 1, &self.keys);
+        if was == is {
+            frame.truncate(rows);
+            return Ok(());
+        }
+        frame.truncate(rows - 1);
+        self.push(before, DELETE, frame)?;
+        self.push(after, INSERT, frame)
     }
 
     fn push(&mut self, row: &str, weight: i8, frame: &mut Frame) -> Result<(), String> {
@@ -209,7 +240,7 @@ mod tests {
     #[test]
     fn changes_are_rows_that_come_and_go() {
         let keyed = Captured {
-            keyed: true,
+            keys: vec![0],
             required: vec![1],
         };
         let plain = Captured::default();
@@ -237,6 +268,14 @@ mod tests {
                     (1, Some(3), UPDATE_AFTER),
                 ]),
                 Ok(vec![(1, Some(3), INSERT)]),
+            ),
+            (
+                r#"{"before":{"k":4,"v":2},"after":{"k":1,"v":3},"op":"u"}"#,
+                Ok(vec![
+                    (4, Some(2), UPDATE_BEFORE),
+                    (1, Some(3), UPDATE_AFTER),
+                ]),
+                Ok(vec![(4, Some(2), DELETE), (1, Some(3), INSERT)]),
             ),
             (
                 r#"{"before":{"k":1},"after":null,"op":"d"}"#,

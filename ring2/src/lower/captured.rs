@@ -33,7 +33,8 @@ pub(super) fn read(
     let required: Vec<usize> = (0..fields.len()).filter(loose).collect();
     required.iter().for_each(|&at| fields[at].nullable = true);
     let schema = changelog::weighted(Schema::new(fields));
-    Ok((schema, Captured { keyed, required }))
+    let keys = keys.to_vec();
+    Ok((schema, Captured { keys, required }))
 }
 
 /// What reads changes so.
