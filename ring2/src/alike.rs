@@ -48,12 +48,29 @@ pub(crate) fn floats_alike(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     nans::alike(plan)
 }
 
+/// A value that is ordered by, with one zero: what orders rows within an aggregate tells those of
+/// both signs apart.
+pub(crate) fn one_zero(expr: Expr, schema: &DFSchema) -> Expr {
+    match expr.get_type(schema) {
+        Ok(DataType::Float32) => expr + lit(0.0_f32),
+        Ok(DataType::Float64) => expr + lit(0.0_f64),
+        _ => expr,
+    }
+}
+
 fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let is_float = |e: &Expr| {
         let of = e.get_type(schema);
         of.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64))
     };
     match expr {
+        // With DISTINCT what it orders by is what it aggregates.
+        Expr::AggregateFunction(mut f) if !f.params.distinct && !f.params.order_by.is_empty() => {
+            for sort in &mut f.params.order_by {
+                sort.expr = one_zero(sort.expr.clone(), schema);
+            }
+            Transformed::yes(Expr::AggregateFunction(f))
+        }
         Expr::ScalarFunction(f) if f.name() == "nullif" && f.args.iter().all(is_float) => {
             let (a, b) = (f.args[0].clone(), f.args[1].clone());
             let when = Box::new(a.clone().eq(b));

@@ -19,6 +19,7 @@ use trefoil_ring0::operator::aggregate::{AggregateKernel, GroupStates};
 use trefoil_ring0::program::Phase;
 
 use super::Refusal;
+use crate::alike::one_zero;
 use crate::lower_expr::{Scope, as_type, cause, expression, held_type, is_constant};
 use crate::partitioning::text;
 use crate::planner;
@@ -60,7 +61,11 @@ pub(super) fn aggregate(
     };
     let mut plain = call.clone();
     plain.params.args.iter_mut().try_for_each(&mut column)?;
-    let order = plain.params.order_by.iter_mut();
+    let sorts = &mut plain.params.order_by;
+    for sort in sorts.iter_mut() {
+        sort.expr = one_zero(sort.expr.clone(), scope.plan);
+    }
+    let order = sorts.iter_mut();
     order.map(|sort| &mut sort.expr).try_for_each(&mut column)?;
     let is_column = |e: &&PlanExpr| matches!(e, PlanExpr::Column(_));
     let values = plain.params.args.iter().filter(is_column).count();
