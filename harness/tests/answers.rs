@@ -181,3 +181,207 @@ fn zeros_of_both_signs_have_one_rank() {
         }
     }
 }
+
+/// A text that is cast to JSON has to be JSON, and is printed as such.
+#[test]
+fn texts_are_cast_to_json() {
+    let folder = folder("parsed");
+    let sql = "SELECT ('{\"n\":[1, 2.50],\"k\":\"' || k || '\"}')::JSON AS j, \
+               CAST('[true]' AS JSONB)->>0 AS t, '{\"a\": {\"b\": 1}}'::json->'a'->>'b' AS b, \
+               raw::JSON FROM t WHERE k = 'a'";
+    let want = concat!(
+        r#"{"j":{"n":[1, 2.50],"k":"a"},"t":"true","b":"1","#,
+        r#""raw":{"a":{"b":"x\n","c":[1.50, null]}}}"#
+    );
+    for shards in ["1", "3"] {
+        let (rows, told) = run(&folder, sql, shards);
+        assert_eq!(rows, [want], "{told}");
+    }
+    let (rows, told) = run(&folder, "SELECT CAST(k AS JSON) AS j FROM t", "1");
+    assert!(
+        rows.is_empty() && told.contains("t.ndjson:1: byte 0: this is no JSON"),
+        "{told}"
+    );
+}
+
+#[test]
+fn numbers_are_decimals_to_the_digit() {
+    let folder = folder("digits");
+    let sql = "SELECT CAST(12345678901234567.89 AS DECIMAL(20, 2)) AS a, \
+               -12345678901234567.89::NUMERIC(20, 2) AS b, \
+               CAST(-12345678901234567.895 AS DECIMAL(20, 2)) AS c, \
+               CAST(99999999999999999999999999999999999999 AS DECIMAL(38, 0)) - 1 AS d, \
+               CAST(2.345 AS DECIMAL(3, 2)) AS e, CAST(1e3 AS DECIMAL(5, 1)) AS f";
+    let want = concat!(
+        r#"{"a":12345678901234567.89,"b":-12345678901234567.89,"c":-12345678901234567.90,"#,
+        r#""d":99999999999999999999999999999999999998,"e":2.35,"f":1000.0}"#
+    );
+    let (rows, told) = run(&folder, sql, "1");
+    assert_eq!(rows, [want], "{told}");
+    let (_, told) = run(
+        &folder,
+        "SELECT CAST(1234567890123456.5 AS DECIMAL(5, 2)) AS a",
+        "1",
+    );
+    assert!(told.contains("error[E0206]"), "{told}");
+}
+
+/// What takes the order of a DOUBLE takes zeros of both signs as one.
+#[test]
+fn zeros_are_peers_within_aggregates() {
+    let folder = Folder::new("peers");
+    folder.write(
+        "s.sql",
+        "CREATE SOURCE z (i BIGINT, d DOUBLE, k VARCHAR)
+         WITH (connector = 'file', path = 'z.ndjson', format = 'json');",
+    );
+    let rows: String = (1..=4)
+        .map(|i| {
+            let zero = ["-0.0", "0.0"][i % 2];
+            format!("{{\"i\":{i},\"d\":{zero},\"k\":\"k{i}\"}}\n")
+        })
+        .collect();
+    folder.write("z.ndjson", &rows);
+    for (sql, want) in [
+        (
+            "SELECT ARRAY_AGG(i ORDER BY d, i) AS a, ARRAY_AGG(i ORDER BY d DESC, i DESC) AS b, \
+             STRING_AGG(k, ',' ORDER BY d, i) AS c FROM z",
+            r#"{"a":[1,2,3,4],"b":[4,3,2,1],"c":"k1,k2,k3,k4"}"#,
+        ),
+        (
+            "SELECT FIRST_VALUE(i ORDER BY d, i) AS a, LAST_VALUE(i ORDER BY d, i) AS b, \
+             FIRST_VALUE(i ORDER BY CAST(d AS REAL) DESC, i) AS c FROM z",
+            r#"{"a":1,"b":4,"c":1}"#,
+        ),
+    ] {
+        for shards in ["1", "3"] {
+            let (rows, told) = run(&folder, sql, shards);
+            assert_eq!(rows, [want], "{sql}, {shards} shards: {told}");
+        }
+    }
+}
+
+/// Times of day and lengths of time, as constants of every form, compared, negated, ordered.
+#[test]
+fn times_and_lengths_of_time() {
+    let folder = Folder::new("lengths");
+    folder.write(
+        "s.sql",
+        "CREATE SOURCE c (n BIGINT, tm TIME(3), fine TIME(6), s VARCHAR, i INTERVAL, b BYTEA,
+            pair STRUCT<a INT, b VARCHAR>)
+         WITH (connector = 'file', path = 'c.ndjson', format = 'json');",
+    );
+    folder.write(
+        "c.ndjson",
+        concat!(
+            r#"{"n":1,"tm":"12:00:00.500","fine":"12:00:00.500000","s":"1 mon -2 days +03:04:05","#,
+            r#""i":"1 day","b":"01","pair":{"a":1,"b":"x"}}"#,
+            "\n",
+            r#"{"n":2,"tm":"11:00:00","fine":"11:00:00.000001","s":"PT90M","i":"02:00:00","#,
+            r#""b":"00","pair":{"a":2,"b":"y"}}"#,
+            "\n",
+        ),
+    );
+    for (sql, want) in [
+        (
+            "SELECT n FROM c WHERE tm = TIME '12:00:00.5' AND tm <= fine",
+            &[r#"{"n":1}"#][..],
+        ),
+        (
+            "SELECT tm = fine AS e, tm < fine AS l FROM c",
+            &[r#"{"e":false,"l":true}"#, r#"{"e":true,"l":false}"#],
+        ),
+        (
+            "SELECT n FROM c WHERE tm BETWEEN TIME '10:59:59.999999' AND fine",
+            &[r#"{"n":1}"#, r#"{"n":2}"#],
+        ),
+        (
+            "SELECT -i AS a, -(i + INTERVAL '1' MONTH) AS b FROM c WHERE n = 1",
+            &[r#"{"a":"-1 days","b":"-1 mons -1 days"}"#],
+        ),
+        (
+            "SELECT CAST(s AS INTERVAL) AS a, TRY_CAST(s || 'x' AS INTERVAL) AS b FROM c",
+            &[
+                r#"{"a":"01:30:00","b":null}"#,
+                r#"{"a":"1 mon -2 days +03:04:05","b":null}"#,
+            ],
+        ),
+        (
+            "SELECT INTERVAL '1 day 02:03:04.5' AS a, INTERVAL '-01:30' AS b, \
+             INTERVAL 'P1Y2M3DT4H5M6.7S' AS c, '2 hrs ago'::INTERVAL AS d FROM c WHERE n = 1",
+            &[concat!(
+                r#"{"a":"1 day 02:03:04.5","b":"-01:30:00","#,
+                r#""c":"1 year 2 mons 3 days 04:05:06.7","d":"-02:00:00"}"#
+            )],
+        ),
+        (
+            "SELECT ROW_NUMBER() OVER (ORDER BY tm) AS a, RANK() OVER (ORDER BY i DESC) AS b, \
+             LAG(n) OVER (ORDER BY b) AS c FROM c",
+            &[r#"{"a":1,"b":2,"c":null}"#, r#"{"a":2,"b":1,"c":2}"#],
+        ),
+        (
+            "SELECT (pair).b AS b, (c.pair).a + 1 AS a, ARRAY[pair][1].b AS c FROM c WHERE n = 2",
+            &[r#"{"b":"y","a":3,"c":"y"}"#],
+        ),
+    ] {
+        for shards in ["1", "3"] {
+            let (rows, told) = run(&folder, sql, shards);
+            assert_eq!(rows, want, "{sql}, {shards} shards: {told}");
+        }
+    }
+    let sink = "CREATE SINK p WITH (connector = 'file', path = 'p.parquet', format = 'parquet') \
+                AS SELECT n, i FROM c";
+    let (_, told) = run(&folder, sink, "1");
+    assert!(told.contains("error[E0302]: column \"i\""), "{told}");
+}
+
+/// Rows stand by a bound of their window, however it is called.
+#[test]
+fn an_order_by_bounds_of_windows() {
+    let folder = folder("bounds");
+    let query = "SELECT TUMBLE(at, INTERVAL '1' HOUR) AS w, k FROM t \
+                 GROUP BY TUMBLE(at, INTERVAL '1' HOUR), k ORDER BY ";
+    let later = r#"{"w":{"start":"2024-01-02T01:00:00","end":"2024-01-02T02:00:00"},"k":"b"}"#;
+    for by in [
+        "w.start DESC",
+        "window.end DESC",
+        "w.end - w.start, window_start DESC",
+        "TUMBLE_START(at, INTERVAL '1' HOUR) DESC",
+        "TUMBLE_END(at, INTERVAL '1' HOUR) + INTERVAL '1' DAY DESC",
+    ] {
+        let (rows, told) = run(&folder, &format!("{query}{by} LIMIT 1"), "2");
+        assert_eq!(rows, [later], "{by}: {told}");
+    }
+}
+
+#[test]
+fn windows_have_lengths_of_every_form() {
+    let folder = folder("forms");
+    let count = "SELECT COUNT(*) AS n FROM t GROUP BY TUMBLE(at, ";
+    for length in [
+        "'1' HOUR",
+        "'01:00'",
+        "'01:00:00'",
+        "'PT1H'",
+        "'0 days 60 mins'",
+    ] {
+        let sql = format!("{count}INTERVAL {length})");
+        let (rows, told) = run(&folder, &sql, "1");
+        assert_eq!(rows, [r#"{"n":1}"#, r#"{"n":1}"#], "{length}: {told}");
+    }
+    let source = SCHEMA.replace("t (k", "u (k");
+    let source = source.replace("FOR at", "FOR at AS at - INTERVAL '00:00:05'");
+    let sql = format!(
+        "{source} {}INTERVAL '1' HOUR)",
+        count.replace("FROM t", "FROM u")
+    );
+    let (rows, told) = run(
+        &folder,
+        &format!("{sql} EMIT EVERY INTERVAL '00:00:10'"),
+        "1",
+    );
+    let came = r#"{"op":"+I","n":1}"#;
+    assert_eq!(rows, [came, came], "{told}");
+    let (_, told) = run(&folder, &format!("{count}INTERVAL 'P1M')"), "1");
+    assert!(told.contains("error[E0213]"), "{told}");
+}

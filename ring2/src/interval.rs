@@ -2,6 +2,8 @@
 
 use datafusion::sql::sqlparser::ast::{DateTimeField, Expr, Interval, Spanned, Value};
 
+use trefoil_ring0::format::span::parse_span;
+
 use crate::error::{SqlError, nearest};
 use crate::place::Place;
 
@@ -52,6 +54,9 @@ pub(crate) fn check(place: Place<'_>, interval: &Interval) -> Result<(), SqlErro
                 wrong(format!("'{text}' is no number of {field}"), hint)
             }
         };
+    }
+    if !is_in_units(text) && parse_span(text).is_ok() {
+        return Ok(());
     }
     let mut words = text.split_whitespace().peekable();
     if words.peek().is_none() {
@@ -112,8 +117,14 @@ pub(crate) fn nanos(interval: &Interval) -> Option<i64> {
     }
 }
 
-/// Length of text such as `5 seconds` or `1 hour 30 minutes`.
+/// Length of text such as `5 seconds` or `1 hour 30 minutes`, or in another form that PostgreSQL
+/// reads, as `01:30:00`.
 pub(crate) fn text_nanos(text: &str) -> Option<i64> {
+    if !is_in_units(text) {
+        let span = parse_span(text).ok().filter(|span| span.months == 0)?;
+        let days = i64::from(span.days).checked_mul(unit_nanos("day")?)?;
+        return days.checked_add(span.nanoseconds);
+    }
     let mut words = text.split_whitespace().peekable();
     words.peek()?;
     let mut sum = 0i64;
@@ -126,6 +137,30 @@ pub(crate) fn text_nanos(text: &str) -> Option<i64> {
         sum = sum.checked_add(scale(number, unit_nanos(unit)?)?)?;
     }
     Some(sum)
+}
+
+/// Whether a text is of numbers with a unit behind each.
+pub(crate) fn is_in_units(text: &str) -> bool {
+    let mut words = text.split_whitespace().peekable();
+    let mut pair = || {
+        let first = words.next()?;
+        let split = first.find(|c: char| c.is_ascii_alphabetic());
+        let (number, unit) = match split {
+            Some(i) => first.split_at(i),
+            None => (first, words.next().unwrap_or_default()),
+        };
+        let unit = unit.to_lowercase();
+        let known = unit_nanos(&unit).is_some() || CALENDAR.contains(&unit.as_str());
+        Some(known && scale(number, 1_000_000_000).is_some())
+    };
+    let mut any = false;
+    while let Some(is_pair) = pair() {
+        any = true;
+        if !is_pair {
+            return false;
+        }
+    }
+    any
 }
 
 /// A decimal number of units, exactly.

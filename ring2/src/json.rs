@@ -19,18 +19,22 @@ use serde_json::value::RawValue;
 /// What the operators are functions called.
 const JSON: &str = "json_get";
 const TEXT: &str = "json_get_text";
+/// What a cast to JSON is a function called.
+pub(crate) const PARSE: &str = "json_parse";
 
 /// The functions, to be registered.
 pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
-    [JSON, TEXT].into_iter().map(|name| {
+    let get = [JSON, TEXT].into_iter().map(|name| {
         let signature = Signature::user_defined(Volatility::Immutable);
         ScalarUDF::new_from_impl(Get { name, signature })
-    })
+    });
+    let of_text = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    get.chain([ScalarUDF::new_from_impl(Parse(of_text))])
 }
 
 /// Whether an expression's texts are JSON because of what it computes.
 pub(crate) fn is_json(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(f) if f.name() == JSON)
+    matches!(expr, Expr::ScalarFunction(f) if matches!(f.name(), JSON | PARSE))
 }
 
 /// Plans the operators as their functions.
@@ -52,6 +56,35 @@ impl ExprPlanner for Operators {
         Ok(PlannerResult::Planned(
             function.call(vec![expr.left, expr.right]),
         ))
+    }
+}
+
+/// A text that has to be JSON.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Parse(Signature);
+
+impl ScalarUDFImpl for Parse {
+    fn name(&self) -> &str {
+        PARSE
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, _: &[DataType]) -> PlanResult<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, mut call: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        let given = call.args.swap_remove(0);
+        let texts = given.to_array(1)?;
+        for text in texts.as_string::<i32>().iter().flatten() {
+            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+                return exec_err!("this is no JSON: {error}");
+            }
+        }
+        Ok(given)
     }
 }
 

@@ -109,7 +109,10 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
             }
         }
         PlanExpr::Not(e) => unary(UnaryOp::Not, e),
-        PlanExpr::Negative(e) => unary(UnaryOp::Negate, e),
+        PlanExpr::Negative(e) => match unary(UnaryOp::Negate, e)? {
+            negated if typed(&negated).is_numeric() => Ok(negated),
+            _ => generic::operation(expr, scope),
+        },
         PlanExpr::IsNull(e) | PlanExpr::IsUnknown(e) => unary(UnaryOp::IsNull, e),
         PlanExpr::IsNotNull(e) | PlanExpr::IsNotUnknown(e) => unary(UnaryOp::IsNotNull, e),
         PlanExpr::IsTrue(e) => is(e, BinaryOp::IsNotDistinctFrom, true),

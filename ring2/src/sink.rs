@@ -106,6 +106,15 @@ fn feed(
         rename(select, def, target, columns)?;
     }
     let types = columns.iter().map(|c| data_type(c, schema));
+    let is_parquet = def.format.as_deref() == Some("parquet");
+    let strange = |c: &ResultColumn| is_parquet && has_interval(&data_type(c, schema));
+    if let Some(number) = columns.iter().position(strange) {
+        let name = columns[number].name();
+        let message =
+            format!("column \"{name}\" is INTERVAL, which Parquet files do not hold here");
+        let at = item_at(select, number).unwrap_or(at);
+        return Err(place.hinted("E0302", at, message, "CAST(.. AS VARCHAR)"));
+    }
     let names = columns.iter().map(|c| c.name().to_owned());
     let fed: Fed = names.zip(types).collect();
     for (number, (column, (name, given))) in def.columns.iter().zip(&fed).enumerate() {
@@ -134,6 +143,16 @@ fn feed(
     }
     let name = def.name.clone();
     Ok((Sink { name, connector }, fed))
+}
+
+/// Whether intervals are among the values of a type.
+fn has_interval(of: &DataType) -> bool {
+    match of {
+        DataType::Interval(_) => true,
+        DataType::List(item) => has_interval(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|f| has_interval(f.data_type())),
+        _ => false,
+    }
 }
 
 /// Where a name stands first in the statement.

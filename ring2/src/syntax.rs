@@ -4,6 +4,7 @@
 
 mod calls;
 mod canonical;
+mod casts;
 mod create;
 mod cursor;
 mod distinct;
@@ -11,6 +12,7 @@ mod function;
 mod print;
 mod printable;
 mod reader;
+mod spans;
 mod statement;
 mod types;
 

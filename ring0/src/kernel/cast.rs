@@ -85,8 +85,8 @@ fn nanos_of(t: &DataType) -> Option<i64> {
 
 fn kind(from: &DataType, to: &DataType) -> Option<Kind> {
     use DataType::{
-        Binary, Boolean, Date32, Decimal128, Duration, Int32, Int64, Interval, List, Struct,
-        Time32, Time64, Timestamp, Utf8,
+        Binary, Boolean, Date32, Decimal128, Duration, Int32, Int64, List, Struct, Time32, Time64,
+        Timestamp, Utf8,
     };
     let width = physical(from)?;
     let same_width = Some(width) == physical(to);
@@ -121,8 +121,8 @@ fn kind(from: &DataType, to: &DataType) -> Option<Kind> {
         (Date32, Int64) => Kind::Number,
         (Utf8, Binary) => Kind::TextToBinary,
         (Binary, Utf8) => Kind::BinaryToText,
-        // Neither has a text that both directions agree on yet.
-        (Utf8, Interval(_) | Duration(_)) | (Duration(_), Utf8) => return None,
+        // It has no text that both directions agree on yet.
+        (Utf8, Duration(_)) | (Duration(_), Utf8) => return None,
         (Utf8, _) => Kind::FromText,
         (_, Utf8) => Kind::ToText,
         _ => return None,

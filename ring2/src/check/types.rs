@@ -304,13 +304,20 @@ impl Checker<'_> {
                 let hint = "VARCHAR; LEFT(x, 3) is its first characters";
                 return Err(self.place.hinted("E0302", at, message, hint));
             }
-            DataType::JSON | DataType::Uuid => data_type.to_string(),
+            DataType::JSON | DataType::JSONB | DataType::Uuid => data_type.to_string(),
             DataType::Custom(name, _) => name.to_string().to_uppercase(),
             _ => return Ok(()),
         };
-        if matches!(data_type, DataType::JSON | DataType::Uuid) {
-            let message = format!("nothing is cast to {what}");
-            return Err(self.place.hinted("E0302", at, message, "VARCHAR"));
+        let refused = match data_type {
+            // A plain cast to it is a call.
+            DataType::JSON | DataType::JSONB => {
+                Some(("TRY_CAST to JSON is not there", "CAST(x AS JSON)"))
+            }
+            DataType::Uuid => Some(("nothing is cast to UUID", "VARCHAR")),
+            _ => None,
+        };
+        if let Some((message, hint)) = refused {
+            return Err(self.place.hinted("E0302", at, message, hint));
         }
         let known = [
             "BIGINT",

@@ -139,6 +139,7 @@ fn is_row_wise(expr: &PlanExpr) -> bool {
         PlanExpr::BinaryExpr(b) => !matches!(b.op, Operator::And | Operator::Or),
         PlanExpr::Cast(_)
         | PlanExpr::TryCast(_)
+        | PlanExpr::Negative(_)
         | PlanExpr::Like(_)
         | PlanExpr::SimilarTo(_)
         | PlanExpr::InList(_)
@@ -165,8 +166,13 @@ pub(super) fn is_alike(expr: &PlanExpr) -> bool {
             ];
             compares.contains(&b.op)
         }
-        PlanExpr::Cast(cast) => !matches!(unaliased(&cast.expr), PlanExpr::Literal(..)),
-        PlanExpr::TryCast(_) | PlanExpr::Like(_) | PlanExpr::InList(_) => true,
+        // Of texts Ring 0 reads more intervals.
+        PlanExpr::Cast(cast) => {
+            !matches!(cast.field.data_type(), DataType::Interval(_))
+                && !matches!(unaliased(&cast.expr), PlanExpr::Literal(..))
+        }
+        PlanExpr::TryCast(cast) => !matches!(cast.field.data_type(), DataType::Interval(_)),
+        PlanExpr::Like(_) | PlanExpr::InList(_) => true,
         _ => false,
     }
 }

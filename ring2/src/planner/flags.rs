@@ -1,13 +1,13 @@
 //! Constants in quotes beside booleans and bytes, as PostgreSQL reads them: `b = 'true'` compares
-//! with TRUE, and `raw = '\xDEAD'` with two bytes.
+//! with TRUE, and `raw = '\xDEAD'` with two bytes. TIMEs of unlike precision beside each other.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 /// What these words say, in any case and cut off anywhere that leaves no doubt.
@@ -47,9 +47,28 @@ impl ExprPlanner for Beside {
             } else if let Some(form) = form(&both.right, schema) {
                 said(&mut both.left, &form);
             }
+            as_precise([&mut both.left, &mut both.right], schema);
         }
         Ok(PlannerResult::Original(both))
     }
+}
+
+/// Makes TIMEs as precise as can be, where they are not alike: those of one type are compared.
+/// Returns whether it did.
+fn as_precise<const N: usize>(values: [&mut Expr; N], schema: &DFSchema) -> bool {
+    let of = |e: &Expr| e.get_type(schema).ok();
+    let types: Vec<_> = values.iter().map(|e| of(e)).collect();
+    let is_time =
+        |t: &Option<DataType>| matches!(t, Some(DataType::Time32(_) | DataType::Time64(_)));
+    let unlike = types.iter().all(is_time) && types.windows(2).any(|pair| pair[0] != pair[1]);
+    if unlike {
+        for value in values {
+            let precise = DataType::Time64(TimeUnit::Nanosecond);
+            let given = std::mem::take(value);
+            *value = Expr::Cast(Cast::new(Box::new(given), precise));
+        }
+    }
+    unlike
 }
 
 /// The type beside which a constant has a form of its own.
@@ -116,6 +135,12 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             for (item, form) in list.list.iter_mut().zip(std::iter::repeat(form)) {
                 changed |= form.is_some_and(|form| said(item, &form));
             }
+        }
+        Expr::Between(between) => {
+            let Between {
+                expr, low, high, ..
+            } = between;
+            changed = as_precise([&mut **expr, &mut **low, &mut **high], schema);
         }
         _ => {}
     }

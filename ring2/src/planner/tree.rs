@@ -4,6 +4,7 @@
 //! left to lowering. Nothing is evaluated here.
 
 mod casts;
+mod frames;
 mod from;
 mod literals;
 mod owners;
@@ -308,6 +309,14 @@ struct Moved {
     apart: Option<String>,
 }
 
+impl Moved {
+    /// Whether it is a whole window.
+    fn is_window(&self) -> bool {
+        let apart = self.apart.as_deref();
+        apart.is_some_and(|name| name.ends_with(RESULT_START) || name == "window_start")
+    }
+}
+
 /// ORDER BY by position, or by a name that no column has: items may have moved.
 fn order_key(expr: &mut Expr, items: &[Moved]) {
     match &*expr {
@@ -332,12 +341,37 @@ fn order_key(expr: &mut Expr, items: &[Moved]) {
     }
 }
 
-/// ORDER BY a bound of the window that is none of the items.
+/// ORDER BY a bound of the window that is none of the items: `window_start`, `w.start`, or
+/// `TUMBLE_START(..)`.
 fn bound(expr: &mut Expr, items: &[Moved], window: &Window) {
-    let Expr::Identifier(ident) = &*expr else {
-        return;
+    let is_window = |name: &str| {
+        let called = |item: &&Moved| item.name == name && item.is_window();
+        name == "window" || items.iter().any(|item| called(&item))
     };
-    let name = normal(ident);
+    let name = match &*expr {
+        Expr::Identifier(ident) => normal(ident),
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [of, side] if is_window(&normal(of)) => {
+                *expr = match normal(side).as_str() {
+                    "start" => window.start(),
+                    "end" => window.end(),
+                    _ => return,
+                };
+                return;
+            }
+            _ => return,
+        },
+        other => match windows::function_name(other) {
+            Some(function) if BOUNDS.contains(&function.as_str()) => {
+                *expr = match function.ends_with("_start") {
+                    true => window.start(),
+                    false => window.end(),
+                };
+                return;
+            }
+            _ => return,
+        },
+    };
     if items.iter().any(|item| item.name == name) {
         return;
     }

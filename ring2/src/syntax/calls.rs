@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::{BOUNDS, WINDOWS};
+use crate::json::PARSE;
 use crate::window::marker::PROCTIME;
 
 pub(crate) fn normal(ident: &Ident) -> String {
@@ -20,6 +21,9 @@ pub(crate) fn default_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(ident) => normal(ident),
         Expr::CompoundIdentifier(parts) => parts.last().map(normal).unwrap_or_default(),
+        Expr::Function(f) if f.name.to_string() == PARSE => arguments(f)
+            .first()
+            .map_or(String::new(), |of| default_name(of)),
         Expr::Function(f) => f.name.to_string().to_lowercase(),
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => default_name(inner),
         other => other.to_string(),

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, Select, SelectItem, Spanned, TableFactor, TableFunctionArgs, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Query, Select, SelectItem, Spanned, Subscript, TableFactor, TableFunctionArgs, Value,
+    ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::distinct;
+use super::{casts, distinct, spans};
 use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
 use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX, QUERY_DEPTH_MAX};
@@ -221,6 +221,11 @@ impl VisitorMut for Canonical<'_> {
             }
             _ => {}
         }
+        spans::written(expr);
+        casts::written(expr);
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr {
+            in_brackets(root, access_chain);
+        }
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             let constant = access_chain.iter().find_map(|access| match access {
                 AccessExpr::Dot(Expr::Value(value)) => Some(value.span.start),
@@ -347,6 +352,25 @@ impl Canonical<'_> {
         }
         *args = slots.into_iter().flatten().collect();
         Ok(())
+    }
+}
+
+/// `(row).field` is `(row)['field']`, and `rows[1].field` is `rows[1]['field']`.
+fn in_brackets(root: &Expr, chain: &mut [AccessExpr]) {
+    // Before that names may be those of a relation and its column.
+    let mut is_value = !matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    for access in chain {
+        match access {
+            AccessExpr::Dot(Expr::Identifier(field)) if is_value => {
+                let index = Expr::Value(ValueWithSpan {
+                    value: Value::SingleQuotedString(field.value.clone()),
+                    span: field.span,
+                });
+                *access = AccessExpr::Subscript(Subscript::Index { index });
+            }
+            AccessExpr::Dot(_) => {}
+            AccessExpr::Subscript(_) => is_value = true,
+        }
     }
 }
 

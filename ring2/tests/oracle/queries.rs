@@ -98,6 +98,15 @@ pub(crate) const TYPES: &[&str] = &[
      (y - y) IN (-y, 3.0) AS e, NULLIF(-y, y - y) AS f FROM r",
     "SELECT k, MEDIAN(-y) AS m, COUNT(DISTINCT y - y) AS n FROM r GROUP BY k",
     "SELECT n, w, f, u, tm, tags, o, g, us FROM r",
+    // Zeros of both signs are peers, also where an aggregate orders by them.
+    "SELECT b, ARRAY_AGG(i ORDER BY y, i) AS a, FIRST_VALUE(i ORDER BY -y DESC, i) AS f, \
+     LAST_VALUE(i ORDER BY y * 0.0, i) AS l, STRING_AGG(s, ',' ORDER BY y, s, i) AS t FROM r GROUP BY b",
+    "SELECT ARRAY_AGG(i ORDER BY y, i) AS a FROM r",
+    "SELECT -CASE WHEN b THEN INTERVAL '1 month 2 days 03:04:05' END AS a FROM r",
+    "SELECT '[1, {\"a\": 2}]'::JSON->1 AS j, CAST('{\"k\": ' || k || '}' AS JSON)->>'k' AS t FROM r",
+    "SELECT tm = TIME '12:00:07.25' AS a, tm < TIME '12:00:07.250000001' AS b, \
+     tm BETWEEN TIME '01:00' AND TIME '13:00:00.5' AS c, CAST(tm AS TIME(9)) = tm AS d FROM r",
+    "SELECT (o).a AS a, (r.o).b AS b FROM r",
     "SELECT n + 1, n * 2, n / 3, n % 7, -n, n + w, n * x, u + w, w * w - k FROM r",
     "SELECT CASE WHEN i > 0 THEN 'up' WHEN i < 0 THEN s ELSE NULL END AS c, \
             CASE k WHEN 1 THEN n WHEN 2 THEN 0 END AS d FROM r",

@@ -38,6 +38,10 @@ SELECT detail.nosuch FROM trades
 ---
 SELECT detail['nosuch'] FROM trades
 ---
+SELECT (detail).nosuch FROM trades
+---
+SELECT CAST(detail AS JSON) FROM trades
+---
 SELECT symbol FROM trades WHERE price IN ('a', 2)
 ---
 SELECT symbol FROM trades WHERE symbol IN (1, TRUE)
@@ -188,7 +192,7 @@ SELECT GREATEST(price, tags) FROM trades
 ---
 SELECT ROUND(symbol) FROM trades
 ---
-SELECT CAST(symbol AS JSON) FROM trades
+SELECT TRY_CAST(symbol AS JSON) FROM trades
 ---
 SELECT CAST(symbol AS UUID) FROM trades
 ---
@@ -224,8 +228,6 @@ SELECT t.price, a.k FROM trades t ASOF JOIN a MATCH_CONDITION (t.event_time >= a
 SELECT COUNT(*) FROM trades WHERE event_time < PROCTIME();
 ---
 SELECT symbol ~ volume FROM trades;
----
-SELECT (detail).venue FROM trades;
 ---
 SELECT SUM(price) FROM trades HAVING SUM(price);
 ---

@@ -6,7 +6,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use crate::column::{Binaries, Bools, Column, Fixed, Strings};
 use crate::format::decimal::parse_decimal;
-use crate::format::span::parse_time;
+use crate::format::span::{parse_span, parse_time};
 use crate::format::time::{parse_date, parse_timestamp};
 use crate::schema::unit_nanos;
 
@@ -40,6 +40,7 @@ pub(super) fn read(from: &Strings, to: &DataType, out: &mut Column, failed: &mut
                 parse_decimal(text, *p, s.unsigned_abs()).ok()
             });
         }
+        (Column::Interval(out), _) => fill(from, out, failed, |t| parse_span(t).ok()),
         (Column::I8(out), _) => parse(from, out, failed),
         (Column::I16(out), _) => parse(from, out, failed),
         (Column::I32(out), _) => parse(from, out, failed),

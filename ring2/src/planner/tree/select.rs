@@ -12,7 +12,9 @@ use super::from::Scope;
 use super::owners::{Owned, keep_merged, of_using, qualify};
 use super::unnest::{keep_names, of_owner, stars};
 use super::windows::{self, Window};
-use super::{AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, is_of_row, visit};
+use super::{
+    AGAIN, Level, Moved, RESULT_END, RESULT_START, SYSTEM, Tree, casts, frames, is_of_row, visit,
+};
 use crate::error::SqlError;
 use crate::functions::BOUNDS;
 use crate::syntax::{default_name, normal, unpositioned};
@@ -266,6 +268,7 @@ impl Tree<'_> {
             if let Expr::Function(f) = e
                 && let Some(WindowType::WindowSpec(spec)) = &mut f.over
             {
+                frames::by_rows(&f.name.to_string(), spec);
                 self.over(spec, names)?;
             }
             Ok(())
