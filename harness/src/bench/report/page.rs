@@ -151,14 +151,14 @@ fn plot(metrics: &[&(String, Metric)], are_ratios: bool) -> String {
         let (middle, text) = (y + ROW / 2.0, y + ROW - 5.0);
         let (name, shown) = (escaped(name), escaped(&metric.shown[0]));
         let (label, figure) = (LABEL - 6.0, LABEL + WIDTH + 8.0);
-        _ = write!(
+        _ = writeln!(
             out,
             "<g><title>{name}: {shown}</title>\
              <text x=\"{label}\" y=\"{text:.0}\" text-anchor=\"end\">{name}</text>\
              <rect x=\"{LABEL}\" y=\"{:.0}\" width=\"{bar:.1}\" height=\"{:.0}\" \
              fill=\"{colour}\"/>\
              <path d=\"M{from:.1} {middle:.1}H{to:.1}\" stroke=\"#222\"/>\
-             <text x=\"{figure}\" y=\"{text:.0}\">{shown}</text></g>\n",
+             <text x=\"{figure}\" y=\"{text:.0}\">{shown}</text></g>",
             y + 3.0,
             ROW - 6.0,
         );

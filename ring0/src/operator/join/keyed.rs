@@ -107,11 +107,6 @@ impl<T> Keyed<T> {
     }
 
     #[cfg(test)]
-    pub(in crate::operator::join) fn all(&self) -> impl Iterator<Item = &T> {
-        self.parts.iter().flat_map(IndexMap::values)
-    }
-
-    #[cfg(test)]
     pub(in crate::operator::join) fn is_empty(&self) -> bool {
         self.parts.iter().all(IndexMap::is_empty)
     }
