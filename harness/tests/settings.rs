@@ -97,7 +97,8 @@ fn memory_has_a_limit() {
     let said = text(&wrong.stderr);
     assert_eq!(wrong.status.code(), Some(2), "{said}");
     assert!(said.contains("as in 512MB or 4GiB"), "{said}");
-    let sql = "CREATE SOURCE made (id BIGINT) WITH (connector = 'generator', rows = 200000);
+    let sql = "CREATE SOURCE made (id BIGINT) WITH (connector = 'generator', rows = 200000,
+            fields.id.kind = 'sequence');
         SELECT id, COUNT(*) AS n FROM made GROUP BY id";
     let variable = [("TREFOIL_MEMORY_LIMIT", "1 MiB")];
     let ended = run(&folder, &["run", "-c", sql], &variable);

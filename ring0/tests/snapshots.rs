@@ -24,8 +24,8 @@ use trefoil_ring0::snapshot::{Place, Told};
 /// More groups than there is room for pieces of.
 const KEYS: i64 = 100_000;
 
-/// COUNT(*) by key, as it changes.
-fn counting() -> Program {
+/// COUNT(*) by key, or SUM(key), as it changes.
+fn counting(function: AggregateFunction) -> Program {
     let keys = || Schema::new(vec![Field::new("key", DataType::Int64)]);
     let fields = vec![
         Field::new("key", DataType::Int64),
@@ -36,8 +36,8 @@ fn counting() -> Program {
         input: Arc::new(keys()),
         keys: vec![0],
         calls: vec![AggregateCall {
-            function: AggregateFunction::Count,
-            argument: None,
+            argument: matches!(function, AggregateFunction::Sum).then_some(0),
+            function,
         }],
         phase: Phase::Changes,
         window: None,
@@ -104,8 +104,8 @@ fn held(told: &[Told]) -> BTreeMap<i64, i64> {
     held
 }
 
-#[test]
-fn rows_do_not_wait_for_the_groups_to_be_handed_on() {
+/// The program on this thread, and who appends to it.
+fn begin(function: AggregateFunction) -> (Runtime, Running, Channel, Appender) {
     let config = Config {
         shards: 1,
         executor: Executor::Threads,
@@ -114,9 +114,15 @@ fn rows_do_not_wait_for_the_groups_to_be_handed_on() {
     let mut runtime = Runtime::open_here(&config).unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("key", DataType::Int64)]));
     let mut channel = Channel::new("rows", schema, None, config.frame_rows);
-    let mut running = runtime.add(&counting()).unwrap();
+    let mut running = runtime.add(&counting(function)).unwrap();
     channel.attach(&mut running, 0, &[0]).unwrap();
-    let mut appender = channel.appender().unwrap();
+    let appender = channel.appender().unwrap();
+    (runtime, running, channel, appender)
+}
+
+#[test]
+fn rows_do_not_wait_for_the_groups_to_be_handed_on() {
+    let (mut runtime, mut running, _channel, mut appender) = begin(AggregateFunction::Count);
     let once = (0..KEYS).map(|key| (key, 1)).collect::<BTreeMap<_, _>>();
     let counted = count(&mut runtime, &mut running, &mut appender, 0..KEYS);
     assert_eq!(counted, once);
@@ -145,4 +151,36 @@ fn rows_do_not_wait_for_the_groups_to_be_handed_on() {
     }
     let behind = (0..KEYS).map(|key| (key, if key < 1_000 { 2 } else { 1 }));
     assert_eq!(held(&told), behind.collect());
+}
+
+/// The results have met the barrier, and not all of what is before it was told: nobody may take it
+/// for whole.
+#[test]
+fn a_shard_that_fails_has_not_told_all() {
+    let (mut runtime, mut running, _channel, mut appender) = begin(AggregateFunction::Sum);
+    let sums = count(&mut runtime, &mut running, &mut appender, 0..KEYS);
+    assert_eq!(sums.len(), KEYS as usize);
+    running.ask_barrier(1);
+    // The second one is out of range.
+    for _ in 0..2 {
+        appender.append_row(&[Value::I64(i64::MAX)]).unwrap();
+    }
+    appender.flush().unwrap();
+    let failed = loop {
+        runtime.step();
+        match running.try_next_block() {
+            Ok(Next::Block(block)) => running.give_back(block),
+            Ok(Next::Nothing | Next::Barrier(..)) => {}
+            Ok(Next::End) => panic!("a sum is out of range"),
+            Err(error) => break error,
+        }
+    };
+    assert!(failed.to_string().contains("out of range"), "{failed}");
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        runtime.step();
+        told.extend(running.next_told().map(|(_, told)| told));
+    }
+    assert!(!told.iter().any(|told| matches!(told, Told::Done { .. })));
+    assert_eq!(running.ended_shards(), Vec::<usize>::new());
 }

@@ -127,11 +127,18 @@ impl DebeziumParser {
     }
 
     /// Has the row with the key that an update, which is the frame's last row, was of go before it
-    /// comes, if that was another one.
+    /// comes, if that was another one. What was before may be left out, or say nothing of the key.
     fn moved(&mut self, before: &str, after: &str, frame: &mut Frame) -> Result<(), String> {
         let rows = frame.rows();
-        self.push(before, DELETE, frame)
-            .map_err(|message| format!("before: {message}"))?;
+        if self.push(before, DELETE, frame).is_err() {
+            frame.truncate(rows);
+            return Ok(());
+        }
+        let mut columns = self.keys.iter().map(|key| &frame.columns[key.column]);
+        if columns.any(|column| !column.is_valid(rows)) {
+            frame.truncate(rows);
+            return Ok(());
+        }
         let [mut was, mut is] = [Vec::new(), Vec::new()];
         put_key(&mut was, frame, rows, &self.keys);
         put_key(&mut is, frame, rows - 1, &self.keys);

@@ -86,11 +86,13 @@ impl Part {
 
     fn end(&mut self) -> Turn {
         self.orders.tell(self.number, &self.shard);
+        self.orders.holdings.end(self.number);
         self.outcome = Some(Ok(self.shard.report()));
         Turn::Finished
     }
 
     pub(super) fn fail(&mut self, error: crate::error::Error) -> Turn {
+        self.orders.holdings.end(self.number);
         self.outcome = Some(Err(error));
         self.orders.failed.store(true, Ordering::Release);
         Turn::Finished
@@ -157,6 +159,14 @@ impl Hosted {
             // What was ended goes home in the next turn.
             true => Turn::Busy,
             false => all,
+        }
+    }
+
+    /// The shard has ended. What it was given and has not looked at is gone as the rest is: the
+    /// ring would keep it as long as there is who fills it, and its host would wait for it.
+    pub(super) fn leave(mut self) {
+        while let Ok(slot) = self.incoming.pop() {
+            drop(slot);
         }
     }
 

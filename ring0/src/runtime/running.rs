@@ -379,10 +379,13 @@ impl Running {
         self.outcomes.iter().all(Option::is_some)
     }
 
-    /// The shards that have given their parts back: they tell nothing any more.
+    /// The shards that have ended and given their parts back: they tell nothing any more. One that
+    /// failed is none: what it had still to tell of a barrier nobody has.
     pub fn ended_shards(&mut self) -> Vec<usize> {
         self.collect();
-        let ended = |shard: &usize| self.outcomes[*shard].is_some() && self.told[*shard].is_empty();
+        let ended = |shard: &usize| {
+            matches!(self.outcomes[*shard], Some(Ok(_))) && self.told[*shard].is_empty()
+        };
         (0..self.outcomes.len()).filter(ended).collect()
     }
 

@@ -54,7 +54,7 @@ impl Seat {
             self.shared.fail(error);
             self.bells.iter().for_each(|bell| bell.ring_always());
         }
-        drop(hosted);
+        hosted.leave();
         self.host.ring_always();
     }
 

@@ -111,6 +111,11 @@ impl Holdings {
         shards.sum::<u64>() + self.kept_bytes.load(Ordering::Relaxed)
     }
 
+    /// A shard has ended, and holds nothing.
+    pub(super) fn end(&self, number: usize) {
+        self.shards[number].store(0, Ordering::Relaxed);
+    }
+
     /// Says what a shard holds, by operator.
     pub(super) fn tell(&self, number: usize, shard: &Shard) {
         for counters in shard.operators() {

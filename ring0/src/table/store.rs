@@ -154,16 +154,27 @@ impl PageStore {
             self.pass_taken(id);
             return Ok(id);
         }
+        if let Some(id) = self.take_pooled() {
+            self.count();
+            return Ok(id);
+        }
         if self.fresh == self.open {
             self.open_step()?;
         }
         let id = self.fresh as PageId;
         self.fresh += 1;
-        self.charge.set(self.fresh * PAGE_BYTES);
+        self.count();
         self.occupied.push(0);
         self.written.push(0);
         self.pass_taken(id);
         Ok(id)
+    }
+
+    /// Counts the pages that are taken, and those that were given back. Copies of pages go with a
+    /// snapshot and are not what state takes.
+    fn count(&mut self) {
+        let pages = self.fresh - self.copies();
+        self.charge.set(pages * PAGE_BYTES);
     }
 
     /// Makes all of a page zero.
@@ -269,7 +280,7 @@ impl PageStore {
 
     /// Pages in use.
     pub fn used(&self) -> usize {
-        self.fresh - self.free.len()
+        self.fresh - self.free.len() - self.pooled()
     }
 
     /// Where a page lies.

@@ -28,6 +28,8 @@ pub(super) struct Frozen {
     /// By page: where its copied parts are.
     copies: Vec<PageId>,
     copied: usize,
+    /// Pages that were copies.
+    pool: Vec<PageId>,
     /// Pages that were given back and are not handed on.
     held: Vec<PageId>,
 }
@@ -57,19 +59,37 @@ impl PageStore {
 
     /// Whether so much is copied that nothing more should be before the rest was handed on.
     pub(crate) fn has_copied_enough(&self) -> bool {
-        self.frozen.copied >= FROZEN_PAGES_MAX
+        let left = self.pages_max - self.used();
+        self.frozen.copied >= FROZEN_PAGES_MAX || left < self.pages_max / 8
+    }
+
+    /// Pages that were copies, and are to be used again.
+    pub(super) fn pooled(&self) -> usize {
+        self.frozen.pool.len()
+    }
+
+    /// Pages that are copies, or were.
+    pub(super) fn copies(&self) -> usize {
+        self.frozen.copied + self.frozen.pool.len()
+    }
+
+    /// Takes a page that was a copy, all zero, if there is one.
+    pub(super) fn take_pooled(&mut self) -> Option<PageId> {
+        let id = self.frozen.pool.pop()?;
+        self.clear(id);
+        self.occupied[id as usize] = 0;
+        self.pass_taken(id);
+        Some(id)
     }
 
     /// Forgets how pages were.
     pub(crate) fn thaw(&mut self) {
-        self.frozen.is_on = false;
-        let held = std::mem::take(&mut self.frozen.held);
-        let copies = std::mem::take(&mut self.frozen.copies);
-        self.free.extend(held);
-        self.free
-            .extend(copies.iter().filter(|copy| **copy != NONE));
-        self.frozen.copies = copies;
-        self.frozen.copied = 0;
+        let frozen = &mut self.frozen;
+        frozen.is_on = false;
+        self.free.append(&mut frozen.held);
+        let left = frozen.copies.iter().filter(|copy| **copy != NONE);
+        frozen.pool.extend(left);
+        frozen.copied = 0;
     }
 
     /// Has slots that are about to be written to copied, each of so many bytes.
@@ -118,9 +138,13 @@ impl PageStore {
         let copy = match self.frozen.copies[at] {
             // One is taken also where nothing was there: who has no copy is as it was.
             NONE => {
-                let copy = self.take_marked()?;
+                let copy = match self.take_pooled() {
+                    Some(copy) => copy,
+                    None => self.take_marked()?,
+                };
                 self.frozen.copies[at] = copy;
                 self.frozen.copied += 1;
+                self.count();
                 copy
             }
             copy => copy,
@@ -163,7 +187,7 @@ impl PageStore {
         let copy = std::mem::replace(&mut self.frozen.copies[id as usize], NONE);
         if copy != NONE {
             self.frozen.copied -= 1;
-            self.free.push(copy);
+            self.frozen.pool.push(copy);
         }
     }
 
