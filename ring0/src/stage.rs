@@ -443,14 +443,14 @@ impl Level {
         if !end.recorder.has_room() {
             return Ok(Flow::Full);
         }
-        if let Operator::Aggregate(state) = &mut self.operator {
-            // What it kept at a barrier before is handed on first.
-            if state.is_frozen() {
-                return Ok(Flow::Full);
-            }
-            if state.freeze()? {
-                return Ok(Flow::Done);
-            }
+        // What it kept at a barrier before is handed on first.
+        if self.frozen().is_some() {
+            return Ok(Flow::Full);
+        }
+        if let Operator::Aggregate(state) = &mut self.operator
+            && state.freeze()?
+        {
+            return Ok(Flow::Done);
         }
         Ok(match self.operator.save()? {
             None => Flow::Done,

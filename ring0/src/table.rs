@@ -232,7 +232,7 @@ impl Table {
         }
         if layout.keys.is_var() {
             let found = slot(hole);
-            self.heap.free(VarRef(found[1], found[2]));
+            self.heap.free(store, VarRef(found[1], found[2]));
         }
         let mut behind = next(hole);
         while slot(behind)[0] != 0 {
@@ -265,23 +265,9 @@ impl Table {
         let mut count = 0;
         while count < rows_max && cursor.entry < self.directory.len() {
             let entry = self.directory[cursor.entry];
-            let page = store.page(entry.id()).cast::<u64>();
-            while count < rows_max && cursor.slot < self.slots {
-                let bytes = layout.slot_words * 8;
-                let written = store.written(entry.id(), bytes, cursor.slot);
-                let (first, end) = written.unwrap_or((self.slots, self.slots));
-                cursor.slot = first.min(self.slots);
-                let end = end.min(self.slots);
-                while count < rows_max && cursor.slot < end {
-                    let slot = page.wrapping_add(cursor.slot * layout.slot_words);
-                    // SAFETY: the slot lies within the page, whose words are initialised.
-                    if unsafe { *slot } != 0 {
-                        out[count] = slot;
-                        count += 1;
-                    }
-                    cursor.slot += 1;
-                }
-            }
+            let of = (entry.id(), self.slots);
+            let to = &mut out[count..rows_max];
+            count += slots_of(layout, store, of, &mut cursor.slot, to);
             if cursor.slot == self.slots {
                 cursor.slot = 0;
                 cursor.entry += 1 << (self.depth - entry.depth());
@@ -291,32 +277,34 @@ impl Table {
     }
 }
 
-/// Appends the slots in use of a page of so many, from `next` on, until there are `most`; says in
-/// `next` which one comes then.
+/// The slots in use of a page of so many, from `next` on, as far as there is room for them. Gives
+/// how many, and says in `next` which slot comes then.
 pub(crate) fn slots_of(
     layout: &TableLayout,
     store: &PageStore,
     (page, slots): (PageId, usize),
     next: &mut usize,
-    most: usize,
-    to: &mut Vec<*mut u64>,
-) {
+    out: &mut [*mut u64],
+) -> usize {
     let words = store.page(page).cast::<u64>();
-    while *next < slots && to.len() < most {
-        let bytes = layout.slot_words * 8;
+    let bytes = layout.slot_words * 8;
+    let mut count = 0;
+    while count < out.len() && *next < slots {
         let written = store.written(page, bytes, *next);
         let (first, end) = written.unwrap_or((slots, slots));
         *next = first.min(slots);
         let end = end.min(slots);
-        while *next < end && to.len() < most {
+        while count < out.len() && *next < end {
             let slot = words.wrapping_add(*next * layout.slot_words);
             // SAFETY: the slot lies within the page, whose words are initialised.
             if unsafe { *slot } != 0 {
-                to.push(slot);
+                out[count] = slot;
+                count += 1;
             }
             *next += 1;
         }
     }
+    count
 }
 
 #[inline(always)]

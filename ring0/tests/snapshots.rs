@@ -9,13 +9,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_ipc::reader::StreamReader;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::appender::{Appender, Channel, Value};
 use trefoil_ring0::changelog::weighted;
 use trefoil_ring0::column::Column;
 use trefoil_ring0::program::{
-    AggregateCall, AggregateFunction, AggregateSpec, OperatorSpec, OutputSpec, Phase, Program,
-    Reading, SourceKind, SourceSpec,
+    AggregateCall, AggregateFunction, AggregateSpec, EventTime, OperatorSpec, OutputSpec, Phase,
+    Program, Reading, SourceKind, SourceSpec, WindowKey,
 };
 use trefoil_ring0::runtime::{Config, Executor, Next, Running, Runtime};
 use trefoil_ring0::schema::{Field, Schema};
@@ -104,13 +104,17 @@ fn held(told: &[Told]) -> BTreeMap<i64, i64> {
     held
 }
 
-/// The program on this thread, and who appends to it.
-fn begin(function: AggregateFunction) -> (Runtime, Running, Channel, Appender) {
-    let config = Config {
+fn config() -> Config {
+    Config {
         shards: 1,
         executor: Executor::Threads,
         ..Config::default()
-    };
+    }
+}
+
+/// The program on this thread, and who appends to it.
+fn begin(function: AggregateFunction) -> (Runtime, Running, Channel, Appender) {
+    let config = config();
     let mut runtime = Runtime::open_here(&config).unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("key", DataType::Int64)]));
     let mut channel = Channel::new("rows", schema, None, config.frame_rows);
@@ -183,4 +187,85 @@ fn a_shard_that_fails_has_not_told_all() {
     }
     assert!(!told.iter().any(|told| matches!(told, Told::Done { .. })));
     assert_eq!(running.ended_shards(), Vec::<usize>::new());
+}
+
+/// COUNT(*) by windows of a second, whose starts come with the rows, and a key.
+fn windows() -> Program {
+    let start = || Field::new("start", DataType::Timestamp(TimeUnit::Millisecond, None));
+    let read = Arc::new(Schema::new(vec![
+        start(),
+        Field::new("key", DataType::Int64),
+    ]));
+    let counted = Arc::new(Schema::new(vec![
+        start(),
+        Field::new("key", DataType::Int64),
+        Field::new("count", DataType::Int64),
+    ]));
+    let aggregate = AggregateSpec {
+        input: Arc::clone(&read),
+        keys: vec![0, 1],
+        calls: vec![AggregateCall {
+            function: AggregateFunction::Count,
+            argument: None,
+        }],
+        phase: Phase::Complete,
+        window: Some(WindowKey {
+            key: 0,
+            size_ns: 1_000_000_000,
+        }),
+        output: Arc::clone(&counted),
+    };
+    let mut source = SourceSpec::new("rows", read, SourceKind::Channel);
+    source.reading = Reading::InOrder;
+    source.event_time = Some(EventTime {
+        column: 0,
+        lag_ns: Some(0),
+        bound: None,
+    });
+    let operators = vec![OperatorSpec::Aggregate(Arc::new(aggregate))];
+    Program::chain(source, operators, OutputSpec::free(counted))
+}
+
+/// Pages are copied between turns, too, and what was a copy becomes a page of state: what a query
+/// is said to hold does not grow with the number of its snapshots.
+#[test]
+fn what_is_held_does_not_grow_with_snapshots() {
+    let config = config();
+    let mut runtime = Runtime::open_here(&config).unwrap();
+    let program = windows();
+    let schema = Arc::clone(&program.sources[0].schema);
+    let mut channel = Channel::new("rows", schema, Some(0), config.frame_rows);
+    let mut running = runtime.add(&program).unwrap();
+    channel.attach(&mut running, 0, &[0, 1]).unwrap();
+    let mut appender = channel.appender().unwrap();
+    let take = |runtime: &mut Runtime, running: &mut Running| {
+        runtime.step();
+        while let Next::Block(block) = running.try_next_block().unwrap() {
+            running.give_back(block);
+        }
+    };
+    let mut held = Vec::new();
+    for number in 1..=20 {
+        // One that needs few pages, and one that needs more than there are.
+        let groups = if number % 2 == 0 { 3_000 } else { 20_000 };
+        for first in (0..groups).step_by(500) {
+            for key in first..first + 500 {
+                let row = [Value::I64(number * 1_000), Value::I64(key)];
+                appender.append_row(&row).unwrap();
+            }
+            appender.flush().unwrap();
+            (0..20).for_each(|_| take(&mut runtime, &mut running));
+        }
+        running.ask_barrier(number as u64);
+        let mut told = Vec::new();
+        while !matches!(told.last(), Some(Told::Done { .. })) {
+            take(&mut runtime, &mut running);
+            told.extend(running.next_told().map(|(_, told)| told));
+        }
+        running.control().ask();
+        runtime.step();
+        held.push(running.control().holding().operators[0].bytes);
+    }
+    // A page or two more, as it falls out.
+    assert!(held[19] <= held[3] + 128 * 1024, "{held:?}");
 }

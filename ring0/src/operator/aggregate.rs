@@ -73,7 +73,7 @@ pub struct EmitCursor {
 
 /// Everything that updates and emissions of any window share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     spec: Arc<AggregateSpec>,
     plan: Plan,
     layout: TableLayout,
@@ -84,6 +84,8 @@ struct Shared {
     /// Nanoseconds of the window key's unit.
     window_unit_ns: i64,
     has_strings: bool,
+    /// The groups as they were at a barrier, while they are handed on.
+    frozen: Option<Frozen>,
 }
 
 /// The groups of one window, or all.
@@ -104,8 +106,6 @@ pub struct Aggregate {
     splitter: Splitter<i64>,
     /// Where handing on the groups to a snapshot stands.
     saving: Option<Saving>,
-    /// The groups as they were at a barrier, while they are handed on.
-    frozen: Option<Frozen>,
     /// How groups are read that were made before an exchange, once some came.
     combining: Option<Box<Combining>>,
 }
@@ -134,7 +134,6 @@ impl Aggregate {
             whole,
             windows: BTreeMap::new(),
             saving: None,
-            frozen: None,
             combining: None,
         })
     }
@@ -296,6 +295,7 @@ impl Shared {
             keys_to,
             window_unit_ns,
             has_strings,
+            frozen: None,
             spec,
         })
     }

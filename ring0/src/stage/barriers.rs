@@ -1,12 +1,13 @@
 //! Where a chain stands to barriers, and which rows of state a shard owns behind one.
 
-use super::grouping::AggregateState;
 use super::made::Operator;
 use super::{Chain, Level, Place};
 use crate::error::Result;
 use crate::limits::KEY_GROUPS;
+use crate::operator::aggregate::Shared;
 use crate::shard::Aligning;
 use crate::snapshot::{self, Owned, Recorder};
+use crate::tally;
 
 /// What a chain has to do with barriers.
 #[derive(Debug)]
@@ -40,9 +41,9 @@ impl Barriers {
 
 impl Level {
     /// The groups that it keeps as they were at a barrier, if it does.
-    fn frozen(&mut self) -> Option<&mut AggregateState> {
+    pub(super) fn frozen(&mut self) -> Option<&mut Shared> {
         match &mut self.operator {
-            Operator::Aggregate(state) => Some(&mut **state).filter(|state| state.is_frozen()),
+            Operator::Aggregate(state) => state.shared().filter(|shared| shared.is_frozen()),
             _ => None,
         }
     }
@@ -72,7 +73,11 @@ impl Chain {
             let Some(groups) = level.frozen() else {
                 continue;
             };
-            if let Some(rows) = groups.save_frozen()? {
+            // Pages are taken for copies here, too.
+            let before = tally::held();
+            let saved = groups.save_frozen();
+            level.state.add_since(before);
+            if let Some(rows) = saved? {
                 let place = snapshot::Place::Operator(stage, operator);
                 recorder.record(place, snapshot::encode(&rows));
             }

@@ -17,7 +17,7 @@ use crate::mesh::Flow;
 use crate::message::Mark;
 use crate::operator::aggregate::panes::Panes;
 use crate::operator::aggregate::sessions::Sessions;
-use crate::operator::aggregate::{Aggregate, EmitCursor, Progress};
+use crate::operator::aggregate::{Aggregate, EmitCursor, Progress, Shared};
 use crate::program::{AggregateSpec, PanesSpec, Phase, Routing, SessionSpec};
 use crate::schema::Schema;
 use crate::snapshot::Owned;
@@ -265,31 +265,12 @@ impl AggregateState {
         }
     }
 
-    /// Whether groups that were frozen are still to be handed on.
-    pub(super) fn is_frozen(&self) -> bool {
-        match &self.groups {
-            Groups::Keys(groups) => groups.is_frozen(),
-            Groups::Panes(panes) => panes.is_frozen(),
-            Groups::Sessions(_) => false,
-        }
-    }
-
-    /// Whether so much of them is copied that nothing should change before more is handed on.
-    pub(super) fn has_copied_enough(&self) -> bool {
-        match &self.groups {
-            Groups::Keys(groups) => groups.has_copied_enough(),
-            Groups::Panes(panes) => panes.has_copied_enough(),
-            Groups::Sessions(_) => false,
-        }
-    }
-
-    /// The next groups that were frozen as rows of state; `None` behind the last, where they no
-    /// longer are.
-    pub(super) fn save_frozen(&mut self) -> Result<Option<RecordBatch>> {
+    /// What keeps groups that can be frozen.
+    pub(super) fn shared(&mut self) -> Option<&mut Shared> {
         match &mut self.groups {
-            Groups::Keys(groups) => groups.save_frozen(),
-            Groups::Panes(panes) => panes.save_frozen(),
-            Groups::Sessions(_) => unreachable!("sessions are not frozen"),
+            Groups::Keys(groups) => Some(groups.shared()),
+            Groups::Panes(panes) => Some(panes.shared()),
+            Groups::Sessions(_) => None,
         }
     }
 

@@ -65,8 +65,7 @@ struct Class {
 pub struct VarHeap {
     classes: Vec<Class>,
     pages: Vec<PageId>,
-    /// Values stay where they are, and what was forgotten meanwhile.
-    is_frozen: bool,
+    /// What was forgotten while pages are kept as they were: its space is used again behind that.
     forgotten: Vec<VarRef>,
 }
 
@@ -111,38 +110,33 @@ impl VarHeap {
 
     /// Keeps `bytes` in the place of the value that `old` refers to.
     pub fn replace(&mut self, store: &mut PageStore, old: VarRef, bytes: &[u8]) -> Result<VarRef> {
-        self.free(old);
+        self.free(store, old);
         self.put(store, bytes)
     }
 
     /// Forgets the value that `old` refers to, if any; its space is used again.
-    pub fn free(&mut self, old: VarRef) {
-        if old.is_some() && old.len() > INLINE_BYTES {
-            if self.is_frozen {
-                self.forgotten.push(old);
-                return;
-            }
-            let class = class_of(old.len());
-            self.classes[class].free.push(old.1);
+    pub fn free(&mut self, store: &PageStore, old: VarRef) {
+        if !old.is_some() || old.len() <= INLINE_BYTES {
+            return;
+        }
+        match store.is_frozen() {
+            true => self.forgotten.push(old),
+            false => self.list(old),
         }
     }
 
-    /// Keeps all values where they are, those that are forgotten as well, until [`VarHeap::thaw`].
-    pub(crate) fn freeze(&mut self) {
-        self.is_frozen = true;
-    }
-
-    /// Uses the space of what was forgotten meanwhile.
-    pub(crate) fn thaw(&mut self) {
-        self.is_frozen = false;
-        let mut forgotten = std::mem::take(&mut self.forgotten);
-        forgotten.drain(..).for_each(|old| self.free(old));
-        self.forgotten = forgotten;
+    fn list(&mut self, old: VarRef) {
+        self.classes[class_of(old.len())].free.push(old.1);
     }
 
     fn take(&mut self, store: &mut PageStore, class: usize) -> Result<u64> {
         if self.classes.is_empty() {
             self.classes.resize(CLASSES, Class::default());
+        }
+        if !store.is_frozen() {
+            while let Some(old) = self.forgotten.pop() {
+                self.list(old);
+            }
         }
         let entry = &mut self.classes[class];
         if let Some(block) = entry.free.pop() {

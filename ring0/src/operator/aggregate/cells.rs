@@ -12,6 +12,7 @@ use crate::operator::aggregate::generic;
 use crate::program::{AggregateCall, AggregateFunction, AggregateSpec, Phase};
 use crate::schema::{Field, Physical, Schema, physical};
 use crate::table::keys::value_words;
+use crate::table::store::PageStore;
 use crate::table::var::{VarHeap, VarRef};
 
 /// What a cell is for; its type is still open.
@@ -113,13 +114,13 @@ pub(super) struct Cell {
 
 impl Cell {
     /// Gives back what the cell of `slot` keeps beside it.
-    pub(super) fn free(&self, heap: &mut VarHeap, slot: *mut u64) {
+    pub(super) fn free(&self, heap: &mut VarHeap, store: &PageStore, slot: *mut u64) {
         if let Kind::Min(p) | Kind::Max(p) = self.kind
             && is_var(p)
         {
             // SAFETY: the slot is one of this plan's, and the cell's two words lie within it.
             let [first, second] = unsafe { *slot.add(self.at).cast() };
-            heap.free(VarRef(first, second));
+            heap.free(store, VarRef(first, second));
         }
     }
 }

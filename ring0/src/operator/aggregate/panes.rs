@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use self::closing::Closing;
 use self::saved::Saving;
-use super::frozen::Frozen;
 use super::splitter::Splitter;
 use super::{Pane, Progress, Shared};
 use crate::column::{Column, Fixed};
@@ -68,8 +67,6 @@ pub struct Panes {
     closing: Closing,
     /// Where handing on the panes to a snapshot stands.
     saving: Option<Saving>,
-    /// The panes as they were at a barrier, while they are handed on.
-    frozen: Option<Frozen>,
 }
 
 impl Panes {
@@ -124,7 +121,6 @@ impl Panes {
             open: BTreeMap::new(),
             spans: Vec::new(),
             saving: None,
-            frozen: None,
         })
     }
 

@@ -339,7 +339,7 @@ impl Sessions {
     fn forget(&mut self, group: u32) {
         let slot = self.arena.slot(&self.store, group);
         for cell in &self.plan.cells {
-            cell.free(&mut self.table.heap, slot);
+            cell.free(&mut self.table.heap, &self.store, slot);
         }
         self.held.forget(group);
         self.arena.give(group);

@@ -237,9 +237,9 @@ impl Closing {
         self.tables[table].as_mut().expect(THERE)
     }
 
-    /// All tables, by their numbers.
-    pub(super) fn tables(&mut self) -> Vec<Option<&mut Pane>> {
-        self.tables.iter_mut().map(Option::as_mut).collect()
+    /// The same, to be looked at.
+    pub(super) fn pane(&self, table: TableId) -> &Pane {
+        self.tables[table].as_ref().expect(THERE)
     }
 
     /// Makes a front of the panes that are kept and these.

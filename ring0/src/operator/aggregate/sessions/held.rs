@@ -290,7 +290,7 @@ impl Held {
                 let slots: Vec<*mut u64> = slots.collect();
                 emit::push_results(&plan.outputs[0], store, &slots, to)?;
                 let cells = plan.cells.iter();
-                cells.for_each(|cell| slots.iter().for_each(|&slot| cell.free(heap, slot)));
+                cells.for_each(|cell| slots.iter().for_each(|&slot| cell.free(heap, store, slot)));
             }
         }
         Ok(())

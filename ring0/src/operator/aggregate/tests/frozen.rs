@@ -87,7 +87,7 @@ fn check_frozen(seed: u64, setting: &Setting) {
                 got.extend(emitted(&mut frozen, upto, 70));
                 wanted.extend(emitted(&mut other, upto, 70));
             }
-            match frozen.save_frozen().expect("save") {
+            match frozen.shared().save_frozen().expect("save") {
                 Some(rows) => {
                     assert!(rows.num_rows() <= crate::snapshot::FROZEN_ROWS);
                     batches.push(rows);
@@ -95,7 +95,7 @@ fn check_frozen(seed: u64, setting: &Setting) {
                 None => break,
             }
         }
-        assert!(!frozen.is_frozen(), "all was handed on");
+        assert!(!frozen.shared().is_frozen(), "all was handed on");
         assert_eq!(texts(&batches), before);
         // Nothing is kept for it: values that are longer than a slot may lie in other places.
         let most = other.pages() + setting.distinct as usize * 200 / PAGE_BYTES + 8;
@@ -174,7 +174,7 @@ fn copies_are_counted() {
     run(&mut aggregate, &[frame]);
     assert_eq!(aggregate.pages(), 2 * pages, "each page was written to");
     let mut rows = 0;
-    while let Some(batch) = aggregate.save_frozen().expect("save") {
+    while let Some(batch) = aggregate.shared().save_frozen().expect("save") {
         rows += batch.num_rows();
     }
     assert_eq!((rows, aggregate.pages()), (20_000, pages));

@@ -11,7 +11,7 @@ fn check(rows: &[Row], shape: (i64, i64, i64), lag: i64, frame_rows: usize, ever
     let (mut got, mut wanted) = (Groups::new(), Groups::new());
     let (mut before, mut batches, mut greatest) = (None, Vec::new(), None);
     for (number, frame) in rows.chunks(frame_rows).enumerate() {
-        if number % every == 0 && !frozen.is_frozen() {
+        if number % every == 0 && !frozen.shared().is_frozen() {
             let mut saved = Vec::new();
             while let Some(rows) = other.save().expect("save") {
                 saved.push(rows);
@@ -30,8 +30,8 @@ fn check(rows: &[Row], shape: (i64, i64, i64), lag: i64, frame_rows: usize, ever
             update(panes, &on_time);
             emit(panes, Some(greatest.expect("rows") - lag), 16, groups);
         }
-        if frozen.is_frozen() {
-            match frozen.save_frozen().expect("save") {
+        if frozen.shared().is_frozen() {
+            match frozen.shared().save_frozen().expect("save") {
                 Some(rows) => batches.push(rows),
                 None => {
                     let handed_on = std::mem::take(&mut batches);
@@ -43,8 +43,8 @@ fn check(rows: &[Row], shape: (i64, i64, i64), lag: i64, frame_rows: usize, ever
     for (panes, groups) in [(&mut frozen, &mut got), (&mut other, &mut wanted)] {
         emit(panes, None, 16, groups);
     }
-    while frozen.is_frozen() {
-        match frozen.save_frozen().expect("save") {
+    while frozen.shared().is_frozen() {
+        match frozen.shared().save_frozen().expect("save") {
             Some(rows) => batches.push(rows),
             None => assert_eq!(Some(texts(&batches)), before.take()),
         }
