@@ -13,6 +13,7 @@ mod interval;
 mod join;
 mod kernel;
 mod late;
+mod lookup;
 mod nearest;
 mod order;
 mod over;
@@ -44,6 +45,7 @@ use trefoil_ring0::schema::{Field, Schema, physical};
 
 use self::branch::Branch;
 use self::changes::Told;
+use self::lookup::Windowed;
 use self::wanted::Wanted;
 use crate::error::SqlError;
 use crate::json::is_json;
@@ -84,6 +86,8 @@ struct Lowering<'a> {
     windows: Vec<Option<i64>>,
     /// A join holds rows until their windows close: late rows go where windows are made.
     held_by_window: bool,
+    /// Joins of a side that ends whose rows are grouped by windows.
+    windowed: Vec<Windowed>,
     /// The last column tells the first of the rows that a row of the source was taken apart to.
     apart: bool,
     /// Records are groups, and no rows of the source any more.
@@ -150,6 +154,7 @@ fn lower(
         columns: None,
         windows: Vec::new(),
         held_by_window: false,
+        windowed: Vec::new(),
         apart: false,
         grouped: false,
         sorted: false,
@@ -293,6 +298,7 @@ impl Lowering<'_> {
                 Ok(())
             }
             LogicalPlan::Aggregate(aggregate) => {
+                self.look_for_lookups(aggregate);
                 self.node(&aggregate.input)?;
                 self.aggregate(aggregate)
             }

@@ -13,6 +13,7 @@ use trefoil_ring0::program::OperatorSpec;
 use trefoil_ring0::schema::{Field, Schema};
 
 use super::Lowering;
+use super::lookup::is_windowed;
 use crate::ResultColumn;
 use crate::error::SqlError;
 use crate::lower_expr::unaliased;
@@ -110,7 +111,7 @@ pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
             match is_grouped(&planned.plan, |_| true) {
                 true => {
                     let timed = timed || is_grouped(&planned.plan, is_by_clock);
-                    endless && !(timed && is_grouped(&planned.plan, is_window))
+                    endless && !(timed && is_windowed(planned))
                 }
                 false => endless && takes_back(&planned.plan, &planned.tables),
             }

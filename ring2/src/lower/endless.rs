@@ -4,7 +4,8 @@ use datafusion::logical_expr::LogicalPlan;
 
 use trefoil_ring0::program::WindowKey;
 
-use super::changes::{is_by_clock, is_grouped, is_window};
+use super::changes::{is_by_clock, is_grouped};
+use super::lookup::is_windowed;
 use super::windows::KeyWindow;
 use super::{Lowering, Refusal};
 use crate::error::SqlError;
@@ -33,7 +34,7 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     if changes || !is_grouped(&planned.plan, |_| true) {
         return Ok(());
     }
-    if !is_grouped(&planned.plan, is_window) {
+    if !is_windowed(planned) {
         let message = "these groups never close: the input is unbounded, and no key is a window's \
                        bound";
         let hint = "GROUP BY window_start, or window_end, as well; or EMIT CHANGES";

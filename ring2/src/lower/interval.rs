@@ -396,7 +396,6 @@ impl Lowering<'_> {
         time: usize,
         to: Option<Routing>,
     ) -> Result<Option<Routing>, Refusal> {
-        let before = self.schema.fields.len();
         let sources: Vec<usize> = self.branches.iter().filter_map(|b| b.source()).collect();
         let Some(bound) = self.event_time(Some(time))? else {
             return refuse("of which one has no watermark");
@@ -414,18 +413,24 @@ impl Lowering<'_> {
         let Some(unit_ns) = unit_of(&self.schema.fields[time].data_type) else {
             unreachable!("event time is a TIMESTAMP")
         };
-        self.push(OperatorSpec::DropLate(LateRule {
+        self.drop_late(LateRule {
             time,
             unit_ns,
             bound,
             size: 0,
             slide: 0,
             offset: 0,
-        }));
-        let kept: Vec<usize> = (0..=before).filter(|at| *at != bound).collect();
+        });
+        Ok(to)
+    }
+
+    /// Has rows go that are late, and the column with their watermark.
+    pub(super) fn drop_late(&mut self, rule: LateRule) {
+        self.push(OperatorSpec::DropLate(rule));
+        let columns = 0..self.schema.fields.len();
+        let kept: Vec<usize> = columns.filter(|at| *at != rule.bound).collect();
         let fields = kept.iter().map(|&at| self.schema.fields[at].clone());
         let schema = Schema::new(fields.collect());
         self.project(kept.into_iter().map(Expr::Column).collect(), schema);
-        Ok(to)
     }
 }

@@ -21,7 +21,7 @@ use super::branch::Branch;
 use super::interval::{HeldBy, Within};
 use super::nearest::Closest;
 use super::union::Part;
-use super::window_join::{equal_windows, meets_windows, windows_behind};
+use super::window_join::{equal_windows, meets_windows, windows_behind, windows_of};
 use super::{Lowering, Refusal};
 use crate::lower_expr::{Scope, expression};
 use crate::partitioning::{Way, changes_come, ends};
@@ -50,7 +50,7 @@ pub(super) struct Coming {
 
 /// What a join keeps.
 #[derive(Debug)]
-enum Kept {
+pub(super) enum Kept {
     /// A side wholly, and how far times of both are apart, where the condition says it.
     Side(Side, Option<Within>),
     /// Rows of both as long as they may match.
@@ -163,6 +163,8 @@ impl Lowering<'_> {
         self.joins += 1;
         let kind = kind(join);
         let kept = self.kept(join, kind, [&left, &right], [&left_way, &right_way])?;
+        let [left, right] = self.on_time_above(join, &kept, [left, right])?;
+        let before = self.windows_before(join, [&left, &right]);
         let condition = match &kept {
             Kept::Within(within) => within.rest.clone(),
             Kept::Nearest(_) => None,
@@ -185,13 +187,13 @@ impl Lowering<'_> {
         let (keep, windows) = match &kept {
             Kept::Within(within) => (
                 Keep::Interval(within.interval(sides)),
-                windows_behind(kind, sides, within),
+                windows_behind(kind, sides, windows_of(kind, sides, within)),
             ),
             Kept::Nearest(closest) => (
                 Keep::Nearest(closest.nearest(sides)),
                 closest.windows(sides),
             ),
-            Kept::Side(side, _) => (Keep::Side(*side), Vec::new()),
+            Kept::Side(side, _) => (Keep::Side(*side), windows_behind(kind, sides, before)),
             Kept::Changes(_) => (Keep::Changes, Vec::new()),
         };
         let near = match &kept {
@@ -238,20 +240,22 @@ impl Lowering<'_> {
         let held =
             endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
         let before = held.then(|| (self.program.clone(), self.aggregates, self.joins));
-        let parts = self.both_parts(join, held)?;
+        let made = self.windows_below(join);
+        let parts = self.both_parts(join, made.map(|made| made || held))?;
         match before {
             // What is late is late for windows by which rows are held, and for no others.
             Some(before) if equal_windows(join, [&parts[0], &parts[1]]).is_none() => {
                 (self.program, self.aggregates, self.joins) = before;
-                self.both_parts(join, false)
+                self.both_parts(join, made)
             }
             _ => Ok(parts),
         }
     }
 
-    fn both_parts(&mut self, join: &Join, held: bool) -> Result<[Part; 2], Refusal> {
-        let around = std::mem::replace(&mut self.held_by_window, held);
+    fn both_parts(&mut self, join: &Join, held: [bool; 2]) -> Result<[Part; 2], Refusal> {
+        let around = std::mem::replace(&mut self.held_by_window, held[0]);
         let left = self.part(&join.left)?;
+        self.held_by_window = held[1];
         let right = self.part(&join.right)?;
         self.held_by_window = around;
         Ok([left, right])

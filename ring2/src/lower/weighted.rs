@@ -29,6 +29,14 @@ impl Lowering<'_> {
     pub(super) fn window_of(&self, expr: &Expr) -> Option<i64> {
         match expr {
             Expr::Column(column) => self.windows.get(*column).copied().flatten(),
+            // All that may begin in it have come that much later.
+            Expr::TumbleStart { time, size, .. } => {
+                let Expr::Column(time) = **time else {
+                    return None;
+                };
+                let lag_ns = self.windows.get(time).copied().flatten()?;
+                size.checked_mul(self.unit_ns(time))?.checked_add(lag_ns)
+            }
             _ => None,
         }
     }

@@ -93,28 +93,40 @@ pub(super) fn equal_windows(join: &Join, parts: [&Part; 2]) -> Option<Within> {
     Some(Within::of_windows(times, lag_ns, join.filter.clone()))
 }
 
-/// Of which columns of joined rows windows close once a watermark has passed their end, and the
-/// size of these: a side's that is never missing. Event times are as the starts of windows of one
+/// Of which columns of both sides windows close once a watermark has passed their end, and the size
+/// of these: a side's that is never missing. Event times are as the starts of windows of one
 /// nanosecond.
-pub(super) fn windows_behind(
+pub(super) fn windows_of(
     kind: JoinKind,
     sides: [&Coming; 2],
     within: &Within,
-) -> Vec<Option<i64>> {
-    let size_ns = within.size_ns();
+) -> [Vec<Option<i64>>; 2] {
     let is_there = |side: Side| match kind.asked() {
         None => !kind.tells(side.other()),
         Some(asked) => asked == side,
     };
-    let mut windows = Vec::new();
-    for side in [Side::Left, Side::Right] {
+    [Side::Left, Side::Right].map(|side| {
         let coming = sides[side.port()];
-        let first = windows.len();
-        if kind.asked().is_none_or(|asked| asked == side) {
-            windows.resize(first + coming.schema.fields.len(), None);
-        }
+        let mut windows = vec![None; coming.schema.fields.len()];
         if let (true, Some(time)) = (is_there(side), coming.time) {
-            windows[first + time] = Some(size_ns);
+            windows[time] = Some(within.size_ns());
+        }
+        windows
+    })
+}
+
+/// The same of joined rows.
+pub(super) fn windows_behind(
+    kind: JoinKind,
+    sides: [&Coming; 2],
+    of: [Vec<Option<i64>>; 2],
+) -> Vec<Option<i64>> {
+    let mut windows = Vec::new();
+    for (side, mut of) in [Side::Left, Side::Right].into_iter().zip(of) {
+        if kind.asked().is_none_or(|asked| asked == side) {
+            // Columns that were computed for the join stand behind.
+            of.resize(sides[side.port()].schema.fields.len(), None);
+            windows.append(&mut of);
         }
     }
     if let JoinKind::Mark(_) = kind {
@@ -186,7 +198,7 @@ impl Lowering<'_> {
     }
 
     /// Nanoseconds of one unit of a TIMESTAMP's column.
-    fn unit_ns(&self, column: usize) -> i64 {
+    pub(super) fn unit_ns(&self, column: usize) -> i64 {
         match &self.schema.fields[column].data_type {
             datafusion::arrow::datatypes::DataType::Timestamp(unit, None) => unit_nanos(*unit),
             _ => unreachable!("event time is a TIMESTAMP"),

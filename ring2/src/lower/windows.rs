@@ -350,12 +350,14 @@ impl Lowering<'_> {
             all.push(Expr::Column(bound));
             all.len() - 1
         });
+        let nested = self.nested(&keys);
         self.project(all, Schema::new(fields));
         if let Some(rule) = bound.and_then(|bound| windows.late(bound)) {
             self.drop_at_source(rule);
         }
         self.pass_windows(&windows, bound);
-        if let (Some(_), Some(window)) = (bound, windows.key()) {
+        if let (true, Some(window)) = (bound.is_some() || nested.is_some(), windows.key()) {
+            let window = nested.map_or(window, |nested| nested.around(window));
             self.windows[window.key] = Some(window.size_ns);
         }
         let planned = input.fields().len();

@@ -305,6 +305,12 @@ const SHAPES: &[Shape] = &[
         "with DISTINCT the order is that of the argument: ARRAY_AGG(DISTINCT x ORDER BY x)",
     ),
     shape(
+        "HOP or CUMULATE over rows that were joined with a table",
+        At::Words(WINDOWS),
+        "",
+        "FROM HOP(stream, ts, slide, size) AS s JOIN the table, and GROUP BY s.window_start",
+    ),
+    shape(
         "a window over rows that were grouped or joined, of an input",
         At::Words(WINDOWS),
         "",

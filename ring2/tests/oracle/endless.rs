@@ -32,10 +32,13 @@ pub(super) fn bounded(path: &Path, columns: &str, lag: &str, query: &str) -> Pla
     planned(path, columns, lag, "", query)
 }
 
-/// Plans it over streams.
+/// Plans it over streams; other sources of the query are left as they are.
 pub(super) fn endless(path: &Path, columns: &str, lag: &str, query: &str) -> PlannedQuery {
     let mut planned = planned(path, columns, lag, ", follow = 'true'", query);
     for source in &mut planned.program.sources {
+        if !["p", "q", "r"].contains(&source.name.as_str()) {
+            continue;
+        }
         let SourceKind::Stream { format, .. } = &source.kind else {
             panic!("{source:?} is no stream")
         };

@@ -15,6 +15,7 @@ mod expressions;
 mod forgotten;
 mod generate;
 mod joins;
+mod lookups;
 mod near;
 mod pairs;
 mod queries;

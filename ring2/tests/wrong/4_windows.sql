@@ -67,3 +67,13 @@ SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE trades PARTITION BY symbol, DESCRIPTOR(e
 SELECT k FROM feed LIMIT 10
 ---
 SELECT COUNT(*) FROM HOP(trades, event_time, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) WHERE window_start > TIMESTAMP '2024-01-01' GROUP BY window_start
+---
+CREATE SOURCE live (k BIGINT, ts TIMESTAMP, WATERMARK FOR ts) WITH (connector = 'generator');
+CREATE TABLE names (k BIGINT, name VARCHAR) WITH (connector = 'file', path = 'names.csv', format = 'csv');
+SELECT name, COUNT(*) FROM live JOIN names ON live.k = names.k
+GROUP BY name, HOP(live.ts, INTERVAL '1' SECOND, INTERVAL '2' SECOND)
+---
+CREATE SOURCE live (k BIGINT, ts TIMESTAMP, WATERMARK FOR ts) WITH (connector = 'generator');
+CREATE TABLE names (k BIGINT, name VARCHAR) WITH (connector = 'file', path = 'names.csv', format = 'csv');
+SELECT name, COUNT(*) FROM live JOIN names ON live.k = names.k
+GROUP BY name, SESSION(live.ts, INTERVAL '1' SECOND)
