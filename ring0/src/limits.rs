@@ -32,6 +32,8 @@ pub const COMBINE_PASS: u64 = 32;
 pub const PAGE_BYTES: usize = 64 * 1024;
 /// Pages of an operator that are copied while it hands its state on, before its rows wait for that.
 pub const FROZEN_PAGES_MAX: usize = 16 * 1024;
+/// Pages that are made again as they were for one slice of what is handed on.
+pub const FROZEN_IMAGES_MAX: usize = 16;
 /// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is
 /// said.
 pub const IDLE_SPIN_NS_DEFAULT: u64 = 100_000;

@@ -40,6 +40,8 @@ const LATENCY_NS_SOUND: u64 = 100_000_000;
 /// Who is so far behind what is due has not made all groups yet.
 const LAG_NS: i128 = 50_000_000;
 const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
+/// Time until nothing waits any more of what was due while groups were made.
+const SETTLING: Duration = Duration::from_secs(1);
 /// Longest wait of the host, so that checkpoints begin in time.
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -210,6 +212,13 @@ fn latency(setting: &Setting, groups: u64, rate: u64, run: &mut Run) -> Result<(
     let directory = Directory::new()?;
     let mut taking = Taking::new(&directory, &running)?;
     let mut sides = [histogram()?, histogram()?];
+    // What waited because of what was made before is nobody's.
+    let settled = Instant::now();
+    while settled.elapsed() < SETTLING {
+        if let Some(block) = next(&mut running, None)? {
+            running.give_back(block);
+        }
+    }
     for turn in 0..setting.seconds.div_ceil(TURN_S) * 2 {
         let side = &mut sides[(turn % 2) as usize];
         let mut slice = Slice::new(Checkpoints::of(turn));

@@ -117,35 +117,34 @@ impl Shared {
         table: &mut FrozenTable,
     ) -> Result<Option<RecordBatch>> {
         let mut taken = [ptr::null_mut(); FROZEN_ROWS];
-        let (mut count, mut read) = (0, Vec::new());
-        while count < FROZEN_ROWS
-            && let Some(&page) = table.pages.front()
-        {
-            let from = table.next;
-            let image = self.store.image(page, from > 0)?;
-            let mut found = table.take(self, image, &mut taken[count..]);
-            let is_read = table.next == table.slots;
-            // What is left of it is read when others may have written to it.
-            if !is_read && image == page {
-                let image = self.store.image(page, true)?;
-                table.next = from;
-                found = table.take(self, image, &mut taken[count..]);
+        let mut read = Vec::new();
+        while !table.pages.is_empty() {
+            let mut count = 0;
+            while count < FROZEN_ROWS
+                && self.store.has_images()
+                && let Some(&page) = table.pages.front()
+            {
+                let image = self.store.image(page)?;
+                count += table.take(self, image, &mut taken[count..]);
+                if table.next < table.slots {
+                    break;
+                }
+                table.pages.pop_front();
+                table.next = 0;
+                read.push(page);
             }
-            count += found;
-            if !is_read {
-                break;
+            let saved = (count > 0).then(|| {
+                let (layout, cells) = (&self.layout.keys, &self.plan.cells);
+                let columns = rows.columns(layout, cells, &self.store, &taken[..count]);
+                batch(columns, count, &table.known)
+            });
+            read.drain(..).for_each(|page| self.store.hand_on(page));
+            self.store.give_images();
+            if saved.is_some() {
+                return Ok(saved);
             }
-            table.pages.pop_front();
-            table.next = 0;
-            read.push(page);
         }
-        let saved = (count > 0).then(|| {
-            let (layout, cells) = (&self.layout.keys, &self.plan.cells);
-            let columns = rows.columns(layout, cells, &self.store, &taken[..count]);
-            batch(columns, count, &table.known)
-        });
-        read.into_iter().for_each(|page| self.store.hand_on(page));
-        Ok(saved)
+        Ok(None)
     }
 }
 

@@ -2,53 +2,75 @@
 //! is written to for the first time since, so that who hands the pages on may take its time.
 //!
 //! ```text
-//! page      parts as they are now              written to by whoever has it
-//! copy      parts as they were, where passed   taken from the same store
+//! page      parts as they are now           written to by whoever has it
+//! log       parts as they were, in the      pages of the same store, filled from the front;
+//!           order in which they were copied one is given back once nothing in it is asked for
+//! image     a page as it was                made of both for who reads it, given back behind that
 //! ```
 //!
-//! Whether a part was passed already is a bit in a dense array beside the pages, which stays in the
-//! first caches; while nothing is frozen nobody looks there.
+//! Copies lie one behind the other, wherever the parts were: rows of many keys write to another page
+//! each, and memory that nobody had yet is taken by the size of what is copied, not by the number of
+//! pages. Whether a part was passed already is a bit in a dense array beside the pages, which stays
+//! in the first caches; while nothing is frozen nobody looks there.
 
 use std::ptr;
 
 use super::{PAGE_BYTES, PART_BYTES, PARTS, PageId, PageStore};
 use crate::error::Result;
-use crate::limits::FROZEN_PAGES_MAX;
-
-/// There is no copy of a page.
-const NONE: PageId = PageId::MAX;
+use crate::limits::{FROZEN_IMAGES_MAX, FROZEN_PAGES_MAX};
 
 /// What is known of pages that are frozen.
 #[derive(Debug, Default)]
 pub(super) struct Frozen {
     is_on: bool,
     /// By page: parts that are written to without being copied. They were copied, or handed on, or
-    /// the page was not there.
+    /// nothing was there.
     passed: Vec<u64>,
-    /// By page: where its copied parts are.
-    copies: Vec<PageId>,
-    copied: usize,
-    /// Pages that were copies.
+    /// By page: parts that are in the log.
+    copied: Vec<u64>,
+    /// By part of a page: its number in the log, where it is there.
+    places: Vec<u32>,
+    log: Vec<LogPage>,
+    /// Parts that were put into the log.
+    logged: usize,
+    /// Pages of the log that were not given back.
+    log_pages: usize,
+    images: Vec<PageId>,
+    /// Pages that were of the log, or images.
     pool: Vec<PageId>,
     /// Pages that were given back and are not handed on.
     held: Vec<PageId>,
+}
+
+/// A page of copied parts.
+#[derive(Debug)]
+struct LogPage {
+    id: PageId,
+    /// Parts in it that are not handed on.
+    wanted: usize,
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut of: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = of.trailing_zeros();
+        of &= of.wrapping_sub(1);
+        (bit < u64::BITS).then_some(bit as usize)
+    })
 }
 
 impl PageStore {
     /// Keeps all pages as they are, until [`PageStore::thaw`].
     pub(crate) fn freeze(&mut self) {
         assert!(!self.frozen.is_on, "pages are frozen once at a time");
-        let Frozen {
-            is_on,
-            passed,
-            copies,
-            ..
-        } = &mut self.frozen;
-        *is_on = true;
-        passed.clear();
-        passed.resize(self.fresh, 0);
-        copies.clear();
-        copies.resize(self.fresh, NONE);
+        let frozen = &mut self.frozen;
+        frozen.is_on = true;
+        for of_pages in [&mut frozen.passed, &mut frozen.copied] {
+            of_pages.clear();
+            of_pages.resize(self.fresh, 0);
+        }
+        let parts = frozen.places.len().max(self.fresh * PARTS);
+        frozen.places.resize(parts, 0);
     }
 
     /// Whether pages are kept as they were.
@@ -60,7 +82,7 @@ impl PageStore {
     /// Whether so much is copied that nothing more should be before the rest was handed on.
     pub(crate) fn has_copied_enough(&self) -> bool {
         let left = self.pages_max - self.used();
-        self.frozen.copied >= FROZEN_PAGES_MAX || left < self.pages_max / 8
+        self.frozen.log_pages >= FROZEN_PAGES_MAX || left < self.pages_max / 8
     }
 
     /// Pages that were copies, and are to be used again.
@@ -70,7 +92,7 @@ impl PageStore {
 
     /// Pages that are copies, or were.
     pub(super) fn copies(&self) -> usize {
-        self.frozen.copied + self.frozen.pool.len()
+        self.frozen.log_pages + self.frozen.images.len() + self.frozen.pool.len()
     }
 
     /// Takes a page that was a copy, all zero, if there is one.
@@ -84,12 +106,15 @@ impl PageStore {
 
     /// Forgets how pages were.
     pub(crate) fn thaw(&mut self) {
+        self.give_images();
         let frozen = &mut self.frozen;
         frozen.is_on = false;
         self.free.append(&mut frozen.held);
-        let left = frozen.copies.iter().filter(|copy| **copy != NONE);
-        frozen.pool.extend(left);
-        frozen.copied = 0;
+        let logged = std::mem::take(&mut frozen.logged);
+        let log = frozen.log.drain(..).enumerate();
+        let left = log.filter(|(at, page)| page.wanted > 0 || (at + 1) * PARTS > logged);
+        frozen.pool.extend(left.map(|(_, page)| page.id));
+        frozen.log_pages = 0;
     }
 
     /// Has slots that are about to be written to copied, each of so many bytes.
@@ -135,69 +160,108 @@ impl PageStore {
     #[cold]
     fn copy(&mut self, id: PageId, parts: u64) -> Result<()> {
         let at = id as usize;
-        let copy = match self.frozen.copies[at] {
-            // One is taken also where nothing was there: who has no copy is as it was.
-            NONE => {
-                let copy = match self.take_pooled() {
-                    Some(copy) => copy,
-                    None => self.take_marked()?,
-                };
-                self.frozen.copies[at] = copy;
-                self.frozen.copied += 1;
-                self.count();
-                copy
+        // Where nothing was written to nothing was.
+        for part in bits(parts & self.written[at]) {
+            let place = self.frozen.logged;
+            if place.is_multiple_of(PARTS) {
+                self.lengthen_log()?;
             }
-            copy => copy,
-        };
-        self.frozen.passed[at] |= parts;
-        let mut left = parts & self.written[at];
-        self.written[copy as usize] |= left;
-        while left != 0 {
-            let first = left.trailing_zeros() as usize;
-            let count = (left >> first).trailing_ones() as usize;
-            let (from, to) = (self.page(id), self.page(copy));
-            // SAFETY: the parts lie within two pages, both accessible, which are not the same one.
-            unsafe {
-                let (from, to) = (from.add(first * PART_BYTES), to.add(first * PART_BYTES));
-                ptr::copy_nonoverlapping(from.cast_const(), to, count * PART_BYTES);
-            }
-            left &= !(u64::MAX >> (PARTS - count) << first);
+            let page = &mut self.frozen.log[place / PARTS];
+            page.wanted += 1;
+            let (log, to) = (page.id, place % PARTS);
+            self.frozen.logged += 1;
+            self.frozen.copied[at] |= 1 << part;
+            self.frozen.places[at * PARTS + part] = place as u32;
+            self.written[log as usize] |= 1 << to;
+            self.copy_part((id, part), (log, to));
         }
+        self.frozen.passed[at] |= parts;
         Ok(())
     }
 
-    /// A page that holds what this one held: itself, where nothing was written to it, unless what
-    /// is read is to `stay` while others write.
+    fn copy_part(&mut self, (id, part): (PageId, usize), (to, at): (PageId, usize)) {
+        assert!(id != to && part < PARTS && at < PARTS, "parts of two pages");
+        // SAFETY: the parts lie within two pages, both accessible, which are not the same one.
+        unsafe {
+            let from = self.page(id).add(part * PART_BYTES).cast_const();
+            ptr::copy_nonoverlapping(from, self.page(to).add(at * PART_BYTES), PART_BYTES);
+        }
+    }
+
+    /// Takes a page for copies to come. It need not be zero: what is written to it is noted.
+    fn lengthen_log(&mut self) -> Result<()> {
+        let id = match self.frozen.pool.pop() {
+            Some(id) => id,
+            None => self.take_marked()?,
+        };
+        self.frozen.log.push(LogPage { id, wanted: 0 });
+        self.frozen.log_pages += 1;
+        self.count();
+        Ok(())
+    }
+
+    /// A page that holds what this one held: itself, where nothing was written to it. Others are
+    /// there until [`PageStore::give_images`].
     ///
     /// # Errors
     /// Memory.
-    pub(crate) fn image(&mut self, id: PageId, stay: bool) -> Result<PageId> {
-        if !stay && self.frozen.passed[id as usize] == 0 {
+    pub(crate) fn image(&mut self, id: PageId) -> Result<PageId> {
+        let at = id as usize;
+        let (passed, copied) = (self.frozen.passed[at], self.frozen.copied[at]);
+        if passed == 0 {
             return Ok(id);
         }
-        self.keep_page(id)?;
-        let copy = self.frozen.copies[id as usize];
-        assert!(copy != NONE, "a page is handed on once, and was there");
-        Ok(copy)
+        let image = match self.take_pooled() {
+            Some(image) => image,
+            None => self.take_marked()?,
+        };
+        self.frozen.images.push(image);
+        self.count();
+        for part in bits(copied) {
+            let place = self.frozen.places[at * PARTS + part] as usize;
+            let log = self.frozen.log[place / PARTS].id;
+            self.copy_part((log, place % PARTS), (image, part));
+        }
+        let unchanged = self.written[at] & !passed;
+        bits(unchanged).for_each(|part| self.copy_part((id, part), (image, part)));
+        self.written[image as usize] = copied | unchanged;
+        Ok(image)
+    }
+
+    /// Whether there may be another image before those that there are are given back.
+    pub(crate) fn has_images(&self) -> bool {
+        self.frozen.images.len() < FROZEN_IMAGES_MAX
+    }
+
+    /// Takes back what [`PageStore::image`] gave.
+    pub(crate) fn give_images(&mut self) {
+        self.frozen.pool.append(&mut self.frozen.images);
     }
 
     /// A page was handed on: from now on it is written to as it is.
     pub(crate) fn hand_on(&mut self, id: PageId) {
-        self.frozen.passed[id as usize] = u64::MAX;
-        let copy = std::mem::replace(&mut self.frozen.copies[id as usize], NONE);
-        if copy != NONE {
-            self.frozen.copied -= 1;
-            self.frozen.pool.push(copy);
+        let at = id as usize;
+        let frozen = &mut self.frozen;
+        frozen.passed[at] = u64::MAX;
+        for part in bits(std::mem::take(&mut frozen.copied[at])) {
+            let place = frozen.places[at * PARTS + part] as usize / PARTS;
+            let page = &mut frozen.log[place];
+            page.wanted -= 1;
+            // The last one is still being filled.
+            if page.wanted == 0 && (place + 1) * PARTS <= frozen.logged {
+                frozen.log_pages -= 1;
+                frozen.pool.push(page.id);
+            }
         }
     }
 
     /// A page was taken: there is nothing to keep of it. One that was given back when all of it was
-    /// copied has its copy still.
+    /// copied has its copies still.
     pub(super) fn pass_taken(&mut self, id: PageId) {
         let Frozen {
             is_on: true,
             passed,
-            copies,
+            copied,
             ..
         } = &mut self.frozen
         else {
@@ -205,7 +269,7 @@ impl PageStore {
         };
         if passed.len() <= id as usize {
             passed.resize(id as usize + 1, u64::MAX);
-            copies.resize(id as usize + 1, NONE);
+            copied.resize(id as usize + 1, 0);
         }
         passed[id as usize] = u64::MAX;
     }
