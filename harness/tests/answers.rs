@@ -226,6 +226,64 @@ fn numbers_are_decimals_to_the_digit() {
     assert!(told.contains("error[E0206]"), "{told}");
 }
 
+/// Numbers that a DOUBLE cannot tell from others are compared to the last digit with what has as
+/// many; beside a DOUBLE they are one.
+#[test]
+fn numbers_are_compared_to_the_digit() {
+    let folder = Folder::new("compared");
+    folder.write(
+        "s.sql",
+        "CREATE SOURCE r (d DECIMAL(38, 16), b BIGINT, x DOUBLE, n INT)
+         WITH (connector = 'file', path = 'r.ndjson', format = 'json');",
+    );
+    folder.write(
+        "r.ndjson",
+        concat!(
+            "{\"d\":\"12345678901234567.89\",\"b\":9007199254740992,",
+            "\"x\":0.30000000000000004,\"n\":1}\n",
+            "{\"d\":\"-12345678901234567.90\",\"b\":9007199254740993,\"x\":0.3,\"n\":2}\n",
+            "{\"d\":\"100.5000000000000001\",\"b\":1,\"x\":1.5,\"n\":3}\n",
+        ),
+    );
+    for (condition, want) in [
+        ("d = 12345678901234567.89", &[1][..]),
+        ("(-12345678901234567.900) = d", &[2]),
+        ("d IS NOT DISTINCT FROM 12345678901234567.89", &[1]),
+        ("d > 100.50000000000000005", &[1, 3]),
+        ("d <> 100.5000000000000001", &[1, 2]),
+        ("d IN (12345678901234567.89, 100.5000000000000001)", &[1, 3]),
+        (
+            "d NOT IN (12345678901234567.89, 100.5000000000000001)",
+            &[2],
+        ),
+        (
+            "d BETWEEN 12345678901234567.885 AND 12345678901234567.895",
+            &[1],
+        ),
+        ("12345678901234567.88 BETWEEN 0 AND d", &[1]),
+        (
+            "CASE d WHEN 12345678901234567.89 THEN TRUE ELSE n = 3 END",
+            &[1, 3],
+        ),
+        ("b = 9007199254740993.0", &[2]),
+        ("b > 9007199254740992.5", &[2]),
+        ("n < 12345678901234567890123.5", &[1, 2, 3]),
+        ("x = 0.30000000000000004", &[1]),
+        ("x = 0.300000000000000044", &[1]),
+        ("x IN (0.30000000000000004, 1.5000000000000000)", &[1, 3]),
+        ("x BETWEEN 0.2999999999999999 AND 0.3000000000000000", &[2]),
+    ] {
+        let sql = format!("SELECT n FROM r WHERE {condition}");
+        for shards in ["1", "3"] {
+            let (rows, told) = run(&folder, &sql, shards);
+            let want: Vec<String> = want.iter().map(|n| format!("{{\"n\":{n}}}")).collect();
+            let mut rows = rows;
+            rows.sort();
+            assert_eq!(rows, want, "{condition}: {told}");
+        }
+    }
+}
+
 /// What takes the order of a DOUBLE takes zeros of both signs as one.
 #[test]
 fn zeros_are_peers_within_aggregates() {

@@ -12,6 +12,7 @@ mod flags;
 pub(crate) mod generated;
 mod mixed;
 mod not_in;
+mod numbers;
 mod only;
 mod rules;
 pub(crate) mod state_ttl;

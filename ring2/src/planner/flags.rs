@@ -10,6 +10,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::numbers;
+
 /// What these words say, in any case and cut off anywhere that leaves no doubt.
 const WORDS: [(&str, usize, bool); 8] = [
     ("true", 1, true),
@@ -48,6 +50,7 @@ impl ExprPlanner for Beside {
                 said(&mut both.left, &form);
             }
             as_precise([&mut both.left, &mut both.right], schema);
+            numbers::beside(&mut both.left, &mut both.right, schema);
         }
         Ok(PlannerResult::Original(both))
     }
@@ -116,7 +119,8 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
 }
 
 fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let (mut expr, mut changed) = (expr, false);
+    let mut expr = expr;
+    let mut changed = numbers::within(&mut expr, schema);
     match &mut expr {
         Expr::BinaryExpr(both)
             if matches!(
@@ -129,6 +133,7 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             } else if let Some(form) = form(&both.right, schema) {
                 changed = said(&mut both.left, &form);
             }
+            changed |= numbers::beside(&mut both.left, &mut both.right, schema);
         }
         Expr::InList(list) => {
             let form = form(&list.expr, schema);
@@ -140,7 +145,7 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             let Between {
                 expr, low, high, ..
             } = between;
-            changed = as_precise([&mut **expr, &mut **low, &mut **high], schema);
+            changed |= as_precise([&mut **expr, &mut **low, &mut **high], schema);
         }
         _ => {}
     }

@@ -126,6 +126,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     };
     tree.functions(&query)?;
     tree.query(&mut query, Level::Outermost)?;
+    literals::keep_digits(&mut query);
     let tables = tree.tables.into_values().collect();
     let system = tree.system;
     Ok(Rewritten {

@@ -1,10 +1,11 @@
-//! Constants that PostgreSQL reads otherwise than DataFusion: bytes in hexadecimal, and LIKE's
-//! ESCAPE.
+//! Constants that PostgreSQL reads otherwise than DataFusion: bytes in hexadecimal, LIKE's ESCAPE,
+//! and numbers of many digits that something is compared with.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Query, Spanned, TypedString, Value, visit_expressions_mut,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Query, Spanned, TypedString,
+    UnaryOperator, Value, visit_expressions_mut,
 };
 
 use crate::error::SqlError;
@@ -130,4 +131,94 @@ fn escaped(pattern: &str, sign: Option<char>) -> String {
         }
     }
     out
+}
+
+/// Digits that a DOUBLE keeps, whatever they are.
+const DOUBLE_DIGITS: usize = 15;
+/// Digits of a DECIMAL at most.
+const DECIMAL_DIGITS: usize = 38;
+
+/// Has numbers that something is compared with keep their digits until its type is known. Results
+/// have their names by then.
+pub(super) fn keep_digits(query: &mut Query) {
+    let _: ControlFlow<()> = visit_expressions_mut(query, |expr| {
+        compared(expr);
+        ControlFlow::Continue(())
+    });
+}
+
+fn compared(expr: &mut Expr) {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    match expr {
+        Expr::BinaryOp {
+            left,
+            op: Eq | NotEq | Lt | LtEq | Gt | GtEq,
+            right,
+        }
+        | Expr::IsDistinctFrom(left, right)
+        | Expr::IsNotDistinctFrom(left, right) => {
+            number(left);
+            number(right);
+        }
+        Expr::InList { list, .. } => list.iter_mut().for_each(number),
+        Expr::Between {
+            expr, low, high, ..
+        } => [expr, low, high].into_iter().for_each(|e| number(e)),
+        Expr::Case {
+            operand: Some(_),
+            conditions,
+            ..
+        } => conditions
+            .iter_mut()
+            .for_each(|when| number(&mut when.condition)),
+        _ => {}
+    }
+}
+
+/// Makes a number of many digits its text, cast to a DECIMAL that has them all.
+fn number(expr: &mut Expr) {
+    let (mut sign, mut inner) = ("", &*expr);
+    loop {
+        match inner {
+            Expr::Nested(of) => inner = of,
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                expr: of,
+            } if sign.is_empty() => (sign, inner) = ("-", of),
+            _ => break,
+        }
+    }
+    let Expr::Value(constant) = inner else { return };
+    let Value::Number(text, _) = &constant.value else {
+        return;
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, fraction) = (
+        whole.trim_start_matches('0'),
+        fraction.trim_end_matches('0'),
+    );
+    let is_plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let digits = whole.len() + fraction.len();
+    // Integers that a BIGINT holds are no DOUBLEs.
+    let is_integer = !text.contains('.') && text.parse::<u64>().is_ok();
+    if is_integer
+        || !(DOUBLE_DIGITS + 1..=DECIMAL_DIGITS).contains(&digits)
+        || !(is_plain(whole) && is_plain(fraction))
+    {
+        return;
+    }
+    let point = if fraction.is_empty() { "" } else { "." };
+    let before = if whole.is_empty() { "0" } else { whole };
+    let mut text = constant.clone();
+    text.value = Value::SingleQuotedString(format!("{sign}{before}{point}{fraction}"));
+    *expr = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::Value(text)),
+        data_type: DataType::Decimal(ExactNumberInfo::PrecisionAndScale(
+            digits as u64,
+            fraction.len() as i64,
+        )),
+        array: false,
+        format: None,
+    };
 }
