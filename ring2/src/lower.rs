@@ -277,8 +277,11 @@ impl Lowering<'_> {
                 let wanted = columns
                     .iter()
                     .map(|&column| projection.expr[column].clone());
-                let (wanted, input) = self.spread(wanted.collect(), projection.input.schema())?;
-                let closing = self.closing_tumbles(&wanted, &input)?;
+                let made = self.made_for_lookup(projection);
+                let (wanted, input) =
+                    self.spread(wanted.collect(), projection.input.schema(), made.is_some())?;
+                let made = made.and_then(|made| columns.iter().position(|c| *c == made));
+                let closing = self.closing_tumbles(&wanted, &input, made)?;
                 let scope = self.scope_of(&input);
                 let mut exprs = Vec::new();
                 let mut fields = Vec::new();

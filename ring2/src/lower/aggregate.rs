@@ -73,7 +73,7 @@ impl Lowering<'_> {
             Some(window) => timed.then_some(window).or(nested.map(|n| n.around(window))),
             None => self.closing(&keys),
         };
-        self.check_closing(window, sessions)?;
+        self.check_closing(&aggregate.input, window, sessions)?;
         let input = Arc::clone(&self.schema);
         let order = self.order(bound, in_order && !groups);
         let single =

@@ -9,6 +9,7 @@ use super::lookup::is_windowed;
 use super::windows::KeyWindow;
 use super::{Lowering, Refusal};
 use crate::error::SqlError;
+use crate::partitioning::ends;
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
 
@@ -83,16 +84,25 @@ impl Lowering<'_> {
     /// Refuses groups of groups that nothing closes, over input without an end.
     pub(super) fn check_closing(
         &self,
+        input: &LogicalPlan,
         window: Option<WindowKey>,
         sessions: bool,
     ) -> Result<(), Refusal> {
-        let ends = self.query.tables.iter().all(|t| t.bounded);
+        let ends = ends(input, &self.query.tables);
         let closes = window.is_some() || sessions && self.timed();
-        if ends || self.changes || closes || groups(&self.query.plan) < 2 {
+        if ends || self.changes || closes {
             return Ok(());
         }
-        let message = "groups of groups over input without an end, of which no key is a window's \
-                       start, are not supported yet";
+        let message = match groups(&self.query.plan) {
+            0 | 1 => {
+                "groups over input without an end, by a window that no watermark closes, are not \
+                  supported yet"
+            }
+            _ => {
+                "groups of groups over input without an end, of which no key is a window's start, \
+                  are not supported yet"
+            }
+        };
         Err(("E0301", message.to_owned()))
     }
 }

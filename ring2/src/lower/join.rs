@@ -240,22 +240,20 @@ impl Lowering<'_> {
         let held =
             endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
         let before = held.then(|| (self.program.clone(), self.aggregates, self.joins));
-        let made = self.windows_below(join);
-        let parts = self.both_parts(join, made.map(|made| made || held))?;
+        let parts = self.both_parts(join, held)?;
         match before {
             // What is late is late for windows by which rows are held, and for no others.
             Some(before) if equal_windows(join, [&parts[0], &parts[1]]).is_none() => {
                 (self.program, self.aggregates, self.joins) = before;
-                self.both_parts(join, made)
+                self.both_parts(join, false)
             }
             _ => Ok(parts),
         }
     }
 
-    fn both_parts(&mut self, join: &Join, held: [bool; 2]) -> Result<[Part; 2], Refusal> {
-        let around = std::mem::replace(&mut self.held_by_window, held[0]);
+    fn both_parts(&mut self, join: &Join, held: bool) -> Result<[Part; 2], Refusal> {
+        let around = std::mem::replace(&mut self.held_by_window, held);
         let left = self.part(&join.left)?;
-        self.held_by_window = held[1];
         let right = self.part(&join.right)?;
         self.held_by_window = around;
         Ok([left, right])

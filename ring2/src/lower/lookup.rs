@@ -6,7 +6,8 @@ use std::ptr;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, JoinType};
-use datafusion::logical_expr::{Aggregate, Expr as PlanExpr, Join, LogicalPlan};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Aggregate, Expr as PlanExpr, Join, LogicalPlan, Projection};
 use trefoil_ring0::program::{LateRule, Side};
 
 use super::changes::{is_grouped, is_window};
@@ -19,6 +20,7 @@ use crate::catalog::SourceDef;
 use crate::lower_expr::unaliased;
 use crate::partitioning::ends;
 use crate::planner::Planned;
+use crate::window::marker::{ASOF, CUMULATE};
 
 /// Windows of which a row has several are made below such a join.
 const ABOVE: &str = "HOP or CUMULATE over rows that were joined with a table is not supported yet";
@@ -31,8 +33,16 @@ pub(super) struct Windowed {
     side: Side,
     /// The column of that side by the plan which windows are of, or which is one.
     column: usize,
-    /// The windows that are made of it above the join; `None` where they are made below.
-    key: Option<PlanExpr>,
+    made: Made,
+}
+
+/// Where windows are made.
+#[derive(Debug, Clone)]
+enum Made {
+    /// Above the join: by this key.
+    Above(PlanExpr),
+    /// Below it: this column of a projection.
+    Below(*const Projection, usize),
 }
 
 /// The side from which a column of a join comes, and which it is there.
@@ -70,9 +80,10 @@ fn window_of<'e>(expr: &'e PlanExpr, input: &LogicalPlan) -> Option<(Option<&'e 
     }
 }
 
-/// The last join on the way from a key down to the source of the time that its windows are of.
+/// The last join on the way from a key down to the source of the event time of its windows.
 fn windowed(key: &PlanExpr, mut plan: &LogicalPlan, tables: &[SourceDef]) -> Option<Windowed> {
     let (mut window, mut at) = window_of(key, plan)?;
+    let mut below = None;
     let mut found: Option<Windowed> = None;
     loop {
         match plan {
@@ -80,13 +91,14 @@ fn windowed(key: &PlanExpr, mut plan: &LogicalPlan, tables: &[SourceDef]) -> Opt
             LogicalPlan::Filter(of) => plan = &of.input,
             LogicalPlan::Projection(of) => {
                 let (made, from) = window_of(of.expr.get(at)?, &of.input)?;
-                match (window, made, found) {
-                    (None, Some(_), Some(found)) => return Some(found),
-                    (Some(_), Some(_), _) => return None,
-                    (_, made, before) => {
-                        window = window.or(made);
-                        found = before;
+                if let Some(made) = made {
+                    if window.is_some() || is_open_ended(made) {
+                        return None;
                     }
+                    if found.is_some() {
+                        below = Some(Made::Below(ptr::from_ref(of), at));
+                    }
+                    window = Some(made);
                 }
                 (plan, at) = (&of.input, from);
             }
@@ -94,21 +106,68 @@ fn windowed(key: &PlanExpr, mut plan: &LogicalPlan, tables: &[SourceDef]) -> Opt
                 let (side, column) = side_of(join, at)?;
                 let inputs = [&join.left, &join.right];
                 let ends = |side: Side| ends(inputs[side.port()], tables);
-                if ends(side) || !ends(side.other()) {
+                // What is made between two joins is made of rows that have no source any more.
+                if below.is_some() || is_nearest(join) || ends(side) || !ends(side.other()) {
                     return None;
                 }
-                let key = window.cloned();
                 found = Some(Windowed {
                     join: ptr::from_ref(join),
                     side,
                     column,
-                    key,
+                    // Replaced where they are made below.
+                    made: Made::Above(window.unwrap_or(key).clone()),
                 });
                 (plan, at) = (inputs[side.port()], column);
             }
-            _ => return found.filter(|_| window.is_some()),
+            _ => break,
         }
     }
+    window?;
+    let mut found = found.filter(|_| follows(plan, at, tables))?;
+    if let Some(below) = below {
+        found.made = below;
+    }
+    Some(found)
+}
+
+/// Whether a watermark says how far a column has come: the event time of a source, or of several;
+/// or, where rows are groups, the start of windows.
+fn follows(plan: &LogicalPlan, at: usize, tables: &[SourceDef]) -> bool {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let mut tables = tables.iter();
+            let of = tables.find(|table| table.name == scan.table_name.table());
+            let time = of.and_then(|table| {
+                let time = table.event_time.filter(|_| table.lag_ns.is_some())?;
+                Some(table.columns.get(time)?.name.as_str())
+            });
+            time == Some(scan.projected_schema.field(at).name().as_str())
+        }
+        LogicalPlan::SubqueryAlias(of) => follows(&of.input, at, tables),
+        LogicalPlan::Filter(of) => follows(&of.input, at, tables),
+        LogicalPlan::Projection(of) => of
+            .expr
+            .get(at)
+            .and_then(|expr| window_of(expr, &of.input))
+            .is_some_and(|(made, from)| made.is_none() && follows(&of.input, from, tables)),
+        LogicalPlan::Union(of) => of.inputs.iter().all(|input| follows(input, at, tables)),
+        LogicalPlan::Aggregate(of) => {
+            let key = of.group_expr.get(at);
+            key.is_some_and(|key| is_start(key, &of.input) && !is_open_ended(unaliased(key)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether windows that begin at a time have no one end.
+fn is_open_ended(made: &PlanExpr) -> bool {
+    matches!(made, PlanExpr::ScalarFunction(f) if f.name() == CUMULATE)
+}
+
+/// Whether of a side's rows only the nearest are joined.
+fn is_nearest(join: &Join) -> bool {
+    let mut conditions = join.filter.iter().flat_map(split_conjunction);
+    conditions.any(|e| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF))
 }
 
 /// Whether a query groups by windows.
@@ -136,14 +195,19 @@ impl Lowering<'_> {
 
     /// What was noted of a join.
     fn windowed_join(&self, join: &Join) -> Option<Windowed> {
-        let mut noted = self.windowed.iter();
+        let mut noted = self.windowed.iter().rev();
         noted.find(|noted| ptr::eq(noted.join, join)).cloned()
     }
 
-    /// Whether windows are made below a join, by which its rows are grouped above: on which side.
-    pub(super) fn windows_below(&self, join: &Join) -> [bool; 2] {
-        let made = self.windowed_join(join).filter(|noted| noted.key.is_none());
-        [Side::Left, Side::Right].map(|side| made.as_ref().is_some_and(|made| made.side == side))
+    /// Which of a projection's columns is a window by which rows are grouped above a join.
+    pub(super) fn made_for_lookup(&self, projection: &Projection) -> Option<usize> {
+        self.windowed
+            .iter()
+            .rev()
+            .find_map(|noted| match noted.made {
+                Made::Below(of, column) if ptr::eq(of, projection) => Some(column),
+                Made::Below(..) | Made::Above(_) => None,
+            })
     }
 
     /// Has the rows of a join's side go that are late for windows which are made above it.
@@ -164,7 +228,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Of which columns of a side that need not end, beside one that does, watermarks close windows.
+    /// Of which columns of a side without an end, beside one with, watermarks close windows.
     pub(super) fn windows_before(&self, join: &Join, parts: [&Part; 2]) -> [Vec<Option<i64>>; 2] {
         let ends = self.sides_end(join);
         [Side::Left, Side::Right].map(|side| {
@@ -184,7 +248,7 @@ impl Lowering<'_> {
     ) -> Result<Part, Refusal> {
         let time = part.columns.iter().position(|c| *c == windowed.column);
         let time = time.filter(|&time| self.is_timed(&part.branches, time));
-        let (Some(time), Some(key)) = (time, &windowed.key) else {
+        let (Some(time), Made::Above(key)) = (time, &windowed.made) else {
             return Ok(part);
         };
         let columns = part.columns.clone();
@@ -207,8 +271,8 @@ impl Lowering<'_> {
             && let Some(rule) = windows.late(bound)
         {
             self.drop_late(LateRule { time, ..rule });
-            // As the starts of windows of a nanosecond.
-            self.windows[time] = Some(1);
+            // What is above closes as if nothing were joined.
+            self.windows[time] = Some(0);
         }
         self.columns = None;
         Ok(Part {

@@ -137,19 +137,22 @@ pub(super) fn windows_behind(
 
 impl Lowering<'_> {
     /// Has rows go that are late for the tumbling windows which these expressions make of them,
-    /// where a join holds rows until windows close. Gives which of them are starts of such windows,
+    /// where a join holds rows until windows close; only for that one of them which is `made` for a
+    /// join with a table, if one is. Gives which of them are starts of such windows,
     /// and the size of these in nanoseconds.
     pub(super) fn closing_tumbles(
         &mut self,
         exprs: &[PlanExpr],
         input: &DFSchemaRef,
+        made: Option<usize>,
     ) -> Result<Vec<(usize, i64)>, Refusal> {
-        if !self.held_by_window {
+        if !self.held_by_window && made.is_none() {
             return Ok(Vec::new());
         }
         let mut rule: Option<(usize, i64, i64)> = None;
         let mut closing = Vec::new();
-        for (number, expr) in exprs.iter().enumerate() {
+        let all = exprs.iter().enumerate();
+        for (number, expr) in all.filter(|(number, _)| made.is_none_or(|made| made == *number)) {
             let PlanExpr::ScalarFunction(call) = unaliased(expr) else {
                 continue;
             };

@@ -307,11 +307,13 @@ fn multiplying<'e>(exprs: impl Iterator<Item = &'e PlanExpr>) -> Vec<PlanExpr> {
 impl Lowering<'_> {
     /// Has rows put into the windows that these expressions over `input` speak of, if they are such
     /// that a row has several. Gives the expressions over the rows that come of it, and the columns
-    /// that those have by the plan.
+    /// that those have by the plan. `for_lookup`: rows are grouped by them above a join with a
+    /// table.
     pub(super) fn spread(
         &mut self,
         exprs: Vec<PlanExpr>,
         input: &DFSchemaRef,
+        for_lookup: bool,
     ) -> Result<(Vec<PlanExpr>, DFSchemaRef), Refusal> {
         let calls = multiplying(exprs.iter());
         if calls.is_empty() {
@@ -340,11 +342,11 @@ impl Lowering<'_> {
         let mut all: Vec<Expr> = (0..visible).map(Expr::Column).chain(times).collect();
         let known = self.columns.clone();
         let time = keys.iter().flatten().find_map(|key| key.column);
-        let bound =
-            match time.filter(|time| self.held_by_window && self.is_timed(&self.branches, *time)) {
-                Some(time) => self.bound_in_order(time)?,
-                None => None,
-            };
+        let closes = self.held_by_window || for_lookup;
+        let bound = match time.filter(|time| closes && self.is_timed(&self.branches, *time)) {
+            Some(time) => self.bound_in_order(time)?,
+            None => None,
+        };
         let bound = bound.map(|bound| {
             fields.push(self.schema.fields[bound].clone());
             all.push(Expr::Column(bound));

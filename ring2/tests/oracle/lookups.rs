@@ -99,3 +99,33 @@ fn windows_of_streams_beside_tables() {
     std::fs::remove_file(path).unwrap();
     std::fs::remove_file(names).unwrap();
 }
+
+/// What no watermark closes is a changelog, as it is without a window.
+#[test]
+fn windows_that_nothing_closes_change() {
+    let path = std::path::Path::new("q.ndjson");
+    let table = "CREATE TABLE names (key BIGINT, at TIMESTAMP, name VARCHAR) \
+                 WITH (connector = 'file', path = 'names.ndjson', format = 'json')";
+    let width = "INTERVAL '10' SECOND";
+    for query in [
+        format!(
+            "SELECT a.window_start, COUNT(*) AS n FROM TUMBLE(q, ts, {width}) AS a \
+             ASOF JOIN names AS m MATCH_CONDITION (a.ts >= m.at) ON a.k = m.key \
+             GROUP BY a.window_start"
+        ),
+        format!(
+            "SELECT a.window_start, COUNT(*) AS n FROM TUMBLE(q, t, {width}) AS a \
+             JOIN names AS m ON a.k = m.key GROUP BY a.window_start"
+        ),
+        format!(
+            "SELECT a.window_start, MAX(a.window_end) AS e \
+             FROM CUMULATE(q, ts, INTERVAL '5' SECOND, {width}) AS a \
+             JOIN names AS m ON a.k = m.key GROUP BY a.window_start"
+        ),
+        "SELECT a.ts, COUNT(*) AS n FROM q AS a JOIN names AS m ON a.k = m.key GROUP BY a.ts"
+            .to_owned(),
+    ] {
+        let planned = endless(path, COLUMNS, "1", &format!("{table};\n{query}"));
+        assert!(planned.changes, "{query}");
+    }
+}

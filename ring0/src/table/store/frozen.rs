@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! page      parts as they are now           written to by whoever has it
-//! log       parts as they were, in the      pages of the same store, filled from the front;
-//!           order in which they were copied one is given back once nothing in it is asked for
+//! log       parts as they were, in the      pages of the same store; what is handed on
+//!           order in which they were copied leaves its place to another part
 //! image     a page as it was                made of both for who reads it, given back behind that
 //! ```
 //!
-//! Copies lie one behind the other, wherever the parts were: rows of many keys write to another page
-//! each, and memory that nobody had yet is taken by the size of what is copied, not by the number of
-//! pages. Whether a part was passed already is a bit in a dense array beside the pages, which stays
-//! in the first caches; while nothing is frozen nobody looks there.
+//! Copies lie one behind the other, wherever the parts were: rows of many keys write to another
+//! page each, and memory that nobody had yet is taken by the size of what is copied, not by the
+//! number of pages. Whether a part was passed already is a bit in a dense array beside the pages,
+//! which stays in the first caches; while nothing is frozen nobody looks there.
 
 use std::ptr;
 
@@ -30,24 +30,15 @@ pub(super) struct Frozen {
     copied: Vec<u64>,
     /// By part of a page: its number in the log, where it is there.
     places: Vec<u32>,
-    log: Vec<LogPage>,
-    /// Parts that were put into the log.
+    log: Vec<PageId>,
+    /// Places of the log that were used, and those of them that are free again.
     logged: usize,
-    /// Pages of the log that were not given back.
-    log_pages: usize,
+    free: Vec<u32>,
     images: Vec<PageId>,
     /// Pages that were of the log, or images.
     pool: Vec<PageId>,
     /// Pages that were given back and are not handed on.
     held: Vec<PageId>,
-}
-
-/// A page of copied parts.
-#[derive(Debug)]
-struct LogPage {
-    id: PageId,
-    /// Parts in it that are not handed on.
-    wanted: usize,
 }
 
 /// The numbers of the bits that are set.
@@ -82,7 +73,8 @@ impl PageStore {
     /// Whether so much is copied that nothing more should be before the rest was handed on.
     pub(crate) fn has_copied_enough(&self) -> bool {
         let left = self.pages_max - self.used();
-        self.frozen.log_pages >= FROZEN_PAGES_MAX || left < self.pages_max / 8
+        self.frozen.logged - self.frozen.free.len() >= FROZEN_PAGES_MAX * PARTS
+            || left < self.pages_max / 8
     }
 
     /// Pages that were copies, and are to be used again.
@@ -92,7 +84,7 @@ impl PageStore {
 
     /// Pages that are copies, or were.
     pub(super) fn copies(&self) -> usize {
-        self.frozen.log_pages + self.frozen.images.len() + self.frozen.pool.len()
+        self.frozen.log.len() + self.frozen.images.len() + self.frozen.pool.len()
     }
 
     /// Takes a page that was a copy, all zero, if there is one.
@@ -110,11 +102,9 @@ impl PageStore {
         let frozen = &mut self.frozen;
         frozen.is_on = false;
         self.free.append(&mut frozen.held);
-        let logged = std::mem::take(&mut frozen.logged);
-        let log = frozen.log.drain(..).enumerate();
-        let left = log.filter(|(at, page)| page.wanted > 0 || (at + 1) * PARTS > logged);
-        frozen.pool.extend(left.map(|(_, page)| page.id));
-        frozen.log_pages = 0;
+        frozen.pool.append(&mut frozen.log);
+        frozen.free.clear();
+        frozen.logged = 0;
     }
 
     /// Has slots that are about to be written to copied, each of so many bytes.
@@ -162,14 +152,8 @@ impl PageStore {
         let at = id as usize;
         // Where nothing was written to nothing was.
         for part in bits(parts & self.written[at]) {
-            let place = self.frozen.logged;
-            if place.is_multiple_of(PARTS) {
-                self.lengthen_log()?;
-            }
-            let page = &mut self.frozen.log[place / PARTS];
-            page.wanted += 1;
-            let (log, to) = (page.id, place % PARTS);
-            self.frozen.logged += 1;
+            let place = self.place()?;
+            let (log, to) = (self.frozen.log[place / PARTS], place % PARTS);
             self.frozen.copied[at] |= 1 << part;
             self.frozen.places[at * PARTS + part] = place as u32;
             self.written[log as usize] |= 1 << to;
@@ -188,16 +172,22 @@ impl PageStore {
         }
     }
 
-    /// Takes a page for copies to come. It need not be zero: what is written to it is noted.
-    fn lengthen_log(&mut self) -> Result<()> {
-        let id = match self.frozen.pool.pop() {
-            Some(id) => id,
-            None => self.take_marked()?,
-        };
-        self.frozen.log.push(LogPage { id, wanted: 0 });
-        self.frozen.log_pages += 1;
-        self.count();
-        Ok(())
+    /// A place in the log.
+    fn place(&mut self) -> Result<usize> {
+        if let Some(place) = self.frozen.free.pop() {
+            return Ok(place as usize);
+        }
+        if self.frozen.logged.is_multiple_of(PARTS) {
+            // It need not be zero: what is written to it is noted.
+            let id = match self.frozen.pool.pop() {
+                Some(id) => id,
+                None => self.take_marked()?,
+            };
+            self.frozen.log.push(id);
+            self.count();
+        }
+        self.frozen.logged += 1;
+        Ok(self.frozen.logged - 1)
     }
 
     /// A page that holds what this one held: itself, where nothing was written to it. Others are
@@ -219,7 +209,7 @@ impl PageStore {
         self.count();
         for part in bits(copied) {
             let place = self.frozen.places[at * PARTS + part] as usize;
-            let log = self.frozen.log[place / PARTS].id;
+            let log = self.frozen.log[place / PARTS];
             self.copy_part((log, place % PARTS), (image, part));
         }
         let unchanged = self.written[at] & !passed;
@@ -244,14 +234,7 @@ impl PageStore {
         let frozen = &mut self.frozen;
         frozen.passed[at] = u64::MAX;
         for part in bits(std::mem::take(&mut frozen.copied[at])) {
-            let place = frozen.places[at * PARTS + part] as usize / PARTS;
-            let page = &mut frozen.log[place];
-            page.wanted -= 1;
-            // The last one is still being filled.
-            if page.wanted == 0 && (place + 1) * PARTS <= frozen.logged {
-                frozen.log_pages -= 1;
-                frozen.pool.push(page.id);
-            }
+            frozen.free.push(frozen.places[at * PARTS + part]);
         }
     }
 

@@ -8,8 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     UnaryOperator, Value, visit_expressions_mut,
 };
 
+use super::from::marked;
 use crate::error::SqlError;
 use crate::place::Place;
+use crate::window::marker::CAST;
 
 /// Writes such constants as DataFusion reads them.
 pub(super) fn rewrite(place: Place<'_>, query: &mut Query) -> Result<(), SqlError> {
@@ -160,17 +162,22 @@ fn compared(expr: &mut Expr) {
             number(left);
             number(right);
         }
-        Expr::InList { list, .. } => list.iter_mut().for_each(number),
+        Expr::InList { expr, list, .. } => {
+            number(expr);
+            list.iter_mut().for_each(number);
+        }
         Expr::Between {
             expr, low, high, ..
         } => [expr, low, high].into_iter().for_each(|e| number(e)),
         Expr::Case {
-            operand: Some(_),
+            operand: Some(operand),
             conditions,
             ..
-        } => conditions
-            .iter_mut()
-            .for_each(|when| number(&mut when.condition)),
+        } => {
+            number(operand);
+            let whens = conditions.iter_mut();
+            whens.for_each(|when| number(&mut when.condition));
+        }
         _ => {}
     }
 }
@@ -180,7 +187,11 @@ fn number(expr: &mut Expr) {
     let (mut sign, mut inner) = ("", &*expr);
     loop {
         match inner {
-            Expr::Nested(of) => inner = of,
+            Expr::Nested(of)
+            | Expr::UnaryOp {
+                op: UnaryOperator::Plus,
+                expr: of,
+            } => inner = of,
             Expr::UnaryOp {
                 op: UnaryOperator::Minus,
                 expr: of,
@@ -213,7 +224,7 @@ fn number(expr: &mut Expr) {
     text.value = Value::SingleQuotedString(format!("{sign}{before}{point}{fraction}"));
     *expr = Expr::Cast {
         kind: CastKind::Cast,
-        expr: Box::new(Expr::Value(text)),
+        expr: Box::new(marked(CAST, Expr::Value(text))),
         data_type: DataType::Decimal(ExactNumberInfo::PrecisionAndScale(
             digits as u64,
             fraction.len() as i64,
