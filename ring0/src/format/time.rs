@@ -130,8 +130,13 @@ fn take_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 fn zone_seconds(text: &[u8]) -> Option<i64> {
     match text {
         [] | [b'Z' | b'z'] => Some(0),
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let (h, m) = (two_digits(&text[1..])?, two_digits(&text[4..])?);
+        [sign @ (b'+' | b'-'), hours @ ..] => {
+            let h = two_digits(hours)?;
+            let m = match &hours[2..] {
+                [] => 0,
+                [b':', minutes @ ..] | minutes if minutes.len() == 2 => two_digits(minutes)?,
+                _ => return None,
+            };
             let ahead = h * 3600 + m * 60;
             (h < 24 && m < 60).then_some(if *sign == b'-' { -ahead } else { ahead })
         }
