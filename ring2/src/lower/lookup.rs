@@ -6,7 +6,6 @@ use std::ptr;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, JoinType};
-use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Expr as PlanExpr, Join, LogicalPlan, Projection};
 use trefoil_ring0::program::{LateRule, Side};
 
@@ -20,7 +19,7 @@ use crate::catalog::SourceDef;
 use crate::lower_expr::unaliased;
 use crate::partitioning::ends;
 use crate::planner::Planned;
-use crate::window::marker::{ASOF, CUMULATE};
+use crate::window::marker::{CUMULATE, is_asof};
 
 /// Windows of which a row has several are made below such a join.
 const ABOVE: &str = "HOP or CUMULATE over rows that were joined with a table is not supported yet";
@@ -107,7 +106,7 @@ fn windowed(key: &PlanExpr, mut plan: &LogicalPlan, tables: &[SourceDef]) -> Opt
                 let inputs = [&join.left, &join.right];
                 let ends = |side: Side| ends(inputs[side.port()], tables);
                 // What is made between two joins is made of rows that have no source any more.
-                if below.is_some() || is_nearest(join) || ends(side) || !ends(side.other()) {
+                if below.is_some() || is_asof(join) || ends(side) || !ends(side.other()) {
                     return None;
                 }
                 found = Some(Windowed {
@@ -162,12 +161,6 @@ fn follows(plan: &LogicalPlan, at: usize, tables: &[SourceDef]) -> bool {
 /// Whether windows that begin at a time have no one end.
 fn is_open_ended(made: &PlanExpr) -> bool {
     matches!(made, PlanExpr::ScalarFunction(f) if f.name() == CUMULATE)
-}
-
-/// Whether of a side's rows only the nearest are joined.
-fn is_nearest(join: &Join) -> bool {
-    let mut conditions = join.filter.iter().flat_map(split_conjunction);
-    conditions.any(|e| matches!(e, PlanExpr::ScalarFunction(f) if f.name() == ASOF))
 }
 
 /// Whether a query groups by windows.

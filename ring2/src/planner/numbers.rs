@@ -9,6 +9,9 @@ use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, lit};
 
 use crate::window::marker::CAST;
 
+/// Digits that a DOUBLE keeps, whatever they are.
+pub(super) const DOUBLE_DIGITS: u8 = 15;
+
 /// A number as it is written.
 struct Written {
     value: i128,
@@ -69,7 +72,7 @@ impl Kind {
         if let Expr::Literal(ScalarValue::Float64(Some(double)), _) = expr {
             // As many digits as say which DOUBLE it is: those that were written, if they are few.
             let number = Written::read(&double.to_string());
-            return match number.filter(|number| number.digits <= 15) {
+            return match number.filter(|number| number.digits <= DOUBLE_DIGITS) {
                 Some(number) => Self::Short(number),
                 None => Self::Other,
             };
@@ -79,8 +82,8 @@ impl Kind {
             Ok(D::Decimal32(p, s) | D::Decimal64(p, s) | D::Decimal128(p, s)) => {
                 Self::Exact((i16::from(p) - i16::from(s), i16::from(s)))
             }
-            Ok(D::Int8 | D::Int16 | D::Int32 | D::Int64) => Self::Exact((20, 0)),
-            Ok(D::UInt8 | D::UInt16 | D::UInt32 | D::UInt64) => Self::Exact((20, 0)),
+            // As many as the longest has.
+            Ok(of) if of.is_integer() => Self::Exact((20, 0)),
             Ok(D::Null) => Self::Null,
             _ => Self::Other,
         }

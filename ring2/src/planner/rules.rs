@@ -34,7 +34,7 @@ use datafusion::optimizer::{
     ApplyOrder, Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule,
 };
 
-use crate::window::marker::ASOF;
+use crate::window::marker;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -87,14 +87,7 @@ fn takes_nulls(plan: &LogicalPlan) -> bool {
 /// Whether a plan has an ASOF join: as an inner one, which `EliminateOuterJoin` makes of it,
 /// filters of its right side would be pushed below it, where they choose another nearest row.
 fn is_asof(plan: &LogicalPlan) -> bool {
-    let asof = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if f.name() == ASOF);
-    let is = |node: &LogicalPlan| match node {
-        LogicalPlan::Join(join) => {
-            let mut conditions = join.filter.iter().flat_map(split_conjunction);
-            conditions.any(asof)
-        }
-        _ => false,
-    };
+    let is = |node: &LogicalPlan| matches!(node, LogicalPlan::Join(join) if marker::is_asof(join));
     plan.exists(|node| Ok(is(node))).unwrap_or(true)
 }
 

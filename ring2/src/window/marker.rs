@@ -5,8 +5,9 @@
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Result as PlanResult, not_impl_err};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, Join, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// Whether a function is one of these, or a bound of a tumbling window.
@@ -40,6 +41,12 @@ pub(crate) fn is_several(function: &str) -> bool {
 pub(crate) fn has_several(expr: &Expr) -> bool {
     let several = |e: &Expr| Ok(matches!(e, Expr::ScalarFunction(f) if is_several(f.name())));
     expr.exists(several).unwrap_or(false)
+}
+
+/// Whether of a join's right side only the nearest rows are joined.
+pub(crate) fn is_asof(join: &Join) -> bool {
+    let mut conditions = join.filter.iter().flat_map(split_conjunction);
+    conditions.any(|e| matches!(e, Expr::ScalarFunction(f) if f.name() == ASOF))
 }
 
 /// Start of a hopping window: time, slide, size, offset.

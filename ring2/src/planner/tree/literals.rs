@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::arrow::datatypes::DECIMAL128_MAX_PRECISION;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Query, Spanned, TypedString,
     UnaryOperator, Value, visit_expressions_mut,
@@ -11,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::from::marked;
 use crate::error::SqlError;
 use crate::place::Place;
+use crate::planner::numbers::DOUBLE_DIGITS;
 use crate::window::marker::CAST;
 
 /// Writes such constants as DataFusion reads them.
@@ -135,11 +137,6 @@ fn escaped(pattern: &str, sign: Option<char>) -> String {
     out
 }
 
-/// Digits that a DOUBLE keeps, whatever they are.
-const DOUBLE_DIGITS: usize = 15;
-/// Digits of a DECIMAL at most.
-const DECIMAL_DIGITS: usize = 38;
-
 /// Has numbers that something is compared with keep their digits until its type is known. Results
 /// have their names by then.
 pub(super) fn keep_digits(query: &mut Query) {
@@ -213,7 +210,8 @@ fn number(expr: &mut Expr) {
     // Integers that a BIGINT holds are no DOUBLEs.
     let is_integer = !text.contains('.') && text.parse::<u64>().is_ok();
     if is_integer
-        || !(DOUBLE_DIGITS + 1..=DECIMAL_DIGITS).contains(&digits)
+        || digits <= usize::from(DOUBLE_DIGITS)
+        || digits > usize::from(DECIMAL128_MAX_PRECISION)
         || !(is_plain(whole) && is_plain(fraction))
     {
         return;
