@@ -295,20 +295,16 @@ impl Walk<'_> {
         };
         let native = window.window_expr.iter().all(is_native);
         self.operator(stage, what, native, Some((rows, bound)));
-        let spread = match decision.route {
-            Route::Stay => edge.spread.clone(),
-            Route::Hash(_) => Spread::by(&routing, window.input.schema()),
-            Route::One | Route::TwoPhase => Spread::One,
+        // Rows go by the hash of what they are partitioned by, bounds of windows among it.
+        let spread = match common.is_empty() {
+            true => Spread::One,
+            false => Spread::by(&common, window.input.schema()),
         };
         let before = match &decision.route {
             Route::Hash(_) => edge.home.clone(),
             Route::Stay | Route::One | Route::TwoPhase => None,
         };
-        let home = match &decision.route {
-            Route::Hash(_) => Some(Self::names(&routing)),
-            Route::Stay => edge.home.clone(),
-            Route::One | Route::TwoPhase => None,
-        };
+        let home = (!common.is_empty()).then(|| Self::names(&common));
         self.steps.push(Step {
             need,
             keys: routing,

@@ -83,6 +83,32 @@ pub(crate) const JOINS: &[&str] = &[
 
 /// Of rows that come and go, on one side or on both; by EMIT CHANGES as well as at the end.
 pub(crate) const CHANGED: &[&str] = &[
+    // What is numbered is where its partitions are, and groups of it somewhere else.
+    "SELECT k, COUNT(*) AS n FROM (SELECT k, RANK() OVER (PARTITION BY w ORDER BY n DESC) AS p \
+     FROM (SELECT k, window_start AS w, COUNT(*) AS n FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS q) AS o WHERE p = 1 GROUP BY k",
+    "SELECT p, COUNT(*) AS n FROM (SELECT k, RANK() OVER (PARTITION BY w, k ORDER BY n DESC) AS p \
+     FROM (SELECT k, s, window_start AS w, COUNT(*) AS n FROM r \
+     GROUP BY k, s, TUMBLE(ts, INTERVAL '1' MINUTE)) AS q) AS o GROUP BY p",
+    "SELECT k, COUNT(*) AS n, SUM(t) AS u FROM (SELECT k, SUM(n) OVER (PARTITION BY k, s) AS t \
+     FROM (SELECT k, s, i, COUNT(*) AS n FROM r GROUP BY k, s, i) AS q) AS o GROUP BY k",
+    "SELECT k, COUNT(*) AS n FROM (SELECT k, RANK() OVER (PARTITION BY i ORDER BY k) AS p FROM \
+     (SELECT i, k FROM r ORDER BY i, k, s, x LIMIT 20) AS q) AS o GROUP BY k",
+    "SELECT DISTINCT k FROM (SELECT k, SUM(i) OVER (PARTITION BY s) AS t FROM \
+     (SELECT i, k, s FROM r ORDER BY i, k, s, x LIMIT 30) AS q) AS o WHERE t > 1",
+    "SELECT o.k, c.n FROM (SELECT k, RANK() OVER (PARTITION BY w ORDER BY n DESC) AS p FROM \
+     (SELECT k, window_start AS w, COUNT(*) AS n FROM r \
+     GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS q) AS o JOIN \
+     (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS c ON o.k = c.k WHERE o.p < 3",
+    "SELECT k, m FROM (SELECT k, MAX(i) AS m FROM r GROUP BY k) AS q EXCEPT ALL \
+     SELECT k, i FROM r WHERE i < 3",
+    "SELECT k, m FROM (SELECT k, MAX(i) AS m FROM r GROUP BY k) AS q INTERSECT ALL \
+     SELECT k, i FROM r WHERE s IS NOT NULL",
+    "SELECT k, i FROM r INTERSECT ALL SELECT k, m FROM (SELECT k, MAX(i) AS m FROM r GROUP BY k) \
+     AS q",
+    "SELECT k, COUNT(*) AS n FROM (SELECT k, w FROM (SELECT k, i, window_start AS w FROM r \
+     GROUP BY k, i, TUMBLE(ts, INTERVAL '1' MINUTE)) AS q EXCEPT ALL SELECT k, ts FROM r) AS o \
+     GROUP BY k",
     "SELECT a.k, a.n, c.i FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
      JOIN (SELECT i, MAX(s) AS s FROM r GROUP BY i) AS c ON a.k = c.i",
     "SELECT a.k, a.n, c.n FROM (SELECT k, COUNT(*) AS n FROM r GROUP BY k) AS a \
