@@ -16,6 +16,10 @@ const INNER: &str = "(SELECT k, window_start AS ws, COUNT(*) AS n, SUM(v) AS s F
 const HOPS: &str = "(SELECT k AS key, window_start, COUNT(*) AS n FROM r
     GROUP BY k, HOP(ts, INTERVAL '20' SECOND, INTERVAL '1' MINUTE, INTERVAL '7' SECOND)) t";
 
+/// Without other keys: these groups stay where their rows were read.
+const ALL_HOPS: &str = "(SELECT window_start AS ws, COUNT(*) AS n FROM r
+    GROUP BY HOP(ts, INTERVAL '20' SECOND, INTERVAL '1' MINUTE)) t";
+
 fn queries() -> Vec<String> {
     vec![
         format!("SELECT ws, MAX(n) AS m, COUNT(*) AS c FROM {INNER} GROUP BY ws"),
@@ -39,6 +43,21 @@ fn queries() -> Vec<String> {
                 SELECT key, window_start AS five, SUM(n) AS m FROM {HOPS}
                 GROUP BY key, TUMBLE(t.window_start, INTERVAL '5' MINUTE)) u
              GROUP BY five HAVING MAX(m) > 1"
+        ),
+        format!(
+            "SELECT TUMBLE(ws, INTERVAL '5' MINUTE) AS w, MAX(n) AS m, COUNT(*) AS c FROM {ALL_HOPS}
+             GROUP BY w"
+        ),
+        format!("SELECT ws, MAX(n) AS m FROM {ALL_HOPS} GROUP BY ws"),
+        // The windows below reach over the ends of those above.
+        String::from(
+            "SELECT TUMBLE(ws, INTERVAL '5' MINUTE) AS w, SUM(n) AS m FROM (SELECT window_start
+             AS ws, COUNT(*) AS n FROM r GROUP BY TUMBLE(ts, INTERVAL '3' MINUTE)) t GROUP BY w",
+        ),
+        String::from(
+            "SELECT TUMBLE(ws, INTERVAL '4' MINUTE) AS w, SUM(n) AS m FROM (SELECT window_start
+             AS ws, COUNT(*) AS n FROM r GROUP BY TUMBLE(ts, INTERVAL '2' MINUTE,
+             INTERVAL '1' MINUTE)) t GROUP BY w",
         ),
         format!(
             "SELECT ws, n, c FROM (SELECT ws, n, COUNT(*) AS c FROM {INNER} GROUP BY ws, n) u

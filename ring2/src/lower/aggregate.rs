@@ -70,7 +70,7 @@ impl Lowering<'_> {
         self.repeat(sets.as_ref());
         let window = match windows.as_ref().and_then(Windows::key) {
             _ if changing || sessions => None,
-            Some(window) => timed.then_some(window).or(nested.map(|n| n.around(window))),
+            Some(window) => (nested.map(|n| n.around(window))).or(timed.then_some(window)),
             None => self.closing(&keys),
         };
         self.check_closing(&aggregate.input, window, sessions)?;
