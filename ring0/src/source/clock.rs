@@ -90,7 +90,8 @@ impl Clock {
     pub(super) fn split(&self, ends: bool) -> Option<Split> {
         let mut splits = self.splits;
         splits.raise(self.watermark());
-        if ends {
+        // Where nothing was read since it went on from here, the split has ended already.
+        if ends && self.split.is_some() {
             splits.end();
         }
         self.alone.then(|| splits.at())
@@ -209,12 +210,74 @@ mod tests {
     use crate::program::{GeneratorSpec, SourceKind};
     use crate::schema::{Field, Schema};
 
+    fn spec(schema: &Schema, rate: Option<u64>, ahead_s: Option<i64>) -> SourceSpec {
+        let kind = SourceKind::Generator(GeneratorSpec {
+            rows: None,
+            rate,
+            seed: 0,
+            columns: Vec::new(),
+        });
+        let mut spec = SourceSpec::new("s", Arc::new(schema.clone()), kind);
+        spec.event_time = Some(EventTime {
+            column: 0,
+            lag_ns: Some(0),
+            bound: None,
+        });
+        spec.max_ahead_ns = ahead_s.map(|s: i64| s * 1_000_000_000);
+        spec
+    }
+
+    const READER: Reader = Reader {
+        shard: 0,
+        shards: 1,
+        frame_rows: 4,
+        chunk_bytes: 1,
+        now: || 121_000_000_000,
+        begun: 101_000_000_000,
+    };
+
+    fn seconds() -> Schema {
+        let time = DataType::Timestamp(TimeUnit::Second, None);
+        Schema::new(vec![Field::new("t", time)])
+    }
+
+    fn frame_of(given: &[i64]) -> Frame {
+        let mut frame = Frame::new(&seconds(), given.len());
+        let Column::I64(times) = &mut frame.columns[0] else {
+            panic!("a TIMESTAMP")
+        };
+        given.iter().for_each(|t| times.push(Some(*t)));
+        frame.commit_rows(given.len());
+        frame
+    }
+
+    /// A barrier where a split has ended is told alike by who comes to it, and by who went on from
+    /// there and has read nothing.
+    #[test]
+    fn a_split_ends_once() {
+        let frame = frame_of(&[100]);
+        let spec = spec(&seconds(), None, None);
+        let clock = || Clock::new(&spec, READER, 3).expect("event time is asked for");
+        let mut first = clock();
+        first.begin_split(0);
+        first.tick(&frame, 0).expect("a time");
+        let told = first.split(true);
+        assert_eq!(told, Some(Split { left: 2, own: None }));
+        let mut second = clock();
+        second.go_on(told.expect("one reader knows"));
+        assert_eq!(second.split(true), told);
+        second.begin_split(1);
+        second.tick(&frame, 0).expect("a time");
+        let own = Some(100_000_000_000);
+        assert_eq!(second.split(false), Some(Split { left: 2, own }));
+        assert_eq!(second.split(true), Some(Split { left: 1, own: None }));
+    }
+
     /// One time far in the future moves the watermark as far as it may and no further: what comes
     /// behind is not late for it.
     #[test]
     fn a_time_far_ahead_moves_the_watermark_no_further_than_it_may() {
-        let time = DataType::Timestamp(TimeUnit::Second, None);
-        let schema = Schema::new(vec![Field::new("t", time)]);
+        let schema = seconds();
         for (rate, ahead_s, want_s) in [
             (
                 None,
@@ -224,35 +287,9 @@ mod tests {
             (None, Some(10), [None, Some(100), Some(111), Some(111)]),
             (Some(1), Some(10), [None, Some(100), Some(131), Some(131)]),
         ] {
-            let kind = SourceKind::Generator(GeneratorSpec {
-                rows: None,
-                rate,
-                seed: 0,
-                columns: Vec::new(),
-            });
-            let mut spec = SourceSpec::new("s", Arc::new(schema.clone()), kind);
-            spec.event_time = Some(EventTime {
-                column: 0,
-                lag_ns: Some(0),
-                bound: None,
-            });
-            spec.max_ahead_ns = ahead_s.map(|s: i64| s * 1_000_000_000);
-            let reader = Reader {
-                shard: 0,
-                shards: 1,
-                frame_rows: 4,
-                chunk_bytes: 1,
-                now: || 121_000_000_000,
-                begun: 101_000_000_000,
-            };
-            let mut clock = Clock::new(&spec, reader, 1).expect("event time is asked for");
-            let mut frame = Frame::new(&schema, 4);
-            let Column::I64(times) = &mut frame.columns[0] else {
-                panic!("a TIMESTAMP")
-            };
-            let given = [100, 9_000_000, 105, 106];
-            given.iter().for_each(|t| times.push(Some(*t)));
-            frame.commit_rows(4);
+            let spec = spec(&schema, rate, ahead_s);
+            let mut clock = Clock::new(&spec, READER, 1).expect("event time is asked for");
+            let frame = frame_of(&[100, 9_000_000, 105, 106]);
             let ticked = (0..4).map(|row| {
                 let bound = clock.watermark();
                 clock.tick(&frame, row).expect("no time is NULL");
