@@ -117,7 +117,7 @@ pub(super) fn plan_native(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQu
     Ok(queries.collect())
 }
 
-fn plan_generic(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>> {
+pub(super) fn plan_generic(files: &[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>> {
     oracle::plan_generic(files, now())
 }
 
@@ -131,11 +131,27 @@ fn crashed(planned: &PlannedQuery, config: &Config, order: Order) -> Option<Resu
     Some(ran.map(|(batches, _)| rows(&batches, order)))
 }
 
+/// What became of a source's rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) rows_applied: u64,
+    pub(super) rows_late: u64,
+}
+
 /// What a query gives, and how many of the source's rows were applied.
 pub(super) fn run(
     planned: &PlannedQuery,
     config: &Config,
 ) -> Result<(Vec<RecordBatch>, u64), String> {
+    let (batches, counts) = counted(planned, config)?;
+    Ok((batches, counts.rows_applied))
+}
+
+/// What a query gives, and what became of the source's rows.
+pub(super) fn counted(
+    planned: &PlannedQuery,
+    config: &Config,
+) -> Result<(Vec<RecordBatch>, Counts), String> {
     let program = &planned.program;
     let mut running = start(program, config).map_err(|e| e.to_string())?;
     let schema = Arc::clone(&program.outputs[0].schema);
@@ -158,8 +174,11 @@ pub(super) fn run(
         (taken, taken, taken),
         "the ledger balances"
     );
-    let applied = counters().map(|c| c.rows_applied).sum();
-    Ok((batches, applied))
+    let counts = Counts {
+        rows_applied: counters().map(|c| c.rows_applied).sum(),
+        rows_late: counters().map(|c| c.rows_late).sum(),
+    };
+    Ok((batches, counts))
 }
 
 pub(super) fn script(data: &Path, columns: &str, query: &str) -> Vec<SourceFile> {
@@ -383,7 +402,13 @@ pub(super) fn judge(
 
 /// In this engine's words, and in those of its generic kernels.
 fn is_out_of_range(error: &str) -> bool {
-    error.contains("out of range") || error.contains("exceeds the representable")
+    [
+        "out of range",
+        "exceeds the representable",
+        "Can't cast value",
+    ]
+    .iter()
+    .any(|words| error.contains(words))
 }
 
 pub(super) fn difference(got: &Result<Rows, String>, expected: &Result<Rows, String>) -> String {

@@ -15,6 +15,7 @@ mod expressions;
 mod forgotten;
 mod generate;
 mod joins;
+mod late;
 mod lookups;
 mod near;
 mod pairs;

@@ -58,6 +58,65 @@ impl Window {
         Self::Session { gap }
     }
 
+    /// Of seconds.
+    pub(crate) fn short(tape: &mut Tape) -> Self {
+        let offset = *tape.pick(&[0, 0, 3]);
+        match tape.below(4) {
+            0 => Self::Tumble {
+                size: *tape.pick(&[10, 3, 60]),
+            },
+            1 => {
+                let (slide, size) = *tape.pick(&[(5, 10), (2, 20), (3, 10), (1, 60), (10, 10)]);
+                Self::Hop {
+                    slide,
+                    size,
+                    offset,
+                }
+            }
+            2 => {
+                let (step, size) = *tape.pick(&[(5, 20), (2, 10), (10, 10), (6, 60)]);
+                Self::Cumulate { step, size, offset }
+            }
+            _ => Self::Session {
+                gap: *tape.pick(&[3, 1, 20]),
+            },
+        }
+    }
+
+    /// The end of the last window that holds a time, in milliseconds; of sessions there is none.
+    pub(crate) fn last_end_ms(self, ms: i64) -> Option<i64> {
+        let seconds = |number: u64| (number * SECOND_MS) as i64;
+        let since = |length: u64, offset: u64| (ms - seconds(offset)).rem_euclid(seconds(length));
+        match self {
+            Self::Tumble { size } => Some(ms - since(size, 0) + seconds(size)),
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => Some(ms - since(slide, offset) + seconds(size)),
+            Self::Cumulate { size, offset, .. } => Some(ms - since(size, offset) + seconds(size)),
+            Self::Session { .. } => None,
+        }
+    }
+
+    /// That a row with this watermark is not late, in words of batch SQL: of rows before they are
+    /// in windows, and of those that a row was taken apart to.
+    pub(crate) fn is_open(self, watermark: &str) -> (String, String) {
+        let t = "CAST(ts AS BIGINT)";
+        let ms = |seconds: u64| seconds * SECOND_MS;
+        let all = "TRUE".to_owned();
+        match self {
+            Self::Tumble { size } => {
+                let size = ms(size);
+                let of_rows = format!("{t} - {t} % {size} + {size} > {watermark}");
+                (of_rows, String::new())
+            }
+            Self::Hop { size, .. } => (all, format!(" AND z + {} > {watermark}", ms(size))),
+            Self::Cumulate { .. } => (all, format!(" AND z > {watermark}")),
+            Self::Session { .. } => (format!("{t} >= {watermark}"), String::new()),
+        }
+    }
+
     /// Over the records of a filter, by the columns `keys`.
     pub(crate) fn spell(self, filter: &str, keys: &[String]) -> Spelt {
         let t = "CAST(ts AS BIGINT)";
