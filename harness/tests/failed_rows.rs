@@ -133,3 +133,66 @@ fn what_fails_moves_the_watermark_and_what_is_bad_does_not() {
         }
     }
 }
+
+/// An item of a list that cannot be cast fails its own row: neither the others of its frame, nor one
+/// that is not asked for it.
+#[test]
+fn an_item_that_cannot_be_cast_fails_its_row_alone() {
+    let folder = Folder::new("failed-items");
+    let lists = [
+        r#"["1"]"#,
+        r#"["x"]"#,
+        "null",
+        r#"["2","3"]"#,
+        "[]",
+        r#"["4",null]"#,
+    ];
+    let line = |(i, list): (usize, &&str)| format!("{{\"i\":{i},\"v\":{list}}}\n");
+    folder.write(
+        "l.ndjson",
+        &lists.iter().enumerate().map(line).collect::<String>(),
+    );
+    let cast = [
+        r#"{"i":0,"t":[1]}"#,
+        r#"{"i":2,"t":null}"#,
+        r#"{"i":3,"t":[2,3]}"#,
+        r#"{"i":4,"t":[]}"#,
+        r#"{"i":5,"t":[4,null]}"#,
+    ];
+    let case = [
+        cast[0],
+        r#"{"i":1,"t":null}"#,
+        cast[1],
+        cast[2],
+        cast[3],
+        cast[4],
+    ];
+    for (query, want, failed) in [
+        ("i, CAST(v AS BIGINT[]) AS t FROM r", &cast[..], 1),
+        (
+            "i, CASE WHEN i <> 1 THEN CAST(v AS BIGINT[]) END AS t FROM r",
+            &case,
+            0,
+        ),
+        (
+            "i FROM r WHERE i <> 1 AND (v::BIGINT[])[1] > 1",
+            &[r#"{"i":3}"#, r#"{"i":5}"#],
+            0,
+        ),
+        ("SUM((v::BIGINT[])[1]) AS s FROM r", &[r#"{"s":7}"#], 1),
+    ] {
+        let sql = format!(
+            "CREATE SOURCE r (i BIGINT, v VARCHAR[]) WITH (connector = 'file',
+             path = 'l.ndjson', format = 'json', bad_data = 'skip'); SELECT {query};"
+        );
+        for rows in ["1", "2", "7", "1024"] {
+            let options = ["--frame-rows", rows, "--stats", "s.json", "--cores", "1"];
+            let output = run_script(&folder, &sql, &options);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let out = text(&output.stdout);
+            assert_eq!(out.lines().collect::<Vec<_>>(), want, "{query} by {rows}");
+            let input = &folder.json("s.json")["queries"][0]["inputs"][0];
+            assert_eq!(input["rows_failed"], failed, "{query} by {rows}");
+        }
+    }
+}

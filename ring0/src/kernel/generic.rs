@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
 
 use super::node::{Node, Run};
@@ -36,6 +36,21 @@ impl PartialEq for Generic {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+/// Some rows of an array. A slice of lists has the items of all rows behind it, and functions
+/// compute them, too: an item that errs would do so for rows which do not have it.
+fn part(array: &ArrayRef, rows: Range<usize>) -> ArrayRef {
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    let nested = matches!(
+        array.data_type(),
+        List(_) | LargeList(_) | FixedSizeList(..) | Map(..) | Struct(_)
+    );
+    if !nested || rows.len() == array.len() {
+        return array.slice(rows.start, rows.len());
+    }
+    let numbers = UInt32Array::from_iter_values(rows.start as u32..rows.end as u32);
+    arrow_select::take::take(array, &numbers, None).expect("rows of the array")
 }
 
 #[derive(Debug)]
@@ -90,7 +105,7 @@ impl Call {
             return rows.for_each(|_| out.push_null());
         }
         let slices: Vec<ArrayRef> = (args.iter())
-            .map(|array| array.slice(rows.start, rows.len()))
+            .map(|array| part(array, rows.clone()))
             .collect();
         match self.kernel.evaluate(&slices, rows.len()) {
             Ok(array) if array.len() == rows.len() => {
