@@ -338,3 +338,30 @@ fn colour_is_for_terminals_and_who_asks() {
         assert_eq!(said.contains("\u{1b}["), red, "{arguments:?}: {said}");
     }
 }
+
+/// Line breaks between the values of JSON do not end the line of its object.
+#[test]
+fn json_of_several_lines_is_written_to_one() {
+    let folder = Folder::new("json-lines");
+    folder.write("a.csv", "i,j\n1,\"{\"\"a\"\":\r\n[1,\n2]}\"\n2,{}\n");
+    let read = "CREATE SOURCE s (i BIGINT, j JSON) WITH (connector = 'file', path = 'a.csv', \
+                format = 'csv');";
+    let sink = "CREATE SINK o WITH (connector = 'file', path = 'o.ndjson', format = 'json') AS \
+                SELECT i, j FROM s;";
+    let output = run_script(&folder, &format!("{read}{sink}"), &["--cores", "1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(folder.0.join("o.ndjson")).unwrap();
+    assert_eq!(
+        written,
+        "{\"i\":1,\"j\":{\"a\":  [1, 2]}}\n{\"i\":2,\"j\":{}}\n"
+    );
+    let again = "CREATE SOURCE s (i BIGINT, j JSON) WITH (connector = 'file', path = 'o.ndjson', \
+                 format = 'json'); SELECT i, j->'a'->>1 AS two FROM s;";
+    let output = run_script(&folder, again, &["--cores", "1"]);
+    assert_eq!(
+        text(&output.stdout),
+        "{\"i\":1,\"two\":\"2\"}\n{\"i\":2,\"two\":null}\n",
+        "{}",
+        text(&output.stderr)
+    );
+}

@@ -80,7 +80,13 @@ pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out
 pub fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
     match column {
         Column::Utf8(c) if field.json && c.validity.is_valid(row) => {
-            out.extend_from_slice(c.bytes(row));
+            // Within a text of JSON a newline is escaped: one that is not stands between values,
+            // and would end the line of this object.
+            let blank = |byte: &u8| match byte {
+                b'\n' | b'\r' => b' ',
+                other => *other,
+            };
+            out.extend(c.bytes(row).iter().map(blank));
         }
         _ => write_json(&field.data_type, column, row, out),
     }
