@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::Expr as PlanExpr;
 use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
 use trefoil_ring0::expr::{Expr, Scalar};
@@ -102,10 +103,30 @@ pub(super) fn call(expr: &PlanExpr, scope: &Scope<'_>, whole: bool) -> Result<Ca
     };
     // A value more than once is as great as once.
     let greatest = matches!(f.func.name(), "min" | "max");
+    if let (true, Function::Generic { .. }, [argument]) = (greatest, &function, &f.params.args[..])
+    {
+        check_order(
+            f.func.name(),
+            &expression(argument, scope)?.data_type(&scope.schema),
+        )?;
+    }
     Ok(Call {
         function,
         distinct: f.params.distinct && !greatest,
     })
+}
+
+/// Refuses MIN and MAX of lists of lists and of structs: DataFusion finds none of them less.
+pub(super) fn check_order(function: &str, of: &DataType) -> Result<(), Refusal> {
+    match of {
+        DataType::List(item) if item.data_type().is_nested() => {
+            let function = function.to_uppercase();
+            let message =
+                format!("{function} of lists of lists, or of structs, is not supported yet");
+            Err(("E0301", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The function of Ring 0 and its argument, if there is one.

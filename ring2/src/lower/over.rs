@@ -19,6 +19,7 @@ use trefoil_ring0::order::SortKey;
 use trefoil_ring0::program::{OperatorSpec, Routing};
 use trefoil_ring0::schema::{Field, Schema};
 
+use super::calls::check_order;
 use super::order::{Standing, sort_key};
 use super::{Lowering, Refusal, weighted};
 use crate::lower_expr::{as_type, cause, expression, held_type, is_constant, unaliased};
@@ -235,6 +236,9 @@ impl Lowering<'_> {
             }
             let lowered = expression(expr, &self.scope(&window.input))?;
             let mut planned = expr.get_type(schema).map_err(|e| ("E0206", cause(&e)))?;
+            if matches!(call.fun.name(), "min" | "max") {
+                check_order(call.fun.name(), &planned)?;
+            }
             if summed && planned.is_integer() {
                 planned = DataType::Decimal128(38, 0);
             }
