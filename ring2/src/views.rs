@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select as SelectTree, TableAlias,
-    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    Cte, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query,
+    Select as SelectTree, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token};
 
@@ -30,6 +31,42 @@ struct Body {
     columns: Vec<Ident>,
     /// How many names were expanded in it.
     size: usize,
+}
+
+impl Body {
+    fn relation(self, mut alias: TableAlias) -> TableFactor {
+        if alias.columns.is_empty() {
+            let column = |name| TableAliasColumnDef {
+                name,
+                data_type: None,
+            };
+            alias.columns = self.columns.into_iter().map(column).collect();
+        }
+        TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(self.query),
+            alias: Some(alias),
+            sample: None,
+        }
+    }
+}
+
+fn called(name: &Ident) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name: name.clone(),
+        columns: vec![],
+        at: None,
+    }
+}
+
+/// All columns of a relation.
+fn all_of(relation: TableFactor) -> Query {
+    let mut query = planner::tree::parse_query("SELECT * FROM t");
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.from[0].relation = relation;
+    }
+    query
 }
 
 struct Expander<'a> {
@@ -92,23 +129,11 @@ impl Expander<'_> {
         }))
     }
 
-    fn factor(&mut self, factor: &mut TableFactor) -> Result<(), SqlError> {
-        let TableFactor::Table {
-            name,
-            alias,
-            args: None,
-            version: None,
-            ..
-        } = factor
-        else {
-            return Ok(());
-        };
-        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
-            return Ok(());
-        };
+    /// What stands for a name, which is counted.
+    fn expansion(&mut self, ident: &Ident) -> Result<Option<Body>, SqlError> {
         let at = ident.span.start;
         let Some(body) = self.body(&ident.value, at)? else {
-            return Ok(());
+            return Ok(None);
         };
         self.expanded += 1 + body.size;
         if self.expanded > VIEW_EXPANSIONS_MAX {
@@ -116,25 +141,55 @@ impl Expander<'_> {
             let hint = "CREATE MATERIALIZED VIEW is kept, and not expanded";
             return Err(self.place.hinted("E0106", at, message, hint));
         }
-        let mut alias = alias.take().unwrap_or_else(|| TableAlias {
-            explicit: true,
-            name: ident.clone(),
-            columns: vec![],
-            at: None,
-        });
-        if alias.columns.is_empty() {
-            let column = |name| TableAliasColumnDef {
-                name,
-                data_type: None,
-            };
-            alias.columns = body.columns.into_iter().map(column).collect();
-        }
-        *factor = TableFactor::Derived {
-            lateral: false,
-            subquery: Box::new(body.query),
-            alias: Some(alias),
-            sample: None,
+        Ok(Some(body))
+    }
+
+    fn factor(&mut self, factor: &mut TableFactor) -> Result<(), SqlError> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            version: None,
+            ..
+        } = factor
+        else {
+            return Ok(());
         };
+        if let Some(args) = args {
+            return self.window(args, alias);
+        }
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+            return Ok(());
+        };
+        let Some(body) = self.expansion(ident)? else {
+            return Ok(());
+        };
+        let alias = alias.take().unwrap_or_else(|| called(ident));
+        *factor = body.relation(alias);
+        Ok(())
+    }
+
+    /// `TUMBLE(name, ..)` in FROM.
+    fn window(
+        &mut self,
+        args: &mut TableFunctionArgs,
+        alias: &mut Option<TableAlias>,
+    ) -> Result<(), SqlError> {
+        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = args.args.first_mut() else {
+            return Ok(());
+        };
+        let Expr::Identifier(ident) = &*of else {
+            return Ok(());
+        };
+        let Some(body) = self.expansion(ident)? else {
+            return Ok(());
+        };
+        alias.get_or_insert_with(|| called(ident));
+        let query = match body.columns.is_empty() {
+            true => body.query,
+            false => all_of(body.relation(called(ident))),
+        };
+        *of = Expr::Subquery(Box::new(query));
         Ok(())
     }
 

@@ -380,20 +380,26 @@ impl Checker<'_> {
                 }
             }
         }
-        let Some(Expr::Identifier(table)) = exprs.first() else {
-            let hint = format!(
-                "FROM {}(t, ts, INTERVAL '5' MINUTE)",
-                function.to_uppercase()
-            );
-            let message = "the first argument is the relation";
-            return Err(self.place.hinted("E0401", at, message, hint));
+        let (own, mut output) = match exprs.first() {
+            Some(Expr::Identifier(table)) => {
+                let object = ObjectName::from(vec![table.clone()]);
+                let (own, output, _) = self.named(&object, ctes)?;
+                (Some(own), output)
+            }
+            Some(Expr::Subquery(query)) => (None, self.query(query, ctes, None, Purpose::Keep)?),
+            _ => {
+                let hint = format!(
+                    "FROM {}(t, ts, INTERVAL '5' MINUTE)",
+                    function.to_uppercase()
+                );
+                let message = "the first argument is the relation";
+                return Err(self.place.hinted("E0401", at, message, hint));
+            }
         };
-        let object = ObjectName::from(vec![table.clone()]);
-        let (own, mut output, _) = self.named(&object, ctes)?;
         let mut inner = Scope::default();
         let columns = output.columns.iter();
         let columns = columns.map(|(n, t)| Column::new(n, t.clone())).collect();
-        inner.add(Some(own.clone()), columns, &SYSTEM);
+        inner.add(own.clone(), columns, &SYSTEM);
         // A session's keys stand behind its gap.
         let lengths = exprs.len().min(if function == "session" {
             3
@@ -405,7 +411,7 @@ impl Checker<'_> {
             self.row(key, &inner, ctes)?;
         }
         if function == "session" {
-            return Err(self.session_table(&own, at, &exprs));
+            return Err(self.session_table(own.as_deref().unwrap_or("t"), at, &exprs));
         }
         let time = Some(DataType::Timestamp(
             datafusion::arrow::datatypes::TimeUnit::Millisecond,
@@ -415,7 +421,7 @@ impl Checker<'_> {
             output.columns.push((bound.to_string(), time.clone()));
         }
         output.window = true;
-        self.add(scope, alias, Some((own, at)), output, &[])
+        self.add(scope, alias, own.map(|own| (own, at)), output, &[])
     }
 
     /// Sessions of a table are planned as groups alone: what to write for them.

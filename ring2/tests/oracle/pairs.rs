@@ -53,6 +53,28 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
         "SELECT CURRENT_DATE AS day, COUNT(*) FROM r GROUP BY CURRENT_DATE",
         "SELECT DATE '2025-11-06' AS day, COUNT(*) FROM r GROUP BY day",
     ),
+    // A window of what WITH names, of a query, and of groups by windows.
+    (
+        "WITH t (a, b) AS (SELECT k, ts FROM r WHERE i > 0) SELECT t.a, window_start, COUNT(*) AS n \
+         FROM TUMBLE(t, b, INTERVAL '3' MINUTE) GROUP BY t.a, window_start",
+        "SELECT k, window_start, COUNT(*) AS n FROM r WHERE i > 0 \
+         GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)",
+    ),
+    (
+        "SELECT t.k, window_start, window_end, SUM(i) AS n FROM TUMBLE((SELECT k, ts, i FROM r \
+         WHERE b), ts, INTERVAL '3' MINUTE) AS t GROUP BY t.k, window_start, window_end",
+        "SELECT k, window_start, window_end, SUM(i) AS n FROM r WHERE b \
+         GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)",
+    ),
+    (
+        "WITH w AS (SELECT k, window_start AS ws, COUNT(*) AS n FROM TUMBLE(r, ts, \
+         INTERVAL '1' MINUTE) GROUP BY k, window_start), v AS (SELECT * FROM w WHERE k > 0) \
+         SELECT window_start, MAX(n) AS m FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(ws), \
+         INTERVAL '4' MINUTE)) GROUP BY window_start",
+        "SELECT v, MAX(n) AS m FROM (SELECT DATE_BIN(INTERVAL '4' MINUTE, ws) AS v, n FROM \
+         (SELECT k, window_start AS ws, COUNT(*) AS n FROM r WHERE k > 0 \
+          GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)) AS w) AS q GROUP BY v",
+    ),
     // A key of a session is of any type, also one with zeros and NaNs.
     (
         "SELECT s, window_start, window_end, COUNT(*), SUM(i), MAX(g), AVG(w) FROM r \

@@ -383,23 +383,38 @@ impl Tree<'_> {
         alias: Option<TableAlias>,
         scope: &mut Scope,
     ) -> Result<Option<TableFactor>, SqlError> {
-        let [Expr::Identifier(table), rest @ ..] = args else {
+        let [of, rest @ ..] = args else {
             return Ok(None);
+        };
+        let at = match of {
+            Expr::Identifier(table) => table.span.start,
+            Expr::Subquery(_) => self.start(),
+            _ => return Ok(None),
         };
         if !windows::is_window(name) {
             return Ok(None);
         }
         let mut query = parse_query("SELECT *, 0 AS window_start, 1 AS window_end FROM t");
-        let at = table.span.start;
         let SetExpr::Select(select) = query.body.as_mut() else {
             unreachable!("the text above is a SELECT");
         };
-        if let TableFactor::Table { name, .. } = &mut select.from[0].relation {
-            *name = ObjectName::from(vec![table.clone()]);
-            let before = scope.relations;
-            self.table(name, None, scope)?;
-            scope.relations = before;
-        }
+        let relation = &mut select.from[0].relation;
+        let before = scope.relations;
+        let called = match (of, &mut *relation) {
+            (Expr::Identifier(table), TableFactor::Table { name, .. }) => {
+                *name = ObjectName::from(vec![table.clone()]);
+                self.table(name, None, scope)?;
+                normal(table)
+            }
+            (Expr::Subquery(of), relation) => {
+                *relation = derived(of.as_ref().clone(), None, name.to_owned());
+                self.relation(relation, scope)?;
+                scope.event_time = None;
+                name.to_owned()
+            }
+            _ => unreachable!("it is a name or a query"),
+        };
+        scope.relations = before;
         let window =
             windows::from_arguments(self.select.place, at, name, rest, scope.event_time.as_ref())?;
         for (item, bound) in select.projection[1..]
@@ -410,7 +425,7 @@ impl Tree<'_> {
                 *expr = bound;
             }
         }
-        Ok(Some(derived(query, alias, normal(table))))
+        Ok(Some(derived(query, alias, called)))
     }
 }
 
