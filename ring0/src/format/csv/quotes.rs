@@ -157,6 +157,13 @@ impl Grammar {
     /// rule both ways meet within a line or two, unless there are no quotes at all.
     fn of_two(&self, bytes: &[u8]) -> [Place; 2] {
         let (mut at, mut places, mut ahead) = (0, [Place::Begin, Place::Quoted], 1);
+        // Most chunks: they are looked through once.
+        if !self.has_quote(bytes) {
+            let last = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+            let line = bytes[last..].iter();
+            places[0] = line.fold(places[0], |place, &byte| self.step(place, byte));
+            return places;
+        }
         loop {
             // The one that is behind goes where the other one has a record begin.
             let Some(record) = self.first_record(&bytes[at..], places[ahead]) else {
@@ -171,6 +178,14 @@ impl Grammar {
             }
             ahead = behind;
         }
+    }
+
+    /// Whether there is a byte that leads into quotes, or that is special inside of them.
+    fn has_quote(&self, bytes: &[u8]) -> bool {
+        self.dialect.quote.is_some_and(|quote| {
+            let escape = self.dialect.escape_byte().unwrap_or(quote);
+            memchr::memchr2(quote, escape, bytes).is_some()
+        })
     }
 
     /// The place behind `bytes`, which begin at `place`.
