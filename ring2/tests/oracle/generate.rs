@@ -76,9 +76,12 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
         10 | 11 => text.push(&ordered(&from, &filter, &mut scope)),
         _ => text = aggregation(&from, &filter, window, &mut scope),
     }
+    // A COUNT is never NULL: DataFusion does not count what is only compared with that.
+    let having = text.engine.split_once(" HAVING ");
+    let uncounted = having.is_some_and(|(_, condition)| condition.starts_with("COUNT("));
     let lenient = Lenient {
         batch: scope.lazy || nested,
-        engine: nested,
+        engine: nested || uncounted,
     };
     let ordered = matches!(kind, 10 | 11);
     let grouped = kind > 4 && !ordered && !text.engine.contains(" HAVING ");
@@ -435,6 +438,9 @@ fn sum(scope: &mut Scope<'_>) -> String {
     let exact =
         |c: &Column| c.of.is_number() && (c.tame || (!c.of.is_float() && !function.contains('_')));
     let exact = |c: &Column| exact(c) && (c.tame || function != "STDDEV");
+    // DataFusion's AVG of integers is of DOUBLEs.
+    let is_wide = |c: &Column| matches!(c.of, Type::Int { bits: 64, .. });
+    let exact = |c: &Column| exact(c) && (c.tame || function != "AVG" || !is_wide(c));
     let argument = match scope.column(exact) {
         None => "1".to_owned(),
         Some(column) => match scope.tape.below(4) {
