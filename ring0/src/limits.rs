@@ -37,6 +37,8 @@ pub const FROZEN_IMAGES_MAX: usize = 16;
 /// How long an idle shard looks for work before it parks, in nanoseconds, when nothing else is
 /// said.
 pub const IDLE_SPIN_NS_DEFAULT: u64 = 100_000;
+/// How long the host looks for results before it sleeps, where it has a core for that.
+pub const HOST_LOOK_NS: u64 = 50_000;
 /// Turns without work between two looks at the clock.
 pub const IDLE_TURNS: u32 = 64;
 /// Programs that one shard runs at once, those that were dropped and are not gone yet included.

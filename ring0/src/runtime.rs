@@ -35,6 +35,7 @@ pub(crate) use self::running::LaneShape;
 use self::seat::{Seat, thread_io};
 use self::state::{Holdings, Limit};
 pub(crate) use self::wait::Deadline;
+use self::wait::Wait;
 
 pub use self::config::{Config, Executor, Idle};
 pub use self::orders::{Holder, Reached};
@@ -125,6 +126,8 @@ pub fn start_from(program: &Program, config: &Config, from: Option<&Restore>) ->
     let mut runtime = Runtime::open(config)?;
     let mut running = runtime.add_from(program, from)?;
     running.own = Some(Box::new(runtime));
+    // Of several programs each would look, on cores that others want.
+    running.wait = Wait::new(preflight::allowed_cores().len() > config.shards);
     Ok(running)
 }
 
@@ -290,6 +293,7 @@ impl Runtime {
             doors: ends.doors,
             outcomes: homes.iter().map(|_| None).collect(),
             home: 0,
+            wait: Wait::new(false),
             homes,
             shared: Arc::clone(&self.shared),
             control: Control {

@@ -35,8 +35,9 @@ use crate::stage::{Chain, Item};
 
 /// Messages taken from one exchange in one turn.
 const MESSAGES_PER_TURN: usize = 8;
-/// Rows of results that one item may set free in one turn, or all of an exchange together.
-const FUEL_PER_ITEM: u32 = 2 * 1024;
+/// Rows of results that one item may set free in one turn, or those of an exchange together, with
+/// the rows that come over it: what others wait for meanwhile.
+const FUEL_PER_ITEM: u32 = 1024;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -459,6 +460,8 @@ impl ExchangeSlot {
             return Ok(false);
         }
         if let Hand::LaneFrame(lane, frame, _) = std::mem::replace(&mut self.hand, Hand::Empty) {
+            // Rows that are only taken are work, too.
+            *fuel = fuel.saturating_sub(u32::try_from(frame.rows()).unwrap_or(u32::MAX));
             self.receiver.give_back(lane, frame);
         }
         Ok(true)

@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     /// Nanoseconds of the window key's unit.
     window_unit_ns: i64,
     has_strings: bool,
+    /// A page was split lately, and so more are about to: for so many pieces of rows.
+    growing: u32,
     /// The groups as they were at a barrier, while they are handed on.
     frozen: Option<Frozen>,
 }
@@ -144,17 +146,31 @@ impl Aggregate {
     /// # Errors
     /// [`Error::Row`] where a value is too long for state or a window's start is NULL; memory.
     pub fn update(&mut self, frame: &Frame, hashes: &[u64]) -> Result<()> {
-        assert_eq!(frame.rows(), hashes.len(), "one hash a row");
-        if hashes.is_empty() {
-            return Ok(());
+        let mut from = 0;
+        while from < hashes.len() {
+            from = self.update_some(frame, hashes, from)?;
         }
+        Ok(())
+    }
+
+    /// As [`Aggregate::update`], from row `from` on, until tables have grown by so much that others
+    /// should have their turn. Gives the first row that is left.
+    pub(crate) fn update_some(
+        &mut self,
+        frame: &Frame,
+        hashes: &[u64],
+        from: usize,
+    ) -> Result<usize> {
+        assert_eq!(frame.rows(), hashes.len(), "one hash a row");
         if let Some(pane) = &mut self.whole {
-            return self.shared.apply(pane, frame, 0..hashes.len(), hashes);
+            let rows = from..hashes.len();
+            return self.shared.apply_some(pane, frame, rows, hashes);
         }
         let starts = self.shared.window_starts(frame)?;
         let windows = &mut self.windows;
+        let rows = (frame, hashes, from);
         self.shared
-            .apply_by(windows, &mut self.splitter, starts, frame, hashes)
+            .apply_by(windows, &mut self.splitter, starts, rows)
     }
 
     /// Emits groups into `out` until it is full: with `None` all of them, the end of the input;
@@ -295,6 +311,7 @@ impl Shared {
             keys_to,
             window_unit_ns,
             has_strings,
+            growing: 0,
             frozen: None,
             spec,
         })

@@ -11,7 +11,7 @@ use rtrb::Consumer;
 
 use super::hosted::Part;
 use super::orders::{DRAIN, HALT, Orders, Reached, STOP};
-use super::wait::Deadline;
+use super::wait::{Deadline, Wait};
 use super::{Executor, Runtime, Seating, Shared};
 use crate::changelog::{UPDATE_ROWS, is_weighted};
 use crate::error::{Error, Result};
@@ -123,6 +123,7 @@ pub struct Running {
     pub(super) outcomes: Vec<Option<Result<ShardReport>>>,
     /// How many of these the host has been woken for.
     pub(super) home: usize,
+    pub(super) wait: Wait,
     pub(super) shared: Arc<Shared>,
     pub(super) control: Control,
     pub(super) program: Arc<Program>,
@@ -306,26 +307,32 @@ impl Running {
             Next::Nothing => {}
             next => return Ok(next),
         }
-        let host = Arc::clone(&self.control.host);
-        if self.arm() {
-            host.sleep(Deadline::after(timeout).left_ms());
-        }
-        host.awake();
+        self.wait(Deadline::after(timeout));
         self.try_next_block()
     }
 
     fn next_before(&mut self, deadline: Deadline) -> Result<Next> {
-        let host = Arc::clone(&self.control.host);
         loop {
             let next = self.try_next_block()?;
             if !matches!(next, Next::Nothing) || deadline.is_past() {
                 return Ok(next);
             }
-            if self.arm() {
-                host.sleep(deadline.left_ms());
-            }
-            host.awake();
+            self.wait(deadline);
         }
+    }
+
+    /// Waits until there may be something.
+    fn wait(&mut self, deadline: Deadline) {
+        let Self { wait, outputs, .. } = self;
+        if wait.look(deadline, || outputs.iter().any(HostLanes::has_more)) {
+            return;
+        }
+        let host = Arc::clone(&self.control.host);
+        if self.arm() {
+            host.sleep(deadline.left_ms());
+        }
+        host.awake();
+        self.wait.slept();
     }
 
     /// Has the descriptor of [`AsRawFd`] become readable once there is something to look at. False

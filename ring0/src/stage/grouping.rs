@@ -160,7 +160,7 @@ impl AggregateState {
         match &mut self.groups {
             Groups::Keys(groups) if changes => groups.change(frame, &self.hashes, from, out),
             Groups::Sessions(groups) if changes => groups.change(frame, &self.hashes, from, out),
-            Groups::Keys(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
+            Groups::Keys(groups) => groups.update_some(frame, &self.hashes, from),
             Groups::Sessions(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
             Groups::Panes(groups) => groups.update(frame, &self.hashes).map(|()| frame.rows()),
         }

@@ -76,8 +76,9 @@ pub struct PageStore {
     occupied: Vec<u32>,
     /// Parts that may hold something, by page: bit n is part n.
     written: Vec<u64>,
-    /// A page's words while it is split.
+    /// A page's words while it is split, and how many pages ever were.
     drained: Vec<u64>,
+    drains: u64,
     frozen: Frozen,
     /// Of all pages ever handed out: those that came back keep their memory.
     charge: Charge,
@@ -124,6 +125,7 @@ impl PageStore {
                     occupied: Vec::new(),
                     written: Vec::new(),
                     drained: Vec::new(),
+                    drains: 0,
                     frozen: Frozen::default(),
                     charge: Charge::default(),
                 });
@@ -262,6 +264,7 @@ impl PageStore {
     /// [`PageStore::keep_drained`], so that the memory is used again.
     pub(super) fn drain_page(&mut self, id: PageId, bytes: usize) -> Vec<u64> {
         assert!(bytes <= PAGE_BYTES, "a page is not longer");
+        self.drains += 1;
         let mut words = std::mem::take(&mut self.drained);
         words.resize(bytes / 8, 0);
         let page = self.page(id);
@@ -271,6 +274,12 @@ impl PageStore {
         }
         self.clear(id);
         words
+    }
+
+    /// How many pages were drained.
+    #[inline(always)]
+    pub(crate) fn drained(&self) -> u64 {
+        self.drains
     }
 
     /// Takes back what [`PageStore::drain_page`] gave.

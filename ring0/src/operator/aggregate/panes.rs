@@ -143,8 +143,12 @@ impl Panes {
             "a row's watermark is not behind that of its edge"
         );
         let (panes, splitter) = (&mut self.open, &mut self.splitter);
-        self.shared
-            .apply_by(panes, splitter, &self.spans, frame, hashes)
+        let mut from = 0;
+        while from < hashes.len() {
+            let rows = (frame, hashes, from);
+            from = self.shared.apply_by(panes, splitter, &self.spans, rows)?;
+        }
+        Ok(())
     }
 
     /// Finds the pane of each row.

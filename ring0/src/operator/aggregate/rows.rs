@@ -14,6 +14,11 @@ use crate::table::{BATCH_ROWS, Slots, Table};
 
 /// Rows of so many windows, one behind the other, are taken as they lie in a frame.
 const RUNS_MAX: usize = 8;
+/// Pages that may be split before others have their turn.
+const SPLITS_MAX: u64 = 2;
+/// Rows that are taken at a time while a table grows, and how many times more behind a split.
+const GROWING_ROWS: usize = 64;
+const GROWING_PIECES: u32 = 16;
 
 impl Shared {
     /// Takes the rows of a frame, each into the pane of its key.
@@ -22,27 +27,65 @@ impl Shared {
         panes: &mut BTreeMap<K, Pane>,
         splitter: &mut Splitter<K>,
         keys: &[K],
-        frame: &Frame,
-        hashes: &[u64],
-    ) -> Result<()> {
+        (frame, hashes, from): (&Frame, &[u64], usize),
+    ) -> Result<usize> {
         // Rows mostly come in the order of their times: then none has to be copied.
-        let mut runs = keys.chunk_by(|a, b| a == b);
+        let mut runs = keys[from..].chunk_by(|a, b| a == b);
         if runs.by_ref().take(RUNS_MAX).count() < RUNS_MAX || runs.next().is_none() {
-            let mut at = 0;
-            for run in keys.chunk_by(|a, b| a == b) {
+            let mut at = from;
+            for run in keys[from..].chunk_by(|a, b| a == b) {
                 let pane = open(panes, self, run[0])?;
-                self.apply(pane, frame, at..at + run.len(), hashes)?;
-                at += run.len();
+                let end = at + run.len();
+                at = self.apply_some(pane, frame, at..end, hashes)?;
+                if at < end {
+                    break;
+                }
             }
-            return Ok(());
+            return Ok(at);
         }
+        assert_eq!(from, 0, "such a frame is taken at once");
         splitter.split(keys);
         for number in 0..splitter.parts() {
             let (key, frame, hashes) = splitter.part(number, frame, hashes);
             let pane = open(panes, self, key)?;
             self.apply(pane, frame, 0..hashes.len(), hashes)?;
         }
-        Ok(())
+        Ok(hashes.len())
+    }
+
+    /// Takes rows of these of a frame into a pane, until its table has grown by [`SPLITS_MAX`]
+    /// pages. Gives the first row that is left. Hashes are even, so that all pages are full at about
+    /// the same time: a thousand new keys may split twenty of them, each at the cost of hundreds of
+    /// rows.
+    pub(super) fn apply_some(
+        &mut self,
+        pane: &mut Pane,
+        frame: &Frame,
+        rows: Range<usize>,
+        hashes: &[u64],
+    ) -> Result<usize> {
+        if self.plan.number_at.is_some() {
+            // A call of DataFusion's kernels costs as much as many rows.
+            self.apply(pane, frame, rows.clone(), hashes)?;
+            return Ok(rows.end);
+        }
+        let (mut at, mut splits) = (rows.start, 0);
+        while at < rows.end && splits < SPLITS_MAX {
+            let end = match self.growing {
+                0 => rows.end,
+                _ => rows.end.min(at + GROWING_ROWS),
+            };
+            let before = self.store.drained();
+            self.apply(pane, frame, at..end, hashes)?;
+            let drained = self.store.drained() - before;
+            self.growing = match drained {
+                0 => self.growing.saturating_sub(1),
+                _ => GROWING_PIECES,
+            };
+            splits += drained;
+            at = end;
+        }
+        Ok(at)
     }
 
     /// Takes these rows of a frame into a pane.

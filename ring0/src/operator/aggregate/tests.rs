@@ -1,6 +1,7 @@
 //! Tests of the aggregation against a model that keeps every row of every group.
 
 pub(in crate::operator::aggregate) mod frozen;
+mod growth;
 mod model;
 mod retract;
 mod types;
