@@ -226,6 +226,13 @@ fn numbers_are_decimals_to_the_digit() {
     );
     let (rows, told) = run(&folder, sql, "1");
     assert_eq!(rows, [want], "{told}");
+    // Its name is what is written.
+    let (rows, told) = run(
+        &folder,
+        "SELECT CAST(1.5 AS DECIMAL(3, 2)) FROM t LIMIT 1",
+        "1",
+    );
+    assert_eq!(rows, [r#"{"1.5":1.50}"#], "{told}");
     let (_, told) = run(
         &folder,
         "SELECT CAST(1234567890123456.5 AS DECIMAL(5, 2)) AS a",

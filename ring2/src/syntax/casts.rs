@@ -1,5 +1,6 @@
-//! Casts that are more than a change of type. A number with a point is a DOUBLE, whose digits are
-//! others behind the 15th: `CAST(1.1 AS DECIMAL(38, 30))` is read from its text, to the digit. JSON is a text that was looked at: a cast to it is a function.
+//! Casts that are more than a change of type. A number with a point is a DOUBLE, which has 15
+//! digits for sure: `CAST(12345678901234567.89 AS DECIMAL(20, 2))` is read from its text, to the
+//! digit. JSON is a text that was looked at: a cast to it is a function.
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
@@ -8,9 +9,6 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::json::PARSE;
 use crate::window;
-
-/// Digits before a point, or zeros behind it, beyond which a number is a DOUBLE.
-const DIGITS_MAX: i32 = 100;
 
 /// Writes a cast as what it is.
 pub(super) fn written(expr: &mut Expr) {
@@ -66,63 +64,11 @@ fn decimal(expr: &mut Expr) {
     else {
         return;
     };
-    // An integer of few digits is a BIGINT.
-    if digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()) {
-        return;
-    }
-    if let Some(plain) = without_exponent(digits) {
-        let value = Value::SingleQuotedString(format!("{sign}{plain}"));
+    // With an exponent it is no text of a DECIMAL.
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if is_plain && digits.len() > 15 {
+        let value = Value::SingleQuotedString(format!("{sign}{digits}"));
         let span = *span;
         **constant = Expr::Value(ValueWithSpan { value, span });
-    }
-}
-
-/// A number as digits and a point: with an exponent it is no text of a DECIMAL. `None` where there
-/// are more digits than any DECIMAL has.
-fn without_exponent(number: &str) -> Option<String> {
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        None => (number, 0),
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut digits = format!("{whole}{fraction}");
-    let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
-    if !digits.bytes().all(|b| b.is_ascii_digit()) || !(-DIGITS_MAX..=DIGITS_MAX).contains(&point) {
-        return None;
-    }
-    if point <= 0 {
-        let zeros = "0".repeat(point.unsigned_abs() as usize);
-        return Some(format!("0.{zeros}{digits}"));
-    }
-    let point = point as usize;
-    if point >= digits.len() {
-        digits.push_str(&"0".repeat(point - digits.len()));
-        return Some(digits);
-    }
-    digits.insert(point, '.');
-    Some(digits)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_exponent;
-
-    #[test]
-    fn numbers_without_an_exponent() {
-        for (number, plain) in [
-            ("1.25", Some("1.25")),
-            (".5", Some("0.5")),
-            ("1.", Some("1")),
-            ("1e3", Some("1000")),
-            ("1.5E3", Some("1500")),
-            ("12.34e1", Some("123.4")),
-            ("12.34e-1", Some("1.234")),
-            ("12.34e-4", Some("0.001234")),
-            ("1e-2", Some("0.01")),
-            ("1e400", None),
-            ("1e99999999999", None),
-        ] {
-            assert_eq!(without_exponent(number).as_deref(), plain, "{number}");
-        }
     }
 }
