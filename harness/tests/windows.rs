@@ -307,3 +307,85 @@ fn a_table_function_gives_each_row_with_each_of_its_windows() {
         assert_eq!(got, want, "{cores} shards");
     }
 }
+
+/// A condition on one of the several windows of a row is one of the groups that they make.
+#[test]
+fn conditions_on_several_windows() {
+    let folder = Folder::new("several");
+    let rows = [1, 4, 8].map(|s| format!("{{\"at\":\"2024-01-01T00:00:{s:02}\"}}\n"));
+    folder.write("t.ndjson", &rows.concat());
+    folder.write(
+        "s.sql",
+        "CREATE SOURCE t (at TIMESTAMP(3), WATERMARK FOR at) WITH (connector = 'file', \
+         path = 't.ndjson', format = 'json');",
+    );
+    let after = |seconds: u32| format!("> TIMESTAMP '2024-01-01 00:00:{seconds:02}'");
+    let hop = "at, INTERVAL '5' SECOND, INTERVAL '10' SECOND";
+    let list = "window_start, window_end, COUNT(*) AS n";
+    let row = |start: u32, end: u32, n: u32| {
+        format!(
+            "{{\"window_start\":\"2024-01-01T00:00:{start:02}\",\
+             \"window_end\":\"2024-01-01T00:00:{end:02}\",\"n\":{n}}}"
+        )
+    };
+    let hops = vec![row(0, 10, 3), row(5, 15, 1)];
+    for (sql, want) in [
+        (
+            format!(
+                "SELECT {list} FROM t GROUP BY HOP({hop}) HAVING window_end {}",
+                after(5)
+            ),
+            &hops,
+        ),
+        (
+            format!(
+                "SELECT {list} FROM HOP(t, {hop}) GROUP BY window_start, window_end \
+                 HAVING window_end {} AND COUNT(*) > 0",
+                after(5)
+            ),
+            &hops,
+        ),
+        (
+            format!(
+                "SELECT {list} FROM HOP(t, {hop}) WHERE window_end {} \
+                 GROUP BY window_start, window_end",
+                after(5)
+            ),
+            &hops,
+        ),
+        (
+            format!(
+                "SELECT * FROM (SELECT {list} FROM t GROUP BY HOP({hop})) AS q \
+                 WHERE window_end {} AND n < 3",
+                after(5)
+            ),
+            &vec![row(5, 15, 1)],
+        ),
+        (
+            format!(
+                "SELECT {list} FROM t GROUP BY CUMULATE({hop}) HAVING window_end {}",
+                after(5)
+            ),
+            &vec![row(0, 10, 3)],
+        ),
+        (
+            format!(
+                "SELECT {list} FROM t GROUP BY SESSION(at, INTERVAL '2' SECOND) \
+                 HAVING window_end {} OR window_start IS NULL",
+                after(5)
+            ),
+            &vec![row(4, 6, 1), row(8, 10, 1)],
+        ),
+    ] {
+        for shards in ["1", "2"] {
+            let output = trefoil(&folder)
+                .args(["run", "s.sql", "-c", &sql, "--cores", shards])
+                .output()
+                .unwrap();
+            let printed = text(&output.stdout);
+            let mut rows: Vec<_> = printed.lines().collect();
+            rows.sort_unstable();
+            assert_eq!(rows, *want, "{sql}: {}", text(&output.stderr));
+        }
+    }
+}

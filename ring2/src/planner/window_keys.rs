@@ -7,13 +7,14 @@ mod trace;
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result as PlanResult, TableReference};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection};
 
 use crate::lower_expr::unaliased;
 use crate::window::END;
-use crate::window::marker::is_own;
+use crate::window::marker::{has_several, is_own};
 
 /// What does not run yet: the window of each row would have to be chosen before the groups make it.
 pub(crate) const BEFORE_GROUPS: &str = "a condition on one of the several windows of a row, before \
@@ -23,11 +24,19 @@ pub(crate) const BEFORE_GROUPS: &str = "a condition on one of the several window
 pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     let rewritten = plan.transform_up(|node| match node {
         LogicalPlan::Aggregate(groups) => {
+            let (groups, conditions) = without_conditions(groups, trace::names_several)?;
             let groups = match over_windows(&groups) {
                 Some(projection) => inlined(&groups, &projection)?,
                 None => trace::inlined(groups)?,
             };
-            without_ends(groups)
+            let (groups, calls) = without_conditions(groups, |c, _| has_several(c))?;
+            let plan = without_ends(groups)?;
+            let conditions = conditions.into_iter().chain(calls);
+            let Some(condition) = conjunction(conditions) else {
+                return Ok(plan);
+            };
+            let filter = Filter::try_new(condition, Arc::new(plan.data))?;
+            Ok(Transformed::yes(LogicalPlan::Filter(filter)))
         }
         other => Ok(Transformed::no(other)),
     })?;
@@ -88,6 +97,68 @@ fn inlined(groups: &Aggregate, projection: &Projection) -> PlanResult<Aggregate>
         .collect::<PlanResult<Vec<Expr>>>()?;
     let aggregates = exprs.split_off(groups.group_expr.len());
     Aggregate::try_new(Arc::clone(&projection.input), exprs, aggregates)
+}
+
+/// Takes conditions on keys out from under the groups, where these are one of the several windows of
+/// a row: the optimizer put them there, before a row has its windows. Gives them as they are above.
+fn without_conditions(
+    groups: Aggregate,
+    is_of_windows: impl Fn(&Expr, &LogicalPlan) -> bool,
+) -> PlanResult<(Aggregate, Vec<Expr>)> {
+    let LogicalPlan::Filter(filter) = groups.input.as_ref() else {
+        return Ok((groups, Vec::new()));
+    };
+    let key = |expr: &Expr| {
+        groups
+            .group_expr
+            .iter()
+            .position(|key| unaliased(key) == expr)
+    };
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    for condition in split_conjunction(&filter.predicate) {
+        if !is_of_windows(condition, &filter.input) {
+            below.push(condition.clone());
+            continue;
+        }
+        // What speaks of something besides keys has to be where the rows are.
+        let mut is_of_keys = true;
+        let of_groups = condition.clone().transform_down(|expr| match key(&expr) {
+            Some(at) => {
+                let column = Column::from(groups.schema.qualified_field(at));
+                Ok(Transformed::new(
+                    Expr::Column(column),
+                    true,
+                    TreeNodeRecursion::Jump,
+                ))
+            }
+            None => {
+                is_of_keys &= !matches!(expr, Expr::Column(_));
+                Ok(Transformed::no(expr))
+            }
+        })?;
+        match is_of_keys {
+            true => above.push(of_groups.data),
+            false => below.push(condition.clone()),
+        }
+    }
+    if above.is_empty() {
+        return Ok((groups, above));
+    }
+    let input = match conjunction(below) {
+        Some(rest) => {
+            let filter = Filter::try_new(rest, Arc::clone(&filter.input))?;
+            Arc::new(LogicalPlan::Filter(filter))
+        }
+        None => Arc::clone(&filter.input),
+    };
+    let Aggregate {
+        group_expr,
+        aggr_expr,
+        schema,
+        ..
+    } = groups;
+    let groups = Aggregate::try_new_with_schema(input, group_expr, aggr_expr, schema)?;
+    Ok((groups, above))
 }
 
 /// The window's start of whose end a key speaks, and that end over an expression for the start.

@@ -75,7 +75,7 @@ fn window(input: &LogicalPlan, column: usize) -> Option<Expr> {
 }
 
 /// Whether an expression over `input` reads a window of which a row has several.
-fn names_several(expr: &Expr, input: &LogicalPlan) -> bool {
+pub(super) fn names_several(expr: &Expr, input: &LogicalPlan) -> bool {
     expr.column_refs().into_iter().any(|c| {
         let index = input.schema().maybe_index_of_column(c);
         let made = index.map(|index| origin(input, index));
