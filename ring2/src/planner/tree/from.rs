@@ -404,13 +404,18 @@ impl Tree<'_> {
             (Expr::Identifier(table), TableFactor::Table { name, .. }) => {
                 *name = ObjectName::from(vec![table.clone()]);
                 self.table(name, None, scope)?;
-                normal(table)
+                Some(normal(table))
             }
             (Expr::Subquery(of), relation) => {
-                *relation = derived(of.as_ref().clone(), None, name.to_owned());
+                // The time may be named by what the whole is called.
+                let alias = alias.clone().map(|alias| TableAlias {
+                    columns: Vec::new(),
+                    ..alias
+                });
+                *relation = relation_of(of.as_ref().clone(), alias);
                 self.relation(relation, scope)?;
                 scope.event_time = None;
-                name.to_owned()
+                None
             }
             _ => unreachable!("it is a name or a query"),
         };
@@ -425,7 +430,10 @@ impl Tree<'_> {
                 *expr = bound;
             }
         }
-        Ok(Some(derived(query, alias, called)))
+        Ok(Some(match called {
+            Some(name) => derived(query, alias, name),
+            None => relation_of(query, alias),
+        }))
     }
 }
 
@@ -437,10 +445,14 @@ pub(super) fn derived(query: Query, alias: Option<TableAlias>, name: String) -> 
         columns: Vec::new(),
         at: None,
     });
+    relation_of(query, Some(alias))
+}
+
+fn relation_of(query: Query, alias: Option<TableAlias>) -> TableFactor {
     TableFactor::Derived {
         lateral: false,
         subquery: Box::new(query),
-        alias: Some(alias),
+        alias,
         sample: None,
     }
 }
