@@ -319,6 +319,10 @@ impl Lowering<'_> {
         if calls.is_empty() {
             return Ok((exprs, Arc::clone(input)));
         }
+        if self.weighted {
+            let message = "windows over results that change are not supported yet";
+            return Err(("E0301", message.to_owned()));
+        }
         self.merge();
         let wrong = |e: DataFusionError| ("E0302", e.strip_backtrace());
         let scope = self.scope_of(input);

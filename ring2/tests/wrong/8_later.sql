@@ -101,3 +101,6 @@ SELECT symbol, 1 FROM costly EMIT CHANGES
 SUBSCRIBE notes
 ---
 DESCRIBE nosuch
+---
+WITH w AS (SELECT symbol, MAX(event_time) AS t FROM trades GROUP BY symbol)
+SELECT symbol, t, window_start FROM CUMULATE(w, t, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE) EMIT CHANGES
