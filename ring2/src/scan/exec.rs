@@ -2,7 +2,7 @@
 //! known.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -23,6 +23,21 @@ pub struct StreamingScanExec {
     projection: Option<Vec<usize>>,
     filters: Vec<Expr>,
     properties: Arc<PlanProperties>,
+    opened: Arc<Opened>,
+}
+
+/// The streams of all partitions, once the first of them is asked for, until each is. A query that
+/// has what it needs may end before it asks for the last: that one is dropped with the plan then, so
+/// that its producer does not wait for somebody who never comes.
+#[derive(Default)]
+struct Opened(Mutex<Option<Streams>>);
+
+type Streams = Vec<Option<Result<SendableRecordBatchStream, DataFusionError>>>;
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened")
+    }
 }
 
 impl StreamingScanExec {
@@ -52,6 +67,7 @@ impl StreamingScanExec {
             projection,
             filters,
             properties: Arc::new(properties),
+            opened: Arc::default(),
         })
     }
 
@@ -128,8 +144,16 @@ impl ExecutionPlan for StreamingScanExec {
         partition: usize,
         _: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
-        check_partition(partition, self.source.num_partitions())?;
-        let (projection, filters) = (self.projection.clone(), self.filters.clone());
-        self.source.stream(partition, projection, filters)
+        let partitions = self.source.num_partitions();
+        check_partition(partition, partitions)?;
+        let open = |partition| {
+            let (projection, filters) = (self.projection.clone(), self.filters.clone());
+            self.source.stream(partition, projection, filters)
+        };
+        let mut opened = self.opened.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams =
+            opened.get_or_insert_with(|| (0..partitions).map(|n| Some(open(n))).collect());
+        let stream = streams.get_mut(partition).and_then(Option::take);
+        stream.unwrap_or_else(|| open(partition))
     }
 }
