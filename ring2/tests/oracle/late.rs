@@ -13,102 +13,9 @@ use crate::compare::{
     self, Case, Changes, Lenient, Order, Rows, agree, plan_generic, plan_native, rows, script,
 };
 use crate::crash;
+use crate::splits::{COLUMNS, Row, lines, mark, splits};
 use crate::tape::Tape;
 use crate::windows::Window;
-
-/// `w`: the watermark that the row carries, which only batch SQL asks for.
-const COLUMNS: &str = "n BIGINT, k BIGINT, s VARCHAR, x BIGINT, d DOUBLE, \
-                       ts TIMESTAMP(3) NOT NULL, w TIMESTAMP(3)";
-
-/// 2025-01-01, in milliseconds; all times are of this day.
-const DAY_MS: i64 = 1_735_689_600_000;
-
-fn time(ms: i64) -> String {
-    let ms = ms - DAY_MS;
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!(
-        "\"2025-01-01T{hour:02}:{minute:02}:{second:02}.{:03}\"",
-        ms % 1000
-    )
-}
-
-#[derive(Debug, Clone)]
-struct Row {
-    n: u64,
-    k: Option<u64>,
-    s: Option<&'static str>,
-    x: Option<i64>,
-    d: Option<f64>,
-    ts: i64,
-    w: Option<i64>,
-}
-
-impl Row {
-    fn line(&self) -> String {
-        let mut line = format!("{{\"n\":{},\"ts\":{}", self.n, time(self.ts));
-        let mut add = |name: &str, value: Option<String>| {
-            value
-                .iter()
-                .for_each(|value| write!(line, ",\"{name}\":{value}").unwrap());
-        };
-        add("k", self.k.map(|k| k.to_string()));
-        add("s", self.s.map(|s| format!("\"{s}\"")));
-        add("x", self.x.map(|x| x.to_string()));
-        add("d", self.d.map(|d| d.to_string()));
-        add("w", self.w.map(time));
-        line.push_str("}\n");
-        line
-    }
-}
-
-fn lines<'r>(rows: impl IntoIterator<Item = &'r Row>) -> String {
-    rows.into_iter().map(Row::line).collect()
-}
-
-/// Splits of rows in the order in which they are read. Some have no rows, and some lie far from the
-/// others.
-fn splits(tape: &mut Tape) -> Vec<Vec<Row>> {
-    let disorder = *tape.pick(&[0, 1500, 20_000, 90_000]);
-    let step = *tape.pick(&[700, 50, 4000]);
-    let mut n = 0;
-    let count = 1 + tape.below(4);
-    let split = |_| {
-        let begins = DAY_MS + 25_200_000 + 1000 * tape.below(90) as i64;
-        let mut goes_on = begins;
-        let len = *tape.pick(&[0, 3, 20, 60]);
-        let row = |_| {
-            goes_on += tape.below(step) as i64;
-            let back = match tape.below(4) {
-                0 if disorder > 0 => tape.below(disorder) as i64,
-                _ => 0,
-            };
-            let ts = goes_on - back;
-            n += 1;
-            Row {
-                n,
-                k: [Some(tape.below(4)), None][usize::from(tape.below(9) == 8)],
-                s: *tape.pick(&[Some("a"), Some("b"), None, Some("é"), Some("")]),
-                x: [Some(tape.below(19) as i64 - 9), None][usize::from(tape.below(8) == 7)],
-                d: [Some(tape.below(40) as f64 * 0.25), None][usize::from(tape.below(8) == 7)],
-                ts,
-                w: None,
-            }
-        };
-        (0..len).map(row).collect()
-    };
-    (0..count).map(split).collect()
-}
-
-/// Each row gets the watermark that it carries: so much less than the greatest time before it.
-fn mark(splits: &mut [Vec<Row>], lag: i64) {
-    for split in splits {
-        let mut greatest = None::<i64>;
-        for row in split {
-            row.w = greatest.map(|greatest| greatest - lag);
-            greatest = greatest.max(Some(row.ts));
-        }
-    }
-}
 
 /// What stays of the rows.
 #[derive(Debug, Clone, Copy)]
@@ -184,12 +91,18 @@ fn groups(window: Window, filter: Filter, tape: &mut Tape) -> [String; 2] {
     for n in 0..tape.below(4) {
         write!(calls, ", {} AS a{n}", tape.pick(CALLS)).unwrap();
     }
-    let having = *tape.pick(&["", "", " HAVING COUNT(*) > 1", " HAVING MAX(x) > 0"]);
-    let by = |window: &str| {
-        format!(
-            " GROUP BY {}{having}",
-            [&keys[..], &[window.to_owned()]].concat().join(", ")
-        )
+    let having = *tape.pick(&[
+        "",
+        "",
+        " HAVING COUNT(*) > 1",
+        " HAVING MAX(x) > 0",
+        " HAVING START >= TIMESTAMP '2025-01-01 07:00:40' OR COUNT(*) > 2",
+        " HAVING END > TIMESTAMP '2025-01-01 07:01:00' AND COUNT(*) > 0",
+    ]);
+    let by = |window: &str, [start, end]: [&str; 2]| {
+        let keys = [&keys[..], &[window.to_owned()]].concat().join(", ");
+        let having = having.replace("START", start).replace("END", end);
+        format!(" GROUP BY {keys}{having}")
     };
     let (of_rows, of_windows) = window.is_open("COALESCE(CAST(w AS BIGINT), 0)");
     let spelt = window.spell(&format!(" WHERE ({}) AND {of_rows}", filter.text), &keys);
@@ -198,12 +111,12 @@ fn groups(window: Window, filter: Filter, tape: &mut Tape) -> [String; 2] {
         format!(
             "{head}, window_start AS ws, window_end AS we{calls} FROM r WHERE {}{}",
             filter.text,
-            by(&spelt.engine)
+            by(&spelt.engine, ["window_start", "window_end"])
         ),
         format!(
             "{head}, {start} AS ws, {end} AS we{calls} FROM {}{of_windows}{}",
             spelt.from,
-            by(&spelt.batch)
+            by(&spelt.batch, [start, end])
         ),
     ]
 }

@@ -20,6 +20,7 @@ mod lookups;
 mod near;
 mod pairs;
 mod queries;
+mod splits;
 mod tape;
 mod windows;
 
