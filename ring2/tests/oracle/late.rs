@@ -83,8 +83,8 @@ const CALLS: &[&str] = &[
 
 /// Groups by windows, with the columns g0 and g1, ws, we, c, and others.
 fn groups(window: Window, filter: Filter, tape: &mut Tape) -> [String; 2] {
-    let keys: &[&str] = *tape.pick(&[&["k"][..], &[], &["k", "s"], &["s"]]);
-    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    let keys = *tape.pick(&["k", "", "k s", "s"]);
+    let keys: Vec<String> = keys.split_whitespace().map(str::to_owned).collect();
     let key = |n: usize| keys.get(n).map_or("0", |key| key.as_str());
     let head = format!("SELECT {} AS g0, {} AS g1", key(0), key(1));
     let mut calls = ", COUNT(*) AS c".to_owned();
