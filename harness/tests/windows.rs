@@ -339,22 +339,6 @@ fn conditions_on_several_windows() {
         ),
         (
             format!(
-                "SELECT {list} FROM HOP(t, {hop}) GROUP BY window_start, window_end \
-                 HAVING window_end {} AND COUNT(*) > 0",
-                after(5)
-            ),
-            &hops,
-        ),
-        (
-            format!(
-                "SELECT {list} FROM HOP(t, {hop}) WHERE window_end {} \
-                 GROUP BY window_start, window_end",
-                after(5)
-            ),
-            &hops,
-        ),
-        (
-            format!(
                 "SELECT * FROM (SELECT {list} FROM t GROUP BY HOP({hop})) AS q \
                  WHERE window_end {} AND n < 3",
                 after(5)
