@@ -218,8 +218,9 @@ fn numbers_are_decimals_to_the_digit() {
     );
     let (rows, told) = run(&folder, sql, "1");
     assert_eq!(rows, [want], "{told}");
-    let sql = "SELECT CAST(123456789.125 AS DECIMAL(38, 10)) AS a, CAST(-1.1 AS DECIMAL(38, 30)) AS b, \
-               CAST(1e15 AS DECIMAL(38, 10)) AS c, CAST(25e-4 AS DECIMAL(6, 5)) AS d";
+    let sql = "SELECT CAST(123456789.125 AS DECIMAL(38, 10)) AS a, \
+               CAST(-1.1 AS DECIMAL(38, 30)) AS b, CAST(1e15 AS DECIMAL(38, 10)) AS c, \
+               CAST(25e-4 AS DECIMAL(6, 5)) AS d";
     let want = concat!(
         r#"{"a":123456789.1250000000,"b":-1.100000000000000000000000000000,"#,
         r#""c":1000000000000000.0000000000,"d":0.00250}"#

@@ -134,8 +134,8 @@ fn what_fails_moves_the_watermark_and_what_is_bad_does_not() {
     }
 }
 
-/// An item of a list that cannot be cast fails its own row: neither the others of its frame, nor one
-/// that is not asked for it.
+/// An item of a list that cannot be cast fails its own row: neither the others of its frame, nor
+/// one that is not asked for it.
 #[test]
 fn an_item_that_cannot_be_cast_fails_its_row_alone() {
     let folder = Folder::new("failed-items");

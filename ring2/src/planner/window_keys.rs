@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection}
 
 use crate::lower_expr::unaliased;
 use crate::window::END;
-use crate::window::marker::{has_several, is_own};
+use crate::window::marker::{has_session, has_several, is_own};
 
 /// What does not run yet: the window of each row would have to be chosen before the groups make it.
 pub(crate) const BEFORE_GROUPS: &str = "a condition on one of the several windows of a row, before \
@@ -29,7 +29,7 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
                 Some(projection) => inlined(&groups, &projection)?,
                 None => trace::inlined(groups)?,
             };
-            let (groups, calls) = without_conditions(groups, |c, _| has_several(c))?;
+            let (groups, calls) = without_conditions(groups, |c, _| is_made_by_groups(c))?;
             let plan = without_ends(groups)?;
             let conditions = conditions.into_iter().chain(calls);
             let Some(condition) = conjunction(conditions) else {
@@ -99,8 +99,13 @@ fn inlined(groups: &Aggregate, projection: &Projection) -> PlanResult<Aggregate>
     Aggregate::try_new(Arc::clone(&projection.input), exprs, aggregates)
 }
 
-/// Takes conditions on keys out from under the groups, where these are one of the several windows of
-/// a row: the optimizer put them there, before a row has its windows. Gives them as they are above.
+/// Whether an expression speaks of windows that no row has before there are groups.
+fn is_made_by_groups(expr: &Expr) -> bool {
+    has_several(expr) || has_session(expr)
+}
+
+/// Takes conditions on keys out from under the groups, where these are windows that groups make:
+/// the optimizer put them there, before a row has its windows. Gives them as they are above.
 fn without_conditions(
     groups: Aggregate,
     is_of_windows: impl Fn(&Expr, &LogicalPlan) -> bool,

@@ -27,8 +27,8 @@ pub struct StreamingScanExec {
 }
 
 /// The streams of all partitions, once the first of them is asked for, until each is. A query that
-/// has what it needs may end before it asks for the last: that one is dropped with the plan then, so
-/// that its producer does not wait for somebody who never comes.
+/// has what it needs may end before it asks for the last: that one is dropped with the plan then,
+/// so that its producer does not wait for somebody who never comes.
 #[derive(Default)]
 struct Opened(Mutex<Option<Streams>>);
 

@@ -43,6 +43,15 @@ pub(crate) fn has_several(expr: &Expr) -> bool {
     expr.exists(several).unwrap_or(false)
 }
 
+/// Whether an expression has a bound of a session.
+pub(crate) fn has_session(expr: &Expr) -> bool {
+    let is = |e: &Expr| match e {
+        Expr::ScalarFunction(f) => matches!(f.name(), SESSION | SESSION_END),
+        _ => false,
+    };
+    expr.exists(|e| Ok(is(e))).unwrap_or(false)
+}
+
 /// Whether of a join's right side only the nearest rows are joined.
 pub(crate) fn is_asof(join: &Join) -> bool {
     let mut conditions = join.filter.iter().flat_map(split_conjunction);

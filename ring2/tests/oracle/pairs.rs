@@ -55,8 +55,9 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
     ),
     // A window of what WITH names, of a query, and of groups by windows.
     (
-        "WITH t (a, b) AS (SELECT k, ts FROM r WHERE i > 0) SELECT t.a, window_start, COUNT(*) AS n \
-         FROM TUMBLE(t, t.b, INTERVAL '3' MINUTE) GROUP BY t.a, window_start",
+        "WITH t (a, b) AS (SELECT k, ts FROM r WHERE i > 0) \
+         SELECT t.a, window_start, COUNT(*) AS n FROM TUMBLE(t, t.b, INTERVAL '3' MINUTE) \
+         GROUP BY t.a, window_start",
         "SELECT k, window_start, COUNT(*) AS n FROM r WHERE i > 0 \
          GROUP BY k, TUMBLE(ts, INTERVAL '3' MINUTE)",
     ),

@@ -54,9 +54,9 @@ impl Shared {
     }
 
     /// Takes rows of these of a frame into a pane, until its table has grown by [`SPLITS_MAX`]
-    /// pages. Gives the first row that is left. Hashes are even, so that all pages are full at about
-    /// the same time: a thousand new keys may split twenty of them, each at the cost of hundreds of
-    /// rows.
+    /// pages. Gives the first row that is left. Hashes are even, so that all pages are full at
+    /// about the same time: a thousand new keys may split twenty of them, each at the cost of
+    /// hundreds of rows.
     pub(super) fn apply_some(
         &mut self,
         pane: &mut Pane,
