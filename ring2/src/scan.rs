@@ -79,6 +79,12 @@ pub trait StreamSource: Debug + Send + Sync {
         filters: Vec<Expr>,
     ) -> Result<SendableRecordBatchStream, DataFusionError>;
 
+    /// How often it began anew. A plan that opened streams of an earlier beginning, and did not ask
+    /// for all of them, drops these when it runs again.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// Of each filter, whether [`Self::stream`] honours it exactly. DataFusion does the others.
     fn supports_filters(&self, filters: &[Expr]) -> Vec<bool> {
         vec![false; filters.len()]

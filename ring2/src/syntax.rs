@@ -17,6 +17,7 @@ mod statement;
 mod types;
 
 pub(crate) use calls::*;
+pub(crate) use casts::decimal_text;
 pub use function::{CreateFunction, FunctionForm};
 pub(crate) use reader::Reader;
 pub(crate) use statement::read;

@@ -24,6 +24,7 @@ pub(crate) const BEFORE_GROUPS: &str = "a condition on one of the several window
 pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     let rewritten = plan.transform_up(|node| match node {
         LogicalPlan::Aggregate(groups) => {
+            let groups = conditions_lifted(groups)?;
             let (groups, conditions) = without_conditions(groups, trace::names_several)?;
             let groups = match over_windows(&groups) {
                 Some(projection) => inlined(&groups, &projection)?,
@@ -41,6 +42,16 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })?;
     Ok(rewritten.data)
+}
+
+/// The groups, the conditions on windows of which a row has several right below them.
+fn conditions_lifted(groups: Aggregate) -> PlanResult<Aggregate> {
+    let (input, conditions) = trace::lifted(groups.input.as_ref().clone())?;
+    if conditions.is_empty() {
+        return Ok(groups);
+    }
+    let input = Arc::new(trace::filtered(input, conditions)?);
+    Aggregate::try_new_with_schema(input, groups.group_expr, groups.aggr_expr, groups.schema)
 }
 
 /// The projection under these groups, if it makes windows that they are grouped by.
@@ -149,13 +160,7 @@ fn without_conditions(
     if above.is_empty() {
         return Ok((groups, above));
     }
-    let input = match conjunction(below) {
-        Some(rest) => {
-            let filter = Filter::try_new(rest, Arc::clone(&filter.input))?;
-            Arc::new(LogicalPlan::Filter(filter))
-        }
-        None => Arc::clone(&filter.input),
-    };
+    let input = Arc::new(trace::filtered(filter.input.as_ref().clone(), below)?);
     let Aggregate {
         group_expr,
         aggr_expr,

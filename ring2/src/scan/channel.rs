@@ -1,6 +1,7 @@
 //! A source whose rows other threads send: a channel for each partition, which holds a number of
 //! batches and no more.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -21,6 +22,8 @@ pub struct ChannelStreamSource {
     schema: SchemaRef,
     capacity: usize,
     partitions: Mutex<Vec<Partition>>,
+    /// How often it was reset. Changed under the lock of the partitions.
+    generation: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,7 @@ impl ChannelStreamSource {
             partitions: Mutex::new(made.collect()),
             schema,
             capacity,
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -100,6 +104,7 @@ impl ChannelStreamSource {
     /// that no query has taken is dropped.
     pub fn reset(&self) -> Vec<BridgeSender> {
         let mut partitions = self.lock();
+        self.generation.fetch_add(1, Ordering::Release);
         let numbered = partitions.iter_mut().enumerate();
         let senders = numbered.map(|(number, partition)| {
             let mut new = Partition::new(number, &self.schema, self.capacity);
@@ -156,6 +161,10 @@ impl StreamSource for ChannelStreamSource {
             DataFusionError::Execution(message)
         })?;
         Ok(Box::pin(BridgeStream::new(outlet, shape)))
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     fn supports_filters(&self, filters: &[Expr]) -> Vec<bool> {

@@ -32,7 +32,12 @@ pub struct StreamingScanExec {
 #[derive(Default)]
 struct Opened(Mutex<Option<Streams>>);
 
-type Streams = Vec<Option<Result<SendableRecordBatchStream, DataFusionError>>>;
+struct Streams {
+    /// The source's when they were opened.
+    generation: u64,
+    /// `None` is one that was asked for.
+    of: Vec<Option<Result<SendableRecordBatchStream, DataFusionError>>>,
+}
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,9 +156,51 @@ impl ExecutionPlan for StreamingScanExec {
             self.source.stream(partition, projection, filters)
         };
         let mut opened = self.opened.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams =
-            opened.get_or_insert_with(|| (0..partitions).map(|n| Some(open(n))).collect());
-        let stream = streams.get_mut(partition).and_then(Option::take);
+        let generation = self.source.generation();
+        // Behind a run that ended early the streams left are of a source that began anew since.
+        if opened.as_ref().is_some_and(|o| o.generation != generation) {
+            *opened = None;
+        }
+        let streams = opened.get_or_insert_with(|| Streams {
+            generation,
+            of: (0..partitions).map(|n| Some(open(n))).collect(),
+        });
+        let stream = streams.of.get_mut(partition).and_then(Option::take);
         stream.unwrap_or_else(|| open(partition))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Int64Array, RecordBatch};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use futures::StreamExt;
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::scan::ChannelStreamSource;
+
+    #[test]
+    fn a_plan_that_ended_early_runs_again_behind_a_reset() {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let source = Arc::new(ChannelStreamSource::with_partitions(schema.clone(), 2));
+        let plan = StreamingScanExec::try_new(source.clone(), None, vec![]).unwrap();
+        let batch = |n| {
+            let column = Arc::new(Int64Array::from(vec![n]));
+            RecordBatch::try_new(schema.clone(), vec![column]).unwrap()
+        };
+        // Of the first run nobody asks for partition 1.
+        for sender in source.take_senders() {
+            sender.try_send(batch(1)).unwrap();
+        }
+        drop(plan.execute(0, Arc::default()).unwrap());
+        for sender in source.reset() {
+            sender.try_send(batch(2)).unwrap();
+        }
+        for partition in [1, 0] {
+            let stream = plan.execute(partition, Arc::default()).unwrap();
+            let batches: Vec<RecordBatch> = block_on(stream.map(Result::unwrap).collect());
+            assert_eq!(batches, [batch(2)], "partition {partition}");
+        }
     }
 }

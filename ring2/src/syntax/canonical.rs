@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
     Query, Select, SelectItem, Spanned, Subscript, TableFactor, TableFunctionArgs, Value,
-    ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::{casts, distinct, spans};
+use super::{casts, decimal_text, distinct, spans};
 use crate::dialect::TABLE_ARGUMENT;
 use crate::error::SqlError;
 use crate::limits::{EXPRESSION_DEPTH_MAX, IN_LIST_MAX, QUERY_DEPTH_MAX};
@@ -46,7 +46,13 @@ pub(crate) fn query(place: Place<'_>, query: &mut Query, rows: Rows) -> Result<(
 pub(crate) fn expr(place: Place<'_>, expr: &mut Expr) -> Result<(), SqlError> {
     check_depth(place, expr)?;
     let depth = 1;
-    broken(VisitMut::visit(expr, &mut Canonical { place, depth }))
+    broken(VisitMut::visit(expr, &mut Canonical { place, depth }))?;
+    // No result is named by it, as those of queries are.
+    let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
+        decimal_text(e);
+        ControlFlow::Continue(())
+    });
+    Ok(())
 }
 
 fn broken(flow: ControlFlow<SqlError>) -> Result<(), SqlError> {

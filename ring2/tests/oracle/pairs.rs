@@ -320,6 +320,30 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
             DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs FROM r) AS q \
          CROSS JOIN UNNEST(zs) AS z GROUP BY z",
     ),
+    // Conditions on the windows of a row are on groups, those on the row itself are not.
+    (
+        "SELECT window_start, k, MIN(ts) AS first FROM \
+         HOP(r, ts, INTERVAL '2' MINUTE, INTERVAL '4' MINUTE) AS h WHERE i > 0 AND \
+         h.window_start >= TIMESTAMP '2025-11-06T00:03:00' AND (k > 1 OR k IS NULL) \
+         AND h.window_start < TIMESTAMP '2025-11-06T00:40:00' GROUP BY h.window_start, k",
+        "SELECT z, k, MIN(ts) FROM (SELECT *, generate_series( \
+            DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '2' MINUTE, \
+            DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs FROM r) AS q \
+         CROSS JOIN UNNEST(zs) AS z WHERE i > 0 AND z >= TIMESTAMP '2025-11-06T00:03:00' \
+         AND (k > 1 OR k IS NULL) AND z < TIMESTAMP '2025-11-06T00:40:00' GROUP BY z, k",
+    ),
+    (
+        "SELECT w, COUNT(*) AS n FROM (SELECT window_start AS w, s, i + 1 AS j FROM (SELECT * FROM \
+         HOP(r, ts, INTERVAL '2' MINUTE, INTERVAL '4' MINUTE) WHERE EXTRACT(MINUTE FROM \
+         window_start) < 20) AS p WHERE b) AS q WHERE w <> TIMESTAMP '2025-11-06T00:02:00' \
+         AND j <> 3 GROUP BY w HAVING w > TIMESTAMP '2025-11-06T00:00:00'",
+        "SELECT z, COUNT(*) FROM (SELECT *, generate_series( \
+            DATE_BIN(INTERVAL '2' MINUTE, ts) - INTERVAL '2' MINUTE, \
+            DATE_BIN(INTERVAL '2' MINUTE, ts), INTERVAL '2' MINUTE) AS zs FROM r) AS q \
+         CROSS JOIN UNNEST(zs) AS z WHERE b AND i + 1 <> 3 AND EXTRACT(MINUTE FROM z) < 20 \
+         AND z NOT IN (TIMESTAMP '2025-11-06T00:02:00') AND z > TIMESTAMP '2025-11-06T00:00:00' \
+         GROUP BY z",
+    ),
     (
         "SELECT y, window_start, window_end, COUNT(*), COUNT(DISTINCT k), ARRAY_AGG(i ORDER BY i), \
                 MEDIAN(w), SUM(DISTINCT k) FROM r \

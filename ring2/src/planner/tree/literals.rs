@@ -13,10 +13,8 @@ use super::from::marked;
 use crate::error::SqlError;
 use crate::place::Place;
 use crate::planner::numbers::DOUBLE_DIGITS;
+use crate::syntax::decimal_text;
 use crate::window::marker::CAST;
-
-/// Most digits, and zeros besides, of a number that is read as a DECIMAL.
-const DIGITS_MAX: i32 = 37;
 
 /// Writes such constants as DataFusion reads them.
 pub(super) fn rewrite(place: Place<'_>, query: &mut Query) -> Result<(), SqlError> {
@@ -145,69 +143,9 @@ fn escaped(pattern: &str, sign: Option<char>) -> String {
 pub(super) fn keep_digits(query: &mut Query) {
     let _: ControlFlow<()> = visit_expressions_mut(query, |expr| {
         compared(expr);
-        cast(expr);
+        decimal_text(expr);
         ControlFlow::Continue(())
     });
-}
-
-/// Makes a number with a point that is cast to a DECIMAL its text: as a DOUBLE it would have other
-/// digits behind the 15th.
-fn cast(expr: &mut Expr) {
-    let Expr::Cast {
-        expr: constant,
-        data_type: DataType::Decimal(_) | DataType::Numeric(_) | DataType::Dec(_),
-        ..
-    } = expr
-    else {
-        return;
-    };
-    let (sign, number) = match constant.as_ref() {
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus,
-            expr: number,
-        } => ("-", number.as_ref()),
-        number => ("", number),
-    };
-    let Expr::Value(written) = number else { return };
-    let Value::Number(digits, _) = &written.value else {
-        return;
-    };
-    if digits.bytes().all(|b| b.is_ascii_digit()) {
-        return;
-    }
-    if let Some(plain) = without_exponent(digits) {
-        let mut text = written.clone();
-        text.value = Value::SingleQuotedString(format!("{sign}{plain}"));
-        **constant = Expr::Value(text);
-    }
-}
-
-/// A number as digits and a point: with an exponent it is no text of a DECIMAL. `None` where there
-/// are more digits than are read as one.
-fn without_exponent(number: &str) -> Option<String> {
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        None => (number, 0),
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut digits = format!("{whole}{fraction}");
-    let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
-    let is_plain = digits.bytes().all(|b| b.is_ascii_digit());
-    let range = -DIGITS_MAX..=DIGITS_MAX;
-    if !is_plain || !range.contains(&point) || digits.len() > DIGITS_MAX as usize {
-        return None;
-    }
-    if point <= 0 {
-        let zeros = "0".repeat(point.unsigned_abs() as usize);
-        return Some(format!("0.{zeros}{digits}"));
-    }
-    let point = point as usize;
-    if point >= digits.len() {
-        digits.push_str(&"0".repeat(point - digits.len()));
-        return Some(digits);
-    }
-    digits.insert(point, '.');
-    Some(digits)
 }
 
 fn compared(expr: &mut Expr) {
@@ -294,30 +232,4 @@ fn number(expr: &mut Expr) {
         array: false,
         format: None,
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_exponent;
-
-    #[test]
-    fn numbers_without_an_exponent() {
-        for (number, plain) in [
-            ("1.25", Some("1.25")),
-            (".5", Some("0.5")),
-            ("1.", Some("1")),
-            ("1e3", Some("1000")),
-            ("1.5E3", Some("1500")),
-            ("12.34e1", Some("123.4")),
-            ("12.34e-1", Some("1.234")),
-            ("12.34e-4", Some("0.001234")),
-            ("1e-2", Some("0.01")),
-            ("1e40", None),
-            ("1e-80", None),
-            ("1e400", None),
-            ("1e99999999999", None),
-        ] {
-            assert_eq!(without_exponent(number).as_deref(), plain, "{number}");
-        }
-    }
 }

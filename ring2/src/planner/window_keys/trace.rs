@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result as PlanResult, not_impl_err};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, SubqueryAlias};
 
 use super::{BEFORE_GROUPS, has_window};
 use crate::lower_expr::unaliased;
@@ -80,6 +81,87 @@ pub(super) fn names_several(expr: &Expr, input: &LogicalPlan) -> bool {
         let index = input.schema().maybe_index_of_column(c);
         let made = index.map(|index| origin(input, index));
         matches!(made, Some((LogicalPlan::Projection(p), i)) if marker::has_several(&p.expr[i]))
+    })
+}
+
+/// A plan without the conditions in it on windows of which a row has several, and these over its
+/// columns: those that only filters, names and columns handed on stand above of.
+pub(super) fn lifted(plan: LogicalPlan) -> PlanResult<(LogicalPlan, Vec<Expr>)> {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let (input, mut conditions) = lifted(Arc::unwrap_or_clone(filter.input))?;
+            let mut rest = Vec::new();
+            for condition in split_conjunction_owned(filter.predicate) {
+                match names_several(&condition, &input) {
+                    true => conditions.push(condition),
+                    false => rest.push(condition),
+                }
+            }
+            Ok((filtered(input, rest)?, conditions))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let (input, conditions) = lifted(Arc::unwrap_or_clone(alias.input))?;
+            let inner = Arc::clone(input.schema());
+            let plan = SubqueryAlias::try_new(Arc::new(input), alias.alias)?;
+            let outer = |column: &Column| {
+                let index = inner.maybe_index_of_column(column)?;
+                Some(Column::from(plan.schema.qualified_field(index)))
+            };
+            let renamed = conditions.into_iter().map(|c| over(c, outer));
+            let (known, unknown) = apart(renamed);
+            debug_assert!(unknown.is_empty(), "an alias has all columns");
+            Ok((LogicalPlan::SubqueryAlias(plan), known))
+        }
+        LogicalPlan::Projection(projection) => {
+            let (input, conditions) = lifted(Arc::unwrap_or_clone(projection.input))?;
+            let exprs = &projection.expr;
+            let outer = |column: &Column| {
+                let is = |e: &Expr| matches!(unaliased(e), Expr::Column(c) if c == column);
+                let index = exprs.iter().position(is)?;
+                Some(Column::from(projection.schema.qualified_field(index)))
+            };
+            let (known, unknown) = apart(conditions.into_iter().map(|c| over(c, outer)));
+            let input = Arc::new(filtered(input, unknown)?);
+            let plan = Projection::try_new(projection.expr, input)?;
+            Ok((LogicalPlan::Projection(plan), known))
+        }
+        other => Ok((other, Vec::new())),
+    }
+}
+
+/// A condition over other columns, or as it was where one of its columns is not among them.
+fn over(condition: Expr, outer: impl Fn(&Column) -> Option<Column>) -> Result<Expr, Expr> {
+    let mut is_known = true;
+    let renamed = condition.clone().transform(|e| {
+        let Expr::Column(column) = &e else {
+            return Ok(Transformed::no(e));
+        };
+        let renamed = outer(column);
+        is_known &= renamed.is_some();
+        Ok(renamed.map_or(Transformed::no(e), |c| Transformed::yes(Expr::Column(c))))
+    });
+    match renamed {
+        Ok(renamed) if is_known => Ok(renamed.data),
+        _ => Err(condition),
+    }
+}
+
+fn apart(conditions: impl Iterator<Item = Result<Expr, Expr>>) -> (Vec<Expr>, Vec<Expr>) {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for condition in conditions {
+        match condition {
+            Ok(condition) => known.push(condition),
+            Err(condition) => unknown.push(condition),
+        }
+    }
+    (known, unknown)
+}
+
+/// The rows of a plan for which all conditions hold.
+pub(super) fn filtered(plan: LogicalPlan, conditions: Vec<Expr>) -> PlanResult<LogicalPlan> {
+    Ok(match conjunction(conditions) {
+        Some(condition) => LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?),
+        None => plan,
     })
 }
 
