@@ -63,6 +63,33 @@ fn members_of_json_and_lengths_of_time() {
             &[r#"{"d":"1 day 01:00:00.5"}"#],
         ),
         (
+            "SELECT EXTRACT(EPOCH FROM at - TIMESTAMP '2024-01-01') AS e, \
+             EXTRACT(MS FROM at - TIMESTAMP '2024-01-01') AS m, k FROM t",
+            &[
+                r#"{"e":1.0,"m":1000,"k":"a"}"#,
+                r#"{"e":2.0,"m":2000,"k":"c"}"#,
+                r#"{"e":90000.5,"m":90000500,"k":"b"}"#,
+            ],
+        ),
+        (
+            "SELECT k, at - TIMESTAMP '2024-01-01' < INTERVAL '1' DAY AS x, \
+             at - TIMESTAMP '2024-01-01' BETWEEN INTERVAL '25' HOUR AND INTERVAL '1' MONTH AS y, \
+             at - TIMESTAMP '2023-12-31T23:59:58' IN (INTERVAL '3' SECOND, INTERVAL '1' DAY) AS z \
+             FROM t",
+            &[
+                r#"{"k":"a","x":true,"y":false,"z":true}"#,
+                r#"{"k":"b","x":false,"y":true,"z":false}"#,
+                r#"{"k":"c","x":true,"y":false,"z":false}"#,
+            ],
+        ),
+        (
+            "SELECT EXTRACT(MS FROM i) AS m, EXTRACT(NANOSECONDS FROM i) AS n, \
+             INTERVAL '1' DAY = INTERVAL '24' HOUR AS a, INTERVAL '40' DAY > INTERVAL '1' MONTH \
+             AND i IS DISTINCT FROM INTERVAL '29' DAY AS b FROM \
+             (SELECT INTERVAL '1 day 62.768 seconds' AS i FROM t) AS q LIMIT 1",
+            &[r#"{"m":2768,"n":2768000000,"a":true,"b":true}"#],
+        ),
+        (
             "SELECT INTERVAL '-1 day 2 hours' AS i, ARRAY[INTERVAL '14' MONTH] AS l FROM t LIMIT 1",
             &[r#"{"i":"-1 days +02:00:00","l":["1 year 2 mons"]}"#],
         ),

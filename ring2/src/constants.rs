@@ -61,10 +61,14 @@ pub(crate) fn rows(source: &SourceDef, schema: &SchemaRef) -> Option<Vec<RecordB
     let [only] = source.columns.as_slice() else {
         return None;
     };
+    // Any other generator may have more rows than there is memory for.
+    if only.name != NUMBER {
+        return None;
+    }
     let rows = source.generator.as_ref()?.rows? as i64;
     let numbers = Arc::new(Int64Array::from_iter_values(0..rows));
     let batch = RecordBatch::try_new(Arc::clone(schema), vec![numbers]);
-    (only.name == NUMBER).then(|| vec![batch.expect("one column of numbers")])
+    Some(vec![batch.expect("one column of numbers")])
 }
 
 /// Gives queries that read nothing rows to read. Gives the sources that these are; an error is the
@@ -220,4 +224,22 @@ fn one_of(mut each: Vec<Expr>) -> Expr {
             .collect();
     }
     case
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_made_of_no_generator_but_its_own() {
+        let field = |name: &str| Field::new(name, DataType::Int64, false);
+        let schema = |name: &str| Arc::new(Schema::new(vec![field(name)]));
+        let made = rows(&numbers(3), &schema(NUMBER)).unwrap();
+        assert_eq!(made[0].num_rows(), 3);
+        let mut endless = numbers(usize::MAX >> 1);
+        endless.columns[0].name = "id".to_owned();
+        assert!(rows(&endless, &schema("id")).is_none());
+    }
 }

@@ -21,6 +21,7 @@ pub mod catalog;
 mod constants;
 mod ddl;
 mod define;
+mod elapsed;
 pub mod functions;
 mod json;
 mod options;

@@ -55,6 +55,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 use crate::ResultColumn;
 use crate::catalog::SourceDef;
 use crate::constants;
+use crate::elapsed::CompareLengths;
 use crate::error::{SqlError, nearest};
 use crate::functions;
 use crate::json;
@@ -112,6 +113,11 @@ fn bare(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
         .set_bool(
             "datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery",
             false,
+        )
+        // `x IS TRUE` of a column that is never NULL is never NULL, to its logical plans alone.
+        .set_bool(
+            "datafusion.execution.skip_physical_aggregate_schema_check",
+            true,
         );
     let state = SessionStateBuilder::new()
         .with_config(config)
@@ -127,6 +133,7 @@ fn bare(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
             .expect("a session takes planners");
     }
     let context = SessionContext::new_with_state(state);
+    context.add_analyzer_rule(Arc::new(CompareLengths));
     json::all().for_each(|f| context.register_udf(f));
     context.register_udf(ScalarUDF::new_from_impl(Bound::start()));
     context.register_udf(ScalarUDF::new_from_impl(Bound::end()));

@@ -279,10 +279,20 @@ impl Walk<'_> {
         let (decision, need) = self.ranking(&edge, schema, &routing, &calls, windowed)?;
         let shown = Self::names(&routing);
         let reason = decision.reason.clone();
+        // Without a key besides the window each window has a shard of its own.
+        let by = match routing.is_empty() {
+            true => Self::names(&common),
+            false => shown.clone(),
+        };
         let stage = match decision.route {
-            Route::Stay => edge.stage,
-            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
-            Route::One | Route::TwoPhase => self.exchange(edge.stage, ExchangeKind::All, reason),
+            Route::Stay if !windowed || edge.spread == Spread::One => edge.stage,
+            Route::Stay if !routing.is_empty() => edge.stage,
+            Route::One | Route::TwoPhase if by.is_empty() => {
+                self.exchange(edge.stage, ExchangeKind::All, reason)
+            }
+            Route::Stay | Route::Hash(_) | Route::One | Route::TwoPhase => {
+                self.exchange(edge.stage, ExchangeKind::Hash(by), reason)
+            }
         };
         let bound = match &within {
             Some(_) => self.watermark(),

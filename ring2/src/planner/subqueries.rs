@@ -7,7 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, Operator, Subquery, SubqueryAlias,
+    Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery, SubqueryAlias,
 };
 
 /// Refuses such subqueries, and a value that may be several: as a join it would multiply rows. Of
@@ -46,11 +46,35 @@ pub(super) fn named(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
                     };
                     Ok(Transformed::yes(Expr::InSubquery(found)))
                 }
+                Expr::InSubquery(mut found) => {
+                    let named = under_a_name(&found.subquery.subquery)?;
+                    Ok(match named {
+                        Some(rows) => {
+                            found.subquery.subquery = Arc::new(rows);
+                            Transformed::yes(Expr::InSubquery(found))
+                        }
+                        None => Transformed::no(Expr::InSubquery(found)),
+                    })
+                }
                 e => Ok(Transformed::no(e)),
             })
         })
     });
     plan.map(|plan| plan.data)
+}
+
+/// The rows of IN, what they are compared by under a name of its own, if it is computed: a cast is
+/// called as its column, which stands beside it where columns from around are compared with that.
+fn under_a_name(rows: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
+    let LogicalPlan::Projection(Projection { expr, input, .. }) = rows else {
+        return Ok(None);
+    };
+    let [value @ Expr::Cast(_)] = expr.as_slice() else {
+        return Ok(None);
+    };
+    let value = value.clone().alias("__trefoil_in");
+    let named = Projection::try_new(vec![value], Arc::clone(input))?;
+    Ok(Some(LogicalPlan::Projection(named)))
 }
 
 fn is_nameless(found: &InSubquery) -> bool {

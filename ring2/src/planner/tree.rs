@@ -3,6 +3,7 @@
 //! select item, names are looked up. What would be ignored is refused; what is only not run yet is
 //! left to lowering. Nothing is evaluated here.
 
+mod any;
 mod casts;
 mod frames;
 mod from;
@@ -127,6 +128,7 @@ pub(crate) fn rewrite(select: &Select<'_>) -> Result<Rewritten, SqlError> {
     tree.functions(&query)?;
     tree.query(&mut query, Level::Outermost)?;
     literals::keep_digits(&mut query);
+    any::rewrite(&mut query);
     let tables = tree.tables.into_values().collect();
     let system = tree.system;
     Ok(Rewritten {

@@ -79,9 +79,13 @@ pub(crate) fn query(columns: &[Column], tape: &mut Tape) -> Query {
     // A COUNT is never NULL: DataFusion does not count what is only compared with that.
     let having = text.engine.split_once(" HAVING ");
     let uncounted = having.is_some_and(|(_, condition)| condition.starts_with("COUNT("));
+    // Nor is what IS gives, and DataFusion does not compute what is asked about it.
+    let asked_twice = ["NULL", "TRUE", "FALSE", "UNKNOWN"]
+        .iter()
+        .any(|of| text.engine.contains(&format!(" {of}) IS ")));
     let lenient = Lenient {
         batch: scope.lazy || nested,
-        engine: nested || uncounted,
+        engine: nested || uncounted || asked_twice,
     };
     let ordered = matches!(kind, 10 | 11);
     let grouped = kind > 4 && !ordered && !text.engine.contains(" HAVING ");

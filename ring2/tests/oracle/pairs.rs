@@ -302,6 +302,31 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
         "SELECT i, b FROM r WHERE b OR ts IN (SELECT ts FROM r WHERE k = 1) OR ts IN \
          (SELECT ts + INTERVAL '1' SECOND AS ts FROM r WHERE k = 2)",
     ),
+    (
+        "SELECT k, i FROM r WHERE i IN (SELECT CAST(z.k AS INT) FROM r AS z WHERE z.k > r.k)",
+        "SELECT k, i FROM r WHERE EXISTS (SELECT 1 FROM r AS z WHERE z.k = r.i AND z.k > r.k)",
+    ),
+    // NULL in a list may be what is looked for.
+    (
+        "SELECT s = ANY(ARRAY[s, NULL]) AS a, NOT k = ANY(ARRAY[1, NULL]) AS c, \
+                k <> ANY(ARRAY[1, NULL]) AS d, k > SOME(ARRAY[i, NULL]) AS e FROM r",
+        "SELECT CASE WHEN s IS NOT NULL THEN TRUE END, CASE WHEN k = 1 THEN FALSE END, \
+                CASE WHEN k <> 1 THEN TRUE END, CASE WHEN k > i THEN TRUE END FROM r",
+    ),
+    // Lengths compare by how long they are.
+    (
+        "SELECT k, i FROM r WHERE ts - TIMESTAMP '2025-11-06T00:01:00' < INTERVAL '10' MINUTE \
+         AND ts - TIMESTAMP '2025-11-01T00:00:00' > INTERVAL '5' DAY \
+         AND INTERVAL '1' MONTH > ts - TIMESTAMP '2025-10-07T00:02:00'",
+        "SELECT k, i FROM r WHERE ts < TIMESTAMP '2025-11-06T00:11:00' \
+         AND ts > TIMESTAMP '2025-11-06T00:00:00' AND ts < TIMESTAMP '2025-11-06T00:02:00'",
+    ),
+    (
+        "SELECT a.i, c.i AS j FROM r AS a JOIN r AS c ON a.k = c.k \
+         AND c.ts - a.ts < INTERVAL '1' DAY AND c.ts >= a.ts",
+        "SELECT a.i, c.i AS j FROM r AS a JOIN r AS c ON a.k = c.k \
+         AND c.ts < a.ts + INTERVAL '1' DAY AND c.ts >= a.ts",
+    ),
     // No call counts rows, and the changelog does.
     (
         "SELECT window_start, MAX(i) AS m, MIN(ts) AS first FROM r WHERE b \

@@ -2,6 +2,9 @@
 
 /// Over every record and over none.
 pub(crate) const HAND_WRITTEN: &[&str] = &[
+    "SELECT (TIMESTAMP '2025-11-06T00:20:00' < ts) IS NOT FALSE AS g, COUNT(*) FROM r GROUP BY g",
+    "SELECT DISTINCT (CAST(k AS VARCHAR) = TO_HEX(255)) IS NOT TRUE AS v, i IS UNKNOWN AS u FROM \
+     (SELECT k, i > 3 AS i FROM r) AS q",
     "SELECT k, s, b, d, t, i, x FROM r",
     "SELECT i + 1 AS a, -i AS b, i * 2 - k AS c, x / 2.0 AS d FROM r WHERE i > 10 AND x < 5.0",
     "SELECT UPPER(s) AS u, LOWER(s) AS l FROM r WHERE s IS NOT NULL AND NOT b",
