@@ -7,7 +7,7 @@ use std::fmt;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult, Span};
+use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult, ScalarValue, Span};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -25,6 +25,9 @@ const ALIKE: [&str; 8] = [
     "nvl2",
     "make_array",
 ];
+
+/// Nanoseconds of a day.
+const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// What does not go together.
 #[derive(Debug)]
@@ -154,6 +157,13 @@ fn expression(expr: &Expr, schema: &DFSchema) -> PlanResult<()> {
     };
     match expr {
         Expr::BinaryExpr(both) if compares(both.op) => compared(&both.left, &both.right),
+        Expr::BinaryExpr(both) if both.op == Operator::Plus => {
+            whole_days(&both.left, &both.right, schema)?;
+            whole_days(&both.right, &both.left, schema)
+        }
+        Expr::BinaryExpr(both) if both.op == Operator::Minus => {
+            whole_days(&both.left, &both.right, schema)
+        }
         Expr::Between(between) => {
             compared(&between.expr, &between.low)?;
             compared(&between.expr, &between.high)
@@ -203,6 +213,23 @@ fn expression(expr: &Expr, schema: &DFSchema) -> PlanResult<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a DATE from which hours are counted: DataFusion's result is a DATE, and drops them.
+fn whole_days(date: &Expr, length: &Expr, schema: &DFSchema) -> PlanResult<()> {
+    let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(length)), _) = length else {
+        return Ok(());
+    };
+    let is_date = date.get_type(schema).is_ok_and(|t| t == DataType::Date32);
+    if !is_date || length.nanoseconds % DAY_NANOS == 0 {
+        return Ok(());
+    }
+    let mixed = Mixed {
+        message: "a DATE has no hours, and this INTERVAL is no number of days".to_owned(),
+        hint: "CAST(.. AS TIMESTAMP) + INTERVAL '90 minutes'".to_owned(),
+        at: span(date),
+    };
+    Err(DataFusionError::External(Box::new(mixed)))
 }
 
 fn sides<'e>(values: impl Iterator<Item = &'e Expr>, schema: &DFSchema) -> Vec<Side> {

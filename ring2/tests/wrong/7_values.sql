@@ -284,3 +284,7 @@ SELECT symbol FROM trades WHERE volume = ANY(tags);
 SELECT ARRAY[symbol, volume] FROM trades;
 ---
 SELECT a.symbol FROM trades a JOIN trades b ON a.symbol = b.volume;
+---
+SELECT CAST(event_time AS DATE) - INTERVAL '1 day 90 minutes' FROM trades;
+---
+SELECT symbol FROM trades WHERE INTERVAL '36' HOUR + DATE '2024-01-01' > event_time;
