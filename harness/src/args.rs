@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::say::Color;
 
-pub(crate) use self::load::{LoadArgs, LoadSchedule, LoadTo};
+pub(crate) use self::load::{LoadArgs, LoadFormat, LoadSchedule, LoadTo};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::setting::{
     EngineArgs, Format, RunSettings, Setting, SettingArgs, StateSettings, color,

@@ -3,6 +3,7 @@
 //! times what comes back ([`pace`]); what it came to is told, or refused ([`report`]).
 
 mod engine;
+mod frames;
 mod pace;
 mod record;
 mod replay;
@@ -19,13 +20,14 @@ use trefoil::engine::Builder;
 use trefoil_ring0::preflight::allowed_cores;
 
 use self::engine::Content;
+use self::frames::Frames;
 use self::pace::{Clock, Peer, Share, Tally, send};
 use self::record::{Recipe, Records};
 use self::replay::{Replay, Timing};
 use self::report::{Limits, Report, write_hgrm};
 use self::schedule::{Extent, Schedule, Shape};
 use self::socket::SocketPeer;
-use crate::args::{LoadArgs, LoadSchedule, LoadTo};
+use crate::args::{LoadArgs, LoadFormat, LoadSchedule, LoadTo};
 use crate::failure::Failure;
 use crate::output;
 use crate::run::read;
@@ -48,6 +50,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Job {
     to: LoadTo,
+    format: LoadFormat,
     builder: Builder,
     schedule: Schedule,
     content: Content,
@@ -110,6 +113,7 @@ impl Job {
         let config = args.engine.resolve(settings, cores_default)?;
         Ok(Self {
             to: args.to,
+            format: args.format.unwrap_or(LoadFormat::Json),
             builder: Builder::from(config),
             schedule: Schedule::new(shape, rate, extent, warmup),
             content: content.unwrap_or_else(|| Content::Made(Arc::new(Records::new(&recipe)))),
@@ -159,9 +163,14 @@ pub(crate) fn run(job: Job) -> Result<(), Failure> {
             sent
         }
         LoadTo::Socket(address) => {
-            let connect = |_| {
+            let connect = |producer| {
                 let content = job.content.clone();
-                SocketPeer::connect(address, content, job.payload_bytes)
+                let has_payload = job.payload_bytes > 0;
+                let frames = match job.format {
+                    LoadFormat::Json => None,
+                    LoadFormat::Binary => Some(Frames::new(producer, has_payload)),
+                };
+                SocketPeer::connect(address, content, job.payload_bytes, frames)
             };
             let peers = (0..job.producers).map(connect);
             all(&job.schedule, peers.collect::<Result<_, _>>()?)?

@@ -37,6 +37,9 @@ struct SourceStats {
     rows_read: u64,
     rows_passed: u64,
     rows_bad: u64,
+    /// Of clients that number their records: those that had come before.
+    #[serde(skip_serializing_if = "is_none")]
+    rows_repeated: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,6 +159,7 @@ impl Stats {
                     rows_read,
                     rows_passed,
                     rows_bad,
+                    rows_repeated: 0,
                 });
                 self.sources.len() - 1
             });
@@ -164,6 +168,7 @@ impl Stats {
         stats.rows_read += counters.rows_read;
         stats.rows_passed += counters.rows_passed;
         stats.rows_bad += counters.rows_bad;
+        stats.rows_repeated += counters.rows_repeated;
     }
 }
 

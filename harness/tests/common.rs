@@ -6,6 +6,8 @@
     reason = "not every test needs all of it"
 )]
 
+pub(crate) mod frames;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

@@ -12,6 +12,7 @@ pub mod decimal;
 pub mod record;
 pub mod span;
 
+pub mod binary;
 pub mod columnar;
 pub mod csv;
 pub mod debezium;

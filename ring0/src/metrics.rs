@@ -15,6 +15,8 @@ pub struct SourceCounters {
     pub rows_passed: u64,
     /// Records that could not be parsed.
     pub rows_bad: u64,
+    /// Records that were left out, since they had come before: none of the others.
+    pub rows_repeated: u64,
 }
 
 /// What the query did with one input. In = filtered + failed + late + late idle + applied.
@@ -64,6 +66,7 @@ impl SourceCounters {
         self.rows_read += other.rows_read;
         self.rows_passed += other.rows_passed;
         self.rows_bad += other.rows_bad;
+        self.rows_repeated += other.rows_repeated;
     }
 }
 

@@ -5,6 +5,6 @@ pub mod sockets;
 pub mod stdin;
 pub mod tail;
 
-pub use self::sockets::{Address, Durable, Sockets};
+pub use self::sockets::{Address, Durable, Sockets, message};
 pub use self::stdin::Stdin;
 pub use self::tail::Tail;

@@ -2,6 +2,7 @@
 //! cannot run yet. None is ignored.
 
 mod csv;
+mod frames;
 mod generator;
 mod sockets;
 
@@ -61,6 +62,18 @@ const SINKS: [&str; 8] = [
 const FORMATS: [&str; 7] = [
     "json",
     "csv",
+    "parquet",
+    "arrow",
+    "avro",
+    "raw",
+    "debezium_json",
+];
+
+/// Those of sources.
+const SOURCE_FORMATS: [&str; 8] = [
+    "json",
+    "csv",
+    "binary",
     "parquet",
     "arrow",
     "avro",
@@ -192,6 +205,9 @@ pub(crate) fn source(
             "the event time of rows that come and go cannot be told yet".to_owned(),
         );
     }
+    if get(options, "format").is_some_and(|option| option.value == "binary") {
+        def.format = SourceFormat::Records(frames::format(place, def, create)?);
+    }
     if def.connector.as_deref().is_some_and(sockets::is_socket) {
         def.sockets = Some(sockets::sockets(place, def, create)?);
     }
@@ -262,8 +278,8 @@ fn source_option(
     let bad = |message: String, hint: &str| Err(place.hinted("E0104", at, message, hint));
     match option.name.as_str() {
         "connector" => {}
-        "format" => match word(place, option, &FORMATS)?.as_str() {
-            "json" | "csv" => {}
+        "format" => match word(place, option, &SOURCE_FORMATS)?.as_str() {
+            "json" | "csv" | "binary" => {}
             "debezium_json" => {
                 let captured = FileFormat::Debezium(Captured::default());
                 def.format = SourceFormat::Records(captured);

@@ -24,6 +24,9 @@ pub(crate) struct LoadArgs {
     /// Where records go: `engine` (one in this process), `tcp://HOST:PORT`, `unix:PATH`
     #[arg(long, value_name = "PEER", default_value = "engine")]
     pub(crate) to: LoadTo,
+    /// How records go to a socket [default: json]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<LoadFormat>,
     /// How the rate goes with time
     #[arg(long, value_enum, default_value = "steady")]
     pub(crate) schedule: LoadSchedule,
@@ -109,6 +112,16 @@ pub(crate) enum LoadSchedule {
     Onoff,
     /// The records of a file, with their own timing
     Replay,
+}
+
+/// How records go to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LoadFormat {
+    /// A JSON object a line
+    Json,
+    /// Frames of columns, numbered and acknowledged: a source with format = 'binary' and the
+    /// columns seq, key, value, ts, and payload where there is one
+    Binary,
 }
 
 /// What a time counts.
@@ -205,6 +218,14 @@ impl LoadArgs {
                 "--rate-to is for a ramp or a burst",
             ),
             (!to_engine && self.sql.is_some(), "--sql is for --to engine"),
+            (
+                to_engine && self.format.is_some(),
+                "--format is for --to tcp://.. and unix:..",
+            ),
+            (
+                is_replay && self.format == Some(LoadFormat::Binary),
+                "a replay sends its lines as they are, and no --format binary",
+            ),
         ];
         match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
             Some((_, why)) => Err(Failure::Usage((*why).to_owned())),

@@ -1,7 +1,7 @@
-//! A socket as the peer: lines of NDJSON, from each producer on a connection of its own. Nothing
-//! comes back, so that a record is answered when the socket took all of its bytes: a peer that does
-//! not keep up fills the buffers between, and then shows. When all was written the peer is told so,
-//! and has to close the connection: by that it says that it read to the end.
+//! A socket as the peer: lines of NDJSON, or frames, from each producer on a connection of its own.
+//! None is answered by itself, so that a record is answered when the socket took all of its bytes:
+//! a peer that does not keep up fills the buffers between, and then shows. When all was written the
+//! peer is told so, and has to close the connection: by that it says that it read to the end.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use trefoil_ring1::connector::Address;
 
 use super::engine::Content;
+use super::frames::Frames;
 use super::pace::{Offered, Peer, failed};
 use super::record::{Records, write_line};
 use super::sleep_most_of;
@@ -47,6 +48,8 @@ pub(crate) struct SocketPeer {
     content: Content,
     payload_bytes: usize,
     payload: String,
+    /// Records on their way into frames, where they go so.
+    frames: Option<Frames>,
     /// Bytes that are still to be written: those from `at` on.
     bytes: Vec<u8>,
     at: usize,
@@ -65,6 +68,7 @@ impl SocketPeer {
         address: &Address,
         content: Content,
         payload_bytes: usize,
+        frames: Option<Frames>,
     ) -> Result<Self, Failure> {
         let connected = match address {
             Address::Tcp(address) => TcpStream::connect(address).and_then(|stream| {
@@ -73,21 +77,69 @@ impl SocketPeer {
             }),
             Address::Unix(path) => UnixStream::connect(path).map(Connection::Unix),
         };
-        let connected = connected.and_then(|connection| {
-            either!(&connection, s => s.set_nonblocking(true))?;
-            Ok(connection)
-        });
         let connection = connected.map_err(|error| failed(&format!("cannot connect: {error}")))?;
-        Ok(Self {
+        let mut peer = Self {
             connection,
             content,
             payload_bytes,
             payload: String::new(),
+            frames,
             bytes: Vec::with_capacity(2 * WAITING_BYTES),
             at: 0,
             written: 0,
             ends: VecDeque::new(),
+        };
+        peer.wait_long().map_err(|error| lost(&error))?;
+        peer.meet()?;
+        let waits = either!(&peer.connection, s => s.set_nonblocking(true));
+        waits.map_err(|error| lost(&error))?;
+        Ok(peer)
+    }
+
+    /// Reads and writes wait, and not for ever.
+    fn wait_long(&self) -> std::io::Result<()> {
+        either!(&self.connection, s => {
+            s.set_nonblocking(false)?;
+            s.set_write_timeout(Some(PATIENCE))?;
+            s.set_read_timeout(Some(PATIENCE))
         })
+    }
+
+    /// Says who it is, and hears behind which record it goes on.
+    fn meet(&mut self) -> Result<(), Failure> {
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        let hello = frames.hello();
+        either!(&mut self.connection, s => s.write_all(&hello)).map_err(|error| lost(&error))?;
+        let mut bytes = [0; 256];
+        loop {
+            match either!(&mut self.connection, s => s.read(&mut bytes)) {
+                Ok(0) => return Err(failed("it closed the connection at once")),
+                Ok(count) if frames.hear(&bytes[..count])? => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(lost(&error)),
+            }
+        }
+    }
+
+    /// Hears what the server says, if anything: why it takes no more, for example.
+    fn hear(&mut self) -> Result<(), Failure> {
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        let mut bytes = [0; 4096];
+        match either!(&mut self.connection, s => s.read(&mut bytes)) {
+            Ok(count @ 1..) => frames.hear(&bytes[..count]).map(drop),
+            // That it has closed is found out by writing.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Why nothing goes any more, as the server says it if it does.
+    fn lost(&mut self, failure: Failure) -> Failure {
+        self.hear().err().unwrap_or(failure)
     }
 
     /// Writes what the socket takes now.
@@ -95,14 +147,14 @@ impl SocketPeer {
         while self.at < self.bytes.len() {
             let rest = &self.bytes[self.at..];
             match either!(&mut self.connection, s => s.write(rest)) {
-                Ok(0) => return Err(failed("it takes nothing any more")),
+                Ok(0) => return Err(self.lost(failed("it takes nothing any more"))),
                 Ok(count) => {
                     self.at += count;
                     self.written += count as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(lost(&error)),
+                Err(error) => return Err(self.lost(lost(&error))),
             }
         }
         self.bytes.clear();
@@ -110,21 +162,54 @@ impl SocketPeer {
         Ok(())
     }
 
-    fn line(&mut self, records: &Records, number: u64, due_ns: u64) {
+    fn put(&mut self, records: &Records, number: u64, due_ns: u64) {
         self.payload.clear();
         if self.payload_bytes > 0 {
             records.payload(number, &mut self.payload);
         }
         let record = records.record(number, due_ns);
-        write_line(&record, &self.payload, &mut self.bytes);
+        match &mut self.frames {
+            None => {
+                write_line(&record, &self.payload, &mut self.bytes);
+                self.ends.push_back((self.end(), number));
+            }
+            Some(frames) => {
+                frames.push(number, &record, &self.payload);
+                if frames.is_full() {
+                    self.write_frame();
+                }
+            }
+        }
+    }
+
+    /// Bytes of all that was written, and is to be.
+    fn end(&self) -> u64 {
+        self.written + (self.bytes.len() - self.at) as u64
+    }
+
+    /// Writes the records that wait for a frame.
+    fn write_frame(&mut self) {
+        let end = self.end();
+        if let Some(frames) = &mut self.frames {
+            frames.write(&mut self.bytes, end, &mut self.ends);
+        }
     }
 
     /// Waits until the peer has closed the connection.
-    fn closed(&mut self) -> std::io::Result<()> {
+    fn closed(&mut self) -> std::io::Result<Result<(), Failure>> {
         either!(&self.connection, s => s.shutdown(Shutdown::Write))?;
         let mut bytes = [0; 256];
-        while either!(&mut self.connection, s => s.read(&mut bytes))? > 0 {}
-        Ok(())
+        loop {
+            match either!(&mut self.connection, s => s.read(&mut bytes))? {
+                0 => return Ok(Ok(())),
+                count => {
+                    let frames = self.frames.as_mut();
+                    if let Some(Err(why)) = frames.map(|frames| frames.hear(&bytes[..count])) {
+                        return Ok(Err(why));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -136,24 +221,25 @@ impl Peer for SocketPeer {
                 return Ok(Offered::Full);
             }
         }
-        let before = self.bytes.len();
         match &self.content {
             Content::Made(records) => {
                 let records = Arc::clone(records);
-                self.line(&records, number, due_ns);
+                self.put(&records, number, due_ns);
             }
             Content::Read(replay) => {
                 self.bytes.extend_from_slice(replay.line(number).as_bytes());
                 self.bytes.push(b'\n');
+                self.ends.push_back((self.end(), number));
             }
         }
-        debug_assert!(before < self.bytes.len());
-        let end = self.written + (self.bytes.len() - self.at) as u64;
-        self.ends.push_back((end, number));
         Ok(Offered::Taken)
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        self.write_frame();
+        if !self.bytes.is_empty() {
+            self.hear()?;
+        }
         self.write()
     }
 
@@ -172,22 +258,19 @@ impl Peer for SocketPeer {
     }
 
     fn finish(&mut self, take: &mut dyn FnMut(u64)) -> Result<(), Failure> {
-        either!(&self.connection, s => {
-            s.set_nonblocking(false)
-                .and_then(|()| s.set_write_timeout(Some(PATIENCE)))
-                .and_then(|()| s.set_read_timeout(Some(PATIENCE)))
-        })
-        .map_err(|error| lost(&error))?;
+        self.wait_long().map_err(|error| lost(&error))?;
+        self.write_frame();
         self.write()?;
         if !self.bytes.is_empty() {
             return Err(failed("it took nothing for 30 seconds"));
         }
         self.answers(take)?;
-        self.closed().map_err(|error| match error.kind() {
+        let closed = self.closed().map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 failed("it did not close the connection within 30 seconds of the end")
             }
             _ => lost(&error),
-        })
+        });
+        closed?
     }
 }

@@ -19,6 +19,7 @@
 //! assert_eq!(parser.starts(), [0, 9]);
 //! ```
 
+use super::binary::BinaryParser;
 use super::csv::CsvParser;
 use super::debezium::DebeziumParser;
 use super::ndjson::NdjsonParser;
@@ -34,6 +35,8 @@ pub enum RecordParser {
     Csv(Box<CsvParser>),
     /// Changes, one a line.
     Debezium(Box<DebeziumParser>),
+    /// Frames of records in columns.
+    Binary(Box<BinaryParser>),
 }
 
 impl RecordParser {
@@ -42,11 +45,15 @@ impl RecordParser {
     /// # Errors
     /// Where it is no record of the format or a value none of its column; the text says what is
     /// wrong. Nothing of the record stays in the frame.
+    ///
+    /// # Panics
+    /// Where records lie in columns, so that none has bytes of its own.
     pub fn parse_record(&mut self, record: &[u8], frame: &mut Frame) -> Result<(), String> {
         match self {
             Self::Ndjson(parser) => parser.parse_record(record, frame),
             Self::Csv(parser) => parser.parse_record(record, frame),
             Self::Debezium(parser) => parser.parse_record(record, frame),
+            Self::Binary(_) => panic!("a record in columns is not read by itself"),
         }
     }
 
@@ -57,19 +64,22 @@ impl RecordParser {
             Self::Ndjson(parser) => parser.parse_chunk(chunk, at, frame),
             Self::Csv(parser) => parser.parse_chunk(chunk, at, frame),
             Self::Debezium(parser) => parser.parse_chunk(chunk, at, frame),
+            Self::Binary(parser) => parser.parse_chunk(chunk, at, frame),
         }
     }
 
-    /// The record that `bytes` begin with, without the newline that ends it.
-    pub fn record<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+    /// The record that `bytes` begin with, without the newline that ends it; `None` where records
+    /// lie in columns.
+    pub fn record<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
         let end = match self {
             Self::Ndjson(_) | Self::Debezium(_) => {
                 memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
             }
             Self::Csv(parser) => parser.behind_record(bytes),
+            Self::Binary(_) => return None,
         };
         let record = &bytes[..end];
-        record.strip_suffix(b"\n").unwrap_or(record)
+        Some(record.strip_suffix(b"\n").unwrap_or(record))
     }
 
     /// Where in the chunk the records begin that the last [`RecordParser::parse_chunk`] appended,
@@ -79,6 +89,24 @@ impl RecordParser {
             Self::Ndjson(parser) => parser.starts(),
             Self::Csv(parser) => parser.starts(),
             Self::Debezium(parser) => parser.starts(),
+            Self::Binary(parser) => parser.starts(),
+        }
+    }
+
+    /// The number of a record that the last [`RecordParser::parse_chunk`] appended, where what
+    /// brings them says it.
+    pub(crate) fn number(&self, start: usize) -> Option<u64> {
+        match self {
+            Self::Binary(parser) => parser.number(start),
+            Self::Ndjson(_) | Self::Csv(_) | Self::Debezium(_) => None,
+        }
+    }
+
+    /// The same parser, where records are numbered by what brings them.
+    pub(crate) fn binary(&mut self) -> Option<&mut BinaryParser> {
+        match self {
+            Self::Binary(parser) => Some(parser),
+            Self::Ndjson(_) | Self::Csv(_) | Self::Debezium(_) => None,
         }
     }
 }
@@ -92,6 +120,12 @@ impl From<NdjsonParser> for RecordParser {
 impl From<DebeziumParser> for RecordParser {
     fn from(parser: DebeziumParser) -> Self {
         Self::Debezium(Box::new(parser))
+    }
+}
+
+impl From<BinaryParser> for RecordParser {
+    fn from(parser: BinaryParser) -> Self {
+        Self::Binary(Box::new(parser))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::format::columnar::ColumnarFormat;
 use crate::format::csv::Dialect;
 use crate::format::debezium::Captured;
 use crate::frame::Frame;
+use crate::schema::Field;
 
 /// Kinds of sources.
 #[derive(Debug, Clone)]
@@ -111,6 +112,9 @@ pub enum FileFormat {
     /// Changes of rows as Debezium writes them, one a line. The schema's last column is a
     /// changelog's.
     Debezium(Captured),
+    /// Frames of records in columns, as clients of a socket send them: all columns of the source,
+    /// in their order.
+    Binary(Arc<[Field]>),
 }
 
 /// What says the names of the fields of CSV records.

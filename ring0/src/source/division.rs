@@ -71,7 +71,10 @@ impl Division {
                     _ => Self::Shared(known),
                 }
             }
-            FileFormat::Ndjson | FileFormat::Debezium(_) | FileFormat::Csv { .. } => Self::Lines,
+            FileFormat::Ndjson
+            | FileFormat::Debezium(_)
+            | FileFormat::Csv { .. }
+            | FileFormat::Binary(_) => Self::Lines,
         }
     }
 

@@ -483,7 +483,7 @@ impl Chunk {
         BadRecord {
             path,
             offset: self.base + at as u64,
-            raw: Some(parser.record(&self.bytes[at..])),
+            raw: parser.record(&self.bytes[at..]),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::cut::Cut;
 use super::kind::{KIND_BYTES, check_text};
 use crate::error::{Error, Result};
 use crate::feed::{Arriving, Blocked, FeedPlace};
+use crate::format::binary::BinaryParser;
 use crate::format::columnar::{ColumnarFile, ColumnarFormat, Taken};
 use crate::format::csv::{CsvParser, header};
 use crate::format::debezium::DebeziumParser;
@@ -288,6 +289,7 @@ fn read_start(file: &mut OpenFile, format: &FileFormat) -> Result<bool, String> 
     file.body = mark as u64;
     let dialect = match format {
         FileFormat::Ndjson | FileFormat::Debezium(_) => return Ok(true),
+        FileFormat::Binary(_) => return Err("frames come from sockets, not from files".to_owned()),
         FileFormat::Csv {
             header: Header::Absent(names),
             ..
@@ -378,13 +380,16 @@ pub(super) fn parser_of(
         FileFormat::Csv { dialect, .. } => {
             CsvParser::new(schema, dialect.clone(), names).map(RecordParser::from)
         }
+        FileFormat::Binary(fields) => {
+            BinaryParser::new(&schema, Arc::clone(fields)).map(RecordParser::from)
+        }
     }
 }
 
 /// Whether a newline may stand inside of a record.
 pub(super) fn has_quotes(format: &FileFormat) -> bool {
     match format {
-        FileFormat::Ndjson | FileFormat::Debezium(_) => false,
+        FileFormat::Ndjson | FileFormat::Debezium(_) | FileFormat::Binary(_) => false,
         FileFormat::Csv { dialect, .. } => dialect.quote.is_some(),
     }
 }

@@ -4,6 +4,7 @@
 
 mod kept;
 mod place;
+mod told;
 
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ pub(crate) struct StreamSource {
     /// What follows up to a newline belongs to a record that is too long.
     skipping: bool,
     record_bytes_max: usize,
-    /// Newlines before `base`, where places are told by their lines, too.
+    /// Newlines before `base`, or frames, where places are told by their lines, too.
     lines: Option<u64>,
     state: State,
     raw: Frame,
@@ -119,7 +120,11 @@ impl StreamSource {
     /// lines, too, and that it is cut off is no failure of the source.
     pub(super) fn is_connection(&mut self, number: usize, record_bytes_max: usize) {
         self.system.begin_split(number);
-        self.record_bytes_max = record_bytes_max;
+        // Frames were held against the limit as they came.
+        self.record_bytes_max = match self.format {
+            FileFormat::Binary(_) => usize::MAX,
+            _ => record_bytes_max,
+        };
         self.lines = Some(0);
     }
 
@@ -225,10 +230,7 @@ impl StreamSource {
         self.parts.note(self.base + self.bytes.len() as u64, &block);
         self.counters.bytes_read += block.len() as u64;
         self.base += self.at as u64;
-        if let Some(lines) = &mut self.lines {
-            let passed = &self.bytes[..self.at];
-            *lines += memchr::memchr_iter(b'\n', passed).count() as u64;
-        }
+        self.pass_lines();
         self.parts.leave(&self.bytes[..self.at]);
         self.bytes.drain(..self.at);
         self.at = 0;
@@ -269,7 +271,8 @@ impl StreamSource {
     /// Reads what stands before the records, once it is there.
     fn begin(&mut self) -> Result<()> {
         let (end, tail) = self.in_hand();
-        if self.base + self.at as u64 == self.parts.start() {
+        let is_text = !matches!(self.format, FileFormat::Binary(_));
+        if is_text && self.base + self.at as u64 == self.parts.start() {
             let mark = BYTE_ORDER_MARK.len();
             match self.bytes[self.at..end].starts_with(BYTE_ORDER_MARK) {
                 true => self.at += mark,
@@ -280,7 +283,7 @@ impl StreamSource {
             }
         }
         let names = match &self.format {
-            FileFormat::Ndjson | FileFormat::Debezium(_) => Vec::new(),
+            FileFormat::Ndjson | FileFormat::Debezium(_) | FileFormat::Binary(_) => Vec::new(),
             FileFormat::Csv {
                 header: Header::Absent(names),
                 ..
@@ -342,6 +345,9 @@ impl StreamSource {
             };
             let first = self.raw.rows();
             let parsed = parser.parse_chunk(&chunk, self.at, &mut self.raw);
+            if let Some(parser) = parser.binary() {
+                self.counters.rows_repeated += parser.take_repeated();
+            }
             if self.admit(first, parsed.at) {
                 continue;
             }
@@ -384,7 +390,9 @@ impl StreamSource {
             self.counters.rows_read += 1;
             self.counters.rows_passed += 1;
             self.numbered = self.numbered.map(|records| records + 1);
-            self.system.note(self.base + start as u64);
+            let of_frame = parser.number(start);
+            self.system
+                .note(of_frame.unwrap_or(self.base + start as u64));
             self.starts.push(start);
         }
         let Some((row, start, reason)) = refused else {
@@ -405,20 +413,6 @@ impl StreamSource {
         self.counters.rows_bad += 1;
         let taken = self.tell(at, reason);
         self.failed = taken.err();
-    }
-
-    fn tell(&mut self, at: usize, reason: String) -> Result<()> {
-        let parser = self.parser.as_ref().expect("it has parsed");
-        let with_line = self.lines.map(|before| {
-            let line = before + memchr::memchr_iter(b'\n', &self.bytes[..at]).count() as u64 + 1;
-            PathBuf::from(format!("{}, line {line}", self.path.display()))
-        });
-        let record = BadRecord {
-            path: with_line.as_deref().unwrap_or(&self.path),
-            offset: self.base + at as u64,
-            raw: Some(parser.record(&self.bytes[at..])),
-        };
-        self.bad.take(record, reason)
     }
 
     /// Does with rows of the last frame, on which an expression failed and which are in order, what

@@ -4,6 +4,8 @@
 //! alone.
 
 mod acknowledge;
+mod frames;
+pub mod message;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use trefoil_ring0::feed::{Arrivals, Blocks, Feeder, Listen, Listener};
+use trefoil_ring0::schema::Field;
 
 pub use self::acknowledge::Durable;
 use self::acknowledge::Told;
@@ -42,12 +45,14 @@ pub struct Sockets {
     pub address: Address,
     /// Connections at once; another is closed as soon as it is there.
     pub connections_max: usize,
-    /// Bytes of a record; a longer one is bad data.
+    /// Bytes of a record; a longer one is bad data. Of frames of records, those of a message.
     pub record_bytes_max: usize,
     /// A client that sends nothing for so long is cut off.
     pub silence_max: Duration,
     /// Where clients say who they are, and are told what is durable: what is.
     pub acknowledges: Option<Arc<Durable>>,
+    /// The columns of frames, where records come in these: then clients say who they are.
+    pub frames: Option<Arc<[Field]>>,
 }
 
 /// A socket of either kind that listens.
@@ -93,6 +98,8 @@ impl Listen for Sockets {
             open: open.map_err(|error| error.to_string())?,
             silence_max: self.silence_max,
             acknowledges: self.acknowledges.clone(),
+            frames: self.frames.clone(),
+            message_bytes_max: self.record_bytes_max,
             connections_max: self.connections_max,
             count: Arc::default(),
         }))
@@ -133,6 +140,8 @@ struct Listening {
     open: Open,
     silence_max: Duration,
     acknowledges: Option<Arc<Durable>>,
+    frames: Option<Arc<[Field]>>,
+    message_bytes_max: usize,
     connections_max: usize,
     /// Connections that are open.
     count: Arc<AtomicUsize>,
@@ -172,6 +181,8 @@ impl Listener for Listening {
                     name: name.clone(),
                     silence_max: self.silence_max,
                     told: self.acknowledges.clone().map(Told::new),
+                    frames: self.frames.clone(),
+                    message_bytes_max: self.message_bytes_max,
                     _open: OneOpen(Arc::clone(&self.count)),
                 };
                 arrivals
@@ -233,6 +244,9 @@ struct Reading {
     silence_max: Duration,
     /// What the client was told, where it is.
     told: Option<Told>,
+    /// The columns of its frames, where it sends these.
+    frames: Option<Arc<[Field]>>,
+    message_bytes_max: usize,
     _open: OneOpen,
 }
 
@@ -256,10 +270,10 @@ impl Reading {
         }
     }
 
-    fn write(&mut self, line: &str) -> std::io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match &mut self.connection {
-            Connection::Tcp(stream) => stream.write_all(line.as_bytes()),
-            Connection::Unix(stream) => stream.write_all(line.as_bytes()),
+            Connection::Tcp(stream) => stream.write_all(bytes),
+            Connection::Unix(stream) => stream.write_all(bytes),
         }
     }
 
@@ -273,6 +287,9 @@ impl Reading {
     /// Reads to the end; why it was not one, where it was cut off.
     fn read_all(&mut self, blocks: &mut Blocks) -> Result<(), String> {
         self.prepare().map_err(|error| error.to_string())?;
+        if let Some(fields) = self.frames.clone() {
+            return self.read_frames(&fields, blocks);
+        }
         let mut first = match self.told {
             None => Vec::new(),
             Some(_) => match self.greet(blocks)? {

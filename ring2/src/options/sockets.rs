@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use trefoil_ring0::program::FileFormat;
 use trefoil_ring1::connector::{Address, Sockets};
 
 use super::{duration, get, later, word};
-use crate::catalog::SourceDef;
+use crate::catalog::{SourceDef, SourceFormat};
 use crate::error::SqlError;
 use crate::place::Place;
 use crate::syntax::{CreateSource, OptionSpec};
@@ -71,8 +72,13 @@ pub(super) fn sockets(
         None => false,
         Some(option) => word(place, option, &["true", "false"])? == "true",
     };
+    let frames = match &def.format {
+        SourceFormat::Records(FileFormat::Binary(fields)) => Some(Arc::clone(fields)),
+        _ => None,
+    };
     Ok(Sockets {
-        acknowledges: acknowledges.then(Arc::default),
+        acknowledges: (acknowledges || frames.is_some()).then(Arc::default),
+        frames,
         address,
         connections_max: number("max_connections", CONNECTIONS, CONNECTIONS_MAX)?,
         record_bytes_max: number("max_record_bytes", RECORD_BYTES, RECORD_BYTES_MAX)?,

@@ -147,7 +147,7 @@ impl FileSource {
             let record = BadRecord {
                 path: &file.path,
                 offset: piece.start + start as u64,
-                raw: Some(parser.record(&bytes[start..])),
+                raw: parser.record(&bytes[start..]),
             };
             told += 1;
             if let Err(error) = self.bad.take(record, error.message.clone()) {

@@ -1,6 +1,7 @@
 //! Clients that say who they are: their records are numbered, so that one that comes back is told
 //! behind which it goes on, and meanwhile up to which they are durable. Its first line is
-//! `{"producer":"NAME"}`, and what it is told are lines, too: `{"held":N}`, `{"durable":N}`.
+//! `{"producer":"NAME"}`, and what it is told are lines, too: `{"held":N}`, `{"durable":N}`. Where
+//! records come in frames, all of it is messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use trefoil_ring0::feed::Blocks;
 
 use super::Reading;
+use super::message::{Answer, write_answer};
 
 /// Time between two looks at what is durable.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
@@ -101,26 +103,42 @@ impl Reading {
         let rest = line.split_off(end + 1);
         let Greeting { producer } = serde_json::from_slice(&line)
             .map_err(|error| format!("its first line is not {{\"producer\":\"NAME\"}}: {error}"))?;
-        let Some(held) = blocks.greet(&producer) else {
+        let held = self.greet_as(&producer, blocks)?;
+        Ok(held.map(|_| rest))
+    }
+
+    /// Says behind which record a producer goes on; `None` where nobody wants more.
+    pub(super) fn greet_as(
+        &mut self,
+        producer: &str,
+        blocks: &mut Blocks,
+    ) -> Result<Option<u64>, String> {
+        let Some(held) = blocks.greet(producer) else {
             return Ok(None);
         };
         if let Some(told) = &mut self.told {
-            told.producer = Some(producer);
+            told.producer = Some(producer.to_owned());
         }
-        self.tell("held", held)?;
-        Ok(Some(rest))
+        self.tell(&Answer::Held(held))?;
+        Ok(Some(held))
     }
 
     /// Tells what has become durable.
     pub(super) fn acknowledge(&mut self) -> Result<(), String> {
         match self.told.as_mut().and_then(Told::more) {
-            Some(rows) => self.tell("durable", rows),
+            Some(rows) => self.tell(&Answer::Durable(rows)),
             None => Ok(()),
         }
     }
 
-    fn tell(&mut self, what: &str, rows: u64) -> Result<(), String> {
-        let told = self.write(&format!("{{\"{what}\":{rows}}}\n"));
+    fn tell(&mut self, answer: &Answer) -> Result<(), String> {
+        let line = |what: &str, rows: &u64| format!("{{\"{what}\":{rows}}}\n").into_bytes();
+        let told = self.write(&match answer {
+            _ if self.frames.is_some() => write_answer(answer),
+            Answer::Held(rows) => line("held", rows),
+            Answer::Durable(rows) => line("durable", rows),
+            Answer::Refused(_) => unreachable!("clients that send lines are not told why"),
+        });
         told.map_err(|error| format!("it does not take what it is told: {error}"))
     }
 }
