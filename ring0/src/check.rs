@@ -10,9 +10,9 @@ use crate::error::{Result, refuse};
 use crate::expr::Expr;
 use crate::id::{ExchangeId, OutputId, SourceId};
 use crate::program::{
-    AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, OperatorSpec, Order, Phase,
-    ProcessingTime, Program, Reading, Routing, Side, SourceKind, SourceSpec, StageInput,
-    StageOutput, StageSpec, SystemColumn, dead_letter_schema,
+    AggregateSpec, BadData, EventTime, GeneratorSpec, LateRule, Made, NexmarkSpec, OperatorSpec,
+    Order, Phase, ProcessingTime, Program, Reading, Routing, Side, SourceKind, SourceSpec,
+    StageInput, StageOutput, StageSpec, SystemColumn, dead_letter_schema,
 };
 use crate::schema::{Schema, physical, sql_name};
 use crate::source::{check_columns, check_system, file_schema, is_made};
@@ -161,14 +161,19 @@ fn check_processing(source: &SourceSpec) -> Result<()> {
 /// Checks that each column that is made can be: event time in every row.
 fn check_generator(source: &SourceSpec, made: &GeneratorSpec) -> Result<()> {
     let fields = &file_schema(source).fields;
-    if made.columns.len() != fields.len() {
-        let (name, columns) = (&source.name, made.columns.len());
-        return refuse(format!(
-            "source {name}: {columns} ways for {} columns",
-            fields.len()
-        ));
+    let ways = match &made.made {
+        Made::Drawn(columns) => columns.len(),
+        Made::Nexmark(made) => made.columns.len(),
+    };
+    if ways != fields.len() {
+        let (name, columns) = (&source.name, fields.len());
+        return refuse(format!("source {name}: {ways} ways for {columns} columns"));
     }
-    for (number, (field, column)) in fields.iter().zip(&made.columns).enumerate() {
+    let columns = match &made.made {
+        Made::Drawn(columns) => columns,
+        Made::Nexmark(made) => return check_nexmark(source, made),
+    };
+    for (number, (field, column)) in fields.iter().zip(columns).enumerate() {
         let is_time = source.event_time.is_some_and(|e| e.column == number);
         let is_time = is_time && !source.is_only_compared;
         let may_be_null = field.nullable && !is_time;
@@ -178,6 +183,22 @@ fn check_generator(source: &SourceSpec, made: &GeneratorSpec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks that columns of a table of the benchmark have the types that these have.
+fn check_nexmark(source: &SourceSpec, made: &NexmarkSpec) -> Result<()> {
+    let known = made.table.columns();
+    for (field, column) in file_schema(source).fields.iter().zip(&made.columns) {
+        let is_there = known.iter().any(|(_, other)| other == column);
+        if !is_there || field.data_type != column.data_type() {
+            let (name, field) = (&source.name, &field.name);
+            return refuse(format!("source {name}: column {field} is no {column:?}"));
+        }
+    }
+    match made.events_per_s {
+        0 => refuse(format!("source {}: no events in a second", source.name)),
+        _ => Ok(()),
+    }
 }
 
 fn is_event_time(event_time: EventTime, schema: &Schema) -> bool {

@@ -25,7 +25,8 @@ pub use self::aggregate::{
     AggregateCall, AggregateFunction, AggregateSpec, Phase, SessionSpec, WindowKey,
 };
 pub use self::changes::ChangesSpec;
-pub use self::generator::{Draw, GeneratedColumn, GeneratorSpec};
+pub use self::generator::{Draw, EVENTS_PER_S, GeneratedColumn, GeneratorSpec, Made};
+pub use self::generator::{NexmarkColumn, NexmarkSpec, NexmarkTable};
 pub use self::input::{FileFormat, Header, SourceKind};
 pub use self::join::{Interval, JoinKind, JoinSpec, Keep, Nearest, Side, Ties, Toward};
 pub use self::sets::{LastColumn, RepeatSpec, StandingSpec};

@@ -11,8 +11,8 @@ use arrow_schema::{DataType, TimeUnit};
 use trefoil_ring0::column::Column;
 use trefoil_ring0::id::{ExchangeId, OutputId, SourceId};
 use trefoil_ring0::program::{
-    Draw, EventTime, ExchangeSpec, GeneratedColumn, GeneratorSpec, Order, OutputSpec, Program,
-    Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
+    Draw, EventTime, ExchangeSpec, GeneratedColumn, GeneratorSpec, Made, Order, OutputSpec,
+    Program, Reading, Routing, SourceKind, SourceSpec, StageInput, StageOutput, StageSpec,
 };
 use trefoil_ring0::runtime::{Config, Executor, Next, start};
 use trefoil_ring0::schema::{Field, Schema};
@@ -41,7 +41,7 @@ fn made(start: i64, rows: i64) -> SourceKind {
         rows: Some(rows as u64),
         rate: None,
         seed: 1,
-        columns: vec![GeneratedColumn {
+        made: Made::Drawn(vec![GeneratedColumn {
             number: 0,
             nulls_permille: 0,
             draw: Draw::Sequence {
@@ -50,7 +50,7 @@ fn made(start: i64, rows: i64) -> SourceKind {
                 jitter: 0,
             },
             length: 0,
-        }],
+        }]),
     })
 }
 

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     CaseWhen, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor,
     TableWithJoins, Values, VisitMut, VisitorMut, visit_expressions,
 };
-use trefoil_ring0::program::{Draw, GeneratedColumn, GeneratorSpec};
+use trefoil_ring0::program::{Draw, GeneratedColumn, GeneratorSpec, Made};
 
 use crate::catalog::{ColumnDef, SourceDef};
 use crate::check::aggregates;
@@ -41,7 +41,7 @@ fn numbers(rows: usize) -> SourceDef {
             rows: Some(rows as u64),
             rate: None,
             seed: 0,
-            columns: vec![GeneratedColumn {
+            made: Made::Drawn(vec![GeneratedColumn {
                 number: 0,
                 nulls_permille: 0,
                 draw: Draw::Sequence {
@@ -50,7 +50,7 @@ fn numbers(rows: usize) -> SourceDef {
                     jitter: 0,
                 },
                 length: 0,
-            }],
+            }]),
         }),
         ..SourceDef::default()
     }

@@ -246,6 +246,7 @@ impl Definer<'_> {
             Role::ByUse(sink) => (Cow::Borrowed(create), Some(sink)),
             Role::Kept => (Cow::Borrowed(create), None),
         };
+        let create = options::nexmark::with_columns(self.place, create)?;
         let mut def = ddl::define(self.place, &create)?;
         def.as_sink = as_sink.map(Box::new);
         let columns: Columns = (def.columns.iter())

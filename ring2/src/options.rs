@@ -4,6 +4,7 @@
 mod csv;
 mod frames;
 mod generator;
+pub(crate) mod nexmark;
 mod sockets;
 
 use crate::catalog::{BadDataPolicy, SinkDef, SourceDef, SourceFormat};
@@ -86,7 +87,7 @@ fn of_source(connector: &str) -> &'static [&'static str] {
     match connector {
         "file" => &["path", "follow", "splits"],
         "generator" => &generator::OPTIONS,
-        "nexmark" => &["rows", "rate", "seed", "table"],
+        nexmark::NAME => &nexmark::OPTIONS,
         "tcp" | "unix" => &sockets::OPTIONS,
         "kafka" => &["topic", "bootstrap_servers", "group_id", "start"],
         _ => &[],
@@ -187,7 +188,7 @@ pub(crate) fn source(
         None | Some(_) => false,
     };
     match connector.as_deref() {
-        Some("file" | "stdin" | "generator" | "channel" | "tcp" | "unix") | None => {}
+        Some("file" | "stdin" | "generator" | "nexmark" | "channel" | "tcp" | "unix") | None => {}
         Some(other) => later(def, format!("connector '{other}' cannot run yet")),
     }
     def.connector = connector;
@@ -213,6 +214,9 @@ pub(crate) fn source(
     }
     if is_generator {
         def.generator = Some(generator::generator(place, def, create)?);
+    }
+    if nexmark::is_nexmark(create) {
+        def.generator = Some(nexmark::nexmark(place, def, create)?);
     }
     // Behind whatever else cannot run: an engine takes this one back.
     if def.connector.as_deref() == Some(CHANNEL) {
@@ -335,7 +339,6 @@ fn source_option(
                 },
             );
         }
-        "table" => drop(word(place, option, &["person", "auction", "bid"])?),
         "start" => drop(word(place, option, &["earliest", "latest"])?),
         // What else a connector knows matters once it runs: until then `later` refuses it.
         _ => return network(place, def.connector.as_deref(), option),

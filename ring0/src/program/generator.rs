@@ -1,16 +1,60 @@
 //! Records that are made and not read.
 
+mod nexmark;
+
+pub use self::nexmark::{EVENTS_PER_S, NexmarkColumn, NexmarkSpec, NexmarkTable};
+
 /// How records are made: row i is a function of (seed, i) alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GeneratorSpec {
     /// How many; `None` without end.
     pub rows: Option<u64>,
     /// How many a second, at most: row i is not there before the program has run for i / rate.
+    /// Where rows are some of the events of a benchmark, these: a row is there with its event.
     pub rate: Option<u64>,
     /// What makes one run's values differ from another's.
     pub seed: u64,
-    /// For each column that the source reads.
-    pub columns: Vec<GeneratedColumn>,
+    /// What they hold.
+    pub made: Made,
+}
+
+/// What is in the columns of records that are made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Made {
+    /// What is drawn for each column that the source reads.
+    Drawn(Vec<GeneratedColumn>),
+    /// A table of the NEXMark benchmark.
+    Nexmark(NexmarkSpec),
+}
+
+impl GeneratorSpec {
+    /// The same rows, and of their columns those with these numbers.
+    #[must_use]
+    pub fn reading(&self, columns: &[usize]) -> Self {
+        let mut read = self.clone();
+        match (&self.made, &mut read.made) {
+            (Made::Drawn(all), Made::Drawn(some)) => *some = picked(all, columns),
+            (Made::Nexmark(all), Made::Nexmark(some)) => {
+                some.columns = picked(&all.columns, columns);
+            }
+            _ => unreachable!("a copy is of its own kind"),
+        }
+        read
+    }
+
+    /// How many rows are among the first so many that are due by the rate.
+    pub(crate) fn rows_due(&self, due: u64) -> u64 {
+        match &self.made {
+            Made::Drawn(_) => due,
+            Made::Nexmark(made) => made.table.rows_of(due),
+        }
+    }
+}
+
+/// Those of these numbers that there are.
+fn picked<T: Clone>(all: &[T], numbers: &[usize]) -> Vec<T> {
+    let some = numbers.iter().filter_map(|n| all.get(*n));
+    some.cloned().collect()
 }
 
 /// How a column's values are made.

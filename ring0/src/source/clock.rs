@@ -207,7 +207,7 @@ mod tests {
     use arrow_schema::{DataType, TimeUnit};
 
     use super::*;
-    use crate::program::{GeneratorSpec, SourceKind};
+    use crate::program::{GeneratorSpec, Made, SourceKind};
     use crate::schema::{Field, Schema};
 
     fn spec(schema: &Schema, rate: Option<u64>, ahead_s: Option<i64>) -> SourceSpec {
@@ -215,7 +215,7 @@ mod tests {
             rows: None,
             rate,
             seed: 0,
-            columns: Vec::new(),
+            made: Made::Drawn(Vec::new()),
         });
         let mut spec = SourceSpec::new("s", Arc::new(schema.clone()), kind);
         spec.event_time = Some(EventTime {

@@ -3,6 +3,7 @@
 //! own; the clock is read once a frame.
 
 mod draw;
+mod nexmark;
 
 use std::sync::Arc;
 
@@ -10,22 +11,26 @@ use arrow_schema::DataType;
 
 pub use self::draw::{Drawn, is_made};
 
-use self::draw::append;
+use self::nexmark::Event;
 use super::bad::BadRecords;
 use super::chunks::{Left, Numbers};
 use super::clock::Clock;
 use super::open::{Files, file_schema};
 use super::system::{System, seal};
+use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::kernel::RowError;
 use crate::metrics::SourceCounters;
-use crate::program::{GeneratorSpec, SourceKind, SourceSpec};
+use crate::program::{GeneratorSpec, Made, SourceKind, SourceSpec};
 use crate::source::{Polled, Reader};
 use crate::wake::{self, Bell};
 
 /// Rows of a chunk.
 const CHUNK_ROWS: u64 = 16 * 1024;
+/// Events of a chunk, where rows are some of them: tables of one benchmark are read together, and a
+/// chunk of each is as long a time.
+const CHUNK_EVENTS: u64 = 4_000;
 /// Chunks a second, at least, where a rate is given: what one shard makes nobody waits for long.
 const CHUNKS_PER_S: u64 = 50;
 /// Time between two looks at what is due.
@@ -35,7 +40,7 @@ const PACE_MS: i32 = 1;
 #[derive(Debug)]
 pub(crate) struct GeneratorSource {
     rows: u64,
-    rate: Option<u64>,
+    spec: GeneratorSpec,
     /// The time of row 0, and how it is read.
     begun: i64,
     now: fn() -> i64,
@@ -45,7 +50,7 @@ pub(crate) struct GeneratorSource {
     chunk: std::ops::Range<u64>,
     shards: usize,
     chunk_ended: bool,
-    columns: Vec<Drawn>,
+    columns: Columns,
     types: Vec<DataType>,
     raw: Frame,
     pub(super) out: Frame,
@@ -57,10 +62,48 @@ pub(crate) struct GeneratorSource {
     pub(super) counters: SourceCounters,
 }
 
+/// What the columns hold, one way for each.
+#[derive(Debug)]
+enum Columns {
+    Drawn(Vec<Drawn>),
+    Nexmark(Vec<Event>),
+}
+
+impl Columns {
+    fn new(spec: &GeneratorSpec) -> Self {
+        match &spec.made {
+            Made::Drawn(columns) => {
+                let drawn = columns.iter().map(|c| Drawn::new(c, spec.seed));
+                Self::Drawn(drawn.collect())
+            }
+            Made::Nexmark(made) => {
+                let columns = made.columns.iter();
+                Self::Nexmark(columns.map(|c| Event::new(made, *c, spec.seed)).collect())
+            }
+        }
+    }
+
+    /// Appends rows to all columns.
+    fn append(&self, rows: std::ops::Range<u64>, types: &[DataType], to: &mut [Column]) {
+        match self {
+            Self::Drawn(columns) => {
+                for ((column, data_type), to) in columns.iter().zip(types).zip(to) {
+                    draw::append(column, rows.clone(), data_type, to);
+                }
+            }
+            Self::Nexmark(columns) => {
+                for (column, to) in columns.iter().zip(to) {
+                    nexmark::append(column, rows.clone(), to);
+                }
+            }
+        }
+    }
+}
+
 impl GeneratorSource {
     /// Whether rows come at their own time.
     pub(super) fn is_paced(&self) -> bool {
-        self.rate.is_some()
+        self.spec.rate.is_some()
     }
 
     pub(super) fn new(
@@ -70,15 +113,17 @@ impl GeneratorSource {
         reader: Reader,
     ) -> Self {
         let schema = file_schema(spec);
-        let chunk_rows = match made.rate {
-            Some(rate) => (rate / CHUNKS_PER_S).clamp(1, CHUNK_ROWS),
-            None => CHUNK_ROWS,
+        let most = match &made.made {
+            Made::Drawn(_) => CHUNK_ROWS,
+            Made::Nexmark(_) => CHUNK_EVENTS,
         };
+        let chunk = made.rate.map_or(most, |rate| most.min(rate / CHUNKS_PER_S));
+        let chunk_rows = made.rows_due(chunk).max(1);
         let rows = made.rows.unwrap_or(u64::MAX);
         let chunks = rows.div_ceil(chunk_rows);
         Self {
             rows,
-            rate: made.rate,
+            spec: made.clone(),
             begun: reader.begun,
             now: reader.now,
             numbers: Numbers::new(&files.cut, chunks, reader.shard, reader.shards),
@@ -86,11 +131,7 @@ impl GeneratorSource {
             chunk: 0..0,
             shards: reader.shards,
             chunk_ended: false,
-            columns: made
-                .columns
-                .iter()
-                .map(|c| Drawn::new(c, made.seed))
-                .collect(),
+            columns: Columns::new(made),
             types: schema.types().cloned().collect(),
             raw: Frame::new(&schema, reader.frame_rows),
             out: Frame::new(&spec.schema, reader.frame_rows),
@@ -165,13 +206,13 @@ impl GeneratorSource {
 
     /// How many rows are due by now.
     fn due(&self) -> u64 {
-        let Some(rate) = self.rate else {
+        let Some(rate) = self.spec.rate else {
             return u64::MAX;
         };
         let passed = i128::from((self.now)()) - i128::from(self.begun);
         // Row 0 is due at once.
         let due = passed.max(0) * i128::from(rate) / 1_000_000_000 + 1;
-        u64::try_from(due).unwrap_or(u64::MAX)
+        self.spec.rows_due(u64::try_from(due).unwrap_or(u64::MAX))
     }
 
     /// Makes rows from `start` on, as many as there is room for their texts. Returns how many.
@@ -180,10 +221,8 @@ impl GeneratorSource {
         // Texts are short as a rule; where they are long, the frame is full before all rows are.
         while made < count && !self.raw.is_full() {
             let rows = start + made as u64..start + (made + ROWS_AT_ONCE.min(count - made)) as u64;
-            let columns = self.columns.iter().zip(&self.types);
-            for ((column, data_type), to) in columns.zip(&mut self.raw.columns) {
-                append(column, rows.clone(), data_type, to);
-            }
+            let to = &mut self.raw.columns;
+            self.columns.append(rows.clone(), &self.types, to);
             let step = (rows.end - rows.start) as usize;
             self.raw.commit_rows(step);
             made += step;

@@ -7,8 +7,8 @@ use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::SourceId;
 use trefoil_ring0::operator::latest::LatestSpec;
 use trefoil_ring0::program::{
-    BadData, EventTime, GeneratorSpec, LastColumn, OperatorSpec, Reading, SourceKind, SourceSpec,
-    StageInput, SystemColumn,
+    BadData, EventTime, LastColumn, OperatorSpec, Reading, SourceKind, SourceSpec, StageInput,
+    SystemColumn,
 };
 use trefoil_ring0::schema::{Field, Schema};
 
@@ -36,11 +36,7 @@ const SYSTEM: [SystemColumn; 3] = [
 /// What a declared source reads or makes, of it these columns.
 fn kind(source: &SourceDef, columns: &[usize]) -> SourceKind {
     if let Some(generator) = &source.generator {
-        let declared = columns.iter().filter_map(|c| generator.columns.get(*c));
-        return SourceKind::Generator(GeneratorSpec {
-            columns: declared.cloned().collect(),
-            ..generator.clone()
-        });
+        return SourceKind::Generator(generator.reading(columns));
     }
     if let (Some(sockets), SourceFormat::Records(format)) = (&source.sockets, &source.format) {
         return SourceKind::Connections {

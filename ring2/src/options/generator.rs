@@ -3,7 +3,7 @@
 use datafusion::arrow::datatypes::DataType;
 use trefoil_ring0::format::time::{parse_date, parse_timestamp};
 use trefoil_ring0::is_made;
-use trefoil_ring0::program::{Draw, GeneratedColumn, GeneratorSpec};
+use trefoil_ring0::program::{Draw, GeneratedColumn, GeneratorSpec, Made};
 use trefoil_ring0::schema::unit_nanos;
 
 use super::{duration, get, word, wrong};
@@ -99,7 +99,7 @@ pub(super) fn generator(
         rows: number("rows", 0)?,
         rate,
         seed: number("seed", 0)?.unwrap_or_default(),
-        columns,
+        made: Made::Drawn(columns),
     })
 }
 
@@ -134,7 +134,7 @@ fn check_name(place: Place<'_>, def: &SourceDef, option: &OptionSpec) -> Result<
 }
 
 /// A whole number from `least` up.
-fn whole(place: Place<'_>, option: &OptionSpec, least: u64) -> Result<u64, SqlError> {
+pub(super) fn whole(place: Place<'_>, option: &OptionSpec, least: u64) -> Result<u64, SqlError> {
     match option.value.parse() {
         Ok(number) if number >= least => Ok(number),
         _ => {

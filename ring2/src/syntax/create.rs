@@ -12,6 +12,7 @@ use super::statement::{
     Statement, ViewKind, Watermark,
 };
 use crate::error::{SqlError, nearest};
+use crate::options::nexmark;
 
 /// What stands between the brackets of CREATE SOURCE.
 const ELEMENT_HINT: &str = "name TYPE [NOT NULL], PRIMARY KEY (..), WATERMARK FOR ts AS \
@@ -104,19 +105,11 @@ impl Reader<'_> {
             let hint = "CREATE MATERIALIZED VIEW name AS SELECT ..";
             return Err((self.place).foreign(self.at(), "CREATE TABLE .. AS SELECT", hint));
         }
-        self.punct(&Token::LParen)?;
-        loop {
-            self.element(&mut source)?;
-            if !self.parser.consume_token(&Token::Comma) {
-                break;
-            }
-        }
-        if self.parser.peek_token().token != Token::RParen {
-            let mut error = self.unexpected("\",\" or \")\"");
-            error.hint = error.hint.or(Some(ELEMENT_HINT.into()));
-            return Err(error);
-        }
-        self.punct(&Token::RParen)?;
+        // Whether the connector has columns of its own is said behind them.
+        let columns = match self.peek_word(0).as_str() {
+            "WITH" => Err(self.unexpected(&Token::LParen.to_string())),
+            _ => Ok(self.elements(&mut source)?),
+        };
         let at = self.at();
         if self.take_all(&["APPEND", "ONLY"]) {
             if kind == SourceKind::Source {
@@ -132,7 +125,27 @@ impl Reader<'_> {
         } else if self.parser.peek_token().token != Token::EOF {
             return Err(self.unexpected("WITH"));
         }
-        Ok(source)
+        match nexmark::is_nexmark(&source) {
+            true => Ok(source),
+            false => columns.map(|()| source),
+        }
+    }
+
+    /// What stands in brackets behind the name.
+    fn elements(&mut self, source: &mut CreateSource) -> Result<(), SqlError> {
+        self.punct(&Token::LParen)?;
+        loop {
+            self.element(source)?;
+            if !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        if self.parser.peek_token().token != Token::RParen {
+            let mut error = self.unexpected("\",\" or \")\"");
+            error.hint = error.hint.or(Some(ELEMENT_HINT.into()));
+            return Err(error);
+        }
+        self.punct(&Token::RParen)
     }
 
     fn element(&mut self, source: &mut CreateSource) -> Result<(), SqlError> {

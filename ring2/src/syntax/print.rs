@@ -168,9 +168,11 @@ impl Display for CreateSource {
             elements.push(format!("PRIMARY KEY ({})", names(&self.primary_key)));
         }
         elements.extend(self.watermarks.iter().map(ToString::to_string));
-        let elements = elements.join(", ");
-        let own = name(&self.name.value);
-        write!(f, "CREATE {kind} {exists}{own} ({elements}){tail}")?;
+        write!(f, "CREATE {kind} {exists}{}", name(&self.name.value))?;
+        if !elements.is_empty() {
+            write!(f, " ({})", elements.join(", "))?;
+        }
+        f.write_str(tail)?;
         match self.has_options {
             true => write!(f, " WITH ({})", list(&self.options)),
             false => Ok(()),

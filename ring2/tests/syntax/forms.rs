@@ -138,6 +138,8 @@ const OTHERS: &[&str] = &[
     "CREATE TABLE x (a BIGINT) WITH (connector = 'file', type = 'sink')",
     "CREATE STREAM s (ts TIMESTAMP(3), WATERMARK FOR ts) WITH (a.b = 1, 'c.d' = -1.5, e = false)",
     "CREATE SOURCE s (a STRUCT<b STRUCT<c INT[]>, d TIMESTAMP(9)>[] NOT NULL) WITH (x = 'y')",
+    "CREATE SOURCE IF NOT EXISTS s WITH (connector = 'nexmark', table = 'bid', rows = 7)",
+    "CREATE TABLE s (WATERMARK FOR a AS a - INTERVAL '4' SECOND) WITH (connector = 'nexmark')",
     "CREATE MATERIALIZED VIEW v (a, b) AS SELECT 1, 2 FROM t EMIT ON WINDOW CLOSE",
     "CREATE VIEW v AS SELECT DISTINCT ON (k) k, a FROM t ORDER BY k, a",
     "CREATE INDEX IF NOT EXISTS i ON v (a, \"B\")",

@@ -43,7 +43,7 @@ const OF_NULL: u64 = 1 << 32;
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// A bijection of 64 bits that looks like chance (the finalizer of SplitMix64).
-fn mix(mut x: u64) -> u64 {
+pub(super) fn mix(mut x: u64) -> u64 {
     x ^= x >> 30;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x ^= x >> 27;
@@ -52,10 +52,10 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// The odd number nearest to 2^64 by the golden ratio: multiples of it are spread evenly.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// From 0 up to 1.
-fn fraction(random: u64) -> f64 {
+pub(super) fn fraction(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
