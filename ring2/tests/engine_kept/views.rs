@@ -332,6 +332,42 @@ fn what_has_changed_is_refused() {
     assert_eq!(error.code(), "E0610", "{error}");
 }
 
+/// Rows that are made in another way are others.
+#[test]
+fn what_is_made_in_another_way_is_refused() {
+    let ddl = |options: &str| {
+        let with = |connector: &str| format!("WITH (connector = '{connector}', {options})");
+        let generator = format!(
+            "CREATE SOURCE r (k BIGINT, v BIGINT) {};",
+            with("generator")
+        );
+        let nexmark = format!("CREATE SOURCE r {};", with("nexmark', table = 'bid"));
+        [
+            generator + &view("SELECT k, SUM(v) AS total FROM r GROUP BY k"),
+            nexmark + &view("SELECT bidder, SUM(price) AS total FROM r GROUP BY bidder"),
+        ]
+    };
+    for (number, first) in ddl("rows = 1000, seed = 1").into_iter().enumerate() {
+        let folder = Folder::new(&format!("kept-made-{number}"));
+        let state = folder.path("state");
+        let kept = engine(&state, 1);
+        kept.execute(&first).unwrap();
+        kept.checkpoint().unwrap();
+        drop(kept);
+        for options in [
+            "rows = 1000, seed = 2",
+            "rows = 1000, seed = 1, rate = 1000",
+        ] {
+            let made = engine(&state, 1).execute(&ddl(options)[number]);
+            let error = made.map(|_| ()).unwrap_err();
+            assert_eq!(error.code(), "E0610", "{options}: {error}");
+        }
+        engine(&state, 1)
+            .execute(&ddl("rows = 2000, seed = 1")[number])
+            .unwrap();
+    }
+}
+
 /// The view goes on where a checkpoint cannot be written, which is said and counted.
 #[test]
 fn a_directory_that_is_away() {
