@@ -12,6 +12,7 @@ mod isolation;
 mod joins;
 mod keyed;
 mod latency;
+mod nexmark;
 mod peer;
 mod reference;
 mod report;
@@ -47,9 +48,10 @@ enum Benchmark {
     Checkpoint,
     Scan,
     Isolation,
+    Nexmark,
 }
 
-const ALL: [Benchmark; 10] = [
+const ALL: [Benchmark; 11] = [
     Benchmark::Roofline,
     Benchmark::Keyed,
     Benchmark::Files,
@@ -60,6 +62,7 @@ const ALL: [Benchmark; 10] = [
     Benchmark::Checkpoint,
     Benchmark::Scan,
     Benchmark::Isolation,
+    Benchmark::Nexmark,
 ];
 
 impl Benchmark {
@@ -75,6 +78,7 @@ impl Benchmark {
             Self::Checkpoint => "checkpoint",
             Self::Scan => "scan",
             Self::Isolation => "isolation",
+            Self::Nexmark => "nexmark",
         }
     }
 
@@ -121,6 +125,10 @@ impl Benchmark {
                 "latency and throughput with and without full scans, joins and point queries over \
                  the views, which run as fast as they can; medians over slices of 100 ms"
             }
+            Self::Nexmark => {
+                "the queries q0 to q22 of the NEXMark benchmark over its streams, which the shards \
+                 make themselves, into nothing: records/s on 1..N shards"
+            }
         }
     }
 
@@ -137,6 +145,7 @@ impl Benchmark {
             Self::Checkpoint => checkpoint::ratios(),
             Self::Scan => scan::ratios(setting),
             Self::Isolation => isolation::ratios(),
+            Self::Nexmark => nexmark::ratios(setting),
         }
     }
 
@@ -152,6 +161,7 @@ impl Benchmark {
             Self::Checkpoint => checkpoint::once(setting),
             Self::Scan => scan::once(setting),
             Self::Isolation => isolation::once(setting),
+            Self::Nexmark => nexmark::once(setting),
         }
     }
 }

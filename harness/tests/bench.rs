@@ -46,9 +46,38 @@ fn all_benchmarks_are_listed() {
         "windows",
         "categories",
         "checkpoint",
+        "nexmark",
     ] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
     }
+}
+
+/// Each query has its figures, or is named with the reason.
+#[test]
+fn all_queries_of_nexmark_are_told() {
+    let small = [
+        "--rows", "2000", "--runs", "1", "--warmup", "0", "--cores", "2",
+    ];
+    let output = bench(&[["nexmark", "--json", "-"].as_slice(), small.as_slice()].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let notes = result["notes"].to_string();
+    for number in 0..=22 {
+        if notes.contains(&format!("q{number} does not run: ")) {
+            continue;
+        }
+        for name in [format!("engine@q{number}"), format!("engine@q{number},2")] {
+            let metric = &result["metrics"][&name];
+            assert!(metric["median"].as_f64().unwrap() > 0.0, "{name}");
+            assert_eq!(metric["unit"], "records/s");
+        }
+        let ratio = format!("scaling@q{number},2");
+        assert!(result["ratios"][&ratio].as_f64().unwrap() > 0.0, "{ratio}");
+    }
+    assert!(result["ratios"]["scaling@2"].as_f64().unwrap() > 0.0);
+    assert!(notes.contains("q14: letters are counted"), "{notes}");
+    let output = bench(&["nexmark", "--rows", "49"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
 #[test]
