@@ -104,7 +104,7 @@ pub(super) fn agree(engine: &Rows, batch: &Rows, order: Order) -> bool {
 type Plan = fn(&[SourceFile]) -> trefoil::Result<Vec<PlannedQuery>>;
 
 /// When all of it runs: at 2025-11-06 07:08:09.123456789.
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_762_412_889, 123_456_789)
 }
 

@@ -18,6 +18,7 @@ mod joins;
 mod late;
 mod lookups;
 mod near;
+mod nexmark;
 mod pairs;
 mod queries;
 mod splits;
