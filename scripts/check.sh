@@ -23,6 +23,16 @@ else
     left_out+=("licences, bans and sources of dependencies: cargo-deny is not installed")
 fi
 step cargo test --locked "${packages[@]}"
+# What has a workspace of its own, in the same target folder: most of it is built already.
+if [ $# -eq 0 ]; then
+    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+    for folder in benches scripts/compare; do
+        manifest=(--manifest-path "$folder/Cargo.toml")
+        step cargo fmt "${manifest[@]}" --check
+        step cargo clippy --locked "${manifest[@]}" --all-targets --quiet -- -D warnings
+    done
+    step cargo test --locked --manifest-path scripts/compare/Cargo.toml
+fi
 
 printf '\n== all that was checked is in order\n' >&2
 for what in "${left_out[@]}"; do
