@@ -135,7 +135,8 @@ pub struct Field {
     pub data_type: DataType,
     /// Whether NULL can occur.
     pub nullable: bool,
-    /// Whether a VARCHAR's texts are JSON: a source then takes any JSON value, as its text.
+    /// Whether the texts of a VARCHAR are JSON, or those of a list's elements: a source then takes
+    /// any JSON value, as its text.
     pub json: bool,
     /// What a source takes integers for where a TIMESTAMP is wanted: so many of these since 1970.
     pub epoch: Option<TimeUnit>,

@@ -29,9 +29,9 @@ pub struct ColumnDef {
 }
 
 impl ColumnDef {
-    /// Whether its texts are JSON.
+    /// Whether its texts are JSON, or those in its lists.
     pub fn is_json(&self) -> bool {
-        self.declared == "JSON"
+        self.declared.trim_end_matches("[]") == "JSON"
     }
 
     /// How many characters its texts have at most: `n` of VARCHAR(n).

@@ -266,12 +266,26 @@ fn data_type(place: Place<'_>, declared: &TypeName, at: Location) -> Result<Data
             place.hinted("E0302", at, message, hint)
         }),
         TypeName::Struct(fields) => {
+            if fields.iter().any(|(_, t)| is_json(t)) {
+                let message = "a STRUCT with a member of type JSON is not supported yet";
+                let hint = "declare all of it as JSON: -> and ->> read its members";
+                return Err(place.hinted("E0302", at, message, hint));
+            }
             let fields = fields
                 .iter()
                 .map(|(name, t)| Ok(Field::new(&name.value, data_type(place, t, at)?, true)));
             Ok(DataType::Struct(fields.collect::<Result<Fields, _>>()?))
         }
         TypeName::List(item) => Ok(DataType::new_list(data_type(place, item, at)?, true)),
+    }
+}
+
+/// Whether a type is JSON, or lists of it.
+fn is_json(declared: &TypeName) -> bool {
+    match declared {
+        TypeName::Named(name, _) => name == "JSON",
+        TypeName::List(item) => is_json(item),
+        TypeName::Struct(_) => false,
     }
 }
 

@@ -1,6 +1,8 @@
 //! `->` and `->>`: a member or an element of a JSON text, as JSON or as text. What is found keeps
 //! the digits and blanks that it was written with.
 
+pub(crate) mod typed;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -30,11 +32,6 @@ pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
     });
     let of_text = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
     get.chain([ScalarUDF::new_from_impl(Parse(of_text))])
-}
-
-/// Whether an expression's texts are JSON because of what it computes.
-pub(crate) fn is_json(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(f) if matches!(f.name(), JSON | PARSE))
 }
 
 /// Plans the operators as their functions.
@@ -80,12 +77,17 @@ impl ScalarUDFImpl for Parse {
         let given = call.args.swap_remove(0);
         let texts = given.to_array(1)?;
         for text in texts.as_string::<i32>().iter().flatten() {
-            if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+            if let Err(error) = read(text) {
                 return exec_err!("this is no JSON: {error}");
             }
         }
         Ok(given)
     }
+}
+
+/// Whether a text is JSON.
+fn read(text: &str) -> serde_json::Result<IgnoredAny> {
+    serde_json::from_str(text)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

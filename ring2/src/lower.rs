@@ -31,8 +31,8 @@ mod windows;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::DFSchemaRef;
-use datafusion::logical_expr::{LogicalPlan, Unnest};
+use datafusion::common::{Column, DFSchemaRef};
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, LogicalPlan, Unnest};
 use trefoil_ring0::changelog;
 use trefoil_ring0::expr::Expr;
 use trefoil_ring0::id::OutputId;
@@ -48,8 +48,8 @@ use self::changes::Told;
 use self::lookup::Windowed;
 use self::wanted::Wanted;
 use crate::error::SqlError;
-use crate::json::is_json;
-use crate::lower_expr::{Kernels, Scope, expression, unaliased};
+use crate::json::typed::{self, Texts};
+use crate::lower_expr::{Kernels, Scope, expression, held_type};
 use crate::partitioning::{Analysis, Route, node};
 use crate::planner::Planned;
 use crate::script::{Emit, Select};
@@ -289,7 +289,7 @@ impl Lowering<'_> {
                     let field = projection.schema.field(column);
                     let lowered = expression(expr, &scope)?;
                     let mut made = self.field(field.name(), &lowered, field.is_nullable())?;
-                    made.json |= is_json(unaliased(expr));
+                    made.json = self.is_json(expr, &scope)?;
                     fields.push(made);
                     exprs.push(lowered);
                 }
@@ -399,6 +399,31 @@ impl Lowering<'_> {
             columns: self.columns.clone(),
             kernels: self.kernels,
         }
+    }
+
+    /// Whether the texts of a result are JSON, or those in its lists.
+    fn is_json(&self, expr: &PlanExpr, scope: &Scope<'_>) -> Result<bool, Refusal> {
+        let column = |column: &Column| match scope.place(column) {
+            Some(at) => self.schema.fields[at].json,
+            None => false,
+        };
+        match typed::texts(expr, &column) {
+            Texts::Json => Ok(expr
+                .get_type(scope.plan)
+                .is_ok_and(|t| held_type(&t).is_some_and(|t| typed::may_be(&t)))),
+            Texts::Within => Err((
+                "E0302",
+                "a STRUCT with a member of type JSON is not supported yet".to_owned(),
+            )),
+            Texts::Untyped | Texts::Other => Ok(false),
+        }
+    }
+
+    /// Of calls over `input`, as it is here, which give JSON.
+    fn jsons(&self, calls: &[PlanExpr], input: &LogicalPlan) -> Result<Vec<bool>, Refusal> {
+        let scope = self.scope(input);
+        let calls = calls.iter().map(|call| self.is_json(call, &scope));
+        calls.collect()
     }
 
     fn field(&self, name: &str, expr: &Expr, nullable: bool) -> Result<Field, Refusal> {

@@ -7,7 +7,7 @@ mod generic;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, FieldRef, IntervalUnit, TimeUnit};
-use datafusion::common::{DFSchemaRef, ScalarValue};
+use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::{Expr as PlanExpr, Operator};
 use trefoil_ring0::expr::{BinaryOp, Expr, Scalar, UnaryOp};
 use trefoil_ring0::kernel::{castable, operable};
@@ -38,6 +38,17 @@ pub(crate) struct Scope<'p> {
     /// Which of the plan's columns are produced, where not all are.
     pub(crate) columns: Option<Vec<usize>>,
     pub(crate) kernels: Kernels,
+}
+
+impl Scope<'_> {
+    /// Where a column of the plan is among those that are produced.
+    pub(crate) fn place(&self, column: &Column) -> Option<usize> {
+        let index = self.plan.maybe_index_of_column(column)?;
+        match &self.columns {
+            None => Some(index),
+            Some(columns) => columns.iter().position(|&c| c == index),
+        }
+    }
 }
 
 /// Without the names given to it.
@@ -76,15 +87,13 @@ pub(crate) fn expression(expr: &PlanExpr, scope: &Scope<'_>) -> Result<Expr, Ref
     match expr {
         PlanExpr::Alias(alias) => lower(&alias.expr),
         PlanExpr::Column(column) => {
-            let index = scope
-                .plan
-                .maybe_index_of_column(column)
-                .ok_or_else(|| from_around(&column.name))?;
-            let index = match &scope.columns {
-                None => Some(index),
-                Some(columns) => columns.iter().position(|&c| c == index),
-            };
-            index.map(Expr::Column).ok_or_else(|| no(expr))
+            if scope.plan.maybe_index_of_column(column).is_none() {
+                return Err(from_around(&column.name));
+            }
+            scope
+                .place(column)
+                .map(Expr::Column)
+                .ok_or_else(|| no(expr))
         }
         PlanExpr::OuterReferenceColumn(_, column) => Err(from_around(&column.name)),
         PlanExpr::Literal(value, _) => match literal(value) {

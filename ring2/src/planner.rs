@@ -13,7 +13,7 @@ pub(crate) mod generated;
 mod mixed;
 mod not_in;
 mod numbers;
-mod only;
+pub(crate) mod only;
 mod rules;
 pub(crate) mod state_ttl;
 mod subqueries;

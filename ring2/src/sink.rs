@@ -122,10 +122,11 @@ fn feed(
             Some(ResultColumn::Plain { index, .. }) if schema.fields[*index].json);
         if !column.data_type.equals_datatype(given) || column.is_json() != json {
             let wanted = &column.declared;
-            let message = format!(
-                "column \"{name}\" is {wanted}, the query gives {}",
-                sql_name(given)
-            );
+            let given = match json {
+                true => sql_name(given).replace("VARCHAR", "JSON"),
+                false => sql_name(given),
+            };
+            let message = format!("column \"{name}\" is {wanted}, the query gives {given}");
             let hint = format!("CAST(.. AS {wanted})");
             let given = target.columns.iter().position(|c| *c == column.name);
             let at = item_at(select, given.unwrap_or(number)).unwrap_or(at);

@@ -59,10 +59,10 @@ pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec
         Column::Binary(c) if c.bytes(row).is_empty() => out.extend_from_slice(b"\"\""),
         Column::List(_) | Column::Struct(_) => {
             let mut text = Vec::new();
-            write_json(&field.data_type, column, row, &mut text);
+            write_json(&field.data_type, texts(field), column, row, &mut text);
             write_csv_string(&String::from_utf8_lossy(&text), out);
         }
-        _ => write_plain(&field.data_type, column, row, out),
+        _ => write_plain(&field.data_type, texts(field), column, row, out),
     }
 }
 
@@ -70,31 +70,36 @@ pub fn write_csv_value(field: &Field, column: &Column, row: usize, out: &mut Vec
 pub fn write_cell(schema: &Schema, frame: &Frame, column: usize, row: usize, out: &mut Vec<u8>) {
     let (field, column) = (&schema.fields[column], &frame.columns[column]);
     if column.is_valid(row) {
-        write_plain(&field.data_type, column, row, out);
+        write_plain(&field.data_type, texts(field), column, row, out);
     } else {
         out.extend_from_slice(b"NULL");
     }
 }
 
+/// What the texts of a column are, also those within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Strings.
+    Plain,
+    /// JSON, written as it is.
+    Json,
+}
+
+fn texts(field: &Field) -> Texts {
+    match field.json {
+        true => Texts::Json,
+        false => Texts::Plain,
+    }
+}
+
 /// Appends a value as JSON, NULL as `null`.
 pub fn write_json_value(field: &Field, column: &Column, row: usize, out: &mut Vec<u8>) {
-    match column {
-        Column::Utf8(c) if field.json && c.validity.is_valid(row) => {
-            // Within a text of JSON a newline is escaped: one that is not stands between values,
-            // and would end the line of this object.
-            let blank = |byte: &u8| match byte {
-                b'\n' | b'\r' => b' ',
-                other => *other,
-            };
-            out.extend(c.bytes(row).iter().map(blank));
-        }
-        _ => write_json(&field.data_type, column, row, out),
-    }
+    write_json(&field.data_type, texts(field), column, row, out);
 }
 
 /// A value as JSON: numbers and booleans as they are, lists as arrays, structs as objects, all
 /// else as strings.
-fn write_json(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
+fn write_json(data_type: &DataType, texts: Texts, column: &Column, row: usize, out: &mut Vec<u8>) {
     if !column.is_valid(row) {
         return out.extend_from_slice(b"null");
     }
@@ -105,7 +110,7 @@ fn write_json(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u
                 if i > 0 {
                     out.push(b',');
                 }
-                write_json(item.data_type(), &c.values, element, out);
+                write_json(item.data_type(), texts, &c.values, element, out);
             }
             out.push(b']');
         }
@@ -114,29 +119,42 @@ fn write_json(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u
                 out.push(if i == 0 { b'{' } else { b',' });
                 write_json_string(field.name(), out);
                 out.push(b':');
-                write_json(field.data_type(), member, row, out);
+                write_json(field.data_type(), texts, member, row, out);
             }
             out.push(b'}');
         }
-        (_, Column::Utf8(c)) => write_json_string(c.value(row), out),
-        (_, Column::F32(c)) if !c.values[row].is_finite() => quoted(data_type, column, row, out),
-        (_, Column::F64(c)) if !c.values[row].is_finite() => quoted(data_type, column, row, out),
-        (t, _) if t.is_numeric() || *t == DataType::Boolean => {
-            write_plain(data_type, column, row, out);
+        (_, Column::Utf8(c)) if texts == Texts::Json => {
+            // Within a text of JSON a newline is escaped: one that is not stands between values,
+            // and would end the line of this object.
+            let blank = |byte: &u8| match byte {
+                b'\n' | b'\r' => b' ',
+                other => *other,
+            };
+            out.extend(c.bytes(row).iter().map(blank));
         }
-        _ => quoted(data_type, column, row, out),
+        (_, Column::Utf8(c)) => write_json_string(c.value(row), out),
+        (_, Column::F32(c)) if !c.values[row].is_finite() => {
+            quoted(data_type, texts, column, row, out)
+        }
+        (_, Column::F64(c)) if !c.values[row].is_finite() => {
+            quoted(data_type, texts, column, row, out)
+        }
+        (t, _) if t.is_numeric() || *t == DataType::Boolean => {
+            write_plain(data_type, texts, column, row, out);
+        }
+        _ => quoted(data_type, texts, column, row, out),
     }
 }
 
 /// Text between quotes that has nothing to escape.
-fn quoted(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
+fn quoted(data_type: &DataType, texts: Texts, column: &Column, row: usize, out: &mut Vec<u8>) {
     out.push(b'"');
-    write_plain(data_type, column, row, out);
+    write_plain(data_type, texts, column, row, out);
     out.push(b'"');
 }
 
 /// A value that is not NULL, as plain text; lists and structs as JSON, bytes in hexadecimal.
-fn write_plain(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<u8>) {
+fn write_plain(data_type: &DataType, texts: Texts, column: &Column, row: usize, out: &mut Vec<u8>) {
     fn integer(value: impl std::fmt::Display, out: &mut Vec<u8>) {
         write!(out, "{value}").expect("memory takes all bytes");
     }
@@ -179,7 +197,9 @@ fn write_plain(data_type: &DataType, column: &Column, row: usize, out: &mut Vec<
                 write!(out, "{byte:02x}").expect("memory takes all bytes");
             }
         }
-        (Column::List(_) | Column::Struct(_), _) => write_json(data_type, column, row, out),
+        (Column::List(_) | Column::Struct(_), _) => {
+            write_json(data_type, texts, column, row, out);
+        }
     }
 }
 

@@ -117,8 +117,20 @@ impl Columns {
 }
 
 /// Texts as JSON has them in the other formats: without blanks around them, and NULL where they say
-/// null. What is no JSON is a bad row.
+/// null. What is no JSON is a bad row, and so is one in whose lists such a text is.
 fn json(name: &str, texts: &ArrayRef, bad: &mut Vec<(usize, String)>) -> ArrayRef {
+    if let Some(lists) = texts.as_list_opt::<i32>() {
+        let (item, offsets, values, nulls) = lists.clone().into_parts();
+        let mut elements = Vec::new();
+        let values = json(name, &values, &mut elements);
+        bad.extend(elements.into_iter().filter_map(|(element, reason)| {
+            let begun = offsets.partition_point(|&begin| begin as usize <= element);
+            let row = begun.checked_sub(1).filter(|row| *row < texts.len())?;
+            texts.is_valid(row).then_some((row, reason))
+        }));
+        let item = item.as_ref().clone().with_nullable(true);
+        return Arc::new(ListArray::new(Arc::new(item), offsets, values, nulls));
+    }
     let texts = texts.as_string::<i32>();
     let one = |(row, text): (usize, Option<&str>)| {
         let text = text?.trim_ascii();
@@ -154,7 +166,7 @@ fn find(field: &Field, file: &ArrowSchema) -> Result<(usize, Conversion), String
             field.name,
             sql_name(found.data_type()),
             match field.json {
-                true => "JSON".to_owned(),
+                true => sql_name(&field.data_type).replace("VARCHAR", "JSON"),
                 false => sql_name(&field.data_type),
             }
         )),

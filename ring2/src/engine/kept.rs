@@ -220,7 +220,8 @@ pub(super) fn relation(name: &str, columns: &Schema, rows: ViewRows) -> SourceDe
         name: field.name().clone(),
         data_type: field.data_type().clone(),
         declared: match is_json(field) {
-            true => "JSON".to_owned(),
+            // A text, or lists of such.
+            true => type_name(field.data_type()).replace("VARCHAR", "JSON"),
             false => type_name(field.data_type()),
         },
         nullable: true,

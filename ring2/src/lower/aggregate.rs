@@ -52,6 +52,7 @@ impl Lowering<'_> {
         self.aggregates += 1;
         let (mut exprs, mut fields) = self.key_columns(aggregate, group_expr, sets.as_ref())?;
         let keys = Vec::from_iter(0..exprs.len());
+        let json = self.jsons(&aggregate.aggr_expr, &aggregate.input)?;
         let whole = route != Some(&Route::TwoPhase);
         let groups = changing || !self.reads() || self.branches.len() > 1;
         let sessions = windows.as_ref().is_some_and(|w| w.gap().is_some());
@@ -93,7 +94,7 @@ impl Lowering<'_> {
             true => by_sessions(calls),
             false => (self.firsts(&keys, window, calls)?, Vec::new()),
         };
-        let output = Schema::new(self.results(aggregate, &calls)?);
+        let output = Schema::new(self.results(aggregate, &calls, &json)?);
         let spec = self.groups_by(keys, calls, window, output);
         if !single {
             return self.two_phases(spec);
@@ -286,16 +287,20 @@ impl Lowering<'_> {
         &self,
         aggregate: &Aggregate,
         calls: &[AggregateCall],
+        json: &[bool],
     ) -> Result<Vec<Field>, Refusal> {
         let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
         let mut output = self.schema.fields[..keys].to_vec();
         let planned = aggregate.schema.fields().iter().skip(keys);
-        for (planned, call) in planned.zip(calls) {
+        for ((planned, call), &json) in planned.zip(calls).zip(json) {
             let argument = call.argument.map(|a| &self.schema.fields[a].data_type);
             let result = result_type(&call.function, argument);
             match held_type(planned.data_type()) {
                 Some(held) if Some(&held) == result.as_ref() => {
-                    output.push(Field::new(planned.name(), held));
+                    output.push(Field {
+                        json,
+                        ..Field::new(planned.name(), held)
+                    });
                 }
                 Some(_) | None => {
                     let message = format!("{} is not supported yet", planned.name());

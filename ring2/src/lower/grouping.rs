@@ -13,8 +13,7 @@ use super::calls::{Call, call};
 use super::sets::Sets;
 use super::windows::{self, KeyWindow, Windows};
 use super::{Lowering, Refusal};
-use crate::json::is_json;
-use crate::lower_expr::{expression, unaliased};
+use crate::lower_expr::expression;
 use crate::partitioning::Route;
 
 impl Lowering<'_> {
@@ -85,7 +84,7 @@ impl Lowering<'_> {
             };
             let planned = aggregate.schema.field(i);
             let mut made = self.field(planned.name(), &lowered, planned.is_nullable())?;
-            made.json |= is_json(unaliased(key));
+            made.json = self.is_json(key, &scope)?;
             fields.push(made);
             exprs.push(lowered);
         }

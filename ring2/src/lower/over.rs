@@ -105,6 +105,7 @@ impl Lowering<'_> {
             .iter()
             .skip(window.input.schema().fields().len());
         let results = results.map(|f| f.data_type().clone()).collect();
+        let json = self.jsons(&window.window_expr, &window.input)?;
         let known = self.columns.clone();
         self.end_apart();
         let columns = self.columns_of(needed.exprs)?;
@@ -155,7 +156,7 @@ impl Lowering<'_> {
                 self.add_over(spec);
             }
         }
-        self.behind_over(window, visible, known);
+        self.behind_over((window, json.as_slice()), visible, known);
         Ok(())
     }
 
@@ -200,12 +201,21 @@ impl Lowering<'_> {
 
     /// Keeps of what the operator gives the `visible` first columns and those of the functions.
     /// `known`: which of the plan's columns these are.
-    fn behind_over(&mut self, window: &Window, visible: usize, known: Option<Vec<usize>>) {
+    /// `json`: of which functions the results are that.
+    fn behind_over(
+        &mut self,
+        (window, json): (&Window, &[bool]),
+        visible: usize,
+        known: Option<Vec<usize>>,
+    ) {
         let all = self.visible();
         let results = all - window.window_expr.len()..all;
         let kept: Vec<usize> = (0..visible).chain(results).collect();
         let fields = kept.iter().map(|&c| self.schema.fields[c].clone());
-        let schema = Schema::new(fields.collect());
+        let mut schema = Schema::new(fields.collect());
+        for (field, &json) in schema.fields[visible..].iter_mut().zip(json) {
+            field.json = json;
+        }
         self.project(kept.into_iter().map(Expr::Column).collect(), schema);
         let planned = window.input.schema().fields().len();
         let known = known.unwrap_or_else(|| (0..planned).collect());

@@ -9,6 +9,7 @@ use trefoil_ring0::schema::{Field, Schema};
 
 use super::branch::Branch;
 use super::{Lowering, Refusal};
+use crate::json::typed;
 
 /// Rows at hand, put aside.
 #[derive(Debug)]
@@ -57,8 +58,16 @@ impl Lowering<'_> {
         let mut branches = Vec::new();
         let mut grouped = false;
         let mut fields: Vec<Field> = Vec::new();
+        let columns = self.wanted.columns(plan);
+        // JSON where all are that have a type.
+        let mut json = vec![None; columns.len()];
         for input in &union.inputs {
             let part = self.part(input)?;
+            for ((json, field), &column) in json.iter_mut().zip(&part.schema.fields).zip(&columns) {
+                if field.json || !typed::is_untyped(input, column) {
+                    *json = Some(json.unwrap_or(true) && field.json);
+                }
+            }
             if part.weighted {
                 let message = "UNION of groups under EMIT CHANGES is not supported yet";
                 return Err(("E0301", message.to_owned()));
@@ -68,15 +77,14 @@ impl Lowering<'_> {
                 false => {
                     for (field, other) in fields.iter_mut().zip(&part.schema.fields) {
                         field.nullable |= other.nullable;
-                        field.json &= other.json;
                     }
                 }
             }
             grouped |= part.grouped;
             branches.extend(part.branches);
         }
-        let columns = self.wanted.columns(plan);
-        for (field, &column) in fields.iter_mut().zip(&columns) {
+        for ((field, &column), json) in fields.iter_mut().zip(&columns).zip(json) {
+            field.json = json.unwrap_or(false);
             let name = plan.schema().field(column).name();
             field.name.clone_from(name);
         }

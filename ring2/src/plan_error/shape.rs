@@ -340,6 +340,12 @@ const SHAPES: &[Shape] = &[
         "",
         "the same columns of each input, UNNEST in all of them or in none",
     ),
+    shape(
+        "a STRUCT with a member of type JSON",
+        At::Words(&[&["NAMED_STRUCT", "("], &["STRUCT", "("], &["ROW", "("]]),
+        "",
+        "CAST(.. AS VARCHAR): the member is a text then",
+    ),
 ];
 
 /// The refusal as it is told, where its message is of a known shape.

@@ -15,6 +15,10 @@ use datafusion::logical_expr::{
     ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+/// What the aggregate and the function are called.
+pub(crate) const FEW: &str = "few_values";
+pub(crate) const ONLY: &str = "only_value";
+
 /// As many values tell that there are several.
 const ENOUGH: usize = 2;
 
@@ -47,7 +51,7 @@ struct Few(Signature);
 
 impl AggregateUDFImpl for Few {
     fn name(&self) -> &str {
-        "few_values"
+        FEW
     }
 
     fn signature(&self) -> &Signature {
@@ -114,7 +118,7 @@ struct Only(Signature);
 
 impl ScalarUDFImpl for Only {
     fn name(&self) -> &str {
-        "only_value"
+        ONLY
     }
 
     fn signature(&self) -> &Signature {

@@ -134,7 +134,7 @@ fn columns(
         let list = source.columns.iter().map(|c| {
             let (name, declared) = (&c.name, sql_name(&c.data_type));
             match c.is_json() {
-                true => format!("{name} JSON"),
+                true => format!("{name} {}", c.declared),
                 false => format!("{name} {declared}"),
             }
         });

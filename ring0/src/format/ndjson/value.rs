@@ -55,9 +55,16 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn of(field: &Field) -> Self {
         match (field.json, field.length_max) {
-            (true, _) => Self::Json,
+            (true, _) => Self::json(&field.data_type),
             (false, Some(length)) => Self::Text(length),
             (false, None) => Self::of_type(&field.data_type, field.epoch),
+        }
+    }
+
+    fn json(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::List(item) => Self::List(Box::new(Self::json(item.data_type()))),
+            _ => Self::Json,
         }
     }
 
