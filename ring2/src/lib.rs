@@ -53,6 +53,7 @@ mod lower;
 mod lower_expr;
 mod modulo;
 mod ordinals;
+mod structs;
 mod upsert;
 
 pub mod explain;

@@ -63,6 +63,7 @@ use crate::later;
 use crate::modulo::Mod;
 use crate::ordinals::Ordinals;
 use crate::script::{Emit, Select};
+use crate::structs;
 use crate::to_char::ToChar;
 use crate::window::{Bound, marker};
 use generated::Computed;
@@ -258,7 +259,8 @@ fn plan(
     let plan = generated::put(ready(state.statement_to_plan(statement))?, computed)?;
     let plan = keys_once(plan)?;
     mixed::check(&plan)?;
-    let plan = all_rows::rewrite(flags::rewrite(plan)?)?;
+    let plan = structs::rewrite(flags::rewrite(plan)?)?;
+    let plan = all_rows::rewrite(plan)?;
     let plan = asked::rewrite(plan, steady)?;
     let plan = state
         .analyzer()

@@ -110,6 +110,7 @@ pub(crate) const TYPES: &[&str] = &[
     "SELECT tm = TIME '12:00:07.25' AS a, tm < TIME '12:00:07.250000001' AS b, \
      tm BETWEEN TIME '01:00' AND TIME '13:00:00.5' AS c, CAST(tm AS TIME(9)) = tm AS d FROM r",
     "SELECT (o).a AS a, (r.o).b AS b FROM r",
+    "SELECT b, MIN(o) AS least, MAX(o) AS most FROM r GROUP BY b",
     "SELECT n + 1, n * 2, n / 3, n % 7, -n, n + w, n * x, u + w, w * w - k FROM r",
     "SELECT CASE WHEN i > 0 THEN 'up' WHEN i < 0 THEN s ELSE NULL END AS c, \
             CASE k WHEN 1 THEN n WHEN 2 THEN 0 END AS d FROM r",
