@@ -365,3 +365,36 @@ fn json_of_several_lines_is_written_to_one() {
         text(&output.stderr)
     );
 }
+
+/// A row of one NULL is an empty line of CSV, and comes back as one.
+#[test]
+fn a_null_alone_comes_back() {
+    let folder = Folder::new("one-null");
+    let values = ["null", "\"\"", "\"x\"", "null", "\"\\n\"", "null"];
+    let lines: String = values.map(|v| format!("{{\"v\":{v}}}\n")).concat();
+    folder.write("v.ndjson", &lines);
+    let write = "CREATE SOURCE v (v VARCHAR) WITH (connector = 'file', path = 'v.ndjson', \
+                 format = 'json'); CREATE SINK o WITH (connector = 'file', path = 'o.csv', \
+                 format = 'csv') AS SELECT v FROM v;";
+    let output = run_script(&folder, write, &["--cores", "1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let written = "v\r\n\r\n\"\"\r\nx\r\n\r\n\"\n\"\r\n\r\n";
+    assert_eq!(folder.read("o.csv"), written);
+    let read = |options: &str, sql: &str, shards: &str| {
+        let source = format!(
+            "CREATE SOURCE o (v VARCHAR) WITH (connector = 'file', path = 'o.csv', \
+             format = 'csv'{options}); {sql};"
+        );
+        let output = run_script(&folder, &source, &["--cores", shards]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    for shards in ["1", "3"] {
+        assert_eq!(read("", "SELECT v FROM o", shards), lines, "{shards}");
+        let count = read("", "SELECT COUNT(*) AS n, COUNT(v) AS v FROM o", shards);
+        assert_eq!(count, "{\"n\":6,\"v\":3}\n");
+    }
+    // Where NULL has another text an empty line says nothing.
+    let other = read(", null_string = 'NULL'", "SELECT COUNT(*) AS n FROM o", "1");
+    assert_eq!(other, "{\"n\":3}\n");
+}

@@ -1,7 +1,10 @@
 //! Comma-separated values: the parser of CSV records (RFC 4180, with options).
 //!
 //! A record is what is between ends of lines that are outside of quotes; empty lines and comments
-//! are none. All records of a file have the same number of fields. Fields are matched to columns by
+//! are none. But where records have one field and NULL is written as nothing, an empty line is one:
+//! so writers write it, ours too.
+//!
+//! All records of a file have the same number of fields. Fields are matched to columns by
 //! the names of the file's columns, in whatever order; fields that no column wants are checked as
 //! the rest of the record is (quotes, UTF-8). Values go straight into the frame's columns; a record
 //! that fails is taken back.
@@ -96,7 +99,7 @@ pub fn header(dialect: &Dialect, chunk: &Chunk<'_>) -> Result<(Vec<String>, usiz
         }
         match split(&grammar, chunk, at, &mut fields)? {
             Found::Record(next) => break next,
-            Found::Nothing(next) => at = next,
+            Found::Empty(next) | Found::Nothing(next) => at = next,
         }
     };
     let names = (0..fields.len()).map(|i| String::from_utf8(fields.get(i).0.to_vec()));
@@ -213,6 +216,9 @@ impl CsvParser {
         let (chunk, rows) = (whole(record), frame.rows());
         let result = match split(&self.grammar, &chunk, 0, &mut self.fields) {
             Ok(Found::Record(next)) if next == record.len() => self.append(record, frame),
+            Ok(Found::Empty(next)) if next == record.len() && self.has_empty_records() => {
+                self.append(record, frame)
+            }
             Ok(_) => Err("not one record".to_owned()),
             Err(Stop::Bad { message, .. }) => Err(message),
             Err(stop) => unreachable!("a whole record stops with {stop:?}"),
@@ -232,6 +238,11 @@ impl CsvParser {
         let parsed = fill(self, chunk, at, frame, &mut starts);
         self.starts = starts;
         parsed
+    }
+
+    /// Whether an empty line is a record, whose only field is NULL.
+    fn has_empty_records(&self) -> bool {
+        self.targets.len() == 1 && self.grammar.dialect.null.is_empty()
     }
 
     /// What is behind the record that `bytes` begin with.
@@ -309,7 +320,8 @@ impl Steps for CsvParser {
         let found = split(&self.grammar, chunk, at, &mut self.fields);
         let next = match found? {
             Found::Nothing(next) => next,
-            Found::Record(next) => {
+            Found::Empty(next) if !self.has_empty_records() => next,
+            Found::Record(next) | Found::Empty(next) => {
                 let result = self.append(&chunk.bytes[at..next], frame);
                 match result {
                     Ok(()) => frame.commit_rows(1),

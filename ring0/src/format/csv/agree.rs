@@ -225,7 +225,7 @@ fn records(dialect: &Dialect, text: &[u8]) -> Option<Vec<Record>> {
     let grammar = Grammar::new(dialect);
     while at < text.len() {
         match split(&grammar, &whole(text), at, &mut fields).ok()? {
-            Found::Nothing(next) => at = next,
+            Found::Empty(next) | Found::Nothing(next) => at = next,
             Found::Record(next) => {
                 records.push(
                     (0..fields.len())

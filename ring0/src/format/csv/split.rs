@@ -61,7 +61,9 @@ impl Fields {
 pub(super) enum Found {
     /// A record, and what is behind it.
     Record(usize),
-    /// An empty line or a comment, and what is behind it.
+    /// An empty line, which is one empty field where a record has one, and what is behind it.
+    Empty(usize),
+    /// A comment, and what is behind it.
     Nothing(usize),
 }
 
@@ -86,11 +88,11 @@ pub(super) fn split(
             (_, Place::Begin) => {
                 within_limit(at, i, i + 1)?;
                 let returned = usize::from(from == Place::Return);
-                if i == at + returned {
-                    return Ok(Found::Nothing(i + 1));
-                }
                 fields.end(dialect);
-                return Ok(Found::Record(i + 1));
+                return Ok(match i == at + returned {
+                    true => Found::Empty(i + 1),
+                    false => Found::Record(i + 1),
+                });
             }
             (_, Place::Start) if byte == dialect.delimiter => fields.end(dialect),
             (Place::Begin | Place::Start, Place::Quoted) => fields.open(),
