@@ -54,6 +54,8 @@ mod lower_expr;
 mod modulo;
 mod ordinals;
 mod structs;
+mod time_of_day;
+mod truncated;
 mod upsert;
 
 pub mod explain;

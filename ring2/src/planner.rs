@@ -65,6 +65,7 @@ use crate::ordinals::Ordinals;
 use crate::script::{Emit, Select};
 use crate::structs;
 use crate::to_char::ToChar;
+use crate::truncated::Truncated;
 use crate::window::{Bound, marker};
 use generated::Computed;
 use mixed::Mixed;
@@ -151,6 +152,8 @@ fn bare(partitions: usize, environment: Arc<RuntimeEnv>) -> SessionContext {
         context.register_udf(function.as_ref().clone().with_aliases(others));
     }
     context.register_udf(ScalarUDF::new_from_impl(Mod::new()));
+    let truncate = context.udf("date_trunc").expect("DataFusion has it");
+    context.register_udf(ScalarUDF::new_from_impl(Truncated::of(&truncate)));
     let sign = context.udf("signum").expect("DataFusion has it");
     context.register_udf(sign.as_ref().clone().with_aliases(["sign"]));
     context.register_udaf(bool_and_udaf().as_ref().clone().with_aliases(["every"]));

@@ -1,5 +1,7 @@
 //! Constants in quotes beside booleans and bytes, as PostgreSQL reads them: `b = 'true'` compares
 //! with TRUE, and `raw = '\xDEAD'` with two bytes. TIMEs of unlike precision beside each other.
+//! Integers that are cast to TIMESTAMP, which count seconds, whatever their width, and to TIME,
+//! which are within a day.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -7,10 +9,13 @@ use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::{
+    Between, Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, lit,
+};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::numbers;
+use crate::time_of_day::{self, Beyond};
 
 /// What these words say, in any case and cut off anywhere that leaves no doubt.
 const WORDS: [(&str, usize, bool); 8] = [
@@ -118,6 +123,40 @@ pub(super) fn rewrite(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     Ok(plan.data)
 }
 
+fn is_nanos(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond, None))
+}
+
+/// Makes an integer a TIMESTAMP of so many seconds: CAST(bigint AS TIMESTAMP) is planned so, and no
+/// other cast of an integer is. Returns whether it did.
+fn in_seconds(
+    expr: &mut Box<Expr>,
+    schema: &DFSchema,
+    cast: impl Fn(Box<Expr>, DataType) -> Expr,
+) -> bool {
+    let Some(of) = expr.get_type(schema).ok().filter(DataType::is_integer) else {
+        return false;
+    };
+    let mut given = std::mem::take(expr);
+    if of != DataType::Int64 {
+        given = Box::new(cast(given, DataType::Int64));
+    }
+    **expr = cast(given, DataType::Timestamp(TimeUnit::Second, None));
+    true
+}
+
+/// Has an integer that is cast to TIME looked at. Returns whether it is one.
+fn of_day(expr: &mut Expr, to: &DataType, schema: &DFSchema, beyond: Beyond) -> bool {
+    let (DataType::Time32(unit) | DataType::Time64(unit)) = to else {
+        return false;
+    };
+    let is_integer = expr.get_type(schema).is_ok_and(|of| of.is_integer());
+    if is_integer {
+        *expr = time_of_day::within(std::mem::take(expr), *unit, beyond);
+    }
+    is_integer
+}
+
 fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let mut expr = expr;
     let mut changed = numbers::within(&mut expr, schema);
@@ -146,6 +185,32 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                 expr, low, high, ..
             } = between;
             changed |= as_precise([&mut **expr, &mut **low, &mut **high], schema);
+        }
+        Expr::Cast(cast) if is_nanos(cast.field.data_type()) => {
+            changed |= in_seconds(&mut cast.expr, schema, |of, to| {
+                Expr::Cast(Cast::new(of, to))
+            });
+        }
+        Expr::TryCast(cast) if is_nanos(cast.field.data_type()) => {
+            changed |= in_seconds(&mut cast.expr, schema, |of, to| {
+                Expr::TryCast(TryCast::new(of, to))
+            });
+        }
+        Expr::Cast(cast) => {
+            changed |= of_day(
+                &mut cast.expr,
+                cast.field.data_type(),
+                schema,
+                Beyond::Fails,
+            );
+        }
+        Expr::TryCast(cast) => {
+            changed |= of_day(
+                &mut cast.expr,
+                cast.field.data_type(),
+                schema,
+                Beyond::IsNull,
+            );
         }
         _ => {}
     }

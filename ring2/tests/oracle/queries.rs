@@ -111,6 +111,9 @@ pub(crate) const TYPES: &[&str] = &[
      tm BETWEEN TIME '01:00' AND TIME '13:00:00.5' AS c, CAST(tm AS TIME(9)) = tm AS d FROM r",
     "SELECT (o).a AS a, (r.o).b AS b FROM r",
     "SELECT b, MIN(o) AS least, MAX(o) AS most FROM r GROUP BY b",
+    "SELECT TRY_CAST(CAST(w AS INT) AS TIME(0)) AS a, TRY_CAST(i AS TIME(9)) AS b, \
+     TRY_CAST(k AS TIMESTAMP) AS c, TRY_CAST(i AS TIMESTAMP(9)) AS d, w::TIMESTAMP AS e FROM r",
+    "SELECT CAST(i AS TIME(6)) AS c FROM r",
     "SELECT n + 1, n * 2, n / 3, n % 7, -n, n + w, n * x, u + w, w * w - k FROM r",
     "SELECT CASE WHEN i > 0 THEN 'up' WHEN i < 0 THEN s ELSE NULL END AS c, \
             CASE k WHEN 1 THEN n WHEN 2 THEN 0 END AS d FROM r",
