@@ -398,3 +398,35 @@ fn a_null_alone_comes_back() {
     let other = read(", null_string = 'NULL'", "SELECT COUNT(*) AS n FROM o", "1");
     assert_eq!(other, "{\"n\":3}\n");
 }
+
+/// Parquet names no times in seconds: they are written so that others read them as times.
+#[test]
+fn times_in_seconds_are_times_to_others() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    let folder = Folder::new("seconds");
+    let row = "{\"t\":\"2024-02-29T12:00:00\",\"c\":\"12:34:56\",\"l\":[\"1969-12-31T23:59:59\"],\
+               \"s\":{\"t\":null,\"c\":\"00:00:01\"}}\n";
+    folder.write("r.ndjson", row);
+    let source = |name: &str, format: &str| {
+        format!(
+            "CREATE SOURCE r (t TIMESTAMP(0), c TIME(0), l TIMESTAMP(0)[], \
+             s STRUCT<t TIMESTAMP(0), c TIME(0)>) \
+             WITH (connector = 'file', path = '{name}', format = '{format}');\n"
+        )
+    };
+    let write = "CREATE SINK o WITH (connector = 'file', path = 'o.parquet', format = 'parquet') \
+                 AS SELECT t, c, l, s FROM r;";
+    let output = run_script(&folder, &(source("r.ndjson", "json") + write), &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let file = File::open(folder.0.join("o.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let columns = reader.metadata().file_metadata().schema_descr().columns();
+    for column in columns {
+        let logical = format!("{:?}", column.logical_type_ref());
+        assert!(logical.contains("MILLIS"), "{}: {logical}", column.name());
+    }
+    let read = source("o.parquet", "parquet") + "SELECT * FROM r;";
+    let output = run_script(&folder, &read, &[]);
+    assert_eq!(text(&output.stdout), row, "{}", text(&output.stderr));
+}

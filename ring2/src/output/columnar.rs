@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow_ipc::writer::StreamWriter;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema};
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, TimeUnit};
+use datafusion::arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -41,6 +43,10 @@ impl Columnar {
         schema: &Schema,
     ) -> Result<Option<Self>, WriteError> {
         let fields: Fields = columns.iter().map(|c| field(c, schema)).collect();
+        let fields = match format {
+            Format::Parquet => held(&fields),
+            _ => fields,
+        };
         let arrow = Arc::new(ArrowSchema::new(fields));
         let writer = match format {
             Format::Arrow => {
@@ -74,10 +80,14 @@ impl Columnar {
     ) -> Result<(), WriteError> {
         let batch = record_batch(shape.schema, frame).map_err(failed)?;
         let arrays = shape.columns.iter().zip(self.schema.fields());
-        let arrays = arrays.map(|(column, field)| array(column, field, &batch));
+        let arrays = arrays.map(|(column, field)| {
+            let array = array(column, field, &batch);
+            as_held(&array, field.data_type())
+        });
+        let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let options = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
         let schema = Arc::clone(&self.schema);
-        let batch = RecordBatch::try_new_with_options(schema, arrays.collect(), &options);
+        let batch = RecordBatch::try_new_with_options(schema, arrays, &options);
         let batch = batch.map_err(failed)?.slice(0, rows);
         match &mut self.writer {
             Writer::Stream(writer) => {
@@ -110,6 +120,37 @@ fn failed(error: impl Display) -> WriteError {
     WriteError::Failed(format!("cannot write results as columns: {error}"))
 }
 
+/// The types in which Parquet has a name for all that is meant: of times it has none in seconds.
+fn held(fields: &Fields) -> Fields {
+    fn held_type(data_type: &DataType) -> DataType {
+        use DataType::{List, Struct, Time32, Timestamp};
+        use TimeUnit::{Millisecond, Second};
+        match data_type {
+            Timestamp(Second, zone) => Timestamp(Millisecond, zone.clone()),
+            Time32(Second) => Time32(Millisecond),
+            List(item) => List(Arc::new(held_field(item))),
+            Struct(fields) => Struct(held(fields)),
+            other => other.clone(),
+        }
+    }
+    fn held_field(field: &Field) -> Field {
+        field.clone().with_data_type(held_type(field.data_type()))
+    }
+    fields.iter().map(|field| held_field(field)).collect()
+}
+
+/// An array in the type that it is written in; one that is beyond it is an error.
+fn as_held(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(array, to, &strict)
+}
+
 fn field(column: &ResultColumn, schema: &Schema) -> Field {
     let of = |name: &str, index: usize| {
         let field = &schema.fields[index];
@@ -128,7 +169,12 @@ fn array(column: &ResultColumn, field: &Field, batch: &RecordBatch) -> ArrayRef 
     match (column, field.data_type()) {
         (ResultColumn::Window { start, end, .. }, DataType::Struct(bounds)) => {
             let arrays = [start, end].map(|i| Arc::clone(batch.column(*i)));
-            Arc::new(StructArray::new(bounds.clone(), arrays.to_vec(), None))
+            let bounds = bounds.iter().zip(&arrays);
+            let bounds = bounds.map(|(bound, array)| {
+                let bound = bound.as_ref().clone();
+                bound.with_data_type(array.data_type().clone())
+            });
+            Arc::new(StructArray::new(bounds.collect(), arrays.to_vec(), None))
         }
         (ResultColumn::Plain { index, .. }, _) => Arc::clone(batch.column(*index)),
         (ResultColumn::Window { .. }, other) => unreachable!("a window is a struct, not {other}"),
