@@ -137,7 +137,7 @@ impl Checker<'_> {
             let hint = format!("{upper}() OVER (PARTITION BY a ORDER BY b)");
             return Err(self.place.hinted("E0207", at, message, hint));
         }
-        if kind == FunctionKind::Scalar && over.is_some() {
+        if (kind == FunctionKind::Scalar || name == "grouping") && over.is_some() {
             let message = format!("{upper} is no aggregate: OVER means nothing to it");
             let at = self.find(&["OVER"], at);
             let hint = "leave OVER out";

@@ -97,3 +97,7 @@ SELECT price FROM trades WHERE event_time > event_time - INTERVAL '5'
 SELECT price FROM trades WHERE event_time > event_time - INTERVAL '1:30' HOUR TO MINUTE
 ---
 SELECT symbol FROM trades GROUP BY GROUPING SETS ((symbol), (prise))
+---
+SELECT GROUPING(symbol) OVER () AS g FROM trades
+---
+SELECT symbol, GROUPING(symbol) OVER (ORDER BY symbol) AS g FROM trades GROUP BY ROLLUP (symbol)
