@@ -243,7 +243,13 @@ fn widens(from: &DataType, to: &DataType) -> bool {
         Float64 => bits <= 32,
         Float32 => bits <= 16,
         Decimal128(p, s) => {
-            let digits = [3, 5, 10, 20][bits.trailing_zeros() as usize - 3];
+            let digits = match (is_signed, bits) {
+                (_, 8) => 3,
+                (_, 16) => 5,
+                (_, 32) => 10,
+                (true, _) => 19,
+                (false, _) => 20,
+            };
             i16::from(*p) - i16::from(*s) >= digits
         }
         _ => integer(to).is_some_and(|(signed, wide)| match is_signed == signed {
