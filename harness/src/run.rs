@@ -341,7 +341,7 @@ impl Script<'_> {
             None => {
                 let rows_max = self.settings.limit.unwrap_or(u64::MAX);
                 let results = &mut self.results;
-                results.begin_result(self.format.into(), rows_max, committed);
+                results.begin_result(self.format.into(), rows_max, committed)?;
                 &mut self.results
             }
         };

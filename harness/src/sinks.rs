@@ -23,6 +23,8 @@ pub(crate) struct Outlet {
     is_read: bool,
     /// The files of what is committed with checkpoints: the target is one of them.
     parts: Option<Parts>,
+    /// A table of Markdown was printed: another one stands behind an empty line.
+    has_tables: bool,
     /// Rows that went nowhere, or into parts that are whole.
     rows: u64,
     /// Where there are parts: rows that go there at most.
@@ -37,6 +39,7 @@ impl Outlet {
             path: None,
             is_read: true,
             parts: None,
+            has_tables: false,
             rows: 0,
             rows_max: u64::MAX,
         }
@@ -92,8 +95,19 @@ impl Outlet {
         }))
     }
 
+    /// Parts what follows from a table before it, which would have its rows else.
+    fn part_tables(&mut self, format: Format) -> Result<(), Failure> {
+        let is_table = format == Format::Markdown && self.parts.is_none();
+        if is_table && std::mem::replace(&mut self.has_tables, true) && self.is_read {
+            let parted = self.target.write(b"\n");
+            return self.note(parted.map_err(Failure::from));
+        }
+        Ok(())
+    }
+
     /// Prints rows that are known.
     pub(crate) fn answer(&mut self, answer: &Answer, format: Format) -> Result<(), Failure> {
+        self.part_tables(format)?;
         let printed = match &mut self.parts {
             None => print_answer(answer, format, &mut self.target),
             Some(parts) => {
@@ -144,11 +158,18 @@ impl Outlet {
     }
 
     /// Begins another result, of at most `rows_max` rows, of which these are committed.
-    pub(crate) fn begin_result(&mut self, format: Format, rows_max: u64, committed: u64) {
+    pub(crate) fn begin_result(
+        &mut self,
+        format: Format,
+        rows_max: u64,
+        committed: u64,
+    ) -> Result<(), Failure> {
+        self.part_tables(format)?;
         match self.parts {
             Some(_) => (self.rows, self.rows_max) = (committed, rows_max),
             None => self.printer = Some(Printer::new(format, rows_max)),
         }
+        Ok(())
     }
 
     /// Rows of this shape follow.

@@ -366,6 +366,16 @@ fn json_of_several_lines_is_written_to_one() {
     );
 }
 
+/// Two tables of Markdown would be one without a line between them.
+#[test]
+fn tables_of_markdown_stand_apart() {
+    let folder = folder("tables");
+    let two = "SELECT n FROM r WHERE n > 100; SELECT b FROM r WHERE b; SHOW SINKS";
+    let told = printed(&folder, two, &["--format", "markdown"]);
+    let want = "| n |\n| ---: |\n| 300 |\n\n| b |\n| --- |\n| true |\n\n| name |";
+    assert!(told.starts_with(want), "{told}");
+}
+
 /// A row of one NULL is an empty line of CSV, and comes back as one.
 #[test]
 fn a_null_alone_comes_back() {
