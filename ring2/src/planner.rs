@@ -66,6 +66,7 @@ use crate::script::{Emit, Select};
 use crate::structs;
 use crate::to_char::ToChar;
 use crate::truncated::Truncated;
+use crate::views;
 use crate::window::{Bound, marker};
 use generated::Computed;
 use mixed::Mixed;
@@ -439,7 +440,18 @@ fn refused(select: &Select<'_>, error: &DataFusionError) -> SqlError {
             }
             SchemaError::AmbiguousReference { field } => {
                 let message = format!("column \"{}\" is ambiguous", field.name);
-                place.hinted("E0201", at, message, "name its relation before it")
+                let name = &field.name;
+                let is_bound = name == "window_start" || name == "window_end";
+                match views::window_around(select).filter(|_| is_bound) {
+                    Some(at) => {
+                        let hint = format!(
+                            "the window has one, and so has what it is over: \
+                             (SELECT {name} AS other, .. FROM t) instead of that"
+                        );
+                        place.hinted("E0201", at, message, hint)
+                    }
+                    None => place.hinted("E0201", at, message, "name its relation before it"),
+                }
             }
             other => place.error("E0201", at, other.to_string()),
         },

@@ -305,25 +305,46 @@ impl VisitorMut for Move {
     }
 }
 
-/// The plain views that a query names behind FROM or JOIN, and where.
+/// The windows that stand in FROM, over the relation that is their first argument.
+const AROUND: [&str; 6] = [
+    "TUMBLE", "TUMBLING", "HOP", "SLIDING", "CUMULATE", "SESSION",
+];
+
+/// The plain views that a query names behind FROM or JOIN, or in a window there, and where.
 fn used<'a>(select: &'a Select<'_>) -> impl Iterator<Item = (String, Location)> + 'a {
     let tokens = &select.chunk.tokens;
     let views = &select.catalog.views;
-    tokens.windows(2).filter_map(move |pair| {
-        let Token::Word(name) = &pair[1].token else {
+    (1..tokens.len()).filter_map(move |at| {
+        let Token::Word(name) = &tokens[at].token else {
             return None;
         };
-        let from = match word(&pair[0]) {
-            Some(word) => word == "FROM" || word == "JOIN",
-            None => pair[0].token == Token::Comma,
+        let from = match (word(&tokens[at - 1]), &tokens[at - 1].token) {
+            (Some(word), _) => ["FROM", "JOIN", "TABLE"].contains(&word.as_str()),
+            (None, Token::LParen) => {
+                let before = at.checked_sub(2).and_then(|at| word(&tokens[at]));
+                before.is_some_and(|word| AROUND.contains(&word.as_str()))
+            }
+            (None, token) => *token == Token::Comma,
         };
         let name = match name.quote_style {
             None => name.value.to_lowercase(),
             Some(_) => name.value.clone(),
         };
         let is_view = views.get(&name).is_some_and(|view| view.kind == Kind::View);
-        (from && is_view).then_some((name, pair[1].span.start))
+        (from && is_view).then_some((name, tokens[at].span.start))
     })
+}
+
+/// Where the first window stands that is in FROM.
+pub(crate) fn window_around(select: &Select<'_>) -> Option<Location> {
+    let mut places = select.chunk.tokens.windows(2).filter(|pair| {
+        let is_from = match word(&pair[0]) {
+            Some(word) => word == "FROM" || word == "JOIN",
+            None => matches!(pair[0].token, Token::Comma | Token::LParen),
+        };
+        is_from && word(&pair[1]).is_some_and(|word| AROUND.contains(&word.as_str()))
+    });
+    places.next().map(|pair| pair[1].span.start)
 }
 
 /// Where the only plain view stands that a query names: what its text does not have is in there.

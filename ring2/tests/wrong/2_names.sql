@@ -69,3 +69,7 @@ DESCRIBE trads
 SELECT * FROM tumbl(trades, event_time, INTERVAL '5' MINUTE)
 ---
 SELECT price FROM "Trades"
+---
+CREATE VIEW started AS SELECT window_start, symbol, event_time FROM TUMBLE(trades, event_time, INTERVAL '1' MINUTE);
+SELECT *
+FROM TUMBLE(started, event_time, INTERVAL '5' MINUTE)

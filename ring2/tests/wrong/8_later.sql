@@ -104,3 +104,8 @@ DESCRIBE nosuch
 ---
 WITH w AS (SELECT symbol, MAX(event_time) AS t FROM trades GROUP BY symbol)
 SELECT symbol, t, window_start FROM CUMULATE(w, t, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE) EMIT CHANGES
+---
+CREATE VIEW priced AS SELECT t.symbol, t.event_time FROM trades t ASOF JOIN quotes q
+    MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol AND t.price > q.bid;
+SELECT symbol, COUNT(*)
+FROM TUMBLE(priced, event_time, INTERVAL '5' MINUTE) GROUP BY symbol, window_start
