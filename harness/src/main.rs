@@ -32,9 +32,11 @@ mod manual;
 mod serve;
 
 use std::ffi::OsString;
+use std::panic;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, ValueEnum};
+use trefoil_ring1::format::panics_are_told;
 
 use crate::args::{Args, Command};
 use crate::failure::Failure;
@@ -42,10 +44,21 @@ use crate::say::Color;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
+    tell_panics_once();
     match typed().and_then(run_command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),
     }
+}
+
+/// Leaves out the panics that come as errors of the files over which a crate panicked.
+fn tell_panics_once() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !panics_are_told() {
+            told(info);
+        }
+    }));
 }
 
 /// What was typed becomes what is ready to run, and is run.

@@ -64,7 +64,7 @@ fn members_of_json_and_lengths_of_time() {
         ),
         (
             "SELECT EXTRACT(EPOCH FROM at - TIMESTAMP '2024-01-01') AS e, \
-             EXTRACT(MS FROM at - TIMESTAMP '2024-01-01') AS m, k FROM t",
+             EXTRACT(MILLISECONDS FROM at - TIMESTAMP '2024-01-01') AS m, k FROM t",
             &[
                 r#"{"e":1.0,"m":1000,"k":"a"}"#,
                 r#"{"e":2.0,"m":2000,"k":"c"}"#,
@@ -83,7 +83,7 @@ fn members_of_json_and_lengths_of_time() {
             ],
         ),
         (
-            "SELECT EXTRACT(MS FROM i) AS m, EXTRACT(NANOSECONDS FROM i) AS n, \
+            "SELECT EXTRACT(MILLISECONDS FROM i) AS m, EXTRACT(NANOSECONDS FROM i) AS n, \
              INTERVAL '1' DAY = INTERVAL '24' HOUR AS a, INTERVAL '40' DAY > INTERVAL '1' MONTH \
              AND i IS DISTINCT FROM INTERVAL '29' DAY AS b FROM \
              (SELECT INTERVAL '1 day 62.768 seconds' AS i FROM t) AS q LIMIT 1",

@@ -6,8 +6,6 @@
     reason = "not every test needs all of it"
 )]
 
-pub(crate) mod frames;
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod common;
+mod framed;
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -11,11 +12,11 @@ use std::process::Stdio;
 
 use trefoil_ring1::connector::message::{Answer, Reason};
 
-use common::frames::{
+use common::{Folder, text, trefoil};
+use framed::{
     COLUMNS, Client, Run, Table, all_types, numbers, numbers_schema, other_schema, rows_of,
     session, source,
 };
-use common::{Folder, text, trefoil};
 
 /// Sends a whole session, and gives what it was told until its connection was closed.
 fn told(run: &Run, pieces: &[&[u8]]) -> Vec<Answer> {
@@ -51,7 +52,11 @@ fn values_of_all_types_are_those_of_lines() {
     for (cores, step) in [("1", 1), ("2", 7), ("4", 1000)] {
         let sql = source(&columns, "") + select;
         let limit = count.to_string();
-        let mut run = Run::start(&folder, &sql, &["--cores", cores, "--limit", &limit]);
+        let mut run = Run::start(
+            trefoil(&folder),
+            &sql,
+            &["--cores", cores, "--limit", &limit],
+        );
         let (mut client, held) = run.client("all", &table);
         assert_eq!(held, 0);
         for first in (0..count).step_by(step) {
@@ -77,7 +82,7 @@ fn writes_end_anywhere() {
     let length = bytes("client-0000").len();
     let sql = source(COLUMNS, "") + "SELECT n, k FROM s;";
     let limit = (4 * (length + 1)).to_string();
-    let mut run = Run::start(&folder, &sql, &["--cores", "1", "--limit", &limit]);
+    let mut run = Run::start(trefoil(&folder), &sql, &["--cores", "1", "--limit", &limit]);
     for at in 0..=length {
         let session = bytes(&format!("client-{at:04}"));
         let answers = match at {
@@ -101,7 +106,7 @@ fn a_damaged_byte_ends_its_connection() {
     let sql = source(COLUMNS, "") + "SELECT n, k FROM s;";
     let length = bytes("client-0000").len();
     let limit = (2 * (length - second) + 1).to_string();
-    let mut run = Run::start(&folder, &sql, &["--cores", "2", "--limit", &limit]);
+    let mut run = Run::start(trefoil(&folder), &sql, &["--cores", "2", "--limit", &limit]);
     for at in 0..length {
         let mut session = bytes(&format!("client-{at:04}"));
         session[at] ^= 1 << (at % 8);
@@ -141,7 +146,7 @@ fn who_comes_back_goes_on() {
     let table = numbers(0..30);
     let sql = source(COLUMNS, "") + "SELECT n, k FROM s;";
     for cores in ["1", "2"] {
-        let mut run = Run::start(&folder, &sql, &["--limit", "30", "--cores", cores]);
+        let mut run = Run::start(trefoil(&folder), &sql, &["--limit", "30", "--cores", cores]);
         let (mut client, _) = run.client("a", &table);
         let frame = table.records(10..20);
         client.send(&table.records(0..10));
@@ -193,7 +198,7 @@ fn strangers_are_refused() {
     let folder = Folder::new("frames-strangers");
     let options = ", max_record_bytes = 1500";
     let sql = source(COLUMNS, options) + "SELECT n, k FROM s;";
-    let mut run = Run::start(&folder, &sql, &["--limit", "7"]);
+    let mut run = Run::start(trefoil(&folder), &sql, &["--limit", "7"]);
     let table = numbers(0..100);
     let (mut good, _) = run.client("good", &table);
     good.send(&table.records(0..3));
@@ -275,7 +280,7 @@ fn bad_records_are_told_with_their_place() {
     let dlq = ", bad_data = 'dlq', dlq_path = 'bad.ndjson'";
     for (more, letters) in [(", bad_data = 'skip'", 0), (dlq, 2)] {
         let sql = source(COLUMNS, more) + select;
-        let mut run = Run::start(&folder, &sql, &["--limit", "3", "--cores", "1"]);
+        let mut run = Run::start(trefoil(&folder), &sql, &["--limit", "3", "--cores", "1"]);
         let (mut client, _) = run.client("a", &table);
         client.send(&table.records(0..1));
         client.send(&table.records(1..5));
@@ -298,7 +303,7 @@ fn bad_records_are_told_with_their_place() {
         }
     }
     let sql = source(COLUMNS, "") + select;
-    let run = Run::start(&folder, &sql, &["--cores", "1"]);
+    let run = Run::start(trefoil(&folder), &sql, &["--cores", "1"]);
     let (mut client, _) = run.client("a", &table);
     client.send(&table.records(0..5));
     let (code, _, said) = run.end();
@@ -312,7 +317,11 @@ fn load_sends_frames() {
     let folder = Folder::new("frames-load");
     let columns = "seq BIGINT, key BIGINT, value DOUBLE, ts TIMESTAMP(9), payload VARCHAR";
     let sql = source(columns, "") + "SELECT seq, payload FROM s;";
-    let mut run = Run::start(&folder, &sql, &["--cores", "1", "--limit", "40000"]);
+    let mut run = Run::start(
+        trefoil(&folder),
+        &sql,
+        &["--cores", "1", "--limit", "40000"],
+    );
     let address = format!("tcp://{}", run.address);
     let load = |more: &[&str]| {
         trefoil(&folder)

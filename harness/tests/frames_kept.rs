@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod common;
+mod framed;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -12,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 use trefoil_ring1::connector::message::Answer;
 
-use common::frames::{Client, Table, numbers};
 use common::{Folder, text, trefoil};
+use framed::{Client, Table, numbers};
 
 const SQL: &str = "CREATE SOURCE s (n BIGINT NOT NULL, k VARCHAR) WITH (connector = 'unix', \
       address = 'in.sock', format = 'binary');

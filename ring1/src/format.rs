@@ -6,8 +6,7 @@ pub mod ipc;
 pub mod parquet;
 
 use std::cell::Cell;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use self::ipc::ArrowIpc;
 pub use self::parquet::Parquet;
@@ -31,22 +30,14 @@ thread_local! {
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What is done where something panics.
-type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
-
-/// A hook for panics that are no errors of files.
-fn of_others(hook: Hook) -> Hook {
-    Box::new(move |info| {
-        if !IS_TOLD.get() {
-            hook(info);
-        }
-    })
+/// Whether a panic of this thread, now, is told as an error of a file by who reads it. A binary's
+/// own panic hook may ask, to tell of it once; the engine has none.
+pub fn panics_are_told() -> bool {
+    IS_TOLD.get()
 }
 
-/// Does something whose panic is told by who catches it, and by nobody before.
+/// Does something whose panic is told by who catches it.
 fn quietly<T>(work: impl FnOnce() -> T) -> T {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| panic::set_hook(of_others(panic::take_hook())));
     let before = IS_TOLD.replace(true);
     let done = work();
     IS_TOLD.set(before);
@@ -55,26 +46,16 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
-    /// What a crate says of a damaged file comes with the error, and not before it.
+    /// What a crate says of a damaged file comes with the error, and a hook can know that.
     #[test]
-    fn panics_over_files_are_told_once() {
-        let told = Arc::new(AtomicUsize::new(0));
-        let mine = std::thread::current().id();
-        let count = Arc::clone(&told);
-        panic::set_hook(of_others(Box::new(move |_| {
-            if std::thread::current().id() == mine {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        })));
-        let error = guarded(|| -> Result<(), String> { panic!("offsets") });
+    fn panics_over_files_are_told_by_their_readers() {
+        let error = guarded(|| -> Result<(), String> {
+            assert!(panics_are_told());
+            panic!("offsets")
+        });
         assert_eq!(error, Err("it is damaged: offsets".to_owned()));
-        assert_eq!(told.load(Ordering::Relaxed), 0);
-        assert!(catch_unwind(|| panic!("mine")).is_err());
-        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert!(!panics_are_told());
     }
 }

@@ -75,7 +75,7 @@ impl Elapsed {
 
 impl ScalarUDFImpl for Elapsed {
     fn name(&self) -> &str {
-        "trefoil_elapsed"
+        "length_in_nanos"
     }
 
     fn signature(&self) -> &Signature {

@@ -2,7 +2,8 @@
 
 /// Over every record and over none.
 pub(crate) const HAND_WRITTEN: &[&str] = &[
-    "SELECT (TIMESTAMP '2025-11-06T00:20:00' < ts) IS NOT FALSE AS g, COUNT(*) FROM r GROUP BY g",
+    "SELECT (TIMESTAMP '2025-11-06T00:20:00' < ts) IS NOT FALSE AS late, COUNT(*) FROM r \
+     GROUP BY late",
     "SELECT DISTINCT (CAST(k AS VARCHAR) = TO_HEX(255)) IS NOT TRUE AS v, i IS UNKNOWN AS u FROM \
      (SELECT k, i > 3 AS i FROM r) AS q",
     "SELECT k, s, b, d, t, i, x FROM r",

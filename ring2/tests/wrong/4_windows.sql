@@ -66,7 +66,7 @@ SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE trades PARTITION BY symbol, DESCRIPTOR(e
 ---
 SELECT k FROM feed LIMIT 10
 ---
-SELECT COUNT(*) FROM HOP(trades, event_time, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) WHERE window_start > TIMESTAMP '2024-01-01' GROUP BY window_start
+SELECT COUNT(*) FROM HOP(trades, event_time, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) WHERE window_end > TIMESTAMP '2024-01-01' GROUP BY window_start
 ---
 CREATE SOURCE live (k BIGINT, ts TIMESTAMP, WATERMARK FOR ts) WITH (connector = 'generator');
 CREATE TABLE names (k BIGINT, name VARCHAR) WITH (connector = 'file', path = 'names.csv', format = 'csv');

@@ -1,9 +1,15 @@
 //! A client that sends frames, the tables that it sends, and a run to which it sends them.
 
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "not every test needs all of it"
+)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
@@ -11,8 +17,6 @@ use trefoil_ring0::format::ndjson::NdjsonParser;
 use trefoil_ring0::frame::Frame;
 use trefoil_ring0::schema::{Field, Schema};
 use trefoil_ring1::connector::message::{Answer, take_answer, write_hello, write_records};
-
-use super::{Folder, trefoil};
 
 /// Rows as columns.
 pub(crate) struct Table {
@@ -252,8 +256,9 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn start(folder: &Folder, sql: &str, options: &[&str]) -> Self {
-        let mut child = trefoil(folder)
+    /// `trefoil`: the binary, in its folder.
+    pub(crate) fn start(mut trefoil: Command, sql: &str, options: &[&str]) -> Self {
+        let mut child = trefoil
             .args(["run", "-c", sql, "--format", "ndjson"])
             .args(["--stats", "stats.json"])
             .args(options)
