@@ -135,6 +135,29 @@ fn rows_come_in_and_are_counted() {
     says("2 of the views failed");
 }
 
+/// What a view drops is counted.
+#[test]
+fn rows_that_are_dropped_are_counted() {
+    let folder = Folder::new("serve-dropped");
+    let sql =
+        "CREATE SOURCE s (ts TIMESTAMP(3), n INT, WATERMARK FOR ts) WITH (connector = 'unix', \
+                 address = 'in.sock', format = 'json', bad_data = 'skip');
+               CREATE MATERIALIZED VIEW v AS SELECT n, SUM(10 / n) AS x FROM s
+                 GROUP BY n, TUMBLE(ts, INTERVAL '1' MINUTE);";
+    folder.write("q.sql", sql);
+    let mut server = Server::start(&folder);
+    let mut client = UnixStream::connect(folder.0.join("in.sock")).unwrap();
+    let line = |hour: u8, n: i32| format!("{{\"ts\":\"2025-11-06T0{hour}:00:00\",\"n\":{n}}}\n");
+    let mut lines: String = (1..=30).map(|n| line(7, n)).collect();
+    lines += &(1..=48).map(|n| line(6, n)).collect::<String>();
+    client.write_all((lines + &line(7, 0)).as_bytes()).unwrap();
+    server.asks_until("/metrics", "trefoil_view_rows_late_total{view=\"v\"} 48\n");
+    server.asks_until("/metrics", "trefoil_view_rows_failed_total{view=\"v\"} 1\n");
+    let late_idle = "trefoil_view_rows_late_idle_total{view=\"v\"} 0\n";
+    server.asks_until("/metrics", late_idle);
+    assert_eq!(server.ends(), Some(0));
+}
+
 #[test]
 fn a_server_that_is_well_ends_well() {
     let folder = Folder::new("serve-well");

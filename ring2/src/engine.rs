@@ -124,6 +124,13 @@ pub struct ViewMetrics {
     pub rows_read: u64,
     /// Those of them that are no rows, and were left out.
     pub rows_bad: u64,
+    /// Rows on which an expression failed, left out as `bad_data` says, as said then. Of a source
+    /// that the view reads twice they count twice.
+    pub rows_failed: u64,
+    /// Rows that were late for their own split's watermark, as said then.
+    pub rows_late: u64,
+    /// Rows that were late for the watermark of other splits alone, as said then.
+    pub rows_late_idle: u64,
     /// The watermark (ns) that it has reached, as said then.
     pub watermark: Option<i64>,
     /// The source, and the number of its split, that holds the watermark back.

@@ -347,3 +347,43 @@ fn values_of_all_kinds_go_through_views_of_views() {
     assert_eq!(found[0].schema(), wanted[0].schema());
     assert_eq!(texts(&found, ""), texts(&wanted, ""));
 }
+
+/// A row is in a view, or is counted where it was dropped.
+#[test]
+fn rows_that_are_dropped_are_counted() {
+    let path = std::env::temp_dir().join(format!("trefoil-dropped-{}.ndjson", std::process::id()));
+    let mut lines = r#"{"ts":"2025-11-06T07:00:00","n":1}"#.to_owned() + "\n";
+    lines += "{\"ts\":\"2025-11-06T06:00:00\",\"n\":1}\n"
+        .repeat(48)
+        .as_str();
+    lines += "{\"ts\":\"2025-11-06T07:00:01\",\"n\":0}\nnothing\n";
+    std::fs::write(&path, lines).unwrap();
+    let records = Records(path);
+    for shards in [1, 2, 4] {
+        let engine = open(shards, 1024);
+        let path = records.0.display();
+        let sql = format!(
+            "CREATE SOURCE s (ts TIMESTAMP(3), n INT, WATERMARK FOR ts) WITH \
+               (connector = 'file', path = '{path}', format = 'json', bad_data = 'skip');
+             CREATE MATERIALIZED VIEW v AS SELECT window_start, SUM(10 / n) AS x FROM s
+               GROUP BY n, TUMBLE(ts, INTERVAL '1' MINUTE) EMIT ON WINDOW CLOSE;"
+        );
+        engine.execute(&sql).unwrap();
+        wait(&engine);
+        let view = &engine.metrics().views[0];
+        let told = (view.rows_failed, view.rows_late, view.rows_late_idle);
+        assert_eq!((told, view.rows_bad, view.rows_out), ((1, 48, 0), 1, 1));
+        let sql = "SELECT rows_read, rows_bad, rows_failed, rows_late, rows_late_idle, rows_out
+                   FROM trefoil.jobs";
+        let jobs = pretty_format_batches(&engine.query(sql, &[]).unwrap()).unwrap();
+        let jobs = jobs.to_string();
+        let row = jobs.lines().nth(3).unwrap().split('|').map(str::trim);
+        let row: Vec<&str> = row.filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(row, ["51", "1", "1", "48", "0", "1"], "{shards} shards");
+        let sql = "SELECT SUM(rows_failed) AS f, SUM(rows_late) AS l FROM trefoil.watermarks";
+        let sums = engine.query(sql, &[]).unwrap();
+        let row = rows(&sums[0]).next().unwrap();
+        let sums: (i64, i64) = (row.get("f").unwrap(), row.get("l").unwrap());
+        assert_eq!(sums, (1, 48), "{shards} shards");
+    }
+}

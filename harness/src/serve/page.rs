@@ -11,8 +11,8 @@ use trefoil::Engine;
 use trefoil::engine::ViewMetrics;
 
 /// A view, as the engine's own table has it.
-const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark, rows_bad \
-                    FROM trefoil.jobs ORDER BY name";
+const JOBS: &str = "SELECT name, state, error, rows_read, rows_out, watermark, rows_bad, \
+                    rows_failed, rows_late, rows_late_idle FROM trefoil.jobs ORDER BY name";
 
 /// What is answered.
 #[derive(Debug, PartialEq)]
@@ -44,6 +44,9 @@ struct Job {
     rows_read: i64,
     rows_out: i64,
     rows_bad: i64,
+    rows_failed: i64,
+    rows_late: i64,
+    rows_late_idle: i64,
     watermark_ns: Option<i64>,
 }
 
@@ -87,6 +90,9 @@ fn jobs(batch: &RecordBatch) -> Vec<Job> {
         rows_read: number(3, row).unwrap_or_default(),
         rows_out: number(4, row).unwrap_or_default(),
         rows_bad: number(6, row).unwrap_or_default(),
+        rows_failed: number(7, row).unwrap_or_default(),
+        rows_late: number(8, row).unwrap_or_default(),
+        rows_late_idle: number(9, row).unwrap_or_default(),
         watermark_ns: times.is_valid(row).then(|| times.value(row)),
     };
     (0..batch.num_rows()).map(job).collect()
@@ -138,7 +144,7 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
         samples.map(|(name, value)| ("view", name, value)).collect()
     };
     type OfView = fn(&Job) -> Option<f64>;
-    let views: [(&str, &str, OfView); 6] = [
+    let views: [(&str, &str, OfView); 9] = [
         (
             "view_up",
             "Whether the view runs, or has come to its end.",
@@ -156,6 +162,21 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
             "view_rows_bad_total",
             "Records of them that are no rows, and were left out.",
             |job| Some(job.rows_bad as f64),
+        ),
+        (
+            "view_rows_failed_total",
+            "Rows on which an expression failed, and which were left out.",
+            |job| Some(job.rows_failed as f64),
+        ),
+        (
+            "view_rows_late_total",
+            "Rows that were dropped as they were late for their own split's watermark.",
+            |job| Some(job.rows_late as f64),
+        ),
+        (
+            "view_rows_late_idle_total",
+            "Rows that were dropped as they were late for the watermark of other splits alone.",
+            |job| Some(job.rows_late_idle as f64),
         ),
         (
             "view_rows_out_total",
@@ -270,6 +291,9 @@ mod tests {
             rows_read: 5,
             rows_out: 2,
             rows_bad: 0,
+            rows_failed: 0,
+            rows_late: 0,
+            rows_late_idle: 0,
             watermark_ns: None,
         }
     }

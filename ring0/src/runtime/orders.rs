@@ -34,6 +34,9 @@ pub(super) struct Orders {
 struct Answer {
     rows_read: AtomicU64,
     rows_bad: AtomicU64,
+    rows_failed: AtomicU64,
+    rows_late: AtomicU64,
+    rows_late_idle: AtomicU64,
     /// `i64::MIN` where it has none.
     watermark: AtomicI64,
     /// As in [`holder_word`].
@@ -59,6 +62,9 @@ impl Orders {
         let untold = || Answer {
             rows_read: AtomicU64::new(0),
             rows_bad: AtomicU64::new(0),
+            rows_failed: AtomicU64::new(0),
+            rows_late: AtomicU64::new(0),
+            rows_late_idle: AtomicU64::new(0),
             watermark: AtomicI64::new(i64::MIN),
             held_by: AtomicU64::new(u64::MAX),
         };
@@ -103,8 +109,15 @@ impl Orders {
     pub(super) fn tell(&self, number: usize, shard: &Shard) {
         let reached = shard.reached();
         let told = &self.told[number];
-        told.rows_read.store(reached.rows_read, Ordering::Relaxed);
-        told.rows_bad.store(reached.rows_bad, Ordering::Relaxed);
+        for (told, count) in [
+            (&told.rows_read, reached.rows_read),
+            (&told.rows_bad, reached.rows_bad),
+            (&told.rows_failed, reached.rows_failed),
+            (&told.rows_late, reached.rows_late),
+            (&told.rows_late_idle, reached.rows_late_idle),
+        ] {
+            told.store(count, Ordering::Relaxed);
+        }
         let watermark = reached.watermark.unwrap_or(i64::MIN);
         told.watermark.store(watermark, Ordering::Relaxed);
         let holder = holder_word(reached.held_by);
@@ -119,6 +132,9 @@ impl Orders {
             Reached {
                 rows_read: told.rows_read.load(Ordering::Relaxed),
                 rows_bad: told.rows_bad.load(Ordering::Relaxed),
+                rows_failed: told.rows_failed.load(Ordering::Relaxed),
+                rows_late: told.rows_late.load(Ordering::Relaxed),
+                rows_late_idle: told.rows_late_idle.load(Ordering::Relaxed),
                 watermark: Some(watermark).filter(|w| *w > i64::MIN),
                 held_by: holder_of(told.held_by.load(Ordering::Relaxed)),
             }
@@ -133,6 +149,13 @@ pub struct Reached {
     pub rows_read: u64,
     /// Those of them that are no rows, and were left out.
     pub rows_bad: u64,
+    /// Rows on which an expression failed, and which were left out: once for each stage that reads
+    /// their source.
+    pub rows_failed: u64,
+    /// Rows behind their own split's watermark, counted so, too.
+    pub rows_late: u64,
+    /// Rows that are late for the watermark of other splits alone.
+    pub rows_late_idle: u64,
     /// The least watermark (ns) that a shard has reached in what it reads.
     pub watermark: Option<i64>,
     /// The split that holds it back: of those that are waited for the one that is furthest behind.

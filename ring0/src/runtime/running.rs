@@ -59,6 +59,9 @@ impl Control {
         Reached {
             rows_read: shards().map(|shard| shard.rows_read).sum(),
             rows_bad: shards().map(|shard| shard.rows_bad).sum(),
+            rows_failed: shards().map(|shard| shard.rows_failed).sum(),
+            rows_late: shards().map(|shard| shard.rows_late).sum(),
+            rows_late_idle: shards().map(|shard| shard.rows_late_idle).sum(),
             watermark: shards().filter_map(|shard| shard.watermark).min(),
             held_by: (shards().filter_map(|shard| Some((shard.watermark?, shard.held_by?))))
                 .min()

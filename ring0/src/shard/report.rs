@@ -41,11 +41,15 @@ impl ShardReport {
 }
 
 impl Shard {
-    /// How far the sources here are: the least watermark of those that have one.
+    /// How far the sources here are: the least watermark of those that have one. Rows that were
+    /// dropped behind an exchange are counted where that was.
     pub(crate) fn reached(&self) -> Reached {
         let counters = self.sources.iter().map(|slot| slot.source.counters());
         let mut all = SourceCounters::default();
         counters.for_each(|counters| all.add(&counters));
+        let mut dropped = QueryCounters::default();
+        let ports = self.chains.iter().flat_map(|chain| chain.ports.iter());
+        ports.for_each(|port| dropped.add(&port.counters));
         let watermark = |slot: &SourceSlot| match &slot.processing {
             Some(clock) => clock.reached(),
             None => slot.source.reached().filter(|_| slot.among.tells()),
@@ -56,6 +60,9 @@ impl Shard {
         Reached {
             rows_read: all.rows_read,
             rows_bad: all.rows_bad,
+            rows_failed: dropped.rows_failed,
+            rows_late: dropped.rows_late,
+            rows_late_idle: dropped.rows_late_idle,
             watermark: least.map(|(watermark, _)| watermark),
             held_by: least.map(|(_, source)| Holder {
                 source,

@@ -168,16 +168,20 @@ impl System {
             (None, true) => "ended",
             (None, false) => "running",
         };
-        let rows_read = |job: &Job| job.shards.iter().map(|s| s.rows_read).sum();
-        let rows_bad = |job: &Job| job.shards.iter().map(|s| s.rows_bad).sum();
+        let sum = |of: fn(&Reached) -> u64| {
+            counts(jobs().map(move |job| job.shards.iter().map(of).sum()))
+        };
         let watermark = |job: &Job| job.shards.iter().filter_map(|s| s.watermark).min();
         vec![
             ("name", names(jobs().map(|job| job.name.as_str()))),
             ("query", names(jobs().map(|job| job.sql.as_str()))),
             ("state", names(jobs().map(state))),
             ("error", texts(jobs().map(|job| job.failure.as_deref()))),
-            ("rows_read", counts(jobs().map(rows_read))),
-            ("rows_bad", counts(jobs().map(rows_bad))),
+            ("rows_read", sum(|shard| shard.rows_read)),
+            ("rows_bad", sum(|shard| shard.rows_bad)),
+            ("rows_failed", sum(|shard| shard.rows_failed)),
+            ("rows_late", sum(|shard| shard.rows_late)),
+            ("rows_late_idle", sum(|shard| shard.rows_late_idle)),
             ("rows_out", counts(jobs().map(|job| job.rows_out))),
             ("watermark", times(jobs().map(watermark))),
         ]
@@ -288,6 +292,18 @@ impl System {
             (
                 "rows_read",
                 counts(all().map(|(.., reached)| reached.rows_read)),
+            ),
+            (
+                "rows_failed",
+                counts(all().map(|(.., reached)| reached.rows_failed)),
+            ),
+            (
+                "rows_late",
+                counts(all().map(|(.., reached)| reached.rows_late)),
+            ),
+            (
+                "rows_late_idle",
+                counts(all().map(|(.., reached)| reached.rows_late_idle)),
             ),
             (
                 "watermark",

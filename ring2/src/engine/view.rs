@@ -277,6 +277,9 @@ impl View {
             name: self.name.clone(),
             rows_read: reached.rows_read,
             rows_bad: reached.rows_bad,
+            rows_failed: reached.rows_failed,
+            rows_late: reached.rows_late,
+            rows_late_idle: reached.rows_late_idle,
             watermark: reached.watermark,
             held_by: (reached.held_by)
                 .and_then(|h| Some((self.sources.get(h.source)?.clone(), h.split))),
