@@ -135,7 +135,7 @@ fn rows_come_in_and_are_counted() {
     says("2 of the views failed");
 }
 
-/// What a view drops is counted.
+/// What a view drops is counted, and what stands in it is known at once, however little it is.
 #[test]
 fn rows_that_are_dropped_are_counted() {
     let folder = Folder::new("serve-dropped");
@@ -155,6 +155,7 @@ fn rows_that_are_dropped_are_counted() {
     server.asks_until("/metrics", "trefoil_view_rows_failed_total{view=\"v\"} 1\n");
     let late_idle = "trefoil_view_rows_late_idle_total{view=\"v\"} 0\n";
     server.asks_until("/metrics", late_idle);
+    server.asks_until("/metrics", "trefoil_view_rows{view=\"v\"} 30\n");
     assert_eq!(server.ends(), Some(0));
 }
 

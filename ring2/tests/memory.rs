@@ -364,6 +364,31 @@ fn a_subscriber_holds_nothing_up() {
     assert!(error.to_string().contains("its rows that stand"), "{error}");
 }
 
+/// However few rows came since they were counted last.
+#[test]
+fn rows_that_stand_are_told_as_they_are() {
+    let _alone = alone();
+    let engine = builder(1).open().unwrap();
+    engine.execute(SOURCES).unwrap();
+    make(&engine, "v", "SELECT k, COUNT(*) AS x FROM c GROUP BY k");
+    let mut changes = engine.subscribe("v").unwrap();
+    let mut into = engine.appender("c").unwrap();
+    into.append_batch(&batch(0, 300, 300)).unwrap();
+    into.flush().unwrap();
+    let mut given = 0;
+    while given < 300 {
+        given += changes.next().unwrap().unwrap().num_rows();
+    }
+    let told = metrics(&engine, "v");
+    assert_eq!(told.rows_kept, 300);
+    assert!(told.bytes_kept > 300 * 16, "{told:#?}");
+    let sql = "SELECT rows, bytes FROM trefoil.state WHERE operator = 'rows'";
+    let rows = engine.query(sql, &[]).unwrap();
+    let row = trefoil::engine::rows(&rows[0]).next().unwrap();
+    let row: (i64, i64) = (row.get("rows").unwrap(), row.get("bytes").unwrap());
+    assert_eq!(row, (300, told.bytes_kept as i64));
+}
+
 /// What the system tables say, of all kinds of state.
 #[test]
 fn state_is_told() {

@@ -269,11 +269,15 @@ impl View {
             bytes_max: operator.bytes_max,
         });
         let state = state.filter(|operator| operator.bytes_max > 0).collect();
-        let checkpoints = self.shared.lock().checkpoints;
+        // What its thread told last may be older: it looks at the memory now and then.
+        let (checkpoints, (rows_kept, bytes_kept)) = {
+            let state = self.shared.lock();
+            (state.checkpoints, state.fold.size())
+        };
         ViewMetrics {
             state,
-            rows_kept: holding.kept_rows,
-            bytes_kept: holding.kept_bytes,
+            rows_kept: rows_kept as u64,
+            bytes_kept: bytes_kept as u64,
             name: self.name.clone(),
             rows_read: reached.rows_read,
             rows_bad: reached.rows_bad,
