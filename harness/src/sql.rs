@@ -157,11 +157,16 @@ impl Shell {
         self.stop.store(false, Ordering::Relaxed);
         for number in 0.. {
             let clock = Instant::now();
-            let Some(outcome) = self.engine.statement(file, number)? else {
+            let wanted = || !self.stop.load(Ordering::Relaxed);
+            let Some(outcome) = self.engine.statement_while(file, number, &wanted)? else {
                 break;
             };
             match outcome {
                 Outcome::Done => {}
+                Outcome::Stopped => {
+                    self.stop.store(false, Ordering::Relaxed);
+                    say(&"note: stopped");
+                }
                 Outcome::Rows(batches) => {
                     let mut shown = self.rows.begin();
                     for batch in &batches {

@@ -229,12 +229,26 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until this is shown, and forgets all up to there.
-    fn see(&mut self, text: &str) {
+    /// Types Ctrl-C until what runs has stopped: it may still be about to begin.
+    fn stops(&mut self) {
+        for _ in 0..600 {
+            self.keys("\x03");
+            while let Ok(more) = self.shown.recv_timeout(Duration::from_millis(100)) {
+                self.seen += &String::from_utf8_lossy(&more);
+            }
+            if self.seen.contains(": stopped") {
+                self.see(": stopped");
+                return;
+            }
+        }
+        panic!("it goes on: {:?}", self.seen);
+    }
+
+    /// Waits until this is shown, and forgets all up to there, which it gives.
+    fn see(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
-                return;
+                return self.seen.drain(..at + text.len()).collect();
             }
             let more = self.shown.recv_timeout(Duration::from_secs(60));
             let more = more.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
@@ -293,6 +307,44 @@ fn a_person_at_a_terminal() {
     terminal.see("│ snapshot │");
     terminal.see("trefoil> ");
     terminal.keys("\\q\r");
+    assert_eq!(terminal.shell.wait().unwrap().code(), Some(0));
+}
+
+/// Ctrl-C ends what gives nothing until its end, too.
+#[test]
+fn what_takes_long_is_stopped() {
+    let folder = Folder::new("sql-stopped");
+    let mut terminal = Terminal::open(&folder);
+    let long = numbers("long", Some(1_000_000_000_000));
+    let few = numbers("few", Some(3_000));
+    let view = "CREATE MATERIALIZED VIEW v AS SELECT n FROM few;".to_owned();
+    for statement in [long, few, view] {
+        terminal.see("trefoil> ");
+        terminal.keys(&(statement.trim().replace('\n', " ") + "\r"));
+    }
+    terminal.see("trefoil> ");
+    // Until all of its rows are there.
+    let mut count = String::new();
+    while !count.contains("│ 3000 │") {
+        terminal.keys("SELECT COUNT(*) AS c FROM v;\r");
+        count = terminal.see("└");
+    }
+    terminal.see("trefoil> ");
+    let pairs = "SELECT COUNT(*) AS c FROM v AS x, v AS y, v AS z WHERE x.n * y.n > z.n + 12";
+    let slow = "SELECT COUNT(*) AS c FROM long";
+    for query in [
+        format!("EXPLAIN ANALYZE {slow};\r"),
+        format!("{pairs};\r"),
+        format!("EXPLAIN ANALYZE {pairs};\r"),
+    ] {
+        terminal.keys(&query);
+        terminal.stops();
+        terminal.see("trefoil> ");
+        terminal.keys("SHOW read;\r");
+        terminal.see("│ snapshot │");
+        terminal.see("trefoil> ");
+    }
+    terminal.keys("\x04");
     assert_eq!(terminal.shell.wait().unwrap().code(), Some(0));
 }
 

@@ -83,7 +83,7 @@ use self::query::Asked;
 use self::statement::{Endless, Planned, When, plan};
 use self::view::View;
 use self::wakers::Wakers;
-use self::workers::Workers;
+use self::workers::{Still, Workers};
 use crate::error::{Error, Result};
 use crate::script::Session;
 use crate::{PlannedQuery, SourceFile};
@@ -209,9 +209,9 @@ impl Engine {
         };
         let mut results = Vec::new();
         for number in 0.. {
-            match self.one(&file, number, Endless::Refused)? {
+            match self.one(&file, number, Endless::Refused, Still::Wanted)? {
                 None => break,
-                Some(Outcome::Done) => {}
+                Some(Outcome::Done | Outcome::Stopped) => {}
                 Some(Outcome::Rows(rows)) => results.extend(rows),
                 Some(Outcome::Results(rows)) => results.extend(self.collect(*rows)?),
                 Some(Outcome::Feeding(feeding)) => self.wait_for(&feeding)?,
@@ -226,10 +226,31 @@ impl Engine {
     /// # Errors
     /// The refusal of the statement, or what running it failed with.
     pub fn statement(&self, file: &SourceFile, number: usize) -> Result<Option<Outcome>> {
-        self.one(file, number, Endless::Allowed)
+        self.one(file, number, Endless::Allowed, Still::Wanted)
     }
 
-    fn one(&self, file: &SourceFile, number: usize, endless: Endless) -> Result<Option<Outcome>> {
+    /// As [`Self::statement`], for as long as it is wanted: a SELECT over views and EXPLAIN ANALYZE
+    /// are given up where it is not any more, which is asked now and then, and are
+    /// [`Outcome::Stopped`].
+    ///
+    /// # Errors
+    /// As [`Self::statement`].
+    pub fn statement_while(
+        &self,
+        file: &SourceFile,
+        number: usize,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<Outcome>> {
+        self.one(file, number, Endless::Allowed, Still::While(wanted))
+    }
+
+    fn one(
+        &self,
+        file: &SourceFile,
+        number: usize,
+        endless: Endless,
+        still: Still<'_>,
+    ) -> Result<Option<Outcome>> {
         let mut inner = self.lock();
         let (there, when) = (inner.there(), When::default());
         let planned = plan(file, number, &inner.session, &there, &when, endless)?;
@@ -252,8 +273,7 @@ impl Engine {
                 return Ok(Some(Outcome::Done));
             }
             Planned::Fetch(rows, cursor) => {
-                let rows = inner.fetch(rows, &cursor)?;
-                return Ok(Some(Outcome::Rows(vec![rows])));
+                return Ok(Some(Outcome::Rows(vec![inner.fetch(rows, &cursor)?])));
             }
             Planned::Close(cursor) => {
                 inner.close(&cursor)?;
@@ -287,14 +307,13 @@ impl Engine {
             Planned::Analyze(analyze) => {
                 let running = inner.start(&session, &analyze.query)?;
                 drop(inner);
-                let answer = self.measure(running, *analyze)?;
-                return Ok(Some(Outcome::Rows(vec![batch::answer(&answer)?])));
+                return self.measure(running, *analyze, still).map(Some);
             }
             Planned::Query(asked) => {
                 let tables = inner.tables(&asked.file.text);
                 drop(inner);
-                let rows = query::run(&self.workers, tables, asked, &[])?;
-                return Ok(Some(Outcome::Rows(rows)));
+                let rows = query::run((&self.workers, still), tables, asked, &[])?;
+                return Ok(Some(rows.map_or(Outcome::Stopped, Outcome::Rows)));
             }
         };
         let mut gone = inner.commit(session, self.frame_rows)?;
@@ -397,7 +416,9 @@ impl Engine {
     /// `E0605` where it needs more memory than one query may take.
     pub fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<RecordBatch>> {
         let tables = self.lock().tables(sql);
-        query::run(&self.workers, tables, Asked::text(sql), params)
+        let workers = (&self.workers, Still::Wanted);
+        let rows = query::run(workers, tables, Asked::text(sql), params)?;
+        Ok(rows.expect("it is wanted to its end"))
     }
 
     /// A materialized view as a table, for a session of your own: partition i is shard i. Each scan

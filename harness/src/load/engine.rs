@@ -174,7 +174,7 @@ fn last_query(engine: &Engine, file: &SourceFile) -> Result<Results, Failure> {
                 last = None;
                 break;
             }
-            Some(Outcome::Done | Outcome::Rows(_)) => {}
+            Some(Outcome::Done | Outcome::Stopped | Outcome::Rows(_)) => {}
             // It goes on by itself.
             Some(Outcome::Feeding(_)) => {}
             Some(Outcome::Results(results)) => last = Some(*results),

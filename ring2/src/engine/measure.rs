@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use datafusion::arrow::array::RecordBatch;
 use trefoil_ring0::runtime::{Next, Running};
 
-use super::{Engine, Received, Results};
-use crate::Answer;
+use super::workers::Still;
+use super::{Engine, Outcome, Received, Results, batch};
 use crate::error::Result;
 use crate::explain::{Analyze, Measured};
 
@@ -34,10 +34,18 @@ impl Engine {
         }
     }
 
-    /// Runs a query without its rows, and tells what that measured.
-    pub(super) fn measure(&self, mut running: Running, analyze: Analyze) -> Result<Answer> {
-        let (wait, begun) = (self.patience(), Instant::now());
+    /// Runs a query without its rows, as long as it is wanted, and tells what that measured.
+    pub(super) fn measure(
+        &self,
+        mut running: Running,
+        analyze: Analyze,
+        still: Still<'_>,
+    ) -> Result<Outcome> {
+        let (wait, begun) = (self.patience().min(still.look()), Instant::now());
         loop {
+            if !still.is_wanted() {
+                return Ok(Outcome::Stopped);
+            }
             self.step();
             match running.next_block_timeout(wait)? {
                 Next::Block(block) => running.give_back(block),
@@ -52,6 +60,7 @@ impl Engine {
         let reports = running.finish()?;
         let program = &analyze.query.program;
         let measured = Measured::of(program, &reports, executor, elapsed);
-        Ok(analyze.answer(measured))
+        let answer = analyze.answer(measured);
+        Ok(Outcome::Rows(vec![batch::answer(&answer)?]))
     }
 }

@@ -14,8 +14,9 @@ use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::{displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 use futures::StreamExt;
@@ -26,7 +27,7 @@ use super::live::LiveTable;
 use super::params::{self, Parameter};
 use super::system::{self, System};
 use super::view::{Moment, Shared};
-use super::workers::Workers;
+use super::workers::{Still, Workers};
 use super::{Value, batch};
 use crate::catalog::ViewRows;
 use crate::check::{self, Purpose};
@@ -83,19 +84,19 @@ struct Ready {
     held: Arc<Schema>,
 }
 
-/// The rows of a SELECT.
+/// The rows of a SELECT; `None` where it was not wanted any more.
 pub(super) fn run(
-    workers: &Workers,
+    (workers, still): (&Workers, Still<'_>),
     tables: Tables,
     asked: Asked,
     params: &[Value<'_>],
-) -> Result<Vec<RecordBatch>> {
+) -> Result<Option<Vec<RecordBatch>>> {
     let params: Vec<Parameter> = params.iter().map(params::constant).collect();
     let functions = Arc::clone(&tables.session.functions);
     let environment = workers.environment()?;
     let context = functions.within(|| planner::session_within(workers.width(), environment));
     let bytes = workers.query_bytes();
-    workers.run(async move {
+    workers.run_while(still, async move {
         let (ready, told) = functions.within(|| ready(&context, tables, &asked, &params))?;
         match told {
             None => rows(&context, ready, bytes).await,
@@ -258,15 +259,29 @@ fn scanning(plan: LogicalPlan, providers: &Providers) -> PlanResult<LogicalPlan>
     Ok(plan.data)
 }
 
+/// A plan as it runs. Joins that look at all pairs give way now and then, to other queries and to
+/// the end of their own.
+async fn physical(
+    context: &SessionContext,
+    plan: LogicalPlan,
+) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    let frame = context.execute_logical_plan(plan).await?;
+    let plan = frame.create_physical_plan().await?;
+    let plan = plan.transform_up(|node| {
+        let looks_at_pairs = matches!(node.name(), "NestedLoopJoinExec" | "CrossJoinExec");
+        Ok(match looks_at_pairs {
+            true => Transformed::yes(Arc::new(CooperativeExec::new(node)) as _),
+            false => Transformed::no(node),
+        })
+    })?;
+    Ok(plan.data)
+}
+
 /// The rows of a query, within its memory.
 async fn rows(context: &SessionContext, ready: Ready, bytes: usize) -> Result<Vec<RecordBatch>> {
     let failed = |e: DataFusionError| failed(&e, bytes);
-    let frame = context.execute_logical_plan(ready.plan).await;
-    let mut stream = frame
-        .map_err(failed)?
-        .execute_stream()
-        .await
-        .map_err(failed)?;
+    let plan = physical(context, ready.plan).await.map_err(failed)?;
+    let mut stream = execute_stream(plan, context.task_ctx()).map_err(failed)?;
     let schema = batch::schema(&ready.columns, &ready.held);
     // What is kept for the caller counts, too.
     let kept = MemoryConsumer::new("results").register(&context.runtime_env().memory_pool);
@@ -293,9 +308,7 @@ async fn plan(
     bytes: usize,
 ) -> Result<Vec<RecordBatch>> {
     let failed = |e: DataFusionError| failed(&e, bytes);
-    let frame = context.execute_logical_plan(ready.plan).await;
-    let plan = frame.map_err(failed)?.create_physical_plan().await;
-    let plan = plan.map_err(failed)?;
+    let plan = physical(context, ready.plan).await.map_err(failed)?;
     let mut text = "runs        in DataFusion, over the rows that stand in views\n".to_owned();
     let shown = match told {
         Told::Plan => displayable(&*plan).indent(false).to_string(),

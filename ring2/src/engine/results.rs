@@ -16,6 +16,8 @@ use crate::error::Result;
 pub enum Outcome {
     /// It was done, and has no rows.
     Done,
+    /// It was not wanted any more, and was given up ([`super::Engine::statement_while`]).
+    Stopped,
     /// All its rows: those of SHOW, DESCRIBE, and SELECT over views.
     Rows(Vec<RecordBatch>),
     /// A query over input that ends, which has begun to feed a sink.

@@ -2,8 +2,9 @@
 //! are others, else behind whatever else wants to run. Each query has its share of memory and no
 //! more, and only so many run at once: so none of them can take what another one has.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -14,6 +15,35 @@ use trefoil_ring0::preflight::{allowed_cores, give_way, keep_thread_to};
 
 use crate::error::{Error, Result};
 use crate::limits::{QUERIES_AT_ONCE, QUERY_THREADS_MAX, STACK_BYTES};
+
+/// How long a query is waited for before it is asked whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether who waits for a query still wants it.
+#[derive(Clone, Copy)]
+pub(super) enum Still<'w> {
+    /// It does.
+    Wanted,
+    /// As long as this says so.
+    While(&'w dyn Fn() -> bool),
+}
+
+impl Still<'_> {
+    pub(super) fn is_wanted(self) -> bool {
+        match self {
+            Self::Wanted => true,
+            Self::While(wanted) => wanted(),
+        }
+    }
+
+    /// How long is waited before that is asked again.
+    pub(super) fn look(self) -> Duration {
+        match self {
+            Self::Wanted => Duration::MAX,
+            Self::While(_) => LOOK,
+        }
+    }
+}
 
 /// What queries run on. It is started for the first of them.
 #[derive(Debug)]
@@ -91,25 +121,40 @@ impl Workers {
         self.query_bytes
     }
 
-    /// Runs a query when it is its turn, and waits for it: the calling thread may be one of another
-    /// asynchronous runtime.
-    pub(super) fn run<T: Send + 'static>(
+    /// Runs a query when it is its turn, and waits for it as long as it is wanted; `None` where it
+    /// is not any more: it ends behind what it is in the middle of, and nobody waits for that. The
+    /// calling thread may be one of another asynchronous runtime.
+    pub(super) fn run_while<T: Send + 'static>(
         &self,
+        still: Still<'_>,
         query: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
+    ) -> Result<Option<T>> {
         let (reply, answer) = sync_channel(1);
         let places = Arc::clone(&self.places);
-        self.runtime()?.spawn(async move {
+        let task = self.runtime()?.spawn(async move {
             let place = places.acquire_owned().await;
             let result = query.await;
             drop(place);
             // Who asked waits for it.
             _ = reply.send(result);
         });
-        let panicked = "a query panicked: a bug, which ended no other one";
-        answer
-            .recv()
-            .unwrap_or_else(|_| Err(Error::engine("E0609", panicked)))
+        let panicked =
+            || Error::engine("E0609", "a query panicked: a bug, which ended no other one");
+        let Still::While(_) = still else {
+            let answer = answer.recv().unwrap_or_else(|_| Err(panicked()));
+            return answer.map(Some);
+        };
+        loop {
+            match answer.recv_timeout(still.look()) {
+                Ok(answer) => return answer.map(Some),
+                Err(RecvTimeoutError::Disconnected) => return Err(panicked()),
+                Err(RecvTimeoutError::Timeout) if still.is_wanted() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    task.abort();
+                    return Ok(None);
+                }
+            }
+        }
     }
 
     fn runtime(&self) -> Result<&Runtime> {
@@ -142,6 +187,8 @@ impl Drop for Workers {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -168,16 +215,38 @@ mod tests {
             false => others,
         };
         let workers = Workers::new(&[*first], 1);
-        let ran = workers.run(async { Ok(allowed_cores()) }).expect("it runs");
-        assert_eq!(ran, expected);
+        let ran = workers.run_while(Still::Wanted, async { Ok(allowed_cores()) });
+        assert_eq!(ran.expect("it runs"), Some(expected.clone()));
     }
 
     #[test]
     fn a_query_that_panics_ends_no_other() {
         let workers = Workers::new(&[], 1);
-        let ended = workers.run::<()>(async { panic!("on purpose") });
-        assert_eq!(ended.unwrap_err().code(), "E0609");
-        assert_eq!(workers.run(async { Ok(1) }).expect("others run"), 1);
+        for still in [Still::Wanted, Still::While(&|| true)] {
+            let ended = workers.run_while::<()>(still, async { panic!("on purpose") });
+            assert_eq!(ended.unwrap_err().code(), "E0609");
+            let ran = workers.run_while(still, async { Ok(1) });
+            assert_eq!(ran.expect("others run"), Some(1));
+        }
         assert_eq!(workers.places.available_permits(), QUERIES_AT_ONCE);
+    }
+
+    #[test]
+    fn a_query_that_is_not_wanted_is_given_up() {
+        let workers = Workers::new(&[], 1);
+        let asked = Cell::new(0);
+        let wanted = || asked.replace(asked.get() + 1) < 1;
+        let (held, dropped) = sync_channel::<()>(0);
+        let ran = workers.run_while(Still::While(&wanted), async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok(())
+        });
+        assert_eq!((ran.expect("it is no error"), asked.get()), (None, 2));
+        // What it held is given back.
+        dropped.recv().expect_err("nothing is sent");
+        while workers.places.available_permits() < QUERIES_AT_ONCE {
+            std::thread::yield_now();
+        }
     }
 }
