@@ -133,6 +133,7 @@ pub(crate) fn describe(
     if let Some(view) = catalog.views.get(&name.value) {
         let row = |c: &crate::catalog::ViewColumn| {
             let data_type = c.data_type.as_ref().map(type_name);
+            let data_type = c.declared.clone().or(data_type);
             vec![Some(c.name.clone()), data_type, Some("true".into()), None]
         };
         return Ok((columns, view.columns.iter().map(row).collect()));
@@ -168,16 +169,18 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Int32 => "INT".into(),
         DataType::Int16 => "SMALLINT".into(),
         DataType::Int8 => "TINYINT".into(),
+        DataType::UInt64 => "BIGINT UNSIGNED".into(),
+        DataType::UInt32 => "INT UNSIGNED".into(),
+        DataType::UInt16 => "SMALLINT UNSIGNED".into(),
+        DataType::UInt8 => "TINYINT UNSIGNED".into(),
         DataType::Float64 => "DOUBLE".into(),
         DataType::Float32 => "REAL".into(),
         DataType::Boolean => "BOOLEAN".into(),
         DataType::Date32 => "DATE".into(),
-        DataType::Timestamp(unit, None) => match unit {
-            TimeUnit::Second => "TIMESTAMP(0)".into(),
-            TimeUnit::Millisecond => "TIMESTAMP(3)".into(),
-            TimeUnit::Microsecond => "TIMESTAMP(6)".into(),
-            TimeUnit::Nanosecond => "TIMESTAMP(9)".into(),
-        },
+        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
+        DataType::Time32(unit) | DataType::Time64(unit) => format!("TIME({})", digits(*unit)),
+        DataType::Interval(_) => "INTERVAL".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".into(),
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
         DataType::List(item) => format!("{}[]", type_name(item.data_type())),
         DataType::Struct(fields) => {
@@ -187,5 +190,52 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
             format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string().to_uppercase(),
+    }
+}
+
+/// How many digits of a second a unit has.
+fn digits(unit: TimeUnit) -> u8 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ddl::named_type;
+
+    #[test]
+    fn types_are_named_as_they_are_declared() {
+        for name in [
+            "VARCHAR",
+            "BIGINT",
+            "INT",
+            "SMALLINT",
+            "TINYINT",
+            "BIGINT UNSIGNED",
+            "INT UNSIGNED",
+            "SMALLINT UNSIGNED",
+            "TINYINT UNSIGNED",
+            "DOUBLE",
+            "REAL",
+            "BOOLEAN",
+            "DATE",
+            "BYTEA",
+            "INTERVAL",
+        ] {
+            let data_type = named_type(name, &[]).expect(name);
+            assert_eq!(type_name(&data_type), name);
+        }
+        for (name, digits) in ["TIME", "TIMESTAMP"]
+            .into_iter()
+            .flat_map(|name| [0, 3, 6, 9].map(|digits| (name, digits)))
+        {
+            let data_type = named_type(name, &[digits]).expect(name);
+            assert_eq!(type_name(&data_type), format!("{name}({digits})"));
+        }
     }
 }

@@ -187,6 +187,8 @@ pub struct ViewColumn {
     pub name: String,
     /// Its type; `None` where the query cannot be planned yet.
     pub data_type: Option<DataType>,
+    /// How that was declared, where it is a column of a source as it is.
+    pub declared: Option<String>,
 }
 
 /// A declared view.

@@ -377,7 +377,8 @@ impl Definer<'_> {
             .enumerate()
             .map(|(i, (name, data_type))| ViewColumn {
                 name,
-                data_type: data_type.or_else(|| typed.get(i).cloned().flatten()),
+                data_type: data_type.or_else(|| Some(typed.get(i)?.data_type.clone())),
+                declared: typed.get(i).and_then(|t| t.declared.clone()),
             });
         let view = ViewDef {
             name: name.clone(),

@@ -1,6 +1,7 @@
 //! Plain views and WITH, expanded: a name becomes the query behind it, as a subquery in FROM. What
 //! comes out names sources, tables and materialized views only.
 
+mod declared;
 mod rename;
 
 use std::collections::BTreeMap;
@@ -407,13 +408,22 @@ pub(crate) fn expanded_depth(
     }
 }
 
+/// The type of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Typed {
+    /// As Arrow has it.
+    pub(crate) data_type: DataType,
+    /// As it was declared, where it is a column of a source.
+    pub(crate) declared: Option<String>,
+}
+
 /// Types of a query's columns, where it can be planned.
 pub(crate) fn types(
     place: Place<'_>,
     chunk: &Chunk,
     catalog: &Catalog,
     query: &EmitQuery,
-) -> Vec<Option<DataType>> {
+) -> Vec<Typed> {
     let mut tree = query.query.as_ref().clone();
     if expand(place, &mut tree, catalog).is_err() {
         return Vec::new();
@@ -434,14 +444,20 @@ pub(crate) fn types(
     let plan = &planned.plan;
     let data_type = |index: usize| plan.schema().field(index).data_type().clone();
     let columns = planned.results.iter().map(|column| match column {
-        ResultColumn::Plain { index, .. } => data_type(*index),
-        ResultColumn::Window { start, end, .. } => DataType::Struct(
-            vec![
-                Field::new("start", data_type(*start), false),
-                Field::new("end", data_type(*end), false),
-            ]
-            .into(),
-        ),
+        ResultColumn::Plain { index, .. } => Typed {
+            data_type: data_type(*index),
+            declared: declared::declared(plan, *index, catalog),
+        },
+        ResultColumn::Window { start, end, .. } => Typed {
+            data_type: DataType::Struct(
+                vec![
+                    Field::new("start", data_type(*start), false),
+                    Field::new("end", data_type(*end), false),
+                ]
+                .into(),
+            ),
+            declared: None,
+        },
     });
-    columns.map(Some).collect()
+    columns.collect()
 }

@@ -325,6 +325,37 @@ fn questions_are_answered() {
     assert_eq!(answers, expected);
 }
 
+/// A view's columns are described as those of its sources are, where they are these, and else by the
+/// names that types have in this SQL.
+#[test]
+fn columns_of_views_have_types_of_this_sql() {
+    let columns = "t0 TIME(0), t TIME, u BIGINT UNSIGNED, b BYTEA, i INTERVAL, j JSON, \
+                   ts TIMESTAMP(2), v VARCHAR(10), n BIGINT";
+    let sql = format!(
+        "CREATE SOURCE s ({columns}) WITH (connector = 'file', path = 'none', format = 'json');
+         CREATE VIEW of_rows AS SELECT s.t0, t, u, b, i, j, ts AS at, v, -n AS n,
+           ts + INTERVAL '1' SECOND AS later, j -> 'a' AS a FROM s WHERE n > 0;
+         CREATE VIEW of_groups AS SELECT j, MAX(at) AS at FROM of_rows GROUP BY j;
+         CREATE VIEW of_both AS SELECT y.at, x.v FROM s AS x JOIN of_rows AS y ON x.n = y.n;
+         DESCRIBE of_rows; DESCRIBE of_groups; DESCRIBE of_both;"
+    );
+    let steps = plan_steps(&[file(&sql)]).unwrap_or_else(|e| panic!("{e}"));
+    let types = steps.iter().map(|step| match step {
+        Step::Answer(answer) => {
+            let cell = |c: &Option<String>| c.clone().unwrap_or_default();
+            let row = |r: &Vec<Option<String>>| format!("{} {}", cell(&r[0]), cell(&r[1]));
+            answer.rows.iter().map(row).collect::<Vec<_>>().join(", ")
+        }
+        _ => panic!("it is a question"),
+    });
+    let types: Vec<String> = types.collect();
+    let of_rows = "t0 TIME(0), t TIME, u BIGINT UNSIGNED, b BYTEA, i INTERVAL, j JSON, \
+                   at TIMESTAMP(2), v VARCHAR(10), n BIGINT, later TIMESTAMP(3), a JSON";
+    let of_groups = "j JSON, at TIMESTAMP(3)";
+    let of_both = "at TIMESTAMP(2), v VARCHAR(10)";
+    assert_eq!(types, [of_rows, of_groups, of_both]);
+}
+
 /// What other planners drop or read otherwise.
 #[test]
 fn traps() {

@@ -1,0 +1,62 @@
+//! How the type of a column was declared: several declarations are one type of Arrow's, and a column
+//! that is handed on as it is has the one of its source.
+
+use datafusion::common::JoinType;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+
+use crate::catalog::Catalog;
+use crate::json::is_json;
+
+/// The declaration of a plan's column; `None` where it is computed.
+pub(super) fn declared(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<String> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            of(projection.expr.get(column)?, &projection.input, catalog)
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            of(aggregate.group_expr.get(column)?, &aggregate.input, catalog)
+        }
+        LogicalPlan::Filter(filter) => declared(&filter.input, column, catalog),
+        LogicalPlan::Sort(sort) => declared(&sort.input, column, catalog),
+        LogicalPlan::Limit(limit) => declared(&limit.input, column, catalog),
+        LogicalPlan::SubqueryAlias(alias) => declared(&alias.input, column, catalog),
+        LogicalPlan::Distinct(Distinct::All(input)) => declared(input, column, catalog),
+        // What it computes stands behind its input.
+        LogicalPlan::Window(window) => {
+            let is_input = column < window.input.schema().fields().len();
+            is_input.then(|| declared(&window.input, column, catalog))?
+        }
+        LogicalPlan::Join(join) => {
+            let left = match join.join_type {
+                JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => 0,
+                _ => join.left.schema().fields().len(),
+            };
+            match column.checked_sub(left) {
+                None => declared(&join.left, column, catalog),
+                Some(column) if column < join.right.schema().fields().len() => {
+                    declared(&join.right, column, catalog)
+                }
+                Some(_) => None,
+            }
+        }
+        LogicalPlan::TableScan(scan) => {
+            let field = scan.projected_schema.fields().get(column)?;
+            let source = catalog.sources.get(scan.table_name.table())?;
+            let column = source.columns.get(source.index_of(field.name())?)?;
+            (column.data_type == *field.data_type()).then(|| column.declared.clone())
+        }
+        _ => None,
+    }
+}
+
+/// That of what an expression makes of a plan's columns.
+fn of(expr: &Expr, input: &LogicalPlan, catalog: &Catalog) -> Option<String> {
+    match expr {
+        Expr::Alias(alias) => of(&alias.expr, input, catalog),
+        Expr::Column(column) => {
+            let column = input.schema().maybe_index_of_column(column)?;
+            declared(input, column, catalog)
+        }
+        made => is_json(made).then(|| "JSON".to_owned()),
+    }
+}
