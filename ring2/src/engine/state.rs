@@ -100,7 +100,15 @@ fn unusable(view: &str, why: impl std::fmt::Display) -> Error {
 }
 
 fn store_error(view: &str, error: &StoreError) -> Error {
-    unusable(view, error)
+    let StoreError::Locked { .. } = error else {
+        return unusable(view, error);
+    };
+    // What another one writes is not to be dropped.
+    let message = format!(
+        "the state of view \"{view}\" cannot be taken up: {error}; end that one first, or name \
+         another directory"
+    );
+    Error::engine("E0610", message)
 }
 
 /// The name of a view as one of a folder: what is no letter, digit or underscore by its bytes.
