@@ -121,6 +121,9 @@ mod tests {
         let reached = |rows_read, watermark| Reached {
             rows_read,
             rows_bad: 0,
+            rows_failed: 0,
+            rows_late: 0,
+            rows_late_idle: 0,
             watermark,
             held_by: None,
         };

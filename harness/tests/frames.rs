@@ -1,7 +1,7 @@
 //! Sockets with `format = 'binary'`: what clients send in frames is what others send in lines;
 //! what is damaged is refused and never a wrong row; who comes back loses and doubles nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used)] // These are tests.
 
 mod common;
 mod framed;

@@ -211,12 +211,12 @@ mod tests {
             unreachable!("there is a core")
         };
         let expected = match others.is_empty() {
-            true => &allowed,
-            false => others,
+            true => allowed.clone(),
+            false => others.to_vec(),
         };
         let workers = Workers::new(&[*first], 1);
         let ran = workers.run_while(Still::Wanted, async { Ok(allowed_cores()) });
-        assert_eq!(ran.expect("it runs"), Some(expected.clone()));
+        assert_eq!(ran.expect("it runs"), Some(expected));
     }
 
     #[test]

@@ -183,11 +183,13 @@ mod tests {
     #[test]
     fn a_plan_that_ended_early_runs_again_behind_a_reset() {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-        let source = Arc::new(ChannelStreamSource::with_partitions(schema.clone(), 2));
-        let plan = StreamingScanExec::try_new(source.clone(), None, vec![]).unwrap();
+        let source = Arc::new(ChannelStreamSource::with_partitions(Arc::clone(&schema), 2));
+        let plan =
+            StreamingScanExec::try_new(Arc::<ChannelStreamSource>::clone(&source), None, vec![])
+                .unwrap();
         let batch = |n| {
             let column = Arc::new(Int64Array::from(vec![n]));
-            RecordBatch::try_new(schema.clone(), vec![column]).unwrap()
+            RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap()
         };
         // Of the first run nobody asks for partition 1.
         for sender in source.take_senders() {

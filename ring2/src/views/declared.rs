@@ -1,11 +1,12 @@
 //! How the type of a column was declared: several declarations are one type of Arrow's, and a column
 //! that is handed on as it is has the one of its source.
 
-use datafusion::common::JoinType;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Column, JoinType};
+use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan};
 
 use crate::catalog::Catalog;
-use crate::json::is_json;
+use crate::json::typed::{Texts, texts};
 
 /// The declaration of a plan's column; `None` where it is computed.
 pub(super) fn declared(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<String> {
@@ -57,6 +58,19 @@ fn of(expr: &Expr, input: &LogicalPlan, catalog: &Catalog) -> Option<String> {
             let column = input.schema().maybe_index_of_column(column)?;
             declared(input, column, catalog)
         }
-        made => is_json(made).then(|| "JSON".to_owned()),
+        made => {
+            let is_json = |column: &Column| {
+                let index = input.schema().maybe_index_of_column(column);
+                let of = index.and_then(|index| declared(input, index, catalog));
+                of.is_some_and(|declared| declared.starts_with("JSON"))
+            };
+            let type_of = made.get_type(input.schema()).ok()?;
+            let lists = match &type_of {
+                DataType::List(item) if !item.data_type().is_nested() => "[]",
+                nested if nested.is_nested() => return None,
+                _ => "",
+            };
+            (texts(made, &is_json) == Texts::Json).then(|| format!("JSON{lists}"))
+        }
     }
 }

@@ -264,7 +264,8 @@ fn nothing_of_a_null_is_kept() {
         [lengths, texts.concat()].concat()
     };
     let fields = [Field::new("c", DataType::Utf8)];
-    let cases: [(u8, [&[u8]; 3], &[u8]); 3] = [
+    type Bytes = &'static [u8];
+    let cases: [(u8, [Bytes; 3], Bytes); 3] = [
         (0b101, [b"a", b"\xff\xff", b"c"], b"ac"),
         (0b101, [b"a", b"b", b"c"], b"ac"),
         // Together they are a letter.

@@ -1,7 +1,5 @@
 //! Ratios, ranges and lengths of what is made.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 use super::*;
 
 fn column(table: NexmarkTable, column: NexmarkColumn, seed: u64) -> Event {
