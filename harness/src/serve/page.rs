@@ -134,6 +134,56 @@ fn metric(text: &mut String, name: &str, help: &str, samples: &[(&str, &str, f64
     }
 }
 
+/// What is said of a view, if there is something.
+type OfView = fn(&Job) -> Option<f64>;
+
+/// Metrics of views: their names, and what they say.
+const OF_VIEWS: [(&str, &str, OfView); 9] = [
+    (
+        "view_up",
+        "Whether the view runs, or has come to its end.",
+        |job| Some(f64::from(u8::from(job.error.is_none()))),
+    ),
+    ("view_running", "Whether the view's input goes on.", |job| {
+        Some(f64::from(u8::from(job.state == "running")))
+    }),
+    (
+        "view_rows_read_total",
+        "Records that the view has read.",
+        |job| Some(job.rows_read as f64),
+    ),
+    (
+        "view_rows_bad_total",
+        "Records of them that are no rows, and were left out.",
+        |job| Some(job.rows_bad as f64),
+    ),
+    (
+        "view_rows_failed_total",
+        "Rows on which an expression failed, and which were left out.",
+        |job| Some(job.rows_failed as f64),
+    ),
+    (
+        "view_rows_late_total",
+        "Rows that were dropped as they were late for their own split's watermark.",
+        |job| Some(job.rows_late as f64),
+    ),
+    (
+        "view_rows_late_idle_total",
+        "Rows that were dropped as they were late for the watermark of other splits alone.",
+        |job| Some(job.rows_late_idle as f64),
+    ),
+    (
+        "view_rows_out_total",
+        "Rows of results that the view gave.",
+        |job| Some(job.rows_out as f64),
+    ),
+    (
+        "view_watermark_seconds",
+        "The watermark of the view.",
+        |job| job.watermark_ns.map(|ns| ns as f64 / 1e9),
+    ),
+];
+
 fn metrics(engine: &Engine, jobs: &[Job]) -> String {
     let mut text = String::new();
     let version = [("version", env!("CARGO_PKG_VERSION"), 1.0)];
@@ -143,53 +193,7 @@ fn metrics(engine: &Engine, jobs: &[Job]) -> String {
         let samples = jobs.iter().filter_map(sample);
         samples.map(|(name, value)| ("view", name, value)).collect()
     };
-    type OfView = fn(&Job) -> Option<f64>;
-    let views: [(&str, &str, OfView); 9] = [
-        (
-            "view_up",
-            "Whether the view runs, or has come to its end.",
-            |job| Some(f64::from(u8::from(job.error.is_none()))),
-        ),
-        ("view_running", "Whether the view's input goes on.", |job| {
-            Some(f64::from(u8::from(job.state == "running")))
-        }),
-        (
-            "view_rows_read_total",
-            "Records that the view has read.",
-            |job| Some(job.rows_read as f64),
-        ),
-        (
-            "view_rows_bad_total",
-            "Records of them that are no rows, and were left out.",
-            |job| Some(job.rows_bad as f64),
-        ),
-        (
-            "view_rows_failed_total",
-            "Rows on which an expression failed, and which were left out.",
-            |job| Some(job.rows_failed as f64),
-        ),
-        (
-            "view_rows_late_total",
-            "Rows that were dropped as they were late for their own split's watermark.",
-            |job| Some(job.rows_late as f64),
-        ),
-        (
-            "view_rows_late_idle_total",
-            "Rows that were dropped as they were late for the watermark of other splits alone.",
-            |job| Some(job.rows_late_idle as f64),
-        ),
-        (
-            "view_rows_out_total",
-            "Rows of results that the view gave.",
-            |job| Some(job.rows_out as f64),
-        ),
-        (
-            "view_watermark_seconds",
-            "The watermark of the view.",
-            |job| job.watermark_ns.map(|ns| ns as f64 / 1e9),
-        ),
-    ];
-    for (name, help, of) in views {
+    for (name, help, of) in OF_VIEWS {
         metric(&mut text, name, help, &of_views(&of));
     }
     let held: Vec<_> = engine.metrics().views;

@@ -1,5 +1,5 @@
-//! How the type of a column was declared: several declarations are one type of Arrow's, and a column
-//! that is handed on as it is has the one of its source.
+//! How the type of a column was declared: several declarations are one type of Arrow's, and a
+//! column that is handed on as it is has the one of its source.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, JoinType};
