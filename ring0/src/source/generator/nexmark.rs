@@ -3,8 +3,8 @@
 //!
 //! Half of the bids are for a hot auction, three of four are by a hot bidder, and three of four
 //! auctions by a hot seller; hot ones are one of each hundred, the latest so far. All others are of
-//! those that are still of interest, and of some that are not there yet. What two columns have in common
-//! they draw alike: a reserve is above its initial bid, a URL is that of its channel.
+//! those that are still of interest, and of some that are not there yet. What two columns have in
+//! common they draw alike: a reserve is above its initial bid, a URL is that of its channel.
 
 use std::ops::Range;
 
