@@ -19,6 +19,7 @@ use arrow_schema::{DataType, Field as ArrowField, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use trefoil_ring0::error::Error;
 use trefoil_ring0::format::columnar::{ColumnarFormat, Taken};
 use trefoil_ring0::format::text::write_json_row;
@@ -456,4 +457,26 @@ fn damaged_files_are_told() {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+/// A dictionary that says to have more values than its page holds is told before room is made.
+#[test]
+fn a_dictionary_of_too_many_values_is_damaged() {
+    let path = folder("dictionary").join("d.parquet");
+    // Neither compressed nor indexed.
+    write_parquet(&path, &[rows(0, 300, &[])], 500);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let metadata = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+    let column = metadata.metadata().row_group(0).column(0);
+    let page = column.dictionary_page_offset().unwrap() as usize;
+    // Its header's member 7 is a struct, whose first one is the number of values: 300, doubled.
+    let at = (page..page + 40).find(|at| bytes[*at..].starts_with(&[0x4c, 0x15, 0xd8, 0x04]));
+    bytes[at.unwrap() + 2..][..2].copy_from_slice(&[0xfe, 0x7f]);
+    std::fs::write(&path, bytes).unwrap();
+    let error = run(source(vec![path], Arc::new(Parquet)), &Config::default()).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("column id begins with a dictionary of 8191 values in 1200 bytes"),
+        "{error}"
+    );
 }

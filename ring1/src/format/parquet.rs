@@ -5,6 +5,8 @@
 //! row group, unless chunks are taken in order or there are few groups, so that one shard would
 //! wait for another.
 
+mod dictionary;
+
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -215,6 +217,7 @@ impl ColumnarFile for ParquetFile {
             left: 0,
             rest: None,
             asked: Vec::new(),
+            damage: None,
         })
     }
 }
@@ -223,6 +226,8 @@ impl ColumnarFile for ParquetFile {
 #[derive(Debug)]
 struct Group {
     decoder: ParquetPushDecoder,
+    /// Its number in the file.
+    number: usize,
     /// The next of its chunks that is decoded, and the first one behind it.
     next: usize,
     end: usize,
@@ -239,6 +244,8 @@ struct ParquetDecoder {
     rest: Option<RecordBatch>,
     /// What the bytes that were asked for are made of.
     asked: Vec<Range<u64>>,
+    /// What is wrong with bytes that were given, and is not looked at any more.
+    damage: Option<String>,
 }
 
 impl ParquetDecoder {
@@ -269,6 +276,7 @@ impl ParquetDecoder {
             .build();
         Group {
             decoder: decoder.expect("row groups and columns are the file's"),
+            number,
             next: chunk,
             end,
         }
@@ -295,9 +303,16 @@ impl Decoder for ParquetDecoder {
     fn give(&mut self, range: Range<u64>, bytes: Vec<u8>) {
         let bytes = Bytes::from(bytes);
         let group = self.group.as_mut().expect("a chunk was begun");
+        let metadata = self.file.metadata.metadata();
+        let columns = metadata.row_group(group.number).columns();
         for asked in self.asked.drain(..) {
             let place = (asked.start - range.start) as usize..(asked.end - range.start) as usize;
-            let pushed = group.decoder.push_range(asked, bytes.slice(place));
+            let bytes = bytes.slice(place);
+            let begun = columns.iter().find(|c| c.byte_range().0 == asked.start);
+            if let Some(Err(error)) = begun.map(|column| dictionary::check(column, &bytes)) {
+                self.damage.get_or_insert(error);
+            }
+            let pushed = group.decoder.push_range(asked, bytes);
             pushed.expect("a range is as long as its bytes");
         }
     }
@@ -308,6 +323,9 @@ impl ParquetDecoder {
         let group = self.group.as_mut().expect("a chunk was begun");
         if self.left == 0 {
             return Ok(Decoded::ChunkEnd);
+        }
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
         }
         let batch = match self.rest.take() {
             Some(rest) => rest,

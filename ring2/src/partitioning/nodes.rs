@@ -279,19 +279,17 @@ impl Walk<'_> {
         let (decision, need) = self.ranking(&edge, schema, &routing, &calls, windowed)?;
         let shown = Self::names(&routing);
         let reason = decision.reason.clone();
-        // Without a key besides the window each window has a shard of its own.
-        let by = match routing.is_empty() {
-            true => Self::names(&common),
-            false => shown.clone(),
-        };
+        let stays = !windowed || edge.spread == Spread::One || !routing.is_empty();
         let stage = match decision.route {
-            Route::Stay if !windowed || edge.spread == Spread::One => edge.stage,
-            Route::Stay if !routing.is_empty() => edge.stage,
-            Route::One | Route::TwoPhase if by.is_empty() => {
+            Route::Stay if stays => edge.stage,
+            Route::One | Route::TwoPhase if common.is_empty() => {
                 self.exchange(edge.stage, ExchangeKind::All, reason)
             }
-            Route::Stay | Route::Hash(_) | Route::One | Route::TwoPhase => {
-                self.exchange(edge.stage, ExchangeKind::Hash(by), reason)
+            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
+            // Without a key besides the window each window has a shard of its own.
+            Route::Stay | Route::One | Route::TwoPhase => {
+                let kind = ExchangeKind::Hash(Self::names(&common));
+                self.exchange(edge.stage, kind, reason)
             }
         };
         let bound = match &within {
