@@ -335,26 +335,3 @@ fn what_late_rows_cannot_go_into() {
         assert!(told.contains(code) && told.contains(words), "{sql}: {told}");
     }
 }
-
-/// Where no row can be late, the sink is empty behind the run and not what it was.
-#[test]
-fn the_sink_of_what_is_never_late_is_empty() {
-    let records = records(200);
-    let (folder, declared) = folder("late-never", &records);
-    folder.write("names.ndjson", "{\"k\":1,\"name\":\"one\"}\n");
-    let names = "CREATE TABLE names (k BIGINT, name VARCHAR, PRIMARY KEY (k)) WITH \
-                 (connector = 'file', path = 'names.ndjson', format = 'json');\n";
-    for query in [
-        "SELECT k FROM r",
-        "SELECT r.k, n.name FROM r JOIN names AS n ON n.k = r.k",
-        "SELECT k, COUNT(*) FROM r GROUP BY k",
-    ] {
-        for options in ALL {
-            folder.write("late.ndjson", "of the run before\n");
-            let sql = format!("{declared}{names}{query};");
-            let (rows, told, counts) = run(&folder, &sql, options);
-            assert!(!rows.is_empty() || query.contains("name"), "{query}");
-            assert_eq!((told.as_str(), counts[0]), ("", 0), "{query} {options:?}");
-        }
-    }
-}

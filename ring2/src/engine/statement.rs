@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use datafusion::sql::sqlparser::tokenizer::Location;
-use trefoil_ring0::program::OperatorSpec;
 
 use super::kept::{self, Kept, There};
 use super::query::Asked;
@@ -204,7 +203,7 @@ fn statement(
         select.emit = Emit::Changes(at);
     }
     let mut query = plan_select(&select, Kernels::Native, now, &when.read_upto)?;
-    if let Some(what) = beside(&mut query) {
+    if let Some(what) = beside(&query) {
         return Err(refuse(what).into());
     }
     kept::check_alone(&select, &query, there)?;
@@ -338,20 +337,12 @@ fn rename(session: &Session, view: &str, query: &mut PlannedQuery) {
 }
 
 /// What a query gives besides its results, which nobody takes in an engine.
-fn beside(query: &mut PlannedQuery) -> Option<&'static str> {
+fn beside(query: &PlannedQuery) -> Option<&'static str> {
+    let mut sources = query.program.sources.iter();
     if query.dead_letters.is_some() {
         return Some("bad_data = 'dlq'");
     }
-    let program = &mut query.program;
-    let mut operators = program.stages.iter().flat_map(|stage| &stage.operators);
-    let drops = operators.any(|o| matches!(o, OperatorSpec::DropLate(_)));
-    let late = query.late.len();
-    if late > 0 && drops {
-        return Some("late = 'sink:..'");
-    }
-    // No row can be late: nothing is lost without their outputs, which are the last.
-    program.outputs.truncate(program.outputs.len() - late);
-    program.sources.iter_mut().for_each(|s| s.late = None);
-    query.late.clear();
-    None
+    sources
+        .any(|source| source.late.is_some())
+        .then_some("late = 'sink:..'")
 }

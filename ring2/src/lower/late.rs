@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use trefoil_ring0::id::OutputId;
+use trefoil_ring0::id::{OutputId, SourceId};
 use trefoil_ring0::program::{
-    EventTime, LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, SourceSpec,
+    EventTime, LateRule, OperatorSpec, OutputSpec, Reading, SourceKind, SourceSpec, StageInput,
 };
 use trefoil_ring0::schema::Schema;
 
@@ -108,15 +108,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Gives sources an output for their late rows, whose late rows go to a sink: also where none
-    /// of them can be late, so that the sink is empty then and not what it was.
+    /// Gives sources an output for their late rows, whose late rows go to a sink, as far as any of
+    /// them can be late.
     pub(super) fn tell_late(&mut self) {
         for number in 0..self.program.sources.len() {
             let Some(declared) = self.declared(number) else {
                 continue;
             };
             let columns = declared.columns.len();
-            if declared.late_sink.is_none() {
+            let input = StageInput::Source(SourceId(number as u32));
+            let mut stages = self.program.stages.iter().filter(|s| s.input == input);
+            let drops = |o: &OperatorSpec| matches!(o, OperatorSpec::DropLate(_));
+            if declared.late_sink.is_none() || !stages.any(|s| s.operators.iter().any(drops)) {
                 continue;
             }
             let program = &mut self.program;
