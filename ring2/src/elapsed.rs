@@ -322,6 +322,13 @@ impl Lengths<'_> {
                 list: list.into_iter().map(|e| self.length(e)).collect(),
                 negated,
             })),
+            Expr::Case(mut case) if case.expr.as_ref().is_some_and(|e| self.is_interval(e)) => {
+                case.expr = case.expr.map(|e| Box::new(self.length(*e)));
+                let whens = case.when_then_expr.into_iter();
+                let whens = whens.map(|(when, then)| (Box::new(self.length(*when)), then));
+                case.when_then_expr = whens.collect();
+                Transformed::yes(Expr::Case(case))
+            }
             Expr::ScalarFunction(mut call) if call.name() == "date_part" => {
                 let of = call.args.get(1).map(|e| e.get_type(self.schema));
                 let is_length = matches!(of, Some(Ok(of)) if is_length(&of));

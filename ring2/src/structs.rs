@@ -51,7 +51,8 @@ fn called(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             }
         }
         Expr::WindowFunction(call) => match own(call.fun.name(), &call.params.args) {
-            Some(own) => {
+            // Of a frame that rows leave DataFusion's own has the rest.
+            Some(own) if call.params.window_frame.is_ever_expanding() => {
                 let fun = WindowFunctionDefinition::AggregateUDF(own.into());
                 let WindowFunction { params, .. } = *call;
                 Transformed::yes(Expr::WindowFunction(Box::new(WindowFunction {
@@ -59,7 +60,7 @@ fn called(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                     params,
                 })))
             }
-            None => Transformed::no(Expr::WindowFunction(call)),
+            _ => Transformed::no(Expr::WindowFunction(call)),
         },
         other => Transformed::no(other),
     }
@@ -135,7 +136,9 @@ impl Accumulator for First {
         let row = rows.row(first);
         if self.row.as_ref().is_none_or(|before| row < before.row()) {
             self.row = Some(row.owned());
+            // Without the rest of its batch.
             self.value = ScalarValue::try_from_array(values, first)?;
+            self.value.compact();
         }
         Ok(())
     }

@@ -208,7 +208,8 @@ impl ConnectionsSource {
                     self.joint
                         .judge(self.now_ns, facts(&self.splits, &self.producers));
                 }
-                _ => {
+                polled => {
+                    moved |= matches!(polled, Polled::Marked);
                     if let Some(greeting) = self.splits[at].stream.take_greeting() {
                         let now = self.greet(at, &greeting);
                         (self.next, looked, moved) = (now.unwrap_or_default(), 0, true);

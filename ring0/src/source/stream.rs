@@ -27,6 +27,9 @@ use crate::program::{BadData, FileFormat, Header, SourceSpec};
 use crate::schema::Schema;
 use crate::source::{Polled, Reader};
 
+/// Bad records that are left out in one turn.
+const BAD_AT_ONCE: u64 = 256;
+
 /// Records of a stream.
 #[derive(Debug)]
 pub(crate) struct StreamSource {
@@ -59,6 +62,8 @@ pub(crate) struct StreamSource {
     system: System,
     pub(super) bad: BadRecords,
     failed: Option<Error>,
+    /// How many bad records end the turn.
+    bad_until: u64,
     pub(super) counters: SourceCounters,
     /// Whose records these are, as was just said.
     greeting: Option<Greeting>,
@@ -109,6 +114,7 @@ impl StreamSource {
             schema,
             bad: BadRecords::new(spec, reader.frame_rows),
             failed: None,
+            bad_until: 0,
             counters: SourceCounters::default(),
             greeting: None,
             numbered: None,
@@ -153,7 +159,8 @@ impl StreamSource {
     pub(super) fn poll(&mut self) -> Result<Polled> {
         self.out.clear();
         self.starts.clear();
-        while self.failed.is_none() && self.raw.rows() == 0 && !self.bad.is_full() {
+        self.bad_until = self.counters.rows_bad + BAD_AT_ONCE;
+        while self.failed.is_none() && self.raw.rows() == 0 && !self.has_enough() {
             if self.parts.pass(self.base + self.at as u64) {
                 (self.parser, self.names, self.skipping) = (None, None, false);
             }
@@ -162,7 +169,7 @@ impl StreamSource {
             }
             let before = (self.at, self.bytes.len());
             self.parse();
-            if self.raw.rows() > 0 || self.failed.is_some() || self.bad.is_full() {
+            if self.raw.rows() > 0 || self.failed.is_some() || self.has_enough() {
                 break;
             }
             let moved = before != (self.at, self.bytes.len());
@@ -183,11 +190,19 @@ impl StreamSource {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        if self.counters.rows_bad >= self.bad_until {
+            return Ok(Polled::Marked);
+        }
         Ok(match self.state {
             State::Stopped => Polled::Stopped,
             State::Ended if !self.bad.is_full() => Polled::End,
             State::Ended | State::Open => Polled::Pending,
         })
+    }
+
+    /// Whether others are to have their turn: who sends bad records alone would keep the shard.
+    fn has_enough(&self) -> bool {
+        self.bad.is_full() || self.counters.rows_bad >= self.bad_until
     }
 
     /// Takes the next block. Returns whether there is something new.
@@ -334,7 +349,7 @@ impl StreamSource {
             self.skipping = newline.is_none();
             self.at = newline.map_or(end, |newline| self.at + newline + 1);
         }
-        while !self.raw.is_full() && !self.bad.is_full() && self.failed.is_none() {
+        while !self.raw.is_full() && !self.has_enough() && self.failed.is_none() {
             let Some(parser) = &mut self.parser else {
                 return;
             };

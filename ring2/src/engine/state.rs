@@ -169,9 +169,13 @@ fn print(query: &PlannedQuery) -> StatementPrint {
         let (name, schema) = (&source.name, &source.schema);
         let (time, bad) = (source.event_time, source.bad_data);
         all += &format!("\n{name} {schema:?} {time:?} {bad:?} {:?}", source.splits);
-        // Rows that are made: other ones would go on behind these. How many there are may change.
+        // Rows that are made: other ones would go on behind these, and a position counts chunks, of
+        // which the last one may have been in part.
         if let SourceKind::Generator(made) = &source.kind {
-            all += &format!(" {:?} {} {:?}", made.rate, made.seed, made.made);
+            all += &format!(
+                " {:?} {:?} {} {:?}",
+                made.rows, made.rate, made.seed, made.made
+            );
         }
     }
     StatementPrint {

@@ -66,9 +66,9 @@ fn of(expr: &Expr, input: &LogicalPlan, catalog: &Catalog) -> Option<String> {
             };
             let type_of = made.get_type(input.schema()).ok()?;
             let lists = match &type_of {
-                DataType::List(item) if !item.data_type().is_nested() => "[]",
-                nested if nested.is_nested() => return None,
-                _ => "",
+                DataType::List(item) if item.data_type().is_string() => "[]",
+                DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "",
+                _ => return None,
             };
             (texts(made, &is_json) == Texts::Json).then(|| format!("JSON{lists}"))
         }

@@ -357,13 +357,14 @@ fn what_is_made_in_another_way_is_refused() {
         for options in [
             "rows = 1000, seed = 2",
             "rows = 1000, seed = 1, rate = 1000",
+            "rows = 2000, seed = 1",
         ] {
             let made = engine(&state, 1).execute(&ddl(options)[number]);
             let error = made.map(|_| ()).unwrap_err();
             assert_eq!(error.code(), "E0610", "{options}: {error}");
         }
         engine(&state, 1)
-            .execute(&ddl("rows = 2000, seed = 1")[number])
+            .execute(&ddl("rows = 1000, seed = 1")[number])
             .unwrap();
     }
 }
