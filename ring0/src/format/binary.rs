@@ -177,7 +177,7 @@ impl BinaryParser {
 
     /// Appends records of one frame, the first of which is at `at` of `chunk`, until `frame` is
     /// full, a record is bad, or they have ended. A frame stays at its place until the next one
-    /// is asked for, or [`BinaryParser::forget`].
+    /// is asked for, or it is forgotten.
     pub fn parse_chunk(&mut self, chunk: &Chunk<'_>, at: usize, frame: &mut Frame) -> Parsed {
         let mut at = at;
         self.starts.clear();
