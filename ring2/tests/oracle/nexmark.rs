@@ -69,7 +69,7 @@ fn queries() -> Vec<(String, String)> {
     parts.map(query).collect()
 }
 
-/// A query in words of batch SQL, which has no windows in FROM and no sessions.
+/// A query in words of batch SQL, which has no windows in FROM, no sessions and no versions.
 fn in_batch(name: &str, query: &str) -> String {
     if name == "q11" {
         return SESSIONS.to_owned();
@@ -94,7 +94,15 @@ fn in_batch(name: &str, query: &str) -> String {
              AS zs FROM bid) AS q CROSS JOIN UNNEST(zs) AS z) AS h"
         ),
     );
-    let words = [tumble("person"), tumble("auction"), tumble("bid"), hop];
+    // A table that is there beforehand is the same at any time.
+    let versions = " FOR SYSTEM_TIME AS OF b.date_time";
+    let words = [
+        tumble("person"),
+        tumble("auction"),
+        tumble("bid"),
+        hop,
+        (versions.to_owned(), String::new()),
+    ];
     let whole = query.replace("EMIT CHANGES", "");
     words
         .iter()
