@@ -9,7 +9,7 @@ use datafusion::arrow::array::{Int64Array, PrimitiveArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    IntervalMonthDayNanoType, IntervalUnit,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -17,13 +17,16 @@ use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue, exec_err, 
 use datafusion::config::ConfigOptions;
 use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::logical_expr::expr::{Between, InList};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
+use trefoil_ring0::schema::unit_nanos;
+
+use crate::alike::rewritten;
+use crate::planner::compares;
 
 /// A day, and a month of 30 of them, in nanoseconds.
 const DAY: i128 = 86_400_000_000_000;
@@ -33,15 +36,6 @@ const DIGITS: u8 = 38;
 
 fn is_length(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Duration(_) | DataType::Interval(_))
-}
-
-fn unit_nanos(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
-    }
 }
 
 fn nanos(interval: IntervalMonthDayNano) -> i128 {
@@ -224,46 +218,39 @@ impl AnalyzerRule for CompareLengths {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> PlanResult<LogicalPlan> {
-        let elapsed = Arc::new(ScalarUDF::new_from_impl(Elapsed::new()));
-        let date_part = Arc::new(ScalarUDF::new_from_impl(DatePart::new()));
-        let compared = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let lengths = Lengths {
-                schema: &schema,
-                date_part: &date_part,
-                elapsed: &elapsed,
-            };
-            let names = NamePreserver::new(&node);
-            let node = node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let compared = expr.transform_up(|e| lengths.compared(e))?;
-                Ok(match compared.transformed {
-                    true => compared.update_data(|e| name.restore(e)),
-                    false => compared,
-                })
-            })?;
-            let node = node.transform_data(|node| lengths.joined(node))?;
-            match node.transformed {
-                true => node.map_data(LogicalPlan::recompute_schema),
-                false => Ok(node),
-            }
+        let functions = Functions {
+            elapsed: Arc::new(ScalarUDF::new_from_impl(Elapsed::new())),
+            date_part: Arc::new(ScalarUDF::new_from_impl(DatePart::new())),
+        };
+        let compared = rewritten(plan, &|expr, schema| {
+            expr.transform_up(|e| functions.over(schema).compared(e))
         })?;
-        Ok(compared.data)
+        // Keys of joins are pairs, and no comparison.
+        let joined = compared.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            functions.over(&schema).joined(node)
+        })?;
+        Ok(joined.data)
+    }
+}
+
+struct Functions {
+    elapsed: Arc<ScalarUDF>,
+    date_part: Arc<ScalarUDF>,
+}
+
+impl Functions {
+    fn over<'p>(&'p self, schema: &'p DFSchema) -> Lengths<'p> {
+        Lengths {
+            schema,
+            functions: self,
+        }
     }
 }
 
 struct Lengths<'p> {
     schema: &'p DFSchema,
-    date_part: &'p Arc<ScalarUDF>,
-    elapsed: &'p Arc<ScalarUDF>,
-}
-
-fn compares(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(
-        op,
-        Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom
-    )
+    functions: &'p Functions,
 }
 
 impl Lengths<'_> {
@@ -284,9 +271,9 @@ impl Lengths<'_> {
                 if (cast.expr.get_type(self.schema))
                     .is_ok_and(|t| matches!(t, DataType::Duration(_))) =>
             {
-                self.elapsed.call(vec![*cast.expr])
+                self.functions.elapsed.call(vec![*cast.expr])
             }
-            other => self.elapsed.call(vec![other]),
+            other => self.functions.elapsed.call(vec![other]),
         }
     }
 
@@ -333,7 +320,7 @@ impl Lengths<'_> {
                 let of = call.args.get(1).map(|e| e.get_type(self.schema));
                 let is_length = matches!(of, Some(Ok(of)) if is_length(&of));
                 if is_length {
-                    call.func = Arc::clone(self.date_part);
+                    call.func = Arc::clone(&self.functions.date_part);
                 }
                 Transformed::new_transformed(Expr::ScalarFunction(call), is_length)
             }

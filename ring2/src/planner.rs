@@ -70,6 +70,7 @@ use crate::views;
 use crate::window::{Bound, marker};
 use generated::Computed;
 use mixed::Mixed;
+pub(crate) use mixed::compares;
 use tree::{AGAIN, RESULT_END, RESULT_START, SYSTEM};
 use types::SecondDigits;
 
