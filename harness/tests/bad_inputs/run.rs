@@ -51,7 +51,11 @@ pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
+        // Tests of one process may run side by side under the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("trefoil-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(folder);
         _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)

@@ -9,6 +9,7 @@ mod views;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use trefoil::datafusion::arrow::util::pretty::pretty_format_batches;
@@ -20,7 +21,11 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trefoil-{name}-{}", std::process::id()));
+        // Tests of one process may run side by side under the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("trefoil-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(folder);
         _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -259,7 +260,14 @@ pub(crate) enum Verdict {
 
 /// Compares a query over these lines on every path; gives the first difference.
 pub(crate) fn compare(case: &Case<'_>, executors: &[Executor]) -> Result<Verdict, String> {
-    let name = format!("trefoil-{}-{}.ndjson", std::process::id(), case.name);
+    // Tests of one process may run side by side under the same name.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!(
+        "trefoil-{}-{number}-{}.ndjson",
+        std::process::id(),
+        case.name
+    );
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, case.lines).unwrap();
     let compared = compare_file(case, &path, executors);
