@@ -170,4 +170,7 @@ fn structs_of_json_are_refused() {
         assert!(said.contains(words) && said.contains("hint: "), "{said}");
         assert!(said.contains(place), "{place}: {said}");
     }
+    let of_lists = "SELECT named_struct('n', array_length(l), 'x', array_has(l, '\"x\"')) AS s \
+                    FROM t WHERE k = 1;";
+    assert_eq!(lines(&folder, of_lists, "1"), [r#"{"s":{"n":3,"x":true}}"#]);
 }

@@ -73,6 +73,7 @@ struct Lowering<'a> {
     analysis: &'a Analysis,
     /// Aggregations seen so far.
     aggregates: usize,
+    overs: usize,
     /// And joins.
     joins: usize,
     program: Program,
@@ -146,6 +147,7 @@ fn lower(
         query,
         analysis,
         aggregates: 0,
+        overs: 0,
         joins: 0,
         program: Program::default(),
         wanted: Wanted::of(&query.plan),

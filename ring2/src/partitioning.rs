@@ -11,7 +11,10 @@ mod graph;
 mod join;
 mod names;
 mod nodes;
+mod over;
+mod sequence;
 mod settings;
+mod step;
 mod verdict;
 
 use std::fmt;

@@ -282,7 +282,7 @@ fn example(function: &str, name: &str, given: &str) -> String {
         "date_part" => "EXTRACT(HOUR FROM ts)",
         "btrim" => "TRIM(CAST(x AS VARCHAR))",
         "make_array" => "ARRAY[1, 2]: its elements have one type",
-        "array_has" => "x = ANY(list)",
+        "array_has" | "cardinality" => "x = ANY(list)",
         "substr" => "SUBSTR(x, 1, 3)",
         "approx_distinct" => "COUNT(DISTINCT x)",
         _ => "",
@@ -316,6 +316,10 @@ fn function(text: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
         let rest = given.strip_prefix("Utf8, ").filter(|_| field);
         return Some((name, None, Some(rest.unwrap_or(given))));
     }
+    if let Some(name) = between(text, "satisfy a call to '", "' function") {
+        let given = between(text, "coercion from ", " to the signature");
+        return Some((name, None, given));
+    }
     if let Some(name) = between(text, "Support for '", "' for data type ") {
         return Some((name, None, between(text, " for data type ", " is not")));
     }
@@ -333,7 +337,7 @@ fn written(select: &Select<'_>, function: &str) -> (String, Location) {
         "strpos" => "POSITION",
         "substr" => "SUBSTRING",
         "make_array" => "ARRAY",
-        "array_has" => "ANY",
+        "array_has" | "cardinality" => "ANY",
         _ => function,
     };
     let tokens = &select.chunk.tokens;

@@ -337,7 +337,9 @@ fn columns_of_views_have_types_of_this_sql() {
            ts + INTERVAL '1' SECOND AS later, j -> 'a' AS a FROM s WHERE n > 0;
          CREATE VIEW of_groups AS SELECT j, MAX(at) AS at FROM of_rows GROUP BY j;
          CREATE VIEW of_both AS SELECT y.at, x.v FROM s AS x JOIN of_rows AS y ON x.n = y.n;
-         DESCRIBE of_rows; DESCRIBE of_groups; DESCRIBE of_both;"
+         CREATE VIEW of_calls AS SELECT *, LAG(m) OVER (PARTITION BY v ORDER BY n) AS l FROM
+           (SELECT v, n, MAX(j) AS m, ARRAY_AGG(j) AS a FROM s GROUP BY ROLLUP (v, n));
+         DESCRIBE of_rows; DESCRIBE of_groups; DESCRIBE of_both; DESCRIBE of_calls;"
     );
     let steps = plan_steps(&[file(&sql)]).unwrap_or_else(|e| panic!("{e}"));
     let types = steps.iter().map(|step| match step {
@@ -353,7 +355,8 @@ fn columns_of_views_have_types_of_this_sql() {
                    at TIMESTAMP(2), v VARCHAR(10), n BIGINT, later TIMESTAMP(3), a JSON";
     let of_groups = "j JSON, at TIMESTAMP(3)";
     let of_both = "at TIMESTAMP(2), v VARCHAR(10)";
-    assert_eq!(types, [of_rows, of_groups, of_both]);
+    let of_calls = "v VARCHAR, n BIGINT, m JSON, a JSON[], l JSON";
+    assert_eq!(types, [of_rows, of_groups, of_both, of_calls]);
 }
 
 /// What other planners drop or read otherwise.

@@ -107,7 +107,9 @@ fn list<'e>(name: &str, args: &'e [Expr]) -> Option<Vec<&'e Expr>> {
         "array_replace" | "array_replace_n" | "array_replace_all" | "array_resize" => {
             args.iter().step_by(2).collect()
         }
-        "array_to_string" => return None,
+        "array_to_string" | "array_has" | "array_has_all" | "array_has_any" | "array_length"
+        | "array_ndims" | "array_dims" | "array_position" | "array_positions"
+        | "array_distance" => return None,
         "flatten" => args.iter().collect(),
         _ if name.starts_with("array_") => args.iter().take(1).collect(),
         _ => return None,

@@ -239,12 +239,15 @@ impl Lowering<'_> {
         let endless = self.sides_end(join) == [false, false];
         let held =
             endless && meets_windows(join) && !changing(&join.left) && !changing(&join.right);
-        let before = held.then(|| (self.program.clone(), self.aggregates, self.joins));
+        let counts = (self.aggregates, self.joins, self.overs);
+        let before = held.then(|| (self.program.clone(), counts));
         let parts = self.both_parts(join, held)?;
         match before {
             // What is late is late for windows by which rows are held, and for no others.
             Some(before) if equal_windows(join, [&parts[0], &parts[1]]).is_none() => {
-                (self.program, self.aggregates, self.joins) = before;
+                let counts;
+                (self.program, counts) = before;
+                (self.aggregates, self.joins, self.overs) = counts;
                 self.both_parts(join, false)
             }
             _ => Ok(parts),

@@ -129,9 +129,20 @@ impl Lowering<'_> {
             .filter_map(|s| at(&s.expr).map(|c| sort_key(c, s)));
         let tied = ties.len();
         let order: Vec<SortKey> = order.chain(ties).collect();
-        let routing = match partition.is_empty() {
+        let some = self.analysis.overs.get(self.overs).and_then(Option::as_ref);
+        let by: Vec<usize> = match some {
+            None => partition.clone(),
+            Some(by) => {
+                let by = by
+                    .iter()
+                    .filter_map(|&key| at(first.partition_by.get(key)?));
+                by.collect()
+            }
+        };
+        self.overs += 1;
+        let routing = match by.is_empty() {
             true => Routing::Single,
-            false => Routing::Hash(partition.clone()),
+            false => Routing::Hash(by.clone()),
         };
         self.part_updates(&partition);
         self.exchange(Arc::clone(&self.schema), routing, lanes);

@@ -10,6 +10,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, Unnest}
 use super::distribution::{Spread, core};
 use super::graph::{Exchange, ExchangeKind, Operator, Stage};
 use super::names::{computed, text};
+use super::sequence::{self, Together};
+use super::step::{Kinds, Step};
 use super::verdict::{self, Verdict};
 use super::{Facts, StrategyConfig};
 use crate::ResultColumn;
@@ -62,6 +64,9 @@ pub(crate) struct Analysis {
     pub(crate) routes: Vec<Route>,
     /// One for each join of the plan, inputs first: its sides, left and right.
     pub(crate) joins: Vec<[Way; 2]>,
+    /// One for each OVER of the plan, inputs first: which of its PARTITION BY its rows go by, where
+    /// these are not all.
+    pub(crate) overs: Vec<Option<Vec<usize>>>,
     /// How a stateless query's rows leave; [`Route::Stay`] for all others.
     pub(crate) output: Route,
     /// Whether the source has to be read by one shard, in its order.
@@ -85,48 +90,6 @@ pub(super) struct Edge {
     pub(super) home: Option<Vec<String>>,
 }
 
-/// What rows have to meet for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Groups with keys.
-    Group,
-    /// Joins by keys.
-    Join,
-    /// OVER with keys.
-    Over,
-    /// Partial results, merged: what shards do, what the merge does.
-    Merge(String, String),
-    /// All rows on one shard.
-    Single,
-    /// Windows without keys, with the shard of their split.
-    SplitWindow,
-    /// A table on every shard.
-    Broadcast(String),
-    /// A single value on every shard.
-    Scalar,
-}
-
-/// A decision.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) need: Need,
-    /// The keys, as columns of the node's output where they are some.
-    pub(super) keys: Vec<Expr>,
-    pub(super) router: StrategyConfig,
-    pub(super) reason: String,
-    /// The keys by which its input was together before.
-    pub(super) before: Option<Vec<String>>,
-}
-
-/// The kinds of work a plan asks for.
-#[derive(Debug, Default)]
-pub(super) struct Kinds {
-    pub(super) window: bool,
-    pub(super) join: bool,
-    pub(super) global: bool,
-    pub(super) group: bool,
-}
-
 pub(super) struct Walk<'a> {
     pub(super) facts: &'a Facts<'a>,
     /// What a source asks for, and which.
@@ -136,6 +99,9 @@ pub(super) struct Walk<'a> {
     pub(super) steps: Vec<Step>,
     pub(super) routes: Vec<Route>,
     pub(super) joins: Vec<[Way; 2]>,
+    pub(super) overs: Vec<Option<Vec<usize>>>,
+    /// By what the rows of the node that is visited next should be together.
+    pub(super) together: Together,
     pub(super) in_order: bool,
     pub(super) kinds: Kinds,
 }
@@ -166,6 +132,8 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
         steps: Vec::new(),
         routes: Vec::new(),
         joins: Vec::new(),
+        overs: Vec::new(),
+        together: Together::default(),
         in_order: false,
         kinds: Kinds::default(),
     };
@@ -177,6 +145,7 @@ pub(crate) fn analyze(plan: &LogicalPlan, facts: &Facts<'_>) -> Result<Analysis,
         stages: walk.stages,
         routes: walk.routes,
         joins: walk.joins,
+        overs: walk.overs,
         output,
         in_order: walk.in_order,
         changes: facts.changes,
@@ -195,11 +164,13 @@ fn scans(plan: &LogicalPlan) -> usize {
 
 impl Walk<'_> {
     pub(super) fn node(&mut self, plan: &LogicalPlan) -> Result<Edge, Unfit> {
+        let together = std::mem::take(&mut self.together);
         match plan {
             LogicalPlan::TableScan(scan) => Ok(self.scanned(scan)),
             LogicalPlan::SubqueryAlias(alias) => {
-                let edge = self.node(&alias.input)?;
                 let (from, to) = (alias.input.schema(), &alias.schema);
+                self.together = together.below(to, |i| sequence::column(from, i));
+                let edge = self.node(&alias.input)?;
                 Ok(edge.renamed(|e| match e {
                     Expr::Column(c) => (from.maybe_index_of_column(c))
                         .map(|i| Expr::Column(Column::from(to.qualified_field(i))))
@@ -209,6 +180,7 @@ impl Walk<'_> {
                 }))
             }
             LogicalPlan::Filter(filter) => {
+                self.together = together;
                 let edge = self.node(&filter.input)?;
                 let asked = without_versions(&filter.predicate);
                 if let Some(predicate) = asked.filter(|p| !matches!(p, Expr::Literal(..))) {
@@ -218,10 +190,15 @@ impl Walk<'_> {
                 }
                 Ok(edge)
             }
-            LogicalPlan::Projection(projection) => self.projected(projection),
+            LogicalPlan::Projection(projection) => {
+                let (from, to) = (projection.input.schema(), &projection.schema);
+                let column = |i: usize| core(&projection.expr[i], from).clone();
+                self.together = together.below(to, column);
+                self.projected(projection)
+            }
             LogicalPlan::Unnest(unnest) => self.unnested(unnest),
-            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
-            LogicalPlan::Window(window) => self.over(window),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &together),
+            LogicalPlan::Window(window) => self.over(window, &together),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Sort(sort) => {
                 let keys: Vec<String> = sort.expr.iter().map(|s| text(&s.expr)).collect();
@@ -232,9 +209,13 @@ impl Walk<'_> {
                 self.ordered(&limit.input, &format!("limit {count}"))
             }
             LogicalPlan::Union(union) => {
-                let edges: Result<Vec<Edge>, Unfit> =
-                    union.inputs.iter().map(|i| self.node(i)).collect();
-                Ok(self.union(&edges?, union))
+                let mut edges = Vec::new();
+                for input in &union.inputs {
+                    let from = input.schema();
+                    self.together = together.below(&union.schema, |i| sequence::column(from, i));
+                    edges.push(self.node(input)?);
+                }
+                Ok(self.union(&edges, union))
             }
             // Whatever else can be planned: nothing is known of it.
             other => {

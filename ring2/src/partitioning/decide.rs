@@ -25,6 +25,15 @@ fn decided(route: Route, router: S, reason: impl Into<String>) -> Decision {
     }
 }
 
+/// An operator with its keys, as reasons begin.
+pub(super) fn head(what: &str, keys: &[String]) -> String {
+    let names = keys.join(", ");
+    match what.ends_with("BY") {
+        true => format!("{what} {names}"),
+        false => format!("{what} by {names}"),
+    }
+}
+
 impl Walk<'_> {
     fn unfit(&self, source: &str, reason: String) -> Unfit {
         Unfit {
@@ -41,11 +50,7 @@ impl Walk<'_> {
         edge: &Edge,
         aligned: Option<&[usize]>,
     ) -> Result<Decision, Unfit> {
-        let names = Self::names(keys).join(", ");
-        let head = match what.ends_with("BY") {
-            true => format!("{what} {names}"),
-            false => format!("{what} by {names}"),
-        };
+        let head = head(what, &Self::names(keys));
         let one = edge.spread == Spread::One;
         let proof = |by: &[usize]| match one {
             true => format!("{head}: all rows are on one shard already"),

@@ -1,14 +1,16 @@
-//! Nodes with one input, and unions: aggregates, OVER, ORDER BY and LIMIT.
+//! Nodes with one input, and unions: aggregates, ORDER BY and LIMIT.
 
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Union, Window};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Union};
 
 use super::StrategyConfig;
-use super::analyze::{Edge, Need, Route, Step, Unfit, Walk, is_native};
-use super::decide::Decision;
+use super::analyze::{Edge, Route, Unfit, Walk, is_native};
+use super::decide::{Decision, head};
 use super::distribution::{Spread, core};
 use super::graph::ExchangeKind;
 use super::names::{self, text};
+use super::sequence::Together;
+use super::step::{Need, Step};
 use crate::lower::changes::is_by_clock;
 use crate::lower::is_mergeable;
 
@@ -92,9 +94,15 @@ fn without_dependent(mut keys: Keys, schema: &DFSchema) -> Keys {
 }
 
 impl Walk<'_> {
-    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Edge, Unfit> {
-        let edge = self.node(&aggregate.input)?;
+    pub(super) fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        together: &Together,
+    ) -> Result<Edge, Unfit> {
         let from = aggregate.input.schema();
+        let below = together.of_groups(aggregate);
+        self.together = below.clone();
+        let edge = self.node(&aggregate.input)?;
         let found = keys(&aggregate.group_expr, &edge);
         let Keys {
             routing,
@@ -109,14 +117,12 @@ impl Walk<'_> {
             false if aggregate.group_expr.is_empty() => format!("aggregate {}", calls.join(", ")),
             false => "GROUP BY".to_owned(),
         };
-        let (decision, need) =
-            self.grouping(aggregate, &edge, &routing, &what, window.is_some())?;
-        self.in_order |= decision.router == StrategyConfig::StickyPartition;
+        let decided = self.grouping(aggregate, &edge, &routing, &what, window.is_some())?;
+        self.in_order |= decided.0.router == StrategyConfig::StickyPartition;
         let native =
             aggregate.group_expr.iter().all(is_native) && aggregate.aggr_expr.iter().all(is_native);
         let shown = Self::names(&routing);
-        let mut all = shown.clone();
-        all.extend(window.clone());
+        let all: Vec<String> = shown.iter().cloned().chain(window.clone()).collect();
         let all = match all.is_empty() {
             true => String::new(),
             false => format!(" by {}", all.join(", ")),
@@ -126,18 +132,14 @@ impl Walk<'_> {
             false => format!("aggregate {}{all}", calls.join(", ")),
         };
         let state = Some(self.groups(&shown, &aggregate.group_expr, window.is_some()));
-        let reason = decision.reason.clone();
-        let stage = match decision.route {
-            Route::Stay => edge.stage,
-            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown), reason),
-            Route::One => self.exchange(edge.stage, ExchangeKind::All, reason),
-            Route::TwoPhase => {
-                let partial = ("one row per shard".to_owned(), "one row".to_owned());
-                let name = format!("partial {}", calls.join(", "));
-                self.operator(edge.stage, name, native, Some(partial));
-                self.exchange(edge.stage, ExchangeKind::Partials, reason)
-            }
+        let (mut decision, need) = decided;
+        let kept = self.narrowed(&head(&what, &shown), &mut decision, &routing, &below, from);
+        let (routing, by) = match kept.len() == routing.len() {
+            // The id of a set is behind them.
+            true => (routing, by),
+            false => kept.iter().map(|&i| (routing[i].clone(), by[i])).unzip(),
         };
+        let stage = self.group_stage(&edge, &decision, &routing, &calls, native);
         let name = match decision.route {
             Route::TwoPhase => format!("merge {}", calls.join(", ")),
             Route::Stay | Route::Hash(_) | Route::One => name,
@@ -171,6 +173,32 @@ impl Walk<'_> {
             scalar: aggregate.group_expr.is_empty(),
             home,
         })
+    }
+
+    /// Where the groups are, and what is in front of them.
+    fn group_stage(
+        &mut self,
+        edge: &Edge,
+        decision: &Decision,
+        routing: &[Expr],
+        calls: &[String],
+        native: bool,
+    ) -> usize {
+        let reason = decision.reason.clone();
+        match decision.route {
+            Route::Stay => edge.stage,
+            Route::Hash(_) => {
+                let kind = ExchangeKind::Hash(Self::names(routing));
+                self.exchange(edge.stage, kind, reason)
+            }
+            Route::One => self.exchange(edge.stage, ExchangeKind::All, reason),
+            Route::TwoPhase => {
+                let partial = ("one row per shard".to_owned(), "one row".to_owned());
+                let name = format!("partial {}", calls.join(", "));
+                self.operator(edge.stage, name, native, Some(partial));
+                self.exchange(edge.stage, ExchangeKind::Partials, reason)
+            }
+        }
     }
 
     /// What a grouping keeps, and until when.
@@ -243,132 +271,6 @@ impl Walk<'_> {
                 reason,
             };
             (decision, Need::Single)
-        };
-        Ok(decided)
-    }
-
-    pub(super) fn over(&mut self, window: &Window) -> Result<Edge, Unfit> {
-        let edge = self.node(&window.input)?;
-        self.kinds.window = true;
-        let mut common: Option<Vec<Expr>> = None;
-        let mut calls = Vec::new();
-        for expr in &window.window_expr {
-            let inner = match expr {
-                Expr::Alias(alias) => alias.expr.as_ref(),
-                other => other,
-            };
-            calls.push(text(inner));
-            let Expr::WindowFunction(f) = inner else {
-                continue;
-            };
-            let by = &f.params.partition_by;
-            common = Some(match common {
-                None => by.clone(),
-                Some(before) => before.into_iter().filter(|e| by.contains(e)).collect(),
-            });
-        }
-        let common = common.unwrap_or_default();
-        let Keys {
-            routing,
-            window: within,
-            ..
-        } = keys(&common, &edge);
-        let what = format!("{} OVER", calls.join(", "));
-        let schema = window.input.schema();
-        let windowed = within.is_some();
-        let (decision, need) = self.ranking(&edge, schema, &routing, &calls, windowed)?;
-        let shown = Self::names(&routing);
-        let reason = decision.reason.clone();
-        let stays = !windowed || edge.spread == Spread::One || !routing.is_empty();
-        let stage = match decision.route {
-            Route::Stay if stays => edge.stage,
-            Route::One | Route::TwoPhase if common.is_empty() => {
-                self.exchange(edge.stage, ExchangeKind::All, reason)
-            }
-            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
-            // Without a key besides the window each window has a shard of its own.
-            Route::Stay | Route::One | Route::TwoPhase => {
-                let kind = ExchangeKind::Hash(Self::names(&common));
-                self.exchange(edge.stage, kind, reason)
-            }
-        };
-        let bound = match &within {
-            Some(_) => self.watermark(),
-            None => "end of input".to_owned(),
-        };
-        let rows = match (&within, shown.is_empty()) {
-            (Some(_), true) => "the rows of open windows".to_owned(),
-            (_, false) => format!("rows per ({})", shown.join(", ")),
-            (None, true) => "all rows".to_owned(),
-        };
-        let native = window.window_expr.iter().all(is_native);
-        self.operator(stage, what, native, Some((rows, bound)));
-        // Rows go by the hash of what they are partitioned by, bounds of windows among it.
-        let spread = match common.is_empty() {
-            true => Spread::One,
-            false => Spread::by(&common, window.input.schema()),
-        };
-        let before = match &decision.route {
-            Route::Hash(_) => edge.home.clone(),
-            Route::Stay | Route::One | Route::TwoPhase => None,
-        };
-        let home = (!common.is_empty()).then(|| Self::names(&common));
-        self.steps.push(Step {
-            need,
-            keys: routing,
-            router: decision.router,
-            reason: decision.reason,
-            before,
-        });
-        Ok(Edge {
-            stage,
-            spread,
-            home,
-            ..edge
-        })
-    }
-
-    /// The decision for OVER.
-    fn ranking(
-        &mut self,
-        edge: &Edge,
-        schema: &DFSchema,
-        routing: &[Expr],
-        calls: &[String],
-        windowed: bool,
-    ) -> Result<(Decision, Need), Unfit> {
-        let what = &format!("{} OVER", calls.join(", "));
-        let decided = match (routing.is_empty(), windowed) {
-            (false, _) => {
-                let aligned = edge.spread.aligned(routing, schema);
-                let decision = self.keyed(what, routing, edge, aligned.as_deref())?;
-                (decision, Need::Over)
-            }
-            (true, true) => {
-                let mut decision = self.windows(what, edge)?;
-                if decision.route == Route::Stay
-                    && decision.router != StrategyConfig::StickyPartition
-                {
-                    decision.router = StrategyConfig::FanIn;
-                }
-                let local = match self.steps.last() {
-                    Some(step) if step.need == Need::Group => {
-                        format!("groups by {}", Self::names(&step.keys).join(", "))
-                    }
-                    _ => "rows of the window".to_owned(),
-                };
-                let merged = format!("{} per window, over all shards", calls.join(", "));
-                (decision, Need::Merge(local, merged))
-            }
-            (true, false) => {
-                let reason = format!("{what} (): no PARTITION BY, so that one shard sees all rows");
-                let decision = Decision {
-                    route: Route::One,
-                    router: StrategyConfig::FanIn,
-                    reason,
-                };
-                (decision, Need::Single)
-            }
         };
         Ok(decided)
     }

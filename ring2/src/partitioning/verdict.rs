@@ -4,9 +4,10 @@
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::analyze::{Need, Route, Step, Walk};
+use super::analyze::{Route, Walk};
 use super::distribution::core;
 use super::names::text;
+use super::step::{Need, Step};
 use super::{PartitionStrategy, RoutingStrategy, StrategyConfig};
 use crate::ResultColumn;
 

@@ -15,7 +15,12 @@ pub(super) fn declared(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> 
             of(projection.expr.get(column)?, &projection.input, catalog)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            of(aggregate.group_expr.get(column)?, &aggregate.input, catalog)
+            let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
+            let made = match column.checked_sub(keys) {
+                None => aggregate.group_expr.get(column)?,
+                Some(call) => aggregate.aggr_expr.get(call)?,
+            };
+            of(made, &aggregate.input, catalog)
         }
         LogicalPlan::Filter(filter) => declared(&filter.input, column, catalog),
         LogicalPlan::Sort(sort) => declared(&sort.input, column, catalog),
@@ -24,8 +29,10 @@ pub(super) fn declared(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> 
         LogicalPlan::Distinct(Distinct::All(input)) => declared(input, column, catalog),
         // What it computes stands behind its input.
         LogicalPlan::Window(window) => {
-            let is_input = column < window.input.schema().fields().len();
-            is_input.then(|| declared(&window.input, column, catalog))?
+            match column.checked_sub(window.input.schema().fields().len()) {
+                None => declared(&window.input, column, catalog),
+                Some(call) => of(window.window_expr.get(call)?, &window.input, catalog),
+            }
         }
         LogicalPlan::Join(join) => {
             let left = match join.join_type {

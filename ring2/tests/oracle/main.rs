@@ -21,6 +21,7 @@ mod near;
 mod nexmark;
 mod pairs;
 mod queries;
+mod sequence;
 mod splits;
 mod tape;
 mod windows;
