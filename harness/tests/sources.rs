@@ -116,6 +116,41 @@ fn bad_records() {
     assert!(text(&useless.stderr).contains("bad_data = 'dlq'"));
 }
 
+/// What is told of a bad record is the record, whatever its length, but for one that is too long.
+#[test]
+fn long_bad_records_are_told_whole() {
+    let folder = Folder::new("long-bad");
+    let long = |of: &str, times: usize| format!("{{\"n\":\"{}\"}}", of.repeat(times));
+    let [kilobytes, megabytes] = [long("x", 50_000), long("\u{e4}", 1_500_000)];
+    let lines = [
+        kilobytes.as_str(),
+        "{\"n\":1}",
+        &megabytes,
+        "{\"n\":2}",
+        &long("y", 17 << 20),
+        "{\"n\":3}",
+    ];
+    folder.write("r.json", &(lines.join("\n") + "\n"));
+    let script = "CREATE SOURCE r (n BIGINT) WITH (connector = 'file', path = 'r.json', \
+                  format = 'json', bad_data = 'dlq'); SELECT SUM(n) AS s FROM r;";
+    for cores in ["1", "4"] {
+        let output = run_script(&folder, script, &["--cores", cores]);
+        assert_eq!(
+            text(&output.stdout),
+            "{\"s\":6}\n",
+            "{}",
+            text(&output.stderr)
+        );
+        let told = folder.read("r.dlq.ndjson");
+        let told = told.lines().map(|l| serde_json::from_str(l).unwrap());
+        let told: Vec<serde_json::Value> = told.collect();
+        let raw: Vec<_> = told.iter().map(|t| t["raw"].as_str().unwrap()).collect();
+        assert_eq!(raw.len(), 3);
+        assert!(raw[0] == kilobytes && raw[1] == megabytes);
+        assert_eq!(raw[2].len(), 4096);
+    }
+}
+
 /// Rows on which an expression fails are as bad records: in what runs before and behind groups.
 #[test]
 fn failing_rows() {

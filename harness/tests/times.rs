@@ -111,3 +111,67 @@ fn the_first_times_of_a_type_are_not_cut_off() {
         "{told}"
     );
 }
+
+/// The end of time of many tables is the last day of a year of four digits.
+#[test]
+fn constants_are_as_far_as_columns() {
+    let folder = Folder::new("times");
+    let rows = "{\"a\":\"9999-12-31T00:00:00\",\"b\":\"9999-12-31T00:00:00.000001\",\"c\":5}\n\
+                {\"a\":\"1492-10-12T01:02:03\",\"b\":\"1969-12-31T23:59:59\",\"c\":-5}\n";
+    folder.write("t.ndjson", rows);
+    let source = "CREATE SOURCE t (a TIMESTAMP(3), b TIMESTAMP(6), c TIMESTAMP(9)) WITH \
+                  (connector = 'file', path = 't.ndjson', format = 'json', \
+                  timestamp_unit = 's');\n";
+    for (condition, want) in [
+        ("a = '9999-12-31'", [true, false]),
+        ("a < TIMESTAMP '9999-12-31'", [false, true]),
+        ("TIMESTAMP '9999-12-31' <= b", [true, false]),
+        ("a IN ('9999-12-31', '2026-01-01')", [true, false]),
+        (
+            "a NOT BETWEEN '1492-10-12' AND '1492-10-12 01:02:03.0005'",
+            [true, false],
+        ),
+        ("c < '9999-12-31'", [true, true]),
+        ("'1500-01-01' > c", [false, false]),
+        (
+            "a IS NOT DISTINCT FROM '1492-10-12T01:02:03Z'",
+            [false, true],
+        ),
+        ("b > '9999-12-31 00:00:00.0000005'", [true, false]),
+    ] {
+        let script = format!("{source}SELECT {condition} AS x FROM t;");
+        let output = run_script(&folder, &script, &["--cores", "1"]);
+        let lines = want.map(|x| format!("{{\"x\":{x}}}\n")).concat();
+        let told = text(&output.stderr);
+        assert_eq!(text(&output.stdout), lines, "{condition}: {told}");
+    }
+}
+
+#[test]
+fn a_date_takes_whole_days() {
+    let rows =
+        "{\"n\":1,\"at\":\"2024-02-28T10:00:00\"}\n{\"n\":2,\"at\":\"2024-02-29T10:00:00\"}\n";
+    let length = "CASE n WHEN 1 THEN INTERVAL '1 month 48 hours' ELSE INTERVAL '90 minutes' END";
+    for (sum, first) in [
+        (format!("at::DATE + {length}"), "2024-03-30"),
+        (format!("{length} + at::DATE"), "2024-03-30"),
+        (format!("at::DATE - {length}"), "2024-01-26"),
+    ] {
+        let sql = format!("SELECT {sum} AS d FROM t");
+        assert_eq!(
+            run(rows, "skip", &sql).0,
+            [format!("{{\"d\":\"{first}\"}}")]
+        );
+        let (_, told) = run(rows, "fail", &sql);
+        assert!(
+            told.contains("t.ndjson:2:") && told.contains("a DATE has no hours"),
+            "{told}"
+        );
+    }
+    let at = format!("SELECT at + {length} AS d FROM t");
+    let want = [
+        r#"{"d":"2024-03-30T10:00:00"}"#,
+        r#"{"d":"2024-02-29T11:30:00"}"#,
+    ];
+    assert_eq!(run(rows, "fail", &at).0, want);
+}

@@ -108,7 +108,12 @@ pub fn sql_name(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "TIMESTAMP",
         DataType::Duration(_) => "a length of time",
         DataType::Interval(_) => "INTERVAL",
-        DataType::Struct(_) => "STRUCT",
+        DataType::Struct(members) => {
+            let members = members
+                .iter()
+                .map(|m| format!("{} {}", m.name(), sql_name(m.data_type())));
+            return format!("STRUCT<{}>", members.collect::<Vec<_>>().join(", "));
+        }
         DataType::Decimal128(p, s) => return format!("DECIMAL({p}, {s})"),
         DataType::List(item) => return format!("{}[]", sql_name(item.data_type())),
         other => return other.to_string(),

@@ -2,6 +2,8 @@
 //! days, then nanoseconds, so that a week in seconds would be less than one day; and of a length it
 //! loses the fraction of a second where that has more than 2^31 nanoseconds.
 
+mod days;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Float64Array, Int32Array};
@@ -19,12 +21,13 @@ use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::logical_expr::expr::{Between, InList};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use trefoil_ring0::schema::unit_nanos;
 
+use self::days::WholeDays;
 use crate::alike::rewritten;
 use crate::planner::compares;
 
@@ -221,6 +224,7 @@ impl AnalyzerRule for CompareLengths {
         let functions = Functions {
             elapsed: Arc::new(ScalarUDF::new_from_impl(Elapsed::new())),
             date_part: Arc::new(ScalarUDF::new_from_impl(DatePart::new())),
+            whole_days: Arc::new(ScalarUDF::new_from_impl(WholeDays::new())),
         };
         let compared = rewritten(plan, &|expr, schema| {
             expr.transform_up(|e| functions.over(schema).compared(e))
@@ -237,6 +241,7 @@ impl AnalyzerRule for CompareLengths {
 struct Functions {
     elapsed: Arc<ScalarUDF>,
     date_part: Arc<ScalarUDF>,
+    whole_days: Arc<ScalarUDF>,
 }
 
 impl Functions {
@@ -285,6 +290,11 @@ impl Lengths<'_> {
                 let [left, right] = [*left, *right].map(|e| Box::new(self.length(e)));
                 Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
             }
+            Expr::BinaryExpr(BinaryExpr { left, op, right })
+                if matches!(op, Operator::Plus | Operator::Minus) =>
+            {
+                self.moved(left, op, right)
+            }
             Expr::Between(between) if self.is_interval(&between.expr) => {
                 let Between {
                     expr,
@@ -326,6 +336,24 @@ impl Lengths<'_> {
             }
             other => Transformed::no(other),
         })
+    }
+
+    /// A sum, of which a DATE and a length give a DATE: constants were looked at where they stand.
+    fn moved(&self, mut left: Box<Expr>, op: Operator, mut right: Box<Expr>) -> Transformed<Expr> {
+        let of = |e: &Expr| e.get_type(self.schema).ok();
+        let length = match (of(&left), of(&right)) {
+            (Some(DataType::Date32), Some(length)) if is_length(&length) => Some(&mut right),
+            (Some(length), Some(DataType::Date32)) if is_length(&length) => Some(&mut left),
+            _ => None,
+        };
+        let length = length.filter(|e| !matches!(e.as_ref(), Expr::Literal(..)));
+        let is_changed = length.is_some();
+        if let Some(length) = length {
+            let given = std::mem::take(length.as_mut());
+            **length = self.functions.whole_days.call(vec![given]);
+        }
+        let moved = Expr::BinaryExpr(BinaryExpr { left, op, right });
+        Transformed::new_transformed(moved, is_changed)
     }
 
     /// The keys of a join.

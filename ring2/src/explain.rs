@@ -192,6 +192,7 @@ pub(crate) fn analysis(select: &Select<'_>, planned: &Planned) -> Result<Analysi
     let facts = Facts {
         tables: &planned.tables,
         changes: changes::wanted(select, planned),
+        in_sequence: matches!(select.emit, Emit::Default | Emit::Changes(_)),
         settings: &select.settings,
         results: &planned.results,
     };
@@ -242,7 +243,9 @@ fn emit(select: &Select<'_>, planned: &Planned, analysis: &Analysis) -> &'static
             "at once, for each record or match"
         }
         Emit::Default if windowed => "ON WINDOW CLOSE: by the watermark",
-        Emit::Default | Emit::Changes(_) => "FINAL: at the end of the bounded input",
+        Emit::Default | Emit::Changes(_) | Emit::Standing(_) => {
+            "FINAL: at the end of the bounded input"
+        }
     }
 }
 

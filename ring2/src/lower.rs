@@ -121,7 +121,7 @@ pub(crate) fn lower_planned(
     endless::check(select, planned, analysis.changes)?;
     let every_ns = match select.emit {
         Emit::Every(_, every_ns) => Some(every_ns),
-        Emit::Default | Emit::Final(_) | Emit::Changes(_) => None,
+        Emit::Default | Emit::Final(_) | Emit::Changes(_) | Emit::Standing(_) => None,
     };
     let told = changes::asked(select, planned, analysis)?;
     let lowered = lower(planned, analysis, kernels, every_ns, told);

@@ -160,6 +160,8 @@ pub struct Facts<'a> {
     pub tables: &'a [SourceDef],
     /// Whether results leave as changes, record by record.
     pub changes: bool,
+    /// Whether each of these is looked at, and not just what they come to.
+    pub in_sequence: bool,
     /// Settings of the session.
     pub settings: &'a Settings,
     /// Names of the results, where they differ from the plan's columns.

@@ -8,6 +8,7 @@ mod all_rows;
 mod asked;
 mod correlated;
 mod extremes;
+mod far;
 mod flags;
 pub(crate) mod generated;
 mod mixed;

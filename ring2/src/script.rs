@@ -27,6 +27,8 @@ pub(crate) enum Emit {
     Final(Location),
     /// `EMIT CHANGES`, and where.
     Changes(Location),
+    /// Nothing is said of a view, which keeps what stands: where it begins.
+    Standing(Location),
     /// `EMIT EVERY`, where, and how much time lies between, in nanoseconds.
     Every(Location, i64),
 }

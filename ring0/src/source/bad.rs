@@ -6,6 +6,7 @@ use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::kernel::RowError;
+use crate::limits::RECORD_BYTES_MAX;
 use crate::program::{BadData, SourceSpec, dead_letter_schema};
 
 /// A record that cannot be parsed.
@@ -18,7 +19,7 @@ pub(super) struct BadRecord<'a> {
     pub(super) raw: Option<&'a [u8]>,
 }
 
-/// Bytes of a bad record that are told.
+/// Bytes of a bad record that are told where it is too long to be one.
 const RAW_BYTES_MAX: usize = 4096;
 
 /// The policy of one source on one shard.
@@ -128,9 +129,10 @@ impl BadRecords {
     }
 }
 
-/// The bytes of a bad record that are told. Where they are its first ones, no character is cut.
+/// The bytes of a bad record that are told: all that could be a record. Where they are its first
+/// ones, no character is cut.
 fn first_bytes(record: &[u8]) -> &[u8] {
-    if record.len() <= RAW_BYTES_MAX {
+    if record.len() <= RECORD_BYTES_MAX {
         return record;
     }
     let first = &record[..RAW_BYTES_MAX];

@@ -1,6 +1,7 @@
 //! Where the columns are by which a chain's rows were routed to their shard.
 
 use crate::expr::Expr;
+use crate::operator::aggregate::sessions::key_columns;
 use crate::program::{
     AggregateSpec, ChangesSpec, JoinKind, JoinSpec, OperatorSpec, Program, Routing, Side,
     StageInput, StageOutput,
@@ -118,7 +119,11 @@ impl Routed {
             }
             OperatorSpec::Aggregate(spec)
             | OperatorSpec::Changing(ChangesSpec::Aggregate(spec)) => (by_keys(spec), false),
-            OperatorSpec::Sessions(spec) => (by_keys(&spec.aggregate), false),
+            OperatorSpec::Sessions(spec) => {
+                let to = key_columns(spec);
+                let by = by_keys(&spec.aggregate);
+                (by.map(|by| by.iter().map(|&key| to[key]).collect()), false)
+            }
             OperatorSpec::Panes(spec) => (by_keys(&spec.aggregate), false),
             OperatorSpec::Join(spec) => (self.joined(spec), false),
             OperatorSpec::Over(_)

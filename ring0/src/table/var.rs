@@ -92,7 +92,8 @@ impl VarHeap {
         if bytes.len() > PAGE_BYTES {
             return Err(Error::Row {
                 message: format!(
-                    "a value of {} bytes is longer than a page of state",
+                    "a key, or another value that state keeps, has {} bytes, and may have \
+                     {PAGE_BYTES}: GROUP BY LEFT(x, 1000), MD5(x)",
                     bytes.len()
                 ),
             });

@@ -264,7 +264,7 @@ impl Checker<'_> {
 
     /// Whether a text is a date or a time.
     fn temporal(&self, text: &str, what: Temporal, at: Location) -> Result<(), SqlError> {
-        use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
+        use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
         use datafusion::arrow::datatypes::Date32Type;
         let (good, name, hint) = match what {
             Temporal::Date => (
@@ -273,7 +273,7 @@ impl Checker<'_> {
                 "DATE '2025-11-06'",
             ),
             Temporal::Timestamp => (
-                string_to_timestamp_nanos(text).is_ok(),
+                string_to_datetime(&chrono::Utc, text).is_ok(),
                 "TIMESTAMP",
                 "TIMESTAMP '2025-11-06 10:00:00'",
             ),

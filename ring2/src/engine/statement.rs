@@ -200,7 +200,7 @@ fn statement(
         Some(Step::Select(select)) => select,
     };
     if name.is_some() && select.emit == Emit::Default {
-        select.emit = Emit::Changes(at);
+        select.emit = Emit::Standing(at);
     }
     let mut query = plan_select(&select, Kernels::Native, now, &when.read_upto)?;
     if let Some(what) = beside(&query) {

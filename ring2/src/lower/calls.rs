@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::Expr as PlanExpr;
 use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable};
 use trefoil_ring0::expr::{Expr, Scalar};
 use trefoil_ring0::operator::aggregate::{AggregateKernel, result_type};
 use trefoil_ring0::program::AggregateFunction;
@@ -199,6 +199,9 @@ fn generic(expr: &PlanExpr, f: &PlanCall, scope: &Scope<'_>) -> Result<Function,
         let message = "ORDER BY in NTH_VALUE is not supported yet".to_owned();
         return Err(("E0301", message));
     }
+    for sort in &plain.order_by {
+        check_sorted(&sort.expr, scope)?;
+    }
     let filter = plain.filter.as_deref().map(|f| expression(f, scope));
     let filter = filter.transpose()?;
     let (kernel, mut args, values) = kernel::aggregate(expr, f, scope)?;
@@ -215,6 +218,26 @@ fn generic(expr: &PlanExpr, f: &PlanCall, scope: &Scope<'_>) -> Result<Function,
         filter,
         ordered: is_ordered(f.func.name()),
     })
+}
+
+/// Refuses an order within an aggregate by structs: DataFusion finds some of them neither less nor
+/// greater nor equal, which is no order.
+fn check_sorted(expr: &PlanExpr, scope: &Scope<'_>) -> Result<(), Refusal> {
+    let is_refused = match expr.get_type(scope.plan) {
+        Ok(DataType::Struct(_)) => true,
+        Ok(DataType::List(item)) => item.data_type().is_nested(),
+        _ => false,
+    };
+    match is_refused {
+        true => Err((
+            "E0301",
+            format!(
+                "ORDER BY {} in an aggregate, a STRUCT or lists in a list, is not supported yet",
+                text(expr)
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Whether a result depends on the order of rows; where ORDER BY says one, on that of equals.

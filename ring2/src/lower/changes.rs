@@ -97,7 +97,7 @@ pub(crate) fn asked(
 /// of input without an end are never complete. Windows close by a watermark.
 pub(crate) fn wanted(select: &Select<'_>, planned: &Planned) -> bool {
     match select.emit {
-        Emit::Changes(_) | Emit::Every(..) => true,
+        Emit::Changes(_) | Emit::Standing(_) | Emit::Every(..) => true,
         Emit::Final(_) => false,
         Emit::Default => {
             let timed = planned

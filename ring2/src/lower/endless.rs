@@ -25,7 +25,7 @@ pub(super) fn check(select: &Select<'_>, planned: &Planned, changes: bool) -> Re
     let start = select.chunk.start();
     let at = match select.emit {
         Emit::Final(at) => at,
-        Emit::Default | Emit::Changes(_) | Emit::Every(..) => start,
+        Emit::Default | Emit::Changes(_) | Emit::Standing(_) | Emit::Every(..) => start,
     };
     let mut tables = planned.tables.iter();
     if let Some(table) = tables.find(|t| !t.bounded && t.has_changes() && !changes) {

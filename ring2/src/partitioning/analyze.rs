@@ -16,7 +16,7 @@ use super::verdict::{self, Verdict};
 use super::{Facts, StrategyConfig};
 use crate::ResultColumn;
 use crate::lower::{aggregate_function, without_versions};
-use crate::lower_expr::{has_kernel, operator};
+use crate::lower_expr::{has_kernel, operator, unaliased};
 
 /// What lowering does in front of an aggregation, in the order in which it meets them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,9 +191,8 @@ impl Walk<'_> {
                 Ok(edge)
             }
             LogicalPlan::Projection(projection) => {
-                let (from, to) = (projection.input.schema(), &projection.schema);
-                let column = |i: usize| core(&projection.expr[i], from).clone();
-                self.together = together.below(to, column);
+                let to = &projection.schema;
+                self.together = together.below(to, |i| unaliased(&projection.expr[i]).clone());
                 self.projected(projection)
             }
             LogicalPlan::Unnest(unnest) => self.unnested(unnest),

@@ -25,7 +25,7 @@ pub(super) struct Keys {
 }
 
 /// The time part of a window and constants never choose a shard.
-pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
+pub(super) fn keys(exprs: &[Expr], is_bound: impl Fn(&Expr) -> bool) -> Keys {
     let mut found = Keys {
         routing: Vec::new(),
         by: Vec::new(),
@@ -47,7 +47,7 @@ pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
                 let window = names::window(f.name(), &f.args);
                 found.window = found.window.or(window);
             }
-            e if edge.bounds.contains(e) => {
+            e if is_bound(e) => {
                 found.window.get_or_insert_with(|| text(e));
             }
             e if e.column_refs().is_empty() => {}
@@ -65,7 +65,7 @@ pub(super) fn keys(exprs: &[Expr], edge: &Edge) -> Keys {
 
 /// Takes out keys that follow from others: DataFusion adds such columns to a grouping, and rows
 /// that agree in some of the keys are on one shard if those alone choose it.
-fn without_dependent(mut keys: Keys, schema: &DFSchema) -> Keys {
+pub(super) fn without_dependent(mut keys: Keys, schema: &DFSchema) -> Keys {
     let index = |e: &Expr| match e {
         Expr::Column(c) => schema.maybe_index_of_column(c),
         _ => None,
@@ -103,7 +103,7 @@ impl Walk<'_> {
         let below = together.of_groups(aggregate);
         self.together = below.clone();
         let edge = self.node(&aggregate.input)?;
-        let found = keys(&aggregate.group_expr, &edge);
+        let found = keys(&aggregate.group_expr, |e| edge.bounds.contains(e));
         let Keys {
             routing,
             by,
@@ -133,11 +133,11 @@ impl Walk<'_> {
         };
         let state = Some(self.groups(&shown, &aggregate.group_expr, window.is_some()));
         let (mut decision, need) = decided;
-        let kept = self.narrowed(&head(&what, &shown), &mut decision, &routing, &below, from);
-        let (routing, by) = match kept.len() == routing.len() {
-            // The id of a set is behind them.
-            true => (routing, by),
-            false => kept.iter().map(|&i| (routing[i].clone(), by[i])).unzip(),
+        let kept = self.narrowed(&head(&what, &shown), &mut decision, &routing, &below);
+        let kept = kept.filter(|_| matches!(decision.route, Route::Hash(_)));
+        let (routing, by) = match kept {
+            None => (routing, by),
+            Some(kept) => kept.iter().map(|&i| (routing[i].clone(), by[i])).unzip(),
         };
         let stage = self.group_stage(&edge, &decision, &routing, &calls, native);
         let name = match decision.route {

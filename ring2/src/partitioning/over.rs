@@ -17,7 +17,7 @@ impl Walk<'_> {
     pub(super) fn over(&mut self, window: &Window, together: &Together) -> Result<Edge, Unfit> {
         let (calls, common) = partitions(window);
         let schema = window.input.schema();
-        let below = together.of_partitions(&common, schema);
+        let (wanted, below) = together.of_partitions(&common, &window.input);
         self.together = below.clone();
         let edge = self.node(&window.input)?;
         self.kinds.window = true;
@@ -25,14 +25,21 @@ impl Walk<'_> {
             routing,
             window: within,
             ..
-        } = keys(&common, &edge);
+        } = keys(&common, |e| edge.bounds.contains(e));
         let what = format!("{} OVER", calls.join(", "));
         let windowed = within.is_some();
         let (mut decision, need) = self.ranking(&edge, schema, &routing, &calls, windowed)?;
-        let by = self.narrowed(&what, &mut decision, &common, &below, schema);
-        let kept: Vec<Expr> = by.iter().map(|&i| common[i].clone()).collect();
-        let some = by.len() < common.len();
-        self.overs.push(some.then_some(by));
+        let by = self.narrowed(&what, &mut decision, &common, &wanted);
+        let kept: Vec<Expr> = match &by {
+            None => common.clone(),
+            Some(by) => by.iter().map(|&i| common[i].clone()).collect(),
+        };
+        let partitions = Self::names(&routing);
+        let routing = match by {
+            None => routing,
+            Some(_) => kept.clone(),
+        };
+        self.overs.push(by);
         let shown = Self::names(&routing);
         let reason = decision.reason.clone();
         let stays = !windowed || edge.spread == Spread::One || !routing.is_empty();
@@ -41,13 +48,10 @@ impl Walk<'_> {
             Route::One | Route::TwoPhase if common.is_empty() => {
                 self.exchange(edge.stage, ExchangeKind::All, reason)
             }
-            Route::Hash(_) if some => {
-                self.exchange(edge.stage, ExchangeKind::Hash(Self::names(&kept)), reason)
-            }
-            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown.clone()), reason),
+            Route::Hash(_) => self.exchange(edge.stage, ExchangeKind::Hash(shown), reason),
             // Without a key besides the window each window has a shard of its own.
             Route::Stay | Route::One | Route::TwoPhase => {
-                let kind = ExchangeKind::Hash(Self::names(&common));
+                let kind = ExchangeKind::Hash(Self::names(&kept));
                 self.exchange(edge.stage, kind, reason)
             }
         };
@@ -55,9 +59,9 @@ impl Walk<'_> {
             Some(_) => self.watermark(),
             None => "end of input".to_owned(),
         };
-        let rows = match (&within, shown.is_empty()) {
+        let rows = match (&within, partitions.is_empty()) {
             (Some(_), true) => "the rows of open windows".to_owned(),
-            (_, false) => format!("rows per ({})", shown.join(", ")),
+            (_, false) => format!("rows per ({})", partitions.join(", ")),
             (None, true) => "all rows".to_owned(),
         };
         let native = window.window_expr.iter().all(is_native);

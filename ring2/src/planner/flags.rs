@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::numbers;
+use super::{far, numbers};
 use crate::time_of_day::{self, Beyond};
 
 /// What these words say, in any case and cut off anywhere that leaves no doubt.
@@ -56,6 +56,7 @@ impl ExprPlanner for Beside {
             }
             as_precise([&mut both.left, &mut both.right], schema);
             numbers::beside(&mut both.left, &mut both.right, schema);
+            far::beside(&mut both.left, &mut both.right, schema);
         }
         Ok(PlannerResult::Original(both))
     }
@@ -160,6 +161,7 @@ fn of_day(expr: &mut Expr, to: &DataType, schema: &DFSchema, beyond: Beyond) -> 
 fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let mut expr = expr;
     let mut changed = numbers::within(&mut expr, schema);
+    changed |= far::within(&mut expr, schema) || far::typed(&mut expr);
     match &mut expr {
         Expr::BinaryExpr(both)
             if matches!(
@@ -173,6 +175,7 @@ fn compared(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                 changed = said(&mut both.left, &form);
             }
             changed |= numbers::beside(&mut both.left, &mut both.right, schema);
+            changed |= far::beside(&mut both.left, &mut both.right, schema);
         }
         Expr::InList(list) => {
             let form = form(&list.expr, schema);

@@ -46,6 +46,25 @@ const QUERIES: &[&str] = &[
      WHERE n <= 2 AND h = 1 GROUP BY g, h",
     "SELECT g, c, COUNT(*) AS n FROM
      (SELECT g, c FROM (SELECT g, COUNT(*) AS c FROM r GROUP BY g)) GROUP BY g, c",
+    "SELECT g, window_start AS w, COUNT(*) AS n, SUM(c) AS s FROM
+     (SELECT window_start, g, k, COUNT(*) AS c FROM r
+      GROUP BY SESSION(ts, INTERVAL '1' SECOND), g, k)
+     GROUP BY window_start, g",
+    "SELECT g, COUNT(*) AS n FROM
+     (SELECT window_end, k, g, COUNT(*) AS c FROM r
+      GROUP BY SESSION(ts, INTERVAL '1' SECOND), k, g)
+     GROUP BY g",
+    "SELECT g, window_start AS w, SUM(c) AS s FROM
+     (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, g ORDER BY c DESC, k) AS n FROM
+      (SELECT window_start, window_end, g, k, COUNT(*) AS c
+       FROM TUMBLE(r, ts, INTERVAL '10' SECOND) GROUP BY window_start, window_end, g, k))
+     WHERE n <= 2 GROUP BY window_start, g",
+    "SELECT g, k, c FROM (SELECT *, RANK() OVER (PARTITION BY window_start, g ORDER BY c DESC) AS n
+     FROM (SELECT window_start, window_end, g, k, COUNT(*) AS c
+      FROM TUMBLE(r, ts, INTERVAL '10' SECOND) GROUP BY window_start, window_end, g, k))
+     WHERE n <= 2 AND window_start = '2026-01-01'",
+    "SELECT i, SUM(n) AS s FROM
+     (SELECT g AS i, h, COUNT(*) AS n FROM r GROUP BY g, h) GROUP BY i",
     "SELECT g, COUNT(*) AS n FROM
      (SELECT TUMBLE(ts, INTERVAL '10' SECOND) AS w, g, COUNT(*) AS c FROM r GROUP BY 1, 2)
      GROUP BY g",

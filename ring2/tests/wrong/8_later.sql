@@ -109,3 +109,7 @@ CREATE VIEW priced AS SELECT t.symbol, t.event_time FROM trades t ASOF JOIN quot
     MATCH_CONDITION (t.event_time >= q.event_time) ON t.symbol = q.symbol AND t.price > q.bid;
 SELECT symbol, COUNT(*)
 FROM TUMBLE(priced, event_time, INTERVAL '5' MINUTE) GROUP BY symbol, window_start
+---
+SELECT symbol, ARRAY_AGG(volume ORDER BY detail, trade_id) FROM trades GROUP BY symbol
+---
+SELECT FIRST_VALUE(symbol ORDER BY trade_id, ARRAY[detail] DESC) FROM trades

@@ -24,6 +24,7 @@ use arrow_schema::DataType;
 use self::arena::Arena;
 use self::held::{Held, Made, divided};
 use self::output::check_output;
+pub(crate) use self::output::key_columns;
 use self::saved::Saving;
 use super::cells::Plan;
 use super::merging::Merging;

@@ -10,13 +10,25 @@ const DICTIONARY: i64 = 2;
 const DEPTH_MAX: usize = 8;
 
 /// Refuses a column that begins with a dictionary which says to have more values than its bytes
-/// hold. A header that cannot be read is for the crate to tell of.
+/// hold. A header that ends too soon, or has what is not known here, is for the crate to tell of;
+/// but it reads numbers of any length.
 ///
 /// # Errors
-/// How many values the dictionary says to have, in how many bytes.
+/// How many values the dictionary says to have, in how many bytes; or that a number is none.
 pub(super) fn check(column: &ColumnChunkMetaData, bytes: &[u8]) -> Result<(), String> {
-    let Some(Page { values, size }) = dictionary(bytes) else {
-        return Ok(());
+    let damaged = |what: String| {
+        let path = column.column_path();
+        Err(format!("it is damaged: column {path} begins with {what}"))
+    };
+    let mut thrift = Compact {
+        bytes,
+        is_endless: false,
+    };
+    let Some(Page { values, size }) = dictionary(&mut thrift) else {
+        return match thrift.is_endless {
+            true => damaged("a page whose header has a number without an end".to_owned()),
+            false => Ok(()),
+        };
     };
     let description = column.column_descr();
     let least = match description.physical_type() {
@@ -28,12 +40,10 @@ pub(super) fn check(column: &ColumnChunkMetaData, bytes: &[u8]) -> Result<(), St
         Type::BYTE_ARRAY => 4,
         Type::FIXED_LEN_BYTE_ARRAY => i64::from(description.type_length().max(1)),
     };
-    match values.checked_mul(least).is_some_and(|least| least <= size) {
+    let fits = values >= 0 && values.checked_mul(least).is_some_and(|least| least <= size);
+    match fits {
         true => Ok(()),
-        false => Err(format!(
-            "it is damaged: column {} begins with a dictionary of {values} values in {size} bytes",
-            column.column_path()
-        )),
+        false => damaged(format!("a dictionary of {values} values in {size} bytes")),
     }
 }
 
@@ -46,8 +56,7 @@ struct Page {
 }
 
 /// The header of the page that begins here, if it is a dictionary's.
-fn dictionary(bytes: &[u8]) -> Option<Page> {
-    let mut thrift = Compact { bytes };
+fn dictionary(thrift: &mut Compact<'_>) -> Option<Page> {
     let (mut kind, mut size, mut values) = (None, None, None);
     let mut field = 0;
     while let Some(of) = thrift.field(&mut field)? {
@@ -66,7 +75,8 @@ fn dictionary(bytes: &[u8]) -> Option<Page> {
             _ => thrift.skip(of, DEPTH_MAX)?,
         }
     }
-    let (values, size) = (values?, size?);
+    // Both have 32 bits: the crate takes the lowest of what is there.
+    let [values, size] = [values?, size?].map(|number| i64::from(number as i32));
     (kind? == DICTIONARY).then_some(Page { values, size })
 }
 
@@ -86,6 +96,8 @@ enum Kind {
 #[derive(Debug)]
 struct Compact<'b> {
     bytes: &'b [u8],
+    /// A number was longer than one can be.
+    is_endless: bool,
 }
 
 impl Compact<'_> {
@@ -105,6 +117,7 @@ impl Compact<'_> {
                 return Some(number);
             }
         }
+        self.is_endless = true;
         None
     }
 
@@ -161,6 +174,46 @@ impl Compact<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn dictionary(bytes: &[u8]) -> Option<Page> {
+        let mut thrift = Compact {
+            bytes,
+            is_endless: false,
+        };
+        super::dictionary(&mut thrift)
+    }
+
+    #[test]
+    fn numbers_end() {
+        let numbers = |bytes: &[u8]| {
+            let mut thrift = Compact {
+                bytes,
+                is_endless: false,
+            };
+            (thrift.number(), thrift.is_endless)
+        };
+        assert_eq!(numbers(&[0xff; 9]), (None, false));
+        assert_eq!(numbers(&[0xff; 10]), (None, true));
+        let most = [&[0xff_u8; 9][..], &[1]].concat();
+        assert_eq!(numbers(&most), (Some(u64::MAX), false));
+    }
+
+    /// The crate keeps the lowest bits of a number that has too many.
+    #[test]
+    fn counts_have_32_bits() {
+        let count = (1_u64 << 33) + 2 * 913_066_131;
+        let varint: Vec<u8> = (0..5)
+            .map(|i| (count >> (7 * i)) as u8 & 0x7f | if i < 4 { 0x80 } else { 0 })
+            .collect();
+        let header = [
+            &[0x15, 4, 0x15, 32, 0x15, 24, 0x4c, 0x15][..],
+            &varint,
+            &[0, 0],
+        ]
+        .concat();
+        let values = dictionary(&header).map(|page| page.values);
+        assert_eq!(values, Some(913_066_131));
+    }
 
     #[test]
     fn headers_of_dictionaries() {

@@ -4,6 +4,14 @@ use crate::changelog::is_weighted;
 use crate::error::{Result, refuse};
 use crate::program::{Phase, SessionSpec};
 
+/// Where the keys of sessions are among the columns that these give: their bounds may stand before
+/// them and in between.
+pub(crate) fn key_columns(spec: &SessionSpec) -> Vec<usize> {
+    let bounds: Vec<usize> = spec.start.into_iter().chain(spec.end).collect();
+    let all = 0..spec.aggregate.keys.len() + bounds.len();
+    all.filter(|at| !bounds.contains(at)).collect()
+}
+
 /// Refuses an output whose columns could not take what is emitted; gives those of the keys.
 pub(super) fn check_output(spec: &SessionSpec) -> Result<Vec<usize>> {
     let aggregate = &spec.aggregate;
@@ -20,7 +28,7 @@ pub(super) fn check_output(spec: &SessionSpec) -> Result<Vec<usize>> {
     if output.len() != keys + aggregate.calls.len() + changes {
         return refuse("sessions that give other columns".to_owned());
     }
-    let keys_to: Vec<usize> = (0..keys).filter(|at| !bounds.contains(at)).collect();
+    let keys_to = key_columns(spec);
     let froms = bounds
         .iter()
         .map(|_| spec.time)
