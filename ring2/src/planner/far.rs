@@ -70,8 +70,9 @@ pub(super) fn within(expr: &mut Expr, schema: &DFSchema) -> bool {
     }
     // The others with it, so that all are of one type.
     for constant in constants {
-        let whole =
-            |time: &DateTime<Utc>| is_far(*time) || time.timestamp_subsec_nanos() % 1000 == 0;
+        let whole = |time: &DateTime<Utc>| {
+            is_far(*time) || time.timestamp_subsec_nanos().is_multiple_of(1000)
+        };
         if let Some(time) = read(constant).filter(whole) {
             *constant = micros(time);
         }
