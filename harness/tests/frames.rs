@@ -389,7 +389,7 @@ fn sources_that_have_no_frames_are_refused() {
             "s STRUCT<a BIGINT>",
             "connector = 'tcp', address = ':0'",
             "E0302",
-            "column s: STRUCT is not read from format 'binary'",
+            "column s: STRUCT<a BIGINT> is not read from format 'binary'",
         ),
         (
             "n BIGINT",

@@ -28,6 +28,7 @@ fn extremes_of_structs_have_an_order() {
     ];
     let folder = Folder::new("extremes");
     let groups = "SELECT 1 AS one, MIN(s) AS a, MAX(s) AS z FROM t GROUP BY 1";
+    let all = "SELECT COUNT(DISTINCT 7) AS one, MIN(s) AS a, MAX(s) AS z FROM t";
     let over = "SELECT DISTINCT 1 AS one, MIN(s) OVER () AS a, MAX(s) OVER () AS z FROM t";
     let want = "{\"one\":1,\"a\":{\"a\":0,\"b\":\"z\"},\"z\":{\"a\":null,\"b\":\"y\"}}\n";
     let without = "SELECT 1 AS one, MIN(s) AS a, MAX(s) AS z FROM t WHERE s.a = 1 GROUP BY 1";
@@ -37,7 +38,12 @@ fn extremes_of_structs_have_an_order() {
             let order = (0..structs.len()).map(|n| (first + n * step) % structs.len());
             let rows = order.map(|n| format!("{{\"s\":{}}}\n", structs[n]));
             folder.write("t.ndjson", &rows.collect::<String>());
-            for (sql, want) in [(groups, want), (over, want), (without, want_without)] {
+            for (sql, want) in [
+                (groups, want),
+                (all, want),
+                (over, want),
+                (without, want_without),
+            ] {
                 for shards in ["1", "2"] {
                     assert_eq!(run(&folder, sql, shards), want, "{sql} {first} {step}");
                 }

@@ -315,13 +315,17 @@ proptest! {
 #[test]
 fn long_bad_records_are_told_as_text() {
     let folder = Folder::new();
-    let lines = ["ü".repeat(3000), format!("x{}", "ü".repeat(3000))];
+    let too_long = "ü".repeat(RECORD_BYTES_MAX / 2 + 5);
+    let lines = ["ü".repeat(3000), too_long.clone(), format!("x{too_long}")];
     let paths = folder.files(&[lines.join("\n").into()]);
     let bad_data = BadData::DeadLetters(OutputId(1));
     let config = config(1, 1 << 20, 7, Executor::Auto);
     let (_, told, _) = run(&program(paths, &FileFormat::Ndjson, bad_data), &config).unwrap();
     let texts = told.iter().map(|t| t[4].as_deref().map(str::len));
-    assert_eq!(texts.collect::<Vec<_>>(), [Some(4096), Some(4095)]);
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        [Some(6000), Some(4096), Some(4095)]
+    );
 }
 
 /// A record that no memory should be spent on is told by its first bytes, and the rest goes on.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::AggregateFunction as PlanCall;
 use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable};
 use trefoil_ring0::expr::{Expr, Scalar};
@@ -11,7 +12,7 @@ use trefoil_ring0::program::AggregateFunction;
 
 use super::Refusal;
 use super::kernel;
-use crate::lower_expr::{Kernels, Scope, expression, unaliased};
+use crate::lower_expr::{Kernels, Scope, expression, held_type, unaliased};
 use crate::partitioning::text;
 
 /// A call, and what it needs of a row.
@@ -266,12 +267,17 @@ pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
 }
 
 /// Whether shards can compute parts of a call that one of them merges.
-pub(crate) fn is_mergeable(call: &PlanExpr) -> bool {
+pub(crate) fn is_mergeable(call: &PlanExpr, input: &DFSchema) -> bool {
     let PlanExpr::AggregateFunction(f) = unaliased(call) else {
         return false;
     };
+    let Some(function) = aggregate_function(f.func.name()) else {
+        return false;
+    };
     let greatest = matches!(f.func.name(), "min" | "max");
-    aggregate_function(f.func.name()).is_some()
+    let of = f.params.args.first().map(|e| e.get_type(input).ok());
+    let of = of.flatten().and_then(|of| held_type(&of));
+    of.is_none_or(|of| result_type(&function, Some(&of)).is_some())
         && f.params.null_treatment.is_none()
         && (!f.params.distinct || greatest)
 }

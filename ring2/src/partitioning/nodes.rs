@@ -244,7 +244,7 @@ impl Walk<'_> {
         } else if aggregate.group_expr.is_empty() {
             self.kinds.global = true;
             let mut decision = self.global(what, edge)?;
-            let whole = |call: &&Expr| !is_mergeable(call);
+            let whole = |call: &&Expr| !is_mergeable(call, aggregate.input.schema());
             if decision.route == Route::TwoPhase
                 && let Some(call) = aggregate.aggr_expr.iter().find(whole)
             {

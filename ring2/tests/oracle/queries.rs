@@ -2,6 +2,9 @@
 
 /// Over every record and over none.
 pub(crate) const HAND_WRITTEN: &[&str] = &[
+    // Of which shards have no parts to merge.
+    "SELECT MIN(tags) AS a, MAX(tags) AS b, MIN(o) AS c, MAX(o) AS d, COUNT(*) AS n FROM r",
+    "SELECT SUM(CASE b WHEN TRUE THEN INTERVAL '1 month' ELSE INTERVAL '2 hours' END) AS s FROM r",
     "SELECT (TIMESTAMP '2025-11-06T00:20:00' < ts) IS NOT FALSE AS late, COUNT(*) FROM r \
      GROUP BY late",
     "SELECT DISTINCT (CAST(k AS VARCHAR) = TO_HEX(255)) IS NOT TRUE AS v, i IS UNKNOWN AS u FROM \

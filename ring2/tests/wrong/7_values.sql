@@ -102,8 +102,6 @@ SELECT ABS(symbol) FROM trades
 ---
 SELECT AVG(symbol) FROM trades
 ---
-SELECT MAX(detail) FROM trades
----
 SELECT symbol, ARRAY_LENGTH(symbol) FROM trades
 ---
 SELECT CONCAT_WS() FROM trades
@@ -181,8 +179,6 @@ SELECT SUBSTR(price, 'a') FROM trades
 SELECT tags[1.5] FROM trades
 ---
 SELECT INTERVAL '1' DAY * symbol FROM trades
----
-SELECT MIN(tags) FROM trades
 ---
 SELECT ARRAY[1, 'a', TRUE] FROM trades
 ---
