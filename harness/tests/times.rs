@@ -137,13 +137,27 @@ fn constants_are_as_far_as_columns() {
             "a IS NOT DISTINCT FROM '1492-10-12T01:02:03Z'",
             [false, true],
         ),
-        ("b > '9999-12-31 00:00:00.0000005'", [true, false]),
+        ("b > '9999-12-31 00:00:00.000000'", [true, false]),
+        ("b >= '9999-12-31 00:00:00.000001'", [true, false]),
     ] {
         let script = format!("{source}SELECT {condition} AS x FROM t;");
         let output = run_script(&folder, &script, &["--cores", "1"]);
         let lines = want.map(|x| format!("{{\"x\":{x}}}\n")).concat();
         let told = text(&output.stderr);
         assert_eq!(text(&output.stdout), lines, "{condition}: {told}");
+    }
+    // Cut off to microseconds it would be equal to what is less.
+    for condition in [
+        "b >= '9999-12-31 00:00:00.0000005'",
+        "b IN ('9999-12-31 00:00:00.0000005')",
+        "b < TIMESTAMP '9999-12-31 00:00:00.0000005'",
+    ] {
+        let script = format!("{source}SELECT {condition} AS x FROM t;");
+        let output = run_script(&folder, &script, &["--cores", "1"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{condition}: {told}");
+        assert!(told.contains("error[E0206]"), "{condition}: {told}");
+        assert!(output.stdout.is_empty(), "{condition}");
     }
 }
 

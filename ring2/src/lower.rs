@@ -73,9 +73,10 @@ struct Lowering<'a> {
     analysis: &'a Analysis,
     /// Aggregations seen so far.
     aggregates: usize,
-    overs: usize,
     /// And joins.
     joins: usize,
+    /// And nodes with OVER.
+    overs: usize,
     program: Program,
     wanted: Wanted,
     /// Where the rows come from that are at hand: several where they are those of a union.
@@ -147,8 +148,8 @@ fn lower(
         query,
         analysis,
         aggregates: 0,
-        overs: 0,
         joins: 0,
+        overs: 0,
         program: Program::default(),
         wanted: Wanted::of(&query.plan),
         branches: Vec::new(),

@@ -142,7 +142,7 @@ impl Lowering<'_> {
         self.overs += 1;
         let routing = match by.is_empty() {
             true => Routing::Single,
-            false => Routing::Hash(by.clone()),
+            false => Routing::Hash(by),
         };
         self.part_updates(&partition);
         self.exchange(Arc::clone(&self.schema), routing, lanes);

@@ -16,6 +16,16 @@ pub(super) struct Decision {
     pub(super) reason: String,
 }
 
+impl Decision {
+    /// The keys by which rows were together that go by others now.
+    pub(super) fn before(&self, edge: &Edge) -> Option<Vec<String>> {
+        match self.route {
+            Route::Hash(_) => edge.home.clone(),
+            Route::Stay | Route::One | Route::TwoPhase => None,
+        }
+    }
+}
+
 fn decided(route: Route, router: S, reason: impl Into<String>) -> Decision {
     let reason = reason.into();
     Decision {

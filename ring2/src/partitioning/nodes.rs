@@ -149,10 +149,7 @@ impl Walk<'_> {
             Route::Hash(_) => Route::Hash(by.clone()),
             other => other.clone(),
         });
-        let before = match &decision.route {
-            Route::Hash(_) => edge.home.clone(),
-            Route::Stay | Route::One | Route::TwoPhase => None,
-        };
+        let before = decision.before(&edge);
         let home = match &decision.route {
             Route::Hash(_) => Some(Self::names(&routing)),
             Route::Stay => edge.home.clone(),

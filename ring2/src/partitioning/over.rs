@@ -18,7 +18,7 @@ impl Walk<'_> {
         let (calls, common) = partitions(window);
         let schema = window.input.schema();
         let (wanted, below) = together.of_partitions(&common, &window.input);
-        self.together = below.clone();
+        self.together = below;
         let edge = self.node(&window.input)?;
         self.kinds.window = true;
         let Keys {
@@ -71,10 +71,7 @@ impl Walk<'_> {
             true => Spread::One,
             false => Spread::by(&kept, schema),
         };
-        let before = match &decision.route {
-            Route::Hash(_) => edge.home.clone(),
-            Route::Stay | Route::One | Route::TwoPhase => None,
-        };
+        let before = decision.before(&edge);
         let home = (!common.is_empty()).then(|| Self::names(&kept));
         self.steps.push(Step {
             need,

@@ -20,6 +20,11 @@ fn is_far(time: DateTime<Utc>) -> bool {
     time.timestamp_nanos_opt().is_none()
 }
 
+/// Whether microseconds tell all of it. What they would cut off is refused as it was.
+fn is_whole(time: &DateTime<Utc>) -> bool {
+    time.timestamp_subsec_nanos().is_multiple_of(1000)
+}
+
 fn micros(time: DateTime<Utc>) -> Expr {
     let micros = Some(time.timestamp_micros());
     lit(ScalarValue::TimestampMicrosecond(micros, None))
@@ -27,7 +32,8 @@ fn micros(time: DateTime<Utc>) -> Expr {
 
 /// The constant, where nanoseconds do not reach it.
 fn far(expr: &Expr) -> Option<Expr> {
-    read(expr).filter(|time| is_far(*time)).map(micros)
+    let time = read(expr).filter(is_whole)?;
+    is_far(time).then(|| micros(time))
 }
 
 fn unit(expr: &Expr, schema: &DFSchema) -> Option<TimeUnit> {
@@ -70,10 +76,7 @@ pub(super) fn within(expr: &mut Expr, schema: &DFSchema) -> bool {
     }
     // The others with it, so that all are of one type.
     for constant in constants {
-        let whole = |time: &DateTime<Utc>| {
-            is_far(*time) || time.timestamp_subsec_nanos().is_multiple_of(1000)
-        };
-        if let Some(time) = read(constant).filter(whole) {
+        if let Some(time) = read(constant).filter(is_whole) {
             *constant = micros(time);
         }
     }
