@@ -338,12 +338,12 @@ impl Lengths<'_> {
         })
     }
 
-    /// A sum, of which a DATE and a length give a DATE: constants were looked at where they stand.
+    /// A sum of a DATE and an INTERVAL, which is a DATE: of constants it is known already.
     fn moved(&self, mut left: Box<Expr>, op: Operator, mut right: Box<Expr>) -> Transformed<Expr> {
         let of = |e: &Expr| e.get_type(self.schema).ok();
         let length = match (of(&left), of(&right)) {
-            (Some(DataType::Date32), Some(length)) if is_length(&length) => Some(&mut right),
-            (Some(length), Some(DataType::Date32)) if is_length(&length) => Some(&mut left),
+            (Some(DataType::Date32), Some(DataType::Interval(_))) => Some(&mut right),
+            (Some(DataType::Interval(_)), Some(DataType::Date32)) => Some(&mut left),
             _ => None,
         };
         let length = length.filter(|e| !matches!(e.as_ref(), Expr::Literal(..)));

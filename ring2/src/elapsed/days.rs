@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{
-    DataType, DurationNanosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType,
-};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result as PlanResult, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use trefoil_ring0::schema::unit_nanos;
-
-use super::{DAY, counts, intervals, is_length};
+use super::{DAY, intervals};
 
 /// A length as it is, where it is a number of days and months.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,8 +24,8 @@ impl WholeDays {
     }
 }
 
-fn check(nanos: i128) -> Result<(), ArrowError> {
-    match nanos % DAY {
+fn check(nanos: i64) -> Result<(), ArrowError> {
+    match i128::from(nanos) % DAY {
         0 => Ok(()),
         _ => Err(ArrowError::ComputeError(
             "a DATE has no hours, and this INTERVAL is no number of days: CAST(.. AS TIMESTAMP)"
@@ -48,27 +44,16 @@ impl ScalarUDFImpl for WholeDays {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> PlanResult<DataType> {
-        match is_length(&arguments[0]) {
-            true => Ok(arguments[0].clone()),
-            false => plan_err!("{} is no length of time", arguments[0]),
+        match &arguments[0] {
+            of @ DataType::Interval(_) => Ok(of.clone()),
+            other => plan_err!("{other} is no INTERVAL"),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        match arrays[0].data_type() {
-            DataType::Duration(unit) => {
-                let factor = i128::from(unit_nanos(*unit));
-                counts(&arrays[0])?.try_unary::<_, DurationNanosecondType, _>(|n| {
-                    check(i128::from(n) * factor).map(|()| n)
-                })?;
-            }
-            _ => {
-                let checked =
-                    |i: IntervalMonthDayNano| check(i128::from(i.nanoseconds)).map(|()| i);
-                intervals(&arrays[0])?.try_unary::<_, IntervalMonthDayNanoType, _>(checked)?;
-            }
-        }
+        let checked = |i: IntervalMonthDayNano| check(i.nanoseconds).map(|()| i);
+        intervals(&arrays[0])?.try_unary::<_, IntervalMonthDayNanoType, _>(checked)?;
         Ok(ColumnarValue::Array(Arc::clone(&arrays[0])))
     }
 }
